@@ -1,0 +1,105 @@
+# One vocabulary of tasks for people, README and CI. `make help` lists it.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# The newest Python that every dependency supports; PYTHON_FOR_VENV=path chooses another.
+PYTHON_FOR_VENV ?= $(shell for v in 3.12 3.13 3.11; do p=$$(command -v python$$v) && "$$p" -c 'import venv' 2>/dev/null && { echo "$$p"; exit; }; done; \
+	for p in python3 python; do "$$p" -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && { echo "$$p"; exit; }; done)
+BIN := .venv/bin
+PYTHON := $(BIN)/python
+READY := .venv/.installed-$(shell (sha256sum requirements.lock 2>/dev/null || shasum -a 256 requirements.lock) | cut -c1-16)
+GROUPS := serving training tracking orchestration stack celery monitoring traffic test lint iac
+UV := $(BIN)/uv
+UV_VERSION := 0.13.9
+
+SERVICE ?=
+USERS ?= 20
+TIME ?= 2m
+CANDIDATE ?=
+PARTS ?= tests/integration
+
+export PYTHONUNBUFFERED := 1
+
+.PHONY: help install up down status logs traffic train evaluate split stop-candidate screenshots test test-unit \
+	test-infrastructure test-integration test-e2e lint format lock clean
+
+help: ## this list
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
+
+install: $(READY) ## install what is locked into .venv (every other target does so by itself)
+
+$(READY): requirements.lock
+	@test -n "$(PYTHON_FOR_VENV)" || { echo "Python 3.11, 3.12 or 3.13 with venv is needed and was not found on PATH" >&2; exit 1; }
+	@echo "installing into .venv with $(PYTHON_FOR_VENV)"
+	@test -x $(PYTHON) || "$(PYTHON_FOR_VENV)" -m venv .venv
+	@test -x $(UV) || $(PYTHON) -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(UV) pip install --quiet --python $(PYTHON) --require-hashes -r requirements.lock
+	@rm -f .venv/.installed-*; touch $@
+
+up: $(READY) ## start the whole stack and leave it running (DATASET=path.csv, STACK_PORT_OFFSET=1000)
+	@$(PYTHON) -m local up
+
+down: $(READY) ## stop the stack; what it has stored stays
+	@$(PYTHON) -m local down
+
+status: $(READY) ## what runs, since when, with how much memory
+	@$(PYTHON) -m local status
+
+logs: $(READY) ## follow the log of one service: make logs SERVICE=router
+	@$(PYTHON) -m local logs $(SERVICE) -f
+
+traffic: $(READY) ## visitors who ask for prices and rate them (USERS=20 TIME=2m)
+	@$(PYTHON) -m locust -f tests/load/locustfile.py --headless --users $(USERS) --spawn-rate $(USERS) --run-time $(TIME)
+
+train: $(READY) ## train now
+	@$(PYTHON) -m homeprices.orchestration trigger bangalore_home_prices_pipeline
+
+evaluate: $(READY) ## decide now whether the candidate is promoted or rolled back
+	@$(PYTHON) -m homeprices.orchestration trigger evaluate_ab_dag
+
+split: $(READY) ## change the candidate's share of the visitors: make split CANDIDATE=30
+	@test -n "$(CANDIDATE)" || { echo "say how many percent: make split CANDIDATE=30 (0 to 50)" >&2; exit 2; }
+	@$(PYTHON) -m homeprices.release share $(CANDIDATE)
+
+stop-candidate: $(READY) ## send every visitor to production at once
+	@$(PYTHON) -m homeprices.release stop
+
+screenshots: $(READY) ## take the pictures of the web form again, from the running stack
+	@$(PYTHON) -m tests.e2e.screenshots
+
+test: $(READY) ## all tests against real servers, with coverage
+	@$(PYTHON) tests/run_tests.py
+
+test-unit: $(READY) ## the tests of every rule by itself: seconds, no server
+	@$(PYTHON) -m pytest tests/unit
+
+test-infrastructure: $(READY) ## the tests of the AWS resources, the Kubernetes manifests and the compose scripts, without a cloud
+	@$(PYTHON) -m pytest tests/infrastructure
+
+test-integration: $(READY) ## the tests against real servers, one part at a time
+	@$(PYTHON) -m pytest $(PARTS)
+
+test-e2e: $(READY) ## the whole loop through a real Airflow
+	@$(PYTHON) -m pytest tests/e2e
+
+lint: $(READY) ## ruff, mypy, hadolint; compose files and built images, where Docker is
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/hadolint Dockerfile
+	@$(MAKE) --no-print-directory compose-config image-secrets workflows
+
+format: $(READY) ## write the code as ruff wants it
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+
+lock: $(READY) ## renew requirements.lock from pyproject.toml
+	@$(UV) pip compile pyproject.toml $(foreach group,$(GROUPS),--group $(group)) --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header --no-annotate --quiet -o requirements.lock
+
+clean: $(READY) ## stop the stack and remove everything that it has stored
+	@$(PYTHON) -m local clean
+
+# The targets of a part live beside it.
+include $(wildcard */targets.mk homeprices/*/targets.mk)
