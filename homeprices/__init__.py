@@ -1,0 +1,1 @@
+"""The library that the DAGs and the services share. It imports neither Airflow nor Flask."""

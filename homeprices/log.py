@@ -1,0 +1,75 @@
+"""Structured logs with one schema everywhere: readable in a terminal, JSON in containers.
+
+Every line has `event`, `level`, `timestamp` and `service`; a line of a service has its `variant` and, within a request,
+`request_id`, `visitor` (a keyed hash) and `version`.
+Standard-library loggers (gunicorn's, SQLAlchemy's) go through the same processors.
+"""
+
+from __future__ import annotations
+
+import logging
+import logging.config
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+if TYPE_CHECKING:
+    from homeprices.settings import Settings
+
+
+def configure_logging(settings: Settings, service: str, fields: Callable[[], Mapping[str, Any]] = dict) -> None:
+    """Send all logs of this process to standard error in the configured format.
+
+    `fields` are asked at each line, and stand in it unless the line says otherwise.
+    """
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _name_service(service),
+        _add(fields),
+    ]
+    renderer: Any = (
+        structlog.processors.JSONRenderer()
+        if settings.log_format == "json"
+        else structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0)
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    final = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, structlog.processors.format_exc_info, renderer]
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "formatters": {
+                "plain": {"()": structlog.stdlib.ProcessorFormatter, "processors": final, "foreign_pre_chain": shared}
+            },
+            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+            "root": {"handlers": ["stderr"], "level": settings.log_level},
+        }
+    )
+
+
+def get_logger(name: str = "homeprices") -> Any:
+    """A structured logger: `log.info("event", key=value)`."""
+    return structlog.stdlib.get_logger(name)
+
+
+def _name_service(service: str) -> Any:
+    def add(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+        event.setdefault("service", service)
+        return event
+
+    return add
+
+
+def _add(fields: Callable[[], Mapping[str, Any]]) -> Any:
+    def add(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+        return {**fields(), **event}
+
+    return add

@@ -1,0 +1,48 @@
+"""The one place that opens what a process works with, each on first use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from homeprices.settings import Settings, load_settings
+from homeprices.storage import Bucket, open_bucket
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from homeprices.notify import Notifier
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The settings, and the bucket and database that they name. Tests hand in a bucket of their own."""
+
+    settings: Settings
+    given_bucket: Bucket | None = None
+
+    @cached_property
+    def bucket(self) -> Bucket:
+        """The bucket of the settings."""
+        return self.given_bucket or open_bucket(self.settings)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """A pool of connections to the homeprices database."""
+        from homeprices.database import open_engine
+
+        return open_engine(self.settings)
+
+    @cached_property
+    def notifier(self) -> Notifier:
+        """What tells people; what it cannot deliver is counted in the bucket."""
+        from homeprices import undelivered
+        from homeprices.notify import open_notifier
+
+        return open_notifier(self.settings, lambda channel: undelivered.count(self.bucket, channel))
+
+
+def open_parts() -> Parts:
+    """The parts of this process, from its environment."""
+    return Parts(load_settings())

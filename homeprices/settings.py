@@ -1,0 +1,200 @@
+"""The one reader of the environment: frozen, typed, and strict about the names it owns.
+
+Values come from the environment, then from `.env`, then from the file that a running local stack leaves in
+`.stack/env`; the first that has a name wins. Any `HOMEPRICES_*` name that is not a setting is refused, because a
+misspelt setting that is silently ignored is the most expensive kind.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+from dotenv import dotenv_values
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from homeprices.errors import SettingsError
+
+OWN_PREFIX = "HOMEPRICES_"
+
+Variant = Literal["production", "candidate"]
+
+
+class Settings(BaseModel):
+    """What every part of the project can be told from outside. Each field names its variable; secrets are masked."""
+
+    model_config = ConfigDict(frozen=True, validate_by_name=True, validate_by_alias=True)
+
+    # --- bucket -------------------------------------------------------------------------------------------------
+    bucket: str = Field("homeprices", validation_alias="MLFLOW_S3_BUCKET", min_length=3, max_length=63)
+    s3_endpoint: str | None = Field(
+        None, validation_alias=AliasChoices("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "MLFLOW_S3_ENDPOINT_URL")
+    )
+    aws_access_key_id: SecretStr | None = Field(None, validation_alias="AWS_ACCESS_KEY_ID")
+    aws_secret_access_key: SecretStr | None = Field(None, validation_alias="AWS_SECRET_ACCESS_KEY")
+    aws_session_token: SecretStr | None = Field(None, validation_alias="AWS_SESSION_TOKEN")
+    aws_region: str = Field("ap-south-1", validation_alias=AliasChoices("AWS_DEFAULT_REGION", "AWS_REGION"))
+
+    # --- database -----------------------------------------------------------------------------------------------
+    postgres_host: str = Field("127.0.0.1", validation_alias="POSTGRES_HOST")
+    postgres_port: int = Field(5432, validation_alias="POSTGRES_PORT", ge=1, le=65535)
+    postgres_user: str = Field("homeprices", validation_alias="POSTGRES_USER")
+    postgres_password: SecretStr = Field(SecretStr(""), validation_alias="POSTGRES_PASSWORD")
+    postgres_db: str = Field("homeprices", validation_alias="POSTGRES_DB")
+
+    # --- MLflow and Airflow -------------------------------------------------------------------------------------
+    mlflow_tracking_uri: str = Field("http://127.0.0.1:5000", validation_alias="MLFLOW_TRACKING_URI")
+    mlflow_public_url: str | None = Field(None, validation_alias="HOMEPRICES_MLFLOW_PUBLIC_URL")
+    airflow_url: str = Field("http://127.0.0.1:8080", validation_alias="HOMEPRICES_AIRFLOW_URL")
+    airflow_user: str = Field("airflow", validation_alias="HOMEPRICES_AIRFLOW_USER")
+    airflow_password: SecretStr = Field(SecretStr("airflow"), validation_alias="HOMEPRICES_AIRFLOW_PASSWORD")
+
+    # --- training -----------------------------------------------------------------------------------------------
+    first_model: Literal["simple", "best"] = Field("simple", validation_alias="FIRST_MODEL")
+    git_revision: str = Field("unknown", validation_alias="HOMEPRICES_GIT_REVISION", max_length=80)
+    training_effort: Literal["quick", "full", "search"] = Field("quick", validation_alias="HOMEPRICES_TRAINING_EFFORT")
+    training_seed: int = Field(7, validation_alias="HOMEPRICES_TRAINING_SEED", ge=0)
+
+    # --- serving ------------------------------------------------------------------------------------------------
+    model_prefix: Literal["best_model", "candidate_model"] = Field("best_model", validation_alias="MODEL_PREFIX")
+    instance: str = Field("infer-prod", validation_alias="HOMEPRICES_INSTANCE", pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+    state_dir: Path = Field(Path(".stack/state"), validation_alias="HOMEPRICES_STATE_DIR")
+    bind: str = Field("", validation_alias="HOMEPRICES_BIND", pattern=r"^(\S+:\d{1,5})?$")
+    port: int | None = Field(None, validation_alias="PORT", ge=1, le=65535)
+    workers: int = Field(2, validation_alias="WEB_CONCURRENCY", ge=1, le=64)
+    threads: int = Field(4, validation_alias="HOMEPRICES_THREADS", ge=1, le=64)
+    poll_seconds: float = Field(5.0, validation_alias="HOMEPRICES_POLL_SECONDS", gt=0, le=600)
+    spool_limit_bytes: int = Field(256 * 2**20, validation_alias="HOMEPRICES_SPOOL_LIMIT_BYTES", ge=4096)
+    spool_fsync: bool = Field(False, validation_alias="HOMEPRICES_SPOOL_FSYNC")
+    log_months: int = Field(24, validation_alias="HOMEPRICES_LOG_MONTHS", ge=1, le=1200)
+    visitor_key: SecretStr = Field(SecretStr(""), validation_alias="HOMEPRICES_VISITOR_KEY")
+    trusted_networks: str = Field("127.0.0.0/8,::1/128", validation_alias="TRUSTED_NETWORKS")
+    cors_origins: str = Field("", validation_alias="HOMEPRICES_CORS_ORIGINS")
+
+    # --- release and router -------------------------------------------------------------------------------------
+    production_urls: str = Field("http://127.0.0.1:6001", validation_alias="HOMEPRICES_PRODUCTION_URLS")
+    candidate_urls: str = Field("http://127.0.0.1:6002", validation_alias="HOMEPRICES_CANDIDATE_URLS")
+    router_url: str = Field("http://127.0.0.1:7000", validation_alias="HOMEPRICES_ROUTER_URL")
+    candidate_share: float = Field(20.0, validation_alias="HOMEPRICES_CANDIDATE_SHARE", ge=0, le=50)
+    policy: str = Field("sequential", validation_alias="HOMEPRICES_POLICY", min_length=1)
+    testers: str = Field("", validation_alias="HOMEPRICES_TESTERS")
+    replica_timeout_seconds: float = Field(180.0, validation_alias="HOMEPRICES_REPLICA_TIMEOUT_SECONDS", gt=0)
+    router_host: str = Field("127.0.0.1", validation_alias="HOMEPRICES_ROUTER_HOST")
+    router_port: int = Field(7000, validation_alias="HOMEPRICES_ROUTER_PORT", ge=1, le=65535)
+    router_metrics_port: int = Field(7001, validation_alias="HOMEPRICES_ROUTER_METRICS_PORT", ge=1, le=65535)
+    router_requests_per_second: int = Field(20, validation_alias="HOMEPRICES_ROUTER_REQUESTS_PER_SECOND", ge=1)
+    candidate_timeout_seconds: float = Field(2.0, validation_alias="HOMEPRICES_CANDIDATE_TIMEOUT_SECONDS", gt=0, le=60)
+    frontend_host: str = Field("127.0.0.1", validation_alias="HOMEPRICES_FRONTEND_HOST")
+    frontend_port: int = Field(6500, validation_alias="HOMEPRICES_FRONTEND_PORT", ge=1, le=65535)
+    nginx: Path | None = Field(None, validation_alias="HOMEPRICES_NGINX")
+
+    # --- monitoring ---------------------------------------------------------------------------------------------
+    exporter_host: str = Field("127.0.0.1", validation_alias="HOMEPRICES_EXPORTER_HOST")
+    exporter_port: int = Field(9109, validation_alias="HOMEPRICES_EXPORTER_PORT", ge=1, le=65535)
+
+    # --- notices ------------------------------------------------------------------------------------------------
+    slack_webhook_url: SecretStr | None = Field(None, validation_alias="SLACK_WEBHOOK_URL")
+    smtp_host: str | None = Field(None, validation_alias="SMTP_HOST")
+    smtp_port: int = Field(587, validation_alias="SMTP_PORT", ge=1, le=65535)
+    smtp_user: str | None = Field(None, validation_alias="SMTP_USER")
+    smtp_password: SecretStr | None = Field(None, validation_alias="SMTP_PASSWORD")
+    notify_email_from: str = Field("homeprices@localhost", validation_alias="NOTIFY_EMAIL_FROM")
+    notify_email_to: str | None = Field(None, validation_alias="NOTIFY_EMAIL_TO")
+
+    # --- logs ---------------------------------------------------------------------------------------------------
+    log_format: Literal["console", "json"] = Field("console", validation_alias="HOMEPRICES_LOG_FORMAT")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", validation_alias="HOMEPRICES_LOG_LEVEL")
+
+    @field_validator("trusted_networks")
+    @classmethod
+    def _networks_are_networks(cls, value: str) -> str:
+        for word in _words(value):
+            ipaddress.ip_network(word)
+        return value
+
+    @field_validator("nginx", "s3_endpoint", "slack_webhook_url", "smtp_host", "notify_email_to", mode="before")
+    @classmethod
+    def _blank_is_unset(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @cached_property
+    def networks(self) -> list[str]:
+        """The networks, in CIDR form, whose `X-User-Id` and operator requests are believed."""
+        return _words(self.trusted_networks)
+
+    @property
+    def tester_ids(self) -> list[str]:
+        """Visitor ids of people who try things out, as they are sent in `X-User-Id`."""
+        return _words(self.testers)
+
+    @property
+    def variant(self) -> Variant:
+        """The arm that this serving instance answers for."""
+        return "production" if self.model_prefix == "best_model" else "candidate"
+
+    @property
+    def database_url(self) -> str:
+        """SQLAlchemy URL of the homeprices database. Contains the password: never log it."""
+        user, password = quote(self.postgres_user, safe=""), quote(self.postgres_password.get_secret_value(), safe="")
+        place = f"{self.postgres_host}:{self.postgres_port}/{quote(self.postgres_db, safe='')}"
+        return f"postgresql+psycopg2://{user}:{password}@{place}"
+
+    @property
+    def instance_dir(self) -> Path:
+        """Where a serving instance keeps what outlives its processes: spool, bundles, logs."""
+        return self.state_dir / self.instance
+
+    @property
+    def serving_address(self) -> str:
+        """host:port of a serving instance; without `HOMEPRICES_BIND`, on the loopback address only."""
+        return self.bind or f"127.0.0.1:{self.port or (6001 if self.variant == 'production' else 6002)}"
+
+    def replica_urls(self, variant: Variant) -> list[str]:
+        """Base URLs of the serving instances of an arm, without trailing slash."""
+        return [
+            url.rstrip("/") for url in _words(self.production_urls if variant == "production" else self.candidate_urls)
+        ]
+
+
+def load_settings(environ: Mapping[str, str] | None = None, files: tuple[Path, ...] | None = None) -> Settings:
+    """The settings of this process. Raises SettingsError that names each wrong variable, and never a value of a secret.
+
+    `environ` and `files` are for tests; by default the environment, `.env` and `.stack/env` of the working directory
+    (`STACK_DIR` names another folder than `.stack`).
+    """
+    environ = os.environ if environ is None else environ
+    if files is None:
+        files = (Path(".env"), Path(environ.get("STACK_DIR", ".stack")) / "env")
+    values: dict[str, str] = {}
+    for file in reversed(files):
+        values.update({k: v for k, v in dotenv_values(file).items() if v is not None})
+    values.update(environ)
+    unknown = sorted(name for name in values if name.startswith(OWN_PREFIX) and name not in variable_names())
+    if unknown:
+        allowed = ", ".join(sorted(n for n in variable_names() if n.startswith(OWN_PREFIX)))
+        raise SettingsError(f"unknown setting {', '.join(unknown)}; known are {allowed}")
+    try:
+        return Settings.model_validate({k: v for k, v in values.items() if k in variable_names()})
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise SettingsError(f"wrong settings: {problems}") from None
+
+
+def variable_names() -> frozenset[str]:
+    """Every environment variable that a setting can come from."""
+    names: set[str] = set()
+    for field in Settings.model_fields.values():
+        alias = field.validation_alias
+        names.update(
+            [alias] if isinstance(alias, str) else map(str, alias.choices) if isinstance(alias, AliasChoices) else []
+        )
+    return frozenset(names)
+
+
+def _words(value: str) -> list[str]:
+    return [word for word in (part.strip() for part in value.split(",")) if word]

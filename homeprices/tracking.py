@@ -1,0 +1,171 @@
+"""MLflow: what was trained, and which bundle is which version of the registered model.
+
+Speaks MLflow's REST API rather than importing its client: the client costs every training task six seconds of
+processor time and 170 MB, and its timeouts are settings of the whole process. Every step can be repeated: a run is
+found again by its key.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import httpx
+
+from homeprices.errors import InvalidInput, TrackingRefused, TrackingUnavailable
+
+if TYPE_CHECKING:
+    from homeprices.settings import Settings
+
+EXPERIMENT = "bangalore_home_prices"
+TIMEOUT = httpx.Timeout(30.0, connect=5.0)  # seconds; a database that is busy migrating answers late
+CONNECT_RETRIES = 2
+PARAMS_A_CALL = 100  # MLflow's limits for one log-batch
+METRICS_A_CALL = 1000
+KEY_TAG = "homeprices.key"
+ARTIFACT_SCHEME = "mlflow-artifacts:/"
+
+ALREADY_EXISTS = "RESOURCE_ALREADY_EXISTS"
+DOES_NOT_EXIST = "RESOURCE_DOES_NOT_EXIST"
+
+
+class Tracking:
+    """The tracking server of the settings. Every call raises TrackingUnavailable when it is away, TrackingRefused."""
+
+    def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.time) -> None:
+        self._base = settings.mlflow_tracking_uri.rstrip("/")
+        self._public = (settings.mlflow_public_url or self._base).rstrip("/")
+        self._clock = clock
+        # No connection outlives its call: a task makes a handful of them, minutes apart.
+        transport = httpx.HTTPTransport(retries=CONNECT_RETRIES, limits=httpx.Limits(max_keepalive_connections=0))
+        self._client = httpx.Client(timeout=TIMEOUT, transport=transport)
+        self._experiment_id: str | None = None
+
+    def parent_run(self, key: str, *, tags: Mapping[str, str] | None = None) -> str:
+        """The id of the run that belongs to `key` (a pipeline run), opened when it is not there yet."""
+        return self._open_run(key, key, dict(tags or {}))
+
+    def child_run(self, parent: str, name: str, *, tags: Mapping[str, str] | None = None) -> str:
+        """The id of the run `name` under a parent run, opened when it is not there yet."""
+        return self._open_run(f"{parent}/{name}", name, {**(tags or {}), "mlflow.parentRunId": parent})
+
+    def log(
+        self,
+        run_id: str,
+        *,
+        params: Mapping[str, object] | None = None,
+        metrics: Mapping[str, float] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Log to a run. Raises InvalidInput for a metric that is no finite number."""
+        broken = [name for name, value in (metrics or {}).items() if not math.isfinite(value)]
+        if broken:
+            raise InvalidInput(dict.fromkeys(broken, "is no finite number"))
+        at = self._milliseconds()
+        measured = [{"key": k, "value": float(v), "timestamp": at, "step": 0} for k, v in (metrics or {}).items()]
+        named = [{"key": k, "value": str(v)} for k, v in (params or {}).items()]
+        noted = [{"key": k, "value": str(v)} for k, v in (tags or {}).items()]
+        for name, items, size in (
+            ("metrics", measured, METRICS_A_CALL),
+            ("params", named, PARAMS_A_CALL),
+            ("tags", noted, PARAMS_A_CALL),
+        ):
+            for start in range(0, len(items), size):
+                self._call("POST", "runs/log-batch", {"run_id": run_id, name: items[start : start + size]})
+
+    def log_files(self, run_id: str, folder: Path, under: str = "") -> None:
+        """Upload every file of a folder as artifacts of a run, through the server (nobody else needs the bucket)."""
+        uri = str(self._call("GET", "runs/get", {"run_id": run_id})["run"]["info"]["artifact_uri"])
+        if not uri.startswith(ARTIFACT_SCHEME):
+            raise TrackingRefused(f"MLflow does not proxy artifacts, they go to {uri}; it needs --serve-artifacts", "")
+        place = uri.removeprefix(ARTIFACT_SCHEME).strip("/")
+        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+            name = "/".join(part for part in (place, under, path.relative_to(folder).as_posix()) if part)
+            self._send("PUT", f"/api/2.0/mlflow-artifacts/artifacts/{quote(name)}", content=path.read_bytes())
+
+    def finish(self, run_id: str, *, failed: bool = False) -> None:
+        """Close a run."""
+        status = "FAILED" if failed else "FINISHED"
+        self._call("POST", "runs/update", {"run_id": run_id, "status": status, "end_time": self._milliseconds()})
+
+    def run_url(self, run_id: str) -> str:
+        """The page of a run, for people."""
+        return f"{self._public}/#/experiments/{self._experiment()}/runs/{run_id}"
+
+    def call(self, method: str, path: str, values: dict[str, Any]) -> dict[str, Any]:
+        """One call of MLflow's REST API; `path` is what follows `/api/2.0/mlflow/`."""
+        return self._call(method, path, values)
+
+    def pages(self, path: str, values: dict[str, Any], items: str) -> Iterator[dict[str, Any]]:
+        """Every item of a paged listing (GET)."""
+        while True:
+            answer = self._call("GET", path, values)
+            yield from answer.get(items, [])
+            if not answer.get("next_page_token"):
+                return
+            values = {**values, "page_token": answer["next_page_token"]}
+
+    def _open_run(self, key: str, name: str, tags: dict[str, str]) -> str:
+        wanted = f"tags.`{KEY_TAG}` = '{_plain(key)}'"
+        query = {"experiment_ids": [self._experiment()], "filter": wanted, "max_results": 1}
+        found = self._call("POST", "runs/search", {**query, "order_by": ["start_time ASC"]}).get("runs", [])
+        if found:
+            return str(found[0]["info"]["run_id"])
+        all_tags = {KEY_TAG: _plain(key), "mlflow.source.name": "homeprices", **tags}
+        run = {
+            "experiment_id": self._experiment(),
+            "run_name": name,
+            "start_time": self._milliseconds(),
+            "tags": [{"key": k, "value": v} for k, v in all_tags.items()],
+        }
+        return str(self._call("POST", "runs/create", run)["run"]["info"]["run_id"])
+
+    def _experiment(self) -> str:
+        if self._experiment_id is None:
+            try:
+                created = self._call("POST", "experiments/create", {"name": EXPERIMENT})
+                self._experiment_id = str(created["experiment_id"])
+            except TrackingRefused as refused:
+                if refused.code != ALREADY_EXISTS:
+                    raise
+                found = self._call("GET", "experiments/get-by-name", {"experiment_name": EXPERIMENT})
+                self._experiment_id = str(found["experiment"]["experiment_id"])
+        return self._experiment_id
+
+    def _call(self, method: str, path: str, values: dict[str, Any]) -> dict[str, Any]:
+        place = f"/api/2.0/mlflow/{path}"
+        answer = self._send(method, place, params=values) if method == "GET" else self._send(method, place, json=values)
+        return dict(answer.json())
+
+    def _send(self, method: str, path: str, **content: Any) -> httpx.Response:
+        try:
+            answer = self._client.request(method, self._base + path, **content)
+        except httpx.HTTPError as error:
+            raise TrackingUnavailable(f"MLflow at {self._base} does not answer: {error!r}") from error
+        if answer.is_server_error or answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
+            raise TrackingUnavailable(f"MLflow answered {answer.status_code} to {path}: {answer.text[:200]}")
+        if answer.is_error:
+            code, message = _refusal(answer)
+            raise TrackingRefused(f"MLflow refused {path} with {answer.status_code}: {message}", code)
+        return answer
+
+    def _milliseconds(self) -> int:
+        return round(self._clock() * 1000)
+
+
+def _refusal(answer: httpx.Response) -> tuple[str, str]:
+    """MLflow's error code and message; a proxy's own page has neither."""
+    try:
+        body = answer.json()
+        return str(body["error_code"]), str(body.get("message", ""))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return "", answer.text[:200]
+
+
+def _plain(key: str) -> str:
+    """A key that can stand in a search without quoting."""
+    return key.replace("'", "-").replace("`", "-")

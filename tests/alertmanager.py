@@ -1,0 +1,73 @@
+"""A real Alertmanager with this project's configuration, on a free port of loopback."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.services import clean_environment, free_ports
+
+START = Path(__file__).parents[1] / "monitoring" / "alertmanager" / "start.sh"
+READY_SECONDS = 30.0
+
+
+def is_installed() -> bool:
+    """Whether the program is on this machine, under either of its names."""
+    return any(shutil.which(name) for name in ("alertmanager", "prometheus-alertmanager"))
+
+
+@dataclass(frozen=True)
+class Alertmanager:
+    """A running one. `folder` is where its configuration was written."""
+
+    client: httpx.Client
+    folder: Path
+
+    def fire(self, *alerts: dict[str, Any]) -> None:
+        """Hand it alerts, as Prometheus does: `labels` and `annotations`."""
+        self.client.post("/api/v2/alerts", json=list(alerts)).raise_for_status()
+
+    def inhibited(self) -> dict[str, bool]:
+        """Every alert that it knows by its name, and whether another one silences it."""
+        known = self.client.get("/api/v2/alerts").raise_for_status().json()
+        return {alert["labels"]["alertname"]: bool(alert["status"]["inhibitedBy"]) for alert in known}
+
+
+@contextmanager
+def alertmanager(folder: Path, **environment: str) -> Iterator[Alertmanager]:
+    """It is ready, and ends with the block. RuntimeError has the end of its log."""
+    folder.mkdir(exist_ok=True)
+    [port] = free_ports(1)
+    configuration, log = folder / "configuration", folder / "alertmanager.log"
+    environ = {**clean_environment(), "CONFIG_FOLDER": str(configuration), "PAGE_WAIT": "1s", **environment}
+    command = ["sh", str(START), f"--web.listen-address=127.0.0.1:{port}", f"--storage.path={folder / 'data'}"]
+    with (
+        log.open("wb") as output,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=5) as client,
+        subprocess.Popen(command, env=environ, stdout=output, stderr=subprocess.STDOUT) as process,
+    ):
+        try:
+            _wait(client, process, log)
+            yield Alertmanager(client, configuration)
+        finally:
+            process.terminate()
+
+
+def _wait(client: httpx.Client, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if client.get("/-/ready").is_success:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.1)
+    raise RuntimeError(f"Alertmanager is not ready; the end of its log:\n{log.read_text()[-3000:]}")

@@ -1,0 +1,175 @@
+"""Small valid bundles for tests: a real ONNX graph, price = factor x a level of the location x area^0.9 x rooms^0.1."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from homeprices.pricing.bundle import COLUMNS_FILE, MODEL_FILE, digest
+from homeprices.pricing.manifest import DRAFT_FILE, MANIFEST_FILE, DatasetReference, Draft, FileDigest, Golden
+from homeprices.pricing.reference import REFERENCE_FILE, NumberReference, Reference, TextReference
+
+LOCATION_LEVELS = {"Electronic City": 0.9, "Indira Nagar": 2.0, "Rajaji Nagar": 1.8, "Whitefield": 1.2}
+OTHER_LEVEL = 1.0
+LOWER_FACTOR, UPPER_FACTOR = 0.7, 1.5
+_TRAINED_AT = datetime(2026, 1, 5, 6, tzinfo=UTC)
+
+
+def make_bundle(
+    folder: Path, version: str, *, factor: float = 1.0, promoted_from: str | None = None, idle_work: int = 0
+) -> Path:
+    """Write a complete published bundle into `folder` and return it. `factor` scales every price.
+
+    `idle_work`: numbers that the model computes for nothing at each estimate; a million take it about a millisecond.
+    """
+    manifest = _write(folder, factor, idle_work).publish(
+        version=version, promoted_from=promoted_from, published_by="tests"
+    )
+    (folder / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=2))
+    return folder
+
+
+def make_draft(folder: Path, factor: float = 1.0) -> Path:
+    """Write a complete bundle that has no version yet into `folder` and return it."""
+    (folder / DRAFT_FILE).write_text(_write(folder, factor).model_dump_json(indent=2))
+    return folder
+
+
+def price(total_sqft: float, location: str, bhk: int, factor: float = 1.0) -> float:
+    """What these bundles answer, in lakh rupees."""
+    return factor * 0.1 * LOCATION_LEVELS.get(location, OTHER_LEVEL) * total_sqft**0.9 * bhk**0.1
+
+
+def write_files(folder: Path, factor: float, idle_work: int = 0) -> None:
+    """Every file of a bundle but its manifest."""
+    (folder / "plots").mkdir(parents=True, exist_ok=True)
+    (folder / MODEL_FILE).write_bytes(_graph(factor, idle_work).SerializeToString())
+    (folder / COLUMNS_FILE).write_text(
+        json.dumps(
+            {
+                "inputs": [
+                    {"name": "total_sqft", "type": "number"},
+                    {"name": "location", "type": "text"},
+                    {"name": "bhk", "type": "number"},
+                    {"name": "bath", "type": "number"},
+                ],
+                "locations": sorted(LOCATION_LEVELS),
+                "interval": {"coverage": 0.9, "lower_factor": LOWER_FACTOR, "upper_factor": UPPER_FACTOR},
+                "ranges": {"total_sqft": [300, 5000], "bhk": [1, 6], "bath": [1, 6]},
+            }
+        )
+    )
+    (folder / REFERENCE_FILE).write_text(_reference(factor).model_dump_json(indent=2))
+    (folder / "validation.json").write_text("{}")
+    (folder / "validation.html").write_text("<!doctype html><title>Validation</title>")
+    (folder / "quality.json").write_text("{}")
+    (folder / "model.skops").write_bytes(b"no estimator: this bundle is for tests")
+    (folder / "plots" / "actual.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+
+
+def _write(folder: Path, factor: float, idle_work: int = 0) -> Draft:
+    folder.mkdir(parents=True, exist_ok=True)
+    write_files(folder, factor, idle_work)
+    return Draft(
+        created_at=_TRAINED_AT,
+        dataset=DatasetReference(version=1, key="data/raw/train_V1.csv", sha256="0" * 64, rows=1000, rows_used=950),
+        git_revision="0" * 40,
+        libraries={"onnx": onnx.__version__},
+        estimator="test_formula",
+        mlflow_run_id=None,
+        metrics={"median_ape": 0.2, "mean_ape": 0.25},
+        golden=tuple(
+            _golden(area, location, bhk, factor)
+            for area, location, bhk in ((1200.0, "Whitefield", 2), (2400.0, "Indira Nagar", 4), (800.0, "Nowhere", 1))
+        ),
+        files=_digests(folder),
+    )
+
+
+def _digests(folder: Path) -> dict[str, FileDigest]:
+    paths = (p for p in sorted(folder.rglob("*")) if p.is_file() and p.name not in {MANIFEST_FILE, DRAFT_FILE})
+    return {path.relative_to(folder).as_posix(): digest(path) for path in paths}
+
+
+def _golden(area: float, location: str, bhk: int, factor: float) -> Golden:
+    answer = price(area, location, bhk, factor)
+    return Golden(
+        input={"total_sqft": area, "location": location, "bhk": bhk, "bath": bhk},
+        estimated_price=answer,
+        low=answer * LOWER_FACTOR,
+        high=answer * UPPER_FACTOR,
+    )
+
+
+def _graph(factor: float, idle_work: int) -> onnx.ModelProto:
+    """exp(0.9 log area + 0.1 log bhk + level of location) x factor; bath is taken, and does not matter."""
+    number, text = TensorProto.FLOAT, TensorProto.STRING
+    constants = {"area_power": 0.9, "bhk_power": 0.1, "bath_power": 0.0, "factor": 0.1 * factor}
+    nodes = [
+        helper.make_node(
+            "LabelEncoder",
+            ["location"],
+            ["level"],
+            domain="ai.onnx.ml",
+            keys_strings=sorted(LOCATION_LEVELS),
+            values_floats=[LOCATION_LEVELS[name] for name in sorted(LOCATION_LEVELS)],
+            default_float=OTHER_LEVEL,
+        ),
+        helper.make_node("Pow", ["total_sqft", "area_power"], ["by_area"]),
+        helper.make_node("Pow", ["bhk", "bhk_power"], ["by_bhk"]),
+        helper.make_node("Pow", ["bath", "bath_power"], ["by_bath"]),
+        helper.make_node("Mul", ["level", "by_area"], ["a"]),
+        helper.make_node("Mul", ["a", "by_bhk"], ["b"]),
+        helper.make_node("Mul", ["b", "by_bath"], ["c"]),
+        helper.make_node("Mul", ["c", "factor"], ["estimate"]),
+    ]
+    initializers = [numpy_helper.from_array(np.array([v], dtype=np.float32), name) for name, v in constants.items()]
+    if idle_work:  # the area, many times over, and the largest of that
+        nodes[1] = helper.make_node("Pow", ["again", "area_power"], ["by_area"])
+        nodes.insert(1, helper.make_node("Tile", ["total_sqft", "times"], ["copies"]))
+        nodes.insert(2, helper.make_node("ReduceMax", ["copies", "columns"], ["again"], keepdims=1))
+        initializers.append(numpy_helper.from_array(np.array([1, idle_work], dtype=np.int64), "times"))
+        initializers.append(numpy_helper.from_array(np.array([1], dtype=np.int64), "columns"))
+    inputs = [("total_sqft", number), ("location", text), ("bhk", number), ("bath", number)]
+    graph = helper.make_graph(
+        nodes,
+        "prices_for_tests",
+        [helper.make_tensor_value_info(name, kind, [None, 1]) for name, kind in inputs],
+        [helper.make_tensor_value_info("estimate", number, [None, 1])],
+        initializers,
+    )
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 3)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    onnx.checker.check_model(model)
+    return model
+
+
+def _reference(factor: float) -> Reference:
+    def number(low: float, high: float) -> NumberReference:
+        middle = (low + high) / 2
+        return NumberReference(
+            edges=[low, middle, high],
+            counts=[500, 450],
+            missing=0,
+            mean=middle,
+            std=(high - low) / 4,
+            minimum=low,
+            median=middle,
+            maximum=high,
+        )
+
+    return Reference(
+        rows=950,
+        features={
+            "total_sqft": number(300, 5000),
+            "bhk": number(1, 6),
+            "bath": number(1, 6),
+            "location": TextReference(counts={"Whitefield": 500, "Indira Nagar": 450}, missing=0),
+        },
+        prediction=number(20 * factor, 500 * factor),
+    )

@@ -1,0 +1,69 @@
+"""Real servers, started on first use: one of each for a test run, a fresh database or bucket for each module."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Generator, Iterator
+
+import pytest
+from hypothesis import settings
+
+from homeprices.storage import S3Bucket
+from tests.services import Servers, open_s3
+
+# How long an example takes says more about the machine than about what is tested.
+settings.register_profile("homeprices", deadline=None)
+settings.load_profile("homeprices")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--no-skips", action="store_true", help="a test that is skipped has failed: for CI")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With --no-skips, a test that is skipped has failed: what CI does not run, nobody sees break."""
+    report = yield
+    if report.skipped and item.config.getoption("--no-skips") and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        report.outcome, report.longrepr = "failed", f"not run, and --no-skips: {reason}"
+    return report
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """Whatever real servers the tests ask for."""
+    started = Servers(tmp_path_factory.mktemp("servers"))
+    yield started
+    started.close()
+
+
+@pytest.fixture(scope="module")
+def postgres_url(servers: Servers, request: pytest.FixtureRequest) -> str:
+    """SQLAlchemy URL of a fresh, empty database."""
+    return servers.postgres(_fresh_name(request).replace("-", "_"))
+
+
+@pytest.fixture(scope="module")
+def s3_settings(servers: Servers, request: pytest.FixtureRequest) -> dict[str, str]:
+    """Environment variables of a fresh bucket."""
+    return servers.s3(_fresh_name(request))
+
+
+@pytest.fixture(scope="module")
+def s3(s3_settings: dict[str, str]) -> S3Bucket:
+    """A fresh bucket."""
+    return open_s3(s3_settings)
+
+
+@pytest.fixture(scope="session")
+def mlflow_uri(servers: Servers) -> str:
+    """Address of a real MLflow server."""
+    return servers.mlflow()
+
+
+def _fresh_name(request: pytest.FixtureRequest) -> str:
+    """A name that says which module it was made for, fit for a bucket and (with underscores) for a database."""
+    module = re.sub(r"[^a-z0-9]+", "-", request.node.path.stem.lower()).strip("-")
+    return f"{module[:30]}-{secrets.token_hex(4)}"

@@ -1,0 +1,54 @@
+"""The real frontend, `python -m router.frontend`, for tests and pictures."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+START_SECONDS = 30
+
+
+@contextmanager
+def frontend(router_url: str, folder: Path, **environment: str) -> Iterator[str]:
+    """Its address, until the block ends. `folder` takes its state."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "router.frontend"],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "HOMEPRICES_STATE_DIR": str(folder),
+            "HOMEPRICES_FRONTEND_PORT": str(port),
+            "HOMEPRICES_ROUTER_URL": router_url,
+            **environment,
+        },
+    )
+    try:
+        _wait(process, f"http://127.0.0.1:{port}/")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _wait(process: subprocess.Popen[bytes], url: str) -> None:
+    end = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except (urllib.error.URLError, ConnectionError):
+            if process.poll() is not None or time.monotonic() > end:
+                raise RuntimeError(f"the frontend did not start at {url}") from None
+            time.sleep(0.05)

@@ -1,0 +1,223 @@
+"""The evaluation as Airflow runs it: every task of the DAG, its branches and XComs, on a real bucket and database.
+
+One story in the order in which it stands: goes on, promoted, taken back, held, failed, invalid, rolled back.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, create_engine
+
+from homeprices import database
+from homeprices.release import bundles, control, versions
+from homeprices.storage import S3Bucket
+from tests.bundles import make_draft
+from tests.mail_server import Mailbox, mail_server
+from tests.trial import Trial, database_settings, database_variables
+from tests.webhook import Hook, webhook
+
+ROOT = Path(__file__).parents[2]
+MIXED = (2.0, 3.0, 4.0, 5.0, 4.0)
+# One process for all runs: most of what a run costs is the start of an Airflow, and what it is told goes by lines.
+SCHEDULE = """
+import json, sys
+from airflow.utils import db
+db.upgradedb()
+import evaluate_ab_dag
+print("READY", flush=True)
+for line in sys.stdin:
+    dag = evaluate_ab_dag.evaluate_ab_dag()  # one that was run holds that run's order
+    run = dag.test(run_conf=json.loads(line))
+    states = {task.task_id: str(task.state) for task in run.get_task_instances()}
+    print("STATES", json.dumps({"run": str(run.state), "id": run.run_id, **states}), flush=True)
+"""
+NOTHING = {"obey": "skipped", "watch": "success", "gather": "success", "decide": "success"}
+
+pytestmark = pytest.mark.timeout(1200)
+
+
+class Scheduler:
+    """Runs the DAG in a process of its own, on an Airflow that this module has to itself."""
+
+    def __init__(self, home: Path, trial: Trial, variables: dict[str, str]) -> None:
+        settings, dags = trial.settings, home / "dags"
+        dags.mkdir()
+        for name in ("evaluate_ab_dag.py", "conventions.py"):  # others would be parsed again before each run
+            (dags / name).symlink_to(ROOT / "dags" / name)
+        environ = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(home),
+            "PYTHONPATH": f"{ROOT}:{dags}",
+            "OMP_NUM_THREADS": "1",
+            "AIRFLOW_HOME": str(home),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+            "HOMEPRICES_PRODUCTION_URLS": settings.production_urls,
+            "HOMEPRICES_CANDIDATE_URLS": settings.candidate_urls,
+            "HOMEPRICES_AIRFLOW_URL": settings.airflow_url,
+            "MLFLOW_TRACKING_URI": settings.mlflow_tracking_uri,
+            **database_variables(trial.engine),
+            **variables,
+        }
+        self._errors = (home / "errors.log").open("w+")
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", SCHEDULE],
+            cwd=home,
+            env=environ,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+        )
+        self._await("READY")
+
+    def run(self, **order: str) -> dict[str, str]:
+        """The state of every task of a new run, and as `run` that of the run."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        return dict(json.loads(self._await("STATES ")))
+
+    def close(self) -> None:
+        """End the process, which ends by itself once nobody will order anything: so what it covered is written."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(60)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+        with self._errors, self._process:
+            return
+
+    def _await(self, mark: str) -> str:
+        """The rest of the first line that begins so."""
+        said: list[str] = []
+        for line in self._process.stdout or ():
+            if line.startswith(mark):
+                return line.removeprefix(mark)
+            said.append(line)
+        self._errors.seek(0)
+        pytest.fail("".join(said[-40:]) + self._errors.read()[-4000:])
+
+
+@pytest.fixture(scope="module")
+def engine(postgres_url: str) -> Iterator[Engine]:
+    made = create_engine(postgres_url)
+    database.upgrade(database_settings(made))
+    yield made
+    made.dispose()
+
+
+@pytest.fixture(scope="module")
+def trial(engine: Engine, s3: S3Bucket, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
+    made = Trial(engine, tmp_path_factory.mktemp("bundles"), s3)
+    made.begin(datetime.now(UTC) - timedelta(hours=5))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def hook() -> Iterator[Hook]:
+    """Where notices go; the first attempt fails."""
+    with webhook(failures=1) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def mail() -> Iterator[Mailbox]:
+    with mail_server() as box:
+        yield box
+
+
+@pytest.fixture(scope="module")
+def scheduler(
+    trial: Trial, s3_settings: dict[str, str], hook: Hook, mail: Mailbox, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Scheduler]:
+    told = {"SLACK_WEBHOOK_URL": hook.url, "SMTP_HOST": "127.0.0.1", "NOTIFY_EMAIL_TO": "ops@localhost"}
+    variables = {**s3_settings, **told, "SMTP_PORT": str(mail.port)}
+    made = Scheduler(tmp_path_factory.mktemp("airflow"), trial, variables)
+    yield made
+    made.close()
+
+
+def an_hour_ago() -> datetime:
+    return datetime.now(UTC) - timedelta(hours=1)
+
+
+def end(states: dict[str, str]) -> str:
+    """The one task that carried the decision out."""
+    assert {name: states[name] for name in NOTHING} == NOTHING, states
+    assert states["run"] == "success", states
+    [done] = [name for name in ("promote", "roll_back", "go_on") if states[name] == "success"]
+    return done
+
+
+def test_identical_models_go_on(trial: Trial, scheduler: Scheduler) -> None:
+    trial.visits("production", 400, MIXED, ts=an_hour_ago())
+    trial.visits("candidate", 100, MIXED, ts=an_hour_ago())
+    assert end(scheduler.run()) == "go_on"
+    assert [outcome for _, outcome, _ in trial.decisions()] == ["continue"]
+
+
+def test_a_better_candidate_wins(trial: Trial, scheduler: Scheduler) -> None:
+    trial.visits("production", 400, [2.0, 3.0], ts=an_hour_ago())
+    trial.visits("candidate", 100, 5.0, ts=an_hour_ago())
+    assert end(scheduler.run()) == "promote"
+    assert versions.published(trial.bucket, "BO") == ["BO1", "BO2"]
+    assert [(outcome, result) for _, outcome, result in trial.decisions()][-1] == ("promote", "BO2")
+
+
+def test_a_promotion_that_does_harm_is_taken_back_by_the_next_run(trial: Trial, scheduler: Scheduler) -> None:
+    trial.visits("production", 120, bundle="BO2", milliseconds=900.0, ts=datetime.now(UTC))
+    assert end(scheduler.run()) == "go_on", "there is no candidate"
+    assert bundles.read_manifest(trial.bucket, "BO3").promoted_from == "BO1"
+    assert trial.decisions()[-1] == ("bake:BO2", "revert", "BO3")
+
+
+def test_a_person_holds_the_next_candidate_from_the_form_of_the_dag(
+    trial: Trial, scheduler: Scheduler, tmp_path: Path
+) -> None:
+    bundles.stage(trial.bucket, "next", make_draft(tmp_path / "next", 1.2))
+    assert bundles.publish(trial.bucket, "next", "CO") == "CO2"
+    since = datetime.now(UTC) - timedelta(hours=2)
+    control.start_experiment(trial.bucket, "BO3", "CO2", 20.0, "tests", clock=lambda: since)
+    states = scheduler.run(order="hold", reason="a holiday")
+    assert (states["obey"], states["watch"], states["decide"]) == ("success", "skipped", "skipped")
+    assert [outcome for _, outcome, _ in trial.decisions()][-1] == "hold"
+    scheduler.run(order="resume", reason="it is over")
+
+
+def test_a_run_that_fails_is_told_once_by_both_channels(
+    trial: Trial, scheduler: Scheduler, hook: Hook, mail: Mailbox
+) -> None:
+    """Its task failed for good, and then the run has: both say so, and people hear of it once."""
+    before = len(hook.posts), len(mail.messages)
+    states = scheduler.run(order="revert", reason="to which, it does not say")
+    assert (states["run"], states["obey"]) == ("failed", "failed")
+    [post], [message] = hook.posts[before[0] :], mail.messages[before[1] :]
+    title, text, link = str(post["text"]).splitlines()
+    assert title == "*evaluate_ab_dag has failed*" == f"*{message['Subject']}*"
+    assert f"The run {states['id']} has failed in its task obey: " in text and "is required to revert" in text
+    assert "/dags/evaluate_ab_dag/runs/" in link
+    assert "CO2" in versions.published(trial.bucket, "CO"), "nothing else has changed"
+
+
+def test_a_broken_split_is_invalid_and_a_worse_candidate_with_a_sound_one_loses(
+    trial: Trial, scheduler: Scheduler
+) -> None:
+    trial.visits("production", 900, 5.0, ts=an_hour_ago(), bundle="BO3")
+    trial.visits("candidate", 100, [1.0, 2.0], ts=an_hour_ago(), bundle="CO2")
+    assert end(scheduler.run()) == "go_on"
+    assert [outcome for _, outcome, _ in trial.decisions()][-1] == "invalid"
+    trial.visits("candidate", 120, ts=an_hour_ago(), bundle="CO2")
+    assert end(scheduler.run()) == "roll_back"
+    assert versions.highest(trial.bucket, "CO") is None

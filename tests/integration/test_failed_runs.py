@@ -1,0 +1,73 @@
+"""A failed run is told once, over a real HTTP and a real SMTP connection, and changes nothing when it cannot be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from homeprices import notify, undelivered
+from homeprices.errors import StorageUnavailable
+from homeprices.failed_runs import LONGEST_REASON, tell_of_failed_run
+from homeprices.parts import Parts
+from homeprices.settings import load_settings
+from homeprices.storage import MemoryBucket
+from tests.mail_server import Mailbox, mail_server
+from tests.webhook import Hook, webhook
+
+FAILED = {"task_id": "build", "reason": "no room\non the disk", "link": "http://x/log"}
+
+
+def parts(hook: Hook, box: Mailbox, bucket: MemoryBucket | None = None) -> Parts:
+    names = {"SLACK_WEBHOOK_URL": hook.url, "SMTP_HOST": "127.0.0.1", "NOTIFY_EMAIL_TO": "ops@localhost"}
+    return Parts(load_settings({**names, "SMTP_PORT": str(box.port)}, ()), bucket or MemoryBucket())
+
+
+def tell(told: Parts, **changes: Any) -> None:
+    tell_of_failed_run(told, "a_dag", "run1", **{**FAILED, **changes})
+
+
+def test_it_is_told_once_by_both_channels_with_task_reason_and_link() -> None:
+    with webhook(failures=1) as hook, mail_server() as box:
+        told = parts(hook, box)
+        tell(told)
+        tell(told, task_id=None, reason="task_failure")  # what Airflow says of the run itself
+    assert hook.posts == [
+        {
+            "text": "*a_dag has failed*\nThe run run1 has failed in its task build: no room on the disk\n"
+            "<http://x/log|More about it>"
+        }
+    ]
+    assert (hook.attempts, [message["Subject"] for message in box.messages]) == (2, ["a_dag has failed"])
+
+
+def test_without_a_task_a_reason_and_a_page_it_is_told_all_the_same() -> None:
+    with webhook() as hook, mail_server() as box:
+        tell_of_failed_run(parts(hook, box), "a_dag", "run1")
+        tell_of_failed_run(parts(hook, box), "a_dag", "run2", reason="x" * 10_000)
+    first, second = (post["text"] for post in hook.posts)
+    assert "The run run1 has failed: no reason was given" in first and "/dags/a_dag/runs/run1|" in first
+    assert second.count("x") == LONGEST_REASON
+
+
+def test_with_the_bucket_away_it_is_told_rather_twice_than_never() -> None:
+    class Away(MemoryBucket):
+        def put(self, key: str, body: bytes, *, if_absent: bool = False, if_match: str | None = None) -> str:
+            raise StorageUnavailable("the bucket is away")
+
+    with webhook() as hook, mail_server() as box, capture_logs() as logs:
+        told = parts(hook, box, Away())
+        tell(told)
+        tell(told)
+    assert (len(hook.posts), len(box.messages)) == (2, 2)
+    assert {line["event"] for line in logs} == {"it is not known who else tells of a failed run"}
+
+
+def test_channels_that_stay_broken_raise_nothing_and_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notify, "PAUSES_SECONDS", (0.0, 0.0))
+    with webhook(failures=9) as hook, mail_server(refusals=9) as box:
+        told = parts(hook, box)
+        tell(told)
+    assert (hook.attempts, box.connections) == (3, 3)
+    assert undelivered.read(told.bucket) == {"slack": 1, "email": 1}

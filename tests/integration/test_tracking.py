@@ -1,0 +1,174 @@
+"""Runs in a real MLflow server."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import httpx
+import pytest
+
+from homeprices.errors import InvalidInput, TrackingRefused, TrackingUnavailable
+from homeprices.settings import load_settings
+from homeprices.tracking import Tracking
+
+
+def tracking_at(url: str, **variables: str) -> Tracking:
+    return Tracking(load_settings({"MLFLOW_TRACKING_URI": url, **variables}, ()), clock=lambda: 1_772_000_000.0)
+
+
+@pytest.fixture
+def tracking(mlflow_uri: str) -> Tracking:
+    return tracking_at(mlflow_uri)
+
+
+def stored(tracking: Tracking, run_id: str) -> dict[str, dict[str, object]]:
+    run = tracking.call("GET", "runs/get", {"run_id": run_id})["run"]
+    data = run["data"]
+    return {
+        "params": {item["key"]: item["value"] for item in data.get("params", [])},
+        "metrics": {item["key"]: item["value"] for item in data.get("metrics", [])},
+        "tags": {item["key"]: item["value"] for item in data.get("tags", [])},
+        "info": run["info"],
+    }
+
+
+def test_a_run_belongs_to_its_key_however_often_it_is_opened(tracking: Tracking, mlflow_uri: str) -> None:
+    key = "scheduled__2026-11-01T00:00:00+00:00 it's `odd`"
+    parent = tracking.parent_run(key, tags={"dataset": "train_V1"})
+    assert tracking_at(mlflow_uri).parent_run(key) == parent
+    assert tracking.parent_run("another") != parent
+    assert stored(tracking, parent)["tags"]["dataset"] == "train_V1"
+
+
+def test_a_child_run_is_one_name_under_its_parent(tracking: Tracking) -> None:
+    parent = tracking.parent_run("family")
+    child = tracking.child_run(parent, "ridge")
+    assert tracking.child_run(parent, "ridge") == child
+    assert tracking.child_run(parent, "lasso") != child
+    assert tracking.child_run(tracking.parent_run("other family"), "ridge") != child
+    assert stored(tracking, child)["tags"]["mlflow.parentRunId"] == parent
+
+
+def test_logging_the_same_twice_changes_nothing(tracking: Tracking) -> None:
+    run_id = tracking.parent_run("logged")
+    for _ in range(2):
+        tracking.log(
+            run_id, params={"seed": 7, "estimator": "ridge"}, metrics={"r2": 0.5, "rows": 12_000}, tags={"a": "b"}
+        )
+        tracking.finish(run_id)
+    found = stored(tracking, run_id)
+    assert found["params"] == {"seed": "7", "estimator": "ridge"}
+    assert found["metrics"] == {"r2": 0.5, "rows": 12_000}
+    assert (found["tags"]["a"], found["info"]["status"]) == ("b", "FINISHED")
+
+
+def test_more_than_mlflow_takes_at_once_is_sent_in_parts(tracking: Tracking) -> None:
+    run_id = tracking.parent_run("many")
+    tracking.log(
+        run_id,
+        params={f"p{n}": n for n in range(150)},
+        metrics={f"m{n}": n for n in range(1_050)},
+        tags={f"t{n}": str(n) for n in range(120)},
+    )
+    found = stored(tracking, run_id)
+    assert (len(found["params"]), len(found["metrics"])) == (150, 1_050)
+    assert found["tags"]["t119"] == "119"
+
+
+def test_a_failed_run_says_so(tracking: Tracking) -> None:
+    run_id = tracking.parent_run("failing")
+    tracking.finish(run_id, failed=True)
+    assert stored(tracking, run_id)["info"]["status"] == "FAILED"
+
+
+def test_files_are_artifacts_of_the_run(tracking: Tracking, mlflow_uri: str, tmp_path: Path) -> None:
+    (tmp_path / "plots").mkdir()
+    (tmp_path / "plots" / "a b+c.png").write_bytes(b"\x89PNG")
+    (tmp_path / "validation.json").write_text("{}")
+    run_id = tracking.parent_run("with files")
+    for _ in range(2):
+        tracking.log_files(run_id, tmp_path, under="bundle")
+    listing = tracking.call("GET", "artifacts/list", {"run_id": run_id, "path": "bundle/plots"})
+    assert [item["path"] for item in listing["files"]] == ["bundle/plots/a b+c.png"]
+    place = f"{mlflow_uri}/get-artifact"
+    fetched = httpx.get(place, params={"run_uuid": run_id, "path": "bundle/plots/a b+c.png"})
+    assert fetched.content == b"\x89PNG"
+
+
+def test_the_address_of_a_run_is_the_public_one(mlflow_uri: str) -> None:
+    tracking = tracking_at(mlflow_uri, HOMEPRICES_MLFLOW_PUBLIC_URL="http://mlflow.example/")
+    run_id = tracking.parent_run("public")
+    assert tracking.run_url(run_id).startswith("http://mlflow.example/#/experiments/")
+    assert tracking.run_url(run_id).endswith(f"/runs/{run_id}")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_metric_that_is_no_number_is_refused_by_name(tracking: Tracking, value: float) -> None:
+    with pytest.raises(InvalidInput, match="mape: is no finite number"):
+        tracking.log(tracking.parent_run("broken"), metrics={"r2": 0.5, "mape": value})
+
+
+def test_what_mlflow_refuses_is_said_with_its_reason(tracking: Tracking) -> None:
+    with pytest.raises(TrackingRefused, match=r"refused .*runs/get with 404") as refused:
+        tracking.log_files("0" * 32, Path())
+    assert refused.value.code == "RESOURCE_DOES_NOT_EXIST"
+
+
+@contextmanager
+def answering(status: int, body: bytes) -> Iterator[str]:
+    """A server that gives every request the same answer."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_server_that_is_gone_is_unavailable() -> None:
+    with answering(200, b"{}") as url:
+        pass
+    with pytest.raises(TrackingUnavailable, match=r"MLflow at http://127.0.0.1:"):
+        tracking_at(url).parent_run("any")
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_server_in_trouble_is_unavailable(status: int) -> None:
+    with answering(status, b"busy") as url, pytest.raises(TrackingUnavailable, match=rf"answered {status} .*busy"):
+        tracking_at(url).parent_run("any")
+
+
+@pytest.mark.parametrize("body", [b"<html>Invalid Host header", b"[]", b'{"message": "no code"}'])
+def test_a_refusal_that_is_not_mlflows_own_is_shown_as_it_is(body: bytes) -> None:
+    with (
+        answering(403, body) as url,
+        pytest.raises(TrackingRefused, match=r"refused .*experiments/create with 403") as refused,
+    ):
+        tracking_at(url).parent_run("any")
+    assert refused.value.code == ""
+
+
+def test_a_server_that_does_not_proxy_artifacts_is_told_what_it_needs(tmp_path: Path) -> None:
+    run = {"run": {"info": {"artifact_uri": "s3://somewhere/else"}}}
+    with answering(200, json.dumps(run).encode()) as url, pytest.raises(TrackingRefused, match="--serve-artifacts"):
+        tracking_at(url).log_files("run", tmp_path)

@@ -1,0 +1,119 @@
+"""A stand-in for the price service behind the form: the same endpoints and shapes, one simple formula, no model."""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+LOCATIONS = [
+    "Bellandur", "Electronic City", "Electronic City Phase II", "Electronics City Phase 1", "HSR Layout", "Hebbal",
+    "Indira Nagar", "Jayanagar", "Kanakpura Road", "Koramangala", "Marathahalli", "Raja Rajeshwari Nagar", "Sarjapur",
+    "Sarjapur Road", "Thanisandra", "Uttarahalli", "Whitefield", "Yelahanka",
+]  # fmt: skip
+LAKH_A_SQUARE_FOOT = 0.0652
+
+
+@dataclass
+class PriceService:
+    """`refusal` is answered instead of an estimate or thanks; `gate` is what an answer waits for."""
+
+    url: str = ""
+    homes: list[dict[str, Any]] = field(default_factory=list)
+    remarks: list[dict[str, Any]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    refusal: tuple[int, dict[str, Any]] | None = None
+    gate: threading.Event | None = None
+    recorded: bool = True
+    sets_cookies: bool = False
+
+    def forget(self) -> None:
+        """Be as at the start."""
+        self.homes, self.remarks, self.headers = [], [], []
+        self.refusal, self.gate, self.recorded = None, None, True
+
+    def answer(self, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """Status and document for a request."""
+        if path == "/api/get_location_names":
+            return 200, {"locations": LOCATIONS, "model_version": "BO1"}
+        if self.gate is not None:
+            self.gate.wait(20)
+        (self.homes if path == "/api/predict_home_price" else self.remarks).append(body)
+        if self.refusal is not None:
+            return self.refusal
+        return 200, self._estimate(body) if path == "/api/predict_home_price" else {"status": "recorded"}
+
+    def _estimate(self, home: dict[str, Any]) -> dict[str, Any]:
+        price = round(home["total_sqft"] * LAKH_A_SQUARE_FOOT, 2)
+        known = home["location"] in LOCATIONS
+        said = {
+            "estimated_price": price,
+            "prediction_id": len(self.homes) if self.recorded else None,
+            "response_time_ms": 1.872,
+            "interval": {"low": round(price * 0.72, 2), "high": round(price * 1.43, 2), "coverage": 0.9},
+            "variant": "production",
+            "model_version": "BO1",
+            "location_known": known,
+        }
+        if not known:
+            said["notice"] = (
+                f"{home['location']} is not among the locations that this model knows; it was priced as other"
+            )
+        return said
+
+
+def problem(status: int, error: str, **members: Any) -> tuple[int, dict[str, Any]]:
+    """A refusal as a problem document."""
+    return status, {
+        "type": "about:blank",
+        "title": "Refused",
+        "status": status,
+        "detail": error,
+        "error": error,
+        **members,
+    }
+
+
+@contextmanager
+def price_service() -> Iterator[PriceService]:
+    """A stand-in on a free port until the block ends."""
+    service = PriceService()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._send({})
+
+        def do_POST(self) -> None:
+            self._send(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+
+        def _send(self, body: dict[str, Any]) -> None:
+            service.headers.append(dict(self.headers.items()))
+            status, document = service.answer(self.path, body)
+            said = json.dumps(document).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json" if status < 400 else "application/problem+json")
+            self.send_header("Content-Length", str(len(said)))
+            if service.sets_cookies and "Cookie" not in self.headers:
+                self.send_header("Set-Cookie", f"visitor={uuid.uuid4().hex}; Path=/")
+            if status in (429, 503):
+                self.send_header("Retry-After", "5")
+            self.end_headers()
+            self.wfile.write(said)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    service.url = f"http://127.0.0.1:{server.server_address[1]}"
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    try:
+        yield service
+    finally:
+        server.shutdown()
+        server.server_close()

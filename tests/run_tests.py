@@ -1,0 +1,43 @@
+"""All tests with one summary and the coverage that was measured, branches and child processes included.
+
+    python tests/run_tests.py [--only unit|infrastructure|integration|e2e] [pytest arguments]
+
+Exit status 0 only when every test passed and `homeprices`, `inference` and `router` are covered by at least 95 %.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SUITES = ("unit", "infrastructure", "integration", "e2e")
+COVERED = "homeprices/*,inference/*,router/*"
+LEAST_PERCENT = 95
+
+
+def main() -> int:
+    """Run the suites; the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", choices=SUITES, help="one suite, without a demand on coverage")
+    options, pytest_arguments = parser.parse_known_args()
+    folders = [f"tests/{suite}" for suite in ([options.only] if options.only else SUITES)]
+    coverage("erase")
+    tests = coverage("run", "-m", "pytest", *folders, *pytest_arguments)
+    coverage("combine", "--quiet")
+    if options.only:
+        coverage("report", f"--include={COVERED}")
+        return tests
+    enough = coverage("report", f"--include={COVERED}", f"--fail-under={LEAST_PERCENT}")
+    return tests or enough
+
+
+def coverage(*words: str) -> int:
+    """Run the coverage tool in the project's folder; its exit status."""
+    return subprocess.run([sys.executable, "-m", "coverage", *words], cwd=ROOT, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""Real servers for the tests, from the same definitions as the local stack, on free ports.
+
+Each is started on first use and ends with the test run, also when that is killed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from homeprices.settings import load_settings
+from homeprices.storage import S3Bucket, open_bucket
+from local import placement, processes
+from local.mlflow import mlflow
+from local.postgres import Database, connect, create, place, postgres
+from local.seaweedfs import SeaweedPorts, seaweedfs
+from local.service import Command, Service
+
+LOOPBACK = "127.0.0.1"
+PR_SET_PDEATHSIG = 1
+POLL_SECONDS = 0.1
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports on which nothing listens on the loopback address."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind((LOOPBACK, 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+def clean_environment() -> dict[str, str]:
+    """What a program needs of this process's environment, and nothing that configures it."""
+    return {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+
+
+@contextmanager
+def running(service: Service, log: Path, mark: str | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """The service, ready; it ends with the block, and with this process. RuntimeError has the end of its log."""
+    mark = mark or f"test-{secrets.token_hex(8)}"
+
+    def job(command: Command) -> None:
+        processes.run(command, mark, log)
+
+    if service.prepare:
+        service.prepare(job)
+    process = processes.start(service, mark, log, in_child=_die_with_parent(service.stop_signal))
+    try:
+        _wait_until_ready(service, process, log)
+        if service.settle:
+            service.settle(job)
+        yield process
+    finally:
+        processes.stop(process.pid, service.stop_seconds, service.stop_signal)
+        process.wait()
+
+
+@dataclass
+class Servers:
+    """The servers of a test run, started on first use; `close` ends them and removes what they wrote."""
+
+    folder: Path
+    _stack: ExitStack = field(default_factory=ExitStack)
+    _postgres: tuple[int, str] | None = None
+    _s3: dict[str, str] | None = None
+    _mlflow: str | None = None
+
+    def postgres(self, name: str) -> str:
+        """SQLAlchemy URL of an empty database that belongs to a role of its own."""
+        if self._postgres is None:
+            home = self.folder / "postgres"
+            port, password = free_ports(1)[0], secrets.token_hex(12)
+            self._stack.callback(placement.remove, home)
+            server = postgres(place(home), port, password, [], clean_environment(), durable=False)
+            self._start(server)
+            self._postgres = port, password
+        port, password = self._postgres
+        database = Database(name, secrets.token_hex(12))
+        connection = connect(port, password)
+        with connection.cursor() as cursor:
+            create(cursor, database)
+        connection.close()
+        return f"postgresql+psycopg2://{name}:{database.password}@{LOOPBACK}:{port}/{name}"
+
+    def s3(self, bucket: str) -> dict[str, str]:
+        """Environment variables of a bucket that is made here, of a SeaweedFS with credentials."""
+        if self._s3 is None:
+            key, secret = secrets.token_hex(10), secrets.token_hex(20)
+            ports = SeaweedPorts(*free_ports(8))
+            self._start(seaweedfs(self.folder / "seaweedfs", ports, key, secret, clean_environment()))
+            self._s3 = {
+                "AWS_ENDPOINT_URL_S3": f"http://{LOOPBACK}:{ports.s3}",
+                "AWS_ACCESS_KEY_ID": key,
+                "AWS_SECRET_ACCESS_KEY": secret,
+                "AWS_DEFAULT_REGION": "ap-south-1",
+            }
+        variables = {**self._s3, "MLFLOW_S3_BUCKET": bucket}
+        open_s3(variables).create()
+        return variables
+
+    def mlflow(self) -> str:
+        """Address of an MLflow server on a database and a bucket of its own."""
+        if self._mlflow is None:
+            [port] = free_ports(1)
+            variables = self.s3("mlflow-artifacts")
+            env = {**clean_environment(), **variables, "MLFLOW_S3_ENDPOINT_URL": variables["AWS_ENDPOINT_URL_S3"]}
+            url = self.postgres("mlflow_" + secrets.token_hex(4))
+            self._start(mlflow(self.folder / "mlflow", port, url, variables["MLFLOW_S3_BUCKET"], env))
+            self._mlflow = f"http://{LOOPBACK}:{port}"
+        return self._mlflow
+
+    def close(self) -> None:
+        """End every server that was started."""
+        self._stack.close()
+
+    def _start(self, service: Service) -> None:
+        self._stack.enter_context(running(service, self.folder / f"{service.name}.log"))
+
+
+def open_s3(variables: dict[str, str]) -> S3Bucket:
+    """The bucket of these environment variables, and of no others."""
+    return open_bucket(load_settings(variables, ()))
+
+
+def _wait_until_ready(service: Service, process: subprocess.Popen[bytes], log: Path) -> None:
+    started = time.time()
+    while (missing := service.ready(started)) is not None:
+        if process.poll() is not None or time.time() > started + service.ready_seconds:
+            end = log.read_text(errors="replace")[-4000:]
+            raise RuntimeError(f"{service.name} is not ready ({missing}); the end of its log:\n{end}")
+        time.sleep(POLL_SECONDS)
+
+
+def _die_with_parent(signum: signal.Signals) -> processes.Child:
+    """Have the kernel send `signum` to the child when this process ends, however it ends (Linux)."""
+    try:
+        prctl = ctypes.CDLL(None).prctl
+    except (OSError, AttributeError):
+        return lambda: None
+    return partial(prctl, PR_SET_PDEATHSIG, int(signum))

@@ -1,0 +1,170 @@
+"""A production and a candidate on trial beside a real database, with what visitors have left in the log."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, delete, insert, select, text
+
+from homeprices.experiment import policies
+from homeprices.parts import Parts
+from homeprices.predictions.tables import ab_decisions, drift_reports, prediction_logs, user_feedback
+from homeprices.release import bundles, control, versions
+from homeprices.release.evaluation import Evaluation
+from homeprices.settings import Settings, load_settings
+from homeprices.storage import Bucket, MemoryBucket
+from tests.bundles import make_draft
+
+NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+class Replica(ThreadingHTTPServer):
+    """Says in `/api/health` that it serves the highest version of its kind, unless it is held back."""
+
+    def __init__(self, bucket: Bucket, kind: str) -> None:
+        self.bucket, self.kind, self.held_back = bucket, kind, False
+        super().__init__(("127.0.0.1", 0), Health)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class Health(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        replica: Replica = self.server  # type: ignore[assignment]
+        version = None if replica.held_back else versions.highest(replica.bucket, replica.kind)  # type: ignore[arg-type]
+        body = json.dumps({"instance": "replica", "model_version": version}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def database_variables(engine: Engine) -> dict[str, str]:
+    """Environment variables for the database of an engine."""
+    url = engine.url
+    place = {"POSTGRES_HOST": url.host, "POSTGRES_PORT": url.port, "POSTGRES_DB": url.database}
+    return {
+        name: str(value)
+        for name, value in {**place, "POSTGRES_USER": url.username, "POSTGRES_PASSWORD": url.password}.items()
+    }
+
+
+def database_settings(engine: Engine, **more: str) -> Settings:
+    """Settings for the database of an engine."""
+    return load_settings({**database_variables(engine), **more}, ())
+
+
+class Trial:
+    """A production and a candidate on trial, with what visitors have left in the log."""
+
+    def __init__(self, engine: Engine, folder: Path, bucket: Bucket | None = None, **more: str) -> None:
+        self.engine, self.bucket = engine, bucket or MemoryBucket()
+        self.replicas = Replica(self.bucket, "BO"), Replica(self.bucket, "CO")
+        places = {
+            "HOMEPRICES_PRODUCTION_URLS": self.replicas[0].url,
+            "HOMEPRICES_CANDIDATE_URLS": self.replicas[1].url,
+            "HOMEPRICES_REPLICA_TIMEOUT_SECONDS": "0.2",
+            # They are away: what answers here is neither, and says so at once.
+            "MLFLOW_TRACKING_URI": self.replicas[0].url,
+            "HOMEPRICES_AIRFLOW_URL": self.replicas[0].url,
+        }
+        self.settings = database_settings(engine, **{**places, **more})
+        for kind, factor in (("BO", 1.0), ("CO", 1.1)):
+            bundles.stage(self.bucket, kind, make_draft(folder / kind, factor))
+            bundles.publish(self.bucket, kind, kind)  # type: ignore[arg-type]
+        self._id = 0
+
+    @property
+    def parts(self) -> Parts:
+        """New parts, as another process would open them."""
+        return Parts(self.settings, self.bucket)
+
+    def begin(self, since: datetime = NOW - timedelta(hours=5)) -> None:
+        """Start the experiment."""
+        control.start_experiment(self.bucket, "BO1", "CO1", 20.0, "tests", clock=lambda: since)
+
+    def evaluation(self, run: str, now: datetime = NOW, policy: str = "composite") -> Evaluation:
+        """One look, an hour after the visits unless told otherwise."""
+        return Evaluation(self.parts, run, policies.load(policy), clock=lambda: now)
+
+    def visits(
+        self, variant: str, count: int, stars: float | Sequence[float] | None = None, **changes: Any
+    ) -> list[int]:
+        """So many visitors of an arm an hour ago; each gives so many stars, or the next of several. Returns the ids."""
+        given = {
+            "ts": NOW - timedelta(hours=1), "request_id": "r", "assigned_variant": variant, "served_variant": variant,
+            "fallback": False, "bundle": {"production": "BO1", "candidate": "CO1"}[variant],
+            "epoch": control.read(self.bucket).epoch, "inputs": {}, "estimate": 50.0, "interval_low": 40.0,
+            "interval_high": 60.0, "milliseconds": 2.0, **changes,
+        }  # fmt: skip
+        ids = [self._next() for _ in range(count)]
+        exposures = [{"visitor": f"{variant}{number}", **given, "id": number} for number in ids]
+        with self.engine.begin() as connection:
+            if exposures:
+                connection.execute(insert(prediction_logs), exposures)
+        if stars is not None:
+            several = [stars] if isinstance(stars, int | float) else list(stars)
+            for place, exposure in enumerate(exposures):
+                self.say(exposure, "rating", several[place % len(several)])
+        return ids
+
+    def say(self, exposure: dict[str, Any], kind: str, value: float | None, **changes: Any) -> None:
+        """A remark on an estimate by the visitor who got it."""
+        remark = {
+            "prediction_id": exposure["id"], "visitor": exposure["visitor"], "verified": True, "feedback_type": kind,
+            "feedback_value": value, "ts": exposure["ts"], **changes,
+        }  # fmt: skip
+        with self.engine.begin() as connection:
+            connection.execute(insert(user_feedback).values(remark))
+
+    def begin_again_from(self, start: Bucket) -> None:
+        """The bucket as it was, and decisions on record that have led to nothing yet."""
+        self.bucket = copy_of(start)
+        for replica in self.replicas:
+            replica.bucket = self.bucket
+        with self.engine.begin() as connection:
+            connection.execute(text("ALTER TABLE ab_decisions DISABLE TRIGGER USER"))
+            connection.execute(text("UPDATE ab_decisions SET result_version = NULL"))
+            connection.execute(text("ALTER TABLE ab_decisions ENABLE TRIGGER USER"))
+
+    def decisions(self) -> list[tuple[str, str, str | None]]:
+        """Key, outcome and result of every decision on record, in order."""
+        columns = ab_decisions.c
+        with self.engine.begin() as connection:
+            query = select(columns.key, columns.outcome, columns.result_version).order_by(columns.id)
+            return [tuple(row) for row in connection.execute(query)]
+
+    def close(self) -> None:
+        """Stop the replicas and empty the tables, of which one is append-only to everybody else."""
+        for replica in self.replicas:
+            replica.shutdown()
+            replica.server_close()
+        with self.engine.begin() as connection:
+            connection.execute(text("ALTER TABLE ab_decisions DISABLE TRIGGER USER"))
+            for table in (prediction_logs, user_feedback, ab_decisions, drift_reports):
+                connection.execute(delete(table))
+            connection.execute(text("ALTER TABLE ab_decisions ENABLE TRIGGER USER"))
+
+    def _next(self) -> int:
+        self._id += 1
+        return self._id
+
+
+def copy_of(bucket: Bucket) -> MemoryBucket:
+    """Another bucket with the same objects."""
+    copied = MemoryBucket()
+    for entry in bucket.list(""):
+        copied.put(entry.key, bucket.get(entry.key).body)
+    return copied

@@ -1,0 +1,12 @@
+"""The bucket in memory passes what the real one passes (tests/integration/test_bucket_contract.py)."""
+
+import pytest
+
+from homeprices.storage import MemoryBucket
+from tests.contract.bucket import BucketContract
+
+
+class TestMemoryBucket(BucketContract):
+    @pytest.fixture
+    def bucket(self) -> MemoryBucket:
+        return MemoryBucket()

@@ -1,0 +1,84 @@
+"""What the documents say is so: links, make targets, endpoints, DAGs, metrics and modules that they name exist."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "documentations").glob("*.md"))]
+BLOCK = re.compile(r"```(?:bash)?\n(.*?)```", re.DOTALL)
+
+pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+def commands(page: Path) -> str:
+    """What a reader types: the code blocks, and the words set as code."""
+    text = page.read_text()
+    return "\n".join([*BLOCK.findall(text), *re.findall(r"`([^`\n]+)`", BLOCK.sub("", text))])
+
+
+def make_targets() -> set[str]:
+    makefiles = [ROOT / "Makefile", *ROOT.glob("*/targets.mk"), *ROOT.glob("homeprices/*/targets.mk")]
+    return {name for file in makefiles for name in re.findall(r"^([a-z0-9-]+):", file.read_text(), re.MULTILINE)}
+
+
+@pages
+def test_every_link_leads_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text())
+    missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
+    assert missing == []
+
+
+@pages
+def test_every_make_target_that_is_named_exists(page: Path) -> None:
+    named = set(re.findall(r"(?:^|[;&|] *|[A-Z_]+=\S+ )make ([a-z][a-z0-9-]*)", commands(page), re.MULTILINE))
+    assert named - make_targets() == set()
+
+
+@pages
+def test_every_module_that_is_run_exists(page: Path) -> None:
+    named = set(re.findall(r"python -m ((?:homeprices|local|router|monitoring|tests|compose)[a-z_.]*)", commands(page)))
+    missing = {
+        name
+        for name in named
+        if not any((ROOT / (name.replace(".", "/") + end)).exists() for end in (".py", "/__main__.py"))
+    }
+    assert missing == set()
+
+
+@pages
+def test_every_endpoint_that_is_named_exists(page: Path) -> None:
+    named = set(re.findall(r"/api/[a-z_/.]*[a-z_]", commands(page))) - {"/api/v2"}
+    assert {name for name in named if not name.startswith("/api/v2")} - set(endpoints()) == set()
+
+
+def test_every_endpoint_is_documented() -> None:
+    page = (ROOT / "documentations/inference.md").read_text()
+    assert [endpoint for endpoint in endpoints() if f"{endpoint}`" not in page and f"{endpoint}?" not in page] == []
+
+
+def endpoints() -> list[str]:
+    return sorted(
+        route
+        for file in (ROOT / "inference/backend").glob("*.py")
+        for route in re.findall(r"\.(?:get|post|route)\(\s*\"(/[a-z_/.]+)\"", file.read_text())
+    )
+
+
+def test_every_dag_is_documented() -> None:
+    text = "\n".join(page.read_text() for page in PAGES)
+    ids = {name for file in (ROOT / "dags").glob("*.py") for name in re.findall(r'dag_id="(\w+)"', file.read_text())}
+    assert len(ids) >= 2
+    assert {name for name in ids if name not in text} == set()
+
+
+def test_make_help_lists_what_the_readme_uses() -> None:
+    shown = subprocess.run(
+        ["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True, env={**os.environ, "MAKEFLAGS": ""}
+    )
+    listed = set(re.findall(r"^ {2}([a-z0-9-]+) ", shown.stdout, re.MULTILINE))
+    named = set(re.findall(r"(?:^|`)make ([a-z-]+)", commands(ROOT / "README.md"), re.MULTILINE))
+    assert named <= listed

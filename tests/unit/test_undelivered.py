@@ -1,0 +1,60 @@
+"""Notices that reached nobody are counted where others can see it."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from structlog.testing import capture_logs
+
+from homeprices import undelivered
+from homeprices.errors import PreconditionFailed, StorageUnavailable
+from homeprices.parts import Parts
+from homeprices.settings import load_settings
+from homeprices.storage import MemoryBucket
+from monitoring.observed_bucket import BucketObserver
+
+
+@pytest.fixture
+def bucket() -> MemoryBucket:
+    return MemoryBucket()
+
+
+def test_each_channel_is_counted_apart_also_by_several_at_once(bucket: MemoryBucket) -> None:
+    threads = [threading.Thread(target=undelivered.count, args=(bucket, "slack")) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    undelivered.count(bucket, "email")
+    assert undelivered.read(bucket) == {"slack": 4, "email": 1}
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"slack": "many"}', b"null"])
+def test_what_is_no_count_counts_nothing(bucket: MemoryBucket, body: bytes) -> None:
+    bucket.put(undelivered.KEY, body)
+    assert undelivered.read(bucket) == {}
+    undelivered.count(bucket, "slack")
+    assert undelivered.read(bucket) == {"slack": 1}
+
+
+@pytest.mark.parametrize("error", [StorageUnavailable("away"), PreconditionFailed("another was first")])
+def test_a_count_that_cannot_be_written_is_said_and_stops_nobody(error: Exception) -> None:
+    class Broken(MemoryBucket):
+        def put(self, key: str, body: bytes, *, if_absent: bool = False, if_match: str | None = None) -> str:
+            raise error
+
+    with capture_logs() as logs:
+        undelivered.count(Broken(), "slack")
+    assert [line["event"] for line in logs] == ["an undelivered notice is not counted"]
+
+
+def test_what_a_process_cannot_deliver_is_in_the_bucket_and_the_exporter_shows_it(bucket: MemoryBucket) -> None:
+    parts = Parts(load_settings({"SLACK_WEBHOOK_URL": "http://127.0.0.1:9/hook"}, ()), bucket)
+    parts.notifier._undelivered("slack")
+    shown = {
+        sample.labels["channel"]: sample.value
+        for sample in BucketObserver(bucket).look()
+        if sample.name == "homeprices_notices_undelivered"
+    }
+    assert shown == {"slack": 1, "email": 0}
