@@ -1,0 +1,196 @@
+"""The contract of listings, in pandera: what a raw table is, what a clean one is, and what its columns mean.
+
+Rows are refused one by one in `cleaning`. Here a whole table is refused: when it is not of its schema, or when a column
+no longer means what it did, say because prices came in rupees. Such limits are wide, hold for the table as a whole,
+and never decide about a single home.
+
+Imported where it is used: pandera costs a process most of a second.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+
+from homeprices.data.cleaning import CLEAN_COLUMNS, MIN_SQUARE_FEET_A_BEDROOM, TOO_SMALL, Cleaned, require_usable
+from homeprices.data.schema import COLUMNS, NUMBER_COLUMNS
+from homeprices.errors import DatasetRefused
+from homeprices.pricing.features import LATER, READY, area_type_feature, availability_feature
+
+FAILURES_SHOWN = 3
+CELL_SHOWN = 40
+RUPEES_A_LAKH = 100_000
+
+# Below this many rows a median says little about what a column means.
+MIN_ROWS_FOR_MEANING = 30
+
+
+def _is_text(column: pd.Series) -> pd.Series:
+    return column.map(lambda cell: isinstance(cell, str))
+
+
+def _is_number_or_blank(column: pd.Series) -> pd.Series:
+    return column.map(_number_or_blank)
+
+
+def _number_or_blank(cell: object) -> bool:
+    if cell == "":
+        return True
+    try:
+        return math.isfinite(float(str(cell)))
+    except ValueError:
+        return False
+
+
+def _is_spaced_once(column: pd.Series) -> pd.Series:
+    return column == column.str.split().str.join(" ")
+
+
+def _raw_column(name: str) -> pa.Column:
+    checks = [pa.Check(_is_text, name="text")]
+    if name in NUMBER_COLUMNS:
+        checks.append(pa.Check(_is_number_or_blank, name="a number or nothing"))
+    return pa.Column(None, checks)
+
+
+def _number(reason: str, *checks: pa.Check, nullable: bool = False) -> pa.Column:
+    finite = pa.Check(lambda column: np.isfinite(column), name=f"{reason}: finite")
+    return pa.Column(float, [finite, *checks], nullable=nullable)
+
+
+def _above_zero(reason: str) -> pa.Check:
+    return pa.Check(lambda column: column > 0, name=reason)
+
+
+def _text_column(*checks: pa.Check) -> pa.Column:
+    single = pa.Check(_is_spaced_once, name="single spaces")
+    return pa.Column(None, [pa.Check(_is_text, name="text"), single, *checks])
+
+
+RAW = pa.DataFrameSchema({name: _raw_column(name) for name in COLUMNS}, strict=True, ordered=True, name="raw listings")
+"""Nine columns of text, as they came; a blank cell is '' and is a matter of its row."""
+
+CLEAN = pa.DataFrameSchema(
+    {
+        "total_sqft": _number("no_area", _above_zero("no_area")),
+        "location": _text_column(pa.Check(lambda column: column != "", name="no_location")),
+        "bhk": _number("no_size", _above_zero("no_size")),
+        "bath": _number("no_bath", _above_zero("no_bath")),
+        "area_type": _text_column(),
+        "balcony": _number("balcony", pa.Check.ge(0, name="no negative balcony"), nullable=True),
+        "availability": _text_column(),
+        "society": _text_column(),
+        "price": _number("no_price", _above_zero("no_price")),
+    },
+    checks=pa.Check(lambda rows: rows["total_sqft"] >= MIN_SQUARE_FEET_A_BEDROOM * rows["bhk"], name=TOO_SMALL),
+    strict=True,
+    ordered=True,
+    unique=list(CLEAN_COLUMNS),
+    name="clean listings",
+)
+"""Square feet, lakh rupees, single spaces; missing text is '', a missing balcony NaN; no row twice."""
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a column's middle (or a share of it) says about its meaning, and the range in which it keeps it."""
+
+    column: str
+    what: str
+    low: float
+    high: float
+
+
+# Wide: the public data has 1,300 square feet, 3 bedrooms, 70 lakh and 5,500 rupees a square foot in the middle.
+MEANINGS = (
+    Meaning("total_sqft", "square feet in the middle", 300, 10_000),
+    Meaning("size", "bedrooms in the middle", 1, 10),
+    Meaning("bath", "baths a bedroom in the middle", 0.3, 3),
+    Meaning("balcony", "balconies in the middle", 0, 8),
+    Meaning("price", "rupees a square foot in the middle", 500, 100_000),
+    Meaning("area_type", "share of area types that are known", 0.5, 1),
+    Meaning("availability", "share of availabilities that are `ready` or a date", 0.5, 1),
+    Meaning("location", "share of locations that hold a letter", 0.5, 1),
+)
+
+
+def require_raw(table: pd.DataFrame) -> None:
+    """Raise DatasetRefused, a line a column, when a raw table is not of the contract."""
+    _require(RAW, table)
+
+
+def require_training_rows(cleaned: Cleaned) -> None:
+    """Raise DatasetRefused when clean listings may not be trained on: too many refused, not of the contract, or a
+    column that does not mean what it did.
+    """
+    require_usable(cleaned)
+    _require(CLEAN, cleaned.rows)
+    changed = {
+        meaning.column: f"{found:,.4g} {meaning.what}; expected {meaning.low:g} to {meaning.high:,g}. "
+        "The column no longer means what it did"
+        for meaning, found in measure_meanings(cleaned.rows)
+        if not meaning.low <= found <= meaning.high
+    }
+    if changed:
+        raise DatasetRefused(changed)
+
+
+def measure_meanings(rows: pd.DataFrame) -> list[tuple[Meaning, float]]:
+    """Each of MEANINGS that can be measured on these clean rows, with its figure. Columns without a value are left out,
+    and so is everything when the rows are few.
+    """
+    if len(rows) < MIN_ROWS_FOR_MEANING:
+        return []
+    found = {
+        "total_sqft": rows["total_sqft"].median(),
+        "size": rows["bhk"].median(),
+        "bath": (rows["bath"] / rows["bhk"]).median(),
+        "balcony": rows["balcony"].median(),
+        "price": (rows["price"] * RUPEES_A_LAKH / rows["total_sqft"]).median(),
+        "area_type": _share(bool(area_type_feature(text)) for text in rows["area_type"] if text),
+        "availability": _share(_dated_or_ready(text) for text in rows["availability"] if text),
+        "location": _share(any(letter.isalpha() for letter in text) for text in rows["location"]),
+    }
+    return [(meaning, float(found[meaning.column])) for meaning in MEANINGS if not math.isnan(found[meaning.column])]
+
+
+def _dated_or_ready(text: str) -> bool:
+    feature = availability_feature(text)
+    return feature == READY or (feature == LATER and any(letter.isdigit() for letter in text))
+
+
+def _share(answers: Iterable[bool]) -> float:
+    values = list(answers)
+    return sum(values) / len(values) if values else math.nan
+
+
+def _require(schema: pa.DataFrameSchema, table: pd.DataFrame) -> None:
+    try:
+        schema.validate(table, lazy=True)
+    except pa.errors.SchemaErrors as error:
+        raise DatasetRefused(_problems(error.failure_cases, str(schema.name))) from None
+
+
+def _problems(cases: pd.DataFrame, what: str) -> dict[str, str]:
+    """A line a column (or `file`, for what concerns whole rows): which check failed, and at which lines first."""
+    column = cases["column"].where(cases["schema_context"] == "Column", "file").fillna("file").astype(str)
+    problems: dict[str, str] = {}
+    for name, failed in cases.groupby(column, sort=False):
+        checks = ", ".join(dict.fromkeys(failed["check"].astype(str)))
+        lines = failed.drop_duplicates("index")
+        shown = lines.head(FAILURES_SHOWN)[["index", "failure_case"]].to_numpy()
+        places = ", ".join(_place(line, cell, whole_row=name == "file") for line, cell in shown)
+        more = f" and {len(lines) - FAILURES_SHOWN:,} more" if len(lines) > FAILURES_SHOWN else ""
+        problems[str(name)] = f"breaks the contract of {what} ({checks}): {places}{more}"
+    return problems
+
+
+def _place(line: object, cell: object, *, whole_row: bool) -> str:
+    if line is None or line != line:  # what concerns the whole table, a missing column say, has no line
+        return str(cell)[:CELL_SHOWN]
+    return f"line {line}" if whole_row else f"line {line}: {str(cell)[:CELL_SHOWN]!r}"

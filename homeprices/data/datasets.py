@@ -1,0 +1,91 @@
+"""Stored datasets: `data/raw/train_V{n}.csv`, as they came, each version written once and never changed."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+from homeprices.data.cleaning import clean
+from homeprices.data.schema import read_listings
+from homeprices.errors import Conflict, PreconditionFailed
+from homeprices.release.versions import claim
+from homeprices.storage import Bucket
+
+PREFIX = "data/raw/"
+
+_KEY = re.compile(r"data/raw/train_V([1-9][0-9]*)\.csv")
+
+# (bucket, kind, owner) -> `train_V3`
+Claim = Callable[[Bucket, str, str], str]
+
+
+class Dataset(BaseModel):
+    """One version of the listings. `rows` are as they came, before cleaning; `sha256` is of the file."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    version: int
+    key: str
+    sha256: str
+    rows: int
+
+    @property
+    def name(self) -> str:
+        return f"train_V{self.version}"
+
+
+def import_csv(bucket: Bucket, body: bytes, source: str) -> Dataset:
+    """Store a CSV file of listings as the next version, unless the newest one has the same content.
+
+    Raises DatasetRefused, and uploads nothing, when the file is not this table, too few of its rows can be used, or a
+    column does not mean what it should. `source` (a file name) stands in the claim; the same file imported twice at
+    once gets one version.
+    """
+    # Imported here: most processes only read datasets, and pandera takes them most of a second.
+    from homeprices.data import contract
+
+    table = read_listings(body)
+    contract.require_raw(table)
+    contract.require_training_rows(clean(table))
+    sha256 = hashlib.sha256(body).hexdigest()
+    newest = latest(bucket)
+    if newest and newest.sha256 == sha256:
+        return newest
+    # The newest version is part of the owner: a killed import that comes again gets its number back, while a file that
+    # is imported again after another one becomes a new version.
+    after = newest.name if newest else "nothing"
+    name = claim(bucket, "train_V", f"import:{source[-100:]}:{sha256[:16]}:after {after}")
+    version = int(name.removeprefix("train_V"))
+    key = f"{PREFIX}{name}.csv"
+    try:
+        bucket.put(key, body, if_absent=True)
+    except PreconditionFailed:
+        if hashlib.sha256(bucket.get(key).body).hexdigest() != sha256:
+            raise Conflict(f"{key} exists with another content") from None
+    return Dataset(version=version, key=key, sha256=sha256, rows=len(table))
+
+
+def latest(bucket: Bucket) -> Dataset | None:
+    """The dataset with the highest version; None when there is none. Raises DatasetRefused when it is not a table."""
+    versions = [int(found[1]) for entry in bucket.list(PREFIX) if (found := _KEY.fullmatch(entry.key))]
+    return describe(bucket, max(versions)) if versions else None
+
+
+def describe(bucket: Bucket, version: int) -> Dataset:
+    """The dataset of this version. Raises ObjectNotFound, DatasetRefused."""
+    key = f"{PREFIX}train_V{version}.csv"
+    body = bucket.get(key).body
+    rows = len(read_listings(body))
+    return Dataset(version=version, key=key, sha256=hashlib.sha256(body).hexdigest(), rows=rows)
+
+
+def read(bucket: Bucket, dataset: Dataset) -> pd.DataFrame:
+    """The raw table. Raises ObjectNotFound, DatasetRefused, and Conflict when the file is not the one described."""
+    body = bucket.get(dataset.key).body
+    if hashlib.sha256(body).hexdigest() != dataset.sha256:
+        raise Conflict(f"{dataset.key} is not the file with the digest {dataset.sha256}")
+    return read_listings(body)

@@ -1,0 +1,85 @@
+from pathlib import Path
+
+import pytest
+
+from homeprices.data.__main__ import main
+from homeprices.data.datasets import Dataset, latest
+from homeprices.data.schema import read_listings, to_csv
+from homeprices.data.synthetic import make_listings
+from homeprices.errors import Unavailable
+from homeprices.parts import Parts
+from homeprices.settings import Settings
+from homeprices.storage import MemoryBucket
+
+NOBODY = "http://127.0.0.1:9"  # the discard port: nothing answers there
+
+
+@pytest.fixture
+def parts() -> Parts:
+    return Parts(Settings(airflow_url=NOBODY), MemoryBucket())
+
+
+@pytest.fixture
+def listings(tmp_path: Path) -> Path:
+    path = tmp_path / "listings.csv"
+    path.write_bytes(to_csv(make_listings(60, 1)))
+    return path
+
+
+def test_an_import_stores_the_file_and_announces_it(parts: Parts, listings: Path, capsys) -> None:
+    told: list[Dataset] = []
+    assert main(["import", str(listings)], parts, told.append) == 0
+    assert told == [latest(parts.bucket)]
+    assert "data/raw/train_V1.csv: 60 rows" in capsys.readouterr().out
+
+
+def test_an_import_can_be_kept_quiet(parts: Parts, listings: Path) -> None:
+    told: list[Dataset] = []
+    assert main(["import", str(listings), "--no-notify"], parts, told.append) == 0
+    assert told == []
+
+
+def test_without_a_scheduler_the_dataset_is_stored_and_the_answer_says_what_follows(
+    parts: Parts, listings: Path, capsys
+) -> None:
+    assert main(["import", str(listings)], parts) == 0
+    assert latest(parts.bucket) is not None
+    assert "stored, but no training was started" in (said := capsys.readouterr().err)
+    assert "the weekly run will take it" in said
+
+
+def test_a_scheduler_that_fails_does_not_fail_the_import(parts: Parts, listings: Path, capsys) -> None:
+    def fail(_: Dataset) -> None:
+        raise Unavailable("asleep")
+
+    assert main(["import", str(listings)], parts, fail) == 0
+    assert "asleep" in capsys.readouterr().err
+
+
+def test_a_refused_file_is_explained_and_nothing_is_uploaded(parts: Parts, tmp_path: Path, capsys) -> None:
+    path = tmp_path / "other.csv"
+    path.write_text("a;b;c\n1;2;3\n")
+    assert main(["import", str(path)], parts) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "file: is separated by semicolons; expected commas",
+        "nothing was uploaded",
+    ]
+    assert list(parts.bucket.list("")) == []
+
+
+def test_a_file_that_is_not_there_is_named(parts: Parts, tmp_path: Path, capsys) -> None:
+    assert main(["import", str(tmp_path / "none.csv")], parts) == 1
+    assert "none.csv" in capsys.readouterr().err
+
+
+def test_synthetic_listings_are_written_where_they_are_wanted(tmp_path: Path, capsys) -> None:
+    out = tmp_path / "deep/listings.csv"
+    assert main(["synthesize", "--rows", "25", "--seed", "3", "--out", str(out)]) == 0
+    assert len(read_listings(out.read_bytes())) == 25
+    assert "25 synthetic listings from seed 3" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("rows", ["0", "500001", "many"])
+def test_a_number_of_rows_out_of_range_is_refused(rows: str, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit):
+        main(["synthesize", "--rows", rows, "--out", str(tmp_path / "x.csv")])

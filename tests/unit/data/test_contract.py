@@ -1,0 +1,133 @@
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+import pytest
+
+from homeprices.data import contract
+from homeprices.data.cleaning import REASONS, Cleaned, clean
+from homeprices.data.schema import read_listings
+from homeprices.data.synthetic import make_listings
+from homeprices.errors import DatasetRefused
+
+
+@pytest.fixture(scope="module")
+def raw() -> pd.DataFrame:
+    return make_listings(400, seed=3)
+
+
+@pytest.fixture(scope="module")
+def cleaned(raw: pd.DataFrame) -> Cleaned:
+    return clean(raw)
+
+
+def refused(cleaned: Cleaned) -> dict[str, str]:
+    with pytest.raises(DatasetRefused) as caught:
+        contract.require_training_rows(cleaned)
+    return caught.value.fields
+
+
+def test_synthetic_listings_keep_the_contract(raw: pd.DataFrame, cleaned: Cleaned) -> None:
+    contract.require_raw(raw)
+    contract.require_training_rows(cleaned)
+
+
+def test_the_public_data_keeps_the_contract(real_listings: bytes) -> None:
+    raw = read_listings(real_listings)
+    contract.require_raw(raw)
+    contract.require_training_rows(clean(raw))
+
+
+def test_a_raw_table_is_text_with_numbers_where_numbers_belong(raw: pd.DataFrame) -> None:
+    broken = raw.astype(object)
+    broken.loc[5, "price"] = "cheap"
+    broken.loc[6, "society"] = 3
+    with pytest.raises(DatasetRefused) as caught:
+        contract.require_raw(broken)
+    assert caught.value.fields == {
+        "price": "breaks the contract of raw listings (a number or nothing): line 5: 'cheap'",
+        "society": "breaks the contract of raw listings (text): line 6: '3'",
+    }
+
+
+@pytest.mark.parametrize("change", [{"price": None}, {"rent": "12"}])
+def test_a_raw_table_has_its_nine_columns_and_no_other(raw: pd.DataFrame, change: dict[str, str | None]) -> None:
+    [(name, value)] = change.items()
+    table = raw.drop(columns=name) if value is None else raw.assign(**{name: value})
+    with pytest.raises(DatasetRefused, match=name):
+        contract.require_raw(table)
+
+
+# What a row must be broken by, so that cleaning would have refused it for the reason, and the contract says the same.
+BREAKS = {
+    "no_area": {"total_sqft": -5.0},
+    "no_size": {"bhk": 0.0},
+    "no_location": {"location": ""},
+    "no_bath": {"bath": -1.0},
+    "no_price": {"price": 0.0},
+    "under_300_sqft_a_bedroom": {"total_sqft": 300.0, "bhk": 4.0},
+}
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_every_reason_to_refuse_a_row_is_part_of_the_contract_of_clean_rows(cleaned: Cleaned, reason: str) -> None:
+    rows = cleaned.rows.copy()
+    for name, value in BREAKS[reason].items():
+        rows.loc[rows.index[7], name] = value
+    with pytest.raises(pa.errors.SchemaErrors) as caught:
+        contract.CLEAN.validate(rows, lazy=True)
+    assert reason in set(caught.value.failure_cases["check"])
+    assert f"line {rows.index[7]}" in str(refused(replace(cleaned, rows=rows)))
+
+
+def test_clean_rows_have_single_spaces_finite_numbers_and_no_row_twice(cleaned: Cleaned) -> None:
+    rows = cleaned.rows.copy()
+    rows.loc[rows.index[0], "location"] = "Electronic  City"
+    rows.loc[rows.index[1], "price"] = np.inf
+    said = refused(replace(cleaned, rows=rows))
+    assert "single spaces" in said["location"] and "finite" in said["price"]
+    twice = pd.concat([cleaned.rows, cleaned.rows.iloc[:1].set_axis([10**6])])
+    assert "file" in refused(replace(cleaned, rows=twice))
+
+
+@pytest.mark.parametrize(
+    ("column", "change", "what"),
+    [
+        ("price", lambda text: text.map(lambda cell: str(float(cell) * 100_000)), "rupees a square foot"),
+        ("total_sqft", lambda text: text.map(lambda cell: "25000"), "square feet"),
+        ("area_type", lambda text: "A", "area types"),
+        ("availability", lambda text: "why not", "availabilities"),
+        ("location", lambda text: [str(n % 9) for n in range(len(text))], "hold a letter"),
+        ("bath", lambda text: "12", "baths a bedroom"),
+        ("balcony", lambda text: "40", "balconies"),
+    ],
+)
+def test_a_column_that_means_something_else_stops_the_training_and_is_named(
+    raw: pd.DataFrame, column: str, change: object, what: str
+) -> None:
+    said = refused(clean(raw.assign(**{column: change(raw[column])})))  # type: ignore[operator]
+    assert what in said[column] and "no longer means what it did" in said[column]
+
+
+def test_too_many_refused_rows_stop_the_training_with_the_counts(raw: pd.DataFrame) -> None:
+    assert "no_size 400" in refused(clean(raw.assign(size="large")))["file"]
+
+
+def test_no_price_is_judged_by_the_other_prices(raw: pd.DataFrame) -> None:
+    """A hundred homes at a hundredth of their price stay: only what the whole column says can stop a table."""
+    prices = raw["price"].astype(float)
+    prices.iloc[:100] /= 100
+    cheap = clean(raw.assign(price=prices.astype(str)))
+    contract.require_training_rows(cheap)
+    assert cheap.refused == clean(raw).refused
+
+
+def test_few_rows_say_nothing_about_what_a_column_means(raw: pd.DataFrame) -> None:
+    few = clean(raw.head(20).assign(area_type="A"))
+    assert contract.measure_meanings(few.rows) == []
+    contract.require_training_rows(few)
+
+
+def test_an_optional_column_without_a_value_keeps_its_meaning(raw: pd.DataFrame) -> None:
+    contract.require_training_rows(clean(raw.assign(area_type="", availability="", balcony="", society="")))
