@@ -1,0 +1,4 @@
+"""What serving needs to price a home: its inputs, the bundle reader and the ONNX predictor.
+
+Imports only numpy, onnxruntime, pydantic and the standard library, so that the serving image stays small.
+"""

@@ -1,0 +1,127 @@
+"""A bundle on disk, read and verified: nothing of it is used before every digest has been checked."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from homeprices.errors import BundleRefused
+from homeprices.pricing.manifest import DRAFT_FILE, MANIFEST_FILE, Draft, FileDigest, Manifest
+from homeprices.pricing.reference import REFERENCE_FILE, Reference
+
+MODEL_FILE = "model.onnx"
+COLUMNS_FILE = "columns.json"
+NEEDED_FILES = (MODEL_FILE, COLUMNS_FILE, REFERENCE_FILE)
+_BLOCK_BYTES = 1 << 20
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Input(_Frozen):
+    """One named input of the ONNX graph, [N, 1]: `number` is float32, `text` is string."""
+
+    name: Literal["total_sqft", "location", "bhk", "bath", "area_type", "balcony", "availability", "society"]
+    type: Literal["number", "text"]
+
+
+class Interval(_Frozen):
+    """The interval around an estimate: from `lower_factor` to `upper_factor` times it, covering `coverage` of homes."""
+
+    coverage: float = Field(gt=0, lt=1)
+    lower_factor: float = Field(gt=0, le=1)
+    upper_factor: float = Field(ge=1, allow_inf_nan=False)
+
+
+class Columns(_Frozen):
+    """What the graph takes: its inputs, the locations it has learned, and the range each number had in training."""
+
+    inputs: tuple[Input, ...] = Field(min_length=1)
+    locations: tuple[str, ...]
+    interval: Interval
+    ranges: dict[str, tuple[float, float]]
+
+    def signature(self) -> str:
+        """The inputs and outputs of the graph in one line: `total_sqft: number, ... -> estimate, low, high`."""
+        taken = ", ".join(f"{spec.name}: {spec.type}" for spec in self.inputs)
+        return f"{taken} -> estimate, low, high in lakh rupees"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle folder."""
+
+    folder: Path
+    manifest: Draft
+    columns: Columns
+
+    @classmethod
+    def open(cls, folder: Path) -> Bundle:
+        """The published bundle in `folder`. Raises BundleRefused: a file is missing, altered, or not of its schema."""
+        return _open(folder, _read(folder, MANIFEST_FILE, Manifest))
+
+    @classmethod
+    def open_draft(cls, folder: Path) -> Bundle:
+        """The bundle in `folder` before its release, verified the same way. Raises BundleRefused."""
+        return _open(folder, _read(folder, DRAFT_FILE, Draft))
+
+    @property
+    def version(self) -> str:
+        """`BO3`, `CO7`, or `draft`."""
+        return self.manifest.version if isinstance(self.manifest, Manifest) else "draft"
+
+    @property
+    def model_path(self) -> Path:
+        return self.folder / MODEL_FILE
+
+    def reference(self) -> Reference:
+        """The distributions of the training rows. Raises BundleRefused."""
+        return _read(self.folder, REFERENCE_FILE, Reference)
+
+
+def digest(path: Path) -> FileDigest:
+    """The SHA-256 and size of a file."""
+    sha = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            sha.update(block)
+    return FileDigest(sha256=sha.hexdigest(), size=path.stat().st_size)
+
+
+def _open(folder: Path, manifest: Draft) -> Bundle:
+    unlisted = [name for name in NEEDED_FILES if name not in manifest.files]
+    if unlisted:
+        raise BundleRefused(f"{folder.name}: the manifest does not list {', '.join(unlisted)}")
+    for name, expected in manifest.files.items():
+        _verify(folder, name, expected)
+    return Bundle(folder, manifest, _read(folder, COLUMNS_FILE, Columns))
+
+
+def _verify(folder: Path, name: str, expected: FileDigest) -> None:
+    path = folder / name
+    try:
+        size = path.stat().st_size
+        if size != expected.size:
+            raise BundleRefused(f"{folder.name}: {name} has {size} bytes, its manifest says {expected.size}")
+        found = digest(path).sha256
+    except OSError as error:
+        raise BundleRefused(f"{folder.name}: {name} cannot be read: {error.strerror or error}") from error
+    if found != expected.sha256:
+        raise BundleRefused(f"{folder.name}: {name} has the digest {found}, its manifest says {expected.sha256}")
+
+
+def _read(folder: Path, name: str, schema: type[_Model]) -> _Model:
+    try:
+        return schema.model_validate_json((folder / name).read_bytes())
+    except OSError as error:
+        raise BundleRefused(f"{folder.name}: {name} cannot be read: {error.strerror or error}") from error
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors()[:3])
+        raise BundleRefused(f"{folder.name}: {name} is not of its schema: {problems}") from None

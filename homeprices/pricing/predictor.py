@@ -1,0 +1,193 @@
+"""Estimates from a verified bundle: one ONNX Runtime session, one thread a call, safe to share between threads."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import onnxruntime
+
+from homeprices.errors import BundleRefused
+from homeprices.pricing.bundle import Bundle
+from homeprices.pricing.features import (
+    OTHER_LOCATION,
+    Locations,
+    area_type_feature,
+    availability_feature,
+    society_feature,
+)
+from homeprices.pricing.home import Home
+
+OUTPUT = "estimate"
+# Of a graph whose interval is scaled to the home; else the factors of `columns.json` are the same for every home.
+LOW_OUTPUT, HIGH_OUTPUT = "low", "high"
+# A float32 has seven digits; other processors may round the last ones of a sum over trees differently.
+GOLDEN_RELATIVE_TOLERANCE = 1e-4
+
+_READ: dict[str, Callable[[Home], Any]] = {
+    "total_sqft": lambda home: home.total_sqft,
+    "bhk": lambda home: home.bhk,
+    "bath": lambda home: home.bath,
+    "balcony": lambda home: math.nan if home.balcony is None else home.balcony,
+    "area_type": lambda home: area_type_feature(home.area_type),
+    "availability": lambda home: availability_feature(home.availability),
+    "society": lambda home: society_feature(home.society),
+}
+
+_DTYPES: dict[str, Any] = {"number": np.float32, "text": object}
+
+
+class Estimate(NamedTuple):
+    """A price with its interval, in lakh rupees, and the location that it was priced as."""
+
+    price: float
+    low: float
+    high: float
+    location: str
+    location_known: bool
+
+
+class _OneHome(threading.local):
+    """The inputs of the graph for a single home, a set of arrays a thread: to make new ones for every visitor takes
+    longer than all that Python does of an estimate besides.
+    """
+
+    def __init__(self, inputs: Sequence[tuple[str, str]]) -> None:
+        self._feed = {name: np.empty((1, 1), dtype=_DTYPES[kind]) for name, kind in inputs}
+        self._location = self._feed.get("location")
+        self._cells = [(array, _READ[name]) for name, array in self._feed.items() if name != "location"]
+
+    def filled(self, home: Home, location: str) -> dict[str, np.ndarray[Any, Any]]:
+        """What the graph takes for this home; good until the thread asks for the next."""
+        for array, read in self._cells:
+            array[0, 0] = read(home)
+        if self._location is not None:
+            self._location[0, 0] = location
+        return self._feed
+
+
+class Predictor:
+    """A loaded model. Building one replays the golden inputs, which also warms it up: a bad model never answers."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        self._locations = Locations(bundle.columns.locations)
+        self._inputs = [(spec.name, spec.type) for spec in bundle.columns.inputs]
+        self._one = _OneHome(self._inputs)
+        self._interval = bundle.columns.interval
+        session = _session(bundle)
+        # The session's own `run` looks over the names of its inputs each time; here that has been done once, above.
+        self._session = getattr(session, "_sess", session)
+        found = {item.name for item in session.get_outputs()}
+        self._scaled = {LOW_OUTPUT, HIGH_OUTPUT} <= found
+        self._outputs = [OUTPUT, LOW_OUTPUT, HIGH_OUTPUT] if self._scaled else [OUTPUT]
+        self.replay_golden()
+
+    @property
+    def version(self) -> str:
+        return self.bundle.version
+
+    @property
+    def locations(self) -> tuple[str, ...]:
+        """The locations that the model has learned, in alphabetical order."""
+        return self._locations.names
+
+    def estimate(self, homes: Sequence[Home]) -> list[Estimate]:
+        """One estimate a home, in order. Raises BundleRefused when the model answers with no finite positive price."""
+        if not homes:
+            return []
+        names = [self._locations.match(home.location) for home in homes]
+        feed = self._one.filled(homes[0], names[0]) if len(homes) == 1 else self._feed(homes, names)
+        answers = [column.ravel().tolist() for column in self._session.run(self._outputs, feed, None)]
+        if self._scaled:
+            prices, lows, highs = answers
+        else:
+            [prices] = answers
+            lows = [price * self._interval.lower_factor for price in prices]
+            highs = [price * self._interval.upper_factor for price in prices]
+        estimates = []
+        for price, low, high, name in zip(prices, lows, highs, names, strict=True):
+            if not 0 < low <= price <= high < math.inf:  # NaN is none of these either
+                said = f"the model answers {price} lakh rupees ({low} to {high})"
+                raise BundleRefused(f"{self.version}: {said}", "answers")
+            estimates.append(Estimate(price, low, high, name, name != OTHER_LOCATION))
+        return estimates
+
+    def _feed(self, homes: Sequence[Home], names: list[str]) -> dict[str, np.ndarray[Any, Any]]:
+        return {
+            name: _column(names if name == "location" else [_READ[name](home) for home in homes], kind)
+            for name, kind in self._inputs
+        }
+
+    def price_columns(self, columns: Mapping[str, np.ndarray[Any, Any]]) -> tuple[np.ndarray[Any, Any], ...]:
+        """Prices, lows and highs in lakh rupees [N], of features as the graph takes them: an array [N] for each input.
+
+        Raises BundleRefused when the model answers with no finite positive price inside its interval.
+        """
+        feed = {name: columns[name].astype(_DTYPES[kind], copy=False).reshape(-1, 1) for name, kind in self._inputs}
+        answers = [column.ravel().astype(np.float64) for column in self._session.run(self._outputs, feed, None)]
+        prices = answers[0]
+        factors = self._interval.lower_factor, self._interval.upper_factor
+        low, high = answers[1:] if self._scaled else (prices * factors[0], prices * factors[1])
+        wrong = ~((low > 0) & (low <= prices) & (prices <= high) & (high < math.inf))
+        if wrong.any():
+            said = f"the model answers {prices[wrong][0]} lakh rupees ({low[wrong][0]} to {high[wrong][0]})"
+            raise BundleRefused(f"{self.version}: {said}", "answers")
+        return prices, low, high
+
+    def replay_golden(self) -> None:
+        """Price the bundle's golden inputs again. Raises BundleRefused when an answer is not the recorded one."""
+        for golden in self.bundle.manifest.golden:
+            try:
+                answer = self.estimate([Home.parse(golden.input)])[0]
+            except BundleRefused:
+                raise
+            except Exception as error:  # onnxruntime's errors have no common base of their own
+                reason = f"{self.version}: golden input {golden.input} cannot be priced: {error}"
+                raise BundleRefused(reason, "inputs") from error
+            for name, expected, found in (
+                ("price", golden.estimated_price, answer.price),
+                ("low", golden.low, answer.low),
+                ("high", golden.high, answer.high),
+            ):
+                if not math.isclose(expected, found, rel_tol=GOLDEN_RELATIVE_TOLERANCE):
+                    said = f"the {name} of golden input {golden.input} is {found}, recorded was {expected}"
+                    raise BundleRefused(f"{self.version}: {said}", "answers")
+
+    def estimate_seconds(self, repeats: int = 20) -> float:
+        """Processor time of an estimate: the least of `repeats`, which other work on the machine hardly touches."""
+        homes = [Home.parse(self.bundle.manifest.golden[0].input)]
+        spent = []
+        for _ in range(repeats):
+            started = time.thread_time()  # the session computes in the thread that calls it
+            self.estimate(homes)
+            spent.append(time.thread_time() - started)
+        return min(spent)
+
+
+def _session(bundle: Bundle) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(
+            str(bundle.model_path), sess_options=options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # onnxruntime raises bare subclasses of Exception for every defect of a file
+        raise BundleRefused(f"{bundle.version}: the model cannot be loaded: {error}") from error
+    wanted, found = {spec.name for spec in bundle.columns.inputs}, {item.name for item in session.get_inputs()}
+    if wanted != found:
+        reason = f"{bundle.version}: the model takes {sorted(found)}, its columns say {sorted(wanted)}"
+        raise BundleRefused(reason, "inputs")
+    if OUTPUT not in {item.name for item in session.get_outputs()}:
+        raise BundleRefused(f"{bundle.version}: the model has no output named {OUTPUT}", "inputs")
+    return session
+
+
+def _column(values: Sequence[Any], kind: str) -> np.ndarray[Any, Any]:
+    return np.array(values, dtype=_DTYPES[kind]).reshape(-1, 1)
