@@ -1,0 +1,150 @@
+"""The gate before traffic: a candidate and production, scored on the same hold-out homes, pair by pair.
+
+A visitor is never shown a model of which it is known beforehand that it is worse. Known means: the paired bootstrap of
+the difference in median error leaves no doubt. What is better or about equal goes on trial.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+from homeprices.data.holdout import SALT
+from homeprices.errors import PublicationRefused
+from homeprices.pricing.bundle import Bundle
+from homeprices.pricing.home import Home
+from homeprices.pricing.manifest import DRAFT_FILE
+from homeprices.pricing.predictor import Estimate, Predictor
+from homeprices.training.encoding import Prices
+from homeprices.training.homes import priced_homes_of
+
+SAME_RELATIVE = 1e-3
+"""Estimates closer than this are the same to a visitor, who sees lakh rupees with two decimals at most."""
+
+DRAWS = 1_000
+CONFIDENCE = 0.95
+SEED = 1
+"""Of the bootstrap: the same two models are always judged alike."""
+
+
+class Paired(BaseModel):
+    """Median absolute percentage errors on the same homes, as fractions, and the interval of their difference."""
+
+    model_config = ConfigDict(frozen=True)
+
+    inputs: Literal["form", "all"]
+    homes: int
+    candidate: float
+    production: float
+    difference: float
+    low: float
+    high: float
+
+    @property
+    def clearly_worse(self) -> bool:
+        """Whether the whole interval of candidate - production lies above 0."""
+        return self.low > 0
+
+
+class Comparison(BaseModel):
+    """A candidate beside production on the hold-out. `same`: no visitor could tell their estimates apart."""
+
+    model_config = ConfigDict(frozen=True)
+
+    production: str
+    same: bool
+    form: Paired
+    full: Paired
+
+    def why_not(self) -> str | None:
+        """Why the candidate is not put before visitors; None when nothing speaks against it."""
+        if self.same:
+            return f"its estimates equal those of {self.production} on every hold-out home, so nothing would be learned"
+        for one, described in ((self.form, "by the form's fields"), (self.full, "by all their inputs")):
+            if one.clearly_worse:
+                return (
+                    f"it is clearly worse than {self.production}: on {one.homes:,} hold-out homes, described "
+                    f"{described}, its median error is {one.candidate:.1%} against {one.production:.1%}; with "
+                    f"{CONFIDENCE:.0%} confidence it is {one.low:.1%} to {one.high:.1%} larger"
+                )
+        return None
+
+
+def compare(candidate: Path, production: Path, rows: pd.DataFrame) -> Comparison:
+    """Two bundle folders on clean hold-out rows, each home described by the form's fields and by all inputs.
+
+    Raises BundleRefused when one of them cannot be loaded, PublicationRefused when production was trained with another
+    hold-out, for then it may know the prices that it would be scored on.
+    """
+    one, other = _open(candidate), _open(production)
+    salt = other.bundle.manifest.dataset.holdout
+    if salt not in (None, SALT):
+        raise PublicationRefused(
+            f"{other.version} was trained with the hold-out {salt!r} and may have learned from rows of {SALT!r}; "
+            "nothing can be compared with it. Publish a first model again"
+        )
+    form, full = (priced_homes_of(rows, form=form) for form in (True, False))
+    answers = [(one.estimate(homes), other.estimate(homes)) for homes, _ in (form, full)]
+    return Comparison(
+        production=other.version,
+        same=all(_agree(mine, theirs) for mine, theirs in answers),
+        form=_paired("form", form, *answers[0]),
+        full=_paired("all", full, *answers[1]),
+    )
+
+
+def same_estimates(candidate: Path, other: Path, rows: pd.DataFrame) -> bool:
+    """Whether two bundle folders give the same estimates for all clean rows, described fully and by the form's fields.
+
+    Bounds of the intervals count too. Raises BundleRefused when one of them cannot be loaded.
+    """
+    one, two = _open(candidate), _open(other)
+    described = (priced_homes_of(rows, form=form)[0] for form in (True, False))
+    return all(_agree(one.estimate(homes), two.estimate(homes)) for homes in described)
+
+
+def _paired(
+    inputs: Literal["form", "all"], homes: tuple[list[Home], Prices], mine: list[Estimate], theirs: list[Estimate]
+) -> Paired:
+    prices = homes[1]
+    my_errors, their_errors = (np.abs([one.price for one in said] / prices - 1) for said in (mine, theirs))
+    low, high = bootstrap_difference(my_errors, their_errors)
+    candidate, production = float(np.median(my_errors)), float(np.median(their_errors))
+    return Paired(
+        inputs=inputs,
+        homes=len(prices),
+        candidate=candidate,
+        production=production,
+        difference=candidate - production,
+        low=low,
+        high=high,
+    )
+
+
+def bootstrap_difference(candidate: Prices, production: Prices, draws: int = DRAWS) -> tuple[float, float]:
+    """The interval of median(candidate) - median(production) for errors of the same homes, drawn together."""
+    rng = np.random.default_rng(SEED)
+    differences = np.empty(draws)
+    for n in range(draws):
+        homes = rng.integers(0, len(candidate), len(candidate))
+        differences[n] = np.median(candidate[homes]) - np.median(production[homes])
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(differences, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def _agree(mine: list[Estimate], theirs: list[Estimate]) -> bool:
+    return all(
+        math.isclose(one, other, rel_tol=SAME_RELATIVE)
+        for a, b in zip(mine, theirs, strict=True)
+        for one, other in ((a.price, b.price), (a.low, b.low), (a.high, b.high))
+    )
+
+
+def _open(folder: Path) -> Predictor:
+    return Predictor(Bundle.open_draft(folder) if (folder / DRAFT_FILE).exists() else Bundle.open(folder))

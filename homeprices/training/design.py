@@ -1,0 +1,220 @@
+"""The design matrix: a list of small columns that compute themselves in numpy and, with the same numbers, in ONNX.
+
+Only trees and linear models are left to skl2onnx; logarithms and ratios are each one ONNX operator, and what is learned
+of a text is two, however much it is. What serving computes is read from the same objects as what was trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from homeprices.training.graph import GraphBuilder
+
+Matrix = npt.NDArray[np.float32]
+
+
+class Column(Protocol):
+    """One or more columns of the matrix."""
+
+    @property
+    def direction(self) -> int:
+        """1: a larger value never lowers the price; 0: free."""
+
+    def values(self, inputs: pd.DataFrame) -> Matrix:
+        """The columns for these inputs, [N, width]."""
+
+    def node(self, graph: GraphBuilder) -> str:
+        """Add the operators that compute `values` and return the name of their output, [N, width] float32."""
+
+    def names(self) -> list[str]:
+        """A readable name for each column."""
+
+    def inputs(self) -> set[str]:
+        """The model inputs that this reads."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """An input as it is; a missing value becomes `missing` (NaN stays one)."""
+
+    name: str
+    direction: int = 0
+    missing: float = float("nan")
+
+    def values(self, inputs: pd.DataFrame) -> Matrix:
+        column = inputs[self.name].to_numpy(np.float32)
+        return np.where(np.isnan(column), np.float32(self.missing), column).reshape(-1, 1)
+
+    def node(self, graph: GraphBuilder) -> str:
+        source = graph.number(self.name)
+        if np.isnan(self.missing):
+            return source
+        return graph.add("Where", [graph.add("IsNaN", [source]), graph.constant(self.missing), source])
+
+    def names(self) -> list[str]:
+        return [self.name]
+
+    def inputs(self) -> set[str]:
+        return {self.name}
+
+
+@dataclass(frozen=True)
+class Log:
+    """The natural logarithm of an input that is always positive."""
+
+    name: str
+    direction: int = 0
+
+    def values(self, inputs: pd.DataFrame) -> Matrix:
+        logarithm: Matrix = np.log(inputs[self.name].to_numpy(np.float32))
+        return logarithm.reshape(-1, 1)
+
+    def node(self, graph: GraphBuilder) -> str:
+        return graph.add("Log", [graph.number(self.name)])
+
+    def names(self) -> list[str]:
+        return [f"log {self.name}"]
+
+    def inputs(self) -> set[str]:
+        return {self.name}
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """One input divided by another, both always positive. IEEE division: the same bits in numpy and ONNX Runtime."""
+
+    above: str
+    below: str
+    direction: int = 0
+
+    def values(self, inputs: pd.DataFrame) -> Matrix:
+        ratio: Matrix = inputs[self.above].to_numpy(np.float32) / inputs[self.below].to_numpy(np.float32)
+        return ratio.reshape(-1, 1)
+
+    def node(self, graph: GraphBuilder) -> str:
+        return graph.add("Div", [graph.number(self.above), graph.number(self.below)])
+
+    def names(self) -> list[str]:
+        return [f"{self.above} / {self.below}"]
+
+    def inputs(self) -> set[str]:
+        return {self.above, self.below}
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """A learned number for each known value of a text input, `default` for any other."""
+
+    name: str
+    what: str
+    table: dict[str, float]
+    default: float
+    direction: int = 0
+
+    def values(self, inputs: pd.DataFrame) -> Matrix:
+        column = inputs[self.name]
+        found = {text: self.table.get(text, self.default) for text in column.unique()}
+        return column.map(found).to_numpy(np.float32).reshape(-1, 1)
+
+    def node(self, graph: GraphBuilder) -> str:
+        return graph.look_up(self.name, [self.table], [self.default])
+
+    def names(self) -> list[str]:
+        return [f"{self.name}: {self.what}"]
+
+    def inputs(self) -> set[str]:
+        return {self.name}
+
+
+@dataclass(frozen=True)
+class OneHot:
+    """A column a value of a text input, 1 where it is that value; all 0 for any other."""
+
+    name: str
+    choices: tuple[str, ...]
+    direction: int = 0
+
+    def values(self, inputs: pd.DataFrame) -> Matrix:
+        place = {choice: i for i, choice in enumerate(self.choices)}
+        where = inputs[self.name].map(place)
+        matrix = np.zeros((len(inputs), len(self.choices)), dtype=np.float32)
+        known = where.notna().to_numpy()
+        matrix[np.flatnonzero(known), where[known].astype(int).to_numpy()] = 1
+        return matrix
+
+    def node(self, graph: GraphBuilder) -> str:
+        source = graph.text(self.name)
+        hot = graph.add("OneHotEncoder", [source], domain="ai.onnx.ml", cats_strings=list(self.choices), zeros=1)
+        return graph.add("Reshape", [hot, graph.shape(-1, len(self.choices))])
+
+    def names(self) -> list[str]:
+        return [f"{self.name} = {choice}" for choice in self.choices]
+
+    def inputs(self) -> set[str]:
+        return {self.name}
+
+
+@dataclass(frozen=True)
+class Design:
+    """The columns of a matrix, in order."""
+
+    columns: Sequence[Column]
+
+    def matrix(self, inputs: pd.DataFrame) -> Matrix:
+        """[N, width] float32."""
+        return np.hstack([column.values(inputs) for column in self.columns])
+
+    def node(self, graph: GraphBuilder) -> str:
+        """The name of the same matrix in the graph."""
+        nodes = []
+        for text, beside in groupby(self.columns, _text_of):
+            if text is None:
+                nodes += [column.node(graph) for column in beside]
+            else:
+                lookups = [column for column in beside if isinstance(column, Lookup)]
+                nodes.append(graph.look_up(text, [one.table for one in lookups], [one.default for one in lookups]))
+        return graph.add("Concat", nodes, axis=1)
+
+    def vocabularies(self) -> dict[str, set[str]]:
+        """The values of each text input of which a number is learned."""
+        known: dict[str, set[str]] = {}
+        for column in self.columns:
+            if isinstance(column, Lookup):
+                known.setdefault(column.name, set()).update(column.table)
+        return known
+
+    def names(self) -> list[str]:
+        """A readable name for each column of the matrix."""
+        return [name for column in self.columns for name in column.names()]
+
+    def directions(self) -> list[int]:
+        """The direction of each column of the matrix."""
+        return [column.direction for column in self.columns for _ in column.names()]
+
+    def inputs(self) -> set[str]:
+        """The model inputs that the matrix reads."""
+        return set().union(*(column.inputs() for column in self.columns))
+
+
+def join(*designs: Design) -> tuple[Design, list[list[int]]]:
+    """One design with every column of these once, what is looked up by one text beside each other; and of each of these
+    designs the places of its columns, which have a width of 1, in it.
+    """
+    columns: list[Column] = []
+    for column in (column for design in designs for column in design.columns):
+        if column not in columns:
+            columns.append(column)
+    columns.sort(key=lambda column: _text_of(column) or "")
+    return Design(columns), [[columns.index(column) for column in design.columns] for design in designs]
+
+
+def _text_of(column: Column) -> str | None:
+    """The text input that a column is looked up by; columns beside each other that share one are looked up at once."""
+    return column.name if isinstance(column, Lookup) else None

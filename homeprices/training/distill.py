@@ -1,0 +1,105 @@
+"""A teacher that is as good as can be, and a student of it that may be published.
+
+The teacher is two pairs of extremely randomised trees and boosting on the absolute error, one pair for the four fields
+of the form and one for all inputs: the best of the table, but neither monotone in the area nor quick. What it says is
+kept as curves of the price over the area for the kinds of homes that are listed (see `area_table`), and taught to a
+monotone boosting for every other home and for homes that are described by more than the form.
+
+The student is not fitted on prices but on the teacher's estimates of homes, also of homes at other areas and with some
+of the optional inputs missing: they have no noise, and there may be as many as one likes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from joblib import Parallel, delayed  # type: ignore[import-untyped]
+from sklearn.ensemble import HistGradientBoostingRegressor
+
+from homeprices.training.area_table import AreaTable, tabulate
+from homeprices.training.design import Design, Matrix
+from homeprices.training.effort import Effort
+from homeprices.training.encoding import Prices
+from homeprices.training.inputs import form_only
+from homeprices.training.teacher import Teacher, TeacherSettings, fit_teacher, form_columns
+
+MASKED_SHARE = 0.5
+OTHER_AREAS = 0.25
+"""Deviation, in log area, of the areas at which a training home is shown to the student again."""
+
+OWN_AREA_WEIGHT = 3.0
+STUDENT_LEAVES = 63
+
+
+def distil(
+    design: Design,
+    matrix: Matrix,
+    inputs: pd.DataFrame,
+    prices: Prices,
+    settings: TeacherSettings,
+    effort: Effort,
+    seed: int,
+) -> tuple[Any, AreaTable]:
+    """(student of the whole design, curves of the form's inputs), learned from training rows.
+
+    `matrix` is the design of `inputs`, cross-fitted: the teacher learns from it, so that it trusts the price levels as
+    much as they deserve. Later questions use the levels of all rows, and so do those that the student learns from.
+    """
+    rng = np.random.default_rng(seed)
+    log_prices = np.log(prices)
+    form = form_columns(design)
+    masked = _mask(matrix, _missing_row(design, inputs), ~form, rng)
+    lessons = [(matrix[:, form], log_prices), (np.vstack([matrix, masked]), np.concatenate([log_prices, log_prices]))]
+    of_form, of_all = Parallel()(delayed(fit_teacher)(*lesson, settings, effort, seed) for lesson in lessons)
+    student = _teach(design, inputs, of_form, of_all, effort, seed)
+    table = tabulate(lambda homes: of_form.predict(design.matrix(homes)[:, form]), inputs, effort.knots)
+    return student, table
+
+
+def _missing_row(design: Design, inputs: pd.DataFrame) -> Matrix:
+    """The matrix of a home whose optional inputs are all missing, [width]."""
+    row: Matrix = design.matrix(form_only(inputs.iloc[:1]))[0]
+    return row
+
+
+def _mask(matrix: Matrix, missing: Matrix, optional: npt.NDArray[np.bool_], rng: np.random.Generator) -> Matrix:
+    """The matrix with each optional cell missing half the time."""
+    hidden = (rng.random(matrix.shape) < MASKED_SHARE) & optional[None, :]
+    return np.where(hidden, missing[None, :], matrix)
+
+
+def _teach(
+    design: Design, inputs: pd.DataFrame, of_form: Teacher, of_all: Teacher, effort: Effort, seed: int
+) -> HistGradientBoostingRegressor:
+    rng = np.random.default_rng(seed)
+    form, missing = form_columns(design), _missing_row(design, inputs)
+    full = [_at_other_areas(design, inputs, rng, own=n == 0) for n in range(effort.copies)]
+    asked = [full[0], *(_mask(copy, missing, ~form, rng) if n % 2 else copy for n, copy in enumerate(full[1:]))]
+    blank = [np.where(form[None, :], copy, missing[None, :]) for copy in full[:2]]
+    answers = [*(of_all.predict(copy) for copy in asked), *(of_form.predict(copy[:, form]) for copy in blank)]
+    weights = np.ones((len(answers), len(inputs)))
+    weights[[0, len(asked)]] = OWN_AREA_WEIGHT
+    student = HistGradientBoostingRegressor(
+        learning_rate=0.12,
+        max_iter=effort.rounds,
+        max_leaf_nodes=STUDENT_LEAVES,
+        min_samples_leaf=5,
+        monotonic_cst=area_directions(design),
+        early_stopping=False,
+        random_state=seed,
+    )
+    student.fit(np.vstack([*asked, *blank]), np.concatenate(answers), sample_weight=weights.ravel())
+    return student
+
+
+def area_directions(design: Design) -> list[int]:
+    """1 for columns that grow with the area, 0 for all others: the teacher knows better what a level is worth."""
+    return [int("total_sqft" in column.inputs()) for column in design.columns for _ in column.names()]
+
+
+def _at_other_areas(design: Design, inputs: pd.DataFrame, rng: np.random.Generator, *, own: bool) -> Matrix:
+    factor = np.ones(len(inputs)) if own else np.exp(rng.normal(0, OTHER_AREAS, len(inputs)))
+    return design.matrix(inputs.assign(total_sqft=(inputs["total_sqft"] * factor).astype(np.float32)))

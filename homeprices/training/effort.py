@@ -1,0 +1,42 @@
+"""How much work a training run does: a quick one for the first start and for tests, a full one, or a search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from homeprices.errors import InvalidInput
+
+EffortName = Literal["quick", "full", "search"]
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Sizes that cost time and buy accuracy.
+
+    `folds` and `repeats` of the cross-validation; `trees` of a forest; `rounds` of a boosting; `knots` of area that a
+    distilled model keeps for each kind of home; `copies` of every training home, at other areas, that its student
+    learns from; `trials` of the tuner (0: none).
+    """
+
+    name: EffortName
+    folds: int
+    repeats: int
+    trees: int
+    rounds: int
+    knots: int
+    copies: int
+    trials: int
+
+
+QUICK = Effort("quick", folds=2, repeats=2, trees=40, rounds=120, knots=48, copies=3, trials=0)
+FULL = Effort("full", folds=5, repeats=2, trees=100, rounds=250, knots=96, copies=4, trials=0)
+SEARCH = replace(FULL, name="search", folds=3, trials=8)
+_EFFORTS = {effort.name: effort for effort in (QUICK, FULL, SEARCH)}
+
+
+def effort(name: str) -> Effort:
+    """The effort of this name. Raises InvalidInput."""
+    if name not in _EFFORTS:
+        raise InvalidInput({"effort": f"{name} is not one of {', '.join(_EFFORTS)}"})
+    return _EFFORTS[name]

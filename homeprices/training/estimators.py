@@ -1,0 +1,142 @@
+"""The estimators, in one table. All learn the logarithm of the price: 10 % too high weighs the same for every home."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sklearn.ensemble import (
+    ExtraTreesRegressor,
+    HistGradientBoostingRegressor,
+    RandomForestRegressor,
+    StackingRegressor,
+    VotingRegressor,
+)
+from sklearn.linear_model import Lasso, LinearRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeRegressor
+
+from homeprices.errors import InvalidInput
+from homeprices.training.effort import Effort
+from homeprices.training.encoding import FILLED_LEVELS, LEVELS, ONE_HOT, Encoding
+from homeprices.training.teacher import TeacherSettings
+
+STACKING_FOLDS = 2
+
+# (seed, directions of the design's columns, effort) -> an unfitted scikit-learn regressor
+Build = Callable[[int, list[int], Effort], Any]
+
+
+@dataclass(frozen=True)
+class EstimatorSpec:
+    """One row of the table; `build` is None for the distilled model, which is fitted in its own way (see `distill`).
+
+    `simple`: linear on log price and log area. `monotone`: by its construction more area never costs less; an estimator
+    without it is trained for comparison and never published, because its checks would refuse it.
+    """
+
+    name: str
+    title: str
+    encoding: Encoding
+    build: Build | None
+    simple: bool = False
+    monotone: bool = True
+
+
+def _linear(build: Callable[[], Any]) -> Build:
+    return lambda _seed, _directions, _effort: build()
+
+
+def _forest(kind: Callable[..., Any], **settings: Any) -> Build:
+    # One job, also where joblib is told of more: threads add their trees' estimates in the order in which they end, and
+    # the same seed would give another model.
+    return lambda seed, _directions, effort: kind(effort.trees, random_state=seed, n_jobs=1, **settings)
+
+
+def _boosting(loss: str) -> Build:
+    return lambda seed, directions, effort: HistGradientBoostingRegressor(
+        loss=loss,
+        learning_rate=0.1,
+        max_iter=effort.rounds,
+        min_samples_leaf=15,
+        monotonic_cst=directions,
+        early_stopping=False,
+        random_state=seed,
+    )
+
+
+def _members(seed: int, directions: list[int], effort: Effort) -> list[tuple[str, Any]]:
+    """What the ensembles are made of: three that err in different ways."""
+    return [
+        ("boosting", _boosting("absolute_error")(seed, directions, effort)),
+        ("forest", _EXTRA_TREES(seed, directions, effort)),
+        ("ridge", make_pipeline(StandardScaler(), Ridge(alpha=2.0))),
+    ]
+
+
+def _voting(seed: int, directions: list[int], effort: Effort) -> Any:
+    return VotingRegressor(_members(seed, directions, effort), weights=[4, 5, 1])
+
+
+def _stacking(seed: int, directions: list[int], effort: Effort) -> Any:
+    return StackingRegressor(_members(seed, directions, effort), LinearRegression(positive=True), cv=STACKING_FOLDS)
+
+
+_EXTRA_TREES = _forest(ExtraTreesRegressor, min_samples_leaf=2, max_features=0.6)
+
+_TABLE = (
+    EstimatorSpec("linear", "Linear regression", ONE_HOT, _linear(LinearRegression), simple=True),
+    EstimatorSpec("ridge", "Ridge regression", ONE_HOT, _linear(lambda: Ridge(alpha=2.0)), simple=True),
+    EstimatorSpec("lasso", "Lasso", ONE_HOT, _linear(lambda: Lasso(alpha=2e-4, max_iter=2000, tol=1e-3)), simple=True),
+    EstimatorSpec(
+        "decision_tree",
+        "Decision tree",
+        FILLED_LEVELS,
+        lambda seed, _directions, _effort: DecisionTreeRegressor(min_samples_leaf=15, random_state=seed),
+        monotone=False,
+    ),
+    EstimatorSpec(
+        "random_forest",
+        "Random forest",
+        FILLED_LEVELS,
+        _forest(RandomForestRegressor, min_samples_leaf=3, max_features=0.5),
+        monotone=False,
+    ),
+    EstimatorSpec("extra_trees", "Extremely randomised trees", FILLED_LEVELS, _EXTRA_TREES, monotone=False),
+    EstimatorSpec("boosting", "Gradient boosting on the squared error", LEVELS, _boosting("squared_error")),
+    # scikit-learn sets the leaves of this loss to medians after the tree is grown, past the monotonic constraint.
+    EstimatorSpec(
+        "boosting_absolute",
+        "Gradient boosting on the absolute error",
+        LEVELS,
+        _boosting("absolute_error"),
+        monotone=False,
+    ),
+    EstimatorSpec("voting", "Mean of boosting, extra trees and ridge", FILLED_LEVELS, _voting, monotone=False),
+    EstimatorSpec("stacking", "The same three, stacked", FILLED_LEVELS, _stacking, monotone=False),
+    EstimatorSpec("distilled", "Extra trees and boosting, distilled into a monotone student", FILLED_LEVELS, None),
+)
+
+
+def parameters(name: str, seed: int, effort: Effort) -> dict[str, str | int | float | bool]:
+    """What an estimator is set to, for people who look at its run: the sizes of the effort and its own settings."""
+    build = estimator(name).build
+    own = build(seed, [], effort).get_params() if build else asdict(TeacherSettings())
+    plain = {key: value for key, value in own.items() if isinstance(value, str | int | float | bool)}
+    return {
+        "estimator": name,
+        "seed": seed,
+        **{f"effort.{key}": value for key, value in asdict(effort).items()},
+    } | plain
+
+
+ESTIMATORS = {spec.name: spec for spec in _TABLE}
+
+
+def estimator(name: str) -> EstimatorSpec:
+    """The estimator of this name. Raises InvalidInput that lists the known ones."""
+    if name not in ESTIMATORS:
+        raise InvalidInput({"estimator": f"{name} is not one of {', '.join(ESTIMATORS)}"})
+    return ESTIMATORS[name]

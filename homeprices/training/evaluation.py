@@ -1,0 +1,150 @@
+"""Training and scoring on two files of one's own, as the pipeline does it and without a running stack."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from homeprices.data import contract
+from homeprices.data.cleaning import Cleaned, clean
+from homeprices.data.holdout import HOME_COLUMNS
+from homeprices.data.schema import MAX_BYTES, read_listings
+from homeprices.errors import DatasetRefused
+from homeprices.training.effort import FULL, Effort
+from homeprices.training.estimators import ESTIMATORS
+from homeprices.training.metrics import bootstrap, coverage, measure, measure_slices
+from homeprices.training.model import PriceModel
+from homeprices.training.search import choose, cross_validate, fit_with_spread
+from homeprices.training.spread import COVERAGE
+
+MIN_TRAINING_ROWS = 50
+"""Fewer cannot be divided into folds within folds."""
+
+# Those that may be published and are not linear; whatever the data, one of them is what a candidate would be.
+COMPARED = ("boosting", "distilled")
+
+Inputs = Literal["form", "all"]
+
+
+def evaluate(
+    train: Path,
+    test: Path,
+    inputs: Inputs,
+    *,
+    seed: int,
+    effort: Effort = FULL,
+    compared: tuple[str, ...] = COMPARED,
+) -> dict[str, Any]:
+    """Train on one CSV file of listings, score every valid row of another, and return all figures as JSON values.
+
+    `inputs`: describe the homes of the test by the form's four fields, or by all that the file says. Errors are
+    fractions, money is in lakh rupees. Nothing of the test file is looked at before the model is fitted. Raises
+    DatasetRefused, whose fields say which file and why; OSError.
+    """
+    started = time.perf_counter()
+    training, testing = _training(train), _cleaned(test)
+    if testing.rows.empty:
+        raise DatasetRefused({str(test): f"none of its {testing.raw_rows:,} rows is valid ({_reasons(testing)})"})
+    trained = train_on(training.rows, seed=seed, effort=effort, compared=compared)
+    return {
+        "estimator": trained.estimator,
+        "title": ESTIMATORS[trained.estimator].title,
+        "inputs": inputs,
+        "seed": seed,
+        "effort": effort.name,
+        **score(trained.model, training.rows, testing.rows, inputs, seed=seed),
+        "cross_validation": trained.cross_validation,
+        "rows": {
+            "train": _counts(training),
+            "test": _counts(testing),
+            "test_homes_that_are_in_train": _shared(training, testing),
+        },
+        "seconds": round(time.perf_counter() - started, 3),
+    }
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The chosen estimator fitted with intervals, and the mean metrics of all that were compared."""
+
+    estimator: str
+    model: PriceModel
+    cross_validation: dict[str, dict[str, float]]
+
+
+def train_on(rows: pd.DataFrame, *, seed: int, effort: Effort = FULL, compared: tuple[str, ...] = COMPARED) -> Trained:
+    """Choose among estimators on clean training rows, and fit the chosen one on all of them."""
+    results = {name: cross_validate(name, rows, seed, effort) for name in compared}
+    chosen = choose([result for result, _ in results.values()], simple_only=False)
+    model = fit_with_spread(chosen, rows, seed, effort, results[chosen][1])
+    return Trained(chosen, model, {name: result.mean for name, (result, _) in results.items()})
+
+
+def score(
+    model: PriceModel, training: pd.DataFrame, rows: pd.DataFrame, inputs: Inputs, *, seed: int
+) -> dict[str, Any]:
+    """Metrics and coverage of a model on clean rows that it was not fitted on; `training` are those that it was."""
+    prices = rows["price"].to_numpy(np.float64)
+    estimates = model.estimate(rows, form=inputs == "form")
+    inside = estimates.cover(prices)
+    covered = coverage(prices, inside)
+    return {
+        "metrics": measure(prices, estimates.price),
+        "metric_intervals_95": bootstrap(prices, estimates.price, seed),
+        "interval": {
+            "nominal": COVERAGE,
+            "coverage": covered.pop("interval_coverage"),
+            "coverage_by_price": {name.removeprefix("interval_coverage_"): value for name, value in covered.items()},
+            "median_width_relative": float(np.median((estimates.high - estimates.low) / estimates.price)),
+        },
+        "constant_median_ape": float(np.median(np.abs(training["price"].median() - prices) / prices)),
+        "groups": measure_slices(rows, training, estimates.price, inside),
+    }
+
+
+def _training(path: Path) -> Cleaned:
+    cleaned = _cleaned(path)
+    try:
+        contract.require_training_rows(cleaned)
+    except DatasetRefused as error:
+        raise DatasetRefused({f"{path}: {name}": problem for name, problem in error.fields.items()}) from None
+    if len(cleaned.rows) < MIN_TRAINING_ROWS:
+        raise DatasetRefused({str(path): f"{len(cleaned.rows)} usable rows; at least {MIN_TRAINING_ROWS} are needed"})
+    return cleaned
+
+
+def _cleaned(path: Path) -> Cleaned:
+    with path.open("rb") as file:
+        body = file.read(MAX_BYTES + 1)
+    try:
+        table = read_listings(body)
+        contract.require_raw(table)
+    except DatasetRefused as error:
+        raise DatasetRefused({f"{path}: {name}": problem for name, problem in error.fields.items()}) from None
+    return clean(table)
+
+
+def _counts(cleaned: Cleaned) -> dict[str, Any]:
+    return {
+        "rows": cleaned.raw_rows,
+        "used": len(cleaned.rows),
+        "duplicates": cleaned.duplicates,
+        "refused": sum(cleaned.refused.values()),
+        "refused_by_reason": cleaned.refused,
+    }
+
+
+def _reasons(cleaned: Cleaned) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in cleaned.refused.items() if count) or "no rows"
+
+
+def _shared(training: Cleaned, testing: Cleaned) -> int:
+    """Homes of the test, whatever their price, that the training file holds too: a figure on them says little."""
+    columns = list(HOME_COLUMNS)
+    known = set(training.rows[columns].fillna(-1).itertuples(index=False, name=None))
+    return sum(home in known for home in testing.rows[columns].fillna(-1).itertuples(index=False, name=None))

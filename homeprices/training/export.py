@@ -1,0 +1,203 @@
+"""From a chosen estimator to a bundle: fit on all training rows, measure once on the hold-out, write every file."""
+
+from __future__ import annotations
+
+import json
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pandas as pd
+
+from homeprices.data.datasets import Dataset
+from homeprices.data.holdout import SALT
+from homeprices.errors import PublicationRefused
+from homeprices.pricing.bundle import COLUMNS_FILE, MODEL_FILE, Bundle, Columns, Input, Interval, digest
+from homeprices.pricing.home import Home
+from homeprices.pricing.manifest import DRAFT_FILE, INTERVAL_LOG_WIDTH, MANIFEST_FILE, DatasetReference, Draft, Golden
+from homeprices.pricing.predictor import HIGH_OUTPUT, LOW_OUTPUT, OUTPUT
+from homeprices.pricing.reference import REFERENCE_FILE
+from homeprices.training import storage
+from homeprices.training.effort import QUICK, Effort
+from homeprices.training.homes import homes_of
+from homeprices.training.inputs import form_only, model_inputs
+from homeprices.training.metrics import ALL_INPUTS_PREFIX, coverage, measure_both
+from homeprices.training.mlmodel import MLMODEL_FILE, mlmodel
+from homeprices.training.model import Estimates, PriceModel
+from homeprices.training.report import write_report
+from homeprices.training.search import OutOfFold, fit_with_spread
+from homeprices.training.spread import COVERAGE
+from homeprices.training.summary import reference_of
+from homeprices.training.validation import BASELINE
+
+ONNX_RELATIVE_TOLERANCE = 1e-4
+GOLDEN_HOMES = 5
+LIBRARIES = ("scikit-learn", "skl2onnx", "onnx", "onnxruntime", "numpy", "pandas", "pydantic")
+
+
+def build(
+    name: str,
+    training: pd.DataFrame,
+    holdout: pd.DataFrame,
+    *,
+    dataset: Dataset,
+    out: Path,
+    seed: int,
+    git_revision: str,
+    mlflow_run_id: str | None,
+    quality: dict[str, Any],
+    effort: Effort = QUICK,
+    unseen: OutOfFold | None = None,
+    created_at: datetime | None = None,
+) -> Draft:
+    """Write a complete draft into the folder `out` and return it.
+
+    Only `training` is fitted on; `quality` is `Cleaned.quality()`; `unseen` are the estimator's own from
+    cross-validation, which is done again when they are not given. Raises PublicationRefused when the ONNX graph does
+    not give the estimator's prices, InvalidInput for an unknown estimator.
+    """
+    model = fit_with_spread(name, training, seed, effort, unseen)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / MODEL_FILE).write_bytes(model.graph().SerializeToString(deterministic=True))
+    difference = require_equal(model, out / MODEL_FILE, holdout)
+    estimates = model.estimate(holdout, form=True)
+    columns = _columns(model, training)
+    inputs = model_inputs(training, model.locations)
+    names = [spec.name for spec in columns.inputs]
+    reference = reference_of(inputs, model.predict(training, form=True), names)
+    _write(out / COLUMNS_FILE, columns.model_dump(mode="json"))
+    created_at = created_at or datetime.now(UTC)
+    (out / MLMODEL_FILE).write_text(mlmodel(columns, created_at=created_at, run_id=mlflow_run_id))
+    (out / REFERENCE_FILE).write_text(reference.model_dump_json(indent=1))
+    _write(out / "quality.json", quality)
+    storage.save(model, out / "model.skops")
+    draft = Draft(
+        created_at=created_at,
+        dataset=DatasetReference(
+            version=dataset.version,
+            key=dataset.key,
+            sha256=dataset.sha256,
+            rows=dataset.rows,
+            rows_used=len(training) + len(holdout),
+            holdout=SALT,
+        ),
+        git_revision=git_revision,
+        libraries={"python": platform.python_version(), **{library: version(library) for library in LIBRARIES}},
+        estimator=name,
+        mlflow_run_id=mlflow_run_id,
+        metrics=_metrics(model, training, holdout, estimates),
+        golden=_golden(out / MODEL_FILE, model, holdout),
+        files={path.name: digest(path) for path in sorted(out.iterdir()) if path.name in _WRITTEN_SO_FAR},
+    )
+    write_report(
+        Bundle(out, draft, columns),
+        model,
+        training,
+        holdout,
+        estimates,
+        quality=quality,
+        onnx_difference=difference,
+    )
+    draft = draft.model_copy(update={"files": _digests(out)})
+    (out / DRAFT_FILE).write_text(draft.model_dump_json(indent=2))
+    return draft
+
+
+_WRITTEN_SO_FAR = {MODEL_FILE, COLUMNS_FILE, REFERENCE_FILE, "quality.json", "model.skops"}
+
+
+def require_equal(model: PriceModel, path: Path, rows: pd.DataFrame) -> float:
+    """The largest relative difference between graph and estimator on any row, from the form and from all inputs.
+
+    Raises PublicationRefused, naming the first rows, when one is above 1e-4.
+    """
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    inputs = model_inputs(rows, model.locations)
+    largest = 0.0
+    for form in (True, False):
+        expected = model.estimate(rows, form=form)
+        found = _run(session, model, form_only(inputs) if form else inputs)
+        for name in ("price", "low", "high"):
+            difference = np.abs(getattr(found, name) / getattr(expected, name) - 1)
+            wrong = ~(difference <= ONNX_RELATIVE_TOLERANCE)  # NaN is wrong too
+            if wrong.any():
+                lines = ", ".join(str(line) for line in rows.index[wrong][:5])
+                raise PublicationRefused(
+                    f"the {name} of the ONNX graph of {model.estimator} differs on {wrong.sum()} rows (lines {lines})"
+                )
+            largest = max(largest, float(difference.max(initial=0.0)))
+    return largest
+
+
+def _run(session: Any, model: PriceModel, inputs: pd.DataFrame) -> Estimates:
+    kinds = {"number": np.float32, "text": object}
+    feed = {name: inputs[name].to_numpy(kinds[kind]).reshape(-1, 1) for name, kind in model.inputs()}
+    answers = session.run([OUTPUT, LOW_OUTPUT, HIGH_OUTPUT], feed)
+    return Estimates(*(np.asarray(answer, dtype=np.float64).ravel() for answer in answers))
+
+
+def _columns(model: PriceModel, training: pd.DataFrame) -> Columns:
+    numbers = [name for name, kind in model.inputs() if kind == "number"]
+    return Columns(
+        inputs=tuple(Input(name=name, type=kind) for name, kind in model.inputs()),
+        locations=model.location_names,
+        interval=_middle_interval(model, training),
+        ranges={name: (float(training[name].min()), float(training[name].max())) for name in numbers},
+    )
+
+
+def _middle_interval(model: PriceModel, training: pd.DataFrame) -> Interval:
+    """What a reader takes who does not know of the graph's own bounds: the middle of them, the same for every home."""
+    estimates = model.estimate(training, form=True)
+    low, high = (float(np.median(bound / estimates.price)) for bound in (estimates.low, estimates.high))
+    return Interval(coverage=COVERAGE, lower_factor=low, upper_factor=high)
+
+
+def _metrics(
+    model: PriceModel, training: pd.DataFrame, holdout: pd.DataFrame, estimates: Estimates
+) -> dict[str, float]:
+    prices = holdout["price"].to_numpy(np.float64)
+    full = model.estimate(holdout, form=False)
+    covered = coverage(prices, full.cover(prices))
+    return (
+        measure_both(prices, estimates.price, full.price)
+        | coverage(prices, estimates.cover(prices))
+        | {ALL_INPUTS_PREFIX + name: value for name, value in covered.items()}
+        | {INTERVAL_LOG_WIDTH: estimates.log_width, ALL_INPUTS_PREFIX + INTERVAL_LOG_WIDTH: full.log_width}
+        | {BASELINE: float(np.median(np.abs(training["price"].median() - prices) / prices))}
+    )
+
+
+def _golden(path: Path, model: PriceModel, holdout: pd.DataFrame) -> tuple[Golden, ...]:
+    """Hold-out homes spread over their order, described fully and by the form, and one in a place nobody knows."""
+    full, form = homes_of(holdout), homes_of(holdout, form=True)
+    step = max(1, len(full) // GOLDEN_HOMES)
+    homes = [*full[::step][:GOLDEN_HOMES], *form[::step][:GOLDEN_HOMES]]
+    homes.append(homes[0].model_copy(update={"location": "A Place Nobody Knows"}))
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    rows = pd.DataFrame([_row(home) for home in homes])
+    found = _run(session, model, model_inputs(rows, model.locations))
+    answers = zip(found.price.tolist(), found.low.tolist(), found.high.tolist(), strict=True)
+    return tuple(
+        Golden(input=home.model_dump(exclude_none=True), estimated_price=price, low=low, high=high)
+        for home, (price, low, high) in zip(homes, answers, strict=True)
+    )
+
+
+def _row(home: Home) -> dict[str, Any]:
+    missing = {"balcony": np.nan, "area_type": "", "availability": "", "society": ""}
+    return missing | home.model_dump(exclude_none=True)
+
+
+def _digests(folder: Path) -> dict[str, Any]:
+    paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    own = {MANIFEST_FILE, DRAFT_FILE}
+    return {path.relative_to(folder).as_posix(): digest(path) for path in paths if path.name not in own}
+
+
+def _write(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content, indent=1))

@@ -1,0 +1,109 @@
+"""How far estimates are from prices. Errors are relative to the true price; nothing is left out of the test rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from homeprices.training.encoding import Prices
+
+Inside = npt.NDArray[np.bool_]
+
+DRAWS = 200
+"""Of a bootstrap. A bound of a 95 % interval is then the fifth smallest or largest, which is steady enough to read."""
+
+ALL_INPUTS_PREFIX = "all_"
+"""Before a metric's name: measured with every input that the listing has, not with the form's four fields only."""
+
+
+def measure(prices: Prices, estimates: Prices) -> dict[str, float]:
+    """Median and mean absolute percentage error and the shares within 10 and 20 % as fractions; MAE, RMSE in lakh."""
+    error = estimates - prices
+    relative = np.abs(error) / prices
+    total = float(np.sum((prices - prices.mean()) ** 2))
+    return {
+        "median_ape": float(np.median(relative)),
+        "mean_ape": float(np.mean(relative)),
+        "within_10": float(np.mean(relative <= 0.10)),
+        "within_20": float(np.mean(relative <= 0.20)),
+        "mae": float(np.mean(np.abs(error))),
+        "rmse": float(np.sqrt(np.mean(error**2))),
+        "r2": float(1 - np.sum(error**2) / total) if total else 0.0,
+        "rmsle": float(np.sqrt(np.mean((np.log1p(estimates) - np.log1p(prices)) ** 2))),
+    }
+
+
+def measure_both(prices: Prices, form: Prices, full: Prices) -> dict[str, float]:
+    """`measure` of estimates from the form's fields, and, with the prefix `all_`, of estimates from all inputs."""
+    return measure(prices, form) | {ALL_INPUTS_PREFIX + name: value for name, value in measure(prices, full).items()}
+
+
+def bootstrap(prices: Prices, estimates: Prices, seed: int, draws: int = DRAWS) -> dict[str, tuple[float, float]]:
+    """The 95 % interval of each metric of `measure`: the percentile bootstrap over homes (Efron 1979)."""
+    rng = np.random.default_rng(seed)
+    drawn = [rng.integers(0, len(prices), len(prices)) for _ in range(draws)]
+    measured = [measure(prices[homes], estimates[homes]) for homes in drawn]
+    return {name: _middle([values[name] for values in measured]) for name in measured[0]}
+
+
+def _middle(values: list[float]) -> tuple[float, float]:
+    low, high = np.quantile(values, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def coverage(prices: Prices, inside: Inside) -> dict[str, float]:
+    """The share of homes whose price lies within their interval, of all and of each third by price."""
+    terciles = _terciles(prices)
+    return {
+        "interval_coverage": float(np.mean(inside)),
+        **{f"interval_coverage_{name}": _share(inside, chosen) for name, chosen in terciles.items()},
+    }
+
+
+def _terciles(prices: Prices) -> dict[str, Inside]:
+    low, high = np.quantile(prices, [1 / 3, 2 / 3])
+    return {"cheap": prices <= low, "middle": (prices > low) & (prices <= high), "dear": prices > high}
+
+
+def _share(inside: Inside, chosen: Inside) -> float:
+    return float(np.mean(inside[chosen])) if chosen.any() else 0.0
+
+
+def measure_slices(
+    rows: pd.DataFrame, training: pd.DataFrame, estimates: Prices, inside: Inside
+) -> list[dict[str, Any]]:
+    """Count, median error, share within 20 % and coverage by price, bedrooms, and how much is listed in the location.
+
+    `training` are the rows that the model has learned from. Groups without a home are left out.
+    """
+    prices, bhk = rows["price"].to_numpy(np.float64), rows["bhk"].to_numpy(np.float64)
+    listings = rows["location"].map(training["location"].value_counts()).fillna(0).to_numpy(np.int64)
+    error = np.abs(estimates - prices) / prices
+    low, high = np.quantile(prices, [1 / 3, 2 / 3])
+    titles = (f"up to {low:.0f} lakh", f"{low:.0f} to {high:.0f} lakh", f"above {high:.0f} lakh")
+    groups: dict[str, dict[str, Inside]] = {
+        "price": dict(zip(titles, _terciles(prices).values(), strict=True)),
+        "size": {**{f"{n} bhk": bhk == n for n in (1, 2, 3, 4)}, "5 bhk and more": bhk >= 5},
+        "location": {
+            "location listed 50 times and more": listings >= 50,
+            "location listed 10 to 49 times": (listings >= 10) & (listings < 50),
+            "location listed up to 9 times": (listings > 0) & (listings < 10),
+            "location never listed": listings == 0,
+        },
+    }
+    return [
+        {
+            "by": by,
+            "name": name,
+            "count": int(chosen.sum()),
+            "median_ape": float(np.median(error[chosen])),
+            "within_20": float(np.mean(error[chosen] <= 0.20)),
+            "covered": float(inside[chosen].mean()),
+        }
+        for by, named in groups.items()
+        for name, chosen in named.items()
+        if chosen.any()
+    ]

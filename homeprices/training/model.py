@@ -1,0 +1,204 @@
+"""A model of prices: the locations it has learned, its design matrix, and a regressor of the logarithm of the price."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import pandas as pd
+from sklearn.ensemble import HistGradientBoostingRegressor
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from homeprices.pricing.features import MISSING, NUMBERS, REQUIRED, TEXTS, Locations
+from homeprices.pricing.predictor import HIGH_OUTPUT, LOW_OUTPUT, OUTPUT
+from homeprices.training.area_table import AreaTable
+from homeprices.training.design import Design, Matrix, join
+from homeprices.training.distill import distil
+from homeprices.training.effort import QUICK, Effort
+from homeprices.training.encoding import Prices
+from homeprices.training.estimators import EstimatorSpec
+from homeprices.training.graph import GraphBuilder, add_tree, constant_ensemble, converted, ensemble_of
+from homeprices.training.inputs import form_only, learn_locations, model_inputs
+from homeprices.training.level import best_level
+from homeprices.training.spread import Spread, fit_spread
+from homeprices.training.teacher import form_columns
+from homeprices.training.tuning import search
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """Prices with the bounds of their intervals, lakh rupees, [N] each."""
+
+    price: Prices
+    low: Prices
+    high: Prices
+
+    def cover(self, prices: Prices) -> npt.NDArray[np.bool_]:
+        """Which of these prices lie within the interval."""
+        return (prices >= self.low) & (prices <= self.high)
+
+    @property
+    def log_width(self) -> float:
+        """The median of ln(high / low)."""
+        return float(np.median(np.log(self.high / self.low)))
+
+
+@dataclass(frozen=True)
+class PriceModel:
+    """A fitted model. Prices are in lakh rupees.
+
+    `regressor` gives the logarithm of the price from the design's matrix. `table`, which a distilled model has, answers
+    in its place for the homes that have a curve in it and are described by the form's fields only. To the logarithm of
+    either `level` is added. `spread` gives the interval; without it the model has none yet.
+    """
+
+    estimator: str
+    location_names: tuple[str, ...]
+    design: Design
+    regressor: Any
+    table: AreaTable | None = None
+    spread: Spread | None = None
+    level: float = 0.0
+
+    @property
+    def locations(self) -> Locations:
+        return Locations(self.location_names)
+
+    def predict(self, rows: pd.DataFrame, *, form: bool) -> Prices:
+        """A price a clean row, from the four fields of the form only (`form`) or from all inputs."""
+        return np.exp(self.log_prices(self._inputs(rows, form)))
+
+    def estimate(self, rows: pd.DataFrame, *, form: bool) -> Estimates:
+        """A price and its interval a clean row. Raises ValueError for a model that has no spread."""
+        if self.spread is None:
+            raise ValueError(f"{self.estimator} was fitted without intervals")
+        inputs = self._inputs(rows, form)
+        log_prices = self.log_prices(inputs)
+        low, high = self.spread.bounds(inputs, log_prices)
+        return Estimates(np.exp(log_prices), np.exp(log_prices + low), np.exp(log_prices + high))
+
+    def log_prices(self, inputs: pd.DataFrame) -> Prices:
+        """The logarithm of the price for model inputs."""
+        matrix = self.design.matrix(inputs)
+        with threadpool_limits(limits=1):
+            log_prices = np.asarray(self.regressor.predict(matrix), dtype=np.float64).ravel()
+        log_prices += self.level
+        if self.table is None:
+            return log_prices
+        curve = self.table.values(inputs)
+        columns, missing = self._optional_cells()
+        told = (matrix[:, columns] != missing).any(axis=1) | np.isnan(curve)
+        return np.where(told, log_prices, curve + self.level)
+
+    def graph(self) -> onnx.ModelProto:
+        """The same model as one ONNX graph from named inputs to `estimate` and, with a spread, `low` and `high`."""
+        builder = GraphBuilder(self._vocabularies())
+        for name in REQUIRED:  # the form's fields are inputs of every model, whether it uses them or not
+            builder.number(name) if name in NUMBERS else builder.text(name)
+        trees = isinstance(self.regressor, HistGradientBoostingRegressor)
+        # What trees read they read out of one matrix; to a linear model every column of its matrix has a weight.
+        designs = [*([self.design] if trees else []), *([self.spread.design] if self.spread else [])]
+        joint, places = join(*designs)
+        matrix, width = joint.node(builder) if designs else "", len(joint.columns)
+        if trees:
+            log_price = builder.trees(ensemble_of(self.regressor, places[0], self.level), matrix)
+        else:
+            model = converted(self.regressor, len(self.design.names()))
+            log_price = builder.embed(model, self.design.node(builder))
+            log_price = builder.add("Reshape", [log_price, builder.shape(-1, 1)])
+            log_price = builder.add("Add", [log_price, builder.constant(self.level)])
+        if self.table:
+            log_price = self._table_node(builder, self.table, matrix, places[0], log_price)
+        outputs = {OUTPUT: builder.add("Exp", [log_price])}
+        if self.spread:
+            low, high = self.spread.node(builder, matrix, width, places[-1], log_price)
+            outputs[LOW_OUTPUT] = builder.add("Exp", [builder.add("Add", [log_price, low])])
+            outputs[HIGH_OUTPUT] = builder.add("Exp", [builder.add("Add", [log_price, high])])
+        return builder.build(outputs)
+
+    def inputs(self) -> list[tuple[str, str]]:
+        """The named inputs of the graph with their types, `number` or `text`."""
+        read = self.design.inputs() | set(REQUIRED) | (self.spread.design.inputs() if self.spread else set())
+        return [(name, "number" if name in NUMBERS else "text") for name in (*NUMBERS, *TEXTS) if name in read]
+
+    def _inputs(self, rows: pd.DataFrame, form: bool) -> pd.DataFrame:
+        inputs = model_inputs(rows, self.locations)
+        return form_only(inputs) if form else inputs
+
+    def _vocabularies(self) -> dict[str, list[str]]:
+        """The values of each text that any part of the model knows, sorted."""
+        known: dict[str, set[str]] = {name: set() for name in TEXTS}
+        for design in (self.design, *([self.spread.design] if self.spread else [])):
+            for name, values in design.vocabularies().items():
+                known[name] |= values
+        known["location"].update(self.table.locations if self.table else ())
+        return {name: sorted(values) for name, values in known.items()}
+
+    def _table_node(self, graph: GraphBuilder, table: AreaTable, matrix: str, places: list[int], log_price: str) -> str:
+        columns, missing = self._optional_cells()
+        silent = [(places[column], cell) for column, cell in zip(columns.tolist(), missing.tolist(), strict=True)]
+        # 0 where nothing optional is told, else NaN, as the curve is of a kind of home that has none.
+        told = graph.trees(add_tree(constant_ensemble(0.0), silent, 0.0, np.nan, equal=True), matrix)
+        shifted = replace(table, curves=table.curves + np.float32(self.level))
+        curve = graph.add("Add", [shifted.node(graph), told])
+        return graph.add("Where", [graph.add("IsNaN", [curve]), log_price, curve])
+
+    def _optional_cells(self) -> tuple[npt.NDArray[np.int64], Matrix]:
+        """The columns that read optional inputs, and what stands in them when these are missing."""
+        columns = np.flatnonzero(~form_columns(self.design))
+        return columns, self.design.matrix(_nothing())[0, columns]
+
+
+def fit(spec: EstimatorSpec, rows: pd.DataFrame, seed: int, effort: Effort = QUICK) -> PriceModel:
+    """Fit an estimator on clean rows, without intervals. The same rows, seed and effort give the same model.
+
+    An estimator that reads optional inputs sees every home twice, fully described and by the form's fields only, so
+    that it has learned what to say when they are missing.
+    """
+    encoding = spec.encoding
+    locations = learn_locations(rows, encoding.min_listings)
+    inputs = model_inputs(rows, locations)
+    prices = rows["price"].to_numpy(np.float64)
+    design, matrix = encoding.fit_matrix(inputs, prices, seed)
+    # Boosting's threads meet at a barrier for every split; on a busy machine they wait for each other far longer than a
+    # second thread saves on rows this few. The scheduler runs estimators side by side instead.
+    with threadpool_limits(limits=1):
+        if spec.build is None:
+            settings = search(encoding, inputs, prices, effort, seed)
+            student, table = distil(design, matrix, inputs, prices, settings, effort, seed)
+            return PriceModel(spec.name, locations.names, design, student, table)
+        target = np.log(prices)
+        if encoding.optional:
+            blank = _blank_optional(design, matrix)
+            matrix, target = np.vstack([matrix, blank]), np.concatenate([target, target])
+        # Boosting cannot bin a column of which nothing is known. As a constant it is never split on.
+        matrix[:, np.isnan(matrix).all(axis=0)] = 0
+        regressor = spec.build(seed, design.directions(), effort).fit(matrix, target)
+    return PriceModel(spec.name, locations.names, design, regressor)
+
+
+def with_spread(model: PriceModel, rows: pd.DataFrame, log_form: Prices, log_full: Prices, seed: int) -> PriceModel:
+    """The model with level and intervals, learned from log estimates of its training rows by models that had not seen
+    them.
+    """
+    inputs = model_inputs(rows, model.locations)
+    log_prices = np.log(rows["price"].to_numpy(np.float64))
+    level = best_level(np.concatenate([log_prices - log_form, log_prices - log_full]))
+    with threadpool_limits(limits=1):
+        spread = fit_spread(inputs, log_form + level, log_full + level, log_prices, seed)
+    return replace(model, level=level, spread=spread)
+
+
+def _blank_optional(design: Design, matrix: Matrix) -> Matrix:
+    """The matrix with every column that reads an optional input as it is when that input is missing."""
+    optional = ~form_columns(design)
+    return np.where(optional[None, :], design.matrix(_nothing()), matrix)
+
+
+def _nothing() -> pd.DataFrame:
+    """The inputs of one home of which only is said that it is a home."""
+    numbers: dict[str, Any] = {name: np.ones(1, dtype=np.float32) for name in NUMBERS}
+    return form_only(pd.DataFrame(numbers | {name: [MISSING] for name in TEXTS}))

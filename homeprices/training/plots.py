@@ -1,0 +1,107 @@
+"""The pictures of a validation report: where a model is right, and where it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from homeprices.pricing.features import NUMBERS, TEXTS
+from homeprices.training.encoding import Prices
+from homeprices.training.model import Estimates, PriceModel
+
+INCHES = (5.0, 3.6)
+DOTS_PER_INCH = 80
+LOCATIONS_SHOWN = 15
+INTERVALS_SHOWN = 80
+SEED = 1
+
+
+def draw(folder: Path, model: PriceModel, holdout: pd.DataFrame, estimates: Estimates) -> list[Path]:
+    """Write the pictures of a model's `estimates` of the hold-out rows, from the form's fields, into `folder`."""
+    folder.mkdir(exist_ok=True)
+    prices = holdout["price"].to_numpy(np.float64)
+    pictures: dict[str, Callable[[Axes], None]] = {
+        "actual_and_estimated": lambda axes: _actual_and_estimated(axes, prices, estimates.price),
+        "relative_errors": lambda axes: _relative_errors(axes, prices, estimates.price),
+        "residuals": lambda axes: _residuals(axes, prices, estimates.price),
+        "intervals": lambda axes: _intervals(axes, prices, estimates),
+        "error_by_location": lambda axes: _error_by_location(axes, holdout, estimates.price),
+        "what_matters": lambda axes: _what_matters(axes, importances(model, holdout)),
+    }
+    return [_save(folder / f"{name}.png", picture) for name, picture in pictures.items()]
+
+
+def importances(model: PriceModel, holdout: pd.DataFrame) -> dict[str, float]:
+    """By how much the median error (a fraction, all inputs) grows when an input's values change homes at random."""
+    rng = np.random.default_rng(SEED)
+    prices = holdout["price"].to_numpy(np.float64)
+
+    def median_error(rows: pd.DataFrame) -> float:
+        return float(np.median(np.abs(model.predict(rows, form=False) / prices - 1)))
+
+    as_is = median_error(holdout)
+    mixed = {name: holdout.assign(**{name: rng.permutation(holdout[name].to_numpy())}) for name in (*NUMBERS, *TEXTS)}
+    return {name: median_error(rows) - as_is for name, rows in mixed.items()}
+
+
+def _actual_and_estimated(axes: Axes, prices: Prices, estimates: Prices) -> None:
+    axes.scatter(prices, estimates, s=4, alpha=0.4)
+    ends = [min(prices.min(), estimates.min()), max(prices.max(), estimates.max())]
+    axes.plot(ends, ends, color="black", linewidth=1)
+    axes.set(xscale="log", yscale="log", xlabel="price, lakh rupees", ylabel="estimate from the form's fields")
+
+
+def _relative_errors(axes: Axes, prices: Prices, estimates: Prices) -> None:
+    axes.hist(np.clip(estimates / prices - 1, -1, 2), bins=60)
+    axes.axvline(0, color="black", linewidth=1)
+    axes.set(xlabel="estimate / price - 1 (past 2 counted at 2)", ylabel="homes of the hold-out")
+
+
+def _residuals(axes: Axes, prices: Prices, estimates: Prices) -> None:
+    axes.scatter(estimates, np.log(prices / estimates), s=4, alpha=0.4)
+    axes.axhline(0, color="black", linewidth=1)
+    axes.set(xscale="log", xlabel="estimate, lakh rupees", ylabel="log of price / estimate")
+
+
+def _intervals(axes: Axes, prices: Prices, estimates: Estimates) -> None:
+    """Homes spread over the whole range of estimates, with their intervals."""
+    order = np.argsort(estimates.price)
+    shown = order[np.linspace(0, len(order) - 1, min(INTERVALS_SHOWN, len(order))).astype(int)]
+    place = np.arange(len(shown))
+    axes.vlines(place, estimates.low[shown], estimates.high[shown], color="tab:blue", alpha=0.5)
+    inside = estimates.cover(prices)[shown]
+    for chosen, colour, label in ((inside, "black", "within"), (~inside, "tab:red", "outside")):
+        axes.scatter(place[chosen], prices[shown][chosen], s=8, color=colour, label=f"price, {label}", zorder=2)
+    axes.legend(fontsize="small")
+    axes.set(yscale="log", xlabel="homes by their estimate", ylabel="lakh rupees", xticks=[])
+
+
+def _error_by_location(axes: Axes, holdout: pd.DataFrame, estimates: Prices) -> None:
+    error = (holdout["price"] / estimates - 1).abs()
+    counts = holdout["location"].value_counts().sort_index().sort_values(ascending=False, kind="stable")
+    shown = counts.index[:LOCATIONS_SHOWN]
+    by_location = error.groupby(holdout["location"]).median().loc[shown].sort_values(kind="stable")
+    axes.barh([str(name)[:24] for name in by_location.index], 100 * by_location.to_numpy())
+    axes.tick_params(axis="y", labelsize="small")
+    axes.set(xlabel="median error, %, where most homes are listed")
+
+
+def _what_matters(axes: Axes, grown: dict[str, float]) -> None:
+    ordered = sorted(grown.items(), key=lambda item: item[1])
+    axes.barh([name for name, _ in ordered], [100 * value for _, value in ordered])
+    axes.set(xlabel="points of median error when its values are mixed up")
+
+
+def _save(path: Path, picture: Callable[[Axes], None]) -> Path:
+    figure = Figure(figsize=INCHES, layout="constrained")
+    FigureCanvasAgg(figure)
+    picture(figure.subplots())
+    # Without the program's version in it, the same model gives the same picture.
+    figure.savefig(path, dpi=DOTS_PER_INCH, metadata={"Software": None})
+    return path

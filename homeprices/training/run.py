@@ -1,0 +1,291 @@
+"""The steps of a training run, as the DAG calls them: from the newest dataset to a model before visitors.
+
+Steps hand each other small JSON values; files go through `staging/` in the bucket. Each step can be killed and run
+again, on another machine if need be: what it writes, it writes under the run's own name. Each is a process of its own,
+so it imports what it alone needs, and most start without scikit-learn.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from homeprices import heartbeat
+from homeprices.data import cleaning, datasets, holdout
+from homeprices.errors import HomePricesError, NotFound, ObjectNotFound
+from homeprices.log import get_logger
+from homeprices.notify import Notice
+from homeprices.parts import Parts, open_parts
+from homeprices.pricing.bundle import Bundle
+from homeprices.pricing.manifest import DRAFT_FILE
+from homeprices.release import bundles, control, promotion, registry, replicas, versions
+from homeprices.settings import Variant
+from homeprices.tracking import Tracking
+
+if TYPE_CHECKING:
+    from homeprices.training.comparison import Comparison
+    from homeprices.training.search import OutOfFold
+
+ACTOR = "pipeline"
+LOST_COMPARED = 12  # the newest that a draft is compared with; older ones had older data
+GATE_REPORTS = "reports/validation/gate-"
+
+log = get_logger(__name__)
+
+
+def open_run(run_id: str) -> TrainingRun:
+    """The training run that a scheduler's run belongs to, on the parts of this process."""
+    return TrainingRun(open_parts(), run_id)
+
+
+class TrainingRun:
+    """One run of the pipeline."""
+
+    def __init__(self, parts: Parts, run_id: str, tracking: Tracking | None = None) -> None:
+        self._parts, self._run_id = parts, run_id
+        self._bucket, self._settings = parts.bucket, parts.settings
+        self._tracking = tracking or Tracking(parts.settings)
+
+    def check_dataset(self) -> dict[str, Any]:
+        """The newest dataset, read once to see that it still is what was imported. Raises NotFound, DatasetRefused."""
+        dataset = datasets.latest(self._bucket)
+        if dataset is None:
+            raise NotFound("there is no dataset yet; import one with `python -m homeprices.data import path.csv`")
+        datasets.read(self._bucket, dataset)
+        return dataset.model_dump(mode="json")
+
+    def clean_listings(self, dataset: dict[str, Any]) -> dict[str, Any]:
+        """The dataset with its counts of used and refused rows, and how much work to do with it.
+
+        Raises DatasetRefused, which names what is wrong.
+        """
+        from homeprices.data import contract
+
+        cleaned = self._cleaned(dataset)
+        contract.require_training_rows(cleaned)
+        return {"dataset": dataset, "quality": cleaned.quality(), "effort": self._settings.training_effort}
+
+    def list_estimators(self, listings: dict[str, Any]) -> list[str]:
+        """The names of the estimators to compare: for a simple first model, the simple ones.
+
+        Opens the parent run in MLflow and notes the dataset there.
+        """
+        from homeprices.training.estimators import ESTIMATORS
+
+        dataset = listings["dataset"]
+        self._tracking.log(
+            self._parent(),
+            params={
+                "dataset": f"train_V{dataset['version']}",
+                "dataset_sha256": dataset["sha256"],
+                "seed": self._seed,
+                "effort": listings["effort"],
+            },
+            metrics={"rows": dataset["rows"], "rows_used": listings["quality"]["used"]},
+            tags={"git_revision": self._settings.git_revision},
+        )
+        return [spec.name for spec in ESTIMATORS.values() if spec.simple or not self._simple_only]
+
+    def cross_validate(self, listings: dict[str, Any], estimator: str) -> dict[str, Any]:
+        """An estimator's metrics by cross-validation on the training rows, logged as a run under the parent."""
+        from homeprices.training import search
+        from homeprices.training.effort import effort
+        from homeprices.training.estimators import parameters
+
+        training, _ = self._rows(listings["dataset"])
+        result, unseen = search.cross_validate(estimator, training, self._seed, effort(listings["effort"]))
+        self._bucket.put(self._unseen_key(estimator), unseen.to_bytes())
+        settings = parameters(estimator, self._seed, effort(listings["effort"]))
+        child = self._tracking.child_run(self._parent(), estimator)
+        folds = {f"fold{n}.{name}": value for n, fold in enumerate(result.folds) for name, value in fold.items()}
+        self._tracking.log(child, params=settings, metrics={**result.mean, **folds})
+        self._tracking.finish(child)
+        return result.model_dump(mode="json")
+
+    def choose(self, scores: list[dict[str, Any]]) -> dict[str, Any]:
+        """The estimator to publish, and as what: `BO` when there is no production yet, else `CO`."""
+        from homeprices.training import search
+
+        results = [search.CrossValidation.model_validate(score) for score in scores]
+        chosen = search.choose(results, simple_only=self._simple_only)
+        self._tracking.log(self._parent(), params={"chosen": chosen, "kind": self._kind})
+        return {"kind": self._kind, "estimator": chosen}
+
+    def build(self, listings: dict[str, Any], chosen: dict[str, Any]) -> dict[str, Any]:
+        """A bundle fitted on all training rows and measured on the hold-out, staged in the bucket and logged."""
+        from homeprices.training import export
+        from homeprices.training.effort import effort
+
+        cleaned = self._cleaned(listings["dataset"])
+        training, held_out = holdout.split(cleaned.rows)
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary) / "bundle"
+            draft = export.build(
+                chosen["estimator"],
+                training,
+                held_out,
+                dataset=_dataset(listings["dataset"]),
+                out=folder,
+                seed=self._seed,
+                git_revision=self._settings.git_revision,
+                mlflow_run_id=self._parent(),
+                quality=cleaned.quality(),
+                effort=effort(listings["effort"]),
+                unseen=self._unseen(chosen["estimator"]),
+            )
+            bundles.stage(self._bucket, self._run_id, folder)
+            self._tracking.log(
+                self._parent(),
+                params={f"library.{name}": version for name, version in draft.libraries.items()},
+                metrics={f"holdout.{name}": value for name, value in draft.metrics.items()},
+                tags={"signature": Bundle.open_draft(folder).columns.signature()},
+            )
+            self._tracking.log_files(self._parent(), folder, under="bundle")
+        return {**chosen, "metrics": draft.metrics}
+
+    def validate(self, draft: dict[str, Any]) -> dict[str, Any]:
+        """The draft, once it has passed the behaviour checks. Raises PublicationRefused, which names what failed."""
+        from homeprices.training import validation
+
+        with self._staged() as folder:
+            validation.check(folder)
+        return draft
+
+    def publish(self, draft: dict[str, Any]) -> dict[str, Any]:
+        """The version that the draft was published as; None, with the reason, when it was not."""
+        kind = draft["kind"]
+        reason = self._why_not(kind)
+        if reason is None:
+            version = bundles.publish(self._bucket, self._run_id, kind, published_by=self._run_id)
+            reason = f"{draft['estimator']} is published as {version}"
+        else:
+            version = None
+        log.info("publication", version=version, reason=reason)
+        self._tracking.log(self._parent(), tags={"publication": reason, "bundle": version or "none"})
+        self._tracking.finish(self._parent())
+        bundles.discard_staging(self._bucket, self._run_id)
+        self._register()
+        if version is None:
+            self._end(reason)
+        return {"kind": kind, "version": version, "reason": reason}
+
+    def serve_production(self, published: dict[str, Any]) -> str:
+        """The version, once every production replica serves it."""
+        version = str(published["version"])
+        self._wait("production", version)
+        control.set_production(self._bucket, version, ACTOR, f"{version} is served by every production replica")
+        self._parts.notifier.send(Notice(f"{version} is in production", published["reason"]))
+        self._end(f"{version} is in production")
+        return version
+
+    def start_experiment(self, published: dict[str, Any]) -> str:
+        """The candidate, once every candidate replica serves it and its share of the visitors goes there."""
+        candidate, production = str(published["version"]), versions.highest(self._bucket, "BO")
+        self._wait("candidate", candidate)
+        control.start_experiment(
+            self._bucket, str(production), candidate, self._settings.candidate_share, ACTOR, published["reason"]
+        )
+        self._parts.notifier.send(Notice(f"{candidate} is on trial beside {production}", published["reason"]))
+        self._end(f"{candidate} is on trial")
+        return candidate
+
+    def _why_not(self, kind: str) -> str | None:
+        """Why the draft is not published; None when it is."""
+        if versions.claimed(self._bucket, kind, f"publish:{self._run_id}"):  # type: ignore[arg-type]
+            return None  # an earlier attempt of this step decided so
+        if kind == "BO":
+            return None
+        if pending := versions.highest(self._bucket, "CO"):
+            return f"{pending} is on trial; one candidate is tried at a time"
+        from homeprices.training import comparison
+
+        production = str(versions.highest(self._bucket, "BO"))
+        if not self._bucket.exists(bundles.staging_folder(self._run_id) + DRAFT_FILE):
+            return "an earlier attempt of this step had a reason not to publish it"
+        with self._staged() as folder, tempfile.TemporaryDirectory() as temporary:
+            other = bundles.fetch(self._bucket, production, Path(temporary))
+            _, held_out = self._rows(Bundle.open_draft(folder).manifest.dataset.model_dump(mode="json"))
+            found = comparison.compare(folder, other, held_out)
+            self._note_gate(found)
+            if reason := found.why_not():
+                return reason
+            for lost in promotion.lost(self._bucket)[:LOST_COMPARED]:
+                other = bundles.fetch(self._bucket, lost, Path(temporary))
+                if comparison.same_estimates(folder, other, held_out):
+                    return f"its estimates equal those of {lost}, which has lost; it waits for new data"
+        return None
+
+    def _note_gate(self, found: Comparison) -> None:
+        """Keep how candidate and production compare, for whoever asks why one was or was not put before visitors."""
+        name = bundles.staging_folder(self._run_id).split("/")[1]
+        report = found.model_dump(mode="json") | {"why_not": found.why_not()}
+        self._bucket.put(f"{GATE_REPORTS}{name}.json", json.dumps(report, indent=1).encode())
+        for one in (found.form, found.full):
+            figures = {"candidate": one.candidate, "production": one.production, "low": one.low, "high": one.high}
+            metrics = {f"gate.{one.inputs}.{figure}": value for figure, value in figures.items()}
+            self._tracking.log(self._parent(), metrics=metrics)
+
+    def _end(self, outcome: str) -> None:
+        heartbeat.beat(self._bucket, "training", outcome, self._run_id)
+
+    def _register(self) -> None:
+        try:
+            registry.follow_releases(self._tracking, self._bucket)
+        except HomePricesError as error:
+            log.warning("MLflow does not follow yet; the next release brings it up to date", error=str(error))
+
+    def _wait(self, variant: Variant, version: str) -> None:
+        replicas.wait_until_served(
+            self._settings.replica_urls(variant), version, self._settings.replica_timeout_seconds
+        )
+
+    @property
+    def _kind(self) -> versions.Kind:
+        """What a model of this run would be published as."""
+        return "CO" if versions.highest(self._bucket, "BO") else "BO"
+
+    @property
+    def _simple_only(self) -> bool:
+        """Whether only the simple estimators come into question: what else was trained would be thrown away."""
+        return self._kind == "BO" and self._settings.first_model == "simple"
+
+    def _parent(self) -> str:
+        return self._tracking.parent_run(self._run_id)
+
+    def _unseen_key(self, estimator: str) -> str:
+        return f"{bundles.staging_folder(self._run_id)}out_of_fold/{estimator}.npz"
+
+    def _unseen(self, estimator: str) -> OutOfFold | None:
+        """What cross-validation has said of the training rows; None when it was not run."""
+        from homeprices.training.search import OutOfFold
+
+        try:
+            return OutOfFold.from_bytes(self._bucket.get(self._unseen_key(estimator)).body)
+        except ObjectNotFound:
+            return None
+
+    @property
+    def _seed(self) -> int:
+        return self._settings.training_seed
+
+    def _cleaned(self, dataset: dict[str, Any]) -> cleaning.Cleaned:
+        return cleaning.clean(datasets.read(self._bucket, _dataset(dataset)))
+
+    def _rows(self, dataset: dict[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
+        return holdout.split(self._cleaned(dataset).rows)
+
+    @contextmanager
+    def _staged(self) -> Iterator[Path]:
+        """The staged draft as a local folder."""
+        with tempfile.TemporaryDirectory() as temporary:
+            yield bundles.fetch_staged(self._bucket, self._run_id, Path(temporary))
+
+
+def _dataset(values: dict[str, Any]) -> datasets.Dataset:
+    return datasets.Dataset.model_validate({name: values[name] for name in datasets.Dataset.model_fields})

@@ -1,0 +1,103 @@
+"""The search for a teacher's settings: scikit-learn's randomised search, on the rows of one fit and no others.
+
+It is a part of fitting, so that in cross-validation each fold searches for itself and the hold-out is never looked at.
+The search runs on joblib, on as many cores as `joblib.parallel_config` allows, or on other machines when that names a
+distributed back end (Dask's or Ray's, which register themselves).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.model_selection import KFold, RandomizedSearchCV
+
+from homeprices.training.effort import Effort
+from homeprices.training.encoding import Encoding, Prices
+from homeprices.training.inputs import form_only
+from homeprices.training.teacher import Teacher, TeacherSettings, fit_teacher, form_columns
+
+FOLDS = 2
+
+# What is searched. Of each the first is the default, which has been found on synthetic and on public listings.
+SPACE: dict[str, list[Any]] = {
+    "forest_leaf": [2, 1, 3, 4],
+    "forest_features": [0.6, 0.4, 0.8, 1.0],
+    "boosting_rate": [0.1, 0.06, 0.15],
+    "boosting_leaves": [31, 15, 63],
+    "forest_share": [0.6, 0.5, 0.7, 0.8],
+}
+
+
+class FormTeacher(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """A teacher of the form's fields as scikit-learn knows regressors: model inputs in, log prices out.
+
+    The encoding is learned in `fit`, so that a search over it learns nothing from the rows that it is scored on.
+    """
+
+    def __init__(
+        self,
+        encoding: Encoding,
+        effort: Effort,
+        seed: int,
+        forest_leaf: int = 2,
+        forest_features: float = 0.6,
+        boosting_rate: float = 0.1,
+        boosting_leaves: int = 31,
+        forest_share: float = 0.6,
+    ) -> None:
+        self.encoding = encoding
+        self.effort = effort
+        self.seed = seed
+        self.forest_leaf = forest_leaf
+        self.forest_features = forest_features
+        self.boosting_rate = boosting_rate
+        self.boosting_leaves = boosting_leaves
+        self.forest_share = forest_share
+
+    def settings(self) -> TeacherSettings:
+        """The settings that this stands for."""
+        return TeacherSettings(**{name: getattr(self, name) for name in SPACE})
+
+    def fit(self, inputs: pd.DataFrame, log_prices: Prices) -> FormTeacher:
+        """Learn from model inputs with their log prices."""
+        self.design_, matrix = self.encoding.fit_matrix(inputs, np.exp(log_prices), self.seed)
+        self.columns_ = form_columns(self.design_)
+        self.teacher_: Teacher = fit_teacher(
+            matrix[:, self.columns_], log_prices, self.settings(), self.effort, self.seed
+        )
+        return self
+
+    def predict(self, inputs: pd.DataFrame) -> Prices:
+        """Log prices from the form's fields."""
+        return self.teacher_.predict(self.design_.matrix(form_only(inputs))[:, self.columns_])
+
+
+def search(encoding: Encoding, inputs: pd.DataFrame, prices: Prices, effort: Effort, seed: int) -> TeacherSettings:
+    """The best of `effort.trials` settings by the median error of homes that a fold had not seen, the default without
+    trials. The same rows and seed give the same settings, on however many cores.
+    """
+    if not effort.trials:
+        return TeacherSettings()
+    smaller = replace(effort, trees=max(1, effort.trees // 2), rounds=max(1, effort.rounds // 2))
+    searched = RandomizedSearchCV(
+        FormTeacher(encoding, smaller, seed),
+        SPACE,
+        n_iter=effort.trials,
+        scoring=_score,
+        cv=KFold(FOLDS, shuffle=True, random_state=seed),
+        random_state=seed,
+        refit=False,
+        error_score="raise",
+    ).fit(inputs, np.log(prices))
+    default = FormTeacher(encoding, smaller, seed).settings()
+    return replace(default, **searched.best_params_)
+
+
+def _score(teacher: FormTeacher, inputs: pd.DataFrame, log_prices: npt.NDArray[np.float64]) -> float:
+    """Larger is better: the negative median absolute percentage error."""
+    return -float(np.median(np.abs(np.exp(teacher.predict(inputs) - log_prices) - 1)))

@@ -1,0 +1,58 @@
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pandas as pd
+import pytest
+
+from homeprices.data import holdout
+from homeprices.data.cleaning import clean
+from homeprices.data.schema import to_csv
+from homeprices.data.synthetic import make_listings
+from homeprices.training.effort import Effort
+from homeprices.training.inputs import form_only, model_inputs
+from homeprices.training.model import Estimates, PriceModel
+from homeprices.training.search import fit_with_spread
+
+TINY = Effort("quick", folds=2, repeats=1, trees=4, rounds=15, knots=12, copies=2, trials=0)
+SEED = 3
+
+
+@pytest.fixture(scope="session")
+def raw() -> pd.DataFrame:
+    return make_listings(1_000, seed=11)
+
+
+@pytest.fixture(scope="session")
+def rows(raw: pd.DataFrame) -> pd.DataFrame:
+    return clean(raw).rows
+
+
+@pytest.fixture(scope="session")
+def split(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    return holdout.split(rows)
+
+
+@pytest.fixture(scope="session")
+def distilled(split: tuple[pd.DataFrame, pd.DataFrame]) -> PriceModel:
+    return fit_with_spread("distilled", split[0], SEED, TINY)
+
+
+@pytest.fixture(scope="session")
+def csv_files(raw: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The listings in two files, to learn from and to be scored on."""
+    folder = tmp_path_factory.mktemp("listings")
+    train, test = folder / "train.csv", folder / "test.csv"
+    train.write_bytes(to_csv(raw.iloc[:800]))
+    test.write_bytes(to_csv(raw.iloc[800:]))
+    return train, test
+
+
+def run_graph(model: PriceModel, rows: pd.DataFrame, *, form: bool) -> Estimates:
+    """What the model's ONNX graph answers for clean rows."""
+    session = onnxruntime.InferenceSession(model.graph().SerializeToString(), providers=["CPUExecutionProvider"])
+    inputs = model_inputs(rows, model.locations)
+    inputs = form_only(inputs) if form else inputs
+    kinds = {"number": np.float32, "text": object}
+    feed = {name: inputs[name].to_numpy(kinds[kind]).reshape(-1, 1) for name, kind in model.inputs()}
+    return Estimates(*(answer.ravel() for answer in session.run(["estimate", "low", "high"], feed)))

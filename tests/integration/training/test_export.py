@@ -1,0 +1,146 @@
+"""From training rows to a bundle that is verified, checked, and can be read by a person."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from homeprices.data.cleaning import clean
+from homeprices.data.datasets import Dataset
+from homeprices.data.holdout import SALT
+from homeprices.errors import PublicationRefused
+from homeprices.pricing.bundle import Bundle
+from homeprices.pricing.features import NUMBERS, TEXTS, Locations
+from homeprices.pricing.predictor import Predictor
+from homeprices.pricing.reference import TextReference
+from homeprices.training import export, validation
+from homeprices.training.homes import homes_of
+from homeprices.training.inputs import model_inputs
+from homeprices.training.model import PriceModel
+from tests.integration.training.conftest import SEED, TINY
+
+Split = tuple[pd.DataFrame, pd.DataFrame]
+
+AS_MLFLOW_DOES = """
+import json, sys
+import numpy as np
+import mlflow.pyfunc
+model = mlflow.pyfunc.load_model(sys.argv[1])
+taken = {spec.name: spec.type.name for spec in model.metadata.get_input_schema()}
+given = json.load(sys.stdin)
+feed = {name: np.array(given[name], dtype=kind).reshape(-1, 1) for name, kind in taken.items()}
+feed["balcony"][feed["balcony"] < 0] = np.nan
+said = model.predict(feed)
+answers = {name: said[output].ravel().tolist() for name, output in zip(("price", "low", "high"), said)}
+print(json.dumps({"taken": taken, **answers}))
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(split: Split, raw: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("bundle") / "draft"
+    training, held_out = split
+    export.build(
+        "distilled",
+        training,
+        held_out,
+        dataset=Dataset(version=4, key="data/raw/train_V4.csv", sha256="a" * 64, rows=len(raw)),
+        out=out,
+        seed=SEED,
+        git_revision="b" * 40,
+        mlflow_run_id=None,
+        quality=clean(raw).quality(),
+        effort=TINY,
+        created_at=datetime(2026, 2, 1, tzinfo=UTC),
+    )
+    return out
+
+
+def test_serving_answers_what_the_model_says_with_its_interval(
+    folder: Path, split: Split, distilled: PriceModel
+) -> None:
+    predictor = Predictor(Bundle.open_draft(folder))
+    for form in (True, False):
+        expected = distilled.estimate(split[1], form=form)
+        answers = predictor.estimate(homes_of(split[1], form=form))
+        assert len(answers) == len(split[1])
+        np.testing.assert_allclose([answer.price for answer in answers], expected.price, rtol=1e-4)
+        np.testing.assert_allclose([answer.low for answer in answers], expected.low, rtol=1e-4)
+        np.testing.assert_allclose([answer.high for answer in answers], expected.high, rtol=1e-4)
+    widths = [answer.high / answer.low for answer in answers]
+    assert max(widths) > 1.2 * min(widths), "an interval is scaled to its home"
+
+
+def test_it_passes_every_check_and_one_that_fails_names_the_homes(folder: Path) -> None:
+    report = validation.check(folder)
+    assert report.passed and len(report.checks) == 7
+
+
+def test_the_manifest_says_which_rows_were_kept_apart_and_how_well_they_are_priced(folder: Path) -> None:
+    draft = Bundle.open_draft(folder).manifest
+    assert draft.dataset.holdout == SALT
+    assert draft.metrics["all_median_ape"] < draft.metrics["constant_median_ape"]
+    assert 0.75 < draft.metrics["interval_coverage"] <= 1
+    assert 0 < draft.metrics["all_interval_log_width"] < draft.metrics["interval_log_width"]
+
+
+def test_the_reference_has_every_input_the_societies_too(folder: Path, split: Split) -> None:
+    reference = Bundle.open_draft(folder).reference()
+    assert {"total_sqft", "bhk", "bath", "balcony", "location", "area_type", "availability", "society"} == set(
+        reference.features
+    )
+    societies = reference.features["society"]
+    assert isinstance(societies, TextReference)
+    assert sum(societies.counts.values()) + societies.missing == len(split[0])
+
+
+def test_a_bundle_has_a_card_a_report_and_its_pictures(folder: Path) -> None:
+    card = (folder / "model_card.md").read_text()
+    assert "train_V4" in card and "asking price" in card and "location never listed" in card
+    assert "{{" not in card and "{%" not in card
+    pictures = {path.stem for path in (folder / "plots").glob("*.png")}
+    assert pictures == {
+        "actual_and_estimated", "error_by_location", "intervals", "relative_errors", "residuals", "what_matters",
+    }  # fmt: skip
+    page = (folder / "validation.html").read_text()
+    assert page.count("<img") == len(pictures)
+    report = json.loads((folder / "validation.json").read_text())
+    assert report["slices"]
+    for name in ("median_ape", "all_median_ape", "all_within_20", "r2"):
+        low, high = report["metric_intervals"][name]
+        assert low < report["metrics"][name] < high and f"({low:.4g} to {high:.4g})" in page
+
+
+def test_mlflow_opens_the_bundle_and_knows_its_signature(folder: Path, split: Split) -> None:
+    predictor = Predictor(Bundle.open_draft(folder))
+    inputs = model_inputs(split[1], Locations(predictor.locations)).fillna({"balcony": -1})
+    given = {name: inputs[name].tolist() for name in (*NUMBERS, *TEXTS)}
+    # In a process of its own: MLflow changes what warnings do, and takes seconds to import.
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", AS_MLFLOW_DOES, folder],
+        input=json.dumps(given), capture_output=True, text=True, check=True, timeout=600,
+    )  # fmt: skip
+    said = json.loads(done.stdout)
+    assert said["taken"] == {name: "float32" if name in NUMBERS else "object" for name in (*NUMBERS, *TEXTS)}
+    expected = predictor.estimate(homes_of(split[1]))
+    for bound in ("price", "low", "high"):
+        np.testing.assert_allclose(said[bound], [getattr(one, bound) for one in expected], rtol=1e-6)
+
+
+def test_a_graph_that_gives_other_prices_or_bounds_is_never_published_and_names_the_rows(
+    folder: Path, split: Split, distilled: PriceModel
+) -> None:
+    assert export.require_equal(distilled, folder / "model.onnx", split[1]) <= 1e-4
+    assert distilled.table is not None and distilled.spread is not None
+    dearer = replace(distilled, table=replace(distilled.table, curves=distilled.table.curves + np.float32(0.01)))
+    with pytest.raises(PublicationRefused, match=r"the price of the ONNX graph .* differs on \d+ rows \(lines"):
+        export.require_equal(dearer, folder / "model.onnx", split[1])
+    wider = replace(distilled, spread=replace(distilled.spread, form=distilled.spread.form + 0.1))
+    with pytest.raises(PublicationRefused, match="the low of the ONNX graph"):
+        export.require_equal(wider, folder / "model.onnx", split[1])

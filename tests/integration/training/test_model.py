@@ -1,0 +1,91 @@
+"""The distilled model, which is the one that is published."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from homeprices.training import storage
+from homeprices.training.estimators import ESTIMATORS, estimator
+from homeprices.training.model import PriceModel, fit
+from tests.integration.training.conftest import SEED, TINY, run_graph
+
+Split = tuple[pd.DataFrame, pd.DataFrame]
+
+
+@pytest.mark.parametrize("form", [True, False])
+def test_the_graph_gives_every_price_and_bound_of_the_model(distilled: PriceModel, split: Split, form: bool) -> None:
+    expected, found = distilled.estimate(split[1], form=form), run_graph(distilled, split[1], form=form)
+    for name in ("price", "low", "high"):
+        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-4)
+
+
+def test_a_home_is_priced_by_few_operators_each_of_which_costs_more_than_its_arithmetic(distilled: PriceModel) -> None:
+    assert len(distilled.graph().graph.node) <= 43
+
+
+def test_a_described_home_is_priced_by_the_student_and_one_of_the_form_by_its_curve(
+    distilled: PriceModel, split: Split
+) -> None:
+    unlike = fit(estimator("distilled"), split[0], SEED, TINY)
+    assert unlike.table is not None
+    unlike.table.curves[:] = np.log(1234.0)
+    form, full = unlike.predict(split[0], form=True), unlike.predict(split[0], form=False)
+    assert np.isclose(form, 1234.0, rtol=1e-4).mean() > 0.9
+    np.testing.assert_allclose(full, replace(distilled, level=0.0).predict(split[0], form=False))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    home=st.integers(0, 10_000),
+    area_type=st.sampled_from(["", "Plot Area", "Super built-up Area"]),
+    balcony=st.sampled_from([np.nan, 0.0, 2.0]),
+    known_society=st.booleans(),
+    bhk=st.integers(1, 12),
+)
+def test_more_area_never_costs_less_whatever_else_is_said(
+    distilled: PriceModel, split: Split, home: int, area_type: str, balcony: float, known_society: bool, bhk: int
+) -> None:
+    one = (
+        split[0]
+        .iloc[[home % len(split[0])] * 120]
+        .assign(total_sqft=np.geomspace(150, 90_000, 120), area_type=area_type, balcony=balcony, bhk=float(bhk))
+    )
+    if not known_society:
+        one = one.assign(society="")
+    prices = distilled.predict(one, form=False)
+    assert (prices[1:] >= prices[:-1] * (1 - 1e-6)).all()
+
+
+def test_the_same_seed_gives_the_same_model_and_another_seed_another(distilled: PriceModel, split: Split) -> None:
+    same, other = (fit(estimator("distilled"), split[0], seed, TINY) for seed in (SEED, SEED + 1))
+    expected = replace(distilled, level=0.0).predict(split[1], form=True)
+    np.testing.assert_array_equal(same.predict(split[1], form=True), expected)
+    assert not np.allclose(other.predict(split[1], form=True), expected)
+
+
+def test_a_model_is_written_and_read_without_a_pickle(distilled: PriceModel, split: Split, tmp_path: Path) -> None:
+    storage.save(distilled, tmp_path / "model.skops")
+    read = storage.load(tmp_path / "model.skops")
+    for form in (True, False):
+        expected, found = distilled.estimate(split[1], form=form), read.estimate(split[1], form=form)
+        np.testing.assert_array_equal(found.low, expected.low)
+        np.testing.assert_array_equal(found.price, expected.price)
+
+
+def test_a_model_without_intervals_says_so(split: Split) -> None:
+    model = fit(estimator("ridge"), split[0], SEED, TINY)
+    with pytest.raises(ValueError, match="ridge was fitted without intervals"):
+        model.estimate(split[1], form=True)
+
+
+@pytest.mark.parametrize("name", [name for name in ESTIMATORS if name != "distilled"])
+def test_every_estimator_of_the_table_prices_every_home(split: Split, name: str) -> None:
+    model = fit(estimator(name), split[0], SEED, TINY)
+    for form in (True, False):
+        prices = model.predict(split[1], form=form)
+        assert np.isfinite(prices).all() and (prices > 0).all()

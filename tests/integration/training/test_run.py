@@ -1,0 +1,183 @@
+"""A training run from dataset to published bundle, with a real MLflow, step by step and repeated."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from homeprices import heartbeat
+from homeprices.data import datasets, synthetic
+from homeprices.errors import NotFound, PublicationRefused
+from homeprices.parts import Parts
+from homeprices.pricing.bundle import Bundle
+from homeprices.pricing.predictor import Predictor
+from homeprices.release import bundles, promotion, versions
+from homeprices.settings import load_settings
+from homeprices.storage import MemoryBucket
+from homeprices.training.run import TrainingRun
+
+SOME = ("linear", "ridge", "boosting")  # the whole table is for the end-to-end test
+
+
+@pytest.fixture(scope="module")
+def csv() -> bytes:
+    return bytes(synthetic.make_listings(6_000, seed=5).to_csv(index=False).encode())
+
+
+@pytest.fixture
+def bucket(csv: bytes) -> MemoryBucket:
+    made = MemoryBucket()
+    datasets.import_csv(made, csv, "listings.csv")
+    return made
+
+
+def run(bucket: MemoryBucket, mlflow_uri: str, run_id: str, **more: str) -> TrainingRun:
+    settings = load_settings({"MLFLOW_TRACKING_URI": mlflow_uri, **more}, ())
+    return TrainingRun(Parts(settings, bucket), run_id)
+
+
+def train(steps: TrainingRun, estimators: tuple[str, ...] = SOME) -> dict[str, Any]:
+    """Every step up to the draft, with values that went through JSON as they do between tasks."""
+    dataset = through_json(steps.check_dataset())
+    listings = through_json(steps.clean_listings(dataset))
+    steps.list_estimators(listings)
+    scores = [through_json(steps.cross_validate(listings, name)) for name in estimators]
+    return through_json(steps.validate(through_json(steps.build(listings, through_json(steps.choose(scores))))))
+
+
+def through_json(values: dict[str, Any]) -> dict[str, Any]:
+    return dict(json.loads(json.dumps(values)))
+
+
+def test_without_a_dataset_the_run_says_how_to_import_one(mlflow_uri: str) -> None:
+    with pytest.raises(NotFound, match=r"python -m homeprices.data import"):
+        run(MemoryBucket(), mlflow_uri, "no-dataset").check_dataset()
+
+
+def test_the_first_model_is_the_best_simple_one_and_the_next_the_best_of_all(
+    bucket: MemoryBucket, mlflow_uri: str, tmp_path: Path
+) -> None:
+    first = run(bucket, mlflow_uri, "run:1")
+    draft = train(first)
+    assert draft["kind"] == "BO" and draft["estimator"] in {"linear", "ridge"}
+    assert first.publish(draft)["version"] == "BO1"
+
+    second = run(bucket, mlflow_uri, "run:2")
+    draft = train(second)
+    assert (draft["kind"], draft["estimator"]) == ("CO", "boosting")
+    assert second.publish(draft)["version"] == "CO1"
+
+    priced = Predictor(Bundle.open(bundles.fetch(bucket, "CO1", tmp_path)))
+    priced.replay_golden()
+    assert [e.key for e in bucket.list("staging/")] == []
+
+
+def test_the_first_model_can_be_the_best_of_all(bucket: MemoryBucket, mlflow_uri: str) -> None:
+    assert train(run(bucket, mlflow_uri, "best", FIRST_MODEL="best"))["estimator"] == "boosting"
+
+
+def test_a_second_candidate_waits_and_one_that_equals_production_is_not_published(
+    bucket: MemoryBucket, mlflow_uri: str
+) -> None:
+    for n in (1, 2):
+        steps = run(bucket, mlflow_uri, f"waits:{n}")
+        steps.publish(train(steps))
+    assert heartbeat.last(bucket, "training") is None, "what was published is yet to be served"
+    third = run(bucket, mlflow_uri, "waits:3")
+    said = third.publish(train(third))
+    assert said["version"] is None and "CO1 is on trial" in said["reason"]
+    note = heartbeat.last(bucket, "training")
+    assert note is not None and (note.outcome, note.run) == (said["reason"], "waits:3")
+
+    bundles.publish_again(bucket, "CO1", owner="promote:CO1", published_by="tests")
+    bundles.archive(bucket, "CO1")
+    fourth = run(bucket, mlflow_uri, "waits:4")
+    draft = train(fourth)
+    said = fourth.publish(draft)
+    assert said["version"] is None and "equal those of BO2" in said["reason"]
+    assert fourth.publish(draft)["version"] is None, "a repeated step ends as well as the first"
+
+
+def test_a_candidate_that_equals_one_that_lost_waits_for_new_data(bucket: MemoryBucket, mlflow_uri: str) -> None:
+    for n in (1, 2):
+        steps = run(bucket, mlflow_uri, f"lost:{n}")
+        steps.publish(train(steps))
+    promotion.roll_back(bucket, "CO1", "tests", "it lost")
+    third = run(bucket, mlflow_uri, "lost:3")
+    said = third.publish(train(third))
+    assert said["version"] is None
+    assert said["reason"] == "its estimates equal those of CO1, which has lost; it waits for new data"
+
+
+def test_a_candidate_that_is_clearly_worse_than_production_is_not_published_and_the_report_says_why(
+    bucket: MemoryBucket, mlflow_uri: str
+) -> None:
+    first = run(bucket, mlflow_uri, "gate:1", FIRST_MODEL="best")
+    assert first.publish(train(first))["version"] == "BO1"
+    second = run(bucket, mlflow_uri, "gate:2")
+    listings = through_json(second.clean_listings(second.check_dataset()))
+    draft = second.validate(second.build(listings, {"kind": "CO", "estimator": "linear"}))
+    said = second.publish(draft)
+    assert said["version"] is None and "it is clearly worse than BO1: on" in said["reason"]
+    assert versions.published(bucket, "CO") == []
+    [report] = [json.loads(bucket.get(entry.key).body) for entry in bucket.list("reports/validation/gate-gate-2")]
+    assert report["why_not"] == said["reason"]
+    assert 0 < report["form"]["low"] < report["form"]["difference"] < report["form"]["high"]
+    [found] = search(mlflow_uri, "tags.`homeprices.key` = 'gate:2'")
+    metrics = {metric["key"]: metric["value"] for metric in found["data"]["metrics"]}
+    assert metrics["gate.form.low"] == pytest.approx(report["form"]["low"])
+
+
+def test_publishing_twice_gives_one_version(bucket: MemoryBucket, mlflow_uri: str) -> None:
+    steps = run(bucket, mlflow_uri, "twice")
+    draft = train(steps)
+    assert [steps.publish(draft)["version"] for _ in range(3)] == ["BO1"] * 3
+    assert versions.published(bucket, "BO") == ["BO1"]
+
+
+def test_a_draft_that_fails_its_checks_is_never_published(bucket: MemoryBucket, mlflow_uri: str) -> None:
+    """The decision tree is kept for comparison; its price falls with the area in places."""
+    steps = run(bucket, mlflow_uri, "tree")
+    listings = steps.clean_listings(steps.check_dataset())
+    steps.list_estimators(listings)
+    draft = steps.build(listings, {"kind": "BO", "estimator": "decision_tree"})
+    with pytest.raises(PublicationRefused, match="decision_tree failed"):
+        steps.validate(draft)
+
+
+def test_mlflow_shows_one_parent_with_a_run_for_each_estimator_and_the_bundle_as_files(
+    bucket: MemoryBucket, mlflow_uri: str
+) -> None:
+    steps = run(bucket, mlflow_uri, "tracked")
+    draft = train(steps)
+    steps.publish(draft)
+    steps.list_estimators(steps.clean_listings(steps.check_dataset()))  # a repeated step opens no second run
+
+    found = search(mlflow_uri, "tags.`homeprices.key` = 'tracked'")
+    assert len(found) == 1 and found[0]["info"]["status"] == "FINISHED"
+    parent = found[0]["info"]["run_id"]
+    children = search(mlflow_uri, f"tags.mlflow.parentRunId = '{parent}'")
+    assert sorted(child["info"]["run_name"] for child in children) == sorted(SOME)
+    metrics = {metric["key"]: metric["value"] for metric in found[0]["data"]["metrics"]}
+    assert metrics["holdout.median_ape"] == pytest.approx(draft["metrics"]["median_ape"])
+    listed = httpx.get(f"{mlflow_uri}/api/2.0/mlflow/artifacts/list?run_id={parent}&path=bundle", timeout=20).json()
+    assert {"bundle/model.onnx", "bundle/model_card.md", "bundle/quality.json"} <= {f["path"] for f in listed["files"]}
+    params = {param["key"]: param["value"] for param in found[0]["data"]["params"]}
+    assert params["effort"] == "quick" and "library.scikit-learn" in params and len(params["dataset_sha256"]) == 64
+    tags = {tag["key"]: tag["value"] for tag in found[0]["data"]["tags"]}
+    assert tags["signature"].startswith("total_sqft: number") and tags["git_revision"]
+    boosting = next(child for child in children if child["info"]["run_name"] == "boosting")
+    kept = {metric["key"] for metric in boosting["data"]["metrics"]}
+    assert {"median_ape", "fold0.median_ape", "fold2.all_within_20"} <= kept
+    assert {"max_iter", "learning_rate", "effort.folds"} <= {param["key"] for param in boosting["data"]["params"]}
+
+
+def search(mlflow_uri: str, condition: str) -> list[dict[str, Any]]:
+    uri = f"{mlflow_uri}/api/2.0/mlflow/experiments/get-by-name?experiment_name=bangalore_home_prices"
+    experiment = httpx.get(uri, timeout=20).json()["experiment"]["experiment_id"]
+    body = {"experiment_ids": [experiment], "filter": condition}
+    return list(httpx.post(f"{mlflow_uri}/api/2.0/mlflow/runs/search", json=body, timeout=20).json()["runs"])

@@ -1,0 +1,90 @@
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+import pandas as pd
+import pytest
+
+from homeprices.training.area_table import MAX_ROOMS, AreaTable, tabulate
+from homeprices.training.graph import GraphBuilder
+
+
+def homes(*described: tuple[str, float, int, int]) -> pd.DataFrame:
+    frame = pd.DataFrame(described, columns=["location", "total_sqft", "bhk", "bath"])
+    numbers = {name: frame[name].astype(np.float32) for name in ("total_sqft", "bhk", "bath")}
+    missing = {"balcony": np.float32(np.nan), "area_type": "", "availability": "", "society": ""}
+    return frame.assign(**numbers, **missing)
+
+
+LISTED = homes(
+    *(("Whitefield", 900.0 + 10 * n, 2, 2) for n in range(40)),
+    *(("Hebbal", 1500.0 + 20 * n, 3, 2) for n in range(40)),
+    ("other", 2000.0, 3, 3),
+    ("Whitefield", 9000.0, MAX_ROOMS, 5),
+)
+
+
+def wavy(inputs: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """Grows with the area, on the whole: in waves of 5 %."""
+    area = np.log(inputs["total_sqft"].to_numpy(np.float64))
+    return area + 0.3 * np.sin(40 * area) + (inputs["location"] == "Hebbal").to_numpy(float)
+
+
+@pytest.fixture(scope="module")
+def table() -> AreaTable:
+    return tabulate(wavy, LISTED, knots=60)
+
+
+def test_along_a_curve_more_area_never_costs_less(table: AreaTable) -> None:
+    areas = np.geomspace(100, 100_000, 3_000)
+    asked = homes(*(("Whitefield", float(area), 2, 2) for area in areas))
+    assert (np.diff(wavy(asked)) < 0).any(), "the teacher does not do so by itself"
+    assert (np.diff(table.values(asked)) >= -1e-6).all()
+
+
+def test_a_curve_is_near_its_teacher_where_the_homes_of_its_kind_are() -> None:
+    steady = tabulate(lambda inputs: np.log(inputs["total_sqft"].to_numpy(np.float64)), LISTED, knots=60)
+    asked = LISTED[LISTED["bhk"] == 2]
+    assert np.abs(steady.values(asked) - np.log(asked["total_sqft"])).max() < 0.01
+
+
+def test_beyond_all_listed_areas_a_curve_is_constant(table: AreaTable) -> None:
+    far = table.values(homes(("Whitefield", 20_000, 2, 2), ("Whitefield", 90_000, 2, 2)))
+    near = table.values(homes(("Whitefield", 100, 2, 2), ("Whitefield", 300, 2, 2)))
+    assert far[0] == far[1] and near[0] == near[1] and np.isfinite([*far, *near]).all()
+
+
+@pytest.mark.parametrize(
+    "home",
+    [
+        ("Nowhere", 1000.0, 2, 2),
+        ("Hebbal", 1000.0, 2, 2),
+        ("Whitefield", 1000.0, 2, 9),
+        ("Whitefield", 9000.0, MAX_ROOMS, 5),
+        ("Whitefield", 1000.0, 50, 50),
+    ],
+)
+def test_a_kind_of_home_that_was_not_listed_or_is_too_large_has_no_curve(
+    table: AreaTable, home: tuple[str, float, int, int]
+) -> None:
+    assert np.isnan(table.values(homes(home))).all()
+
+
+def test_the_graph_gives_the_same_curves(table: AreaTable) -> None:
+    rng = np.random.default_rng(1)
+    places = rng.choice(["Whitefield", "Hebbal", "other", "Nowhere"], 500)
+    asked = homes(
+        *zip(places, rng.uniform(100, 20_000, 500), rng.integers(1, 12, 500), rng.integers(1, 4, 500), strict=True),
+        *(("Whitefield", float(np.exp(knot)), 2, 2) for knot in table.knots),
+    )
+    graph = GraphBuilder({"location": table.locations})
+    session = onnxruntime.InferenceSession(
+        graph.build({"curve": table.node(graph)}).SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    feed = {name: asked[name].to_numpy(np.float32).reshape(-1, 1) for name in ("total_sqft", "bhk", "bath")}
+    feed["location"] = asked["location"].to_numpy(object).reshape(-1, 1)
+    np.testing.assert_allclose(session.run(None, feed)[0].ravel(), table.values(asked), rtol=1e-5, equal_nan=True)
+
+
+def test_homes_that_all_have_one_area_have_a_curve_too() -> None:
+    table = tabulate(wavy, homes(("Hebbal", 1000, 2, 2), ("Hebbal", 1000, 2, 2)), knots=16)
+    assert np.isfinite(table.values(homes(("Hebbal", 1234, 2, 2)))).all()
