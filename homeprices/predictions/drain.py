@@ -1,0 +1,221 @@
+"""The thread that moves records from the spool to PostgreSQL, oldest first, and keeps the reserve of ids filled.
+
+With PostgreSQL away it tries again with growing pauses; nothing is given up. A record that PostgreSQL refuses for its
+content goes to `refused.jsonl` beside the segments and is counted, so that it does not hold back the others.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
+
+from homeprices.database import transaction
+from homeprices.errors import DatabaseUnavailable
+from homeprices.log import get_logger
+from homeprices.predictions.ids import IdReserve, reserve
+from homeprices.predictions.retention import keep
+from homeprices.predictions.segments import Record, Segment, decode
+from homeprices.predictions.spool import Spool
+from homeprices.predictions.store import store
+
+log = get_logger(__name__)
+
+BATCH_RECORDS = 1000
+COLLECT_SECONDS = 0.2
+"""How long records gather before they are drained: a batch costs little more than a record."""
+
+IDLE_SECONDS = 5.0  # how often an idle process looks for segments without a process, and whether PostgreSQL is there
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.25, 5.0
+REFUSED_FILE = "refused.jsonl"
+HOUSEKEEPING_SECONDS = 3600.0
+KEPT_MONTHS = 24
+
+DatabaseState = Literal["up", "down", "unknown"]
+
+
+@dataclass(frozen=True)
+class DrainReport:
+    """One pass of the drain; `torn` lines belong to writes that a kill cut off, and were never acknowledged.
+
+    `dropped` remarks speak of estimates that were never given.
+    """
+
+    database: DatabaseState
+    stored: int
+    refused: int
+    torn: int
+    dropped: int
+    spool_bytes: int
+    spool_records: int
+    oldest_seconds: float
+
+
+class Drain:
+    """Runs in a thread of its own between `start` and `close`; `run_once` is one pass, for tests."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        ids: IdReserve,
+        engine: Engine,
+        report: Callable[[DrainReport], None] = lambda _: None,
+        months: int = KEPT_MONTHS,
+    ) -> None:
+        self._spool = spool
+        self._ids = ids
+        self._engine = engine
+        self._report = report
+        self._months = months
+        self._wanted = threading.Event()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="drain", daemon=True)
+        self._pause = FIRST_PAUSE_SECONDS
+        self._looked_around_at = self._kept_house_at = float("-inf")
+        self._stored = self._refused = self._torn = self._dropped = 0
+        self.database: DatabaseState = "unknown"
+
+    def start(self) -> None:
+        """Begin to drain."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Say that there is a new record."""
+        self._wanted.set()
+
+    def close(self, timeout_seconds: float = 3.0) -> bool:
+        """Make a last pass and stop; False when that takes longer. What is not drained stays on disk."""
+        self._closing.set()
+        self._wanted.set()
+        if self._thread.ident is not None:
+            self._thread.join(timeout_seconds)
+        return not self._thread.is_alive()
+
+    def run_once(self) -> bool:
+        """Move everything that is in the spool by now; False when PostgreSQL did not take it all."""
+        try:
+            self._look_around()
+            self._drain_all()
+            self._spool.rotate()
+            self._drain_all()
+        except (DatabaseUnavailable, SQLAlchemyError, OSError) as error:
+            self._note("down", error)
+            return False
+        return True
+
+    def _run(self) -> None:
+        while True:
+            last = self._closing.is_set()
+            done = self.run_once()
+            if last:
+                return
+            if done:
+                self._pause = FIRST_PAUSE_SECONDS
+                self._wanted.wait(IDLE_SECONDS)
+                self._closing.wait(COLLECT_SECONDS)
+                self._wanted.clear()
+            else:
+                self._closing.wait(self._pause)
+                self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
+
+    def _look_around(self) -> None:
+        """Adopt, reserve ids, and see that PostgreSQL is there: at need, and else now and then."""
+        due = time.monotonic() - self._looked_around_at >= IDLE_SECONDS or self.database != "up"
+        missing = self._ids.missing_blocks()
+        if due:
+            self._spool.adopt()
+        if missing or due:
+            with transaction(self._engine) as connection:
+                connection.execute(text("SELECT 1"))
+                blocks = reserve(connection, missing) if missing else []
+            self._ids.add(blocks)
+            self._looked_around_at = time.monotonic()
+            self._note("up")
+            self._keep_house()
+
+    def _keep_house(self) -> None:
+        """Make and drop months, now and then. It can wait: what has no month yet is stored all the same."""
+        if time.monotonic() - self._kept_house_at < HOUSEKEEPING_SECONDS:
+            return
+        self._kept_house_at = time.monotonic()
+        try:
+            kept = keep(self._engine, self._months)
+        except (DatabaseUnavailable, SQLAlchemyError) as error:
+            log.warning("log_housekeeping_failed", reason=str(error))
+            return
+        self._dropped += kept.unmatched
+        if kept.made or kept.dropped:
+            log.info("log_months", made=kept.made, dropped=kept.dropped)
+
+    def _drain_all(self) -> None:
+        for segment in self._spool.full_segments():
+            for batch in self._batches(segment):
+                started = time.monotonic()
+                self._look_around()
+                self._store(batch)
+                self._note("up")
+                if len(batch) == BATCH_RECORDS and not self._closing.is_set():
+                    time.sleep(time.monotonic() - started)  # a backlog takes at most half of the time from visitors
+            self._spool.forget(segment)
+            self._note("up")
+
+    def _batches(self, segment: Segment) -> Iterator[list[Record]]:
+        batch: list[Record] = []
+        for line in segment.lines():
+            record = decode(line)
+            if record is None:
+                self._torn += 1
+                continue
+            batch.append(record)
+            if len(batch) == BATCH_RECORDS:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+    def _store(self, batch: list[Record]) -> None:
+        try:
+            with transaction(self._engine) as connection:
+                dropped = store(connection, batch)
+        except (DataError, IntegrityError):
+            if len(batch) == 1:
+                self._set_aside(batch[0])
+                return
+            for record in batch:
+                self._store([record])
+            return
+        self._stored += len(batch) - dropped
+        self._dropped += dropped
+
+    def _set_aside(self, record: Record) -> None:
+        """Keep a record that PostgreSQL refuses for its content. Raises OSError: then it stays in its segment."""
+        with (self._spool.folder / REFUSED_FILE).open("ab") as file:
+            file.write(record.body + b"\n")
+        self._refused += 1
+        log.error("record_refused", kind=record.kind, file=REFUSED_FILE)
+
+    def _note(self, database: DatabaseState, error: Exception | None = None) -> None:
+        if database != self.database:
+            if error:
+                log.warning("database_down", reason=str(error))
+            else:
+                log.info("database_up")
+        self.database = database
+        self._report(
+            DrainReport(
+                database=database,
+                stored=self._stored,
+                refused=self._refused,
+                torn=self._torn,
+                dropped=self._dropped,
+                spool_bytes=self._spool.size_bytes,
+                spool_records=self._spool.records,
+                oldest_seconds=self._spool.oldest_seconds(time.time()),
+            )
+        )
+        self._stored = self._refused = self._torn = self._dropped = 0

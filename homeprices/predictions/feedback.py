@@ -1,0 +1,109 @@
+"""What a visitor may say of an estimate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from homeprices.errors import InvalidInput
+
+FeedbackType = Literal["rating", "accurate", "too_high", "too_low", "actual_price"]
+
+STARS = (1, 5)
+# The dearest listing of the public data has 3,600 lakh; ten times that is no home's price.
+ACTUAL_PRICE_LIMITS_LAKH = (0.1, 100_000.0)
+TEXT_LIMIT = 2_000
+LARGEST_ID = 2**53 - 1  # what a browser's numbers can hold exactly
+
+_VALUED = {
+    "rating": "a whole number of stars from 1 to 5",
+    "actual_price": "a price in lakh rupees from 0.1 to 100,000",
+}
+
+
+def _form_number(value: Any) -> Any:
+    """Numbers of a form come as text; an empty field was not filled in; truth values are no numbers."""
+    if isinstance(value, bool):
+        raise ValueError("must be a number, not true or false")
+    if isinstance(value, str):
+        value = value.strip()
+    return None if value == "" else value
+
+
+def _readable(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    if any(not (c.isprintable() or c.isspace()) or "\x1c" <= c <= "\x1f" for c in value.strip()):
+        raise ValueError("must not hold control characters")
+    return value.strip() or None
+
+
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
+_Text = Annotated[str, Field(max_length=TEXT_LIMIT)]
+
+
+class Feedback(BaseModel):
+    """A remark on an estimate. `feedback_value` is the stars of a `rating` or the lakh rupees of an `actual_price`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    prediction_id: Annotated[int, BeforeValidator(_form_number), Field(ge=1, le=LARGEST_ID)]
+    feedback_type: FeedbackType
+    feedback_value: Annotated[_Finite | None, BeforeValidator(_form_number)] = None
+    feedback_text: Annotated[_Text | None, BeforeValidator(_readable)] = None
+
+    @model_validator(mode="after")
+    def _value_fits_the_type(self) -> Feedback:
+        problem = _problem(self.feedback_type, self.feedback_value)
+        if problem:
+            raise InvalidInput({"feedback_value": problem})
+        return self
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> Feedback:
+        """The feedback that a JSON object or a form holds. Raises InvalidInput, a sentence a field."""
+        try:
+            return cls.model_validate(dict(values))
+        except ValidationError as error:
+            fields: dict[str, str] = {}
+            for problem in error.errors(include_url=False):
+                name = str(problem["loc"][0]) if problem["loc"] else "body"
+                fields.setdefault(name, _sentence(name, problem["type"], problem["msg"]))
+            raise InvalidInput(fields) from None
+
+
+def _problem(kind: str, value: float | None) -> str | None:
+    """What is wrong with the value of this type of feedback, if anything."""
+    if kind not in _VALUED:
+        return None if value is None else f"must be left out when feedback_type is {kind}"
+    if value is None:
+        return f"is required when feedback_type is {kind}: {_VALUED[kind]}"
+    if kind == "rating":
+        fits = STARS[0] <= value <= STARS[1] and value == int(value)
+    else:
+        fits = ACTUAL_PRICE_LIMITS_LAKH[0] <= value <= ACTUAL_PRICE_LIMITS_LAKH[1]
+    return None if fits else f"must be {_VALUED[kind]}"
+
+
+def _sentence(name: str, kind: str, message: str) -> str:
+    if kind == "missing":
+        return "is required"
+    if kind == "extra_forbidden":
+        return f"is not a field; known are {', '.join(Feedback.model_fields)}"
+    if kind == "value_error":
+        return message.removeprefix("Value error, ")
+    return {
+        "prediction_id": "must be the prediction_id of an estimate, a whole number",
+        "feedback_type": f"must be one of {', '.join(get_args(FeedbackType))}",
+        "feedback_value": "must be a number",
+        "feedback_text": f"must be text of at most {TEXT_LIMIT:,} characters",
+    }.get(name, message)

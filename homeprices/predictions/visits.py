@@ -1,0 +1,207 @@
+"""What the prediction log holds of the visitors of an experiment: a row a visitor, and a row an actual price.
+
+A visit belongs to the experiment when the router assigned it in one of its epochs and the bundle of its arm answered;
+a candidate's request that production had to answer carries production's bundle.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, TextClause, text
+
+from homeprices.settings import Variant
+
+MOST_PRICES = 20_000  # the newest; both models are run on each of them
+# Not one look of a visitor but of the hour; the service's own limit is for answers that somebody waits for.
+STATEMENT_TIMEOUT_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Window:
+    """The experiment of `candidate` beside `production` in its epochs, from `since` up to, not including, `until`.
+
+    `recent` is when the last day began; `slow_over_ms` from when on an answer counts as slow.
+    """
+
+    production: str
+    candidate: str
+    epochs: tuple[int, ...]
+    since: datetime
+    until: datetime
+    recent: datetime
+    slow_over_ms: float | None = None
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """What one visitor met. `epoch` and `arm` are of the first visit; `moved` who was in both arms.
+
+    `exposures` includes `errors`, which another arm answered; milliseconds are of the arm's own answers.
+    """
+
+    visitor: str
+    epoch: int
+    arm: Variant
+    moved: bool
+    exposures: int
+    recent: int
+    busiest_day: int
+    errors: int
+    slow: int
+    milliseconds: float
+    milliseconds_squared: float
+
+
+@dataclass(frozen=True)
+class Rater:
+    """What one visitor said: one opinion an estimate, stars before quick feedback (accurate 5, too high or low 2)."""
+
+    visitor: str
+    ratings: int
+    stars: float
+    accurate: int
+    too_high: int
+    too_low: int
+    of_fallbacks: int
+
+
+@dataclass(frozen=True)
+class Price:
+    """An actual price that a visitor told of an estimate, both in lakh rupees, with the inputs."""
+
+    visitor: str
+    arm: Variant
+    fallback: bool
+    inputs: dict[str, Any]
+    estimate: float
+    price: float
+
+
+# Sound numbers only: in PostgreSQL, NaN is above infinity.
+_SOUND = "NOT fallback AND milliseconds >= 0 AND milliseconds < 'Infinity'"
+_OF_ITS_ARM = """(
+      (assigned_variant = 'production' AND bundle = :production)
+      OR (assigned_variant = 'candidate' AND bundle = CASE WHEN fallback THEN :production ELSE :candidate END)
+    )"""
+_VISITS = f"""
+    prediction_logs.ts >= :since AND prediction_logs.ts < :until AND prediction_logs.visitor IS NOT NULL
+    AND assigned_variant IS NOT NULL AND epoch = ANY(:epochs) AND {_OF_ITS_ARM}
+"""
+# Epochs never decrease, so the smallest is the first, and within one a visitor is in one arm.
+_VISITORS = text(
+    f"""
+    WITH days AS (
+        SELECT visitor, (ts AT TIME ZONE 'UTC')::date AS day, epoch, assigned_variant,
+               count(*) AS exposures,
+               count(*) FILTER (WHERE ts >= :recent) AS recent,
+               count(*) FILTER (WHERE fallback) AS errors,
+               count(*) FILTER (WHERE {_SOUND} AND milliseconds > :slow_over_ms) AS slow,
+               sum(milliseconds) FILTER (WHERE {_SOUND}) AS milliseconds,
+               sum(milliseconds * milliseconds) FILTER (WHERE {_SOUND}) AS milliseconds_squared
+        FROM prediction_logs WHERE {_VISITS} GROUP BY 1, 2, 3, 4
+    )
+    SELECT visitor, min(epoch * 2 + (assigned_variant = 'candidate')::int) AS first,
+           min(assigned_variant) <> max(assigned_variant) AS moved,
+           sum(exposures)::bigint AS exposures, sum(recent)::bigint AS recent, max(exposures) AS busiest_day,
+           sum(errors)::bigint AS errors, sum(slow)::bigint AS slow,
+           coalesce(sum(milliseconds), 0) AS milliseconds,
+           coalesce(sum(milliseconds_squared), 0) AS milliseconds_squared
+    FROM days GROUP BY visitor
+    """  # noqa: S608 (made of this module's own constants)
+)
+_RATERS = text(
+    f"""
+    WITH opinions AS (
+        SELECT DISTINCT ON (prediction_logs.id)
+               prediction_logs.visitor, fallback, feedback_type,
+               CASE feedback_type WHEN 'rating' THEN feedback_value WHEN 'accurate' THEN 5 ELSE 2 END AS stars
+        FROM prediction_logs JOIN user_feedback ON prediction_id = prediction_logs.id
+        WHERE {_VISITS} AND verified AND user_feedback.ts < :until
+          AND feedback_type IN ('rating', 'accurate', 'too_high', 'too_low')
+        ORDER BY prediction_logs.id, feedback_type = 'rating' DESC, user_feedback.ts DESC, user_feedback.id DESC
+    )
+    SELECT visitor,
+           count(*) FILTER (WHERE NOT fallback) AS ratings,
+           coalesce(sum(stars) FILTER (WHERE NOT fallback), 0) AS stars,
+           count(*) FILTER (WHERE NOT fallback AND feedback_type = 'accurate') AS accurate,
+           count(*) FILTER (WHERE NOT fallback AND feedback_type = 'too_high') AS too_high,
+           count(*) FILTER (WHERE NOT fallback AND feedback_type = 'too_low') AS too_low,
+           count(*) FILTER (WHERE fallback) AS of_fallbacks
+    FROM opinions GROUP BY visitor
+    """  # noqa: S608
+)
+_PRICES = text(
+    f"""
+    SELECT prediction_logs.visitor, assigned_variant AS arm, fallback, inputs, estimate, feedback_value AS price
+    FROM prediction_logs JOIN user_feedback ON prediction_id = prediction_logs.id
+    WHERE {_VISITS} AND verified AND feedback_type = 'actual_price' AND user_feedback.ts < :until
+      AND feedback_value > 0 AND feedback_value < 'Infinity'
+    ORDER BY prediction_logs.id DESC LIMIT {MOST_PRICES}
+    """  # noqa: S608
+)
+_P99 = text(
+    f"""
+    SELECT assigned_variant AS arm, percentile_cont(0.99) WITHIN GROUP (ORDER BY milliseconds) AS milliseconds
+    FROM prediction_logs WHERE {_VISITS} AND {_SOUND} GROUP BY 1
+    """  # noqa: S608
+)
+_LEFT_OUT = text(
+    f"""
+    SELECT count(*) FILTER (WHERE visitor IS NULL) AS anonymous,
+           count(*) FILTER (WHERE visitor IS NOT NULL AND NOT {_OF_ITS_ARM}) AS other_bundle
+    FROM prediction_logs
+    WHERE ts >= :since AND ts < :until AND assigned_variant IS NOT NULL AND epoch = ANY(:epochs)
+    """  # noqa: S608
+)
+_UNCOUNTED = text(
+    f"""
+    SELECT count(*) FILTER (WHERE NOT verified) AS of_another_visitor,
+           count(*) FILTER (WHERE verified AND user_feedback.ts >= :until) AS late
+    FROM prediction_logs JOIN user_feedback ON prediction_id = prediction_logs.id WHERE {_VISITS}
+    """  # noqa: S608
+)
+
+
+def be_patient(connection: Connection) -> None:
+    """Allow the statements of this transaction more time than a visitor would wait."""
+    connection.execute(text(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT_SECONDS}s'"))
+
+
+def visitors(connection: Connection, window: Window) -> list[Visitor]:
+    """Every visitor of the experiment."""
+    rows = _rows(connection, _VISITORS, window)
+    arms: tuple[Variant, Variant] = ("production", "candidate")
+    return [Visitor(epoch=row["first"] // 2, arm=arms[row.pop("first") % 2], **row) for row in rows]
+
+
+def raters(connection: Connection, window: Window) -> list[Rater]:
+    """Every visitor who said something of an estimate that was made for them."""
+    return [Rater(**row) for row in _rows(connection, _RATERS, window)]
+
+
+def prices(connection: Connection, window: Window) -> list[Price]:
+    """The newest actual prices that visitors told of estimates that were made for them."""
+    return [Price(**row) for row in _rows(connection, _PRICES, window)]
+
+
+def p99_milliseconds(connection: Connection, window: Window) -> dict[str, float]:
+    """The 99th percentile of the answers' duration, by arm; without an arm that has answered nothing."""
+    return {row["arm"]: row["milliseconds"] for row in _rows(connection, _P99, window)}
+
+
+def left_out(connection: Connection, window: Window) -> dict[str, int]:
+    """Visits and opinions of the window that do not count, by reason."""
+    [visits], [opinions] = _rows(connection, _LEFT_OUT, window), _rows(connection, _UNCOUNTED, window)
+    return {**visits, **opinions}
+
+
+def _rows(connection: Connection, statement: TextClause, window: Window) -> list[dict[str, Any]]:
+    values = {
+        **vars(window),
+        "epochs": list(window.epochs),
+        "slow_over_ms": window.slow_over_ms if window.slow_over_ms is not None else "Infinity",
+    }
+    return [dict(row) for row in connection.execute(statement, values).mappings()]
