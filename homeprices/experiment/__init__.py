@@ -1,0 +1,1 @@
+"""What an experiment has shown, and what follows from it: evidence in, decision out."""

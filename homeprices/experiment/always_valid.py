@@ -1,0 +1,258 @@
+"""The default rule: promote or roll back once a confidence sequence says so, however often it is looked at.
+
+The primary metric is the published composite, as a linear statistic of two differences of means: of ratings by visitor
+and of latency by exposure. Guardrails watch the candidate's errors, its slow answers, and its distance from the actual
+prices. The order is fixed: validity, harm, benefit, time.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from homeprices.experiment.bake import Bake
+from homeprices.experiment.comparison import Difference, composite_difference
+from homeprices.experiment.decision import (
+    ARMS,
+    Decision,
+    Evidence,
+    Outcome,
+    breaker_stopped,
+    time_is_up,
+)
+from homeprices.experiment.retraining import Retraining
+from homeprices.experiment.sequential import half_width, sample_ratio_log_evidence
+
+SILENT_BELOW = 20
+"""Requests expected in a day of which chance does not lose every one (e^-20), even when visitors come in groups."""
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Primary(_Document):
+    """The composite: weights of rating and speed, and the latency that counts as no speed at all.
+
+    `bounds` is how ratings are bounded: `asymptotic`, or `bounded`, which holds from the first rating on and is wider.
+    """
+
+    rating_weight: float = Field(default=0.7, gt=0, le=1)
+    speed_weight: float = Field(default=0.3, ge=0, le=1)
+    slowest_ms: float = Field(default=5000.0, gt=0)
+    bounds: Literal["asymptotic", "bounded"] = "asymptotic"
+
+
+class Minimum(_Document):
+    """What must be there before the primary metric decides. Rated visitors are counted in the smaller arm."""
+
+    exposures: int = Field(default=50, ge=1)
+    ratings: int = Field(default=10, ge=1)
+    rated_visitors: int = Field(default=30, ge=2)
+
+
+class Margins(_Document):
+    """Promote when the lower bound is above `promote`, roll back when the upper one is below `harm`; composite."""
+
+    promote: float = Field(default=0.0, ge=-1, le=1)
+    harm: float = Field(default=0.0, ge=-1, le=1)
+
+
+class ErrorRates(_Document):
+    """How often each may err over all looks of an experiment; `guardrail` is each guardrail's own."""
+
+    promote: float = Field(default=0.05, gt=0, lt=0.5)
+    harm: float = Field(default=0.05, gt=0, lt=0.5)
+    guardrail: float = Field(default=0.002, gt=0, lt=0.5)
+    sample_ratio: float = Field(default=0.01, gt=0, lt=0.5)
+
+
+class Guardrails(_Document):
+    """Limits of harm.
+
+    `error_share`: of the candidate's requests, how many may fail. An answer is slow above `slow_ratio` times
+    production's 99th percentile, and never below `slow_at_least_ms`; `slow_share` of them may be. `price_error`: how
+    much farther from the actual prices the candidate may be, as a share of the price. `visitors` must be there first.
+    """
+
+    error_share: float = Field(default=0.02, ge=0, lt=1)
+    slow_ratio: float = Field(default=2.0, ge=1)
+    slow_at_least_ms: float = Field(default=100.0, gt=0)
+    slow_share: float = Field(default=0.01, gt=0, lt=1)
+    price_error: float = Field(default=0.0, ge=0, le=1)
+    visitors: int = Field(default=50, ge=2)
+
+
+class SampleRatio(_Document):
+    """The prior of the test of the split, as the weight of so many visitors."""
+
+    concentration: float = Field(default=300.0, gt=0)
+
+
+class Sequential(_Document):
+    """The sequential rule; any of its numbers can be set otherwise in a document.
+
+    `expected_visitors` is the number of rated visitors at which the sequences are tightest. An arm without a request
+    in 24 h is missing data once the experiment is as old as `missing_after`, unless the site is that quiet. `drift`:
+    drift of the inputs or of the error is noted in the reason, or a promotion waits for as long as it lasts. Who comes
+    more than `most_visits_a_day` times a day is no person.
+    """
+
+    schema_version: Literal[1] = 1
+    rule: Literal["sequential"] = "sequential"
+    name: str = Field(default="sequential", pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")
+    version: int = Field(default=1, ge=1)
+    primary: Primary = Primary()
+    minimum: Minimum = Minimum()
+    margins: Margins = Margins()
+    error_rates: ErrorRates = ErrorRates()
+    guardrails: Guardrails = Guardrails()
+    sample_ratio: SampleRatio = SampleRatio()
+    bake: Bake = Bake()
+    retraining: Retraining = Retraining()
+    expected_visitors: float = Field(default=500.0, gt=0, le=1e9)
+    longest: timedelta = Field(default=timedelta(days=14), gt=timedelta(0), le=timedelta(days=365))
+    missing_after: timedelta = Field(default=timedelta(hours=24), ge=timedelta(hours=24))
+    drift: Literal["note", "wait"] = "note"
+    most_visits_a_day: int = Field(default=200, ge=1)
+
+    def slow_over(self, production_p99_ms: float) -> float | None:
+        """From how many milliseconds on an answer of the candidate is slow."""
+        return max(self.guardrails.slow_at_least_ms, self.guardrails.slow_ratio * production_p99_ms)
+
+    def decide(self, evidence: Evidence) -> Decision:
+        """Validity first, then harm, then benefit, then time. What the breaker has stopped was harm already."""
+        difference, statistics = self._measure(evidence)
+
+        def decided(outcome: Outcome, reason: str) -> Decision:
+            return Decision(outcome=outcome, reason=reason, policy=self.name, statistics=statistics)
+
+        if evidence.stopped is not None:
+            return decided("rollback", breaker_stopped(evidence))
+        if invalid := self._invalid(evidence, statistics):
+            return decided("invalid", invalid)
+        if harm := self._harm(evidence, statistics, difference):
+            return decided("rollback", harm)
+        finding = self._finding(evidence, statistics, difference)
+        if statistics.get("lower", -math.inf) > self.margins.promote:
+            if evidence.drift is None or self.drift == "note":
+                noted = "" if evidence.drift is None else f" There is drift, which this policy notes: {evidence.drift}"
+                return decided("promote", f"{finding}: even the lower bound is above {self.margins.promote:g}.{noted}")
+            finding += f", and the promotion waits because of drift ({evidence.drift})"
+        if evidence.age >= self.longest:
+            return decided("inconclusive", f"{time_is_up(evidence, self.longest)}: {finding}.")
+        return decided("continue", f"{finding}.")
+
+    def _measure(self, evidence: Evidence) -> tuple[Difference | None, dict[str, float]]:
+        """The difference of the composites, and every statistic; bounds only of what has its minimum."""
+        rates, limits = self.error_rates, self.guardrails
+        statistics = {"sample_ratio_log_evidence": self.sample_ratio_log_evidence(evidence)}
+        difference = composite_difference(evidence, self.primary)
+        if difference is not None:
+            statistics |= difference.reported(self.expected_visitors, rates.promote)
+            if self._lacking(evidence) is None:
+                statistics["lower"] = difference.lower(rates.promote, self.expected_visitors)
+                statistics["upper"] = difference.upper(rates.harm, self.expected_visitors)
+        for name, sample in (
+            ("error_excess", evidence.errors.excess(limits.error_share)),
+            ("slow_excess", evidence.slow.excess(limits.slow_share)),
+            ("price_error_excess", evidence.paired.difference),
+        ):
+            if sample.n:
+                statistics[name] = sample.mean
+            if sample.n >= limits.visitors:
+                width = half_width(
+                    sample.variance / sample.n,
+                    sample.n,
+                    alpha=rates.guardrail,
+                    expected=self.expected_visitors,
+                    one_sided=True,
+                )
+                statistics |= {f"{name}_lower": sample.mean - width, f"{name}_upper": sample.mean + width}
+        return difference, statistics
+
+    def sample_ratio_log_evidence(self, evidence: Evidence) -> float:
+        """The logarithm of the evidence that visitors are not split as they should be, over all epochs."""
+        found = 0.0
+        for stratum in evidence.strata:
+            share = stratum.share / 100
+            if 0 < share < 1:
+                counts, shares = stratum.assigned, (1 - share, share)
+                found += sample_ratio_log_evidence(counts, shares, concentration=self.sample_ratio.concentration)
+        return found
+
+    def _invalid(self, evidence: Evidence, statistics: dict[str, float]) -> str | None:
+        """Why nothing can be concluded from this evidence, if so."""
+        if statistics["sample_ratio_log_evidence"] >= -math.log(self.error_rates.sample_ratio):
+            seen = [sum(stratum.assigned[arm] for stratum in evidence.strata) for arm in (0, 1)]
+            expected = sum(sum(stratum.assigned) * stratum.share / 100 for stratum in evidence.strata)
+            return (
+                f"The split is broken: {seen[1]} of {sum(seen)} visitors were the candidate's, and {expected:.0f} "
+                f"should have been, which chance does not explain."
+            )
+        if evidence.age >= self.missing_after:
+            return _missing(evidence)
+        return None
+
+    def _harm(self, evidence: Evidence, statistics: dict[str, float], difference: Difference | None) -> str | None:
+        """What harm the candidate does, beyond chance, if any."""
+        bundle, limits = evidence.candidate.bundle, self.guardrails
+        if statistics.get("error_excess_lower", -1) > 0:
+            share = evidence.errors.share
+            return f"{bundle} fails too often: {share:.1%} of its requests, and {limits.error_share:.1%} are allowed."
+        if statistics.get("slow_excess_lower", -1) > 0:
+            return (
+                f"{bundle} is too slow: {evidence.slow.share:.1%} of its answers took more than "
+                f"{evidence.slow_over_ms:g} ms, and {limits.slow_share:.1%} may."
+            )
+        if statistics.get("price_error_excess_lower", -1) > limits.price_error:
+            return (
+                f"{bundle} is farther from the actual prices: by {statistics['price_error_excess']:.1%} of the price "
+                f"on average, over {evidence.paired.difference.n} visitors who told it."
+            )
+        if statistics.get("upper", math.inf) < self.margins.harm:
+            finding = self._finding(evidence, statistics, difference)
+            return f"{finding}: even the upper bound is below {self.margins.harm:g}."
+        return None
+
+    def _lacking(self, evidence: Evidence) -> str | None:
+        """What the primary metric still waits for; None when it has all."""
+        candidate, least = evidence.candidate, self.minimum
+        smaller = min(sum(stratum.ratings[arm].n for stratum in evidence.strata) for arm in (0, 1))
+        wanted = [
+            (candidate.requests, least.exposures, f"requests of {candidate.bundle}"),
+            (candidate.ratings, least.ratings, f"ratings of {candidate.bundle}"),
+            (smaller, least.rated_visitors, "rated visitors in the smaller arm"),
+        ]
+        lacking = [f"{found} of {needed} {what}" for found, needed, what in wanted if found < needed]
+        return " and ".join(lacking) or None
+
+    def _finding(self, evidence: Evidence, statistics: dict[str, float], difference: Difference | None) -> str:
+        """What can be said of the two arms, as the beginning of a sentence."""
+        candidate, production = evidence.candidate.bundle, evidence.production.bundle
+        if (lacking := self._lacking(evidence)) is not None:
+            return f"There are {lacking} so far, which is too little to compare {candidate} with {production}"
+        if difference is None or "lower" not in statistics:
+            return f"{candidate} and {production} have no visitors in common epochs yet, so they cannot be compared"
+        better = "better" if difference.estimate >= 0 else "worse"
+        return (
+            f"{candidate} scores {abs(difference.estimate):.4f} {better} than {production}, between "
+            f"{statistics['lower']:.4f} and {statistics['upper']:.4f} "
+            f"({difference.stars:+.2f} stars by {difference.visitors} visitors, {difference.milliseconds:+.1f} ms)"
+        )
+
+
+def _missing(evidence: Evidence) -> str | None:
+    """Which arm was silent for a day although visitors must have come to it; None when a quiet site explains it."""
+    arms, days = (evidence.production, evidence.candidate), evidence.age / timedelta(days=1)
+    if not any(arm.requests for arm in arms):
+        return "Data is missing: neither arm has a request in the log."
+    share = next((stratum.share / 100 for stratum in reversed(evidence.strata) if 0 < stratum.share < 100), None)
+    for place, (name, arm) in enumerate(zip(ARMS, arms, strict=True)):
+        by_other = 0.0 if share is None else arms[1 - place].recent_requests * ((1 - share) / share) ** (1 - 2 * place)
+        if arm.recent_requests == 0 and max(by_other, arm.requests / days) >= SILENT_BELOW:
+            return f"Data is missing: {name} ({arm.bundle}) has no request of the last 24 h in the log."
+    return None

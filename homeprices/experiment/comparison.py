@@ -1,0 +1,152 @@
+"""The difference of the two arms' composites, with its variance: a linear statistic of two differences of means."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+from homeprices.experiment.decision import HIGHEST_RATING, LOWEST_RATING, Evidence, Sample, Stratum
+from homeprices.experiment.sequential import always_valid_p, bounded_half_width, expected_loss, half_width
+
+
+class Weights(Protocol):
+    """How a composite is made, and how its ratings are bounded."""
+
+    @property
+    def rating_weight(self) -> float: ...
+    @property
+    def speed_weight(self) -> float: ...
+    @property
+    def slowest_ms(self) -> float: ...
+    @property
+    def bounds(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Candidate less production.
+
+    `estimate` and `variance` are of the composite, `stars` of the ratings and `milliseconds` of the latency alone;
+    `visitors` rated, `smaller` of them in the smaller arm. `scale` is the composite of one star, `latency_deviation`
+    the composite's standard deviation that latency brings in.
+    """
+
+    estimate: float
+    variance: float
+    stars: float
+    milliseconds: float
+    visitors: int
+    by_arm: tuple[int, int]
+    scale: float
+    latency_deviation: float
+    bounded: bool
+
+    def lower(self, alpha: float, expected: float) -> float:
+        """The bound that the true difference is below with probability `alpha` at most, over all looks."""
+        return self.estimate - self.width(alpha, expected)
+
+    def upper(self, alpha: float, expected: float) -> float:
+        """The bound that the true difference is above with probability `alpha` at most, over all looks."""
+        return self.estimate + self.width(alpha, expected)
+
+    def width(self, alpha: float, expected: float, *, one_sided: bool = True) -> float:
+        """The distance of a bound from the estimate."""
+        if not self.bounded:
+            width = half_width(self.variance, self.visitors, alpha=alpha, expected=expected, one_sided=one_sided)
+            return float(width)
+        spread = self.scale * (HIGHEST_RATING - LOWEST_RATING)
+        # A half of alpha for each arm; an arm's expected sample is its own part of the whole.
+        ratings = sum(
+            bounded_half_width(
+                n, spread=spread, alpha=alpha / 2, expected=expected * n / self.visitors, one_sided=one_sided
+            )
+            for n in self.by_arm
+        )
+        latency = half_width(
+            self.latency_deviation**2, self.visitors, alpha=alpha, expected=expected, one_sided=one_sided
+        )
+        return float(ratings + latency)
+
+    def reported(self, expected: float, alpha: float) -> dict[str, float]:
+        """What is reported beside the bounds that decide."""
+        width = self.width(alpha, expected, one_sided=False)
+        return {
+            "estimate": self.estimate,
+            "standard_error": math.sqrt(self.variance),
+            "stars": self.stars,
+            "milliseconds": self.milliseconds,
+            "rated_visitors": float(self.visitors),
+            "two_sided_lower": self.estimate - width,
+            "two_sided_upper": self.estimate + width,
+            "always_valid_p": always_valid_p(
+                self.estimate, self.variance, self.visitors, alpha=alpha, expected=expected
+            ),
+            "expected_loss": expected_loss(self.estimate, self.variance),
+        }
+
+
+def composite_difference(evidence: Evidence, weights: Weights) -> Difference | None:
+    """The difference on this evidence; None while an arm has no rated visitor in an epoch that both arms rated in."""
+    usable = [stratum for stratum in evidence.strata if all(arm.n for arm in stratum.ratings)]
+    if not usable:
+        return None
+    stars, variance = stratified_difference(usable)
+    milliseconds, latency_variance = _latency(evidence)
+    by_star, by_ms = weights.rating_weight / HIGHEST_RATING, weights.speed_weight / weights.slowest_ms
+    latency_deviation = by_ms * math.sqrt(latency_variance)
+    by_arm = (sum(s.ratings[0].n for s in usable), sum(s.ratings[1].n for s in usable))
+    return Difference(
+        estimate=by_star * stars - by_ms * milliseconds,
+        # How a visitor's rating and latency go together is not known: the worst, that they do entirely, is taken.
+        variance=(by_star * math.sqrt(variance) + latency_deviation) ** 2,
+        stars=stars,
+        milliseconds=milliseconds,
+        visitors=sum(by_arm),
+        by_arm=by_arm,
+        scale=by_star,
+        latency_deviation=latency_deviation,
+        bounded=weights.bounds == "bounded",
+    )
+
+
+def stratified_difference(strata: list[Stratum]) -> tuple[float, float]:
+    """The difference of mean ratings (candidate less production, in stars) over epochs, and its variance.
+
+    Epochs are weighted by n1 n2 / (n1 + n2), which is best where they differ in nothing but size (Cochran 1954) and,
+    unlike weights by estimated variance, does not follow the noise. The variance within an arm is pooled over epochs.
+    """
+    weights = [a.n * b.n / (a.n + b.n) for a, b in (stratum.ratings for stratum in strata)]
+    whole = math.fsum(weights)
+    shares = [weight / whole for weight in weights]
+    estimate = math.fsum(
+        share * (stratum.ratings[1].mean - stratum.ratings[0].mean)
+        for share, stratum in zip(shares, strata, strict=True)
+    )
+    variance = 0.0
+    for arm in (0, 1):
+        samples = [stratum.ratings[arm] for stratum in strata]
+        spread = pooled_variance(samples)
+        variance += math.fsum(share**2 * spread / sample.n for share, sample in zip(shares, samples, strict=True))
+    return estimate, variance
+
+
+def pooled_variance(samples: list[Sample]) -> float:
+    """The variance between visitors of an arm within its epochs.
+
+    Never below that of one visitor in all who says something else by a star: thirty equal ratings do not prove that
+    the next one is equal too.
+    """
+    n = sum(sample.n for sample in samples)
+    freedom = sum(sample.n - 1 for sample in samples)
+    within = math.fsum((sample.n - 1) * sample.variance for sample in samples) / freedom if freedom else 0.0
+    return max(within, 1 / n)
+
+
+def _latency(evidence: Evidence) -> tuple[float, float]:
+    """The difference of mean latencies in ms (candidate less production), and its variance; 0 without an answer."""
+    production, candidate = evidence.production, evidence.candidate
+    if production.mean_latency_ms is None or candidate.mean_latency_ms is None:
+        return 0.0, 0.0
+    variance = sum(arm.latency_variance / max(arm.requests - arm.errors, 1) for arm in (production, candidate))
+    return candidate.mean_latency_ms - production.mean_latency_ms, variance

@@ -1,0 +1,168 @@
+"""The vocabulary of a decision: what two arms have shown, and what a policy makes of it.
+
+Everything here is a value: frozen, comparable, and the same after a journey through JSON. A policy is a pure function
+of the evidence, so a recorded decision can be computed again from its record, to the bit.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, timedelta
+from typing import Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+
+Outcome = Literal["invalid", "rollback", "promote", "continue", "inconclusive"]
+"""In the order of importance: validity, harm, benefit, time. `inconclusive` is a rollback because the time is up."""
+
+HIGHEST_RATING = 5.0  # stars
+LOWEST_RATING = 1.0
+ARMS = ("production", "candidate")
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Sample(_Value):
+    """Independent values, one a visitor: how many, their mean, and their variance (0 for fewer than two)."""
+
+    n: int = Field(default=0, ge=0)
+    mean: float = 0.0
+    variance: float = Field(default=0.0, ge=0)
+
+
+class Occurrences(_Value):
+    """How often something happened to visitors: `hits` in `trials`, summed over visitors, with their second moments.
+
+    The sums are exact and enough for the share of hits and its variance between visitors, however they cluster.
+    """
+
+    visitors: int = Field(default=0, ge=0)
+    hits: int = Field(default=0, ge=0)
+    trials: int = Field(default=0, ge=0)
+    hits_squared: int = Field(default=0, ge=0)
+    trials_squared: int = Field(default=0, ge=0)
+    hits_times_trials: int = Field(default=0, ge=0)
+
+    @property
+    def share(self) -> float:
+        """Hits a trial; 0 without a trial."""
+        return self.hits / self.trials if self.trials else 0.0
+
+    def excess(self, limit: float) -> Sample:
+        """Of each visitor, the hits above `limit` times the trials: a mean above zero is a share above the limit."""
+        n = self.visitors
+        if n == 0:
+            return Sample()
+        mean = (self.hits - limit * self.trials) / n
+        squares = self.hits_squared - 2 * limit * self.hits_times_trials + limit**2 * self.trials_squared
+        return Sample(n=n, mean=mean, variance=max((squares - n * mean**2) / (n - 1), 0.0) if n > 1 else 0.0)
+
+
+class Arm(_Value):
+    """What one arm has shown since the experiment began.
+
+    `recent_requests` are those of the last day; a rating is in stars, one a visitor and estimate; `errors` are a
+    candidate's fallbacks. A mean is None when there is nothing to take it of. `latency_variance` is in ms².
+    """
+
+    bundle: str
+    requests: int = Field(ge=0)
+    recent_requests: int = Field(ge=0)
+    errors: int = Field(default=0, ge=0)
+    visitors: int = Field(default=0, ge=0)
+    rated_visitors: int = Field(default=0, ge=0)
+    ratings: int = Field(ge=0)
+    mean_rating: float | None = Field(default=None, ge=0, le=HIGHEST_RATING)
+    mean_latency_ms: float | None = Field(default=None, ge=0)
+    latency_variance: float = Field(default=0.0, ge=0)
+    p99_latency_ms: float | None = Field(default=None, ge=0)
+    quick_feedback: dict[str, int] = Field(default_factory=dict)
+    prices: int = Field(default=0, ge=0)
+    mean_price_error: float | None = Field(default=None, ge=0)
+
+    @model_validator(mode="after")
+    def _means_have_something_to_be_of(self) -> Arm:
+        if (self.ratings > 0) != (self.mean_rating is not None):
+            raise ValueError(f"{self.bundle} has {self.ratings} ratings with the mean {self.mean_rating}")
+        return self
+
+
+class Stratum(_Value):
+    """An epoch: the visitors whose first visit fell into it, and what those of them who rated gave, in stars.
+
+    `share` is the candidate's, in percent; `assigned` and `ratings` are by arm, production first.
+    """
+
+    epoch: int = Field(ge=0)
+    share: float = Field(ge=0, le=100)
+    assigned: tuple[int, int] = (0, 0)
+    ratings: tuple[Sample, Sample] = (Sample(), Sample())
+
+
+class Paired(_Value):
+    """Both models on the estimates whose actual price became known, each as a share of that price, by visitor.
+
+    `difference` is candidate less production, so below zero the candidate is nearer to the prices.
+    """
+
+    difference: Sample = Sample()
+    production_error: float | None = Field(default=None, ge=0)
+    candidate_error: float | None = Field(default=None, ge=0)
+    unpriced: int = Field(default=0, ge=0)
+
+
+class Evidence(_Value):
+    """Both arms of one experiment at one look; times with their zone.
+
+    `errors` and `slow` are the candidate's, `slow` its answers that took longer than `slow_over_ms`. `left_out` counts
+    by reason what does not count; `stopped` is why the circuit breaker took the share to zero; `drift` what the
+    newest drift reports on the two bundles found.
+    """
+
+    experiment: str
+    production: Arm
+    candidate: Arm
+    started_at: AwareDatetime
+    now: AwareDatetime
+    strata: tuple[Stratum, ...] = ()
+    errors: Occurrences = Occurrences()
+    slow: Occurrences = Occurrences()
+    slow_over_ms: float | None = Field(default=None, gt=0)
+    paired: Paired = Paired()
+    left_out: dict[str, int] = Field(default_factory=dict)
+    stopped: str | None = None
+    drift: str | None = None
+
+    @property
+    def age(self) -> timedelta:
+        """How long the experiment has run. Clocks differ between machines: never below zero.
+
+        In UTC: two times of one zone are subtracted by the clock on the wall, which an hour of summer time changes.
+        """
+        return max(self.now.astimezone(UTC) - self.started_at.astimezone(UTC), timedelta(0))
+
+
+class Decision(_Value):
+    """What follows, and why in one sentence.
+
+    `scores` are what the composite compared, by arm; `statistics` every number that decided or is reported beside. A
+    name is missing where there was nothing to compute it of.
+    """
+
+    outcome: Outcome
+    reason: str
+    policy: str
+    scores: dict[str, float] | None = None
+    statistics: dict[str, float] = Field(default_factory=dict)
+
+
+def time_is_up(evidence: Evidence, longest: timedelta) -> str:
+    """The beginning of a sentence."""
+    limit, age = longest / timedelta(days=1), evidence.age / timedelta(days=1)
+    return f"The {limit:g} days are up (day {age:.1f})"
+
+
+def breaker_stopped(evidence: Evidence) -> str:
+    """The sentence for a candidate that the router's circuit breaker has stopped."""
+    return f"The router's circuit breaker had stopped {evidence.candidate.bundle}: {evidence.stopped}"

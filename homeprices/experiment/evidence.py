@@ -1,0 +1,91 @@
+"""Evidence of a running experiment, out of the prediction log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from homeprices.errors import Conflict
+from homeprices.experiment.decision import Evidence
+from homeprices.experiment.tally import Log, Scored, tally
+from homeprices.predictions import visits
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from homeprices.experiment.policies import AnyPolicy
+    from homeprices.release.control import ControlRecord
+
+RECENT = timedelta(hours=24)
+
+Score = Callable[[str, Sequence[dict[str, Any]]], list[float | None]]
+"""What a bundle says of logged inputs, in lakh rupees, in order; None of an input that it cannot price."""
+
+
+def gather(
+    connection: Connection,
+    record: ControlRecord,
+    now: datetime,
+    policy: AnyPolicy,
+    *,
+    score: Score | None = None,
+    testers: Collection[str] = (),
+    stopped: str | None = None,
+    drift: str | None = None,
+) -> Evidence:
+    """What both arms of the experiment in the control record have shown until `now`.
+
+    Counts visits of the experiment's own epochs in which both arms were open. `testers` are hashed visitors to leave
+    out; without `score`, actual prices are not compared. Raises Conflict when no experiment is running.
+    """
+    if not (record.production and record.candidate and record.experiment and record.started_at):
+        raise Conflict("no experiment is running, so there is no evidence to gather")
+    shares = {epoch.epoch: epoch.share for epoch in record.epochs if epoch.share > 0}
+    window = visits.Window(
+        production=record.production,
+        candidate=record.candidate,
+        epochs=tuple(shares),
+        since=record.started_at,
+        until=now,
+        recent=max(record.started_at, now - RECENT),
+    )
+    visits.be_patient(connection)
+    p99 = visits.p99_milliseconds(connection, window)
+    if "production" in p99:
+        window = replace(window, slow_over_ms=policy.slow_over(p99["production"]))
+    log = Log(
+        visitors=visits.visitors(connection, window),
+        raters=visits.raters(connection, window),
+        scored=_scored(visits.prices(connection, window), window, score),
+        p99=p99,
+        shares=shares,
+        testers=testers,
+        most_a_day=policy.most_visits_a_day,
+    )
+    found = tally(log, (record.production, record.candidate))
+    return Evidence(
+        experiment=record.experiment,
+        production=found.arms[0],
+        candidate=found.arms[1],
+        started_at=record.started_at,
+        now=now,
+        strata=found.strata,
+        errors=found.errors,
+        slow=found.slow,
+        slow_over_ms=window.slow_over_ms,
+        paired=found.paired,
+        left_out={**found.left_out, **visits.left_out(connection, window)},
+        stopped=stopped,
+        drift=drift,
+    )
+
+
+def _scored(told: list[visits.Price], window: visits.Window, score: Score | None) -> list[Scored]:
+    """Both models on every home whose price is known, whoever answered: the same homes for both."""
+    if score is None or not told:
+        return [Scored(price, None, None) for price in told]
+    inputs = [price.inputs for price in told]
+    both = score(window.production, inputs), score(window.candidate, inputs)
+    return [Scored(*row) for row in zip(told, *both, strict=True)]

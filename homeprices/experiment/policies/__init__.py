@@ -1,0 +1,81 @@
+"""Policies as documents: those that come with the project, and files of anybody's own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import Field, TypeAdapter, ValidationError
+
+from homeprices.errors import InvalidInput, NotFound
+from homeprices.experiment.always_valid import Sequential
+from homeprices.experiment.composite import Composite
+
+AnyPolicy = Sequential | Composite
+
+DEFAULT = "sequential"
+LARGEST_FILE_BYTES = 64 * 1024  # a policy is a page of text
+
+_ADAPTER: TypeAdapter[AnyPolicy] = TypeAdapter(Annotated[AnyPolicy, Field(discriminator="rule")])
+
+
+def names() -> list[str]:
+    """The policies that come with the project."""
+    found = resources.files(__name__).iterdir()
+    return sorted(entry.name.removesuffix(".yaml") for entry in found if entry.name.endswith(".yaml"))
+
+
+def load(name_or_file: str) -> AnyPolicy:
+    """The policy of that name, or of that YAML file. Raises NotFound, and InvalidInput, a sentence a field."""
+    if name_or_file in names():
+        return parse(resources.files(__name__).joinpath(f"{name_or_file}.yaml").read_text(encoding="utf-8"))
+    path = Path(name_or_file)
+    if not path.is_file():
+        raise NotFound(f"there is no policy {name_or_file!r}: no file, and none of {', '.join(names())}")
+    body = path.read_bytes()[: LARGEST_FILE_BYTES + 1]
+    if len(body) > LARGEST_FILE_BYTES:
+        raise InvalidInput({str(path): f"a policy has at most {LARGEST_FILE_BYTES} bytes"})
+    try:
+        return parse(body.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise InvalidInput({str(path): f"is not UTF-8: {error.reason} at byte {error.start}"}) from error
+
+
+def parse(text: str) -> AnyPolicy:
+    """The policy of a YAML text. Raises InvalidInput, a sentence a field; unknown fields are refused by name."""
+    try:
+        document = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InvalidInput({"policy": f"is not YAML: {' '.join(str(error).split())[:300]}"}) from error
+    if not isinstance(document, dict):
+        raise InvalidInput({"policy": f"must be a mapping of fields, not {type(document).__name__}"})
+    return from_document(document)
+
+
+def from_document(document: Mapping[str, Any]) -> AnyPolicy:
+    """The policy that a document holds, for example one on record. Raises InvalidInput."""
+    try:
+        return _ADAPTER.validate_python(dict(document))
+    except ValidationError as error:
+        fields: dict[str, str] = {}
+        for problem in error.errors(include_url=False):
+            where = ".".join(str(part) for part in problem["loc"] if part not in ("sequential", "composite"))
+            value = f" (not {problem['input']!r})" if problem["type"] not in ("missing", "extra_forbidden") else ""
+            fields.setdefault(where or "rule", f"{problem['msg']}{value[:100]}")
+        raise InvalidInput(fields) from None
+
+
+def document_of(policy: AnyPolicy) -> dict[str, Any]:
+    """The policy as JSON values, with every default written out."""
+    return policy.model_dump(mode="json")
+
+
+def digest(policy: AnyPolicy) -> str:
+    """The first 12 hex digits of the SHA-256 of the document: two policies that differ anywhere differ here."""
+    body = json.dumps(document_of(policy), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(body.encode()).hexdigest()[:12]

@@ -1,0 +1,179 @@
+"""The record of decisions, `ab_decisions`: one row a key, written once, never rewritten.
+
+The key names the look that decided (a run of the evaluation, or a person's command). Whoever comes again with the same
+key gets the decision that was made first, whatever the evidence is by then; so a repeated step acts on one decision.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Row, desc, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from homeprices.errors import NotFound
+from homeprices.predictions.tables import ab_decisions
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from homeprices.experiment.bake import BakeEvidence, BakeFinding
+    from homeprices.experiment.decision import Decision, Evidence
+
+
+@dataclass(frozen=True)
+class RecordedDecision:
+    """A decision on record.
+
+    `evidence` is what it was made on, `policy_document` by what, `statistics` (with `scores`) what was computed, and
+    `software` with which code; `result_version` is what a promotion or revert became.
+    """
+
+    id: int
+    ts: datetime
+    key: str
+    experiment: str
+    production: str
+    candidate: str
+    policy: str
+    evidence: dict[str, Any]
+    outcome: str
+    reason: str
+    result_version: str | None
+    actor: str
+    policy_document: dict[str, Any] | None = None
+    statistics: dict[str, Any] | None = None
+    software: dict[str, Any] | None = None
+
+
+def record_decision(
+    connection: Connection,
+    key: str,
+    evidence: Evidence,
+    decision: Decision,
+    actor: str,
+    *,
+    policy_document: dict[str, Any] | None = None,
+    software: dict[str, Any] | None = None,
+) -> RecordedDecision:
+    """Put a policy's decision on record, with all that it was made of, and return what is on record under the key."""
+    return _insert(
+        connection,
+        key=key,
+        experiment=evidence.experiment,
+        production=evidence.production.bundle,
+        candidate=evidence.candidate.bundle,
+        policy=decision.policy,
+        evidence=evidence.model_dump(mode="json"),
+        outcome=decision.outcome,
+        reason=decision.reason,
+        actor=actor,
+        policy_document=policy_document,
+        statistics={**decision.statistics, "scores": decision.scores},
+        software=software,
+    )
+
+
+def record_watch(
+    connection: Connection,
+    key: str,
+    evidence: BakeEvidence,
+    found: BakeFinding,
+    actor: str,
+    *,
+    policy_document: dict[str, Any],
+    policy: str,
+    software: dict[str, Any],
+) -> RecordedDecision:
+    """Put on record that a new production is taken back; its `candidate` is the bundle that is brought back."""
+    return _insert(
+        connection,
+        key=key,
+        experiment=f"{evidence.production}-{evidence.previous}",
+        production=evidence.production,
+        candidate=evidence.previous,
+        policy=policy,
+        evidence=evidence.model_dump(mode="json"),
+        outcome=found.outcome,
+        reason=found.reason,
+        actor=actor,
+        policy_document=policy_document,
+        statistics=found.statistics,
+        software=software,
+    )
+
+
+def record_order(
+    connection: Connection, key: str, *, outcome: str, production: str, candidate: str, reason: str, actor: str
+) -> RecordedDecision:
+    """Put a person's order on record (`promote`, `rollback`, `revert`, `hold`, `resume`): somebody said so.
+
+    For a revert, `candidate` is the bundle that is brought back.
+    """
+    return _insert(
+        connection,
+        key=key,
+        experiment=f"{production}-{candidate}",
+        production=production,
+        candidate=candidate,
+        policy="person",
+        evidence={},
+        outcome=outcome,
+        reason=reason,
+        actor=actor,
+    )
+
+
+def note_result(connection: Connection, key: str, version: str) -> None:
+    """Note the version that a decision has led to, once. Raises NotFound when nothing is on record under the key."""
+    unset = (ab_decisions.c.key == key) & ab_decisions.c.result_version.is_(None)
+    connection.execute(update(ab_decisions).where(unset).values(result_version=version))
+    if find(connection, key) is None:
+        raise NotFound(f"no decision is on record under {key!r}")
+
+
+def find(connection: Connection, key: str) -> RecordedDecision | None:
+    """The decision on record under a key."""
+    row = connection.execute(select(ab_decisions).where(ab_decisions.c.key == key)).one_or_none()
+    return None if row is None else _recorded(row)
+
+
+def get(connection: Connection, number: int) -> RecordedDecision:
+    """The decision with this id. Raises NotFound."""
+    row = connection.execute(select(ab_decisions).where(ab_decisions.c.id == number)).one_or_none()
+    if row is None:
+        raise NotFound(f"no decision {number} is on record")
+    return _recorded(row)
+
+
+def promotion_to(connection: Connection, version: str) -> RecordedDecision | None:
+    """The decision that a production bundle came from; None for one that nothing on record led to."""
+    led_here = (ab_decisions.c.result_version == version) & (ab_decisions.c.outcome == "promote")
+    row = connection.execute(select(ab_decisions).where(led_here).order_by(ab_decisions.c.id).limit(1)).one_or_none()
+    return None if row is None else _recorded(row)
+
+
+def history(connection: Connection, experiment: str, until: int, limit: int) -> list[RecordedDecision]:
+    """The newest decisions of an experiment up to the one with the id `until`, oldest first."""
+    theirs = (ab_decisions.c.experiment == experiment) & (ab_decisions.c.id <= until)
+    rows = connection.execute(select(ab_decisions).where(theirs).order_by(desc(ab_decisions.c.id)).limit(limit))
+    return [_recorded(row) for row in rows][::-1]
+
+
+def latest(connection: Connection, candidate: str, limit: int = 1) -> list[RecordedDecision]:
+    """The newest decisions about a candidate, newest first."""
+    of_candidate = select(ab_decisions).where(ab_decisions.c.candidate == candidate)
+    rows = connection.execute(of_candidate.order_by(desc(ab_decisions.c.id)).limit(limit))
+    return [_recorded(row) for row in rows]
+
+
+def _insert(connection: Connection, **values: Any) -> RecordedDecision:
+    connection.execute(insert(ab_decisions).values(**values).on_conflict_do_nothing(index_elements=["key"]))
+    # The row may be another process's that was committed after this transaction began: read committed sees it.
+    return _recorded(connection.execute(select(ab_decisions).where(ab_decisions.c.key == values["key"])).one())
+
+
+def _recorded(row: Row[Any]) -> RecordedDecision:
+    return RecordedDecision(**row._mapping)

@@ -1,0 +1,92 @@
+"""How often a policy errs, and how long it takes: whole experiments, simulated by the thousand and decided hourly."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from homeprices.experiment.peers import PEERS, peer_outcomes
+from homeprices.experiment.policies import AnyPolicy, digest
+from homeprices.experiment.simulated_looks import Arms, evidence_at, may_decide
+from homeprices.experiment.simulated_visitors import HOURS_A_DAY, Scenario, simulate_arms
+
+OUTCOMES = ("promote", "rollback", "inconclusive", "invalid", "continue")
+QUANTILES = {"p10": 0.1, "median": 0.5, "p90": 0.9}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How one simulated experiment ended, and after how many hours; `continue` has not ended."""
+
+    outcome: str
+    hours: int
+
+
+def simulate(policy: AnyPolicy, scenario: Scenario) -> list[Ended]:
+    """The end of every run under a policy."""
+    ended: list[Ended] = []
+    for number, start in enumerate(range(0, scenario.runs, scenario.chunk)):
+        runs = min(scenario.chunk, scenario.runs - start)
+        arms = simulate_arms(scenario, number, runs)
+        candidates = may_decide(policy, scenario, arms)
+        ended.extend(_decide(policy, scenario, arms, run, candidates[run]) for run in range(runs))
+    return ended
+
+
+def simulate_peer(name: str, scenario: Scenario) -> list[Ended]:
+    """The end of every run under one of the usual rules of `PEERS`."""
+    ended: list[Ended] = []
+    for number, start in enumerate(range(0, scenario.runs, scenario.chunk)):
+        runs = min(scenario.chunk, scenario.runs - start)
+        codes = peer_outcomes(name, simulate_arms(scenario, number, runs))
+        for row in codes:
+            decided = np.flatnonzero(row)
+            if len(decided):
+                ended.append(Ended("promote" if row[decided[0]] > 0 else "rollback", int(decided[0]) + 1))
+            else:
+                ended.append(Ended("inconclusive", scenario.looks))
+    return ended
+
+
+def summary(policy: AnyPolicy | str, scenario: Scenario, ended: list[Ended]) -> dict[str, Any]:
+    """The rate of each outcome with its standard error, and the days that it took, as JSON values.
+
+    `rates` add up to 1. `days_to_decide` is None for an outcome that did not happen.
+    """
+    counts = Counter(end.outcome for end in ended)
+    named = policy if isinstance(policy, str) else policy.name
+    rates = {outcome: counts[outcome] / len(ended) for outcome in OUTCOMES}
+    return {
+        "policy": named,
+        "policy_digest": None if isinstance(policy, str) else digest(policy),
+        **scenario.model_dump(mode="json"),
+        "rates": rates,
+        "standard_errors": {name: float(np.sqrt(rate * (1 - rate) / len(ended))) for name, rate in rates.items()},
+        "days_to_decide": {outcome: _days(ended, outcome) for outcome in OUTCOMES if outcome != "continue"},
+        "promoted_within_days": {
+            str(day): sum(end.outcome == "promote" and end.hours <= day * HOURS_A_DAY for end in ended) / len(ended)
+            for day in range(1, scenario.days + 1)
+        },
+    }
+
+
+def _decide(policy: AnyPolicy, scenario: Scenario, arms: Arms, run: int, candidates: Any) -> Ended:
+    for look in np.flatnonzero(candidates):
+        decision = policy.decide(evidence_at(scenario, arms, run, int(look)))
+        if decision.outcome != "continue":
+            return Ended(decision.outcome, int(look) + 1)
+    return Ended("continue", scenario.looks)
+
+
+def _days(ended: list[Ended], outcome: str) -> dict[str, float] | None:
+    hours = [end.hours for end in ended if end.outcome == outcome]
+    if not hours:
+        return None
+    days = np.array(hours) / HOURS_A_DAY
+    return {"mean": float(days.mean()), **{name: float(np.quantile(days, q)) for name, q in QUANTILES.items()}}
+
+
+__all__ = ["OUTCOMES", "PEERS", "Ended", "Scenario", "simulate", "simulate_peer", "summary"]

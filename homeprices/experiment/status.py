@@ -1,0 +1,94 @@
+"""Where the running experiment stands, in lines for people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from homeprices.database import transaction
+from homeprices.experiment import evidence as evidence_of
+from homeprices.experiment import policies, record
+from homeprices.experiment.always_valid import Sequential
+from homeprices.experiment.decision import Decision, Evidence
+from homeprices.predictions import drift_log
+from homeprices.predictions.visitors import hashed_testers
+from homeprices.release import control, holds, versions
+from homeprices.release.rescoring import Rescorer
+
+if TYPE_CHECKING:
+    from homeprices.parts import Parts
+
+
+def status(parts: Parts, clock: Callable[[], datetime] = versions.utc_now) -> str:
+    """What both arms have shown, what the policy would decide now, and how long it may still take. Decides nothing."""
+    running = control.read(parts.bucket)
+    if running.experiment is None:
+        production = running.production or versions.highest(parts.bucket, "BO")
+        return f"No experiment is running; {production or 'nothing'} is in production."
+    policy = policies.load(parts.settings.policy)
+    with transaction(parts.engine) as connection:
+        found = evidence_of.gather(
+            connection,
+            running,
+            clock(),
+            policy,
+            score=Rescorer(parts.bucket),
+            testers=hashed_testers(parts.settings),
+            drift=drift_log.noted(connection, (str(running.production), str(running.candidate)), clock()),
+        )
+        newest = record.latest(connection, found.candidate.bundle)
+    lines = [
+        f"experiment   {running.experiment} {running.state}, {running.share:g} % of the visitors, day "
+        f"{found.age / timedelta(days=1):.1f} of at most {policy.longest / timedelta(days=1):g} ({policy.name})",
+        *_arms(found),
+        f"left out     {_left_out(found)}",
+        f"drift        {found.drift or 'none that is known'}",
+        f"now          {_finding(policy.decide(found))}",
+        f"still        {still(policy, found)}",
+    ]
+    if (held := holds.read(parts.bucket)) is not None:
+        lines.append(f"hold         {held}")
+    if newest:
+        lines.append(f"last look    {newest[0].ts:%Y-%m-%d %H:%M} UTC: {newest[0].outcome} (decision {newest[0].id})")
+    return "\n".join(lines)
+
+
+def still(policy: policies.AnyPolicy, evidence: Evidence) -> str:
+    """How long it may still take: at most until the time is up, and what is missing at the pace so far."""
+    left = max(policy.longest - evidence.age, timedelta(0))
+    text = f"at most {left / timedelta(days=1):.1f} days"
+    days = evidence.age / timedelta(days=1)
+    if not isinstance(policy, Sequential) or days <= 0:
+        return text
+    smaller = min(sum(stratum.ratings[arm].n for stratum in evidence.strata) for arm in (0, 1))
+    missing = policy.minimum.rated_visitors - smaller
+    if missing > 0:
+        pace = f", which takes {missing / smaller * days:.1f} days at the pace so far" if smaller else ""
+        return f"{text}; {missing} rated visitors are missing in the smaller arm{pace}"
+    rated = evidence.production.rated_visitors + evidence.candidate.rated_visitors
+    if rated < policy.expected_visitors:
+        more = (policy.expected_visitors - rated) / rated * days
+        return f"{text}; the bounds are tightest in {more:.1f} days, at {policy.expected_visitors:g} rated visitors"
+    return f"{text}; the bounds are as tight as they get and shrink with every rating"
+
+
+def _arms(evidence: Evidence) -> list[str]:
+    lines = []
+    for name, arm in (("production", evidence.production), ("candidate", evidence.candidate)):
+        stars = "no rating" if arm.mean_rating is None else f"{arm.mean_rating:.2f} stars of {arm.ratings} ratings"
+        latency = "no answer" if arm.mean_latency_ms is None else f"{arm.mean_latency_ms:.1f} ms"
+        lines.append(
+            f"{name:12} {arm.bundle}: {arm.requests} requests of {arm.visitors} visitors, {arm.errors} failed, "
+            f"{latency}, {stars} by {arm.rated_visitors} visitors, {arm.prices} prices"
+        )
+    return lines
+
+
+def _left_out(evidence: Evidence) -> str:
+    counts = [f"{count} {name.replace('_', ' ')}" for name, count in evidence.left_out.items() if count]
+    return ", ".join(counts) or "nothing"
+
+
+def _finding(decision: Decision) -> str:
+    return f"{decision.outcome}: {decision.reason}"

@@ -1,0 +1,195 @@
+"""From rows of the log to evidence: who counts, in which arm and stratum, and what they say.
+
+Sums are exact to the last bit whatever the order of the rows (`math.fsum`), so the same visitors always give the same
+evidence, and the same evidence the same decision.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from homeprices.experiment.decision import ARMS, HIGHEST_RATING, Arm, Occurrences, Paired, Sample, Stratum
+from homeprices.predictions.visits import Price, Rater, Visitor
+from homeprices.settings import Variant
+
+MOST_RELATIVE_ERROR = 1.0
+"""An error counts as the whole price at most: a price with a digit too many must not decide an experiment."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """An actual price with what both models say of that home, in lakh rupees; None where a model cannot price it."""
+
+    told: Price
+    production: float | None
+    candidate: float | None
+
+
+@dataclass(frozen=True)
+class Log:
+    """Everything that the log holds of an experiment, as rows; `shares` is percent by epoch."""
+
+    visitors: Sequence[Visitor]
+    raters: Sequence[Rater]
+    scored: Sequence[Scored]
+    p99: dict[str, float]
+    shares: dict[int, float]
+    testers: Collection[str] = ()
+    most_a_day: int = 200
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What counts of a log."""
+
+    arms: tuple[Arm, Arm]
+    strata: tuple[Stratum, ...]
+    errors: Occurrences
+    slow: Occurrences
+    paired: Paired
+    left_out: dict[str, int]
+
+
+def tally(log: Log, bundles: tuple[str, str]) -> Tally:
+    """The evidence of a log. `bundles` names production and candidate.
+
+    Testers, and visitors with more visits a day than a person makes, are left out of everything; visitors whom a change
+    of share moved are left out of the arms, and count where they were assigned first, which nobody chose.
+    """
+    testers = {row.visitor for row in log.visitors if row.visitor in log.testers}
+    bots = {row.visitor for row in log.visitors if row.busiest_day > log.most_a_day} - testers
+    people = [row for row in log.visitors if row.visitor not in testers | bots]
+    counted = {row.visitor: row for row in people if not row.moved}
+    raters = [row for row in log.raters if row.visitor in counted]
+    scored = [row for row in log.scored if row.told.visitor not in testers | bots]
+    candidates = [row for row in counted.values() if row.arm == "candidate"]
+    return Tally(
+        arms=(
+            _arm("production", bundles[0], counted, raters, scored, log.p99),
+            _arm("candidate", bundles[1], counted, raters, scored, log.p99),
+        ),
+        strata=tuple(_stratum(epoch, share, people, counted, raters) for epoch, share in sorted(log.shares.items())),
+        errors=occurrences((row.errors, row.exposures) for row in candidates),
+        slow=occurrences((row.slow, row.exposures - row.errors) for row in candidates),
+        paired=_paired(scored),
+        left_out={
+            "testers": len(testers),
+            "bots": len(bots),
+            "moved": len(people) - len(counted),
+            "ratings_of_fallbacks": sum(row.of_fallbacks for row in raters),
+        },
+    )
+
+
+def sample(values: Iterable[float]) -> Sample:
+    """Number, mean and variance of the values; those that are no finite numbers are left out."""
+    finite = [value for value in values if math.isfinite(value)]
+    n = len(finite)
+    if n == 0:
+        return Sample()
+    mean = math.fsum(finite) / n
+    variance = math.fsum((value - mean) ** 2 for value in finite) / (n - 1) if n > 1 else 0.0
+    return Sample(n=n, mean=mean, variance=variance)
+
+
+def occurrences(visitors: Iterable[tuple[int, int]]) -> Occurrences:
+    """Of pairs of hits and trials, one a visitor."""
+    pairs = [(hits, trials) for hits, trials in visitors if trials > 0]
+    return Occurrences(
+        visitors=len(pairs),
+        hits=sum(hits for hits, _ in pairs),
+        trials=sum(trials for _, trials in pairs),
+        hits_squared=sum(hits * hits for hits, _ in pairs),
+        trials_squared=sum(trials * trials for _, trials in pairs),
+        hits_times_trials=sum(hits * trials for hits, trials in pairs),
+    )
+
+
+def relative_error(estimate: float, price: float) -> float:
+    """The distance of an estimate from the price, as a share of the price, the whole price at most."""
+    return min(abs(estimate - price) / price, MOST_RELATIVE_ERROR)
+
+
+def _arm(
+    arm: Variant,
+    bundle: str,
+    counted: dict[str, Visitor],
+    raters: Sequence[Rater],
+    scored: Sequence[Scored],
+    p99: dict[str, float],
+) -> Arm:
+    visitors = [row for row in counted.values() if row.arm == arm]
+    rated = [row for row in raters if counted[row.visitor].arm == arm and row.ratings]
+    ratings = sum(row.ratings for row in rated)
+    requests, errors = sum(row.exposures for row in visitors), sum(row.errors for row in visitors)
+    mean, variance = _latency(visitors, requests - errors)
+    own = [row.told for row in scored if row.told.arm == arm and not row.told.fallback]
+    missed = sample(relative_error(told.estimate, told.price) for told in own)
+    return Arm(
+        bundle=bundle,
+        requests=requests,
+        recent_requests=sum(row.recent for row in visitors),
+        errors=errors,
+        visitors=len(visitors),
+        rated_visitors=len(rated),
+        ratings=ratings,
+        mean_rating=min(math.fsum(row.stars for row in rated) / ratings, HIGHEST_RATING) if ratings else None,
+        mean_latency_ms=mean,
+        latency_variance=variance,
+        p99_latency_ms=p99.get(arm),
+        quick_feedback={
+            "accurate": sum(row.accurate for row in rated),
+            "too_high": sum(row.too_high for row in rated),
+            "too_low": sum(row.too_low for row in rated),
+        },
+        prices=missed.n,
+        mean_price_error=missed.mean if missed.n else None,
+    )
+
+
+def _latency(visitors: Sequence[Visitor], answers: int) -> tuple[float | None, float]:
+    """Mean and variance by exposure, in ms and ms²."""
+    if answers <= 0:
+        return None, 0.0
+    mean = math.fsum(row.milliseconds for row in visitors) / answers
+    squares = math.fsum(row.milliseconds_squared for row in visitors)
+    return mean, max((squares - answers * mean**2) / (answers - 1), 0.0) if answers > 1 else 0.0
+
+
+def _stratum(
+    epoch: int, share: float, people: Sequence[Visitor], counted: dict[str, Visitor], raters: Sequence[Rater]
+) -> Stratum:
+    assigned = [sum(row.epoch == epoch and row.arm == arm for row in people) for arm in ARMS]
+    means: dict[str, list[float]] = defaultdict(list)
+    for row in raters:
+        visitor = counted[row.visitor]
+        if visitor.epoch == epoch and row.ratings:
+            means[visitor.arm].append(row.stars / row.ratings)
+    return Stratum(
+        epoch=epoch,
+        share=share,
+        assigned=(assigned[0], assigned[1]),
+        ratings=(sample(means["production"]), sample(means["candidate"])),
+    )
+
+
+def _paired(scored: Sequence[Scored]) -> Paired:
+    """Of visitors, because one may tell several prices: the mean of what the candidate is farther away."""
+    production: dict[str, list[float]] = defaultdict(list)
+    candidate: dict[str, list[float]] = defaultdict(list)
+    for row in scored:
+        if row.production is not None and row.candidate is not None:
+            production[row.told.visitor].append(relative_error(row.production, row.told.price))
+            candidate[row.told.visitor].append(relative_error(row.candidate, row.told.price))
+    by_production = {visitor: math.fsum(errors) / len(errors) for visitor, errors in production.items()}
+    by_candidate = {visitor: math.fsum(errors) / len(errors) for visitor, errors in candidate.items()}
+    n = len(by_production)
+    return Paired(
+        difference=sample(by_candidate[visitor] - error for visitor, error in by_production.items()),
+        production_error=math.fsum(by_production.values()) / n if n else None,
+        candidate_error=math.fsum(by_candidate.values()) / n if n else None,
+        unpriced=sum(row.production is None or row.candidate is None for row in scored),
+    )

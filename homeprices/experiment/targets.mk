@@ -1,0 +1,6 @@
+# Make targets of the experiment; included by the Makefile.
+
+.PHONY: simulate
+
+simulate: $(READY) ## how often each rule errs: table and picture of documentations/abtest.md (RUNS=2000; minutes)
+	@$(PYTHON) -m homeprices.experiment.simulation_report --runs $(or $(RUNS),2000)

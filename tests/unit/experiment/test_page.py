@@ -1,0 +1,80 @@
+"""The page of a decision: one file, with its plots, that says what it was decided on and runs nothing."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from datetime import UTC, datetime, timedelta
+from html.parser import HTMLParser
+from typing import Any
+
+from homeprices.experiment.always_valid import Sequential
+from homeprices.experiment.charts import HEIGHT, WIDTH, Chart, Line
+from homeprices.experiment.page import render
+from homeprices.experiment.policies import document_of
+from homeprices.experiment.record import RecordedDecision
+from tests.unit.experiment.looks import look, paired
+
+RULE = Sequential()
+
+
+def recorded(number: int, stars: tuple[float, float], days: float, **more: Any) -> RecordedDecision:
+    evidence = look(stars, days=days, paired=paired(80, 0.01), drift="BO1: The area has changed.")
+    found = RULE.decide(evidence)
+    given = {"id": number, "ts": datetime(2026, 3, 4, tzinfo=UTC) + timedelta(days=days), "key": f"run{number}"}
+    names = {"experiment": "BO1-CO1", "production": "BO1", "candidate": "CO1", "policy": found.policy}
+    decided = {"outcome": found.outcome, "reason": found.reason, "result_version": None, "actor": "evaluation"}
+    values = {"evidence": evidence.model_dump(mode="json"), "policy_document": document_of(RULE)}
+    return RecordedDecision(**{**given, **names, **decided, **values, "statistics": found.statistics, **more})
+
+
+class Elements(HTMLParser):
+    """Counts elements, and notes what would fetch or run something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.outside: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append(tag)
+        self.outside += [f"{tag} {name}" for name, _ in attrs if name in ("src", "href") or name.startswith("on")]
+
+
+def test_a_page_has_reason_plots_and_numbers_and_needs_nothing_from_elsewhere() -> None:
+    looks = [recorded(1, (3.6, 3.7), 1), recorded(2, (3.6, 3.9), 2), recorded(3, (3.5, 4.2), 3)]
+    page = render(looks[-1], looks)
+    parser = Elements()
+    parser.feed(page)
+    assert (parser.outside, "script" in parser.found) == ([], False)
+    assert parser.found.count("svg") == 6
+    assert parser.found.count("polygon") == 1, "the confidence sequence is a band"
+    for text in (
+        "even the lower bound is above 0",
+        "promote above",
+        "harm below",
+        "errors allowed",
+        "replay 3",
+        "Drift: BO1: The",
+    ):
+        assert text in page
+
+
+def test_what_people_wrote_is_text_on_the_page() -> None:
+    page = render(recorded(1, (3.6, 3.6), 1, reason="<script>alert(1)</script>", actor="person:<b>"), [])
+    assert "<script>" not in page and "&lt;script&gt;alert(1)" in page and "person:&lt;b&gt;" in page
+
+
+def test_an_order_has_a_page_too_although_it_has_no_evidence() -> None:
+    order = recorded(1, (3.6, 3.6), 1, evidence={}, statistics=None, policy_document=None, policy="person")
+    assert "nothing was measured yet" in render(order, [order])
+
+
+def test_lines_stay_inside_their_chart() -> None:
+    chart = Chart("Flat", "stars", [Line("a", [(0, 4.0), (5, 4.0)]), Line("b", [(2, -1e9)])], [("limit", 1e9)])
+    figure = ET.fromstring(chart.svg())
+    for line in figure.iter("polyline"):
+        for point in str(line.get("points")).split():
+            x, y = map(float, point.split(","))
+            assert 0 <= x <= WIDTH and 0 <= y <= HEIGHT
+    one = ET.fromstring(Chart("One", "stars", [Line("a", [(3, 0.0)])]).svg())
+    assert len(list(one.iter("circle"))) == 1

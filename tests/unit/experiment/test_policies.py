@@ -1,0 +1,70 @@
+"""Policies as documents: checked when they are read, and the same after a journey through JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from homeprices.errors import InvalidInput, NotFound
+from homeprices.experiment import policies
+from homeprices.experiment.always_valid import Sequential
+from homeprices.experiment.composite import Composite
+
+
+def test_the_documents_say_what_the_rules_default_to() -> None:
+    assert policies.names() == ["composite", "sequential"]
+    assert policies.load("composite") == Composite()
+    assert policies.load("sequential") == Sequential()
+
+
+def test_a_file_is_a_policy_with_its_own_numbers(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("rule: sequential\nname: mine\nversion: 3\nlongest: P21D\nerror_rates: {promote: 0.01}\n")
+    policy = policies.load(str(file))
+    assert isinstance(policy, Sequential)
+    assert (policy.name, policy.version, policy.longest.days, policy.error_rates.promote) == ("mine", 3, 21, 0.01)
+    assert policy.error_rates.harm == Sequential().error_rates.harm
+
+
+@pytest.mark.parametrize("policy", [Composite(), Sequential(name="mine", drift="wait")])
+def test_a_document_in_a_record_is_the_policy_again(policy: policies.AnyPolicy) -> None:
+    assert policies.from_document(json.loads(json.dumps(policies.document_of(policy)))) == policy
+
+
+def test_policies_that_differ_anywhere_have_different_digests() -> None:
+    assert policies.digest(Sequential()) == policies.digest(policies.load("sequential"))
+    assert policies.digest(Sequential()) != policies.digest(Sequential(expected_visitors=501))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("rule: lucky", "rule: Input tag 'lucky' found .* 'sequential', 'composite'"),
+        ("name: mine", "rule: "),
+        ("rule: sequential\nminimum: {exposures: 0}", r"minimum.exposures: .* greater than or equal to 1 \(not 0\)"),
+        ("rule: sequential\nmargin: 0.1", "margin: Extra inputs are not permitted"),
+        ("rule: composite\npromote_above: .nan", "promote_above"),
+        ("rule: sequential\nlongest: P0D", "longest"),
+        ("- rule", "must be a mapping of fields, not list"),
+        ("rule: [", "is not YAML"),
+        ("rule: !!python/object/apply:os.getcwd []", "is not YAML"),
+        ("", "must be a mapping of fields, not NoneType"),
+    ],
+)
+def test_a_wrong_document_is_refused_by_field(text: str, says: str) -> None:
+    with pytest.raises(InvalidInput, match=says):
+        policies.parse(text)
+
+
+def test_what_is_no_policy_is_said_to_be_none(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match=r"no policy 'lucky'.*composite, sequential"):
+        policies.load("lucky")
+    large = tmp_path / "large.yaml"
+    large.write_bytes(b"#" * (policies.LARGEST_FILE_BYTES + 1))
+    with pytest.raises(InvalidInput, match="at most 65536 bytes"):
+        policies.load(str(large))
+    large.write_bytes(b"name: \xff")
+    with pytest.raises(InvalidInput, match="not UTF-8"):
+        policies.load(str(large))
