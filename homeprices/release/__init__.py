@@ -1,0 +1,1 @@
+"""Which model is served to whom: version names, bundles, the control record, promotion, rollback, revert."""

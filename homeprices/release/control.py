@@ -1,0 +1,263 @@
+"""The control record: which experiment runs, between which bundles, on which share of the visitors.
+
+`control/experiment.json` is the only thing that the router obeys. Every change is a conditional PUT over the record
+that was read, so two writers never undo each other unseen. A change of share, or of what the arms serve, opens a new
+epoch; the epoch never decreases, which lets the analysis leave out visitors whom a change has moved.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from homeprices.errors import Conflict, HomePricesError, InvalidInput, ObjectNotFound, PreconditionFailed
+from homeprices.release.versions import MANIFEST, archive_folder, folder, kind_of, utc_now
+from homeprices.storage import Bucket
+
+KEY = "control/experiment.json"
+MAX_SHARE = 50.0  # percent; a candidate that gets more than production is no longer a trial
+CHANGE_ATTEMPTS = 20  # a lost race means that another writer won, and there are only a handful of writers
+
+Clock = Callable[[], datetime]
+
+
+class Epoch(BaseModel):
+    """A stretch of time in which nobody was moved between the arms; share in percent."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epoch: int = Field(ge=1)
+    share: float = Field(ge=0, le=MAX_SHARE)
+    since: datetime
+
+
+class ControlRecord(BaseModel):
+    """What the router and the analysis are told. Share in percent of the visitors; times in UTC.
+
+    `stopped` is an experiment whose share was taken to zero, by a person or by the router's circuit breaker; it stays
+    so until somebody gives it a share again or ends it. `epochs` are those of the running experiment, or of the last.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    state: Literal["idle", "running", "stopped"] = "idle"
+    experiment: str | None = None
+    production: str | None = None
+    candidate: str | None = None
+    salt: str = Field(default="", pattern=r"^[0-9a-f]*$", max_length=64)
+    share: float = Field(default=0.0, ge=0, le=MAX_SHARE)
+    epoch: int = Field(default=0, ge=0)
+    epochs: tuple[Epoch, ...] = ()
+    started_at: datetime | None = None
+    updated_at: datetime | None = None
+    updated_by: str = ""
+    reason: str = ""
+
+    @model_validator(mode="after")
+    def _arms_fit_the_state(self) -> ControlRecord:
+        if self.state == "idle" and (self.candidate or self.experiment or self.share):
+            raise ValueError("an idle record has no experiment, no candidate and share 0")
+        if self.state != "idle" and not (self.candidate and self.experiment and self.production):
+            raise ValueError(f"a {self.state} record names its experiment, production and candidate")
+        if self.state == "stopped" and self.share:
+            raise ValueError("a stopped record has share 0")
+        return self
+
+
+def read(bucket: Bucket) -> ControlRecord:
+    """The record as it stands; a bucket without one is idle. Raises StorageUnavailable, HomePricesError (damaged)."""
+    return _read(bucket)[0]
+
+
+def change(
+    bucket: Bucket,
+    fn: Callable[[ControlRecord], ControlRecord],
+    actor: str,
+    reason: str,
+    clock: Clock = utc_now,
+) -> ControlRecord:
+    """Apply `fn` to the record and write it, again on the newer record whenever another writer was first.
+
+    `fn` may be called several times. A record that it gives back equal is not written. Raises what `fn` raises,
+    and Conflict when the record never holds still.
+    """
+    for _ in range(CHANGE_ATTEMPTS):
+        before, etag = _read(bucket)
+        after = fn(before)
+        if after == before:
+            return before
+        if after.epoch < before.epoch:
+            raise Conflict(f"epoch {after.epoch} is below {before.epoch}, and an epoch never decreases")
+        after = _updated(after, updated_at=clock(), updated_by=actor, reason=reason)
+        try:
+            bucket.put(KEY, _body(after), if_absent=etag is None, if_match=etag)
+        except (PreconditionFailed, ObjectNotFound):  # S3 says "not found" of a record that is gone meanwhile
+            now = _read(bucket)[0]
+            if now == after or _grew_from(now, after, before):
+                return now
+            continue
+        return after
+    raise Conflict(f"{KEY} was changed by others {CHANGE_ATTEMPTS} times in a row; try again")
+
+
+def start_experiment(
+    bucket: Bucket,
+    production: str,
+    candidate: str,
+    share: float,
+    actor: str,
+    reason: str = "",
+    *,
+    clock: Clock = utc_now,
+    new_salt: Callable[[], str] = lambda: secrets.token_hex(8),
+) -> ControlRecord:
+    """Give `candidate` a share (percent) of the visitors beside `production`. Doing it twice starts one experiment.
+
+    Raises Conflict when the candidate has ended already, or when another one that is still alive is on trial.
+    """
+    _check_arms(production, candidate)
+    _check_share(share)
+    if bucket.exists(archive_folder(candidate) + MANIFEST):
+        raise Conflict(f"{candidate} has ended and is in the archive; it is not tried again")
+
+    def begin(record: ControlRecord) -> ControlRecord:
+        if record.experiment == f"{production}-{candidate}":
+            return record
+        if record.candidate not in (None, candidate) and bucket.exists(folder(str(record.candidate)) + MANIFEST):
+            raise Conflict(f"{record.experiment} is on trial; end it before {candidate} begins")
+        # The salt belongs to the candidate: against another production, its visitors stay its visitors.
+        salt = record.salt if record.candidate == candidate else new_salt()
+        return _begun(record, production, candidate, salt, share, clock())
+
+    return change(bucket, begin, actor, reason or f"{candidate} is tried on {share:g} % of the visitors", clock)
+
+
+def set_share(bucket: Bucket, share: float, actor: str, reason: str = "", *, clock: Clock = utc_now) -> ControlRecord:
+    """Change the running (or stopped) experiment's share, in percent. Zero stops it. Raises Conflict when idle."""
+    _check_share(share)
+    if share == 0:
+        return stop_share(bucket, actor, reason or "share set to 0 %", clock=clock)
+
+    def turn(record: ControlRecord) -> ControlRecord:
+        if record.state == "idle":
+            raise Conflict("no experiment is running, so there is no share to set")
+        return record if record.share == share else _with_share(record, share, "running", clock())
+
+    return change(bucket, turn, actor, reason or f"share set to {share:g} %", clock)
+
+
+def stop_share(bucket: Bucket, actor: str, reason: str, *, clock: Clock = utc_now) -> ControlRecord:
+    """Take the candidate's share to zero at once. The experiment stays, stopped; with none running nothing happens."""
+
+    def stop(record: ControlRecord) -> ControlRecord:
+        return record if record.state != "running" else _with_share(record, 0.0, "stopped", clock())
+
+    return change(bucket, stop, actor, reason, clock)
+
+
+def end_experiment(
+    bucket: Bucket, candidate: str, actor: str, reason: str, *, production: str | None = None, clock: Clock = utc_now
+) -> ControlRecord:
+    """End the experiment of `candidate`, if it is the one on trial; `production` is what serves from now on."""
+
+    def end(record: ControlRecord) -> ControlRecord:
+        serving = production or record.production
+        if record.candidate != candidate:
+            return _updated(record, production=serving) if record.state == "idle" else record
+        nothing = {"experiment": None, "candidate": None, "salt": "", "started_at": None}
+        return _with_share(record, 0.0, "idle", clock(), **nothing, production=serving)
+
+    return change(bucket, end, actor, reason, clock)
+
+
+def set_production(
+    bucket: Bucket, production: str, actor: str, reason: str, *, clock: Clock = utc_now
+) -> ControlRecord:
+    """Note that another bundle is in production. A running experiment begins anew against it, for the same visitors."""
+
+    def note(record: ControlRecord) -> ControlRecord:
+        if record.production == production:
+            return record
+        if record.state == "idle":
+            return _updated(record, production=production)
+        return _begun(record, production, str(record.candidate), record.salt, record.share, clock(), record.state)
+
+    _check_arms(production, None)
+    return change(bucket, note, actor, reason, clock)
+
+
+def _begun(
+    record: ControlRecord,
+    production: str,
+    candidate: str,
+    salt: str,
+    share: float,
+    at: datetime,
+    state: Literal["idle", "running", "stopped"] = "running",
+) -> ControlRecord:
+    """The first epoch of an experiment. Its number goes on from the last experiment's."""
+    epoch = record.epoch + 1
+    return ControlRecord(
+        state=state if share == 0 else "running",
+        experiment=f"{production}-{candidate}",
+        production=production,
+        candidate=candidate,
+        salt=salt,
+        share=share,
+        epoch=epoch,
+        epochs=(Epoch(epoch=epoch, share=share, since=at),),
+        started_at=at,
+    )
+
+
+def _with_share(record: ControlRecord, share: float, state: str, at: datetime, **fields: object) -> ControlRecord:
+    epoch = record.epoch + 1
+    epochs = (*record.epochs, Epoch(epoch=epoch, share=share, since=at))
+    return _updated(record, share=share, state=state, epoch=epoch, epochs=epochs, **fields)
+
+
+def _updated(record: ControlRecord, **fields: object) -> ControlRecord:
+    """A copy with other fields, validated: `model_copy` alone checks nothing."""
+    return ControlRecord.model_validate(record.model_copy(update=fields).model_dump())
+
+
+def _grew_from(now: ControlRecord, written: ControlRecord, before: ControlRecord) -> bool:
+    """Whether our write took effect although it was answered with "another was first".
+
+    The client repeats a PUT whose answer was lost; the repeat may meet a record that grew from our own, which then
+    holds the epoch that we opened, to the microsecond.
+    """
+    opened = [epoch for epoch in written.epochs if epoch not in before.epochs]
+    return bool(opened) and all(epoch in now.epochs for epoch in opened)
+
+
+def _read(bucket: Bucket) -> tuple[ControlRecord, str | None]:
+    try:
+        held = bucket.get(KEY)
+    except ObjectNotFound:
+        return ControlRecord(), None
+    try:
+        return ControlRecord.model_validate_json(held.body), held.etag
+    except ValidationError as error:
+        raise HomePricesError(f"{KEY} is not a control record: {error.errors()[0]['msg']}") from error
+
+
+def _body(record: ControlRecord) -> bytes:
+    return record.model_dump_json(indent=2).encode()
+
+
+def _check_arms(production: str, candidate: str | None) -> None:
+    if kind_of(production) != "BO":
+        raise InvalidInput({"production": f"{production!r} is not a production bundle such as BO1"})
+    if candidate is not None and kind_of(candidate) != "CO":
+        raise InvalidInput({"candidate": f"{candidate!r} is not a candidate such as CO1"})
+
+
+def _check_share(share: float) -> None:
+    if not 0 <= share <= MAX_SHARE:
+        raise InvalidInput({"share": f"{share!r} is not allowed; from 0 to {MAX_SHARE:g} percent"})

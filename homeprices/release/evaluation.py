@@ -1,0 +1,215 @@
+"""The steps of an evaluation, as the DAG calls them: watch, gather, decide, promote or roll back.
+
+Steps hand each other JSON values. A final decision is on record before it is acted on; the next evaluation finds one
+that was not carried out to its end, and carries it out instead of deciding again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from homeprices import heartbeat
+from homeprices.database import transaction
+from homeprices.errors import Conflict, InvalidInput
+from homeprices.experiment import evidence as evidence_of
+from homeprices.experiment import policies, record
+from homeprices.experiment.decision import Evidence
+from homeprices.log import get_logger
+from homeprices.notify import Notice
+from homeprices.parts import Parts, open_parts
+from homeprices.predictions import drift_log
+from homeprices.predictions.visitors import hashed_testers
+from homeprices.release import control, holds, orders, pages, promotion, registry, replicas, versions
+from homeprices.release.rescoring import Rescorer
+from homeprices.release.telling import tell_once
+from homeprices.release.watch import Watch
+
+ACTOR = "evaluation"
+BREAKER = "router"
+"""The actor under which the router's circuit breaker stops a share."""
+
+FINAL = ("promote", "rollback", "inconclusive")
+"""Outcomes that end a candidate. `invalid` ends one too, but only once the policy's time is up."""
+
+LOOKED_BACK = 20  # holds and resumptions since a decision was begun, at most
+
+log = get_logger(__name__)
+
+
+def open_evaluation(run_id: str) -> Evaluation:
+    """The evaluation that a scheduler's run belongs to, on the parts of this process."""
+    return Evaluation(open_parts(), run_id)
+
+
+class Evaluation:
+    """One look at the running experiment, and what follows from it."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        run_id: str,
+        policy: policies.AnyPolicy | None = None,
+        clock: Callable[[], datetime] = versions.utc_now,
+    ) -> None:
+        self._parts, self._run_id, self._clock = parts, run_id, clock
+        self._policy = policy or policies.load(parts.settings.policy)
+
+    def obey(self, order: str, version: str | None, actor: str, reason: str) -> list[str]:
+        """Carry out what a person orders, and say what was done and what could not be told.
+
+        Raises InvalidInput for an order that is none, or that comes without a reason.
+        """
+        if not reason.strip():
+            raise InvalidInput({"reason": "is required: an order is on record with its reason"})
+        who, chosen = f"person:{actor}", version or None
+        match order:
+            case "hold":
+                report = orders.hold(self._parts, chosen, who, reason)
+            case "resume":
+                report = orders.resume(self._parts, who, reason)
+            case "promote":
+                report = orders.promote(self._parts, chosen, who, reason)
+            case "roll back":
+                report = orders.roll_back(self._parts, chosen, who, reason)
+            case "revert" if chosen:
+                report = orders.revert(self._parts, chosen, who, reason)
+            case "revert":
+                raise InvalidInput({"version": "is required to revert, for example BO1"})
+            case _:
+                raise InvalidInput({"order": f"{order!r} is not hold, resume, promote, roll back or revert"})
+        return [*report.done, *report.untold]
+
+    def watch(self) -> str:
+        """What became of a production that is new: taken back when it does harm."""
+        return Watch(self._parts, self._policy, self._clock).look()
+
+    def gather(self) -> dict[str, Any]:
+        """What both arms have shown; a decision that waits to be carried out; or why there is nothing."""
+        bucket = self._parts.bucket
+        for sentence in promotion.finish_interrupted(bucket, ACTOR, clock=self._clock):
+            log.info("finished what was interrupted", what=sentence)
+        candidate = versions.highest(bucket, "CO")
+        if candidate is None:
+            return {"nothing": "There is no candidate."}
+        if (held := holds.of(bucket, candidate)) is not None:
+            return {"nothing": str(held)}
+        if pending := self._pending(candidate):
+            return {"pending": pending}
+        running = self._running_experiment(candidate)
+        if running is None:
+            return {"nothing": f"{candidate} waits until every candidate replica serves it."}
+        stopped = running.reason if running.state == "stopped" and running.updated_by == BREAKER else None
+        with transaction(self._parts.engine) as connection:
+            found = evidence_of.gather(
+                connection,
+                running,
+                self._clock(),
+                self._policy,
+                score=Rescorer(bucket),
+                testers=hashed_testers(self._parts.settings),
+                stopped=stopped,
+                drift=drift_log.noted(connection, (str(running.production), candidate), self._clock()),
+            )
+        return {"evidence": found.model_dump(mode="json"), "policy": policies.document_of(self._policy)}
+
+    def decide(self, gathered: dict[str, Any]) -> dict[str, Any]:
+        """The outcome with its reason, on record under this run, with a page, and told when it is `invalid`."""
+        if "nothing" in gathered:
+            return {"outcome": "continue", "reason": gathered["nothing"]}
+        if "pending" in gathered:
+            return dict(gathered["pending"])
+        evidence = Evidence.model_validate(gathered["evidence"])
+        # The policy that the evidence was gathered for: a repeated step decides by it, whatever is set meanwhile.
+        policy = policies.from_document(gathered["policy"])
+        with transaction(self._parts.engine) as connection:
+            before = record.latest(connection, evidence.candidate.bundle)
+            decided = record.record_decision(
+                connection,
+                self._run_id,
+                evidence,
+                policy.decide(evidence),
+                ACTOR,
+                policy_document=policies.document_of(policy),
+                software={"git_revision": self._parts.settings.git_revision},
+            )
+        page = pages.publish(self._parts, decided.key)
+        if decided.outcome == "invalid" and not any(row.outcome == "invalid" for row in before if row != decided):
+            title = f"{decided.experiment} is invalid: nothing is promoted"
+            tell_once(self._parts, f"invalid:{decided.key}", Notice(title, decided.reason, page))
+        return {**_as_json(decided), "ends": _ends(decided, evidence, policy)}
+
+    def promote(self, decision: dict[str, Any]) -> dict[str, Any]:
+        """The candidate as the next production version, served by every production replica, and on record as such."""
+        settings, candidate = self._parts.settings, decision["candidate"]
+        self._check_hold(candidate)
+
+        def wait(version: str) -> None:
+            replicas.wait_until_served(settings.replica_urls("production"), version, settings.replica_timeout_seconds)
+
+        version = promotion.promote(self._parts.bucket, candidate, wait, ACTOR, decision["reason"], clock=self._clock)
+        with transaction(self._parts.engine) as connection:
+            record.note_result(connection, decision["key"], version)
+        self._tell(f"{candidate} is promoted: production is {version} now", decision)
+        self._end(decision)
+        return {**decision, "result_version": version}
+
+    def roll_back(self, decision: dict[str, Any]) -> dict[str, Any]:
+        """The candidate in the archive, and every visitor with production."""
+        self._check_hold(decision["candidate"])
+        promotion.roll_back(self._parts.bucket, decision["candidate"], ACTOR, decision["reason"], clock=self._clock)
+        self._tell(f"{decision['candidate']} is rolled back", decision)
+        self._end(decision)
+        return decision
+
+    def go_on(self, decision: dict[str, Any]) -> str:
+        """Why nothing changes."""
+        self._end(decision)
+        return str(decision["reason"])
+
+    def _end(self, decision: dict[str, Any]) -> None:
+        heartbeat.beat(self._parts.bucket, "evaluation", decision["outcome"], self._run_id, self._clock)
+
+    def _pending(self, candidate: str) -> dict[str, Any] | None:
+        """A decision that was not carried out to its end. A hold voids one that was not even begun."""
+        with transaction(self._parts.engine) as connection:
+            rows = record.latest(connection, candidate, limit=LOOKED_BACK)
+        if promotion.outcome_of(self._parts.bucket, candidate) is not None:
+            rows = [row for row in rows if row.outcome not in ("hold", "resume")]
+        return {**_as_json(rows[0]), "ends": True} if rows and rows[0].outcome in FINAL else None
+
+    def _check_hold(self, candidate: str) -> None:
+        """Raise Conflict when a person holds the candidate; what was begun before is carried to its end."""
+        held = holds.of(self._parts.bucket, candidate)
+        if held is not None and promotion.outcome_of(self._parts.bucket, candidate) is None:
+            raise Conflict(str(held))
+
+    def _running_experiment(self, candidate: str) -> control.ControlRecord | None:
+        """The control record of the candidate's experiment; begun here when the run that published it could not."""
+        current = control.read(self._parts.bucket)
+        if current.candidate == candidate:
+            return current
+        settings, production = self._parts.settings, versions.highest(self._parts.bucket, "BO")
+        served = replicas.probe(settings.replica_urls("candidate"))
+        if production is None or any(replica.version != candidate for replica in served):
+            return None
+        return control.start_experiment(
+            self._parts.bucket, production, candidate, settings.candidate_share, ACTOR, clock=self._clock
+        )
+
+    def _tell(self, title: str, decision: dict[str, Any]) -> None:
+        """Tell MLflow and people. Neither can change an outcome that stands already."""
+        registry.follow(self._parts)
+        page = pages.publish(self._parts, decision["key"])
+        tell_once(self._parts, decision["key"], Notice(title, decision["reason"], page))
+
+
+def _ends(decided: record.RecordedDecision, evidence: Evidence, policy: policies.AnyPolicy) -> bool:
+    """Whether the candidate ends here: an experiment that is still invalid when its time is up is not kept on."""
+    return decided.outcome in FINAL or (decided.outcome == "invalid" and evidence.age >= policy.longest)
+
+
+def _as_json(row: record.RecordedDecision) -> dict[str, Any]:
+    return {**asdict(row), "ts": row.ts.isoformat()}

@@ -1,0 +1,71 @@
+"""A person's hold: until it is lifted, no automatic actor ends a candidate or takes a production back.
+
+The hold lies in the bucket, not in the database, because it must hold whatever is away. Visitors are not touched: to
+send them all to production is `stop`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from homeprices.errors import Conflict, HomePricesError, ObjectNotFound
+from homeprices.release import versions
+from homeprices.release.control import Clock
+from homeprices.storage import Bucket
+
+KEY = "control/hold.json"
+
+
+class Hold(BaseModel):
+    """What is held, by whom, since when and why."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: str
+    actor: str
+    reason: str
+    at: datetime
+
+    def __str__(self) -> str:
+        return f"{self.version} is held by {self.actor} since {self.at:%Y-%m-%d %H:%M} UTC: {self.reason}"
+
+
+def read(bucket: Bucket) -> Hold | None:
+    """The hold, if there is one. Raises StorageUnavailable, and HomePricesError for one that cannot be read."""
+    try:
+        return Hold.model_validate_json(bucket.get(KEY).body)
+    except ObjectNotFound:
+        return None
+    except ValidationError as error:  # somebody held something: nothing automatic may go on as if nobody had
+        raise HomePricesError(f"{KEY} is no hold: {error.errors()[0]['msg']}") from error
+
+
+def of(bucket: Bucket, version: str) -> Hold | None:
+    """The hold of this bundle, if it is held."""
+    held = read(bucket)
+    return held if held is not None and held.version == version else None
+
+
+def place(bucket: Bucket, version: str | None, actor: str, reason: str, *, clock: Clock = versions.utc_now) -> Hold:
+    """Hold a bundle: by default the candidate, or production where there is none. Held again, the first hold stands.
+
+    Raises Conflict when there is nothing to hold.
+    """
+    version = version or versions.highest(bucket, "CO") or versions.highest(bucket, "BO")
+    if version is None:
+        raise Conflict("there is neither a candidate nor a production bundle to hold")
+    versions.kind_of(version)
+    if (standing := of(bucket, version)) is not None:
+        return standing
+    hold = Hold(version=version, actor=actor, reason=reason, at=clock())
+    bucket.put(KEY, hold.model_dump_json(indent=2).encode())
+    return hold
+
+
+def lift(bucket: Bucket) -> Hold | None:
+    """Lift the hold, and return what it was; None when nothing was held."""
+    standing = read(bucket)
+    bucket.delete(KEY)
+    return standing

@@ -1,0 +1,180 @@
+"""What a person orders by hand: promote, roll back, revert, hold, resume. Done at once and put on record.
+
+The database, MLflow and Airflow may all be away when somebody must act: then the order is carried out all the same, and
+what could not be told is said. The same order given again changes nothing and tells the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from homeprices.database import transaction
+from homeprices.errors import Conflict, HomePricesError
+from homeprices.experiment.record import note_result, record_order
+from homeprices.notify import Notice
+from homeprices.orchestration import Airflow
+from homeprices.release import bundles, control, holds, promotion, registry, versions
+from homeprices.release.replicas import wait_until_served
+from homeprices.release.telling import tell_once
+from homeprices.tracking import Tracking
+
+if TYPE_CHECKING:
+    from homeprices.parts import Parts
+
+CANDIDATE_WANTED = "candidate_wanted"  # the asset whose event starts a training
+
+
+@dataclass
+class Report:
+    """What was done, a sentence each, and what could not be told to others."""
+
+    done: list[str] = field(default_factory=list)
+    untold: list[str] = field(default_factory=list)
+
+
+def promote(parts: Parts, candidate: str | None, actor: str, reason: str) -> Report:
+    """Make the candidate the next production bundle, whatever the experiment says."""
+    candidate = candidate or _candidate(parts)
+    report, order = Report(), _decided(parts, candidate, "promote", actor, reason)
+    version = promotion.promote(parts.bucket, candidate, _wait(parts), actor, reason)
+    report.done.append(f"{candidate} is in production as {version}.")
+    order.record(report, version)
+    _tell(parts, report, reason, want_candidate=True)
+    return report
+
+
+def roll_back(parts: Parts, candidate: str | None, actor: str, reason: str) -> Report:
+    """End the trial of the candidate, whatever the experiment says."""
+    candidate = candidate or _candidate(parts)
+    report, order = Report(), _decided(parts, candidate, "rollback", actor, reason)
+    promotion.roll_back(parts.bucket, candidate, actor, reason)
+    report.done.append(f"{candidate} is rolled back; all visitors are with production.")
+    order.record(report)
+    _tell(parts, report, reason, want_candidate=True)
+    return report
+
+
+def revert(parts: Parts, to: str, actor: str, reason: str) -> Report:
+    """Bring an earlier production bundle back as the next one."""
+    report = Report()
+    version = promotion.revert(parts.bucket, to, _wait(parts), actor, reason)
+    report.done.append(f"{to} is in production again, as {version}.")
+    replaced = [name for name in versions.published(parts.bucket, "BO") if name != version][-1]
+    _Order(parts, "revert", f"person:revert:{version}", replaced, to, actor, reason).record(report, version)
+    _tell(parts, report, reason, want_candidate=False)
+    return report
+
+
+def hold(parts: Parts, version: str | None, actor: str, reason: str) -> Report:
+    """Keep every automatic actor from ending the candidate, or from taking back a production that is no trial's."""
+    report, held = Report(), holds.place(parts.bucket, version, actor, reason)
+    report.done.append(f"{held}.")
+    _note(parts, report, "hold", f"person:hold:{held.version}:{held.at.isoformat()}", held.version, held.actor, reason)
+    return report
+
+
+def resume(parts: Parts, actor: str, reason: str) -> Report:
+    """Lift the hold."""
+    report, held = Report(), holds.lift(parts.bucket)
+    if held is None:
+        report.done.append("Nothing was held.")
+        return report
+    report.done.append(f"{held.version} is no longer held.")
+    _note(parts, report, "resume", f"person:resume:{held.version}:{held.at.isoformat()}", held.version, actor, reason)
+    return report
+
+
+def _note(
+    parts: Parts, report: Report, outcome: Literal["hold", "resume"], key: str, version: str, actor: str, reason: str
+) -> None:
+    """Put an order on record that moves nothing, and tell people."""
+    _Order(parts, outcome, key, control.read(parts.bucket).production or "none", version, actor, reason).record(report)
+    tell_once(parts, key, Notice(report.done[0], reason))
+
+
+@dataclass(frozen=True)
+class _Order:
+    """An order as it stands on record."""
+
+    parts: Parts
+    outcome: Literal["promote", "rollback", "revert", "hold", "resume"]
+    key: str
+    production: str
+    candidate: str
+    actor: str
+    reason: str
+
+    def record(self, report: Report, version: str | None = None) -> None:
+        """Put it on record, with the version that it led to; a database that is away is noted in the report."""
+        with _told(report, "not on record"), transaction(self.parts.engine) as connection:
+            record_order(
+                connection,
+                self.key,
+                outcome=self.outcome,
+                production=self.production,
+                candidate=self.candidate,
+                reason=self.reason,
+                actor=self.actor,
+            )
+            if version:
+                note_result(connection, self.key, version)
+
+
+def _decided(parts: Parts, candidate: str, outcome: promotion.Outcome, actor: str, reason: str) -> _Order:
+    """The order, decided and, if the database is there, on record before it is carried out: somebody can finish it."""
+    opponent = _opponent(parts, candidate)
+    promotion.decide(parts.bucket, candidate, outcome, actor)
+    order = _Order(parts, outcome, f"person:{outcome}:{candidate}", opponent, candidate, actor, reason)
+    order.record(Report())
+    return order
+
+
+def _tell(parts: Parts, report: Report, reason: str, *, want_candidate: bool) -> None:
+    with _told(report, "not in MLflow, which follows at the next release"):
+        registry.follow_releases(Tracking(parts.settings), parts.bucket)
+    if want_candidate:
+        lacking = "no new candidate asked for; the weekly training brings one"
+        with _told(report, lacking), Airflow(parts.settings) as airflow:
+            airflow.announce(CANDIDATE_WANTED)
+    parts.notifier.send(Notice(report.done[0], reason))
+
+
+@contextmanager
+def _told(report: Report, lacking: str) -> Iterator[None]:
+    """Go on without what does not answer, and say so."""
+    try:
+        yield
+    except HomePricesError as error:
+        report.untold.append(f"{lacking} ({error})")
+
+
+def _wait(parts: Parts) -> promotion.Wait:
+    settings = parts.settings
+
+    def wait(version: str) -> None:
+        wait_until_served(settings.replica_urls("production"), version, settings.replica_timeout_seconds)
+
+    return wait
+
+
+def _candidate(parts: Parts) -> str:
+    candidate = control.read(parts.bucket).candidate or versions.highest(parts.bucket, "CO")
+    if candidate is None:
+        raise Conflict("there is no candidate")
+    return candidate
+
+
+def _opponent(parts: Parts, candidate: str) -> str:
+    """The production bundle that a candidate is, or was, tried beside."""
+    record = control.read(parts.bucket)
+    if record.candidate == candidate and record.production:
+        return record.production
+    others = (
+        version
+        for version in reversed(versions.published(parts.bucket, "BO"))
+        if bundles.read_manifest(parts.bucket, version).promoted_from != candidate
+    )
+    return next(others, "none")

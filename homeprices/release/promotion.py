@@ -1,0 +1,175 @@
+"""How a trial ends: the candidate is promoted or rolled back, and how a bad promotion is taken back.
+
+Each function can be killed after any step and called again, by the same caller or by another: the outcome of a
+candidate is decided once, by a conditional PUT, and every step looks for what is already done.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable
+from typing import Literal
+
+from homeprices.errors import Conflict, NotFound, ObjectNotFound, PreconditionFailed
+from homeprices.pricing.manifest import MANIFEST_FILE
+from homeprices.release import bundles, control, versions
+from homeprices.storage import Bucket
+
+Outcome = Literal["promote", "rollback"]
+Wait = Callable[[str], None]
+
+_WORDS = {"promote": "promote", "rollback": "roll back"}
+
+
+def promote(
+    bucket: Bucket, candidate: str, wait: Wait, actor: str, reason: str, *, clock: control.Clock = versions.utc_now
+) -> str:
+    """Make the candidate's bundle the next BO, and return that version.
+
+    Copies the bundle, calls `wait(version)` (which returns when production serves it, or raises NotReady), ends the
+    experiment, and archives the candidate. The candidate goes on being tried until production has its model.
+    """
+    decide(bucket, candidate, "promote", actor, clock=clock)
+    version = bundles.publish_again(bucket, candidate, owner=f"promote:{candidate}", published_by=actor)
+    if versions.highest(bucket, "BO") == version:  # else it was reverted meanwhile, and nobody will serve it again
+        wait(version)
+    _close(bucket, candidate, actor, reason, clock)
+    return version
+
+
+def roll_back(
+    bucket: Bucket, candidate: str, actor: str, reason: str, *, clock: control.Clock = versions.utc_now
+) -> None:
+    """End the trial of a candidate that lost: its share goes to zero and its bundle to the archive."""
+    decide(bucket, candidate, "rollback", actor, clock=clock)
+    _close(bucket, candidate, actor, reason, clock)
+
+
+def revert(
+    bucket: Bucket, to: str, wait: Wait, actor: str, reason: str, *, clock: control.Clock = versions.utc_now
+) -> str:
+    """Publish an earlier BO again as the next BO, wait until production serves it, and return the new version.
+
+    A running experiment begins anew against it. Doing it twice reverts once. Raises Conflict when `to` is in
+    production already, NotFound when there is no such bundle.
+    """
+    if versions.kind_of(to) != "BO":
+        raise Conflict(f"{to} is no production bundle; only a BO can be brought back")
+    production = versions.highest(bucket, "BO")
+    if production == to or production is None:
+        raise Conflict(f"{to} is in production already" if production else "there is no production bundle yet")
+    if bundles.read_manifest(bucket, production).promoted_from == to:
+        version = production  # an earlier call got this far
+    else:
+        version = bundles.publish_again(bucket, to, owner=f"revert:{to}:over:{production}", published_by=actor)
+    wait(version)
+    control.set_production(bucket, version, actor, reason, clock=clock)
+    return version
+
+
+def finish_interrupted(
+    bucket: Bucket, actor: str, wait: Wait | None = None, *, clock: control.Clock = versions.utc_now
+) -> list[str]:
+    """Finish what a killed run left half done, and say in a sentence each what that was.
+
+    Decided outcomes are carried out (a promotion only when `wait` is given), and an experiment of an archived candidate
+    is ended. When several candidates were published at once, those not on trial are archived: one is tried at a time.
+    """
+    done = []
+    ending = {*bundles.half_archived(bucket), *versions.published(bucket, "CO")}
+    for candidate in sorted(ending, key=versions.number_of):
+        outcome = outcome_of(bucket, candidate)
+        if outcome == "promote" and wait:
+            version = promote(bucket, candidate, wait, actor, "an interrupted promotion was finished", clock=clock)
+            done.append(f"the promotion of {candidate} as {version} was finished")
+        elif outcome == "rollback":
+            roll_back(bucket, candidate, actor, "an interrupted rollback was finished", clock=clock)
+            done.append(f"the rollback of {candidate} was finished")
+    return done + _leave_one_candidate(bucket, actor, clock)
+
+
+def _leave_one_candidate(bucket: Bucket, actor: str, clock: control.Clock) -> list[str]:
+    done = []
+    record = control.read(bucket)
+    on_trial = record.candidate
+    if on_trial and bucket.exists(versions.archive_folder(on_trial) + MANIFEST_FILE):
+        control.end_experiment(bucket, on_trial, actor, f"{on_trial} is in the archive", clock=clock)
+        done.append(f"the experiment {record.experiment} was ended, because {on_trial} is in the archive")
+        on_trial = None
+    candidates = versions.published(bucket, "CO")
+    kept = on_trial or (candidates[-1] if candidates else None)
+    spare = [candidate for candidate in candidates if candidate != kept and outcome_of(bucket, candidate) is None]
+    for candidate in spare:
+        bundles.archive(bucket, candidate)
+        done.append(f"{candidate} was archived untried, because {kept} is the candidate")
+    for candidate in bundles.half_archived(bucket):
+        bundles.archive(bucket, candidate)
+        done.append(f"the rest of {candidate} was moved to the archive")
+    return done
+
+
+def decide(
+    bucket: Bucket, candidate: str, outcome: Outcome, actor: str, *, clock: control.Clock = versions.utc_now
+) -> None:
+    """Decide the outcome of a candidate, once; `promote` and `roll_back` do so first of all.
+
+    Raises Conflict when it was decided otherwise, NotFound when there is no such candidate, and BundleRefused for the
+    promotion of a bundle that is not whole: a decision to promote what cannot be copied could never be carried out.
+    """
+    if versions.kind_of(candidate) != "CO":
+        raise Conflict(f"{candidate} is no candidate")
+    held = outcome_of(bucket, candidate)
+    if held is None:
+        if not bucket.exists(versions.folder(candidate) + MANIFEST_FILE):
+            raise NotFound(f"{candidate} is no candidate: models/ has no such complete bundle")
+        if outcome == "promote":
+            bundles.verify(bucket, candidate)
+        body = json.dumps({"outcome": outcome, "actor": actor, "at": clock().isoformat()}).encode()
+        try:
+            bucket.put(_outcome_key(candidate), body, if_absent=True)
+        except PreconditionFailed:  # another caller, or the repetition of our own PUT
+            held = outcome_of(bucket, candidate)
+    if held not in (None, outcome):
+        raise Conflict(f"{candidate}: the decision to {_WORDS[held]} it was made first")
+
+
+def outcome_of(bucket: Bucket, candidate: str) -> Outcome | None:
+    """What was decided about a candidate; None while nothing is."""
+    try:
+        outcome: Outcome = json.loads(bucket.get(_outcome_key(candidate)).body)["outcome"]
+    except ObjectNotFound:
+        return None
+    return outcome
+
+
+def lost(bucket: Bucket) -> list[str]:
+    """Bundles that were tried and lost, newest first: candidates that were rolled back, and productions taken back.
+
+    To try one of them again would be another draw at the same odds.
+    """
+    archived = {
+        entry.key.split("/")[1].removeprefix("price_check_")
+        for entry in bucket.list("archive/price_check_CO")
+        if entry.key.endswith(f"/{MANIFEST_FILE}")
+    }
+    productions = versions.published(bucket, "BO")
+    taken_back = [
+        before
+        for before, after in itertools.pairwise(productions)
+        if (bundles.read_manifest(bucket, after).promoted_from or "").startswith("BO")
+    ]
+    candidates = [version for version in archived if outcome_of(bucket, version) == "rollback"]
+    return [*taken_back[::-1], *sorted(candidates, key=versions.number_of, reverse=True)]
+
+
+def _close(bucket: Bucket, candidate: str, actor: str, reason: str, clock: control.Clock) -> None:
+    production = versions.highest(bucket, "BO")
+    control.end_experiment(bucket, candidate, actor, reason, production=production, clock=clock)
+    bundles.archive(bucket, candidate)
+    # Once more: a start of the same experiment that was under way may have come between the two.
+    control.end_experiment(bucket, candidate, actor, reason, production=production, clock=clock)
+
+
+def _outcome_key(candidate: str) -> str:
+    return f"claims/{candidate}.outcome.json"

@@ -1,0 +1,105 @@
+"""The registered model in MLflow follows the bucket: a version a bundle, aliases on what is in use.
+
+The bucket is the truth and MLflow a view of it for people, so `follow_releases` looks at the bucket alone and can be
+run at any time; while MLflow is away, releases go on without it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from homeprices.errors import HomePricesError, TrackingRefused
+from homeprices.log import get_logger
+from homeprices.release import bundles, versions
+from homeprices.tracking import ALREADY_EXISTS, DOES_NOT_EXIST, Tracking
+
+if TYPE_CHECKING:
+    from homeprices.parts import Parts
+    from homeprices.pricing.manifest import Manifest
+    from homeprices.storage import Bucket
+
+REGISTERED_MODEL = "bangalore_home_prices"
+BUNDLE_TAG = "bundle"
+
+log = get_logger(__name__)
+
+
+def follow_releases(tracking: Tracking, bucket: Bucket) -> dict[str, str | None]:
+    """Register every published bundle that is not, and set the aliases. Returns what each alias then stands for.
+
+    Raises TrackingUnavailable, StorageUnavailable.
+    """
+    _create_model(tracking)
+    registered = _registered(tracking)
+    for version in [*versions.published(bucket, "BO"), *versions.published(bucket, "CO")]:
+        if version not in registered:
+            source = f"s3://{bucket.name}/{versions.folder(version).rstrip('/')}"
+            manifest = bundles.read_manifest(bucket, version)
+            columns = bundles.read_columns(bucket, version)
+            registered[version] = register_bundle(tracking, manifest, source, columns.signature())
+    aliases = {"production": versions.highest(bucket, "BO"), "candidate": versions.highest(bucket, "CO")}
+    for alias, bundle in aliases.items():
+        _set_alias(tracking, alias, registered[bundle] if bundle else None)
+    return aliases
+
+
+def follow(parts: Parts) -> None:
+    """Bring MLflow up to date; one that is away is brought up to date by the next release."""
+    try:
+        follow_releases(Tracking(parts.settings), parts.bucket)
+    except HomePricesError as error:
+        log.warning("MLflow does not follow yet; the next release brings it up to date", error=str(error))
+
+
+def register_bundle(tracking: Tracking, manifest: Manifest, source: str, signature: str) -> str:
+    """Register a bundle where it lies, and return the number that MLflow gives it."""
+    tags = {
+        BUNDLE_TAG: manifest.version,
+        "estimator": manifest.estimator,
+        "dataset": f"train_V{manifest.dataset.version}",
+        "git_revision": manifest.git_revision,
+        "signature": signature,
+        **({"promoted_from": manifest.promoted_from} if manifest.promoted_from else {}),
+        **{f"holdout.{name}": f"{value:.6g}" for name, value in manifest.metrics.items()},
+    }
+    request = {
+        "name": REGISTERED_MODEL,
+        "source": source,
+        "tags": [{"key": key, "value": value} for key, value in tags.items()],
+        "description": f"{manifest.version}, {manifest.estimator} on train_V{manifest.dataset.version}",
+    }
+    if manifest.mlflow_run_id:
+        request["run_id"] = manifest.mlflow_run_id
+    return str(tracking.call("POST", "model-versions/create", request)["model_version"]["version"])
+
+
+def _create_model(tracking: Tracking) -> None:
+    description = "Prices of Bangalore homes. One version a bundle, whose source is the bundle in the bucket."
+    try:
+        tracking.call("POST", "registered-models/create", {"name": REGISTERED_MODEL, "description": description})
+    except TrackingRefused as refused:
+        if refused.code != ALREADY_EXISTS:
+            raise
+
+
+def _registered(tracking: Tracking) -> dict[str, str]:
+    """MLflow's number of each registered bundle; the lowest, should two processes have registered it at once."""
+    found: dict[str, str] = {}
+    query = {"filter": f"name='{REGISTERED_MODEL}'", "max_results": 200}
+    for item in tracking.pages("model-versions/search", query, "model_versions"):
+        bundle = next((tag["value"] for tag in item.get("tags", []) if tag["key"] == BUNDLE_TAG), None)
+        if bundle and (bundle not in found or int(item["version"]) < int(found[bundle])):
+            found[bundle] = str(item["version"])
+    return found
+
+
+def _set_alias(tracking: Tracking, alias: str, version: str | None) -> None:
+    name = {"name": REGISTERED_MODEL, "alias": alias}
+    if version is not None:
+        tracking.call("POST", "registered-models/alias", {**name, "version": version})
+        return
+    try:
+        tracking.call("DELETE", "registered-models/alias", name)
+    except TrackingRefused as refused:
+        if refused.code != DOES_NOT_EXIST:
+            raise

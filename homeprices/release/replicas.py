@@ -1,0 +1,108 @@
+"""Whether every serving instance already serves a version: how a release waits for its replicas.
+
+A name can stand for several replicas (a compose service, a Kubernetes service), so each address that it resolves to is
+asked, not the one that a client happens to meet.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+import httpx
+
+from homeprices.errors import InvalidInput, NotReady
+
+POLL_SECONDS = 0.5
+PROBE_TIMEOUT_SECONDS = 3.0
+
+Resolve = Callable[[str, int], list[str]]
+
+
+@dataclass(frozen=True)
+class Replica:
+    """One address of one serving instance, and the version it serves; None is no model, or see `problem`."""
+
+    url: str
+    address: str
+    instance: str | None = None
+    version: str | None = None
+    problem: str | None = None
+
+    def __str__(self) -> str:
+        state = self.problem or (f"serves {self.version}" if self.version else "serves no model")
+        return f"{self.instance or self.url} at {self.address} {state}"
+
+
+def wait_until_served(
+    urls: Sequence[str],
+    version: str | None,
+    timeout_seconds: float,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+    resolve: Resolve | None = None,
+) -> list[Replica]:
+    """Return when every replica behind `urls` serves `version` with all its workers; None waits until none serves any.
+
+    Raises NotReady, which names the replicas that do not and what they serve, after `timeout_seconds`.
+    """
+    deadline = clock() + timeout_seconds
+    while True:
+        replicas = probe(urls, resolve=resolve)
+        behind = [replica for replica in replicas if replica.problem or replica.version != version]
+        if not behind:
+            return replicas
+        if clock() >= deadline:
+            wanted = version or "no model"
+            raise NotReady(
+                f"after {timeout_seconds:g} s {len(behind)} of {len(replicas)} replicas do not serve {wanted}: "
+                + "; ".join(map(str, behind))
+            )
+        sleep(POLL_SECONDS)
+
+
+def probe(urls: Sequence[str], *, resolve: Resolve | None = None) -> list[Replica]:
+    """Ask every replica behind `urls` what it serves. Never raises for a replica that does not answer."""
+    if not urls:
+        raise InvalidInput({"urls": "no serving instance is configured"})
+    with httpx.Client(timeout=PROBE_TIMEOUT_SECONDS, trust_env=False) as client:
+        return [replica for url in urls for replica in _ask_all(client, url, resolve or _addresses)]
+
+
+def _ask_all(client: httpx.Client, url: str, resolve: Resolve) -> list[Replica]:
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        addresses = resolve(host, port)
+    except OSError as error:
+        return [Replica(url, host or "?", problem=f"cannot be found: {error.strerror or error}")]
+    replicas = [_ask(client, url, host, address) for address in addresses]
+    if all(ip_address(address).is_loopback for address in addresses):
+        # localhost has an address in each IP version, and a server need not listen on both: they are one replica.
+        return [next((replica for replica in replicas if not replica.problem), replicas[0])]
+    return replicas
+
+
+def _ask(client: httpx.Client, url: str, host: str, address: str) -> Replica:
+    target = httpx.URL(url).copy_with(host=address, path=urlsplit(url).path.rstrip("/") + "/api/health")
+    try:
+        # The name is kept for the server (and its certificate); only the address is chosen.
+        answer = client.get(target, headers={"Host": urlsplit(url).netloc}, extensions={"sni_hostname": host})
+        answer.raise_for_status()
+        health = answer.json()
+        return Replica(url, address, health.get("instance"), health.get("model_version"))
+    except httpx.HTTPError as error:
+        return Replica(url, address, problem=f"does not answer: {str(error) or type(error).__name__}")
+    except (ValueError, AttributeError):
+        return Replica(url, address, problem="answers something that is not a health document")
+
+
+def _addresses(host: str, port: int) -> list[str]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return sorted({str(entry[4][0]) for entry in found})

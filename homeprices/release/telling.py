@@ -1,0 +1,61 @@
+"""A notice is told once, also when its step is killed and run again, or runs twice at the same time.
+
+Who is first marks in the bucket that it is being told, and then that it was. A mark that says "being told" for longer
+than telling takes was left by a process that died, and the notice is told again: twice is better than never.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime, timedelta
+
+from homeprices.errors import ObjectNotFound, PreconditionFailed
+from homeprices.log import get_logger
+from homeprices.notify import Notice
+from homeprices.parts import Parts
+from homeprices.release import versions
+from homeprices.release.control import Clock
+
+TELLING_TAKES = timedelta(seconds=8)  # less than until the scheduler runs a step again (dags/conventions.py)
+
+log = get_logger(__name__)
+
+
+def tell_once(parts: Parts, key: str, notice: Notice, *, clock: Clock = versions.utc_now) -> None:
+    """Send the notice unless one with the same key was sent, or is being sent. A channel that fails changes nothing."""
+    place = f"notices/{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
+    if not _begin(parts, place, key, clock()):
+        return
+    taken = parts.notifier.send(notice)
+    if failed := [name for name, took in taken.items() if not took]:
+        log.error("notice not delivered", key=key, channels=failed, title=notice.title)
+    parts.bucket.put(place, _mark(key, "told", clock()))
+
+
+def _begin(parts: Parts, place: str, key: str, now: datetime) -> bool:
+    """Whether it falls to us to tell it."""
+    mark = _mark(key, "telling", now)
+    try:
+        parts.bucket.put(place, mark, if_absent=True)
+        return True
+    except PreconditionFailed:
+        return _take_over(parts, place, mark, now)
+
+
+def _take_over(parts: Parts, place: str, mark: bytes, now: datetime) -> bool:
+    try:
+        held = parts.bucket.get(place)
+        standing = json.loads(held.body)
+        if held.body == mark:  # our own, whose answer was lost
+            return True
+        if standing["state"] == "told" or now - datetime.fromisoformat(standing["at"]) < TELLING_TAKES:
+            return False
+        parts.bucket.put(place, mark, if_match=held.etag)
+    except (PreconditionFailed, ObjectNotFound):
+        return False
+    return True
+
+
+def _mark(key: str, state: str, at: datetime) -> bytes:
+    return json.dumps({"key": key, "state": state, "at": at.isoformat()}).encode()

@@ -1,0 +1,169 @@
+"""The bake window: a new production is watched, and taken back by itself when it does harm.
+
+Only what an evaluation has promoted: what a person has promoted, held or reverted, no automatic actor undoes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from homeprices.database import transaction
+from homeprices.experiment import record
+from homeprices.experiment.bake import BEFORE, Bake, BakeEvidence, Baseline
+from homeprices.experiment.decision import Occurrences, Sample
+from homeprices.experiment.policies import document_of
+from homeprices.experiment.tally import occurrences, sample
+from homeprices.log import get_logger
+from homeprices.notify import Notice
+from homeprices.predictions.production_visits import Guest, Stretch, guests, p99_milliseconds
+from homeprices.predictions.visits import be_patient
+from homeprices.release import bundles, holds, pages, promotion, registry, replicas, router_counts, versions
+from homeprices.release.telling import tell_once
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from homeprices.experiment.policies import AnyPolicy
+    from homeprices.experiment.record import RecordedDecision
+    from homeprices.parts import Parts
+    from homeprices.storage import Bucket
+
+ACTOR = "watch"
+PERSON = "person"
+
+log = get_logger(__name__)
+
+
+class Watch:
+    """The watch over the production of this moment."""
+
+    def __init__(self, parts: Parts, policy: AnyPolicy, clock: Callable[[], datetime] = versions.utc_now) -> None:
+        self._parts, self._policy, self._clock = parts, policy, clock
+
+    def look(self) -> str:
+        """What became of it, in a sentence: nothing to watch, no harm, or taken back."""
+        production = versions.highest(self._parts.bucket, "BO")
+        if production is None:
+            return "There is no production yet."
+        if (held := holds.of(self._parts.bucket, production)) is not None:
+            return str(held)
+        with transaction(self._parts.engine) as connection:
+            begun = self._unfinished(connection)
+            origin = record.promotion_to(connection, production)
+        if begun is not None:
+            return self._take_back(begun)
+        if origin is None:
+            return f"{production} is not watched: no promotion on record led to it."
+        if (reason := self._unwatched(production, origin)) is not None:
+            return reason
+        with transaction(self._parts.engine) as connection:
+            be_patient(connection)
+            bucket = self._parts.bucket
+            evidence = gather(connection, bucket, self._policy.bake, origin, production, self._clock())
+        found = self._policy.bake.judge(evidence)
+        if found.outcome == "continue":
+            return found.reason
+        with transaction(self._parts.engine) as connection:
+            decided = record.record_watch(
+                connection,
+                f"bake:{production}",
+                evidence,
+                found,
+                ACTOR,
+                policy=self._policy.name,
+                policy_document=document_of(self._policy),
+                software={"git_revision": self._parts.settings.git_revision},
+            )
+        return self._take_back(decided)
+
+    def _unwatched(self, production: str, origin: RecordedDecision) -> str | None:
+        """Why this production is not watched; None when it is."""
+        if origin.actor.startswith(PERSON):
+            return f"{production} is not watched: {origin.actor} has promoted it."
+        if self._clock() - origin.ts > self._policy.bake.longest:
+            return f"{production} has passed its bake window."
+        return None
+
+    def _unfinished(self, connection: Connection) -> RecordedDecision | None:
+        """A decision of this watch that was not carried out to its end."""
+        production = versions.highest(self._parts.bucket, "BO")
+        for version in reversed(versions.published(self._parts.bucket, "BO")):
+            decided = record.find(connection, f"bake:{version}")
+            if decided is not None and decided.result_version is None:
+                return decided if version == production or self._is_return(production, decided) else None
+        return None
+
+    def _is_return(self, production: str | None, decided: RecordedDecision) -> bool:
+        """Whether production is already what the decision brings back."""
+        if production is None:
+            return False
+        return bundles.read_manifest(self._parts.bucket, production).promoted_from == decided.candidate
+
+    def _take_back(self, decided: RecordedDecision) -> str:
+        """The last good bundle as the next production, served, on record and told. Can be killed and run again."""
+        parts, settings = self._parts, self._parts.settings
+
+        def wait(version: str) -> None:
+            replicas.wait_until_served(settings.replica_urls("production"), version, settings.replica_timeout_seconds)
+
+        version = promotion.revert(parts.bucket, decided.candidate, wait, ACTOR, decided.reason, clock=self._clock)
+        registry.follow(parts)
+        page = pages.publish(parts, decided.key)
+        title = f"{decided.production} is taken back: {decided.candidate} is in production again, as {version}"
+        # Told before it is noted as done: a look that dies in between leaves it to the next, and it is told once.
+        tell_once(parts, decided.key, Notice(title, decided.reason, page))
+        with transaction(parts.engine) as connection:
+            record.note_result(connection, decided.key, version)
+        pages.publish(parts, decided.key)  # which now says what became of it
+        return f"{title}. {decided.reason}"
+
+
+def gather(
+    connection: Connection, bucket: Bucket, bake: Bake, origin: RecordedDecision, production: str, now: datetime
+) -> BakeEvidence:
+    """The new production's hours, beside the same hours a week before, or a day before where that week has nobody."""
+    baseline, before = _baseline(connection, bake, origin.ts, now)
+    p99 = None if before is None else p99_milliseconds(connection, before)
+    slow_over = bake.slow_over(p99)
+    new = guests(connection, Stretch(origin.ts, now, production), slow_over)
+    old = [] if before is None else guests(connection, before, slow_over)
+    return BakeEvidence(
+        production=production,
+        previous=origin.production,
+        promoted_at=origin.ts,
+        now=now,
+        baseline=baseline,
+        slow=occurrences((guest.slow, guest.answers) for guest in new),
+        slow_over_ms=slow_over,
+        ratings=_ratings(new),
+        ratings_before=_ratings(old),
+        price_errors=_errors(new),
+        price_errors_before=_errors(old),
+        failures=_failures(bucket, Stretch(origin.ts, now)),
+        failures_before=Occurrences() if before is None else _failures(bucket, before),
+    )
+
+
+def _baseline(connection: Connection, bake: Bake, since: datetime, now: datetime) -> tuple[Baseline, Stretch | None]:
+    names: tuple[Baseline, Baseline] = ("week", "day")
+    for name in names:
+        stretch = Stretch(since - BEFORE[name], now - BEFORE[name])
+        if len(guests(connection, stretch, bake.slow_at_least_ms)) >= bake.visitors:
+            return name, stretch
+    return "none", None
+
+
+def _failures(bucket: Bucket, stretch: Stretch) -> Occurrences:
+    """Production's failed requests by five minutes; the log of predictions holds none of them."""
+    counts = router_counts.production(bucket, stretch.since, stretch.until)
+    return occurrences((failed, requests) for requests, failed in counts)
+
+
+def _ratings(rows: list[Guest]) -> Sample:
+    return sample(row.stars for row in rows if row.stars is not None)
+
+
+def _errors(rows: list[Guest]) -> Sample:
+    return sample(row.error for row in rows if row.error is not None)

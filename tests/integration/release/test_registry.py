@@ -1,0 +1,104 @@
+"""The registered model in a real MLflow follows a bucket."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from homeprices.errors import TrackingRefused, TrackingUnavailable
+from homeprices.release import bundles, control, promotion, registry, versions
+from homeprices.settings import load_settings
+from homeprices.storage import MemoryBucket
+from homeprices.tracking import Tracking
+from tests.bundles import make_draft
+from tests.contract.release import drafts, in_production, publish  # noqa: F401
+
+
+@pytest.fixture(scope="module")
+def tracking(mlflow_uri: str) -> Tracking:
+    return Tracking(load_settings({"MLFLOW_TRACKING_URI": mlflow_uri}, ()))
+
+
+def alias(tracking: Tracking, name: str) -> str | None:
+    """The bundle that an alias stands for."""
+    query = {"name": registry.REGISTERED_MODEL, "alias": name}
+    try:
+        found = tracking.call("GET", "registered-models/alias", query)["model_version"]
+    except TrackingRefused:
+        return None
+    return next(str(tag["value"]) for tag in found["tags"] if tag["key"] == "bundle")
+
+
+def registered_tags(tracking: Tracking) -> list[dict[str, str]]:
+    return [{tag["key"]: tag["value"] for tag in item["tags"]} for item in _versions(tracking)]
+
+
+def registered(tracking: Tracking) -> dict[str, str]:
+    found = _versions(tracking)
+    return {next(t["value"] for t in item["tags"] if t["key"] == "bundle"): item["source"] for item in found}
+
+
+def _versions(tracking: Tracking) -> list[dict[str, Any]]:
+    query = {"filter": f"name='{registry.REGISTERED_MODEL}'"}
+    return list(tracking.pages("model-versions/search", query, "model_versions"))
+
+
+def test_the_registry_follows_a_release_from_the_first_model_to_a_revert(
+    tracking: Tracking,
+    drafts: list[Path],  # noqa: F811
+) -> None:
+    bucket = MemoryBucket("homeprices")
+    assert registry.follow_releases(tracking, bucket) == {"production": None, "candidate": None}
+
+    publish(bucket, drafts[0], "one", "BO")
+    publish(bucket, drafts[1], "two", "CO")
+    control.start_experiment(bucket, "BO1", "CO1", 20, "test")
+    for _ in range(2):
+        assert registry.follow_releases(tracking, bucket) == {"production": "BO1", "candidate": "CO1"}
+    assert registered(tracking) == {
+        "BO1": "s3://homeprices/models/price_check_BO1",
+        "CO1": "s3://homeprices/models/price_check_CO1",
+    }
+
+    [first] = [tags for tags in registered_tags(tracking) if tags["bundle"] == "BO1"]
+    assert first["signature"].startswith("total_sqft: number, location: text")
+
+    promotion.promote(bucket, "CO1", in_production, "test", "better")
+    registry.follow_releases(tracking, bucket)
+    assert (alias(tracking, "production"), alias(tracking, "candidate")) == ("BO2", None)
+
+    promotion.revert(bucket, "BO1", in_production, "test", "BO2 is bad")
+    registry.follow_releases(tracking, bucket)
+    assert (alias(tracking, "production"), versions.highest(bucket, "BO")) == ("BO3", "BO3")
+    assert sorted(registered(tracking)) == ["BO1", "BO2", "BO3", "CO1"]
+
+
+def test_a_bundle_is_registered_with_what_it_was_made_of_and_the_run_that_made_it(
+    tracking: Tracking, tmp_path: Path
+) -> None:
+    bucket = MemoryBucket()
+    publish(bucket, make_draft(tmp_path / "draft"), "one", "CO")
+    run_id = tracking.parent_run("the run that made it")
+    manifest = bundles.read_manifest(bucket, "CO1").model_copy(update={"mlflow_run_id": run_id, "version": "CO77"})
+    number = registry.register_bundle(tracking, manifest, "s3://memory/models/price_check_CO77", "a: text -> b")
+    query = {"name": registry.REGISTERED_MODEL, "version": number}
+    found = tracking.call("GET", "model-versions/get", query)["model_version"]
+    tags = {tag["key"]: tag["value"] for tag in found["tags"]}
+    assert found["run_id"] == run_id
+    assert (tags["bundle"], tags["dataset"], tags["estimator"]) == ("CO77", "train_V1", "test_formula")
+    assert (tags["holdout.median_ape"], tags["signature"]) == ("0.2", "a: text -> b")
+
+
+def test_a_registry_that_is_away_is_said_to_be() -> None:
+    away = Tracking(load_settings({"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}, ()))
+    with pytest.raises(TrackingUnavailable):
+        registry.follow_releases(away, MemoryBucket())
+
+
+def test_refusals_other_than_the_expected_ones_are_raised(tracking: Tracking) -> None:
+    with pytest.raises(TrackingRefused):
+        registry._set_alias(tracking, "production", "999999")
+    with pytest.raises(TrackingRefused):
+        registry._set_alias(tracking, "not/allowed?", None)

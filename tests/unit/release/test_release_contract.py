@@ -1,0 +1,12 @@
+"""The release contract on the bucket in memory; tests/integration/release runs it on SeaweedFS."""
+
+import pytest
+
+from homeprices.storage import MemoryBucket
+from tests.contract.release import ReleaseContract, drafts  # noqa: F401
+
+
+class TestInMemory(ReleaseContract):
+    @pytest.fixture
+    def bucket(self) -> MemoryBucket:
+        return MemoryBucket()
