@@ -1,0 +1,131 @@
+"""All features of a sample against a baseline, judged together: one rate of false alarms for the whole."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from homeprices.drift import sentences, statistics
+from homeprices.drift.features import look_at_number, look_at_text
+from homeprices.drift.finding import Finding, Rules
+from homeprices.drift.sample import NUMBER_FEATURES, TEXT_FEATURES, Baseline, NumberSample, Sample, TextSample
+from homeprices.pricing.reference import NumberReference, TextReference
+
+Status = Literal["ok", "insufficient_data"]
+
+
+class Verdict(BaseModel):
+    """A finding with its p-value adjusted for all features (Holm), and what it comes to in a sentence."""
+
+    model_config = ConfigDict(frozen=True)
+
+    finding: Finding
+    p_value: float
+    significant: bool
+    sentence: str
+
+
+class Comparison(BaseModel):
+    """What is to say about a sample. With too few rows nothing was tested, and `verdicts` say so."""
+
+    model_config = ConfigDict(frozen=True)
+
+    status: Status
+    rows: int
+    reference_rows: int
+    alpha: float
+    verdicts: dict[str, Verdict]
+
+    @property
+    def drifted(self) -> tuple[str, ...]:
+        """The features that drifted."""
+        return tuple(name for name, verdict in self.verdicts.items() if verdict.significant)
+
+    def summary(self) -> dict[str, Any]:
+        """The values that are stored and answered: the classic indicators of each feature, and what the tests add."""
+        return {
+            "status": self.status,
+            "data_points": self.rows,
+            "reference_points": self.reference_rows,
+            "alpha": self.alpha,
+            "drift_indicators": {name: _indicator(verdict) for name, verdict in self.verdicts.items()},
+            "overall_drift_detected": bool(self.drifted),
+            "drifted": list(self.drifted),
+            "sentence": sentences.of_all(self.status, self.rows, {n: v.sentence for n, v in self.verdicts.items()},
+                                         self.drifted),
+        }  # fmt: skip
+
+
+def compare(baseline: Baseline, current: Sample, rules: Rules | None = None) -> Comparison:
+    """The current sample against the baseline, feature by feature.
+
+    A feature that only one of the two has is named and not tested.
+    """
+    rules = rules or Rules()
+    names = [
+        name for name in (*NUMBER_FEATURES, *TEXT_FEATURES) if name in baseline.features or name in current.features
+    ]
+    findings = {name: _look(name, baseline, current, rules) for name in names}
+    enough = current.rows >= rules.least_rows and baseline.rows >= rules.least_rows
+    tested = {name: found for name, found in findings.items() if found.tests} if enough else {}
+    adjusted = statistics.holm(
+        {name: statistics.simes([test.counted for test in found.tests]) for name, found in tested.items()}
+    )
+    verdicts = {}
+    for name, found in findings.items():
+        p_value = adjusted.get(name, 1.0)
+        significant = p_value <= rules.alpha
+        verdicts[name] = Verdict(
+            finding=found,
+            p_value=p_value,
+            significant=significant,
+            sentence=sentences.of_feature(found, p_value, significant=significant),
+        )
+    return Comparison(
+        status="ok" if tested else "insufficient_data",
+        rows=current.rows,
+        reference_rows=baseline.rows,
+        alpha=rules.alpha,
+        verdicts=verdicts,
+    )
+
+
+def _look(name: str, baseline: Baseline, current: Sample, rules: Rules) -> Finding:
+    reference, seen = baseline.features.get(name), current.features.get(name)
+    if reference is None:
+        return Finding(feature=name, status="not_in_reference")
+    if seen is None:
+        return Finding(feature=name, status="not_in_current")
+    choice = name in baseline.blank_is_choice
+    if isinstance(reference, NumberReference | NumberSample) and isinstance(seen, NumberSample):
+        return look_at_number(name, reference, seen, rules, blank_is_choice=choice)
+    if isinstance(reference, TextReference | TextSample) and isinstance(seen, TextSample):
+        return look_at_text(name, reference, seen, rules, blank_is_choice=choice)
+    return Finding(feature=name, status="not_in_reference")  # a reference of another make calls a number a word
+
+
+def _indicator(verdict: Verdict) -> dict[str, Any]:
+    found = verdict.finding
+    percent = None
+    if found.reference_mean and found.current_mean is not None:
+        percent = abs(found.current_mean - found.reference_mean) / abs(found.reference_mean) * 100
+    return {
+        "reference_mean": found.reference_mean,
+        "current_mean": found.current_mean,
+        "drift_percentage": percent,
+        "significant_drift": verdict.significant,
+        "status": found.status,
+        "test": sentences.deciding_test(found),
+        "p_value": verdict.p_value,
+        "effect": found.effect.model_dump(),
+        "sentence": verdict.sentence,
+        "tests": {test.name: test.p_value for test in found.tests},
+        "data_points": found.current_rows,
+        "missing_share": {"reference": found.reference_missing, "current": found.current_missing},
+        "new_values": found.new_values,
+        "range": found.range,
+        "out_of_range": {"below": found.below_range, "above": found.above_range},
+        "moved": [word.model_dump() for word in found.moved],
+        "bars": [list(bar) for bar in found.bars],
+    }

@@ -1,0 +1,141 @@
+"""When a drift begins and when it ends: what people are told, and when a new model is asked for.
+
+A report alarms without drift in one of twenty cases or fewer, and one comes every day. So a drift begins when a report
+is beyond doubt, or when two in a row find the same feature; and it ends when two in a row find nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from homeprices.experiment.retraining import Retraining
+
+SURE = 0.001
+"""A p-value, adjusted for all features, below which one report is enough."""
+
+CLEAR_REPORTS = 2
+
+ERROR = "error"
+"""The name of the error among the things that drift."""
+
+Turn = Literal["begins", "goes on", "ends", "nothing"]
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Finding(_Value):
+    """What one report comes to: what drifted, with its p-values, and the sentence. `tested` is false without data."""
+
+    bundle: str
+    tested: bool
+    drifted: dict[str, float] = {}
+    sentence: str = ""
+
+
+class Episode(_Value):
+    """A drift of an arm, from its beginning on. `retraining` is the run that asked for a new model, once it has."""
+
+    bundle: str
+    began_at: AwareDatetime
+    began_in: str
+    features: tuple[str, ...]
+    sentence: str
+    clear: int = 0
+    retraining: str | None = None
+    ended_at: AwareDatetime | None = None
+
+
+class State(_Value):
+    """Where an arm stands: the drift that goes on (or was the last), and what the last report found."""
+
+    episode: Episode | None = None
+    last: Finding | None = None
+    run: str = ""
+    turn: Turn = "nothing"
+    told: str = ""
+
+    @property
+    def drifting(self) -> bool:
+        """Whether a drift goes on."""
+        return self.episode is not None and self.episode.ended_at is None
+
+
+def asks(policy: Retraining, state: State, homes: int) -> bool:
+    """Whether the drift of this state should ask for a new model now, by a report on so many homes."""
+    episode = state.episode
+    if episode is None or not state.drifting or episode.retraining is not None:
+        return False
+    if ERROR in episode.features:
+        return policy.on_error
+    return policy.on_inputs and homes >= policy.least_homes
+
+
+def finding_of(summary: Mapping[str, Any], bundle: str) -> Finding:
+    """What a stored summary comes to."""
+    indicators = summary.get("drift_indicators", {})
+    drifted = {name: float(i.get("p_value", 0.0)) for name, i in indicators.items() if i.get("significant_drift")}
+    error = summary.get("error") or {}
+    if error.get("drift"):
+        drifted[ERROR] = float(error.get("p_value", 0.0))
+    sentence = " ".join(
+        part for part in (summary.get("sentence", "") if drifted.keys() - {ERROR} else "",
+                          error.get("sentence", "") if ERROR in drifted else "") if part
+    )  # fmt: skip
+    tested = summary.get("status") == "ok" or bool(error.get("drift"))
+    return Finding(bundle=bundle, tested=tested, drifted=drifted, sentence=sentence)
+
+
+def after(state: State, finding: Finding, run: str, now: AwareDatetime) -> State:
+    """The state after a report of `run`. The same run again gives the same state again."""
+    if state.run == run:
+        return state
+    if not finding.tested:  # a day without traffic neither begins nor ends anything
+        return state.model_copy(update={"run": run, "turn": "goes on" if state.drifting else "nothing", "told": ""})
+    if state.drifting and state.episode is not None:
+        return _during(state.episode, finding, run, now)
+    if not _begins(state.last, finding):
+        return state.model_copy(update={"last": finding, "run": run, "turn": "nothing", "told": ""})
+    episode = Episode(
+        bundle=finding.bundle,
+        began_at=now,
+        began_in=run,
+        features=tuple(sorted(finding.drifted)),
+        sentence=finding.sentence,
+    )
+    return State(episode=episode, last=finding, run=run, turn="begins", told=finding.sentence)
+
+
+def asked(state: State, run: str) -> State:
+    """The state once a run has asked for a new model on behalf of the drift that goes on."""
+    if state.episode is None:
+        return state
+    return state.model_copy(update={"episode": state.episode.model_copy(update={"retraining": run})})
+
+
+def _begins(last: Finding | None, finding: Finding) -> bool:
+    if any(p_value < SURE for p_value in finding.drifted.values()):
+        return True
+    again = last is not None and last.bundle == finding.bundle and last.drifted.keys() & finding.drifted.keys()
+    return bool(again)
+
+
+def _during(episode: Episode, finding: Finding, run: str, now: AwareDatetime) -> State:
+    told = ""
+    if finding.bundle != episode.bundle:  # the drift was from another model's training
+        told = f"{finding.bundle} has taken the place of {episode.bundle}, and is compared with its own training."
+        episode = episode.model_copy(update={"ended_at": now})
+    elif finding.drifted:
+        features = tuple(sorted({*episode.features, *finding.drifted}))
+        episode = episode.model_copy(update={"clear": 0, "features": features})
+    else:
+        episode = episode.model_copy(update={"clear": episode.clear + 1})
+        if episode.clear >= CLEAR_REPORTS:
+            told = f"{CLEAR_REPORTS} reports in a row have found nothing."
+            episode = episode.model_copy(update={"ended_at": now})
+    turn: Turn = "ends" if episode.ended_at else "goes on"
+    return State(episode=episode, last=finding, run=run, turn=turn, told=told)

@@ -1,0 +1,161 @@
+"""One feature of two samples: its tests, how much it changed, and what is new in it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from homeprices.drift import bars, effects, statistics, words
+from homeprices.drift.cells import NumberCells, grouped, number_cells, text_cells, without_rare
+from homeprices.drift.finding import Effect, Finding, Rules, Test
+from homeprices.drift.sample import Floats, NumberSample, TextSample, matched_locations
+from homeprices.pricing.reference import NumberReference, TextReference
+
+KOLMOGOROV_SMIRNOV = "Kolmogorov-Smirnov"
+MANN_WHITNEY = "Mann-Whitney"
+G_TEST = "G-test"
+SINGLE_VALUES = "binomial test of each value"
+MISSING_VALUES = "binomial test of the missing values"
+
+WHOLE_NUMBERS = frozenset({"bhk", "bath", "balcony"})
+NEW_SHOWN = 5
+
+
+def look_at_number(
+    name: str, reference: NumberReference | NumberSample, current: NumberSample, rules: Rules, *, blank_is_choice: bool
+) -> Finding:
+    """A number: whether its distribution, or the share of its missing values, is another."""
+    present = _present(reference)
+    found = Finding(
+        feature=name,
+        reference_rows=present,
+        current_rows=current.present,
+        reference_missing=_share(reference.missing, present),
+        current_missing=_share(current.missing, current.present),
+        reference_mean=reference.mean if present else None,
+        current_mean=current.mean,
+    )
+    if present:
+        found = _with_range(found, reference, current)
+    missing = _missing_test(reference.missing, current.missing, found, rules, blank_is_choice)
+    if min(present, current.present) < rules.least_rows:
+        return _too_few(found, missing)
+    cells = number_cells(reference, current)
+    shares = grouped(cells)
+    effect = Effect(
+        wasserstein=effects.wasserstein(_percentiles(reference), current.percentiles),
+        stability_index=effects.beyond_chance(*shares),
+        jensen_shannon=effects.jensen_shannon(*shares),
+    )
+    matters = (
+        effects.beyond_chance(*shares) >= rules.index_floor
+        if effect.wasserstein is None
+        else effect.wasserstein >= rules.wasserstein_floor
+    )
+    tests = (
+        Test(name=MANN_WHITNEY, p_value=statistics.mann_whitney(cells.reference, cells.current), matters=matters),
+        _shape_test(name, cells, matters),
+    )
+    drawn = bars.of_number(reference, current)
+    return found.model_copy(update={"tests": tests + missing, "effect": effect, "bars": drawn})
+
+
+def look_at_text(
+    name: str, reference: TextReference | TextSample, current: TextSample, rules: Rules, *, blank_is_choice: bool
+) -> Finding:
+    """A word: whether the shares of the values, of any single value, or of the missing are others."""
+    new = {word: count for word, count in current.counts.items() if word not in reference.counts}
+    matched = current
+    if name == "location":
+        matched, new = matched_locations(reference, current)
+    present = sum(reference.counts.values())
+    found = Finding(
+        feature=name,
+        reference_rows=present,
+        current_rows=current.present,
+        reference_missing=_share(reference.missing, present),
+        current_missing=_share(current.missing, current.present),
+        new_values=dict(sorted(new.items(), key=lambda item: (-item[1], item[0]))[:NEW_SHOWN]),
+    )
+    missing = _missing_test(reference.missing, current.missing, found, rules, blank_is_choice)
+    if min(present, current.present) < rules.least_rows:
+        return _too_few(found, missing)
+    cells = text_cells(reference, matched)
+    common = without_rare(cells.reference, cells.current)
+    index = effects.beyond_chance(*common)
+    each = words.each(cells, new if matched is not current else {})
+    matter = each.change >= rules.share_floor
+    moved = words.moved(each, rules)
+    update = {
+        "tests": (
+            Test(name=G_TEST, p_value=statistics.g_test(*common), matters=index >= rules.index_floor),
+            Test(
+                name=SINGLE_VALUES,
+                p_value=float(each.p_values[matter].min()) if matter.any() else 1.0,
+                matters=bool(matter.any()),
+            ),
+            *missing,
+        ),
+        "effect": Effect(stability_index=index, jensen_shannon=effects.jensen_shannon(*common)),
+        "moved": moved,
+        "bars": bars.of_text(cells, moved),
+    }
+    return found.model_copy(update=update)
+
+
+def _shape_test(name: str, cells: NumberCells, matters: bool) -> Test:
+    """A test that also sees another spread. Of a handful of whole numbers Kolmogorov-Smirnov sees next to nothing."""
+    if name in WHOLE_NUMBERS:
+        p_value = statistics.g_test(*without_rare(cells.reference, cells.current))
+        return Test(name=G_TEST, p_value=p_value, matters=matters)
+    p_value = statistics.kolmogorov_smirnov(cells.reference, cells.current)
+    return Test(name=KOLMOGOROV_SMIRNOV, p_value=p_value, matters=matters)
+
+
+def _missing_test(
+    reference: int, current: int, found: Finding, rules: Rules, blank_is_choice: bool
+) -> tuple[Test, ...]:
+    """The test of the missing values; none where there are none, where blank is a choice, or rows are too few."""
+    rows = found.reference_rows + reference, found.current_rows + current
+    if blank_is_choice or min(rows) < rules.least_rows or not reference + current:
+        return ()
+    return (
+        Test(
+            name=MISSING_VALUES,
+            p_value=statistics.count_test(reference, rows[0], current, rows[1]),
+            matters=abs(found.current_missing - found.reference_missing) >= rules.share_floor,
+        ),
+    )
+
+
+def _too_few(found: Finding, missing: tuple[Test, ...]) -> Finding:
+    """Too few values to compare; that so many are missing is a finding all the same."""
+    return found.model_copy(update={"tests": missing, "status": "ok" if missing else "insufficient_data"})
+
+
+def _with_range(found: Finding, reference: NumberReference | NumberSample, current: NumberSample) -> Finding:
+    low, high = (
+        (reference.minimum, reference.maximum)
+        if isinstance(reference, NumberReference)
+        else (float(reference.values[0]), float(reference.values[-1]))
+    )
+    # Bundles hold float32 values: 1056.3 was seen in training as 1056.30005.
+    values = current.values.astype(np.float32) if isinstance(reference, NumberReference) else current.values
+    return found.model_copy(
+        update={
+            "range": (low, high),
+            "below_range": int(current.counts[values < low].sum()),
+            "above_range": int(current.counts[values > high].sum()),
+        }
+    )
+
+
+def _percentiles(reference: NumberReference | NumberSample) -> Floats | None:
+    return None if reference.percentiles is None else np.asarray(reference.percentiles, dtype=np.float64)
+
+
+def _present(reference: NumberReference | NumberSample) -> int:
+    return sum(reference.counts) if isinstance(reference, NumberReference) else reference.present
+
+
+def _share(missing: int, present: int) -> float:
+    return missing / (missing + present) if missing + present else 0.0

@@ -1,0 +1,217 @@
+"""Samples out of files: listings, logged features, or the reference of a bundle. Nothing else is needed, no server.
+
+CSV (commas, semicolons, tabs or bars), JSON (a list of objects, or what `/api/logs` answers), JSON lines; a row's
+features stand in its own columns, or in a column `inputs` as they are logged. Names count without capitals.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import ValidationError
+
+from homeprices.data.area import parse_area
+from homeprices.data.cleaning import bedrooms
+from homeprices.drift.sample import (
+    NUMBER_FEATURES,
+    PREDICTION,
+    TEXT_FEATURES,
+    Baseline,
+    Floats,
+    Sample,
+    baseline_of_bundle,
+    baseline_of_sample,
+    sample_of_columns,
+)
+from homeprices.errors import DatasetRefused
+from homeprices.pricing.reference import Reference
+
+MAX_BYTES = 512 * 2**20
+"""Some eight million listings."""
+
+OTHER_NAMES = {"estimate": PREDICTION, "prediction": PREDICTION, "predicted_price": PREDICTION}
+SIZE = "size"
+"""What listings call their bedrooms: `3 BHK`."""
+
+INPUTS = "inputs"
+DELIMITERS = (",", ";", "\t", "|")
+BLANK = frozenset({"", "nan", "none", "null", "na", "n/a", "-"})
+
+
+@dataclass(frozen=True, eq=False)
+class FileSample:
+    """A file's sample, and the columns that it has beside those that are compared."""
+
+    sample: Sample
+    ignored: tuple[str, ...]
+
+
+def read_baseline(path: Path) -> tuple[Baseline, tuple[str, ...]]:
+    """What a file gives to compare with, and its columns that are not. A bundle's `reference.json` is one as well.
+
+    Raises DatasetRefused, which says what was found and what was expected.
+    """
+    body = _read(path)
+    if path.suffix == ".json" and (reference := _reference(body)):
+        return baseline_of_bundle(reference), ()
+    found = _sample(path, body)
+    return baseline_of_sample(found.sample), found.ignored
+
+
+def read_sample(path: Path) -> FileSample:
+    """The sample of a file. Raises DatasetRefused, which says what was found and what was expected."""
+    return _sample(path, _read(path))
+
+
+def sample_of_frame(rows: pd.DataFrame) -> FileSample:
+    """The sample of a table of listings or logged features; cells may be numbers or text."""
+    rows = _renamed(rows)
+    columns: dict[str, Any] = {}
+    for name in (*NUMBER_FEATURES, *TEXT_FEATURES):
+        if name in rows:
+            columns[name] = _numbers(name, rows[name]) if name in NUMBER_FEATURES else _words(rows[name])
+    if "bhk" not in columns and SIZE in rows:
+        columns["bhk"] = _each(rows[SIZE], lambda text: bedrooms(text) or _float(text))
+    if not columns:
+        known = ", ".join((*NUMBER_FEATURES, *TEXT_FEATURES, SIZE))
+        found = ", ".join(map(str, rows.columns[:20]))[:300] or "none"
+        raise DatasetRefused({"file": f"has none of the columns {known}; found {found}"})
+    used = {*columns, SIZE} if "bhk" in columns else set(columns)
+    ignored = tuple(str(name) for name in rows.columns if name not in used)
+    return FileSample(sample_of_columns(columns, len(rows)), ignored)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            body = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise DatasetRefused({"file": f"{path} cannot be read: {error.strerror or error}"}) from error
+    if len(body) > MAX_BYTES:
+        raise DatasetRefused(
+            {"file": f"{path.name} has more than {MAX_BYTES:,} bytes, which is the most that is taken"}
+        )
+    if not body.strip():
+        raise DatasetRefused({"file": f"{path.name} is empty; expected a table of listings or of logged features"})
+    return body
+
+
+def _sample(path: Path, body: bytes) -> FileSample:
+    try:
+        text = body.decode("utf-8-sig")
+        table = _objects(text) if text.lstrip()[:1] in "[{" else _csv(text)
+        return sample_of_frame(table)
+    except UnicodeDecodeError:
+        raise DatasetRefused({"file": f"{path.name} is not text in UTF-8"}) from None
+    except (json.JSONDecodeError, pd.errors.ParserError, pd.errors.ParserWarning, csv.Error, TypeError) as error:
+        raise DatasetRefused({"file": f"{path.name} is neither CSV nor JSON: {str(error)[:200]}"}) from None
+    except DatasetRefused as error:
+        raise DatasetRefused({"file": f"{path.name}: {error.fields['file']}"}) from None
+
+
+def _reference(body: bytes) -> Reference | None:
+    """The reference of a bundle, when that is what the file is. Raises DatasetRefused for one that is broken."""
+    try:
+        content = json.loads(body)
+    except json.JSONDecodeError:
+        return None
+    if not isinstance(content, dict) or "features" not in content:
+        return None
+    try:
+        return Reference.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "file"
+        raise DatasetRefused({"file": f"is no reference of a bundle: {place}: {first['msg']}"}) from None
+
+
+def _csv(text: str) -> pd.DataFrame:
+    header = text.lstrip("\r\n").split("\n", 1)[0]
+    delimiter = max(DELIMITERS, key=header.count)
+    names = next(csv.reader([header], delimiter=delimiter, skipinitialspace=True))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)  # a row that is longer than the header
+        rows = pd.read_csv(
+            io.StringIO(text), sep=delimiter, dtype=str, keep_default_na=False, skipinitialspace=True, index_col=False
+        )
+    return rows.set_axis([name.strip() for name in names], axis="columns")
+
+
+def _objects(text: str) -> pd.DataFrame:
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError:
+        content = [json.loads(line) for line in text.splitlines() if line.strip()]
+    if isinstance(content, dict):
+        content = content.get("logs", [content])
+    if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
+        raise TypeError("expected a list of objects")
+    return pd.DataFrame(content)
+
+
+def _renamed(rows: pd.DataFrame) -> pd.DataFrame:
+    """Names without capitals and spaces at their ends, `inputs` opened, and the estimate under its own name."""
+    rows = rows.rename(columns=lambda name: str(name).strip().lower())
+    if INPUTS in rows and "total_sqft" not in rows:
+        inputs = pd.DataFrame([_opened(cell) for cell in rows[INPUTS]], index=rows.index)
+        rows = rows.drop(columns=[INPUTS, *(name for name in inputs if name in rows)]).join(inputs)
+    for other, name in OTHER_NAMES.items():
+        if other in rows and name not in rows:
+            rows = rows.rename(columns={other: name})
+    twice = sorted({str(name) for name in rows.columns[rows.columns.duplicated()]})
+    if twice:
+        raise DatasetRefused({"file": f"has the column {twice[0]} more than once"})
+    return rows
+
+
+def _opened(cell: Any) -> Mapping[str, Any]:
+    content = json.loads(cell) if isinstance(cell, str) else cell
+    return content if isinstance(content, dict) else {}
+
+
+def _numbers(name: str, column: pd.Series) -> Floats:
+    """The column as numbers; NaN for what is none. Areas may be written as people do: `1056 - 1200`, `34 Sq. Meter`."""
+    numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    if name != "total_sqft":
+        return numbers
+    odd = np.isnan(numbers)
+    if odd.any():
+        numbers = numbers.copy()
+        numbers[odd] = _each(column[odd], parse_area)
+    return numbers
+
+
+def _words(column: pd.Series) -> list[str]:
+    words = column.astype(object).where(column.notna(), "").tolist()
+    forms = {word: "" if str(word).strip().lower() in BLANK else str(word) for word in _distinct(words)}
+    return [forms[word] for word in words]
+
+
+def _each(column: pd.Series, parse: Callable[[str], float | None]) -> Floats:
+    """`parse` of every cell, called once a distinct text."""
+    words = column.astype(object).where(column.notna(), "").tolist()
+    values = {word: parse(str(word)) for word in _distinct(words)}
+    return np.array([np.nan if (value := values[word]) is None else value for word in words], dtype=np.float64)
+
+
+def _distinct(words: Iterable[Any]) -> set[Any]:
+    try:
+        return set(words)
+    except TypeError:
+        raise DatasetRefused({"file": "has a list or an object where a word or a number is expected"}) from None
+
+
+def _float(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None

@@ -1,0 +1,93 @@
+"""Samples from real listings, drawn again and again, and what each rule finds in them.
+
+Reference and sample are drawn with replacement from all clean listings, so that without a shift both come from exactly
+the same population. The asking price stands in for the estimate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from homeprices.drift.comparison import compare
+from homeprices.drift.rates import rivals
+from homeprices.drift.rates.population import NUMBERS, WORDS, Homes
+from homeprices.drift.rates.shifts import Shift, nothing, shifts
+from homeprices.drift.sample import Baseline, TextSample, baseline_of_sample
+from homeprices.pricing.features import OPTIONAL, OTHER_LOCATION
+from homeprices.pricing.reference import NumberReference, TextReference
+from homeprices.training.summary import number_reference
+
+SIZES = (50, 100, 200, 500, 1000, 2000, 5000)
+POWER_SIZE = 500
+REFERENCE_ROWS = 8000
+"""About what a model is fitted on, of the public listings."""
+
+LEARNED_LISTINGS = 10
+"""A place with fewer is lumped into `other` by the models."""
+
+RULES = ("ours, two files", "ours, as served", "Evidently's defaults", "mean moved by 20 %")
+
+
+@dataclass
+class Found:
+    """By rule, the features in which it found drift, sample by sample. `moved` is the one that did move."""
+
+    size: int
+    shift: str
+    moved: str | None
+    by_rule: dict[str, list[set[str]]] = field(default_factory=lambda: {rule: [] for rule in RULES})
+
+    def any_share(self, rule: str) -> float:
+        """The share of the samples in which the rule found anything."""
+        return float(np.mean([bool(names) for names in self.by_rule[rule]]))
+
+    def hit_share(self, rule: str) -> float:
+        """The share of the samples in which the rule found the feature that moved."""
+        return float(np.mean([self.moved in names for names in self.by_rule[rule]]))
+
+
+def simulate(population: Homes, runs: int, seed: int, sizes: tuple[int, ...] = SIZES) -> Iterator[Found]:
+    """First no shift at every size, then every shift at 500."""
+    for size in sizes:
+        yield _found(population, Found(size, "none", None), nothing, runs, seed)
+    for name, (moved, shift) in shifts(population).items():
+        yield _found(population, Found(POWER_SIZE, name, moved), shift, runs, seed)
+
+
+def _found(population: Homes, found: Found, shift: Shift, runs: int, seed: int) -> Found:
+    for run in range(runs):
+        chance = np.random.default_rng([seed, found.size, run])
+        reference = population.drawn(REFERENCE_ROWS, chance)
+        current = shift(population.drawn(found.size, chance), chance)
+        sample, baseline = current.sample(), baseline_of_sample(reference.sample())
+        said = (
+            set(compare(baseline, sample).drifted),
+            set(compare(as_served(reference, baseline), sample).drifted),
+            rivals.evidently(reference, current),
+            rivals.means(reference, current),
+        )
+        for rule, names in zip(RULES, said, strict=True):
+            found.by_rule[rule].append(names)
+    return found
+
+
+def as_served(homes: Homes, baseline: Baseline) -> Baseline:
+    """The baseline that a bundle fitted on these homes carries: numbers in ten bins, rare places lumped together."""
+    features: dict[str, NumberReference | TextReference] = {
+        name: number_reference(homes.numbers[name].astype(np.float32).astype(np.float64)) for name in NUMBERS
+    }
+    for name in WORDS:
+        seen = baseline.features[name]
+        if isinstance(seen, TextSample):
+            features[name] = TextReference(counts=_lumped(name, seen), missing=seen.missing)
+    return Baseline(baseline.rows, features, frozenset(OPTIONAL))
+
+
+def _lumped(name: str, seen: TextSample) -> dict[str, int]:
+    if name != "location":
+        return dict(seen.counts)
+    learned = {place: count for place, count in seen.counts.items() if count >= LEARNED_LISTINGS}
+    return {**learned, OTHER_LOCATION: seen.present - sum(learned.values())}

@@ -1,0 +1,223 @@
+"""The steps of the drift check, as the DAGs call them: compare, write the report, tell people, ask for a new model.
+
+Each step can be killed and run again. The numbers are in the database before anything follows from them; where an arm
+stands (a drift that goes on, and whether it has asked for a new model) is `control/drift.json` in the bucket.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from homeprices import heartbeat
+from homeprices.database import open_engine, transaction
+from homeprices.drift import episode
+from homeprices.drift.observation import observe
+from homeprices.drift.page import History, render
+from homeprices.errors import ObjectNotFound
+from homeprices.experiment import policies
+from homeprices.experiment.retraining import Retraining
+from homeprices.log import get_logger
+from homeprices.notify import Notice
+from homeprices.parts import Parts, open_parts
+from homeprices.predictions import drift_log
+from homeprices.pricing.bundle import Bundle
+from homeprices.release import bundles, versions
+from homeprices.settings import Variant
+from homeprices.tracking import Tracking
+
+DAY_HOURS, WEEK_HOURS = 24, 168
+WINDOWS = (DAY_HOURS, WEEK_HOURS)
+HOURLY = (DAY_HOURS,)
+DAYS_SHOWN = 30
+STATE_KEY = "control/drift.json"
+STATEMENT_SECONDS = 60.0
+"""A week of visits takes longer than what serving waits for."""
+
+log = get_logger(__name__)
+
+
+class Standing(BaseModel):
+    """Where each arm stands, as it is kept in the bucket."""
+
+    model_config = ConfigDict(frozen=True)
+
+    arms: dict[Variant, episode.State] = {}
+
+    def of(self, variant: Variant) -> episode.State:
+        """The state of an arm; one that was never looked at is calm."""
+        return self.arms.get(variant, episode.State())
+
+    def with_(self, variant: Variant, state: episode.State) -> Standing:
+        """The same with another state of one arm."""
+        return Standing(arms={**self.arms, variant: state})
+
+
+def open_watch(run_id: str) -> DriftWatch:
+    """The drift check that a scheduler's run belongs to, on the parts of this process."""
+    return DriftWatch(open_parts(), run_id)
+
+
+class DriftWatch:
+    """One look at what visitors ask for."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        run_id: str,
+        clock: Callable[[], datetime] = versions.utc_now,
+        retraining: Retraining | None = None,
+    ) -> None:
+        self._parts, self._run_id, self._clock = parts, run_id, clock
+        self._retraining = retraining or policies.load(parts.settings.policy).retraining
+
+    def compare(self, windows: tuple[int, ...] = WINDOWS) -> dict[str, str]:
+        """Store a report on each arm for each window; gives the sentence on the shortest one, by arm."""
+        bucket, now = self._parts.bucket, self._clock()
+        serving: dict[Variant, str | None] = {
+            "production": versions.highest(bucket, "BO"),
+            "candidate": versions.highest(bucket, "CO"),
+        }
+        said: dict[str, str] = {}
+        engine = open_engine(self._parts.settings, statement_timeout_seconds=STATEMENT_SECONDS)
+        try:
+            for variant, version in serving.items():
+                if version is None:
+                    continue
+                beside = serving["production"] if variant == "candidate" else None
+                with tempfile.TemporaryDirectory() as folder:
+                    bundle = Bundle.open(bundles.fetch(bucket, version, Path(folder)))
+                    for hours in windows:
+                        with transaction(engine) as connection:
+                            seen = observe(connection, variant, bundle, now, hours, beside)
+                            drift_log.store(connection, seen.report(self._run_id))
+                        said.setdefault(variant, str(seen.summary["sentence"]))
+        finally:
+            engine.dispose()
+        log.info("drift_compared", run=self._run_id, **said)
+        return said
+
+    def write_report(self) -> dict[str, str]:
+        """The page of each arm in the bucket, under `reports/drift/`; gives their keys by arm."""
+        return {variant: self._page(report) for variant, report in self._reports().items()}
+
+    def log_report(self, pages: dict[str, str]) -> str | None:
+        """The pages and p-values as a run in MLflow; gives its address."""
+        if not pages:
+            return None
+        tracking = Tracking(self._parts.settings)
+        run = tracking.parent_run(f"drift {self._run_id}", tags={"process": "drift"})
+        with tempfile.TemporaryDirectory() as folder:
+            for variant, key in pages.items():
+                (Path(folder) / f"{variant}.html").write_bytes(self._parts.bucket.get(key).body)
+            tracking.log_files(run, Path(folder), under="drift")
+        tracking.log(run, metrics=self._metrics())
+        tracking.finish(run)
+        return tracking.run_url(run)
+
+    def tell(self, pages: dict[str, str]) -> dict[str, Any]:
+        """Tell people of a drift that begins or ends; gives whether a new model is to be asked for, and why."""
+        standing, wanted = self._standing(), ""
+        reports = self._reports()
+        for variant, report in reports.items():
+            finding = episode.finding_of(report.summary, report.bundle)
+            state = episode.after(standing.of(variant), finding, self._run_id, self._clock())
+            standing = standing.with_(variant, state)
+            if variant == "production" and episode.asks(self._retraining, state, report.data_points) and state.episode:
+                wanted = state.episode.sentence
+        # Told before it is kept: a step that is killed in between tells again, instead of never.
+        known = self._standing()
+        for variant in reports:
+            state = standing.of(variant)
+            if state.turn in ("begins", "ends") and known.of(variant).run != self._run_id:
+                self._notify(variant, state, pages.get(variant))
+        self._keep(standing)
+        turns = {variant: standing.of(variant).turn for variant in reports}
+        return {"turns": turns, "retrain": bool(wanted), "reason": wanted or "No drift asks for a new model."}
+
+    def ask_for_retraining(self, told: dict[str, Any]) -> str:
+        """Note that this run has asked for a new model, so that no later one does for the same drift."""
+        standing = self._standing()
+        self._keep(standing.with_("production", episode.asked(standing.of("production"), self._run_id)))
+        self._parts.notifier.send(Notice("A new model is asked for because of drift", str(told["reason"])))
+        return str(told["reason"])
+
+    def finish(self, told: dict[str, Any]) -> str:
+        """Note that the check has come to its end."""
+        outcome = ", ".join(f"{variant}: {turn}" for variant, turn in told["turns"].items()) or "no production yet"
+        heartbeat.beat(self._parts.bucket, "drift", outcome, self._run_id, self._clock)
+        return outcome
+
+    def _reports(self) -> dict[Variant, drift_log.Report]:
+        """This run's reports on one day, by arm."""
+        found: dict[Variant, drift_log.Report] = {}
+        arms: tuple[Variant, ...] = ("production", "candidate")
+        with transaction(self._parts.engine) as connection:
+            for variant in arms:
+                report = drift_log.of_run(connection, variant, DAY_HOURS, self._run_id)
+                if report is not None:
+                    found[variant] = report
+        return found
+
+    def _page(self, report: drift_log.Report) -> str:
+        """The key of a report's page; the same when the step is run again."""
+        with transaction(self._parts.engine) as connection:
+            days = drift_log.daily(connection, report.variant, DAY_HOURS, report.window_end, DAYS_SHOWN)
+        facts = (
+            f"Visitors of {report.variant} whom {report.bundle} answered, from {report.window_start:%Y-%m-%d %H:%M} to "
+            f"{report.window_end:%Y-%m-%d %H:%M} UTC, against what {report.bundle} has learned from."
+        )
+        body = render(report.summary, f"Drift of {report.bundle}", facts, _history(days), _notes(report.summary))
+        key = f"reports/drift/{report.window_end:%Y-%m-%dT%H%M%S}/{report.variant}.html"
+        self._parts.bucket.put(key, body.encode())
+        return key
+
+    def _metrics(self) -> dict[str, float]:
+        metrics: dict[str, float] = {}
+        for variant, report in self._reports().items():
+            metrics[f"{variant}.homes"] = report.data_points
+            metrics[f"{variant}.drift"] = float(report.summary["overall_drift_detected"])
+            for name, indicator in report.summary["drift_indicators"].items():
+                metrics[f"{variant}.{name}.p_value"] = indicator["p_value"]
+        return metrics
+
+    def _standing(self) -> Standing:
+        try:
+            return Standing.model_validate_json(self._parts.bucket.get(STATE_KEY).body)
+        except ObjectNotFound:
+            return Standing()
+
+    def _keep(self, standing: Standing) -> None:
+        self._parts.bucket.put(STATE_KEY, standing.model_dump_json(indent=2).encode())
+
+    def _notify(self, variant: Variant, state: episode.State, page: str | None) -> None:
+        title = f"Drift {state.turn}: visitors of {variant}"
+        where = f" The report is {page} in the bucket." if page else ""
+        self._parts.notifier.send(Notice(title, f"{state.told}{where}"))
+
+
+def _history(days: list[drift_log.Report]) -> History:
+    """By feature, the stability index of each day."""
+    found: dict[str, list[tuple[str, float, bool]]] = {}
+    for report in days:
+        for name, indicator in report.summary["drift_indicators"].items():
+            index = (indicator.get("effect") or {}).get("stability_index")
+            if index is not None:
+                point = (f"{report.window_end:%Y-%m-%d}", max(0.0, float(index)), bool(indicator["significant_drift"]))
+                found.setdefault(name, []).append(point)
+    return found
+
+
+def _notes(summary: dict[str, Any]) -> list[str]:
+    """What is said beside the features: the error, the other arm, and the segments in which something changed."""
+    notes = [summary["error"]["sentence"]] if summary.get("error") else []
+    if summary.get("arms"):
+        notes.append(f"Against the visitors of production: {summary['arms']['sentence']}")
+    segments = summary.get("segments", {}).items()
+    notes += [f"Among {name}: {found['sentence']}" for name, found in segments if found["overall_drift_detected"]]
+    return notes

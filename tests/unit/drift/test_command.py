@@ -1,0 +1,201 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from homeprices.data.schema import to_csv
+from homeprices.data.synthetic import make_listings
+from homeprices.drift.__main__ import DRIFT_EXIT, main
+from homeprices.pricing.reference import REFERENCE_FILE
+from tests.bundles import make_bundle
+
+Check = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Listings as they are downloaded: 3,000 to compare with, 600 like them, and the same 600 with larger areas."""
+    made = tmp_path_factory.mktemp("listings")
+    listings = make_listings(3600, 3)
+    reference, current = listings[:3000], listings[3000:]
+    (made / "reference.csv").write_bytes(to_csv(reference))
+    (made / "current.csv").write_bytes(to_csv(current))
+    larger = current.assign(total_sqft=[_larger(text) for text in current["total_sqft"]])
+    (made / "larger.csv").write_bytes(to_csv(larger))
+    return made
+
+
+def _larger(text: str) -> str:
+    return str(float(text) * 1.3) if text.replace(".", "").isdigit() else text
+
+
+def check(folder: Path, capsys: pytest.CaptureFixture[str], *words: str, current: str = "current.csv") -> Check:
+    assert (
+        main(["check", "--reference", str(folder / "reference.csv"), "--current", str(folder / current), *words]) == 0
+    )
+    return dict(json.loads(capsys.readouterr().out))
+
+
+def test_two_files_of_the_same_listings_have_not_changed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = check(folder, capsys, "--json")
+    assert (found["status"], found["data_points"], found["overall_drift_detected"]) == ("ok", 600, False)
+    names = {"total_sqft", "bhk", "bath", "balcony", "price", "location", "area_type", "availability", "society"}
+    assert set(found["drift_indicators"]) == names
+    assert all(i["status"] == "ok" for i in found["drift_indicators"].values())
+
+
+def test_larger_homes_are_found(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = check(folder, capsys, "--json", current="larger.csv")
+    assert (found["overall_drift_detected"], found["drifted"]) == (True, ["total_sqft"])
+
+
+def test_drift_ends_with_a_code_of_its_own_where_that_is_asked(folder: Path) -> None:
+    both = ["check", "--reference", str(folder / "reference.csv"), "--fail-on-drift", "--current"]
+    assert main([*both, str(folder / "larger.csv")]) == DRIFT_EXIT
+    assert main([*both, str(folder / "current.csv")]) == 0
+
+
+def test_lines_for_people_say_what_changed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--reference", str(folder / "reference.csv"), "--current", str(folder / "larger.csv")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("The area has changed: its mean is ")
+    assert [line for line in lines if line.startswith("DRIFT")] == [f"DRIFT  {lines[0]}"]
+
+
+def test_the_page_has_a_picture_for_each_feature_and_stands_alone(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "report.html"
+    found = check(folder, capsys, "--json", "--html", str(page), current="larger.csv")
+    text = page.read_text()
+    assert text.count("<svg") == len(found["drift_indicators"])
+    assert "src=" not in text
+    assert "href=" not in text
+    assert text.index('class="drift">Area') < text.index("<h2>")
+
+
+def test_a_name_in_a_file_is_text_and_not_a_piece_of_the_page(folder: Path, tmp_path: Path) -> None:
+    rows = pd.read_csv(folder / "current.csv").assign(location="<script>alert(1)</script>")
+    rows.to_csv(tmp_path / "odd.csv", index=False)
+    page = tmp_path / "report.html"
+    words = ["--reference", str(folder / "reference.csv"), "--current", str(tmp_path / "odd.csv"), "--html", str(page)]
+    assert main(["check", *words]) == 0
+    assert "<script" not in page.read_text()
+
+
+LOGGED = {"total_sqft": 1200, "location": "Whitefield", "bhk": 2, "bath": 2}
+
+
+def logged(rows: int, seed: int) -> list[dict[str, Any]]:
+    chance = np.random.default_rng(seed)
+    return [{**LOGGED, "total_sqft": float(area)} for area in chance.normal(1200, 200, rows)]
+
+
+def written(folder: Path, form: str, rows: list[dict[str, Any]]) -> Path:
+    path = folder / f"rows.{form}"
+    if form == "jsonl":
+        path.write_text("\n".join(json.dumps({"inputs": row, "estimate": 60.0}) for row in rows))
+    elif form == "json":
+        path.write_text(
+            json.dumps({"type": "predictions", "logs": [{"inputs": row, "estimate": 60.0} for row in rows]})
+        )
+    elif form == "inputs.csv":
+        pd.DataFrame({"inputs": [json.dumps(row) for row in rows], "Estimate": 60.0}).to_csv(path, index=False)
+    else:
+        separator = {"csv": ",", "semicolon.csv": ";", "tab.csv": "\t"}[form]
+        pd.DataFrame([{**row, "estimate": 60.0} for row in rows]).to_csv(path, index=False, sep=separator)
+    return path
+
+
+@pytest.mark.parametrize("form", ["csv", "semicolon.csv", "tab.csv", "inputs.csv", "json", "jsonl"])
+def test_logged_features_are_read_in_every_form(form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a").mkdir()
+    before, after = written(tmp_path / "a", "csv", logged(400, 1)), written(tmp_path, form, logged(300, 2))
+    assert main(["check", "--reference", str(before), "--current", str(after), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["data_points"], found["overall_drift_detected"]) == (300, False)
+    assert set(found["drift_indicators"]) == {"total_sqft", "bhk", "bath", "estimated_price", "location"}
+    assert {i["data_points"] for i in found["drift_indicators"].values()} == {300}
+
+
+def test_the_reference_of_a_bundle_can_be_compared_with(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    reference = make_bundle(tmp_path / "BO1", "BO1") / REFERENCE_FILE
+    after = written(tmp_path, "csv", logged(100, 2))
+    assert main(["check", "--reference", str(reference), "--current", str(after), "--json"]) == 0
+    assert "location" in json.loads(capsys.readouterr().out)["drifted"]
+
+
+def test_odd_cells_are_missing_and_people_s_areas_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    head = "Size,Total_sqft , bath,location,id\n"
+    lines = ["3 BHK,1056 - 1200,2,Here,1", "2 BHK,34.46Sq. Meter,n/a,nan,2", "?,,-3,,3"] * 20
+    path = tmp_path / "odd.csv"
+    path.write_text("\ufeff" + head + "\n".join(lines) + "\n", encoding="utf-8")
+    assert main(["check", "--reference", str(path), "--current", str(path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["ignored_columns"] == ["id"]
+    indicators = found["drift_indicators"]
+    assert {n: i["missing_share"]["current"] for n, i in indicators.items()} == pytest.approx(
+        {"total_sqft": 1 / 3, "bhk": 1 / 3, "bath": 1 / 3, "location": 2 / 3}
+    )
+
+
+def test_a_file_without_a_row_is_insufficient_data(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty = tmp_path / "empty.csv"
+    empty.write_text("total_sqft,location,bhk,bath\n")
+    assert main(["check", "--reference", str(folder / "reference.csv"), "--current", str(empty), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["status"], found["data_points"], found["overall_drift_detected"]) == ("insufficient_data", 0, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "said"),
+    [
+        ("a.csv", b"", "is empty"),
+        ("a.csv", b"colour,smell\nred,none\n", "has none of the columns total_sqft"),
+        ("a.csv", b"\xff\xfe\x00", "is not text in UTF-8"),
+        ("a.json", b'{"rows": 3, "features": {}}', "is no reference of a bundle: prediction"),
+        ("a.json", b"[1, 2]", "expected a list of objects"),
+        ("a.json", b'{"a": ', "is neither CSV nor JSON"),
+        ("a.csv", b"bhk,bhk\n1,2\n", "has the column bhk more than once"),
+        ("a.json", b'[{"location": ["a"]}]', "has a list or an object"),
+        ("a.csv", b"bhk,bath\n1,2,3,4\n1,2\n", "is neither CSV nor JSON"),
+    ],
+)
+def test_what_is_no_table_is_refused_in_a_line(
+    name: str, body: bytes, said: str, tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).write_bytes(body)
+    for words in (
+        ["--reference", str(tmp_path / name), "--current", str(folder / "current.csv")],
+        ["--reference", str(folder / "reference.csv"), "--current", str(tmp_path / name)],
+    ):
+        code = main(["check", *words])
+        error = capsys.readouterr().err
+        if name == "a.json" and "reference of a bundle" in said and words[1] != str(tmp_path / name):
+            continue
+        assert (code, error.count("\n")) == (1, 1), error
+        assert said in error
+
+
+def test_a_file_that_is_not_there_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--reference", "nowhere.csv", "--current", str(folder / "current.csv")]) == 1
+    assert "nowhere.csv cannot be read" in capsys.readouterr().err
+
+
+def test_a_report_that_cannot_be_written_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    both = ["--reference", str(folder / "reference.csv"), "--current", str(folder / "current.csv")]
+    assert main(["check", *both, "--html", "/nowhere/report.html"]) == 1
+    assert "/nowhere/report.html cannot be written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--alpha", "0"], ["--alpha", "1.5"], ["--least-rows", "1"]])
+def test_an_option_out_of_range_is_refused(folder: Path, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["check", "--reference", "a", "--current", "b", *words])
+    assert ended.value.code == 2
+    assert words[1] in capsys.readouterr().err
