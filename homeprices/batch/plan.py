@@ -1,0 +1,165 @@
+"""What a job scores, and in which pieces: written once, so that every attempt of every worker does the same.
+
+```
+batch/{job}/plan.json                               this
+batch/{job}/partitions/{number}/part-{n}.parquet    estimates
+batch/{job}/partitions/{number}/refused-{n}.jsonl   rows that have none, with the reasons
+batch/{job}/partitions/{number}/manifest.json       last: the partition is done
+batch/{job}/manifest.json                           last of all: the job is
+```
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from homeprices.batch.objects import parquet_groups
+from homeprices.errors import Conflict, HomePricesError, InvalidInput, NotFound, ObjectNotFound, PreconditionFailed
+from homeprices.storage import Entry, RangedBucket
+
+ROOT = "batch/"
+TARGET_ROWS = 500_000
+"""A few seconds of one core: little is lost with a killed worker, and starting a task still weighs little."""
+
+MAX_PARTITIONS = 1_000
+"""Airflow maps a task at most 1,024 times ([core] max_map_length)."""
+
+MAX_FILES = 100_000
+_FORMATS: dict[str, Literal["parquet", "csv"]] = {".parquet": "parquet", ".csv": "csv"}
+_JOB = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,119}")
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Slice(_Frozen):
+    """A piece of one file: of a Parquet file some row groups, of a CSV file all of it.
+
+    `first_row` is the number of its first row in the file, from 0; `rows` is unknown for CSV.
+    """
+
+    key: str
+    etag: str
+    size: int
+    format: Literal["parquet", "csv"]
+    first_group: int = 0
+    groups: int = 0
+    first_row: int = 0
+    rows: int | None = None
+
+
+class Plan(_Frozen):
+    """A job: the bundle that scores, and the slices of every partition."""
+
+    job: str
+    source: str
+    version: str
+    created_at: datetime
+    partitions: tuple[tuple[Slice, ...], ...] = Field(min_length=1)
+
+    @property
+    def folder(self) -> str:
+        """Where the job's results are, with a slash at its end."""
+        return folder_of(self.job)
+
+    def partition_folder(self, number: int) -> str:
+        """Where a partition's results are."""
+        return f"{self.folder}partitions/{number:05d}/"
+
+
+def job_name(text: str) -> str:
+    """The name of a job made from any text, such as a run's id."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", text).strip("._-")[:120] or "job"
+
+
+def folder_of(job: str) -> str:
+    """Where a job's results are. Raises InvalidInput for what is no name of a job."""
+    if not _JOB.fullmatch(job):
+        raise InvalidInput({"job": f"{job!r} is not a name of letters, digits, _ . and -, of 1 to 120 characters"})
+    return f"{ROOT}{job}/"
+
+
+def make_plan(bucket: RangedBucket, job: str, source: str, version: str, at: datetime) -> Plan:
+    """Plan a job, or give back the plan that it already has.
+
+    Raises InvalidInput when nothing under `source` can be scored, Conflict when the job is about something else.
+    """
+    place = folder_of(job) + "plan.json"
+    if not source or source.startswith(("models/", "archive/", "control/", "claims/", folder_of(job))):
+        raise InvalidInput({"source": f"{source!r} is not a prefix of files to score"})
+    try:
+        plan = read_plan(bucket, job)
+    except NotFound:
+        slices = [piece for entry in _files(bucket, source) for piece in _slices(bucket, entry)]
+        plan = Plan(job=job, source=source, version=version, created_at=at, partitions=_grouped(slices))
+        try:
+            bucket.put(place, plan.model_dump_json(indent=1).encode(), if_absent=True)
+        except PreconditionFailed:  # another attempt was first
+            plan = read_plan(bucket, job)
+    if (plan.source, plan.version) != (source, version):
+        raise Conflict(
+            f"the job {job} scores {plan.source} with {plan.version}, not {source} with {version}; take another name"
+        )
+    return plan
+
+
+def read_plan(bucket: RangedBucket, job: str) -> Plan:
+    """The plan of a job. Raises NotFound, HomePricesError (damaged)."""
+    key = folder_of(job) + "plan.json"
+    try:
+        return Plan.model_validate_json(bucket.get(key).body)
+    except ObjectNotFound:
+        raise NotFound(f"there is no job {job} in the bucket {bucket.name}") from None
+    except ValidationError as error:
+        raise HomePricesError(f"{key} is not a plan: {error.errors()[0]['msg']}") from error
+
+
+def _files(bucket: RangedBucket, source: str) -> list[Entry]:
+    found = [entry for entry in bucket.list(source) if PurePosixPath(entry.key).suffix.lower() in _FORMATS]
+    found = [entry for entry in found if entry.size]
+    if not found:
+        raise InvalidInput({"source": f"there is no .parquet or .csv file with content under {source!r}"})
+    if len(found) > MAX_FILES:
+        raise InvalidInput({"source": f"{len(found):,} files under {source!r}; at most {MAX_FILES:,} are taken"})
+    return found
+
+
+def _slices(bucket: RangedBucket, entry: Entry) -> Iterator[Slice]:
+    """Pieces of about TARGET_ROWS; a row group is never cut."""
+    kind = _FORMATS[PurePosixPath(entry.key).suffix.lower()]
+    whole = Slice(key=entry.key, etag=entry.etag, size=entry.size, format=kind)
+    if kind == "csv":
+        yield whole
+        return
+    row = first_group = first_row = 0
+    counts = parquet_groups(bucket, entry.key, entry.etag, entry.size)
+    for group, rows in enumerate(counts):
+        row += rows
+        if row - first_row >= TARGET_ROWS or group == len(counts) - 1:
+            pieces = {"first_group": first_group, "groups": group + 1 - first_group}
+            yield whole.model_copy(update={**pieces, "first_row": first_row, "rows": row - first_row})
+            first_group, first_row = group + 1, row
+
+
+def _grouped(slices: list[Slice]) -> tuple[tuple[Slice, ...], ...]:
+    """Slices in at most MAX_PARTITIONS groups; small files of one kind share a group up to TARGET_ROWS."""
+    share = -(-len(slices) // MAX_PARTITIONS)
+    groups: list[list[Slice]] = []
+    for piece in slices:
+        if groups and (len(groups[-1]) < share or _fits(groups[-1], piece)):
+            groups[-1].append(piece)
+        else:
+            groups.append([piece])
+    return tuple(map(tuple, groups))
+
+
+def _fits(group: list[Slice], piece: Slice) -> bool:
+    rows = [one.rows for one in (*group, piece)]
+    return None not in rows and sum(count or 0 for count in rows) <= TARGET_ROWS

@@ -1,0 +1,105 @@
+"""What a partition leaves in the bucket: estimates in Parquet, refused rows as JSON lines, and a manifest, last."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict
+
+from homeprices.batch.columns import Refused
+from homeprices.pricing.manifest import FileDigest
+from homeprices.storage import Bucket
+
+PART_ROWS = 1_000_000
+PART_BYTES = 16 * 2**20
+"""When a file is closed and the next begun, so that no more than this of results is ever held."""
+
+MANIFEST = "manifest.json"
+
+
+class PartitionManifest(BaseModel):
+    """The commit mark of a partition: rows that have an estimate, rows that have none by field, files by name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    partition: int
+    version: str
+    estimated: int
+    refused: int
+    refused_fields: dict[str, int]
+    files: dict[str, FileDigest]
+
+
+class PartitionWriter:
+    """Writes the files of one partition under `place`, a part at a time; `commit` makes them count."""
+
+    def __init__(self, bucket: Bucket, place: str) -> None:
+        self._bucket, self._place = bucket, place
+        self._files: dict[str, FileDigest] = {}
+        self._fields: Counter[str] = Counter()
+        self.estimated = self.refused = 0
+        self._part: tuple[io.BytesIO, pq.ParquetWriter] | None = None
+        self._part_rows = 0
+        self._lines = io.BytesIO()
+
+    def add(self, table: pa.Table) -> None:
+        """Estimates of some rows; every call has the same columns."""
+        if self._part is None:
+            target = io.BytesIO()
+            self._part = target, pq.ParquetWriter(target, table.schema, compression="zstd")
+        self._part[1].write_table(table)
+        self._part_rows += table.num_rows
+        self.estimated += table.num_rows
+        if self._part_rows >= PART_ROWS:
+            self._close_part()
+
+    def refuse(self, key: str, first_row: int, refused: Iterable[Refused]) -> None:
+        """Rows without an estimate, with the file and the number that they have in it."""
+        for one in refused:
+            line = {"file": key, "row": first_row + one.row, "reasons": dict(one.reasons), "values": one.values}
+            self._lines.write(json.dumps(line, ensure_ascii=False, default=str).encode() + b"\n")
+            self._fields.update(one.reasons.keys())
+            self.refused += 1
+            if self._lines.tell() >= PART_BYTES:
+                self._close_lines()
+
+    def commit(self, partition: int, version: str) -> PartitionManifest:
+        """Write what is left, then the manifest."""
+        self._close_part()
+        self._close_lines()
+        manifest = PartitionManifest(
+            partition=partition,
+            version=version,
+            estimated=self.estimated,
+            refused=self.refused,
+            refused_fields=dict(sorted(self._fields.items())),
+            files=self._files,
+        )
+        self._bucket.put(self._place + MANIFEST, manifest.model_dump_json(indent=1).encode())
+        return manifest
+
+    def _close_part(self) -> None:
+        if self._part is None:
+            return
+        target, writer = self._part
+        writer.close()
+        self._put("part", "parquet", target.getbuffer())
+        self._part, self._part_rows = None, 0
+
+    def _close_lines(self) -> None:
+        if self._lines.tell():
+            self._put("refused", "jsonl", self._lines.getbuffer())
+            self._lines = io.BytesIO()
+
+    def _put(self, kind: str, suffix: str, content: Any) -> None:
+        name = f"{kind}-{sum(held.startswith(kind) for held in self._files):05d}.{suffix}"
+        body = bytes(content)
+        self._bucket.put(self._place + name, body)
+        self._files[name] = FileDigest(sha256=hashlib.sha256(body).hexdigest(), size=len(body))

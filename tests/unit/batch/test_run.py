@@ -1,0 +1,226 @@
+"""A job from plan to manifest: counts, digests, refused rows, and what is asked for twice or broken off."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from homeprices.batch import results, scoring
+from homeprices.batch.plan import read_plan
+from homeprices.batch.run import BatchRun
+from homeprices.errors import BundleRefused, Conflict, InvalidInput, NotReady
+from homeprices.pricing.predictor import Predictor
+from homeprices.storage import MemoryBucket
+from tests.bundles import price
+from tests.faulty_buckets import DyingBucket, Killed
+from tests.homes import NOW, parquet, table
+
+CSV = (
+    b"\xef\xbb\xbftotal_sqft,location,bhk,bath,id,price\n"
+    b"1200,Whitefield,2,2,first,50\n"
+    b"12,Whitefield,2,2,small,50\n"
+    b"1500,,2,2,nowhere,50\n"
+    b'1500," Indira   Nagar ",3,two,words,50\n'
+    b"2400,Somewhere,4,3,last,50\n"
+)
+
+
+def scored(bucket: MemoryBucket, source: str = "in/") -> dict[str, Any]:
+    run = BatchRun(bucket, "job")
+    for number in run.plan(source, "production", NOW):
+        run.score(number)
+    return run.finish(NOW)
+
+
+def estimates(bucket: MemoryBucket) -> list[dict[str, Any]]:
+    keys = [entry.key for entry in bucket.list("batch/job/partitions/") if entry.key.endswith(".parquet")]
+    return [row for key in keys for row in pq.read_table(io.BytesIO(bucket.get(key).body)).to_pylist()]
+
+
+def test_rows_of_a_csv_file_are_estimated_or_refused_with_reasons(bucket: MemoryBucket) -> None:
+    bucket.put("in/homes.csv", CSV)
+    counted = {"version": "BO1", "estimated": 2, "refused": 3}
+    assert scored(bucket) == {"manifest": "batch/job/manifest.json", **counted}
+    first, last = estimates(bucket)
+    assert (first["file"], first["row"], first["id"]) == ("in/homes.csv", 0, "first")
+    assert first["estimated_price"] == pytest.approx(price(1200, "Whitefield", 2), rel=1e-5)
+    assert first["low"] == first["estimated_price"] * 0.7 and first["high"] == first["estimated_price"] * 1.5
+    assert (last["row"], last["location"], last["location_known"]) == (4, "other", False)
+    lines = bucket.get("batch/job/partitions/00000/refused-00000.jsonl").body.decode().splitlines()
+    refused = {line["row"]: line["reasons"] for line in map(json.loads, lines)}
+    assert refused == {
+        1: {"total_sqft": "must be a number from 100 to 100,000 square feet"},
+        2: {"location": "is required"},
+        3: {"bath": "must be a whole number from 1 to 50"},
+    }
+
+
+def test_the_manifest_counts_and_has_the_digest_of_every_file(bucket: MemoryBucket) -> None:
+    bucket.put("in/a.parquet", parquet(table(1_000), group_rows=300))
+    bucket.put("in/b.csv", CSV)
+    scored(bucket)
+    manifest = json.loads(bucket.get("batch/job/manifest.json").body)
+    assert (manifest["source"], manifest["version"]) == ("in/", "BO1")
+    assert (manifest["estimated"], manifest["refused"]) == (1_002, 3)
+    assert manifest["partitions"][1]["refused_fields"] == {"bath": 1, "location": 1, "total_sqft": 1}
+    for part in manifest["partitions"]:
+        for name, held in part["files"].items():
+            body = bucket.get(f"batch/job/partitions/{part['partition']:05d}/{name}").body
+            assert (hashlib.sha256(body).hexdigest(), len(body)) == (held["sha256"], held["size"])
+    assert [row["id"] for row in estimates(bucket)][:1_000] == [str(number) for number in range(1_000)]
+
+
+def test_results_are_written_in_parts(bucket: MemoryBucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "PART_ROWS", 400)
+    monkeypatch.setattr(results, "PART_BYTES", 300)
+    monkeypatch.setattr("homeprices.batch.reading.BATCH_ROWS", 100)
+    bucket.put("in/a.parquet", parquet(table(1_000)))
+    bucket.put("in/b.csv", CSV)
+    scored(bucket)
+    names = [entry.key.split("/", 3)[3] for entry in bucket.list("batch/job/partitions/")]
+    assert [name for name in names if "part-" in name] == [
+        "00000/part-00000.parquet",
+        "00000/part-00001.parquet",
+        "00000/part-00002.parquet",
+        "00001/part-00000.parquet",
+    ]
+    assert len([name for name in names if "refused-" in name]) == 2
+    assert len(estimates(bucket)) == 1_002
+
+
+def test_a_partition_that_is_done_is_not_touched_again(bucket: MemoryBucket) -> None:
+    bucket.put("in/a.parquet", parquet(table(50)))
+    run = BatchRun(bucket, "job")
+    run.plan("in/", "production", NOW)
+    first = run.score(0)
+    before = {entry.key: entry.etag for entry in bucket.list("")}
+    bucket.delete("in/a.parquet")
+    assert run.score(0) == first
+    assert {e.key: e.etag for e in bucket.list("")} == {k: v for k, v in before.items() if k != "in/a.parquet"}
+
+
+def test_killed_anywhere_and_run_again_it_loses_and_doubles_nothing(bucket: MemoryBucket) -> None:
+    bucket.put("in/a.parquet", parquet(table(400), group_rows=100))
+    bucket.put("in/b.csv", CSV)
+    whole = {}
+    for operations in range(1, 200):
+        for entry in list(bucket.list("batch/")):
+            bucket.delete(entry.key)
+        try:
+            dying: Any = DyingBucket(bucket, operations)
+            run = BatchRun(dying, "job")
+            for number in run.plan("in/", "BO1", NOW):
+                run.score(number)
+            run.finish(NOW)
+            finished = True
+        except Killed:
+            finished = False
+        scored(bucket)
+        left = {entry.key: entry.etag for entry in bucket.list("batch/")}
+        assert whole in ({}, left)
+        whole = left
+        if finished:
+            break
+    assert finished and operations > 20
+    assert len({row["id"] for row in estimates(bucket)}) == len(estimates(bucket)) == 402
+
+
+def test_an_unfinished_job_names_its_partitions(bucket: MemoryBucket) -> None:
+    bucket.put("in/a.parquet", parquet(table(50)))
+    bucket.put("in/b.csv", CSV)
+    run = BatchRun(bucket, "job")
+    run.plan("in/", "production", NOW)
+    run.score(0)
+    with pytest.raises(NotReady, match="1 of 2 partitions are not done: 1"):
+        run.finish(NOW)
+
+
+def test_a_result_that_was_lost_is_missed_and_one_that_nobody_names_removed(bucket: MemoryBucket) -> None:
+    bucket.put("in/a.parquet", parquet(table(50)))
+    scored(bucket)
+    bucket.put("batch/job/partitions/00000/part-00009.parquet", b"of other code")
+    BatchRun(bucket, "job").finish(NOW)
+    assert not bucket.exists("batch/job/partitions/00000/part-00009.parquet")
+    bucket.delete("batch/job/partitions/00000/part-00000.parquet")
+    with pytest.raises(NotReady):
+        BatchRun(bucket, "job").finish(NOW)
+
+
+def test_a_file_that_has_changed_since_the_plan_is_refused(bucket: MemoryBucket) -> None:
+    bucket.put("in/a.parquet", parquet(table(50)))
+    run = BatchRun(bucket, "job")
+    run.plan("in/", "production", NOW)
+    bucket.put("in/a.parquet", parquet(table(50, seed=8)))
+    with pytest.raises(InvalidInput) as refused:
+        run.score(0)
+    assert refused.value.fields == {"in/a.parquet": "has changed since the job job was planned"}
+
+
+def test_what_was_production_at_the_plan_scores_to_the_end(bucket: MemoryBucket, bundle_folder: Any) -> None:
+    bucket.put("in/a.parquet", parquet(table(50)))
+    run = BatchRun(bucket, "job")
+    run.plan("in/", "production", NOW)
+    bucket.copy("models/price_check_BO1/manifest.json", "models/price_check_BO2/manifest.json")
+    assert run.plan("in/", "production", NOW) == [0]
+    assert read_plan(bucket, "job").version == "BO1"
+
+
+@pytest.mark.parametrize("bundle", ["BO9", "CO1"])
+def test_a_bundle_that_is_not_published_is_refused(bucket: MemoryBucket, bundle: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        BatchRun(bucket, "job").plan("in/", bundle, NOW)
+    assert refused.value.fields["bundle"] == f"{bundle!r} is not published; name one such as BO3, or production"
+
+
+def test_without_production_there_is_none_to_score_with() -> None:
+    with pytest.raises(InvalidInput):
+        BatchRun(MemoryBucket(), "job").plan("in/", "production", NOW)
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "problem"),
+    [
+        ("in/a.csv", b"location,bhk,bath\nWhitefield,2,2\n", "has no column total_sqft; it has location, bhk, bath"),
+        ("in/a.csv", b"total_sqft,location,bhk,bath\n1,2,3\n", "cannot be read after row 0"),
+        ("in/a.parquet", parquet(table(5).drop_columns(["bath"])), "has no column bath"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named(bucket: MemoryBucket, name: str, body: bytes, problem: str) -> None:
+    bucket.put(name, body)
+    run = BatchRun(bucket, "job")
+    run.plan("in/", "production", NOW)
+    with pytest.raises(InvalidInput) as refused:
+        run.score(0)
+    assert problem in refused.value.fields[name]
+
+
+def test_a_partition_that_the_plan_does_not_have_and_another_bundle_are_refused(
+    bucket: MemoryBucket, predictor: Predictor
+) -> None:
+    bucket.put("in/a.csv", CSV)
+    run = BatchRun(bucket, "job")
+    run.plan("in/", "production", NOW)
+    plan = read_plan(bucket, "job")
+    with pytest.raises(InvalidInput, match="1 is not one of 0 to 0"):
+        scoring.score_partition(bucket, predictor, plan, 1)
+    with pytest.raises(Conflict, match="the job job scores with BO2, not BO1"):
+        scoring.score_partition(bucket, predictor, plan.model_copy(update={"version": "BO2"}), 0)
+
+
+def test_a_model_that_answers_nonsense_fails_the_partition(
+    bucket: MemoryBucket, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import numpy as np
+
+    class Broken:
+        def run(self, *_: Any) -> list[Any]:
+            return [np.array([[1.0], [np.nan]])]
+
+    monkeypatch.setattr(predictor, "_session", Broken())
+    with pytest.raises(BundleRefused, match="BO1: the model answers nan lakh rupees"):
+        predictor.price_columns({name: np.ones(2) for name in ("total_sqft", "location", "bhk", "bath")})
