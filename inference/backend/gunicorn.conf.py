@@ -1,0 +1,72 @@
+"""How gunicorn runs the service. Each worker opens its own connections, threads and model, after the fork."""
+
+import logging
+import os
+import shutil
+import sys
+from typing import Any
+
+sys.modules.setdefault("rich", None)  # type: ignore[arg-type] # structlog would load it for colours: 10 MB a worker
+
+from gunicorn.glogging import Logger  # type: ignore[import-untyped] # noqa: E402
+
+from homeprices.log import configure_logging  # noqa: E402
+from homeprices.settings import load_settings  # noqa: E402
+
+_settings = load_settings()
+_metrics_folder = _settings.instance_dir.resolve() / "metrics"
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(_metrics_folder)  # read when prometheus_client is first imported
+configure_logging(_settings, _settings.instance)
+
+bind = _settings.serving_address
+workers = _settings.workers
+worker_class = "gthread"  # health and metrics are answered while an estimate is computed
+threads = _settings.threads
+timeout = 30
+graceful_timeout = 20
+keepalive = 75  # longer than the router keeps an idle connection, so that it is never we who close first
+backlog = 1024
+preload_app = False
+max_requests = 0  # a worker that is recycled closes connections that the router holds
+worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - heartbeats never touch a disk
+control_socket_disable = True
+forwarded_allow_ips = ""
+limit_request_line = 4094
+limit_request_fields = 64
+limit_request_field_size = 8190
+proc_name = _settings.instance
+
+
+class ProjectLogger(Logger):  # type: ignore[misc]
+    """gunicorn's own messages through the project's log. Requests are in the router's access log."""
+
+    def setup(self, cfg: Any) -> None:  # noqa: ARG002
+        """Hand everything to the root logger."""
+        for logger in (self.error_log, self.access_log):
+            logger.handlers = []
+            logger.propagate = True
+        self.error_log.setLevel(logging.INFO)
+        self.access_log.disabled = True
+
+
+logger_class = ProjectLogger
+
+
+def on_starting(_server: Any) -> None:
+    """Begin with empty metric files: those of an earlier life would be added up for ever."""
+    shutil.rmtree(_metrics_folder, ignore_errors=True)
+    _metrics_folder.mkdir(parents=True, exist_ok=True)
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """Forget the gauges of a worker that is gone."""
+    from prometheus_client.multiprocess import mark_process_dead
+
+    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+
+
+def worker_exit(_server: Any, worker: Any) -> None:
+    """Let the worker drain what it can, and say that it has left."""
+    app = getattr(worker, "wsgi", None)
+    if app is not None:
+        app.extensions["homeprices"].close()

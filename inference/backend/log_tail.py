@@ -1,0 +1,73 @@
+"""The last lines of this instance's log: each worker also writes its log as JSON lines to a small file of its own."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections import deque
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+FILE_BYTES = 256 * 1024  # a file, of which a worker keeps two
+FILES_KEPT = 16
+_SUFFIX = ".jsonl"
+
+
+def keep_tail(folder: Path) -> logging.Handler | None:
+    """Write this process's log to `folder` as well; None when the disk takes no file: one can serve without."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _forget_old(folder)
+        handler = RotatingFileHandler(
+            folder / f"{os.getpid()}{_SUFFIX}", maxBytes=FILE_BYTES, backupCount=1, encoding="utf-8"
+        )
+    except OSError as error:
+        logging.getLogger(__name__).warning("no log file: %s", error)
+        return None
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                structlog.processors.JSONRenderer(default=str),
+            ],
+            foreign_pre_chain=[structlog.stdlib.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True)],
+        )
+    )
+    logging.getLogger().addHandler(handler)
+    return handler
+
+
+def read_tail(folder: Path, limit: int) -> list[dict[str, Any]]:
+    """The newest `limit` entries of all workers of this instance, oldest first."""
+    entries: list[dict[str, Any]] = []
+    for path in folder.glob(f"*{_SUFFIX}*"):
+        entries.extend(_entries(path, limit))
+    return sorted(entries, key=lambda entry: str(entry.get("timestamp", "")))[-limit:]
+
+
+def _entries(path: Path, limit: int) -> list[dict[str, Any]]:
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            lines = deque(file, maxlen=limit)
+    except FileNotFoundError:  # rolled over a moment ago
+        return []
+    return [entry for line in lines if (entry := _parse(line)) is not None]
+
+
+def _parse(line: str) -> dict[str, Any] | None:
+    try:
+        entry = json.loads(line)
+    except ValueError:  # cut off by a kill
+        return None
+    return entry if isinstance(entry, dict) else None
+
+
+def _forget_old(folder: Path) -> None:
+    files = sorted(folder.glob(f"*{_SUFFIX}*"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in files[FILES_KEPT:]:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,122 @@
+"""What Prometheus is told. With several workers the values lie in files that all of them write (multiprocess mode)."""
+
+from __future__ import annotations
+
+import os
+from typing import Literal, get_args
+
+import psutil
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from homeprices.errors import BundleFault
+from homeprices.predictions.drain import DrainReport
+from homeprices.predictions.feedback import FeedbackType
+from homeprices.settings import Variant
+
+GaugeMode = Literal["livesum", "livemax", "livemin", "livemostrecent"]
+"""How the values of several workers become one; all of them forget a worker that is gone."""
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+# An estimate takes well under a millisecond; the last bounds are there for a machine in trouble.
+DURATION_BOUNDS_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+BATCH_BOUNDS_HOMES = (1, 10, 100, 1000, 10_000)
+ERROR_REASONS = ("invalid", "no_model", "failed")
+DRAIN_OUTCOMES = ("stored", "refused", "torn", "dropped")
+
+
+class Metrics:
+    """The metrics of one instance, each with its `variant`. One object a process."""
+
+    def __init__(self, variant: Variant) -> None:
+        self.registry = CollectorRegistry()
+        self._variant = variant
+        self.predictions = self._counter("predictions", "Estimates given")
+        self.duration = Histogram(
+            "prediction_duration_seconds",
+            "Time from a request to its estimate",
+            ["variant"],
+            buckets=DURATION_BOUNDS_SECONDS,
+            registry=self.registry,
+        ).labels(variant)
+        errors = Counter(
+            "prediction_errors", "Requests for an estimate that got none", ["variant", "reason"], registry=self.registry
+        )
+        self.errors = {reason: errors.labels(variant, reason) for reason in ERROR_REASONS}
+        self._feedback = Counter("feedback", "Remarks taken", ["variant", "feedback_type"], registry=self.registry)
+        self.unlogged = self._counter("predictions_unlogged", "Estimates given without a prediction id")
+        self.fallbacks = self._counter("prediction_fallbacks", "Estimates given in place of another arm")
+        self.batch_size = Histogram(
+            "prediction_batch_homes",
+            "Homes in a batch request",
+            ["variant"],
+            buckets=BATCH_BOUNDS_HOMES,
+            registry=self.registry,
+        ).labels(variant)
+        self.in_flight = self._gauge("requests_in_flight", "Requests being answered", "livesum")
+        self.cpu = self._gauge("system_cpu_percent", "CPU of this machine in use", "livemostrecent")
+        self.memory = self._gauge("system_memory_percent", "Memory of this machine in use", "livemostrecent")
+        self.model_version = self._gauge(
+            "model_version_number", "Number of the served version; 0: none", "livemostrecent"
+        )
+        self.model_trained = self._gauge(
+            "model_trained_timestamp_seconds", "When the model was trained", "livemostrecent"
+        )
+        self.model_stale = self._gauge("model_stale", "1: from the local cache, not confirmed by the bucket", "livemax")
+        refused = Gauge(
+            "model_refused_number",
+            "Number of the refused newest bundle by what is wrong with it; 0: none",
+            ["variant", "fault"],
+            registry=self.registry,
+            multiprocess_mode="livemax",
+        )
+        self._refused = {fault: refused.labels(variant, fault) for fault in get_args(BundleFault)}
+        self._polls = Counter("model_polls", "Looks for a newer model", ["variant", "outcome"], registry=self.registry)
+        self.spool_bytes = self._gauge("spool_bytes", "Records on disk that PostgreSQL does not have", "livemax")
+        self.spool_records = self._gauge("spool_records", "Records on disk that PostgreSQL does not have", "livesum")
+        self.spool_oldest = self._gauge("spool_oldest_seconds", "Age of the oldest of them", "livemax")
+        self.database_up = self._gauge("database_up", "1: PostgreSQL answers", "livemin")
+        drained = Counter(
+            "spool_drained", "Records taken out of the spool", ["variant", "outcome"], registry=self.registry
+        )
+        self._drained = {outcome: drained.labels(variant, outcome) for outcome in DRAIN_OUTCOMES}
+
+    def feedback(self, kind: FeedbackType) -> None:
+        """Count a remark."""
+        self._feedback.labels(self._variant, kind).inc()
+
+    def refused(self, number: int, fault: BundleFault | None) -> None:
+        """Say which bundle is refused, and for what; 0 and None: none is."""
+        for name, child in self._refused.items():
+            child.set(number if name == fault else 0)
+
+    def polled(self, outcome: str) -> None:
+        """Count a look for a newer model: `same`, `swapped`, `refused`, `none`, `unavailable`."""
+        self._polls.labels(self._variant, outcome).inc()
+
+    def drained(self, report: DrainReport) -> None:
+        """Take over what one pass of the drain says."""
+        self.spool_bytes.set(report.spool_bytes)
+        self.spool_records.set(report.spool_records)
+        self.spool_oldest.set(report.oldest_seconds)
+        self.database_up.set(report.database == "up")
+        for outcome, child in self._drained.items():
+            child.inc(getattr(report, outcome))
+
+    def exposition(self) -> bytes:
+        """The text that Prometheus reads, of all workers together."""
+        self.cpu.set(psutil.cpu_percent(interval=None))
+        self.memory.set(psutil.virtual_memory().percent)
+        folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+        if not folder:
+            return generate_latest(self.registry)
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry, path=folder)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
+
+    def _counter(self, name: str, description: str) -> Counter:
+        return Counter(name, description, ["variant"], registry=self.registry).labels(self._variant)
+
+    def _gauge(self, name: str, description: str, mode: GaugeMode) -> Gauge:
+        gauge = Gauge(name, description, ["variant"], registry=self.registry, multiprocess_mode=mode)
+        return gauge.labels(self._variant)

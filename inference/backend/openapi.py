@@ -1,0 +1,250 @@
+"""The contract of the service as an OpenAPI 3.1 document, a pure function of the code's own limits.
+
+`python -m inference.backend.openapi > inference/openapi.json` writes the committed copy; tests keep it, the routes and
+the answers of a running instance the same.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Any
+
+from pydantic import BaseModel
+
+from inference.backend.batch import LARGEST_BATCH_BYTES, MOST_HOMES
+from inference.backend.batch_forms import CSV_COLUMNS, CSV_TYPE, NDJSON_TYPES
+from inference.backend.body import FORM_TYPES, JSON_TYPE, LARGEST_BODY_BYTES
+from inference.backend.metrics import CONTENT_TYPE as PROMETHEUS_TYPE
+from inference.backend.openapi_schemas import VARIANT, VERSION, Schema, components, reference
+from inference.backend.operations import Drift, Lines, Rows, Window
+from inference.backend.problem import MEDIA_TYPE as PROBLEM_TYPE
+
+VERSION_OF_THE_API = "1.0"
+CSV_EXAMPLE = "total_sqft,location,bhk,bath\r\n1200,Whitefield,2,2\r\n"
+
+REASONS = {
+    400: "The body cannot be read.",
+    403: "This is open to trusted networks only.",
+    404: "No such estimate was given.",
+    413: "The body is too large.",
+    415: "This media type is not read here.",
+    422: "A value is not allowed; `fields` names each.",
+    429: "Too many requests from this address (by the router); Retry-After says when to come again.",
+    500: "The model has no price for this home, or something went wrong.",
+    503: "What this needs is away for now; Retry-After says when to come again.",
+}
+
+
+@cache
+def document() -> dict[str, Any]:
+    """The whole document."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Bangalore home prices",
+            "version": VERSION_OF_THE_API,
+            "description": "Estimates of home prices in lakh rupees, and what visitors say of them.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "paths": {**_for_visitors(), **_for_probes(), **_for_operators(), **_contract()},
+        "components": {"schemas": components()},
+    }
+
+
+def _for_visitors() -> dict[str, Any]:
+    home = {media_type: {"schema": reference("Home")} for media_type in (JSON_TYPE, *FORM_TYPES)}
+    feedback = {media_type: {"schema": reference("Feedback")} for media_type in (JSON_TYPE, *FORM_TYPES)}
+    taken = _answer("FeedbackTaken", "The remark is on record.")
+    later = _answer("FeedbackTaken", "The remark is on record; whether the estimate exists will be seen later.")
+    return {
+        "/api/predict_home_price": {
+            "post": _operation(
+                "predictHomePrice",
+                "Estimate the price of a home",
+                {200: _answer("Estimate", "The estimate.", modelled=True)},
+                (400, 413, 415, 422, 429, 500, 503),
+                body=home,
+                note=f"At most {LARGEST_BODY_BYTES // 1024} KiB.",
+            )
+        },
+        "/api/predict_home_price/batch": {"post": _batch()},
+        "/api/feedback": {
+            "post": _operation(
+                "giveFeedback",
+                "Say something of an estimate",
+                {200: taken, 202: later},
+                (400, 404, 413, 415, 422, 429, 503),
+                body=feedback,
+                note="A second remark of the same visitor, estimate and type replaces the first.",
+            )
+        },
+        "/api/get_location_names": {
+            "get": _operation(
+                "getLocationNames",
+                "The locations that the model knows",
+                {200: _answer("Locations", "The locations, in alphabetical order.", modelled=True)},
+                (429, 503),
+            )
+        },
+    }
+
+
+def _batch() -> dict[str, Any]:
+    homes = {"type": "array", "items": reference("Home"), "maxItems": MOST_HOMES}
+    lines = {"type": "string", "description": "A home as a JSON object a line."}
+    table = {"type": "string", "description": "A header that names fields of Home, and a home a line."}
+    rows = {"type": "array", "items": reference("BatchRow"), "maxItems": MOST_HOMES}
+    answer = {
+        "description": "A row for each home, in the order in which they came.",
+        "headers": _headers(modelled=True),
+        "content": {
+            JSON_TYPE: {"schema": rows},
+            NDJSON_TYPES[0]: {"schema": {"type": "string", "description": "A BatchRow a line."}},
+            CSV_TYPE: {"schema": {"type": "string", "description": f"Columns: {', '.join(CSV_COLUMNS)}."}},
+        },
+    }
+    body = {
+        JSON_TYPE: {"schema": homes},
+        NDJSON_TYPES[0]: {"schema": lines},
+        CSV_TYPE: {"schema": table, "example": CSV_EXAMPLE},
+    }
+    return _operation(
+        "predictHomePrices",
+        "Estimate the prices of many homes",
+        {200: answer},
+        (400, 413, 415, 422, 429, 500, 503),
+        body=body,
+        note=f"At most {MOST_HOMES:,} homes and {LARGEST_BATCH_BYTES // 2**20} MiB. What is wrong with a row stands "
+        "beside the other rows. Batches are no part of an experiment.",
+    )
+
+
+def _for_probes() -> dict[str, Any]:
+    ready, not_ready = _answer("Readiness", "It can."), _answer("Readiness", "It cannot (yet).")
+    return {
+        "/api/health": {
+            "get": _operation("getHealth", "What this instance serves", {200: _answer("Health", "It lives.")}, (429,))
+        },
+        "/api/ready": {
+            "get": _operation("getReadiness", "Whether it can take visitors", {200: ready, 503: not_ready}, ())
+        },
+    }
+
+
+def _for_operators() -> dict[str, Any]:
+    text = {
+        "description": "The text that Prometheus reads.",
+        "headers": _headers(),
+        "content": {PROMETHEUS_TYPE: {"schema": {"type": "string"}}},
+    }
+    drift = _answer("Drift", "The report.")
+    return {
+        "/metrics": {"get": _operation("getPrometheusMetrics", "Metrics for Prometheus", {200: text}, (403,))},
+        "/api/metrics": {
+            "get": _operation(
+                "getTraffic",
+                "Traffic and feedback of the last hours",
+                {200: _answer("Traffic", "By variant.")},
+                (403, 422, 503),
+                query=Window,
+            )
+        },
+        "/api/logs": {
+            "get": _operation(
+                "getLogs", "The newest records", {200: _answer("Log", "The records.")}, (403, 422, 503), query=Rows
+            )
+        },
+        "/api/logs/tail": {
+            "get": _operation(
+                "getLogTail", "The last lines of the log", {200: _answer("Tail", "The lines.")}, (403, 422), query=Lines
+            )
+        },
+        "/api/drift_report": {
+            "get": _operation("getDriftReport", "Drift", {200: drift}, (403, 422, 500, 503), query=Drift)
+        },
+    }
+
+
+def _contract() -> dict[str, Any]:
+    this = {
+        "description": "OpenAPI 3.1.",
+        "headers": _headers(),
+        "content": {JSON_TYPE: {"schema": {"type": "object"}}},
+    }
+    page = {
+        "description": "A page without scripts, and without anything from another host.",
+        "headers": _headers(),
+        "content": {"text/html; charset=utf-8": {"schema": {"type": "string"}}},
+    }
+    return {
+        "/api/openapi.json": {"get": _operation("getContract", "This document", {200: this}, (429,))},
+        "/api/docs": {"get": _operation("readContract", "This document as a page", {200: page}, (429,))},
+    }
+
+
+def _operation(
+    name: str,
+    summary: str,
+    answers: dict[int, Any],
+    problems: tuple[int, ...],
+    *,
+    body: dict[str, Any] | None = None,
+    query: type[BaseModel] | None = None,
+    note: str | None = None,
+) -> dict[str, Any]:
+    responses = {**{status: _problem(status) for status in problems}, **answers}
+    operation: dict[str, Any] = {"operationId": name, "summary": summary}
+    if note:
+        operation["description"] = note
+    if query:
+        operation["parameters"] = _parameters(query)
+    if body:
+        operation["requestBody"] = {"required": True, "content": body}
+    operation["responses"] = {str(status): responses[status] for status in sorted(responses)}
+    return operation
+
+
+def _parameters(query: type[BaseModel]) -> list[dict[str, Any]]:
+    """The query parameters that a model of `operations` reads."""
+    schema = query.model_json_schema()
+    return [
+        {"name": name, "in": "query", "required": False, "schema": {k: v for k, v in values.items() if k != "title"}}
+        for name, values in schema["properties"].items()
+    ]
+
+
+def _answer(name: str, description: str, *, modelled: bool = False) -> dict[str, Any]:
+    content = {JSON_TYPE: {"schema": reference(name)}}
+    return {"description": description, "headers": _headers(modelled=modelled), "content": content}
+
+
+def _problem(status: int) -> dict[str, Any]:
+    headers = {"Retry-After": _header({"type": "integer", "minimum": 1}, "seconds")} if status in (429, 503) else {}
+    return {
+        "description": REASONS[status],
+        "headers": {**headers, "X-Request-ID": _header({"type": "string"}, "finds this request in the logs")},
+        "content": {PROBLEM_TYPE: {"schema": reference("Problem")}},
+    }
+
+
+def _headers(*, modelled: bool = False) -> dict[str, Any]:
+    version = {"X-Model-Version": _header(VERSION, "the version that answered")} if modelled else {}
+    return {
+        "X-Request-ID": _header({"type": "string"}, "finds this request in the logs"),
+        "X-Variant": _header(VARIANT, "the arm that answered"),
+        **version,
+    }
+
+
+def _header(schema: Schema, description: str) -> dict[str, Any]:
+    return {"description": description, "required": True, "schema": schema}
+
+
+def text() -> str:
+    """The document as it is committed and served."""
+    return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    print(text(), end="")

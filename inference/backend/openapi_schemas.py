@@ -1,0 +1,284 @@
+"""The values of the API as JSON Schema (draft 2020-12, as OpenAPI 3.1 has it), with the limits of the code itself."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+from homeprices.errors import BundleFault
+from homeprices.predictions.feedback import ACTUAL_PRICE_LIMITS_LAKH, LARGEST_ID, STARS, FeedbackType
+from homeprices.predictions.feedback import TEXT_LIMIT as FEEDBACK_TEXT_LIMIT
+from homeprices.pricing.features import REQUIRED
+from homeprices.pricing.home import AREA_LIMITS_SQUARE_FEET, AREA_TYPES, BALCONY_LIMITS, ROOM_LIMITS, TEXT_LIMIT
+from homeprices.settings import Variant
+from inference.backend.drift import STATUSES
+
+Schema = dict[str, Any]
+
+VERSION: Schema = {"type": "string", "pattern": "^(BO|CO)[1-9][0-9]*$", "examples": ["BO3"]}
+VARIANT: Schema = {"type": "string", "enum": list(get_args(Variant))}
+TIME: Schema = {"type": "string", "format": "date-time"}
+
+
+def reference(name: str) -> Schema:
+    """A reference to a component."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def components() -> dict[str, Schema]:
+    """Every named schema of the document."""
+    return {
+        "Home": _home(),
+        "Interval": _interval(),
+        "Estimate": _estimate(),
+        "BatchRow": {"oneOf": [reference("BatchEstimate"), reference("BatchError")]},
+        "BatchEstimate": _batch_estimate(),
+        "BatchError": _batch_error(),
+        "Feedback": _feedback(),
+        "FeedbackTaken": _feedback_taken(),
+        "Locations": _object(
+            "The locations that the served model has learned.",
+            locations={"type": "array", "items": {"type": "string"}},
+            model_version=VERSION,
+        ),
+        "Health": _health(),
+        "Readiness": _object("Whether visitors may be sent here.", ready={"type": "boolean"}, status=_STATE),
+        "Traffic": _traffic(),
+        "Log": _log(),
+        "Tail": _tail(),
+        "Drift": _drift(),
+        "Problem": _problem(),
+    }
+
+
+_STATE: Schema = {
+    "type": "string",
+    "enum": ["starting", "ok", "idle", "stale"],
+    "description": "starting: no model yet; idle: no candidate on trial; "
+    "stale: from the local cache, not confirmed by the bucket",
+}
+_ID: Schema = {
+    "type": ["integer", "null"],
+    "minimum": 1,
+    "description": "names this estimate in feedback; null when it could not be recorded",
+}
+
+
+def _object(description: str, optional: tuple[str, ...] = (), /, **properties: Schema) -> Schema:
+    """An object with exactly these members."""
+    return {
+        "type": "object",
+        "description": description,
+        "properties": properties,
+        "required": [name for name in properties if name not in optional],
+        "additionalProperties": False,
+    }
+
+
+def _limited(kind: str, limits: tuple[float, float], description: str, example: Any) -> Schema:
+    low, high = limits
+    return {"type": kind, "minimum": low, "maximum": high, "description": description, "examples": [example]}
+
+
+def _text(description: str, example: str, *, least: int = 0, most: int = TEXT_LIMIT) -> Schema:
+    return {
+        "type": "string",
+        "minLength": least,
+        "maxLength": most,
+        "description": description,
+        "examples": [example],
+    }
+
+
+def _home() -> Schema:
+    properties = {
+        "total_sqft": _limited("number", AREA_LIMITS_SQUARE_FEET, "area in square feet", 1200),
+        "location": _text("a locality of Bangalore; an unknown one is priced as other", "Whitefield", least=1),
+        "bhk": _limited("integer", ROOM_LIMITS, "bedrooms", 2),
+        "bath": _limited("integer", ROOM_LIMITS, "bathrooms", 2),
+        "area_type": {"type": "string", "enum": list(AREA_TYPES), "description": "what the area counts"},
+        "balcony": _limited("integer", BALCONY_LIMITS, "balconies", 1),
+        "availability": _text("ready to move in, or a date", "Ready To Move"),
+        "society": _text("the housing society", "Prestige Lakeside"),
+    }
+    optional = tuple(name for name in properties if name not in REQUIRED)
+    return _object("A home. Numbers may be sent as text, as forms do.", optional, **properties)
+
+
+def _interval() -> Schema:
+    return _object(
+        "Where the price lies for `coverage` of such homes, in lakh rupees.",
+        low={"type": "number", "exclusiveMinimum": 0},
+        high={"type": "number", "exclusiveMinimum": 0},
+        coverage={"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1, "examples": [0.9]},
+    )
+
+
+def _estimated() -> dict[str, Schema]:
+    return {
+        "estimated_price": {"type": "number", "exclusiveMinimum": 0, "description": "lakh rupees", "examples": [69.91]},
+        "prediction_id": _ID,
+        "interval": reference("Interval"),
+        "variant": VARIANT,
+        "model_version": VERSION,
+        "location_known": {"type": "boolean", "description": "false: the home was priced as of an other location"},
+    }
+
+
+def _estimate() -> Schema:
+    return _object(
+        "An estimate.",
+        ("notice",),
+        **_estimated(),
+        response_time_ms={"type": "number", "minimum": 0, "description": "from the request to the estimate"},
+        notice={"type": "string", "description": "something the visitor should know of this estimate"},
+    )
+
+
+def _batch_estimate() -> Schema:
+    return _object("An estimate of a batch. In CSV, low and high are columns of their own.", **_estimated())
+
+
+def _batch_error() -> Schema:
+    return _object(
+        "Why a row of a batch has no estimate.",
+        error={"type": "string"},
+        fields={"type": "object", "additionalProperties": {"type": "string"}},
+    )
+
+
+def _feedback() -> Schema:
+    low, high = ACTUAL_PRICE_LIMITS_LAKH
+    return _object(
+        "What a visitor says of an estimate.",
+        ("feedback_value", "feedback_text"),
+        prediction_id={"type": "integer", "minimum": 1, "maximum": LARGEST_ID},
+        feedback_type={"type": "string", "enum": list(get_args(FeedbackType))},
+        feedback_value={
+            "type": ["number", "null"],
+            "description": f"for a rating {STARS[0]} to {STARS[1]} stars; "
+            f"for an actual_price {low:g} to {high:,.0f} lakh rupees; else left out",
+        },
+        feedback_text={"type": ["string", "null"], "maxLength": FEEDBACK_TEXT_LIMIT},
+    )
+
+
+def _feedback_taken() -> Schema:
+    return _object(
+        "The remark is on record.",
+        status={"type": "string", "const": "recorded"},
+        prediction_id={"type": "integer"},
+        feedback_type={"type": "string", "enum": list(get_args(FeedbackType))},
+    )
+
+
+def _health() -> Schema:
+    version = {"type": ["string", "null"], "pattern": VERSION["pattern"]}
+    worker = _object("A worker process.", pid={"type": "integer"}, model_version=version)
+    return _object(
+        "This instance. It is alive, for it answers.",
+        status=_STATE,
+        instance={"type": "string"},
+        variant=VARIANT,
+        model_version={**version, "description": "what every worker serves; null when they differ or serve nothing"},
+        workers={"type": "array", "items": worker},
+        refused_version={**version, "description": "the newest bundle, which is not served because it is bad"},
+        refused_for={"enum": [*get_args(BundleFault), None], "description": "what is wrong with it"},
+        database={"type": "string", "enum": ["up", "down", "unknown"]},
+        spool_records={"type": "integer", "minimum": 0, "description": "records that PostgreSQL does not have yet"},
+    )
+
+
+def _traffic() -> Schema:
+    by_variant = {"type": "object", "additionalProperties": {"type": "object"}}
+    return _object(
+        "Traffic and feedback by the variant that answered.",
+        hours={"type": "integer"},
+        since=TIME,
+        until=TIME,
+        variants=by_variant,
+    )
+
+
+def _log() -> Schema:
+    return _object(
+        "The newest records, newest first.",
+        type={"type": "string"},
+        count={"type": "integer", "minimum": 0},
+        logs={"type": "array", "items": {"type": "object"}},
+    )
+
+
+def _tail() -> Schema:
+    return _object(
+        "The last lines of this instance's log, oldest first.",
+        instance={"type": "string"},
+        count={"type": "integer", "minimum": 0},
+        lines={"type": "array", "items": {"type": "object"}},
+    )
+
+
+def _drift() -> Schema:
+    number, whole, flag = {"type": ["number", "null"]}, {"type": "integer", "minimum": 0}, {"type": "boolean"}
+    indicator = {
+        "type": "object",
+        "description": "One feature. The p-value is adjusted for all features; a mean is null for words.",
+        "properties": {
+            "reference_mean": number,
+            "current_mean": number,
+            "drift_percentage": number,
+            "significant_drift": flag,
+            "test": {"type": "string"},
+            "p_value": {"type": "number", "minimum": 0, "maximum": 1},
+            "effect": {"type": "object", "additionalProperties": number},
+            "sentence": {"type": "string"},
+        },
+        "required": ["reference_mean", "current_mean", "drift_percentage", "significant_drift"],
+    }
+    return {
+        "type": "object",
+        "description": "The newest stored report: an arm's visitors against what its model has learned from.",
+        "properties": {
+            "status": {"type": "string", "enum": list(STATUSES)},
+            "timestamp": TIME,
+            "age_seconds": number,
+            "hours": whole,
+            "variant": VARIANT,
+            "model_version": {**VERSION, "type": ["string", "null"]},
+            "data_points": whole,
+            "drift_indicators": {"type": "object", "additionalProperties": indicator},
+            "overall_drift_detected": flag,
+            "sentence": {"type": "string"},
+        },
+        "required": [
+            "status",
+            "timestamp",
+            "age_seconds",
+            "hours",
+            "variant",
+            "model_version",
+            "data_points",
+            "drift_indicators",
+            "overall_drift_detected",
+        ],
+    }
+
+
+def _problem() -> Schema:
+    return {
+        "type": "object",
+        "description": "What went wrong (RFC 9457). `error` is the same line as `detail`.",
+        "properties": {
+            "type": {"type": "string"},
+            "title": {"type": "string"},
+            "status": {"type": "integer", "minimum": 400, "maximum": 599},
+            "detail": {"type": "string"},
+            "error": {"type": "string"},
+            "request_id": {"type": ["string", "null"]},
+            "fields": {
+                "type": "object",
+                "description": "of a 422: what is wrong with each field",
+                "additionalProperties": {"type": "string"},
+            },
+        },
+        "required": ["type", "title", "status", "detail", "error", "request_id"],
+    }

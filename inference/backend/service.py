@@ -1,0 +1,108 @@
+"""What one worker process works with, opened in one place and handed to the views."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import psutil
+from flask import current_app
+from sqlalchemy import Engine
+
+from homeprices.database import open_engine
+from homeprices.predictions.recorder import PredictionLog, open_prediction_log
+from homeprices.pricing.predictor import Predictor
+from homeprices.release import versions
+from homeprices.settings import Settings
+from homeprices.storage import Bucket, open_bucket
+from inference.backend.batch_places import BatchPlaces
+from inference.backend.caller import Caller, open_callers
+from inference.backend.live_model import LiveModel, Look
+from inference.backend.metrics import Metrics
+from inference.backend.worker_cards import WorkerCards
+
+EXTENSION = "homeprices"
+
+
+@dataclass(frozen=True)
+class Service:
+    """The parts of a serving worker. `start` and `close` frame its life."""
+
+    settings: Settings
+    engine: Engine
+    live: LiveModel
+    log: PredictionLog
+    metrics: Metrics
+    cards: WorkerCards
+    caller_of: Callable[[Mapping[str, Any]], Caller]
+    batches: BatchPlaces = field(default_factory=BatchPlaces)
+
+    def start(self) -> None:
+        """Take a place among the workers, find a model, begin to drain."""
+        psutil.cpu_percent(interval=None)  # the first call only sets the mark that later ones measure from
+        self.cards.open()
+        self.log.start()
+        self.live.start()
+
+    def close(self) -> None:
+        """Drain what can be drained at once, and leave."""
+        self.live.close()
+        self.log.close()
+        self.cards.close()
+        self.engine.dispose()
+
+
+def open_service(settings: Settings, bucket: Bucket | None = None) -> Service:
+    """The parts that the settings name, not yet started. Tests hand in a bucket of their own."""
+    engine = open_engine(settings)
+    metrics = Metrics(settings.variant)
+    folder = settings.instance_dir
+    cards = WorkerCards(folder / "workers")
+    return Service(
+        settings=settings,
+        engine=engine,
+        live=LiveModel(
+            settings.variant,
+            bucket or open_bucket(settings),
+            folder / "bundles",
+            poll_seconds=settings.poll_seconds,
+            watch=_announce(metrics, cards),
+        ),
+        log=open_prediction_log(settings, engine, metrics.drained),
+        metrics=metrics,
+        cards=cards,
+        caller_of=open_callers(settings),
+    )
+
+
+def this_service() -> Service:
+    """The parts of the application that answers the present request."""
+    service: Service = current_app.extensions[EXTENSION]
+    return service
+
+
+def _announce(metrics: Metrics, cards: WorkerCards) -> Callable[[Look], None]:
+    """What tells Prometheus and the other workers what this worker serves."""
+    written: list[str | None] = [None]
+
+    def announce(look: Look) -> None:
+        metrics.polled(look.outcome)
+        metrics.model_version.set(_number(look.model.version if look.model else None))
+        metrics.refused(_number(look.refused), look.fault)
+        metrics.model_stale.set(look.stale)
+        if look.model:
+            metrics.model_trained.set(look.model.bundle.manifest.created_at.timestamp())
+        _write_card(look.model)
+
+    def _write_card(model: Predictor | None) -> None:
+        version = model.version if model else None
+        if written[0] != version:
+            cards.write(version)
+            written[0] = version
+
+    return announce
+
+
+def _number(version: str | None) -> int:
+    return versions.number_of(version) if version else 0

@@ -1,0 +1,114 @@
+// A text field with a list of suggestions, after the ARIA pattern "editable combobox with list autocomplete":
+// focus stays in the field, arrows move through the list, Enter takes an entry, Escape closes.
+
+const SHOWN = 8;
+
+export class Combobox {
+  constructor(input, list, status) {
+    this.input = input;
+    this.list = list;
+    this.status = status;
+    this.names = [];
+    this.active = -1;
+    input.addEventListener("input", () => this.suggest());
+    input.addEventListener("keydown", (event) => this.key(event));
+    input.addEventListener("blur", () => this.close());
+    // Before the field loses focus, or the list would be gone when the click arrives.
+    list.addEventListener("pointerdown", (event) => this.click(event));
+  }
+
+  offer(names) {
+    this.names = names;
+  }
+
+  suggest() {
+    const found = matches(this.names, this.input.value);
+    this.list.replaceChildren(...found.map((name, index) => this.option(name, index)));
+    this.activate(-1);
+    this.show(found.length > 0);
+    this.status.textContent = this.input.value.trim() ? `${found.length || "No"} matching locations` : "";
+  }
+
+  option(name, index) {
+    const item = document.createElement("li");
+    item.id = `${this.list.id}-${index}`;
+    item.setAttribute("role", "option");
+    item.setAttribute("aria-selected", "false");
+    item.dataset.name = name;
+    item.append(...highlighted(name, this.input.value.trim()));
+    return item;
+  }
+
+  key(event) {
+    const moves = { ArrowDown: 1, ArrowUp: -1 };
+    if (event.key in moves) {
+      event.preventDefault();
+      if (this.list.hidden) this.suggest();
+      else this.move(moves[event.key]);
+    } else if (event.key === "Enter" && this.active >= 0) {
+      event.preventDefault();
+      this.take(this.list.children[this.active]);
+    } else if (event.key === "Escape" && !this.list.hidden) {
+      event.preventDefault();
+      this.close();
+    }
+  }
+
+  move(by) {
+    const count = this.list.children.length;
+    const from = this.active < 0 && by < 0 ? count : this.active;
+    if (count) this.activate((from + by + count) % count);
+  }
+
+  activate(index) {
+    this.active = index;
+    [...this.list.children].forEach((item, at) => item.setAttribute("aria-selected", String(at === index)));
+    const item = this.list.children[index];
+    if (item) {
+      this.input.setAttribute("aria-activedescendant", item.id);
+      item.scrollIntoView({ block: "nearest" });
+    } else {
+      this.input.removeAttribute("aria-activedescendant");
+    }
+  }
+
+  click(event) {
+    event.preventDefault();
+    const item = event.target.closest("[role=option]");
+    if (item) this.take(item);
+  }
+
+  take(item) {
+    this.input.value = item.dataset.name;
+    this.input.dispatchEvent(new Event("change", { bubbles: true }));
+    this.close();
+  }
+
+  close() {
+    this.activate(-1);
+    this.show(false);
+    this.status.textContent = "";
+  }
+
+  show(shown) {
+    this.list.hidden = !shown;
+    this.input.setAttribute("aria-expanded", String(shown));
+  }
+}
+
+// Names that begin with the text first, then those that hold it.
+function matches(names, text) {
+  const wanted = text.trim().toLowerCase();
+  if (!wanted) return [];
+  const holding = names.filter((name) => name.toLowerCase().includes(wanted));
+  const rank = (name) => (name.toLowerCase().startsWith(wanted) ? 0 : 1);
+  return holding.sort((a, b) => rank(a) - rank(b) || a.localeCompare(b)).slice(0, SHOWN);
+}
+
+function highlighted(name, text) {
+  const at = name.toLowerCase().indexOf(text.toLowerCase());
+  if (!text || at < 0) return [name];
+  const mark = document.createElement("mark");
+  mark.textContent = name.slice(at, at + text.length);
+  return [name.slice(0, at), mark, name.slice(at + text.length)];
+}

@@ -1,0 +1,19 @@
+// Lakh rupees as people in India read them. One lakh is 100,000 rupees, a crore is 100 lakh.
+
+const LAKH = 100000;
+const rupeeFormat = new Intl.NumberFormat("en-IN", { style: "currency", currency: "INR", maximumFractionDigits: 0 });
+const lakhFormat = new Intl.NumberFormat("en-IN", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+const croreFormat = new Intl.NumberFormat("en-IN", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+
+export function lakh(price) {
+  return lakhFormat.format(price);
+}
+
+export function rupees(price) {
+  return rupeeFormat.format(Math.round(price * LAKH));
+}
+
+// "₹61.2 lakh" or "₹1.13 crore"
+export function short(price) {
+  return price < 100 ? `₹${lakhFormat.format(price)} lakh` : `₹${croreFormat.format(price / 100)} crore`;
+}

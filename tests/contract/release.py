@@ -1,0 +1,186 @@
+"""What releases must keep true on every kind of bucket. A subclass provides the fixture `bucket`, empty each time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from homeprices.errors import Conflict, PreconditionFailed
+from homeprices.pricing.manifest import Manifest
+from homeprices.release import bundles, control, promotion, versions
+from homeprices.storage import Bucket
+from tests.bundles import make_draft
+from tests.contract.bucket import at_once
+from tests.faulty_buckets import DyingBucket, Killed, LostAnswers
+
+
+@pytest.fixture(scope="module")
+def drafts(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Three drafts whose models differ."""
+    root = tmp_path_factory.mktemp("drafts")
+    return [make_draft(root / str(factor), factor) for factor in (1.0, 1.1, 1.2)]
+
+
+def publish(bucket: Bucket, draft: Path, run_id: str, kind: bundles.BundleKind) -> str:
+    bundles.stage(bucket, run_id, draft)
+    version = bundles.publish(bucket, run_id, kind)
+    bundles.discard_staging(bucket, run_id)
+    return version
+
+
+def start_trial(bucket: Bucket, drafts: list[Path]) -> None:
+    """BO1 in production, CO1 on trial."""
+    publish(bucket, drafts[0], "first", "BO")
+    publish(bucket, drafts[1], "second", "CO")
+    control.start_experiment(bucket, "BO1", "CO1", 20, "test")
+
+
+def in_production(_version: str) -> None:
+    """A production that serves whatever it is asked for at once."""
+
+
+def tree(bucket: Bucket) -> dict[str, str]:
+    return {entry.key: hashlib.sha256(bucket.get(entry.key).body).hexdigest() for entry in bucket.list("")}
+
+
+def assert_consistent(bucket: Bucket) -> None:
+    """Every bundle that a reader can see is whole, no candidate is in two places, and no number was given twice."""
+    seen = set()
+    for entry in bucket.list(""):
+        place, _, rest = entry.key.partition("/")
+        if place in ("models", "archive") and rest.endswith("/manifest.json"):
+            manifest = Manifest.model_validate_json(bucket.get(entry.key).body)
+            assert rest == f"price_check_{manifest.version}/manifest.json"
+            assert manifest.version not in seen
+            seen.add(manifest.version)
+            for name, expected in manifest.files.items():
+                body = bucket.get(f"{place}/price_check_{manifest.version}/{name}").body
+                assert hashlib.sha256(body).hexdigest() == expected.sha256
+            assert bucket.exists(f"claims/{manifest.version}.json")
+    record = control.read(bucket)
+    assert record.candidate is None or bucket.exists(f"models/price_check_{record.candidate}/manifest.json")
+
+
+def survive_every_kill(
+    bucket: Bucket,
+    prepare: Callable[[Bucket], None],
+    act: Callable[[Bucket], object],
+    check: Callable[[Bucket], None],
+    every: int = 1,
+) -> None:
+    """Kill `act` after 0, `every`, 2 x `every`, ... operations, run it again to its end, and check."""
+    for operations in range(0, 10_000, every):
+        for entry in bucket.list(""):
+            bucket.delete(entry.key)
+        prepare(bucket)
+        try:
+            act(DyingBucket(bucket, operations))
+        except Killed:
+            act(bucket)
+            assert_consistent(bucket)
+            check(bucket)
+            continue
+        assert operations > 0, "nothing was done, so nothing was shown"
+        return
+    raise AssertionError("it never came to its end")
+
+
+class ReleaseContract:
+    kill_every = 1
+    """After how many operations more the next kill comes: 1 where operations are quick."""
+
+    def test_many_owners_at_once_never_share_a_number(self, bucket: Bucket) -> None:
+        claimed = at_once(lambda n: versions.claim(bucket, "CO", f"owner {n}"))
+        assert sorted(map(str, claimed)) == sorted(f"CO{n}" for n in range(1, 9))
+        again = at_once(lambda n: versions.claim(bucket, "CO", f"owner {n}"))
+        assert again == claimed
+
+    def test_one_owner_in_many_processes_gets_one_number(self, bucket: Bucket) -> None:
+        assert len(set(map(str, at_once(lambda n: versions.claim(bucket, "BO", "the same"))))) == 1
+        assert len(list(bucket.list("claims/BO"))) == 1
+
+    def test_an_answer_that_is_lost_costs_no_number(self, bucket: Bucket) -> None:
+        assert versions.claim(LostAnswers(bucket), "BO", "mine") == "BO1"
+        assert versions.claim(bucket, "BO", "other") == "BO2"
+
+    def test_changes_of_the_control_record_at_once_are_all_applied(self, bucket: Bucket) -> None:
+        def step(record: control.ControlRecord) -> control.ControlRecord:
+            return record.model_copy(update={"epoch": record.epoch + 1})
+
+        results = at_once(lambda n: control.change(bucket, step, f"writer {n}", "count"), 4)
+        assert not [r for r in results if isinstance(r, Exception)], results
+        assert control.read(bucket).epoch == 4
+
+    def test_two_trainings_at_once_end_in_two_whole_bundles_and_one_candidate_on_trial(
+        self, bucket: Bucket, drafts: list[Path]
+    ) -> None:
+        publish(bucket, drafts[0], "first", "BO")
+        assert sorted(map(str, at_once(lambda n: publish(bucket, drafts[n + 1], f"run {n}", "CO"), 2))) == [
+            "CO1",
+            "CO2",
+        ]
+        started = at_once(lambda n: control.start_experiment(bucket, "BO1", f"CO{n + 1}", 20, "test"), 2)
+        assert len([s for s in started if isinstance(s, Conflict)]) == 1, started
+        on_trial = control.read(bucket).candidate
+        promotion.finish_interrupted(bucket, "test")
+        assert versions.published(bucket, "CO") == [on_trial]
+        assert_consistent(bucket)
+
+    def test_two_promotions_at_once_make_one_production_bundle(self, bucket: Bucket, drafts: list[Path]) -> None:
+        start_trial(bucket, drafts)
+        results = at_once(lambda n: promotion.promote(bucket, "CO1", in_production, f"actor {n}", "better"), 4)
+        assert results == ["BO2"] * 4
+        assert versions.published(bucket, "BO") == ["BO1", "BO2"]
+        assert_consistent(bucket)
+
+    def test_of_a_promotion_and_a_rollback_at_once_one_is_refused(self, bucket: Bucket, drafts: list[Path]) -> None:
+        start_trial(bucket, drafts)
+        actions: list[Callable[[], object]] = [
+            lambda: promotion.promote(bucket, "CO1", in_production, "a", "better"),
+            lambda: promotion.roll_back(bucket, "CO1", "b", "worse"),
+        ]
+        results = at_once(lambda n: actions[n](), 2)
+        refused = [n for n, result in enumerate(results) if isinstance(result, Conflict)]
+        assert len(refused) == 1, results
+        assert versions.highest(bucket, "BO") == ("BO1" if refused == [0] else "BO2")
+        assert versions.highest(bucket, "CO") is None
+        assert_consistent(bucket)
+
+    def test_stage_and_publish_survive_a_kill_after_every_operation(self, bucket: Bucket, drafts: list[Path]) -> None:
+        def check(bucket: Bucket) -> None:
+            assert versions.published(bucket, "CO") == ["CO1"]
+            assert [e.key for e in bucket.list("claims/")] == ["claims/CO1.json"]
+            assert list(bucket.list("staging/")) == []
+            assert versions.claim(bucket, "CO", "another") == "CO2"
+
+        survive_every_kill(bucket, lambda _: None, lambda b: publish(b, drafts[0], "run", "CO"), check, self.kill_every)
+
+    def test_a_promotion_survives_a_kill_after_every_operation(self, bucket: Bucket, drafts: list[Path]) -> None:
+        def check(bucket: Bucket) -> None:
+            assert versions.published(bucket, "BO") == ["BO1", "BO2"]
+            assert versions.highest(bucket, "CO") is None
+            record = control.read(bucket)
+            assert (record.state, record.production, record.share, record.epoch) == ("idle", "BO2", 0, 2)
+            assert list(bucket.list("models/price_check_CO")) == []
+            promoted = bundles.read_manifest(bucket, "BO2")
+            assert promoted.promoted_from == "CO1"
+            assert bundles.same_content(promoted, bundles.read_manifest(bucket, "CO1"))
+            assert not bundles.same_content(promoted, bundles.read_manifest(bucket, "BO1"))
+
+        survive_every_kill(
+            bucket,
+            lambda b: start_trial(b, drafts),
+            lambda b: promotion.promote(b, "CO1", in_production, "test", "better"),
+            check,
+            self.kill_every,
+        )
+
+    def test_a_put_that_is_refused_leaves_the_other_writers_object(self, bucket: Bucket, drafts: list[Path]) -> None:
+        start_trial(bucket, drafts)
+        before = tree(bucket)
+        with pytest.raises(PreconditionFailed):
+            bucket.put("models/price_check_BO1/manifest.json", b"{}", if_absent=True)
+        assert tree(bucket) == before

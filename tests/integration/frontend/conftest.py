@@ -1,0 +1,56 @@
+"""The real form, in a real browser, before a stand-in for the price service."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.browser import chromium, find_chromium
+from tests.frontend import frontend
+from tests.price_service import PriceService, price_service
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if find_chromium() is None:
+        assert not os.environ.get("CI"), "CI needs Chromium: apt-get install chromium"
+        pytest.skip("no Chromium on this machine: apt-get install chromium, or name one in CHROMIUM")
+    with chromium() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def standing_service() -> Iterator[PriceService]:
+    with price_service() as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def address(standing_service: PriceService, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with frontend(standing_service.url, tmp_path_factory.mktemp("frontend")) as url:
+        yield url
+
+
+@pytest.fixture
+def service(standing_service: PriceService) -> PriceService:
+    """The stand-in, without memory of other tests."""
+    standing_service.forget()
+    return standing_service
+
+
+@pytest.fixture
+def page(browser: Browser, address: str, service: PriceService) -> Iterator[Page]:
+    """The form, just opened. What the browser complains of, and any host but the form's own, fails the test."""
+    context = browser.new_context(viewport={"width": 1180, "height": 900}, reduced_motion="reduce")
+    opened = context.new_page()
+    complaints: list[str] = []
+    opened.on("console", lambda said: None if "Failed to load resource" in said.text else complaints.append(said.text))
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.on("request", lambda asked: None if asked.url.startswith(address) else complaints.append(asked.url))
+    opened.goto(address)
+    yield opened
+    context.close()
+    assert complaints == []

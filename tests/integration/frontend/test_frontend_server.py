@@ -1,0 +1,97 @@
+"""What the frontend's Nginx serves, passes on, and keeps to itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from homeprices.settings import load_settings
+from router.frontend import STATIC, prepare, render_frontend
+from tests.frontend import ROOT, frontend
+from tests.integration.router.conftest import PROGRAMS, free_port
+from tests.price_service import PriceService
+
+
+def test_it_serves_the_form_and_its_own_files_only(address: str) -> None:
+    page = httpx.get(address + "/")
+    assert page.status_code == 200
+    assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+    for file in ("main.js", "api.js", "combobox.js", "fields.js", "money.js", "style.css", "icon.svg"):
+        assert httpx.get(f"{address}/{file}").status_code == 200
+    for hidden in (
+        "nginx.conf.template",
+        "index.html.bak",
+        "../backend/predict.py",
+        "%2e%2e/backend/predict.py",
+        ".env",
+    ):
+        assert httpx.get(f"{address}/{hidden}").status_code in (400, 404)
+
+
+def test_nothing_of_another_host_may_run_and_nobody_may_frame_it(address: str) -> None:
+    headers = httpx.get(address + "/").headers
+    policy = dict(part.strip().split(" ", 1) for part in headers["Content-Security-Policy"].split(";"))
+    assert policy["default-src"] == "'none'"
+    assert {policy[name] for name in ("script-src", "style-src", "img-src", "connect-src", "form-action")} == {"'self'"}
+    assert policy["frame-ancestors"] == policy["base-uri"] == "'none'"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "no-referrer"
+
+
+def test_the_page_names_no_other_host(address: str) -> None:
+    for file in STATIC.glob("*.*"):
+        if file.suffix in {".html", ".js", ".css"}:
+            assert "//" not in file.read_text().replace("// ", "").replace("/* ---", ""), file.name
+
+
+@pytest.mark.parametrize("path", ["/api/logs", "/api/metrics", "/metrics", "/api/drift_report", "/router/version"])
+def test_operators_pages_are_not_on_this_door(address: str, service: PriceService, path: str) -> None:
+    assert httpx.get(address + path).status_code == 404
+    assert service.headers == []
+
+
+def test_the_router_hears_whom_it_speaks_for_and_no_claims_of_his(address: str, service: PriceService) -> None:
+    httpx.get(
+        address + "/api/get_location_names",
+        headers={"X-User-Id": "chosen", "X-Request-ID": "chosen-by-client", "Cookie": "visitor=" + "a" * 32},
+    )
+    seen = service.headers[-1]
+    assert "X-User-Id" not in seen
+    assert seen["X-Forwarded-For"] == "127.0.0.1"
+    assert len(seen["X-Request-ID"]) == 32
+    assert seen["Cookie"] == "visitor=" + "a" * 32
+
+
+def test_a_router_that_is_away_is_a_problem_document(tmp_path: Path) -> None:
+    with frontend(f"http://127.0.0.1:{free_port()}", tmp_path) as url:
+        answer = httpx.post(url + "/api/predict_home_price", json={})
+    assert (answer.status_code, answer.headers["Content-Type"]) == (502, "application/problem+json")
+    assert answer.json()["error"] == "The price service does not answer at the moment"
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=str)
+def test_every_nginx_accepts_its_configuration(program: Path, tmp_path: Path) -> None:
+    settings = load_settings({"HOMEPRICES_STATE_DIR": str(tmp_path), "HOMEPRICES_NGINX": str(program)}, ())
+    nginx = prepare(settings)
+    assert nginx.configuration.read_text() == render_frontend(settings, tmp_path / "frontend")
+    assert nginx.foreground()[-2:] == ["-g", "daemon off;"]
+
+
+def test_a_start_that_fails_says_why(tmp_path: Path) -> None:
+    start = subprocess.run(
+        [sys.executable, "-m", "router.frontend"],
+        cwd=ROOT,
+        env={**os.environ, "HOMEPRICES_STATE_DIR": str(tmp_path), "HOMEPRICES_NGINX": str(tmp_path / "absent")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert start.returncode == 1
+    assert "is not a program" in start.stderr

@@ -1,0 +1,152 @@
+"""One instance under gunicorn, its database and its bucket: what is answered is what is stored and shown."""
+
+import http.client
+import json
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from homeprices.predictions import drift_log
+from homeprices.settings import Variant
+from homeprices.storage import S3Bucket
+from tests.bundles import price
+from tests.integration.inference.conftest import Make
+from tests.integration.inference.instance import Instance, eventually, publish
+
+HOME = {"total_sqft": 1200, "location": "Whitefield", "bhk": 2, "bath": 2}
+
+
+@pytest.fixture(scope="module")
+def instance(variables: dict[str, str], s3: S3Bucket, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
+    folder: Path = tmp_path_factory.mktemp("instance")
+    publish(s3, folder / "made", "BO1")
+    made = Instance(folder / "state", variables)
+    made.start()
+    eventually(lambda: made.serves("BO1"), "BO1 served")
+    eventually(lambda: made.health()["database"] == "up", "the database known to be there")
+    yield made
+    made.stop()
+
+
+def post(instance: Instance, path: str, body: dict[str, Any], **headers: str) -> tuple[int, dict[str, Any]]:
+    connection = http.client.HTTPConnection("127.0.0.1", instance.port, timeout=10)
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json", **named})
+    answer = connection.getresponse()
+    found = json.loads(answer.read())
+    connection.close()
+    return answer.status, found
+
+
+def logged(instance: Instance, kind: str, key: str, number: int) -> list[dict[str, Any]]:
+    rows = instance.get(f"/api/logs?type={kind}&limit=50")[1]["logs"]
+    return [row for row in rows if row[key] == number]
+
+
+def test_an_estimate_and_its_rating_can_be_read_in_the_logs_and_metrics(instance: Instance) -> None:
+    status, answer = post(instance, "/api/predict_home_price", HOME, X_Visitor_Id="a", X_Assigned_Variant="production")
+    number = answer["prediction_id"]
+    assert (status, answer["estimated_price"]) == (200, pytest.approx(price(1200, "Whitefield", 2), abs=0.01))
+    rating = {"prediction_id": number, "feedback_type": "rating", "feedback_value": 5}
+    assert post(instance, "/api/feedback", rating, X_Visitor_Id="a")[0] == 200
+    assert post(instance, "/api/feedback", {**rating, "feedback_value": 3}, X_Visitor_Id="a")[0] == 200
+    eventually(
+        lambda: [r["feedback_value"] for r in logged(instance, "feedback", "prediction_id", number)] == [3.0], "3"
+    )
+    [row] = logged(instance, "predictions", "id", number)
+    assert (row["estimate"], row["bundle"]) == (answer["estimated_price"], "BO1")
+    assert row["inputs"] == {**HOME, "total_sqft": 1200.0}
+    production = instance.get("/api/metrics?hours=1")[1]["variants"]["production"]
+    assert (production["requests"] >= 1, production["mean_rating"]) == (True, 3.0)
+    assert production["feedback"] == {"rating": 1}
+
+
+def test_feedback_on_an_id_that_was_never_given_is_refused(instance: Instance) -> None:
+    for number in (10**12, 10**6):
+        status, problem = post(instance, "/api/feedback", {"prediction_id": number, "feedback_type": "accurate"})
+        assert (status, str(number) in problem["error"]) == (404, True)
+
+
+def test_prometheus_reads_one_text_of_all_workers(instance: Instance) -> None:
+    before = instance.metric('predictions_total{variant="production"}')
+    for _ in range(20):  # on connections of their own, so that both workers get some
+        assert post(instance, "/api/predict_home_price", HOME)[0] == 200
+    assert instance.metric('predictions_total{variant="production"}') == before + 20
+    assert instance.metric('prediction_duration_seconds_count{variant="production"}') == before + 20
+    assert instance.metric('model_version_number{variant="production"}') == 1
+    assert 0 <= instance.metric('system_cpu_percent{variant="production"}') <= 100
+    assert 0 < instance.metric('system_memory_percent{variant="production"}') <= 100
+    assert instance.metric('requests_in_flight{variant="production"}') == 1
+
+
+def test_the_log_of_the_instance_can_be_read(instance: Instance) -> None:
+    tail = instance.get("/api/logs/tail?limit=1000")[1]
+    swaps = [line for line in tail["lines"] if line["event"] == "model_swapped"]
+    assert {line["version"] for line in swaps} == {"BO1"}
+    assert len(swaps) == 2
+
+
+def test_drift_is_the_newest_stored_report_of_the_arm_and_window_with_its_age(
+    instance: Instance, engine: Engine
+) -> None:
+    assert instance.get("/api/drift_report")[1]["status"] == "no_report"
+    for points, hours, variant in ((30, 24, "production"), (40, 24, "production"), (700, 168, "production"),
+                                   (50, 24, "candidate")):  # fmt: skip
+        store_report(engine, points, hours, variant)
+    report = instance.get("/api/drift_report")[1]
+    assert (report["status"], report["data_points"], report["model_version"]) == ("ok", 40, "BO1")
+    assert (report["hours"], report["variant"], report["overall_drift_detected"]) == (24, "production", True)
+    assert report["drift_indicators"]["total_sqft"]["current_mean"] == 1200
+    assert 0 <= report["age_seconds"] < 60
+    assert instance.get("/api/drift_report?hours=168")[1]["data_points"] == 700
+    assert instance.get("/api/drift_report?variant=candidate")[1]["data_points"] == 50
+    assert instance.get("/api/drift_report?hours=48")[1]["status"] == "no_report"
+    assert instance.get("/api/drift_report?variant=nobody")[0] == 422
+
+
+def store_report(engine: Engine, points: int, hours: int, variant: Variant) -> None:
+    until = datetime.now(UTC)
+    indicator = {
+        "reference_mean": 1000.0, "current_mean": 1200.0, "drift_percentage": 20.0, "significant_drift": True,
+        "test": "Mann-Whitney", "p_value": 0.001, "effect": {"wasserstein": 0.3}, "sentence": "The area has changed.",
+    }  # fmt: skip
+    summary = {"status": "ok", "run": f"{points}", "drift_indicators": {"total_sqft": indicator},
+               "overall_drift_detected": True}  # fmt: skip
+    with engine.begin() as connection:
+        since = until - timedelta(hours=hours)
+        drift_log.store(connection, drift_log.Report(variant, "BO1", since, until, points, summary))
+
+
+def test_each_worker_is_light(instance: Instance) -> None:
+    pages = [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in instance.workers()]
+    assert len(pages) == 2
+    assert max(pages) * os.sysconf("SC_PAGE_SIZE") / 2**20 < 190
+
+
+def test_a_request_behind_one_whose_body_nobody_wanted_is_answered(instance: Instance) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", instance.port, timeout=10)
+    body = json.dumps(HOME).encode()
+    headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}
+    statuses = []
+    for _ in range(30):
+        for method, path in (("PUT", "/api/predict_home_price"), ("POST", "/api/nothing"), ("GET", "/api/ready")):
+            connection.request(method, path, headers=headers)
+            connection.send(body)
+            answer = connection.getresponse()
+            answer.read()
+            statuses.append(answer.status)
+    connection.close()
+    assert statuses == [405, 404, 200] * 30
+
+
+def test_candidate_feedback_is_taken_without_a_candidate(make: Make) -> None:
+    candidate = make(MODEL_PREFIX="candidate_model", HOMEPRICES_INSTANCE="infer-cand", WEB_CONCURRENCY="1")
+    candidate.start()
+    eventually(lambda: candidate.health()["status"] == "idle", "idle")
+    assert post(candidate, "/api/predict_home_price", HOME)[0] == 503
+    assert candidate.get("/api/ready")[0] == 200

@@ -1,0 +1,111 @@
+"""PostgreSQL stopped and started again under load, and a database that is not there at all."""
+
+import http.client
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+from sqlalchemy import text
+
+from homeprices.database import open_engine, transaction, upgrade
+from homeprices.settings import load_settings
+from homeprices.storage import S3Bucket
+from local import placement
+from local.postgres import Database, connect, create, place, postgres
+from local.service import Service
+from tests.integration.inference.conftest import Make
+from tests.integration.inference.instance import Instance, Memory, eventually, publish, visitors
+from tests.services import clean_environment, free_ports
+from tests.services import running as serving
+
+FACTORS = {"BO1": 1.0}
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[tuple[Service, str]]:
+    """A server that this test may stop, and its superuser's password."""
+    password, home = secrets.token_hex(12), tmp_path / "postgres"
+    yield postgres(place(home), free_ports(1)[0], password, [], clean_environment(), durable=False), password
+    placement.remove(home)
+
+
+def variables_of(server: Service) -> dict[str, str]:
+    [port] = server.ports.values()
+    names = {"POSTGRES_USER": "homeprices", "POSTGRES_PASSWORD": "word", "POSTGRES_DB": "homeprices"}
+    return {"POSTGRES_PORT": str(port), **names}
+
+
+def prepare_database(variables: dict[str, str], password: str) -> None:
+    connection = connect(int(variables["POSTGRES_PORT"]), password)
+    with connection.cursor() as cursor:
+        create(cursor, Database("homeprices", "word"))
+    connection.close()
+    upgrade(load_settings(variables, ()))
+
+
+def remark_on_another_workers_estimate(instance: Instance, memory: Memory) -> int:
+    """The status of a remark, by somebody without a name, that half of the time meets another worker."""
+    connection = http.client.HTTPConnection("127.0.0.1", instance.port, timeout=10)
+    body = urlencode({"prediction_id": max(memory.estimates), "feedback_type": "accurate"})
+    connection.request("POST", "/api/feedback", body, {"Content-Type": "application/x-www-form-urlencoded"})
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+def assert_all_is_stored_once(variables: dict[str, str], memory: Memory) -> None:
+    engine = open_engine(load_settings(variables, ()))
+    with transaction(engine) as connection:
+        predictions = connection.execute(text("SELECT id FROM prediction_logs")).scalars().all()
+        ratings = connection.execute(
+            text("SELECT prediction_id, feedback_value, verified FROM user_feedback WHERE visitor IS NOT NULL")
+        ).all()
+    engine.dispose()
+    assert sorted(predictions) == sorted(memory.estimates)
+    assert {number: int(stars) for number, stars, _ in ratings} == memory.ratings
+    assert all(verified for _, _, verified in ratings)
+
+
+def test_estimates_and_ratings_go_on_without_postgresql_and_drain_when_it_is_back(
+    server: tuple[Service, str], s3: S3Bucket, s3_settings: dict[str, str], tmp_path: Path
+) -> None:
+    service, password = server
+    variables, log = variables_of(service), tmp_path / "postgres.log"
+    publish(s3, tmp_path / "made", "BO1")
+    instance = Instance(tmp_path / "state", {**s3_settings, **variables})
+    with ExitStack() as ending:
+        up = ending.enter_context(ExitStack())
+        up.enter_context(serving(service, log))
+        prepare_database(variables, password)
+        instance.start()
+        ending.callback(instance.stop)
+        eventually(lambda: instance.serves("BO1"), "BO1 served")
+        with visitors(instance, 3, FACTORS, pause_seconds=0.005) as memory:
+            eventually(lambda: len(memory.ratings) > 20, "ratings while all is well")
+            up.close()
+            eventually(lambda: instance.health()["database"] == "down", "the loss of the database noticed")
+            rated = len(memory.ratings)
+            eventually(lambda: len(memory.ratings) > rated + 300, "ratings without a database")
+            assert instance.get("/api/metrics")[0] == 503
+            eventually(lambda: remark_on_another_workers_estimate(instance, memory) == 202, "a 202")
+            ending.enter_context(serving(service, log))
+            eventually(lambda: instance.health()["database"] == "up", "the database noticed again")
+        eventually(lambda: list((instance.folder / "infer-prod" / "spool").iterdir()) == [], "an empty spool")
+        assert (memory.failed, memory.wrong, memory.broken, memory.without_id) == ([], [], 0, 0)
+        assert_all_is_stored_once(variables, memory)
+
+
+def test_an_instance_that_never_saw_its_database_answers_without_ids(make: Make, s3: S3Bucket, tmp_path: Path) -> None:
+    publish(s3, tmp_path / "made", "BO1")
+    [nowhere] = free_ports(1)
+    instance = make(POSTGRES_PORT=str(nowhere), WEB_CONCURRENCY="1")
+    instance.start()
+    eventually(lambda: instance.serves("BO1"), "BO1 served")
+    eventually(lambda: instance.health()["database"] == "down", "the database known to be away")
+    with visitors(instance, 1, FACTORS) as memory:
+        eventually(lambda: memory.without_id > 10, "estimates")
+    assert (memory.failed, memory.wrong, memory.estimates) == ([], [], {})
+    assert instance.metric('predictions_unlogged_total{variant="production"}') > 10

@@ -1,0 +1,133 @@
+"""The application with a bucket in memory and a prediction log that only remembers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import Engine
+
+from homeprices.database import open_engine
+from homeprices.errors import SpoolFull
+from homeprices.predictions.feedback import Feedback
+from homeprices.predictions.recorder import Knowledge, Prediction
+from homeprices.release import versions
+from homeprices.settings import load_settings
+from homeprices.storage import MemoryBucket
+from inference.backend.caller import open_callers
+from inference.backend.inference_api import create_app
+from inference.backend.live_model import LiveModel
+from inference.backend.metrics import Metrics
+from inference.backend.service import Service
+from inference.backend.worker_cards import WorkerCards
+from tests.bundles import make_bundle
+
+NOBODY_LISTENS = "1"
+
+
+class RememberingSpool:
+    records = 3
+
+
+class RememberingLog:
+    """Stands in for PredictionLog. `full`: the disk takes nothing; `knowledge`: what it says of every id."""
+
+    def __init__(self) -> None:
+        self.predictions: list[Prediction] = []
+        self.feedback: list[tuple[Feedback, str | None]] = []
+        self.knowledge: Knowledge = "known"
+        self.full = False
+        self.database = "up"
+        self.spool = RememberingSpool()
+        self.closed = False
+
+    def start(self) -> None:
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+    def record(self, prediction: Prediction) -> int | None:
+        if self.full:
+            return None
+        self.predictions.append(prediction)
+        return len(self.predictions)
+
+    def record_many(self, predictions: Sequence[Prediction]) -> list[int | None]:
+        return [self.record(prediction) for prediction in predictions]
+
+    def knows(self, prediction_id: int) -> Knowledge:
+        return self.knowledge
+
+    def record_feedback(self, feedback: Feedback, visitor: str | None) -> None:
+        if self.full:
+            raise SpoolFull("the disk takes no record", 30)
+        self.feedback.append((feedback, visitor))
+
+
+class Backend:
+    """One worker of the service, and everything around it that a test looks at."""
+
+    def __init__(self, folder: Path, **variables: str) -> None:
+        environment = {"POSTGRES_PORT": NOBODY_LISTENS, "HOMEPRICES_STATE_DIR": str(folder), **variables}
+        self.folder = folder
+        self.settings = load_settings(environment, ())
+        self.bucket = MemoryBucket()
+        self.log = RememberingLog()
+        self.engine: Engine = open_engine(self.settings)
+        self.service = Service(
+            settings=self.settings,
+            engine=self.engine,
+            live=LiveModel(self.settings.variant, self.bucket, folder / "bundles", poll_seconds=600),
+            log=self.log,  # type: ignore[arg-type]
+            metrics=Metrics(self.settings.variant),
+            cards=WorkerCards(folder / "workers"),
+            caller_of=open_callers(self.settings),
+        )
+        self.app = create_app(self.service)
+
+    @property
+    def client(self) -> FlaskClient:
+        return self.app.test_client()
+
+    def publish(self, version: str, factor: float = 1.0) -> None:
+        """Put a bundle into the bucket and have the worker look."""
+        folder = make_bundle(self.folder / "made" / version, version, factor=factor)
+        for path in sorted(folder.rglob("*"), key=lambda path: path.name == "manifest.json"):
+            if path.is_file():
+                key = versions.folder(version) + path.relative_to(folder).as_posix()
+                self.bucket.put(key, path.read_bytes())
+        self.service.live.poll()
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The value of a metric as Prometheus reads it."""
+        value = self.service.metrics.registry.get_sample_value(name, {"variant": self.settings.variant, **labels})
+        assert value is not None, f"there is no {name} with {labels}"
+        return value
+
+
+Start = Callable[..., Backend]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Opens a backend with the given environment variables."""
+    opened: list[Backend] = []
+
+    def open_one(**variables: str) -> Backend:
+        opened.append(Backend(tmp_path, **variables))
+        return opened[-1]
+
+    yield open_one
+    for backend in opened:
+        backend.service.close()
+
+
+@pytest.fixture
+def backend(start: Start) -> Backend:
+    """A production worker that serves BO1."""
+    made = start(HOMEPRICES_VISITOR_KEY="key")
+    made.publish("BO1")
+    return made

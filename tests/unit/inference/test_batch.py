@@ -1,0 +1,222 @@
+"""Many homes in one request: every form, row errors beside good rows, and what is refused as a whole."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from werkzeug.test import TestResponse
+
+from homeprices.errors import BundleRefused, Unavailable
+from homeprices.pricing.home import Home
+from homeprices.pricing.predictor import Estimate
+from inference.backend.batch import LARGEST_BATCH_BYTES, MOST_HOMES, PIECE_HOMES
+from inference.backend.batch_places import MOST_PRESENT, RETRY_AFTER_SECONDS, BatchPlaces
+from tests.bundles import price
+from tests.unit.inference.conftest import Backend, Start
+from tests.unit.inference.test_errors import assert_problem
+
+PATH = "/api/predict_home_price/batch"
+HOME: dict[str, Any] = {"total_sqft": 1200, "location": "Whitefield", "bhk": 2, "bath": 2}
+JSON, NDJSON, CSV = "application/json", "application/x-ndjson", "text/csv"
+
+
+def homes(count: int) -> list[dict[str, Any]]:
+    return [{**HOME, "total_sqft": 500 + number} for number in range(count)]
+
+
+def as_ndjson(rows: Sequence[Any]) -> bytes:
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def as_csv(rows: Sequence[dict[str, Any]]) -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def as_json(rows: Sequence[Any]) -> bytes:
+    return json.dumps(rows).encode()
+
+
+def from_csv(answer: bytes) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(answer.decode(), newline="")))
+
+
+def prices_of(media_type: str, answer: bytes) -> list[float]:
+    if media_type == CSV:
+        return [float(row["estimated_price"]) for row in from_csv(answer)]
+    rows = json.loads(answer) if media_type == JSON else [json.loads(line) for line in answer.splitlines()]
+    return [row["estimated_price"] for row in rows]
+
+
+def send(backend: Backend, body: bytes, media_type: str = JSON, **headers: str) -> TestResponse:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return backend.client.post(PATH, data=body, content_type=media_type, headers=named)
+
+
+@pytest.mark.parametrize(("media_type", "write"), [(JSON, as_json), (NDJSON, as_ndjson), (CSV, as_csv)])
+def test_every_home_is_answered_in_the_form_and_order_in_which_it_came(
+    backend: Backend, media_type: str, write: Callable[[Sequence[Any]], bytes]
+) -> None:
+    asked = homes(2 * PIECE_HOMES + 7)
+    answer = send(backend, write(asked), media_type)
+    assert (answer.status_code, answer.mimetype) == (200, media_type)
+    expected = [price(home["total_sqft"], "Whitefield", 2) for home in asked]
+    assert prices_of(media_type, answer.data) == pytest.approx(expected, abs=0.01)
+    assert answer.headers["X-Model-Version"] == "BO1"
+    assert [logged.inputs["total_sqft"] for logged in backend.log.predictions] == [home["total_sqft"] for home in asked]
+
+
+def test_a_row_of_a_list_has_the_members_of_a_single_answer(backend: Backend) -> None:
+    single = backend.client.post("/api/predict_home_price", json=HOME).get_json()
+    [row] = json.loads(send(backend, as_json([HOME])).data)
+    assert row == {**{name: value for name, value in single.items() if name != "response_time_ms"}, "prediction_id": 2}
+
+
+def test_what_is_wrong_with_a_row_stands_beside_the_others(backend: Backend) -> None:
+    asked = [HOME, {**HOME, "bhk": 0}, 5, {**HOME, "price": 1}, HOME]
+    rows = json.loads(send(backend, as_json(asked)).data)
+    assert ["error" in row for row in rows] == [False, True, True, True, False]
+    assert [list(row.get("fields", {})) for row in rows] == [[], ["bhk"], ["row"], ["price"], []]
+    assert rows[1]["error"].startswith("bhk: must be a whole number from 1 to 50")
+    assert [row.get("prediction_id") for row in rows] == [1, None, None, None, 2]
+    assert backend.metric("predictions_total") == 2
+    assert backend.metric("prediction_errors_total", reason="invalid") == 3
+    assert backend.metric("prediction_batch_homes_sum") == 5
+
+
+def test_a_line_that_is_not_json_is_an_error_of_that_line(backend: Backend) -> None:
+    body = as_ndjson([HOME]) + b"\n{nonsense\n" + b"[" * 5000 + b"\n\xff\n" + as_ndjson([HOME])
+    rows = [json.loads(line) for line in send(backend, body, NDJSON).data.splitlines()]
+    assert ["error" in row for row in rows] == [False, True, True, True, False]
+    assert rows[1]["error"].startswith("row: is not JSON")
+
+
+def test_a_csv_row_that_is_wrong_says_so_in_its_last_column(backend: Backend) -> None:
+    body = (
+        b"\xef\xbb\xbf total_sqft,location,bhk,bath,balcony\r\n"
+        b'1200,"Whitefield",2,2,\r\n\r\n1200,Whitefield,2\r\n1200,Whitefield,,2,1\r\n'
+        b'1200,"White"field,2,2,1\r\n1200,Nowhere,2,2,1\r\n'
+    )
+    rows = from_csv(send(backend, body, CSV).data)
+    assert [bool(row["error"]) for row in rows] == [False, True, True, True, False]
+    assert rows[1]["error"] == "row: has 3 cells, the header names 5 columns"
+    assert rows[2]["error"].startswith("bhk: must be a whole number")
+    assert rows[3]["error"].startswith("row: is not CSV")
+    assert (rows[0]["location_known"], rows[4]["location_known"]) == ("true", "false")
+    assert (rows[0]["variant"], rows[0]["model_version"], rows[0]["prediction_id"]) == ("production", "BO1", "1")
+    assert float(rows[0]["low"]) < float(rows[0]["estimated_price"]) < float(rows[0]["high"])
+
+
+@pytest.mark.parametrize(("media_type", "body", "given"), [(JSON, b"[]", b"[]"), (NDJSON, b"", b"")])
+def test_no_home_is_an_empty_answer(backend: Backend, media_type: str, body: bytes, given: bytes) -> None:
+    answer = send(backend, body, media_type)
+    assert (answer.status_code, answer.data) == (200, given)
+
+
+def test_the_most_that_is_allowed_is_priced_and_one_more_is_refused(backend: Backend) -> None:
+    assert len(json.loads(send(backend, as_json([HOME] * MOST_HOMES)).data)) == MOST_HOMES
+    for media_type, body in ((JSON, as_json([HOME] * (MOST_HOMES + 1))), (NDJSON, as_ndjson([0] * (MOST_HOMES + 1)))):
+        problem = assert_problem(send(backend, body, media_type), 422)
+        assert problem["fields"] == {"body": "holds more than 10,000 homes"}
+    assert len(backend.log.predictions) == MOST_HOMES
+
+
+@pytest.mark.parametrize(
+    ("media_type", "body", "status", "says"),
+    [
+        (JSON, b"{", 400, "is not JSON"),
+        (JSON, b"[" * 5000, 400, "is not JSON"),
+        (JSON, b"{}", 422, "must be a JSON list"),
+        (CSV, b"\xff", 400, "is not UTF-8"),
+        (CSV, b'"a"b\n', 400, "is not CSV"),
+        (CSV, b"", 422, "total_sqft: is a required column"),
+        (CSV, b"total_sqft,location,bhk,bath,price\n", 422, "price: is not a column"),
+        (CSV, b"total_sqft,location,bhk,bath,bath\n", 422, "bath: is given more than once"),
+        ("text/plain", b"x", 415, "text/csv"),
+        ("", b"x", 415, "no media type"),
+        (JSON, b" " * (LARGEST_BATCH_BYTES + 1), 413, "the body is larger than 4,096 KiB"),
+    ],
+)
+def test_a_body_that_is_wrong_as_a_whole_is_refused_as_a_whole(
+    backend: Backend, media_type: str, body: bytes, status: int, says: str
+) -> None:
+    assert says in assert_problem(send(backend, body, media_type), status)["error"]
+    assert backend.log.predictions == []
+
+
+def test_batch_estimates_are_no_part_of_an_experiment(backend: Backend) -> None:
+    send(
+        backend, as_json([HOME]), X_Visitor_Id="v", X_Assigned_Variant="candidate", X_Experiment_Epoch="3",
+        X_Request_ID="trace-1234",
+    )  # fmt: skip
+    [logged] = backend.log.predictions
+    assert (logged.assigned_variant, logged.epoch, logged.fallback) == (None, None, False)
+    assert (logged.request_id, logged.visitor is not None) == ("trace-1234", True)
+
+
+def test_with_a_full_disk_a_batch_is_answered_without_ids(backend: Backend) -> None:
+    backend.log.full = True
+    rows = json.loads(send(backend, as_json(homes(3))).data)
+    assert [row["prediction_id"] for row in rows] == [None] * 3
+    assert backend.metric("predictions_unlogged_total") == 3
+
+
+def test_a_home_for_which_the_model_has_no_price_does_not_spoil_the_others(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = backend.service.live.current()
+    sound = model.estimate
+
+    def fail_for_mansions(asked: Sequence[Home]) -> list[Estimate]:
+        if any(home.bhk == 50 for home in asked):
+            raise BundleRefused("BO1: the model answers nan lakh rupees")
+        return sound(asked)
+
+    monkeypatch.setattr(model, "estimate", fail_for_mansions)
+    rows = json.loads(send(backend, as_json([HOME, {**HOME, "bhk": 50}, HOME])).data)
+    assert rows[1] == {"error": "BO1: the model answers nan lakh rupees", "fields": {}}
+    assert [row.get("prediction_id") for row in rows] == [1, None, 2]
+    assert backend.metric("prediction_errors_total", reason="failed") == 1
+
+
+def test_without_a_model_a_batch_is_told_to_come_again(start: Start) -> None:
+    assert_problem(send(start(), as_json([HOME])), 503)
+
+
+def test_batches_that_find_no_place_are_told_to_come_again(backend: Backend) -> None:
+    places = BatchPlaces()
+    held, done = threading.Barrier(2), threading.Event()
+
+    def hold() -> None:
+        with places.turn():
+            held.wait(10)
+            done.wait(10)
+
+    one = threading.Thread(target=hold)
+    one.start()
+    held.wait(10)
+    with pytest.raises(Unavailable) as error, places.turn(wait_seconds=0.01):
+        pass
+    assert error.value.retry_after == RETRY_AFTER_SECONDS
+    done.set()
+    one.join(10)
+    for _ in range(MOST_PRESENT + 1):  # every place was given back
+        with places.turn(wait_seconds=0):
+            pass
+
+
+def test_more_than_may_wait_are_refused_at_once(backend: Backend) -> None:
+    for _ in range(MOST_PRESENT):
+        assert backend.service.batches._present.acquire(blocking=False)
+    answer = send(backend, as_json([HOME]))
+    assert_problem(answer, 503)
+    assert answer.headers["Retry-After"] == str(RETRY_AFTER_SECONDS)

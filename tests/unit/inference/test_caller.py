@@ -1,0 +1,91 @@
+import base64
+import hashlib
+
+import pytest
+from werkzeug.test import EnvironBuilder
+
+from homeprices.predictions.visitors import VisitorHash
+from homeprices.settings import Settings, load_settings
+from inference.backend.caller import Caller, open_callers
+
+SETTINGS = load_settings({"HOMEPRICES_VISITOR_KEY": "key", "TRUSTED_NETWORKS": "10.1.0.0/16,::1/128"}, ())
+FROM_ROUTER = {
+    "X-Visitor-Id": "ab" * 16,
+    "X-Assigned-Variant": "candidate",
+    "X-Experiment-Epoch": "4",
+    "X-Variant-Fallback": "1",
+    "X-Request-ID": "trace-12345678",
+}
+
+
+def caller(address: str = "10.1.2.3", settings: Settings = SETTINGS, **headers: str) -> Caller:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    environ = EnvironBuilder(headers=named, environ_base={"REMOTE_ADDR": address}).get_environ()
+    return open_callers(settings)(environ)
+
+
+def test_what_the_router_says_is_believed_and_the_visitor_becomes_a_keyed_hash() -> None:
+    assert caller(**FROM_ROUTER) == Caller(
+        trusted=True,
+        request_id="trace-12345678",
+        visitor=VisitorHash(b"key")("ab" * 16),
+        assigned_variant="candidate",
+        epoch=4,
+        fallback=True,
+    )
+
+
+def test_a_new_visitors_cookie_is_signed_with_the_routers_key_as_nginx_checks_it() -> None:
+    visitor = "ab" * 16
+    expected = hashlib.md5(f"{visitor} key of the router".encode()).digest()
+    found = caller(**FROM_ROUTER, X_Visitor_Key="key of the router").signature
+    assert found is not None
+    assert base64.urlsafe_b64decode(found + "==") == expected
+    assert caller("192.0.2.1", **FROM_ROUTER, X_Visitor_Key="key of the router").signature is None
+
+
+@pytest.mark.parametrize("address", ["10.2.0.1", "192.0.2.1", "2001:db8::1", ""])
+def test_nobody_else_is_believed(address: str) -> None:
+    found = caller(address, **FROM_ROUTER)
+    assert (found.trusted, found.visitor, found.assigned_variant, found.epoch, found.fallback) == (
+        False,
+        None,
+        None,
+        None,
+        False,
+    )
+    assert found.request_id != "trace-12345678"
+
+
+@pytest.mark.parametrize("address", ["::1", "::ffff:10.1.2.3"])
+def test_addresses_of_both_kinds_are_recognised(address: str) -> None:
+    assert caller(address).trusted
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        ("X-Visitor-Id", "x" * 129),
+        ("X-Visitor-Id", ""),
+        ("X-Assigned-Variant", "both"),
+        ("X-Experiment-Epoch", "-1"),
+        ("X-Experiment-Epoch", "0"),
+        ("X-Experiment-Epoch", "2.5"),
+        ("X-Experiment-Epoch", "99999999999"),
+        ("X-Experiment-Epoch", "2147483648"),
+        ("X-Variant-Fallback", "yes"),
+    ],
+)
+def test_a_header_that_is_not_of_its_form_says_nothing(header: str, value: str) -> None:
+    found = caller(**{header: value})
+    assert (found.visitor, found.assigned_variant, found.epoch, found.fallback) == (None, None, None, False)
+
+
+@pytest.mark.parametrize("value", ["", "x" * 65, "a b", "a\u00e9"])
+def test_a_request_id_that_is_not_fit_for_a_log_is_replaced(value: str) -> None:
+    assert len(caller(**{"X-Request-ID": value}).request_id) == 32
+
+
+def test_assigned_to_production_is_told_apart_from_not_assigned() -> None:
+    assert caller(**{"X-Assigned-Variant": "production"}).assigned_variant == "production"
+    assert caller().assigned_variant is None

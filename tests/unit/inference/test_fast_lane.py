@@ -1,0 +1,72 @@
+"""The fast lane answers as the view does, and leaves to the view what is not plain."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from werkzeug.test import TestResponse
+
+from tests.unit.inference.conftest import Backend, Start
+
+PATH = "/api/predict_home_price"
+HOME: dict[str, Any] = {"total_sqft": 1200, "location": "Whitefield", "bhk": 2, "bath": 2}
+FROM_ROUTER = {"X-Visitor-Id": "v", "X-Assigned-Variant": "candidate", "X-Experiment-Epoch": "3", "X-Request-ID": "t-1",
+               "X-Variant-Fallback": "1", "X-Visitor-Key": "k"}  # fmt: skip
+BY_THE_VIEW = "application/json; charset=utf-8"  # which the fast lane does not take
+
+
+def ask(backend: Backend, media_type: str, home: dict[str, Any], **more: Any) -> TestResponse:
+    return backend.client.post(PATH, data=json.dumps(home), content_type=media_type, **more)
+
+
+@pytest.mark.parametrize("home", [HOME, {**HOME, "location": "Atlantis", "balcony": 1}, {**HOME, "bhk": 0}, {}])
+@pytest.mark.parametrize("headers", [{}, FROM_ROUTER])
+def test_it_answers_and_records_what_the_view_does(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch, home: dict[str, Any], headers: dict[str, str]
+) -> None:
+    monkeypatch.setattr("inference.backend.caller._new_request_id", lambda: "made")
+    fast, view = (ask(backend, media_type, home, headers=headers) for media_type in ("application/json", BY_THE_VIEW))
+    said = [{**answer.get_json(), "prediction_id": 0, "response_time_ms": 0} for answer in (fast, view)]
+    assert said[0] == said[1]
+    assert (fast.status_code, dict(fast.headers) | {"Content-Length": 0}) == (
+        view.status_code, dict(view.headers) | {"Content-Length": 0},
+    )  # fmt: skip
+    logged = [{**vars(one), "milliseconds": 0} for one in backend.log.predictions]
+    assert logged == [] if fast.status_code != 200 else logged[0] == logged[1]
+
+
+def test_a_plain_request_does_not_reach_flask(backend: Backend) -> None:
+    reached: list[str] = []
+    backend.app.before_request_funcs.setdefault(None, []).append(lambda: reached.append("view"))  # type: ignore[arg-type, func-returns-value]
+    assert ask(backend, "application/json", HOME).status_code == 200
+    assert reached == []
+    assert ask(backend, BY_THE_VIEW, HOME).status_code == 200
+    assert reached == ["view"]
+
+
+@pytest.mark.parametrize("length", ["", "x", "-1", "99999999999", "0"])
+def test_a_length_that_is_not_plain_is_left_to_the_view(backend: Backend, length: str) -> None:
+    answer = ask(backend, "application/json", HOME, environ_overrides={"CONTENT_LENGTH": length})
+    assert answer.status_code in (400, 413)
+
+
+def test_a_chunked_body_is_left_to_the_view(backend: Backend) -> None:
+    chunked = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}  # as gunicorn says it
+    answer = ask(backend, "application/json", HOME, environ_overrides=chunked)
+    assert answer.status_code == 200
+
+
+def test_origins_are_answered_by_the_view_where_some_are_allowed(start: Start) -> None:
+    backend = start(HOMEPRICES_CORS_ORIGINS="https://example.org")
+    backend.publish("BO1")
+    answer = ask(backend, "application/json", HOME, headers={"Origin": "https://example.org"})
+    assert answer.headers["Access-Control-Allow-Origin"] == "https://example.org"
+    assert "Origin" in answer.headers["Vary"]
+
+
+def test_an_error_is_counted_once_and_leaves_nothing_in_flight(backend: Backend) -> None:
+    assert ask(backend, "application/json", {**HOME, "bhk": 0}).status_code == 422
+    assert backend.metric("prediction_errors_total", reason="invalid") == 1
+    assert backend.metric("requests_in_flight") == 0

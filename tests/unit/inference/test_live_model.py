@@ -1,0 +1,295 @@
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from homeprices.errors import NoModel, StorageUnavailable
+from homeprices.pricing.home import Home
+from homeprices.release import bundles, versions
+from homeprices.settings import Variant
+from homeprices.storage import Entry, MemoryBucket, Object
+from inference.backend.live_model import CACHED_BUNDLES, LONGEST_RETRY_SECONDS, LiveModel, Look
+from tests.bundles import make_bundle, price
+
+SLOW = 1_000_000
+HOME = Home(total_sqft=1200, location="Whitefield", bhk=2, bath=2)
+
+
+class FlakyBucket(MemoryBucket):
+    """A bucket that can be away, and can be slow to list."""
+
+    away = False
+    may_answer: threading.Event | None = None
+
+    def list(self, prefix: str) -> Iterator[Entry]:
+        if self.may_answer is not None:
+            self.may_answer.wait()
+        if self.away:
+            raise StorageUnavailable("the bucket is away")
+        return super().list(prefix)
+
+    def get(self, key: str) -> Object:
+        if self.away:
+            raise StorageUnavailable("the bucket is away")
+        return super().get(key)
+
+
+class World:
+    """A bucket, a cache folder, a clock that stands still, and what was announced."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.bucket, self.now = folder, FlakyBucket(), 0.0
+        self.looks: list[Look] = []
+
+    def live(self, variant: Variant = "production", poll_seconds: float = 5.0) -> LiveModel:
+        return LiveModel(
+            variant,
+            self.bucket,
+            self.folder / "cache",
+            poll_seconds=poll_seconds,
+            watch=self.looks.append,
+            clock=lambda: self.now,
+        )
+
+    def publish(self, version: str, factor: float = 1.0, spoil: str | None = None, idle_work: int = 0) -> None:
+        folder = make_bundle(self.folder / "made" / version, version, factor=factor, idle_work=idle_work)
+        for path in sorted(folder.rglob("*"), key=lambda path: path.name == "manifest.json"):
+            if path.is_file():
+                name = path.relative_to(folder).as_posix()
+                self.bucket.put(versions.folder(version) + name, path.read_bytes())
+        if spoil == "flipped byte":
+            key = versions.folder(version) + "model.onnx"
+            body = bytearray(self.bucket.get(key).body)
+            body[len(body) // 2] ^= 1
+            self.bucket.put(key, bytes(body))
+        if spoil == "wrong inputs":
+            self._replace_columns(version)
+        if spoil == "wrong golden":
+            key = versions.folder(version) + "manifest.json"
+            manifest = json.loads(self.bucket.get(key).body)
+            manifest["golden"][0]["estimated_price"] *= 1.01
+            self.bucket.put(key, json.dumps(manifest).encode())
+
+    def _replace_columns(self, version: str) -> None:
+        """The columns of another model, with a digest that is right."""
+        folder = versions.folder(version)
+        columns = json.loads(self.bucket.get(folder + "columns.json").body)
+        columns["inputs"][0]["name"] = "balcony"
+        body = json.dumps(columns).encode()
+        manifest = json.loads(self.bucket.get(folder + "manifest.json").body)
+        manifest["files"]["columns.json"] = {"sha256": hashlib.sha256(body).hexdigest(), "size": len(body)}
+        self.bucket.put(folder + "columns.json", body)
+        self.bucket.put(folder + "manifest.json", json.dumps(manifest).encode())
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def test_before_a_first_model_it_is_starting_and_says_so(world: World) -> None:
+    live = world.live()
+    assert (live.poll(), live.state) == ("none", "starting")
+    with pytest.raises(NoModel, match="no model has been published yet"):
+        live.current()
+
+
+def test_it_serves_the_highest_version_and_swaps_when_a_higher_one_is_there(world: World) -> None:
+    world.publish("BO1", 1.0)
+    live = world.live()
+    assert (live.poll(), live.current().version, live.state) == ("swapped", "BO1", "ok")
+    assert live.poll() == "same"
+    before = live.current()
+    world.publish("BO9", 2.0)
+    world.publish("BO10", 3.0)
+    assert (live.poll(), live.current().version) == ("swapped", "BO10")
+    assert live.current().estimate([HOME])[0].price == pytest.approx(price(1200, "Whitefield", 2, 3.0))
+    assert before.estimate([HOME])[0].price == pytest.approx(price(1200, "Whitefield", 2, 1.0))
+    assert [look.outcome for look in world.looks] == ["swapped", "same", "swapped"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "fault"), [("flipped byte", "damaged"), ("wrong golden", "answers"), ("wrong inputs", "inputs")]
+)
+def test_a_bad_bundle_is_refused_and_the_old_model_goes_on(world: World, spoil: str, fault: str) -> None:
+    world.publish("BO1")
+    live = world.live()
+    live.poll()
+    world.publish("BO2", spoil=spoil)
+    assert (live.poll(), live.current().version, live.refused, live.state) == ("refused", "BO1", "BO2", "ok")
+    assert (world.looks[-1].refused, world.looks[-1].fault) == ("BO2", fault)
+
+
+def test_a_model_that_takes_many_times_as_long_is_refused(world: World) -> None:
+    world.publish("BO1")
+    live = world.live()
+    live.poll()
+    world.publish("BO2", idle_work=SLOW)
+    assert (live.poll(), live.current().version, live.refused, live.fault) == ("refused", "BO1", "BO2", "slow")
+    world.publish("BO3", factor=2.0)
+    assert (live.poll(), live.current().version, live.fault) == ("swapped", "BO3", None)
+
+
+def test_a_first_model_may_take_longer_but_not_for_ever(world: World) -> None:
+    world.publish("BO1", idle_work=20 * SLOW)
+    live = world.live()
+    assert (live.poll(), live.state, live.fault) == ("refused", "starting", "slow")
+
+
+def test_a_refused_bundle_is_tried_again_ever_more_rarely_and_served_once_it_is_sound(world: World) -> None:
+    world.publish("BO1")
+    live = world.live()
+    live.poll()
+    world.publish("BO2", spoil="flipped byte")
+    live.poll()
+    world.publish("BO2")
+    assert live.poll() == "refused"
+    world.now += LONGEST_RETRY_SECONDS
+    assert (live.poll(), live.refused) == ("swapped", None)
+
+
+def test_a_bundle_above_the_refused_one_is_tried_at_once(world: World) -> None:
+    world.publish("BO1", spoil="flipped byte")
+    live = world.live()
+    live.poll()
+    world.publish("BO2")
+    assert (live.poll(), live.current().version, live.refused) == ("swapped", "BO2", None)
+
+
+def test_a_worker_that_starts_under_a_bad_bundle_serves_the_one_before(world: World) -> None:
+    for version, spoil in (("BO1", None), ("BO2", "flipped byte"), ("BO3", "wrong golden")):
+        world.publish(version, spoil=spoil)
+    live = world.live()
+    assert (live.poll(), live.current().version, live.refused) == ("refused", "BO1", "BO3")
+
+
+def test_a_candidate_that_ends_leaves_the_instance_idle(world: World) -> None:
+    world.publish("CO1")
+    live = world.live("candidate")
+    live.poll()
+    assert live.current().version == "CO1"
+    bundles.archive(world.bucket, "CO1")
+    assert (live.poll(), live.state) == ("none", "idle")
+    with pytest.raises(NoModel, match="no candidate"):
+        live.current()
+
+
+def test_a_bad_candidate_does_not_bring_back_an_earlier_one(world: World) -> None:
+    world.publish("CO1")
+    world.publish("CO2", spoil="flipped byte")
+    live = world.live("candidate")
+    assert live.poll() == "refused"
+    with pytest.raises(NoModel):
+        live.current()
+
+
+def test_production_is_not_dropped_when_the_bucket_says_there_is_none(world: World) -> None:
+    world.publish("BO1")
+    live = world.live()
+    live.poll()
+    world.bucket = live._bucket = FlakyBucket()
+    assert (live.poll(), live.current().version) == ("none", "BO1")
+
+
+def test_a_bucket_that_goes_away_changes_nothing(world: World) -> None:
+    world.publish("BO1")
+    live = world.live()
+    live.poll()
+    world.bucket.away = True
+    assert (live.poll(), live.poll(), live.current().version, live.state) == ("unavailable", "unavailable", "BO1", "ok")
+
+
+def test_with_the_bucket_away_at_start_the_newest_sound_bundle_of_the_cache_is_served_and_called_stale(
+    world: World,
+) -> None:
+    cache = world.folder / "cache"
+    for version in ("BO1", "BO2", "BO10", "CO11"):
+        make_bundle(cache / f"price_check_{version}", version)
+    (cache / "price_check_BO10" / "model.onnx").write_bytes(b"damaged")
+    (cache / "price_check_BOx").mkdir()
+    world.bucket.away = True
+    live = world.live()
+    live.start()
+    assert (live.current().version, live.state, world.looks[-1].stale) == ("BO2", "stale", True)
+    live.close()
+
+
+def test_what_came_from_the_cache_is_confirmed_when_the_bucket_is_back(world: World) -> None:
+    make_bundle(world.folder / "cache" / "price_check_BO1", "BO1")
+    world.publish("BO1")
+    world.bucket.away = True
+    live = world.live(poll_seconds=600)
+    live.start()
+    assert live.state == "stale"
+    world.bucket.away = False
+    assert (live.poll(), live.state, world.looks[-1].stale) == ("same", "ok", False)
+    live.close()
+
+
+def test_a_bucket_that_hangs_does_not_keep_a_worker_from_starting(world: World) -> None:
+    make_bundle(world.folder / "cache" / "price_check_BO1", "BO1")
+    world.bucket.may_answer = threading.Event()
+    live = world.live()
+    live.start()
+    assert live.state == "stale"
+    world.bucket.may_answer.set()
+    live.close()
+
+
+def test_with_neither_bucket_nor_cache_it_starts_and_waits(world: World) -> None:
+    world.bucket.away = True
+    live = world.live()
+    live.start()
+    assert live.state == "starting"
+    live.close()
+
+
+def test_the_cache_is_not_asked_when_the_bucket_says_there_is_nothing(world: World) -> None:
+    make_bundle(world.folder / "cache" / "price_check_BO1", "BO1")
+    live = world.live()
+    live.start()
+    assert live.state == "starting"
+    live.close()
+
+
+def test_the_thread_follows_the_bucket_by_itself(world: World) -> None:
+    world.publish("BO1")
+    live = world.live(poll_seconds=0.02)
+    live.start()
+    world.publish("BO2")
+    deadline = time.monotonic() + 10
+    while live.current().version != "BO2" and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert live.current().version == "BO2"
+    live.close()
+
+
+def test_a_fault_that_nobody_foresaw_does_not_end_the_thread(world: World) -> None:
+    world.publish("BO1")
+    calls = iter([ZeroDivisionError("unforeseen")])
+
+    def stumble(_look: Look) -> None:
+        for error in calls:
+            raise error
+
+    live = LiveModel("production", world.bucket, world.folder / "cache", poll_seconds=0.01, watch=stumble)
+    live.start()
+    world.publish("BO2")
+    deadline = time.monotonic() + 10
+    while live.current().version != "BO2" and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert live.current().version == "BO2"
+    live.close()
+
+
+def test_the_cache_keeps_only_the_newest_bundles(world: World) -> None:
+    live = world.live()
+    for number in range(1, CACHED_BUNDLES + 3):
+        world.publish(f"BO{number}")
+        live.poll()
+    kept = sorted(path.name for path in (world.folder / "cache").iterdir())
+    assert kept == [f"price_check_BO{number}" for number in range(3, CACHED_BUNDLES + 3)]
