@@ -1,0 +1,69 @@
+"""The circuit breaker: whether a candidate's answers of the last minute are so bad that nobody should wait for an hour.
+
+A pure function over the lines of the router's log. The hourly evaluation judges quality; this judges only whether the
+candidate answers at all, and in time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from router.access_log import Answer
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Over these the breaker trips: at least `minimum_bad` bad answers in the window, and `bad_share` of all.
+
+    Five in a minute, because one is chance and visitors get production's answer meanwhile; a fifth of all, because a
+    candidate that fails less often is a matter for the evaluation.
+    """
+
+    window_seconds: float = 60.0
+    minimum_bad: int = 5
+    bad_share: float = 0.2
+    slow_seconds: float = 1.0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was counted among the predictions that the candidate was asked for; `reason` when it trips."""
+
+    asked: int
+    failed: int
+    slow: int
+    reason: str | None
+
+    @property
+    def trips(self) -> bool:
+        return self.reason is not None
+
+
+def judge(answers: Iterable[Answer], *, epoch: int, now: float, limits: Limits) -> Verdict:
+    """Judge the candidate on its predictions of this epoch in the window that ends at `now` (seconds since 1970)."""
+    asked = failed = slow = 0
+    for answer in answers:
+        if not concerns(answer, epoch) or answer.at < now - limits.window_seconds:
+            continue
+        asked += 1
+        failed += is_failure(answer)
+        slow += not is_failure(answer) and answer.upstream_seconds >= limits.slow_seconds
+    bad = failed + slow
+    if bad < limits.minimum_bad or bad < limits.bad_share * asked:
+        return Verdict(asked, failed, slow, None)
+    reason = (
+        f"circuit breaker: {failed} failed and {slow} slow (over {limits.slow_seconds:g} s) "
+        f"of {asked} candidate answers in {limits.window_seconds:g} s"
+    )
+    return Verdict(asked, failed, slow, reason)
+
+
+def concerns(answer: Answer, epoch: int) -> bool:
+    """Whether the answer says anything about the candidate in this epoch."""
+    return answer.is_prediction and answer.assigned == "candidate" and answer.epoch == epoch
+
+
+def is_failure(answer: Answer) -> bool:
+    """Whether the candidate gave no answer: production stood in for it, or nobody did."""
+    return answer.fallback or answer.status >= 500

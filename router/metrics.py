@@ -1,0 +1,55 @@
+"""What the agent tells Prometheus: the router's answers, as its log has them, and how the configuration fares."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import get_args
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from router.access_log import Answer
+from router.apply import Outcome
+
+BUCKETS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class RouterMetrics:
+    """The agent's metrics in a registry of their own. `variant` is the arm that a visitor was assigned to."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        counter, gauge = partial(Counter, registry=self.registry), partial(Gauge, registry=self.registry)
+        self.requests = counter("router_requests", "Answers by assigned arm and status", ["variant", "status"])
+        self.fallbacks = counter("router_fallbacks", "Predictions in which production stood in for the candidate")
+        self.seconds = Histogram(
+            "router_prediction_duration_seconds",
+            "From request to answer",
+            ["variant"],
+            registry=self.registry,
+            buckets=BUCKETS_SECONDS,
+        )
+        self.damaged_lines = counter("router_log_lines_damaged", "Lines of the log that could not be read")
+        self.share = gauge("router_candidate_share_percent", "Share of the visitors that the candidate gets")
+        self.epoch = gauge("router_experiment_epoch", "Epoch of the control record that is obeyed")
+        self.config = gauge("router_config_info", "1 for the revision in force", ["revision"])
+        self.changes = counter("router_config_changes", "Changes of the configuration by outcome", ["outcome"])
+        self.starts = counter("router_nginx_starts", "Times that the agent had to start Nginx")
+        self.nginx_up = gauge("router_nginx_up", "1 while Nginx lives")
+        self.breaker_open = gauge("router_breaker_open", "1 while the breaker keeps the share at zero")
+        self.breaker_trips = counter("router_breaker_trips", "Times that the breaker took the share to zero")
+        self.control_failures = gauge("router_control_record_failures", "Failed readings of the control record")
+        for outcome in get_args(Outcome):
+            self.changes.labels(outcome)
+
+    def count(self, answer: Answer) -> None:
+        """Take one line of the log into account."""
+        self.requests.labels(answer.assigned, str(answer.status)).inc()
+        if answer.fallback:
+            self.fallbacks.inc()
+        if answer.is_prediction:
+            self.seconds.labels(answer.assigned).observe(answer.seconds)
+
+    def serve_revision(self, revision: str) -> None:
+        """Note which revision is in force."""
+        self.config.clear()
+        self.config.labels(revision).set(1)

@@ -1,0 +1,169 @@
+"""The router's Nginx configuration as a pure function of the control record and the site."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from ipaddress import ip_address
+from pathlib import Path
+
+from homeprices.errors import InvalidInput
+from homeprices.release.assignment import hundredths
+from homeprices.release.control import ControlRecord
+from router.site import NO_ADDRESS, RouterSite
+from router.template import fill
+
+TEMPLATE = Path(__file__).with_name("nginx.conf.template")
+REVISION_LENGTH = 12
+KEEPALIVE_MIN_SECONDS = 5  # how long a reload waits for a client that may be about to use its connection
+
+LOOPBACK = ("127.0.0.0/8", "::1/128")
+_REVISION = "{{revision}}"
+_SAFE_WORD = re.compile(r"[A-Za-z0-9_.-]{0,64}")
+_SAFE_ADDRESS = re.compile(r"[A-Za-z0-9_.:/\[\]-]{1,255}")
+
+
+def render(record: ControlRecord, site: RouterSite, template: str | None = None) -> str:
+    """The text of nginx.conf. Equal arguments give equal text; the revision in it is a digest of everything else.
+
+    Raises InvalidInput when a value of the record or site would not be one word of a configuration file.
+    """
+    template = TEMPLATE.read_text(encoding="utf-8") if template is None else template
+    body = fill(template, _values(record, site) | {"revision": _REVISION})
+    revision = hashlib.sha256(body.encode()).hexdigest()[:REVISION_LENGTH]
+    return body.replace(_REVISION, revision)
+
+
+def revision_of(configuration: str) -> str:
+    """The revision that a rendered configuration answers with at /router/version; empty when it has none."""
+    found = re.search(r'set \$config "([0-9a-f]+)"', configuration)
+    return found[1] if found else ""
+
+
+def is_split(record: ControlRecord) -> bool:
+    """Whether the record gives the candidate any visitors, as finely as Nginx can tell."""
+    return record.state == "running" and bool(record.candidate) and hundredths(record.share) > 0
+
+
+def _values(record: ControlRecord, site: RouterSite) -> dict[str, str]:
+    running = record.state == "running"
+    experiment = _word("experiment", record.experiment or "") if running else ""
+    production = _addresses("production", site.production)
+    candidate = _addresses("candidate", site.candidate)
+    keepalive = f"    keepalive_min_timeout {KEEPALIVE_MIN_SECONDS}s;\n" if site.keepalive_min_timeout else ""
+    return {
+        "workers": str(site.workers),
+        "shutdown_seconds": str(site.shutdown_seconds),
+        "folder": _path(site.folder),
+        "user": f"user {_word('user', site.user)};\n" if site.user else "",
+        "listen": _one("listen", site.listen, _SAFE_ADDRESS),
+        "real_ip": _lines("    set_real_ip_from {};", _addresses("trusted", site.trusted)),
+        "trusted": _lines("        {} 1;", site.trusted),
+        "own_machine": _lines("        {} 1;", _own_machine(site)),
+        "allow": _lines("            allow {};", site.trusted) + "\n            deny all;",
+        "split": _split(record),
+        "production_servers": _lines("        server {} max_fails=0;", production),
+        "candidate_servers": _lines("        server {} max_fails=0;", candidate),
+        "production_backups": _lines("        server {} max_fails=0 backup;", production),
+        "upstream_keepalive_seconds": str(site.upstream_keepalive_seconds),
+        "requests_per_second": str(site.requests_per_second),
+        "burst": str(site.requests_per_second * 2),
+        "body_limit_kib": str(site.body_limit_kib),
+        "batch_limit_kib": str(site.batch_limit_kib),
+        "batch_timeout": f"{round(site.batch_timeout * 1000)}ms",
+        "cookie_key": _word("cookie_key", site.cookie_key),
+        "production_timeout": f"{round(site.production_timeout * 1000)}ms",
+        "candidate_timeout": f"{round(site.candidate_timeout * 1000)}ms",
+        "keepalive_min_timeout": keepalive,
+        "experiment": experiment,
+        "epoch": str(record.epoch) if running else "",
+        "epoch_or_null": str(record.epoch) if running else "null",
+        "version_json": _version_json(record),
+    }
+
+
+def _split(record: ControlRecord) -> str:
+    if not is_split(record):
+        return "    map $host $arm {\n        default production;\n    }"
+    share = hundredths(record.share)
+    return (
+        f'    split_clients "{_word("salt", record.salt)}:$visitor" $arm {{\n'
+        f"        {share // 100}.{share % 100:02}% candidate;\n"
+        "        * production;\n"
+        "    }"
+    )
+
+
+def _own_machine(site: RouterSite) -> tuple[str, ...]:
+    """Loopback, and the address that is listened at, from which the agent comes when it is not loopback."""
+    host = site.listen.rpartition(":")[0].strip("[]")
+    try:
+        address = ip_address(host)
+    except ValueError:
+        raise InvalidInput({"listen": f"{host!r} is not an IP address, such as 127.0.0.1 or 0.0.0.0"}) from None
+    return LOOPBACK if address.is_loopback or address.is_unspecified else (*LOOPBACK, host)
+
+
+def _version_json(record: ControlRecord) -> str:
+    said = {
+        "revision": _REVISION,
+        "state": record.state,
+        "experiment": _word("experiment", record.experiment or "") or None,
+        "production": _word("production", record.production or "") or None,
+        "candidate": _word("candidate", record.candidate or "") or None,
+        "share": record.share if is_split(record) else 0,
+        "epoch": record.epoch,
+    }
+    return json.dumps(said)
+
+
+def _lines(form: str, values: tuple[str, ...]) -> str:
+    return "\n".join(form.format(value) for value in values)
+
+
+def _addresses(name: str, values: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(value if value == NO_ADDRESS else _one(name, value, _SAFE_ADDRESS) for value in values)
+
+
+def _word(name: str, value: str) -> str:
+    return _one(name, value, _SAFE_WORD)
+
+
+def _path(path: Path) -> str:
+    text = str(path)
+    if not path.is_absolute() or re.search(r'["$\\\n{}]', text):
+        raise InvalidInput({"folder": f"{text!r} is not an absolute path without quotes, braces, $ and backslash"})
+    return text
+
+
+def _one(name: str, value: str, allowed: re.Pattern[str]) -> str:
+    if not allowed.fullmatch(value):
+        raise InvalidInput({name: f"{value!r} is not allowed in a configuration ({allowed.pattern})"})
+    return value
+
+
+def example() -> str:
+    """The configuration of an experiment at the default addresses: `router/nginx.example.conf`, for readers."""
+    record = ControlRecord(
+        state="running",
+        experiment="BO1-CO1",
+        production="BO1",
+        candidate="CO1",
+        salt="0123456789abcdef",
+        share=20,
+        epoch=1,
+    )
+    site = RouterSite(
+        listen="127.0.0.1:7000",
+        production=("127.0.0.1:6001",),
+        candidate=("127.0.0.1:6002",),
+        trusted=("127.0.0.0/8", "::1/128"),
+        folder=Path("/var/lib/homeprices/router"),
+        cookie_key="fedcba9876543210fedcba9876543210",
+    )
+    return render(record, site)
+
+
+if __name__ == "__main__":
+    print(example(), end="")

@@ -1,0 +1,102 @@
+"""Where the router stands: its address, the services behind it, the networks it believes, its limits."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import pwd
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from homeprices.errors import SettingsError
+from homeprices.settings import Settings
+
+NO_ADDRESS = "127.0.0.1:1 down"  # an upstream must have a server; this one is never asked
+COOKIE_KEY_DIGITS = 32  # 128 bits
+Resolve = Callable[[str, int], Sequence[str]]
+
+
+@dataclass(frozen=True)
+class RouterSite:
+    """Everything that the configuration depends on beside the control record. Times in seconds, sizes in KiB."""
+
+    listen: str
+    production: tuple[str, ...]
+    candidate: tuple[str, ...]
+    trusted: tuple[str, ...]
+    folder: Path
+    cookie_key: str = field(default="0" * 32, repr=False)
+    user: str | None = None
+    workers: int = 2
+    requests_per_second: int = 20
+    production_timeout: float = 10.0
+    candidate_timeout: float = 2.0
+    body_limit_kib: int = 64
+    batch_limit_kib: int = 4096
+    batch_timeout: float = 30.0
+    shutdown_seconds: int = 15
+    upstream_keepalive_seconds: int = 20  # shorter than gunicorn's, so that the router closes first
+    keepalive_min_timeout: bool = False  # Nginx 1.27.4 and later can hold kept-alive connections through a reload
+
+
+def site_of(settings: Settings, *, nginx_version: tuple[int, ...], resolve: Resolve | None = None) -> RouterSite:
+    """The site that the settings describe. Names of services are resolved here, at every call, because Nginx would
+    resolve them once and for all, and a recreated container has a new address."""
+    resolve = resolve or resolve_name
+    return RouterSite(
+        listen=address(settings.router_host, settings.router_port),
+        production=_servers(settings.replica_urls("production"), resolve),
+        candidate=_servers(settings.replica_urls("candidate"), resolve),
+        trusted=tuple(settings.networks),
+        folder=router_folder(settings),
+        cookie_key=cookie_key(settings.visitor_key.get_secret_value()),
+        user=worker_user(),
+        requests_per_second=settings.router_requests_per_second,
+        candidate_timeout=settings.candidate_timeout_seconds,
+        keepalive_min_timeout=nginx_version >= (1, 27, 4),
+    )
+
+
+def cookie_key(visitor_key: str) -> str:
+    """What visitors' cookies are signed with: a key of its own for this purpose, the same at every router."""
+    return hmac.new(visitor_key.encode(), b"visitor cookie", hashlib.sha256).hexdigest()[:COOKIE_KEY_DIGITS]
+
+
+def router_folder(settings: Settings) -> Path:
+    """The folder of the router's state: configuration, pid file, access log, report."""
+    return settings.state_dir.resolve() / "router"
+
+
+def address(host: str, port: int) -> str:
+    """host:port, with an IPv6 host in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def worker_user(uid: int | None = None) -> str | None:
+    """The user that Nginx's workers run as when `uid` (by default ours) starts it: only root may choose, and takes
+    itself, because nobody else may read what root has cloned into a folder of its own."""
+    return pwd.getpwuid(0).pw_name if (os.geteuid() if uid is None else uid) == 0 else None
+
+
+def resolve_name(host: str, port: int) -> list[str]:
+    """Every address of a host, sorted; none when the name is not known (now)."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError:
+        return []
+    return sorted({str(entry[4][0]) for entry in found})
+
+
+def _servers(urls: Sequence[str], resolve: Resolve) -> tuple[str, ...]:
+    servers: list[str] = []
+    for url in urls:
+        parts = urlsplit(url)
+        if parts.scheme != "http" or not parts.hostname or parts.path:
+            raise SettingsError(f"the router reaches services at http://host:port, not at {url!r}")
+        port = parts.port or 80
+        servers += [address(host, port) for host in resolve(parts.hostname, port)]
+    return tuple(dict.fromkeys(servers)) or (NO_ADDRESS,)

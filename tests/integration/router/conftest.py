@@ -1,0 +1,161 @@
+"""A router under real Nginx, each test once per Nginx on this machine, in front of tiny real services."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from homeprices.release import control
+from homeprices.release.control import ControlRecord
+from homeprices.storage import MemoryBucket
+from router.agent import Agent
+from router.breaker import Limits
+from router.metrics import RouterMetrics
+from router.nginx import Nginx, find_program
+from router.record import BucketControl, RecordKeeper
+from router.site import RouterSite, worker_user
+from tests.integration.router.client import Visitor
+from tests.integration.router.upstream import Upstream, listening
+
+DEBIAN_NGINX = Path("/usr/sbin/nginx")
+PROGRAMS = [find_program()] + [DEBIAN_NGINX] * (os.access(DEBIAN_NGINX, os.X_OK) and find_program() != DEBIAN_NGINX)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def eventually(reached: Callable[[], object], seconds: float = 10.0) -> None:
+    """Wait until something is so, and fail when it does not come to be."""
+    end = time.monotonic() + seconds
+    while not reached():
+        assert time.monotonic() < end, "it did not come to be"
+        time.sleep(0.01)
+
+
+def running_record(share: float = 50.0, epoch: int = 1, salt: str = "5a17") -> ControlRecord:
+    now = datetime(2026, 1, 5, tzinfo=UTC)
+    return ControlRecord(
+        state="running",
+        experiment="BO1-CO1",
+        production="BO1",
+        candidate="CO1",
+        salt=salt,
+        share=share,
+        epoch=epoch,
+        epochs=(control.Epoch(epoch=epoch, share=share, since=now),),
+        started_at=now,
+    )
+
+
+@dataclass
+class Clock:
+    """The machine's time, or so many seconds ahead of it."""
+
+    ahead: float = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.ahead
+
+
+@dataclass
+class Router:
+    """One router and all that belongs to it. The agent's steps are the test's to take."""
+
+    nginx: Nginx
+    site: RouterSite
+    bucket: MemoryBucket
+    production: Upstream
+    candidate: Upstream
+    limits: Limits = field(default_factory=Limits)
+    visitors: list[Visitor] = field(default_factory=list)
+    clock: Clock = field(default_factory=Clock)
+
+    def __post_init__(self) -> None:
+        self.metrics = RouterMetrics()
+        self.keeper = RecordKeeper(BucketControl(self.bucket), self.nginx.folder / "control.json", 3600)
+        self.agent = Agent(self.nginx, self.keeper, lambda: self.site, self.metrics, self.limits, self.clock)
+
+    def obey(self, record: ControlRecord | None = None) -> None:
+        """Put the record (or the one in the bucket) into force."""
+        if record is not None:
+            self.bucket.put(control.KEY, record.model_dump_json().encode())
+        self.keeper.poll()
+        self._step()
+
+    def change(self, *, outcome: str = "applied", **site: object) -> None:
+        """Put the same record into force at another site."""
+        self.site = replace(self.site, **site)  # type: ignore[arg-type]
+        self._step()
+        assert self.agent.last is not None
+        assert self.agent.last.outcome == outcome
+
+    def _step(self) -> None:
+        self.agent.step()
+        for visitor in self.visitors:  # a kept connection may be answered once more by an old worker
+            visitor.close()
+
+    def log_with(self, text: str) -> str:
+        """The access log, once it holds `text`: Nginx writes a line just after its answer."""
+        log = self.nginx.folder / "access.log"
+        eventually(lambda: text in log.read_text())
+        return log.read_text()
+
+    def visitor(self, **headers: str) -> Visitor:
+        self.visitors.append(Visitor(self.site.listen, headers=headers))
+        return self.visitors[-1]
+
+    def visitor_of(self, variant: str) -> Visitor:
+        """A visitor with a cookie, in that arm. An answer in the candidate's stead says nothing of production's arm."""
+        for _ in range(200):
+            visitor = self.visitor()
+            reply = visitor.predict()
+            if reply.variant == variant and not reply.fallback:
+                return visitor
+        raise AssertionError(f"none of 200 visitors is in the arm {variant}")
+
+
+@pytest.fixture(params=PROGRAMS, ids=lambda program: "debian" if program == DEBIAN_NGINX else "wheel")
+def program(request: pytest.FixtureRequest) -> Path:
+    return Path(request.param)
+
+
+@pytest.fixture
+def router(program: Path, tmp_path: Path) -> Iterator[Router]:
+    nginx = Nginx(program, tmp_path / "router")
+    nginx.folder.mkdir()
+    with listening("production") as production, listening("candidate") as candidate:
+        site = RouterSite(
+            listen=f"127.0.0.1:{free_port()}",
+            production=(production.address,),
+            candidate=(candidate.address,),
+            trusted=("127.0.0.0/8",),
+            folder=nginx.folder,
+            user=worker_user(),
+            candidate_timeout=0.5,
+            shutdown_seconds=5,
+            keepalive_min_timeout=nginx.version() >= (1, 27, 4),
+        )
+        built = Router(nginx, site, MemoryBucket(), production, candidate)
+        try:
+            built.obey(running_record())
+            yield built
+        finally:
+            for visitor in built.visitors:
+                visitor.close()
+            built.agent.close()
+            nginx.stop(timeout_seconds=0.2)
+
+
+@pytest.fixture
+def port() -> Callable[[], int]:
+    return free_port

@@ -1,0 +1,186 @@
+"""The whole way of a visitor: browser, frontend, router, two real services, database."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+from sqlalchemy import Engine, select
+
+from homeprices.predictions.tables import prediction_logs, user_feedback
+from homeprices.release import control
+from homeprices.storage import MemoryBucket, S3Bucket
+from router.agent import Agent
+from router.metrics import RouterMetrics
+from router.nginx import Nginx
+from router.record import BucketControl, RecordKeeper
+from router.site import RouterSite, worker_user
+from tests.browser import chromium, find_chromium
+from tests.frontend import frontend
+from tests.integration.inference.conftest import Make, engine, make, variables  # noqa: F401
+from tests.integration.inference.instance import Instance, publish
+from tests.integration.router.client import Reply, Visitor
+from tests.integration.router.conftest import PROGRAMS, eventually, free_port, running_record
+
+
+@dataclass
+class House:
+    """Router and services, as in the stack."""
+
+    listen: str
+    agent: Agent
+    keeper: RecordKeeper
+    bucket: MemoryBucket
+    production: Instance
+    candidate: Instance
+
+    def visitor_of(self, variant: str) -> tuple[Visitor, Reply]:
+        """A visitor in that arm, and his first answer."""
+        for _ in range(200):
+            visitor = Visitor(self.listen)
+            reply = visitor.predict()
+            if reply.variant == variant and not reply.fallback:
+                return visitor, reply
+            visitor.close()
+        raise AssertionError(f"none of 200 visitors is in the arm {variant}")
+
+
+@pytest.fixture
+def house(make: Make, s3: S3Bucket, tmp_path: Path) -> Iterator[House]:  # noqa: F811
+    publish(s3, tmp_path / "made", "BO1")
+    publish(s3, tmp_path / "made", "CO1", factor=1.1)
+    production = make("prod", HOMEPRICES_INSTANCE="infer-prod", MODEL_PREFIX="best_model", WEB_CONCURRENCY="1")
+    candidate = make("cand", HOMEPRICES_INSTANCE="infer-cand", MODEL_PREFIX="candidate_model", WEB_CONCURRENCY="1")
+    for instance, version in ((production, "BO1"), (candidate, "CO1")):
+        instance.start()
+        eventually(lambda instance=instance, version=version: instance.serves(version), 60)
+    nginx = Nginx(PROGRAMS[0], tmp_path / "router")
+    nginx.folder.mkdir()
+    site = RouterSite(
+        listen=f"127.0.0.1:{free_port()}",
+        production=(f"127.0.0.1:{production.port}",),
+        candidate=(f"127.0.0.1:{candidate.port}",),
+        trusted=("127.0.0.0/8",),
+        folder=nginx.folder,
+        user=worker_user(),
+        keepalive_min_timeout=True,
+    )
+    bucket = MemoryBucket()
+    bucket.put(control.KEY, running_record().model_dump_json().encode())
+    keeper = RecordKeeper(BucketControl(bucket), nginx.folder / "control.json", 3600)
+    keeper.poll()
+    agent = Agent(nginx, keeper, lambda: site, RouterMetrics())
+    try:
+        agent.step()
+        yield House(site.listen, agent, keeper, bucket, production, candidate)
+    finally:
+        agent.close()
+        nginx.stop(1)
+        for key in [entry.key for entry in s3.list("models/")]:
+            s3.delete(key)
+
+
+def test_a_visit_is_on_record_with_its_arm_its_epoch_and_a_rating_that_counts(house: House, engine: Engine) -> None:  # noqa: F811
+    for variant, version in (("production", "BO1"), ("candidate", "CO1")):
+        visitor, reply = house.visitor_of(variant)
+        answer = reply.json()
+        assert (answer["variant"], answer["model_version"]) == (variant, version)
+        assert reply.headers["X-Model-Version"] == version
+        rated = visitor.ask("POST", "/api/feedback", _rating(answer["prediction_id"], 4))
+        visitor.close()
+        assert rated.status == 200
+        eventually(lambda number=answer["prediction_id"]: _feedback(engine, number), 30)
+        row = _prediction(engine, answer["prediction_id"])
+        assert (row.assigned_variant, row.served_variant, row.bundle, row.epoch) == (variant, variant, version, 1)
+        assert not row.fallback
+        assert row.request_id == reply.headers["X-Request-ID"]
+        [remark] = _feedback(engine, answer["prediction_id"])
+        assert (remark.feedback_type, float(remark.feedback_value), remark.verified) == ("rating", 4.0, True)
+
+
+def test_a_candidate_that_is_killed_costs_no_answer_and_is_stopped(house: House, engine: Engine) -> None:  # noqa: F811
+    visitor, _ = house.visitor_of("candidate")
+    house.candidate.kill_all()
+    replies = [visitor.predict() for _ in range(6)]
+    assert {(reply.status, reply.variant, reply.fallback) for reply in replies} == {(200, "production", True)}
+    rated = visitor.ask("POST", "/api/feedback", _rating(replies[0].json()["prediction_id"], 1))
+    assert rated.status == 200
+    visitor.close()
+
+    def stopped() -> bool:
+        house.agent.step()
+        house.keeper.poll()
+        return control.read(house.bucket).state == "stopped"
+
+    eventually(stopped)
+    eventually(lambda: _prediction(engine, replies[0].json()["prediction_id"]), 30)
+    row = _prediction(engine, replies[0].json()["prediction_id"])
+    assert (row.assigned_variant, row.served_variant, row.fallback) == ("candidate", "production", True)
+
+
+def test_a_candidate_without_a_model_lets_production_answer(house: House, s3: S3Bucket) -> None:
+    visitor, _ = house.visitor_of("candidate")
+    for key in [entry.key for entry in s3.list("models/price_check_CO1/")]:
+        s3.delete(key)
+    eventually(lambda: house.candidate.serves(None), 60)
+    reply = visitor.predict()
+    visitor.close()
+    assert (reply.status, reply.variant, reply.fallback) == (200, "production", True)
+
+
+def test_what_is_said_in_the_form_is_in_the_database(house: House, engine: Engine, tmp_path: Path) -> None:  # noqa: F811
+    if find_chromium() is None:
+        assert not os.environ.get("CI"), "CI needs Chromium: apt-get install chromium"
+        pytest.skip("no Chromium on this machine: apt-get install chromium, or name one in CHROMIUM")
+    with frontend(f"http://{house.listen}", tmp_path) as url, chromium() as browser:
+        page = browser.new_page()
+        page.goto(url)
+        page.get_by_role("combobox", name="Location").press_sequentially("white")
+        page.get_by_role("listbox").get_by_text("Whitefield").click()
+        page.locator("#total_sqft").fill("1234")
+        page.get_by_role("button", name="Estimate the price").click()
+        expect(page.locator("#lakh")).not_to_be_empty()
+        shown = float(page.locator("#lakh").inner_text().replace(",", ""))
+        page.get_by_role("radio", name="5 stars").check(force=True)
+        page.get_by_role("radio", name="Too low").check(force=True)
+        page.get_by_label("Actual price").fill("88")
+        page.get_by_label("Comment").fill("ಚೆನ್ನಾಗಿದೆ")
+        page.get_by_role("button", name="Send feedback").click()
+        expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
+    eventually(lambda: len(_of_area(engine, 1234)) == 3, 30)
+    remarks = {row.feedback_type: row for row in _of_area(engine, 1234)}
+    assert {name: row.feedback_value and float(row.feedback_value) for name, row in remarks.items()} == {
+        "rating": 5.0,
+        "too_low": None,
+        "actual_price": 88.0,
+    }
+    assert remarks["rating"].feedback_text == "ಚೆನ್ನಾಗಿದೆ"
+    assert all(row.verified for row in remarks.values())
+    assert float(remarks["rating"].estimate) == pytest.approx(shown, abs=0.051)
+
+
+def _rating(prediction_id: int, stars: int) -> str:
+    return f'{{"prediction_id": {prediction_id}, "feedback_type": "rating", "feedback_value": {stars}}}'
+
+
+def _prediction(engine: Engine, number: int):  # type: ignore[no-untyped-def]  # noqa: F811
+    with engine.connect() as connection:
+        return connection.execute(select(prediction_logs).where(prediction_logs.c.id == number)).one_or_none()
+
+
+def _feedback(engine: Engine, number: int):  # type: ignore[no-untyped-def]  # noqa: F811
+    with engine.connect() as connection:
+        return connection.execute(select(user_feedback).where(user_feedback.c.prediction_id == number)).all()
+
+
+def _of_area(engine: Engine, area: int):  # type: ignore[no-untyped-def]  # noqa: F811
+    joined = select(user_feedback, prediction_logs.c.estimate).join(
+        prediction_logs, prediction_logs.c.id == user_feedback.c.prediction_id
+    )
+    with engine.connect() as connection:
+        rows = connection.execute(joined.where(prediction_logs.c.inputs["total_sqft"].as_float() == area))
+        return rows.all()

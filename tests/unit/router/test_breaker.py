@@ -1,0 +1,73 @@
+"""When the breaker trips, and when it does not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from router.access_log import PREDICT_PATH, Answer
+from router.breaker import Limits, judge
+
+NOW = 1000.0
+LIMITS = Limits(window_seconds=60, minimum_bad=5, bad_share=0.2, slow_seconds=1.0)
+GOOD = Answer(NOW - 1, PREDICT_PATH, 200, "candidate", "candidate", False, 2, 0.01, 0.01)
+FALLBACK = replace(GOOD, fallback=True, served="production")
+SLOW = replace(GOOD, upstream_seconds=1.0)
+BROKEN = replace(GOOD, status=502)
+
+
+def trips(*answers: Answer) -> bool:
+    return judge(answers, epoch=2, now=NOW, limits=LIMITS).trips
+
+
+@pytest.mark.parametrize("bad", [FALLBACK, SLOW, BROKEN], ids=["fallback", "slow", "502"])
+def test_five_bad_answers_in_a_minute_trip_it(bad: Answer) -> None:
+    assert not trips(*[bad] * 4)
+    assert trips(*[bad] * 5)
+
+
+def test_a_small_share_of_bad_answers_is_left_to_the_evaluation() -> None:
+    assert trips(*[FALLBACK] * 5, *[GOOD] * 20)
+    assert not trips(*[FALLBACK] * 5, *[GOOD] * 21)
+
+
+@pytest.mark.parametrize(
+    "unrelated",
+    [
+        replace(FALLBACK, at=NOW - 61),
+        replace(FALLBACK, epoch=1),
+        replace(FALLBACK, epoch=None),
+        replace(FALLBACK, assigned="production"),
+        replace(FALLBACK, path="/api/feedback"),
+        replace(GOOD, status=422),
+        replace(GOOD, status=499),
+        replace(GOOD, seconds=9.0),
+    ],
+    ids=[
+        "older than the window",
+        "of another epoch",
+        "of no epoch",
+        "production's",
+        "no prediction",
+        "the visitor's mistake",
+        "the visitor left",
+        "slow only on the visitor's side",
+    ],
+)
+def test_what_says_nothing_of_the_candidate_does_not_count(unrelated: Answer) -> None:
+    assert not trips(*[unrelated] * 50)
+
+
+def test_a_visitor_who_gave_up_on_a_slow_candidate_counts_as_slow() -> None:
+    assert trips(*[replace(SLOW, status=499)] * 5)
+
+
+def test_the_reason_tells_the_counts() -> None:
+    verdict = judge([FALLBACK, FALLBACK, FALLBACK, SLOW, SLOW, GOOD], epoch=2, now=NOW, limits=LIMITS)
+    assert (verdict.asked, verdict.failed, verdict.slow) == (6, 3, 2)
+    assert verdict.reason == "circuit breaker: 3 failed and 2 slow (over 1 s) of 6 candidate answers in 60 s"
+
+
+def test_nothing_asked_is_nothing_wrong() -> None:
+    assert not trips()

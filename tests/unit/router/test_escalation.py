@@ -1,0 +1,50 @@
+"""The breaker asks Airflow for an evaluation, over real HTTP, and nobody waits for it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from structlog.testing import capture_logs
+
+from homeprices.settings import load_settings
+from router.escalation import ask_for_evaluation
+
+
+class Airflow(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.asked.append(self.path)  # type: ignore[attr-defined]
+        body = json.dumps({"access_token": "t", "dag_run_id": "run1"}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def airflow() -> Iterator[ThreadingHTTPServer]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Airflow)
+    server.asked = []  # type: ignore[attr-defined]
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def test_an_evaluation_is_asked_for_once(airflow: ThreadingHTTPServer) -> None:
+    settings = load_settings({"HOMEPRICES_AIRFLOW_URL": f"http://127.0.0.1:{airflow.server_address[1]}"}, ())
+    ask_for_evaluation(settings).join(10)
+    assert airflow.asked == ["/auth/token", "/api/v2/dags/evaluate_ab_dag/dagRuns"]  # type: ignore[attr-defined]
+
+
+def test_an_airflow_that_is_away_is_said_to_be() -> None:
+    with capture_logs() as logs:
+        ask_for_evaluation(load_settings({"HOMEPRICES_AIRFLOW_URL": "http://127.0.0.1:9"}, ())).join(10)
+    assert [line["event"] for line in logs] == ["no evaluation before the full hour"]

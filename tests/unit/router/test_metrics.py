@@ -1,0 +1,37 @@
+"""What the agent tells Prometheus."""
+
+from __future__ import annotations
+
+from prometheus_client import generate_latest
+
+from router.access_log import PREDICT_PATH, Answer
+from router.metrics import RouterMetrics
+
+
+def test_answers_are_counted_by_assigned_arm_and_status() -> None:
+    metrics = RouterMetrics()
+    fallback = Answer(1.0, PREDICT_PATH, 200, "candidate", "production", True, 1, 0.2, 0.2)
+    page = Answer(1.0, "/api/health", 404, "production", "production", False, 1, 0.01, 0.0)
+    for answer in (fallback, fallback, page):
+        metrics.count(answer)
+    text = generate_latest(metrics.registry).decode()
+    assert 'router_requests_total{status="200",variant="candidate"} 2.0' in text
+    assert 'router_requests_total{status="404",variant="production"} 1.0' in text
+    assert "router_fallbacks_total 2.0" in text
+    assert 'router_prediction_duration_seconds_count{variant="candidate"} 2.0' in text
+    assert 'router_prediction_duration_seconds_count{variant="production"}' not in text
+
+
+def test_one_revision_is_in_force_at_a_time() -> None:
+    metrics = RouterMetrics()
+    metrics.serve_revision("aaa")
+    metrics.serve_revision("bbb")
+    text = generate_latest(metrics.registry).decode()
+    assert 'router_config_info{revision="bbb"} 1.0' in text
+    assert "aaa" not in text
+
+
+def test_outcomes_are_there_before_they_happen() -> None:
+    text = generate_latest(RouterMetrics().registry).decode()
+    for outcome in ("applied", "unchanged", "refused", "unconfirmed", "failed"):
+        assert f'router_config_changes_total{{outcome="{outcome}"}} 0.0' in text
