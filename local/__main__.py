@@ -1,0 +1,64 @@
+"""The stack without Docker.
+
+    python -m local up                     start everything, wait until it is ready, leave it running
+    python -m local down                   stop everything
+    python -m local status                 what runs, since when, with how much memory
+    python -m local logs [NAME] [-f]       the logs of one service, or of all
+    python -m local restart NAME           restart one service
+    python -m local clean                  stop everything and remove what it has stored
+
+STACK_DIR names the folder of its state (.stack), STACK_PORT_OFFSET moves every port, DATASET is a CSV file of listings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from homeprices.errors import SettingsError
+from local import commands
+from local.ports import PortsRefused
+from local.stack import Stack
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; its exit status."""
+    options = parser().parse_args(arguments)
+    try:
+        stack = Stack.of(os.environ)
+        if options.command == "logs":
+            return commands.logs(stack, options.name, follow=options.follow)
+        if options.command == "restart":
+            return commands.restart(stack, options.name)
+        run = {
+            "up": commands.up,
+            "down": commands.down,
+            "status": commands.status,
+            "clean": commands.clean,
+            "supervise": commands.supervise,
+        }[options.command]
+        return run(stack)
+    except (PortsRefused, SettingsError) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(
+        prog="python -m local", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    command = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name in ("up", "down", "status", "clean"):
+        command.add_parser(name)
+    command.add_parser("supervise")
+    logs = command.add_parser("logs")
+    logs.add_argument("name", nargs="?")
+    logs.add_argument("-f", "--follow", action="store_true")
+    command.add_parser("restart").add_argument("name")
+    return top
+
+
+if __name__ == "__main__":
+    sys.exit(main())

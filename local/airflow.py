@@ -1,0 +1,116 @@
+"""Airflow as its four processes, which `airflow standalone` would leave behind when it is killed.
+
+LocalExecutor, metadata in PostgreSQL, one user (airflow, password airflow) on the loopback address.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import datetime
+from pathlib import Path
+
+from local import probes
+from local.credentials import write_private
+from local.service import Command, Job, Probe, Service
+from local.stack import ROOT, Stack
+
+USER = "airflow"
+PASSWORD = "airflow"  # noqa: S105  (published in the README; the server listens on the loopback address only)
+
+
+def airflow(stack: Stack, dags: Path = ROOT / "dags") -> list[Service]:
+    """The step that brings the metadata up to date, and the four processes."""
+    home = stack.folder / "airflow"
+    env = stack.environment(**configuration(stack, home, dags))
+    program = (sys.executable, "-m", "airflow")
+
+    def migrate(job: Job) -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        write_private(home / "passwords.json", json.dumps({USER: PASSWORD}))
+        job(Command((*program, "db", "migrate"), env=env, cwd=home))
+
+    def process(name: str, *arguments: str, ready: Probe) -> Service:
+        return Service(
+            name=f"airflow-{name}",
+            argv=(*program, name, *arguments),
+            ready=ready,
+            env=env,
+            cwd=home,
+            depends_on=("airflow-db", "bucket"),
+            ready_seconds=180.0,
+            stop_seconds=10.0,
+        )
+
+    health = f"{stack.url('airflow')}/api/v2/monitor/health"
+    return [
+        Service(name="airflow-db", prepare=migrate, env=env, cwd=home, depends_on=("postgres",)),
+        process("api-server", ready=probes.answers(f"{stack.url('airflow')}/api/v2/version")),
+        process("dag-processor", ready=heartbeat(health, "dag_processor")),
+        process("scheduler", "--skip-serve-logs", ready=heartbeat(health, "scheduler")),
+        process("triggerer", "--skip-serve-logs", ready=heartbeat(health, "triggerer")),
+    ]
+
+
+def configuration(stack: Stack, home: Path, dags: Path) -> dict[str, str]:
+    """Airflow's configuration, as environment variables."""
+    secret = stack.credentials
+    sections: dict[str, dict[str, object]] = {
+        "CORE": {
+            "EXECUTOR": "LocalExecutor",
+            "PARALLELISM": 4,  # each is a forked process with a memory of its own
+            "DAGS_FOLDER": dags,
+            "LOAD_EXAMPLES": False,
+            "DAGS_ARE_PAUSED_AT_CREATION": False,  # a paused DAG loses asset events without a word
+            "FERNET_KEY": secret.airflow_fernet_key,
+            "EXECUTION_API_SERVER_URL": f"{stack.url('airflow')}/execution/",
+            "SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
+            "SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": home / "passwords.json",
+        },
+        "DATABASE": {
+            "SQL_ALCHEMY_CONN": stack.database_url("airflow", secret.postgres_airflow),
+            # Four processes share one small PostgreSQL with everybody else.
+            "SQL_ALCHEMY_POOL_SIZE": 5,
+            "SQL_ALCHEMY_MAX_OVERFLOW": 5,
+        },
+        "API": {
+            "HOST": probes.LOOPBACK,
+            "PORT": stack.ports["airflow"],
+            "BASE_URL": stack.url("airflow"),
+            "WORKERS": 1,
+            "SECRET_KEY": secret.airflow_api_secret,
+        },
+        # The same in every process: with a key of its own each, tasks end with "Signature verification failed".
+        "API_AUTH": {"JWT_SECRET": secret.airflow_jwt_secret},
+        "DAG_PROCESSOR": {"REFRESH_INTERVAL": 10, "PARSING_PROCESSES": 1, "MIN_FILE_PROCESS_INTERVAL": 60},
+        # A task whose process was killed is noticed after so many seconds without a heartbeat (of one in 5 s).
+        "SCHEDULER": {"TASK_INSTANCE_HEARTBEAT_TIMEOUT": 60},
+        "LOGGING": {"BASE_LOG_FOLDER": home / "logs"},
+    }
+    variables = {
+        f"AIRFLOW__{section}__{name}": str(value)
+        for section, values in sections.items()
+        for name, value in values.items()
+    }
+    return {
+        **variables,
+        "AIRFLOW_HOME": str(home),
+        "PYTHONPATH": str(ROOT),
+        # Titles of processes must not overwrite the environment by which a stack's processes are found.
+        "SPT_NOENV": "1",
+    }
+
+
+def heartbeat(url: str, component: str) -> Probe:
+    """Ready when the component's latest heartbeat is one of the process that was started."""
+
+    def look(started: float) -> str | None:
+        try:
+            latest = json.loads(probes.fetch(url))[component][f"latest_{component}_heartbeat"]
+        except (OSError, ValueError, KeyError) as error:
+            return f"{url}: {error}"
+        if latest is None or datetime.fromisoformat(latest).timestamp() < started:
+            return "no heartbeat yet"
+        return None
+
+    return look

@@ -1,0 +1,109 @@
+"""What people see of a stack: the progress of `up`, and the table of `status`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from local.board import Entry, Phase, Status
+
+STYLE = {
+    Phase.READY: "green",
+    Phase.DONE: "green",
+    Phase.SILENT: "yellow",
+    Phase.BACKING_OFF: "yellow",
+    Phase.FAILED: "bold red",
+    Phase.STOPPED: "dim",
+}
+
+Show = Callable[[Status, str], None]
+"""Shows the state of a stack, and what `up` itself is doing now."""
+
+
+@contextmanager
+def progress(console: Console) -> Iterator[Show]:
+    """A live table on a terminal; elsewhere a line for each change."""
+    if not console.is_terminal:
+        yield _Lines(console)
+        return
+    with Live(console=console, refresh_per_second=8, transient=True) as live:
+        yield lambda status, activity: live.update(_live(status, activity))
+
+
+def status_table(status: Status, memory: Mapping[str, int]) -> Table:
+    """Every service with its phase, ports, restarts and memory, and the sum of it."""
+    total = sum(memory.values())
+    table = Table(box=None, pad_edge=False, show_footer=True)
+    table.add_column("SERVICE", footer="sum")
+    for title in ("STATE", "SINCE", "PROCESS", "PORTS", "RESTARTS"):
+        table.add_column(title)
+    table.add_column("MEMORY", justify="right", footer=megabytes(total))
+    table.add_column("")
+    for name, entry in status.services.items():
+        table.add_row(
+            name,
+            Text(entry.phase, STYLE.get(entry.phase, "")),
+            ago(time.time() - entry.since),
+            str(entry.pid or ""),
+            " ".join(str(port) for port in entry.ports.values()),
+            str(entry.restarts or ""),
+            megabytes(memory[name]) if name in memory else "",
+            Text(entry.detail, "dim"),
+        )
+    for name in memory.keys() - status.services.keys():
+        table.add_row(name, "", "", "", "", "", megabytes(memory[name]), "")
+    return table
+
+
+def megabytes(size: int) -> str:
+    """1.5e9 -> "1431 MB" (of 2^20 bytes)."""
+    return f"{size / 2**20:.0f} MB"
+
+
+def ago(seconds: float) -> str:
+    """A length of time in one unit, or two."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min" if minutes else f"{rest} s"
+
+
+class _Lines:
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._shown: dict[str, Phase] = {}
+        self._activity = ""
+
+    def __call__(self, status: Status, activity: str) -> None:
+        for name, entry in status.services.items():
+            if self._shown.get(name) is not entry.phase and entry.phase is not Phase.WAITING:
+                self._shown[name] = entry.phase
+                self._line(status, f"{name}: {entry.phase}{f' ({entry.detail})' if entry.phase not in STYLE else ''}")
+        if activity and activity != self._activity:
+            self._line(status, activity)
+        self._activity = activity
+
+    def _line(self, status: Status, text: str) -> None:
+        self._console.print(f"{time.time() - status.started:6.1f} s  {text}", highlight=False, soft_wrap=True)
+
+
+def _live(status: Status, activity: str) -> RenderableType:
+    table = Table.grid(padding=(0, 2))
+    for name, entry in status.services.items():
+        table.add_row(_mark(entry), name, Text(entry.phase, STYLE.get(entry.phase, "")), Text(entry.detail[:80], "dim"))
+    line = f"{time.time() - status.started:4.0f} s  {activity or 'starting the stack'}"
+    return Group(table, Text(line, "bold"))
+
+
+def _mark(entry: Entry) -> RenderableType:
+    if entry.phase in (Phase.READY, Phase.DONE):
+        return Text("✓", "green")
+    if entry.phase in (Phase.FAILED, Phase.BACKING_OFF):
+        return Text("✗", "red")
+    return Text("·", "dim") if entry.phase is Phase.WAITING else Spinner("dots")

@@ -1,0 +1,82 @@
+"""Where a program can live that must not run as root, when the stack does.
+
+A clone in root's home is out of reach for any other user. What such a program needs is then kept in a folder of its own
+under /var/tmp, which is linked from the place where it would have been.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from local.service import Account
+
+UNPRIVILEGED = "nobody"
+OUTSIDE = Path("/var/tmp")  # noqa: S108  (only folders made by mkdtemp: a random name, mode 0700)
+CHECK_SECONDS = 10.0
+
+
+def unprivileged() -> Account | None:
+    """The user to run as instead of root; None when this is not root."""
+    if os.geteuid() != 0:
+        return None
+    entry = pwd.getpwnam(UNPRIVILEGED)
+    return Account(entry.pw_uid, entry.pw_gid)
+
+
+def private_folder(link: Path, account: Account | None) -> Path:
+    """A folder of mode 0700 that belongs to `account` and that it can reach: `link`, or what `link` then points to."""
+    if link.is_dir():
+        return link.resolve()
+    link.unlink(missing_ok=True)
+    link.mkdir(mode=0o700, parents=True)
+    if account is None:
+        return link.resolve()
+    os.chown(link, account.uid, account.gid)
+    if reaches(account, link):
+        return link.resolve()
+    link.rmdir()
+    outside = Path(tempfile.mkdtemp(prefix="homeprices-", dir=OUTSIDE))
+    os.chown(outside, account.uid, account.gid)
+    link.symlink_to(outside)
+    return outside
+
+
+def reachable_copy(source: Path, into: Path, account: Account | None) -> Path:
+    """`source`, or its copy in the folder `into` when `account` cannot reach it."""
+    if account is None or reaches(account, source):
+        return source
+    target = into / source.name
+    if not target.exists():
+        partial = into / f"{source.name}.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(source, partial, symlinks=True)
+        partial.rename(target)
+    return target
+
+
+def reaches(account: Account, path: Path) -> bool:
+    """Whether a process of `account` gets into the folder `path`."""
+    looked = subprocess.run(
+        ["test", "-x", str(path)],
+        user=account.uid,
+        group=account.gid,
+        extra_groups=[],
+        cwd="/",
+        timeout=CHECK_SECONDS,
+        check=False,
+    )
+    return looked.returncode == 0
+
+
+def remove(path: Path) -> None:
+    """Remove a folder, and the folders outside that links in it were made for."""
+    for link in [path, *path.glob("*")]:
+        if link.is_symlink() and link.resolve().parent == OUTSIDE.resolve():
+            shutil.rmtree(link.resolve(), ignore_errors=True)
+            link.unlink()
+    shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,113 @@
+"""The ports of a stack, and who has one that is taken."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import psutil
+
+from local.probes import LOOPBACK
+from local.seaweedfs import GRPC_OFFSET, SeaweedPorts
+
+HIGHEST = 65_535
+
+BASE = {
+    "postgres": 5432,
+    "s3": 8333,
+    "seaweedfs-master": 9333,
+    "seaweedfs-volume": 9340,
+    "seaweedfs-filer": 8888,
+    "mlflow": 5000,
+    "airflow": 8080,
+    "infer-prod": 6001,
+    "infer-cand": 6002,
+    "router": 7000,
+    "router-metrics": 7001,
+    "frontend": 6500,
+    "exporter": 9109,
+    "prometheus": 9090,
+}
+"""Where each part listens when nothing moves it."""
+
+HIGHEST_OFFSET = HIGHEST - max(BASE.values()) - GRPC_OFFSET
+
+
+class PortsRefused(Exception):
+    """An offset is not allowed, or ports are taken; the message names each and its owner."""
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Every port of a stack, by purpose."""
+
+    by_purpose: Mapping[str, int]
+
+    @classmethod
+    def moved_by(cls, offset: str) -> Ports:
+        """The usual ports, each higher by `offset`. Raises PortsRefused."""
+        if not offset.isdecimal() or int(offset) > HIGHEST_OFFSET:
+            raise PortsRefused(f"STACK_PORT_OFFSET is {offset!r}; allowed is a whole number from 0 to {HIGHEST_OFFSET}")
+        return cls({purpose: port + int(offset) for purpose, port in BASE.items()})
+
+    def __getitem__(self, purpose: str) -> int:
+        return self.by_purpose[purpose]
+
+    @property
+    def every(self) -> dict[str, int]:
+        """All of them, those that SeaweedFS opens for gRPC included."""
+        own = asdict(self.seaweedfs)
+        return {
+            **self.by_purpose,
+            **{f"seaweedfs {name}": port for name, port in own.items() if name.endswith("_grpc")},
+        }
+
+    @property
+    def seaweedfs(self) -> SeaweedPorts:
+        """The ports of the S3 server, those for gRPC included."""
+        own = (self["s3"], self["seaweedfs-master"], self["seaweedfs-volume"], self["seaweedfs-filer"])
+        return SeaweedPorts.beside(*own)
+
+
+def check_free(ports: Mapping[str, int]) -> None:
+    """Raise PortsRefused that names every port on which somebody listens, and who."""
+    taken = {purpose: port for purpose, port in ports.items() if not is_free(port)}
+    if not taken:
+        return
+    lines = [f"  port {port} ({purpose}) is taken by {owner(port)}" for purpose, port in taken.items()]
+    advice = "Stop it, or move the whole stack: STACK_PORT_OFFSET=100 make up"
+    raise PortsRefused("\n".join(["Nothing was started:", *lines, advice]))
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on this port of the loopback address now."""
+    with socket.socket() as probe:
+        # Connections that linger in TIME_WAIT are no hindrance; a listener is, with or without this.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
+
+
+def owner(port: int) -> str:
+    """Who listens on a port: program, process number, user and working folder, as far as this user may know."""
+    try:
+        connections = psutil.net_connections(kind="tcp")
+    except psutil.AccessDenied:
+        connections = []
+    for connection in connections:
+        if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,) and connection.pid:
+            return _describe(connection.pid)
+    return "a process of another user"
+
+
+def _describe(pid: int) -> str:
+    try:
+        process = psutil.Process(pid)
+        with process.oneshot():
+            return f"{process.name()} (process {pid} of {process.username()}, in {process.cwd()})"
+    except psutil.Error:
+        return f"process {pid}"

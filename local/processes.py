@@ -1,0 +1,211 @@
+"""Starting, stopping and finding processes.
+
+Every process of a stack carries the stack's id in its environment, and its output goes to a file of the stack. Programs
+that overwrite their environment to set their title (PostgreSQL, Nginx) keep the second mark, so that whatever a
+`kill -9` has orphaned is found.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import psutil
+
+from local.service import Account, Command, Service
+
+MARK = "STACK_ID"
+KILL_SECONDS = 5.0
+"""How long the kernel may take to remove processes after SIGKILL."""
+
+ORPHANS_SECONDS = 2.0
+"""How long the processes of a leader that has died get to finish what they are at."""
+
+POLL_SECONDS = 0.05
+
+
+class CommandFailed(Exception):
+    """A program ended with an error; its output is in the log that the message names."""
+
+
+Child = Callable[[], None]
+"""Runs in the child between fork and exec."""
+
+
+def start(service: Service, mark: str, log: Path, in_child: Child | None = None) -> subprocess.Popen[bytes]:
+    """Start a service in a session of its own, its output appended to `log`."""
+    return _spawn(service.argv, service.env, service.cwd, service.account, mark, log, in_child=in_child)
+
+
+def run(command: Command, mark: str, log: Path, stopping: Callable[[], bool] = lambda: False) -> None:
+    """Run a program to its end, or until `stopping`, its output appended to `log`. Raises CommandFailed."""
+    process = _spawn(command.argv, command.env, command.cwd, command.account, mark, log)
+    while process.poll() is None:
+        if stopping():
+            stop(process.pid, 2.0)
+            process.wait()
+            raise CommandFailed(f"{Path(command.argv[0]).name} was stopped")
+        time.sleep(POLL_SECONDS)
+    if process.returncode != 0:
+        raise CommandFailed(f"{' '.join(map(_short, command.argv[:4]))} ended with {process.returncode}; see {log}")
+
+
+def ending(code: int | None) -> str:
+    """How a process ended, for people: its status, or the name of the signal."""
+    if code is not None and code < 0:
+        return signal.Signals(-code).name
+    return f"status {code}"
+
+
+def stop(pid: int, grace_seconds: float, signum: int = signal.SIGTERM) -> None:
+    """Ask a process to end; after `grace_seconds` kill what is left of it and its descendants.
+
+    One that has died may have left others in its session, which hold its port: gunicorn's workers stay as long as a
+    client keeps a connection. They end too, and soon.
+    """
+    try:
+        leader = psutil.Process(pid)
+        family = [leader, *leader.children(recursive=True)]
+        leader.send_signal(signum)
+    except psutil.NoSuchProcess:
+        family, grace_seconds = _session(pid), min(grace_seconds, ORPHANS_SECONDS)
+        _signal(family, signum)
+    alive = wait(family, grace_seconds)
+    kill([*alive, *(child for process in alive for child in _descendants(process))])
+
+
+def kill(processes: Iterable[psutil.Process]) -> None:
+    """SIGKILL, and wait until they are gone."""
+    doomed = list(processes)
+    _signal(doomed, signal.SIGKILL)
+    wait(doomed, KILL_SECONDS)
+
+
+def wait(processes: Iterable[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Wait until all have ended, and give those that have not after `seconds`. A zombie has ended."""
+    deadline = time.monotonic() + seconds
+    while True:
+        alive = [process for process in processes if _alive(process)]
+        if not alive or time.monotonic() >= deadline:
+            return alive
+        time.sleep(POLL_SECONDS)
+
+
+def marked(mark: str, folder: Path) -> list[psutil.Process]:
+    """The live processes of a stack: those with its mark or with output in its `folder`, and their descendants.
+
+    Never this process or one that it descends from.
+    """
+    me = psutil.Process()
+    spared = {me.pid, *(parent.pid for parent in me.parents())}
+    found: dict[int, psutil.Process] = {}
+    for process in psutil.process_iter():
+        if process.pid not in spared and _alive(process) and _belongs(process, mark, folder):
+            found[process.pid] = process
+    for process in list(found.values()):
+        found.update({child.pid: child for child in _descendants(process) if child.pid not in spared})
+    return list(found.values())
+
+
+def sweep(mark: str, folder: Path, grace_seconds: float = 10.0) -> list[str]:
+    """End every process of a stack; describes those that there were."""
+    swept: dict[int, str] = {}
+    for grace in (grace_seconds, 0.0, 0.0):  # once more for what was forked meanwhile
+        found = marked(mark, folder)
+        swept.update({process.pid: describe(process) for process in found})
+        _signal(found, signal.SIGTERM)
+        kill(wait(found, grace))
+    return list(swept.values())
+
+
+def describe(process: psutil.Process) -> str:
+    """Name and number of a process."""
+    try:
+        return f"{process.name()} ({process.pid})"
+    except psutil.Error:
+        return f"process {process.pid}"
+
+
+def _spawn(
+    argv: tuple[str, ...],
+    env: Mapping[str, str],
+    cwd: Path,
+    account: Account | None,
+    mark: str,
+    log: Path,
+    in_child: Child | None = None,
+) -> subprocess.Popen[bytes]:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            argv,
+            env={**env, MARK: mark},
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=in_child,
+            user=account.uid if account else None,
+            group=account.gid if account else None,
+            extra_groups=[] if account else None,
+        )
+
+
+def _belongs(process: psutil.Process, mark: str, folder: Path) -> bool:
+    try:
+        if process.environ().get(MARK) == mark:
+            return True
+    except (psutil.Error, OSError):
+        pass
+    return any(output.is_relative_to(folder) for output in outputs(process.pid))
+
+
+def outputs(pid: int) -> list[Path]:
+    """The files that are standard output and standard error of a process, as far as this user may see them."""
+    found = []
+    for number in (1, 2):
+        try:
+            found.append(Path(f"/proc/{pid}/fd/{number}").readlink())
+        except OSError:
+            continue
+    return found
+
+
+def _session(leader: int) -> list[psutil.Process]:
+    """The live processes of a session, which is named after the process that opened it."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(OSError):
+            if os.getsid(process.pid) == leader and _alive(process):
+                found.append(process)
+    return found
+
+
+def _descendants(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _signal(processes: Iterable[psutil.Process], signum: int) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(signum)
+
+
+def _short(word: str) -> str:
+    return Path(word).name if word.startswith("/") else word

@@ -1,0 +1,113 @@
+"""SeaweedFS: the S3 API of the local stack, one process, bound to the loopback address."""
+
+from __future__ import annotations
+
+import json
+import os
+import sysconfig
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from local import probes
+from local.credentials import write_private
+from local.service import Job, Service
+
+GRPC_OFFSET = 10_000
+"""SeaweedFS opens each of its ports once more, this much higher."""
+
+VOLUME_SIZE_MB = 256
+SOCKET_PATH_BYTES = 100
+"""A Unix socket's path may have 108 bytes; a few are left for its name."""
+
+
+@dataclass(frozen=True)
+class SeaweedPorts:
+    """Every port that the process opens. The volume server's own default, 8080, is Airflow's."""
+
+    s3: int
+    master: int
+    volume: int
+    filer: int
+    s3_grpc: int
+    master_grpc: int
+    volume_grpc: int
+    filer_grpc: int
+
+    @classmethod
+    def beside(cls, s3: int, master: int, volume: int, filer: int) -> SeaweedPorts:
+        """The usual layout: gRPC on each port plus 10,000."""
+        http = (s3, master, volume, filer)
+        return cls(*http, *(port + GRPC_OFFSET for port in http))
+
+
+def seaweedfs(home: Path, ports: SeaweedPorts, access_key: str, secret_key: str, env: Mapping[str, str]) -> Service:
+    """An S3 server that keeps everything under `home` and knows one identity."""
+    identities = home / "identities.json"
+    options = {
+        "dir": home / "data",
+        "ip": probes.LOOPBACK,
+        "ip.bind": probes.LOOPBACK,
+        "master.port": ports.master,
+        "master.port.grpc": ports.master_grpc,
+        "master.telemetry": "false",
+        # A master that is alone need not wait ten seconds for votes when it starts again.
+        "master.electionTimeout": "1s",
+        "master.volumeSizeLimitMB": VOLUME_SIZE_MB,
+        "volume.port": ports.volume,
+        "volume.port.grpc": ports.volume_grpc,
+        "volume.max": 0,
+        "volume.preStopSeconds": 0,
+        "filer": "true",
+        "filer.port": ports.filer,
+        "filer.port.grpc": ports.filer_grpc,
+        # The filer's HTTP interface asks for no credentials.
+        "filer.disableHttp": "true",
+        "s3": "true",
+        "s3.port": ports.s3,
+        "s3.port.grpc": ports.s3_grpc,
+        "s3.port.iceberg": 0,
+        "s3.port.lance": 0,
+        "s3.config": identities,
+        "s3.iam": "false",
+        "s3.autoCreateBucket": "false",
+        **_sockets(home),
+    }
+
+    def prepare(_job: Job) -> None:
+        (home / "data").mkdir(parents=True, exist_ok=True)
+        write_private(identities, _identities(access_key, secret_key))
+        for stale in [*home.glob("*.sock")]:
+            stale.unlink()
+
+    return Service(
+        name="seaweedfs",
+        argv=(str(weed()), "server", *(f"-{name}={value}" for name, value in options.items())),
+        ready=probes.answers(f"http://{probes.LOOPBACK}:{ports.s3}/healthz"),
+        env=env,
+        cwd=home,
+        ports=asdict(ports),
+        prepare=prepare,
+        # Its filer waits 15 s for subscribers that are its own other half. Acknowledged writes are in files by then.
+        stop_seconds=2.0,
+    )
+
+
+def weed() -> Path:
+    """The program, which its wheel puts among the scripts."""
+    return Path(sysconfig.get_path("scripts")) / "weed"
+
+
+def _identities(access_key: str, secret_key: str) -> str:
+    identity = {
+        "name": "homeprices",
+        "credentials": [{"accessKey": access_key, "secretKey": secret_key}],
+        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+    }
+    return json.dumps({"identities": [identity]}, indent=2)
+
+
+def _sockets(home: Path) -> dict[str, Path]:
+    if len(os.fsencode(home)) > SOCKET_PATH_BYTES - len("/filer.sock"):
+        return {}
+    return {"filer.localSocket": home / "filer.sock", "s3.localSocket": home / "s3.sock"}

@@ -1,0 +1,82 @@
+"""Every service of a stack, and the order in which they start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from graphlib import TopologicalSorter
+
+from homeprices.settings import load_settings
+from homeprices.storage import open_bucket
+from local.airflow import airflow
+from local.mlflow import mlflow
+from local.postgres import Database, place, postgres
+from local.prometheus import prometheus
+from local.seaweedfs import seaweedfs
+from local.service import Service
+from local.serving import serving
+from local.stack import Stack
+
+
+def services(stack: Stack) -> list[Service]:
+    """The services of a stack, each after those it depends on. Makes the folders that they live in."""
+    secret = stack.credentials
+    databases = [
+        Database("airflow", secret.postgres_airflow),
+        Database("mlflow", secret.postgres_mlflow),
+        Database("homeprices", secret.postgres_homeprices),
+    ]
+    env = stack.environment()
+    return in_order(
+        [
+            postgres(
+                place(stack.folder / "postgres"),
+                stack.ports["postgres"],
+                secret.postgres_superuser,
+                databases,
+                dict(stack.inherited),
+            ),
+            *_s3(stack),
+            mlflow(
+                stack.folder / "mlflow",
+                stack.ports["mlflow"],
+                stack.database_url("mlflow", secret.postgres_mlflow),
+                stack.bucket["MLFLOW_S3_BUCKET"],
+                env,
+            ),
+            *airflow(stack),
+            *serving(stack),
+            *prometheus(stack),
+        ]
+    )
+
+
+def in_order(unordered: Iterable[Service]) -> list[Service]:
+    """Each service after those it depends on. Raises ValueError for an unknown name and for a circle."""
+    by_name = {service.name: service for service in unordered}
+    for service in by_name.values():
+        for name in service.depends_on:
+            if name not in by_name:
+                raise ValueError(f"{service.name} depends on {name}, which is no service")
+    order = TopologicalSorter({name: service.depends_on for name, service in by_name.items()}).static_order()
+    return [by_name[name] for name in order]
+
+
+def _s3(stack: Stack) -> list[Service]:
+    """The stack's own server, unless there is another, and the step that makes the bucket."""
+    bucket = Service(name="bucket", prepare=lambda _job: _create_bucket(stack))
+    if not stack.has_own_s3:
+        return [bucket]
+    secret = stack.credentials
+    server = seaweedfs(
+        stack.folder / "seaweedfs",
+        stack.ports.seaweedfs,
+        secret.s3_access_key,
+        secret.s3_secret_key,
+        dict(stack.inherited),
+    )
+    return [server, replace(bucket, depends_on=(server.name,))]
+
+
+def _create_bucket(stack: Stack) -> None:
+    open_bucket(load_settings(stack.environment(), ())).create()

@@ -1,0 +1,80 @@
+"""What visitors meet: the two services that price homes, the router in front of them, and the web form."""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+from local import probes
+from local.service import Command, Job, Service
+from local.stack import ROOT, Stack
+
+WORKERS = "2"
+
+
+def serving(stack: Stack) -> list[Service]:
+    """The step that prepares their database, and the four services."""
+    return [
+        _database(stack),
+        _inference(stack, "infer-prod", "best_model"),
+        _inference(stack, "infer-cand", "candidate_model"),
+        _router(stack),
+        _frontend(stack),
+    ]
+
+
+def _database(stack: Stack) -> Service:
+    env = stack.environment()
+
+    def upgrade(job: Job) -> None:
+        job(Command((sys.executable, "-m", "homeprices.database", "upgrade"), env=env, cwd=ROOT))
+
+    return Service(name="database", prepare=upgrade, env=env, cwd=ROOT, depends_on=("postgres",))
+
+
+def _inference(stack: Stack, name: str, prefix: str) -> Service:
+    port = stack.ports[name]
+    return Service(
+        name=name,
+        argv=(
+            *(sys.executable, "-m", "gunicorn", "-c", "inference/backend/gunicorn.conf.py"),
+            "inference.backend.inference_api:create_app()",
+        ),
+        # Ready to answer, not ready to price: before the first training there is no model to wait for.
+        ready=probes.answers(f"{stack.url(name)}/api/health"),
+        env=stack.environment(
+            MODEL_PREFIX=prefix,
+            HOMEPRICES_INSTANCE=name,
+            HOMEPRICES_BIND=f"{probes.LOOPBACK}:{port}",
+            PORT=str(port),
+            WEB_CONCURRENCY=WORKERS,
+        ),
+        cwd=ROOT,
+        ports={name: port},
+        depends_on=("database", "bucket"),
+    )
+
+
+def _router(stack: Stack) -> Service:
+    return Service(
+        name="router",
+        argv=(sys.executable, "-m", "router.agent"),
+        ready=probes.answers(f"{stack.url('router')}/router/version"),
+        env=stack.environment(),
+        cwd=ROOT,
+        ports={"router": stack.ports["router"], "router-metrics": stack.ports["router-metrics"]},
+        depends_on=("infer-prod", "infer-cand"),
+    )
+
+
+def _frontend(stack: Stack) -> Service:
+    return Service(
+        name="frontend",
+        argv=(sys.executable, "-m", "router.frontend"),
+        ready=probes.answers(f"{stack.url('frontend')}/"),
+        env=stack.environment(),
+        cwd=ROOT,
+        ports={"frontend": stack.ports["frontend"]},
+        depends_on=("router",),
+        stop_signal=signal.SIGQUIT,  # Nginx's word for: finish the requests at hand
+    )

@@ -1,0 +1,191 @@
+"""One stack: where it lives, its ports, its credentials, and what its parts are told about each other."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from homeprices.settings import load_settings, variable_names
+from local.credentials import Credentials, load_or_create, write_private
+from local.ports import Ports
+from local.probes import LOOPBACK
+from local.revision import git_revision
+
+ROOT = Path(__file__).resolve().parent.parent
+BUCKET = "homeprices"
+BUCKET_VARIABLES = (
+    "MLFLOW_S3_BUCKET",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_DEFAULT_REGION",
+)
+
+INHERITED = (
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "SSL_CERT_FILE",
+    "COVERAGE_PROCESS_CONFIG",
+)
+"""What programs get of the user's environment. AIRFLOW__*, AWS_* or PG* of another project would misguide them."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack in `folder`. `wishes` are the settings that the user gave by environment or `.env`."""
+
+    folder: Path
+    ports: Ports
+    inherited: Mapping[str, str]
+    wishes: Mapping[str, str]
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str], root: Path = ROOT) -> Stack:
+        """The stack of STACK_DIR and STACK_PORT_OFFSET. Raises PortsRefused, SettingsError."""
+        given = {name: value for name, value in dotenv_values(root / ".env").items() if value is not None}
+        given |= environ
+        load_settings(given, ())  # says what is wrong before anything starts
+        return cls(
+            folder=(root / environ.get("STACK_DIR", ".stack")).resolve(),
+            ports=Ports.moved_by(environ.get("STACK_PORT_OFFSET", "0") or "0"),
+            inherited={name: environ[name] for name in INHERITED if name in environ},
+            wishes={name: value for name, value in given.items() if name in variable_names()},
+        )
+
+    def make_folder(self) -> None:
+        """Make the folder. Others may pass through it (PostgreSQL runs as another user under root), not look around."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
+        for folder in (self.logs, self.requests):
+            folder.mkdir(mode=0o700, exist_ok=True)
+
+    @property
+    def logs(self) -> Path:
+        """A file for each service."""
+        return self.folder / "logs"
+
+    @property
+    def status_file(self) -> Path:
+        """What the supervisor knows."""
+        return self.folder / "status.json"
+
+    @property
+    def requests(self) -> Path:
+        """A file here, named after a service, asks the supervisor to restart it."""
+        return self.folder / "requests"
+
+    @property
+    def lock_file(self) -> Path:
+        """Locked while a supervisor lives."""
+        return self.folder / "lock"
+
+    @property
+    def env_file(self) -> Path:
+        """The settings of the running stack, for programs outside of it."""
+        return self.folder / "env"
+
+    @cached_property
+    def mark(self) -> str:
+        """The id that every process of this stack carries."""
+        file = self.folder / "id"
+        if not file.exists():
+            write_private(file, secrets.token_hex(16))
+        return file.read_text()
+
+    @cached_property
+    def revision(self) -> str:
+        """The state of the code when the stack was started."""
+        return git_revision(ROOT)
+
+    @cached_property
+    def credentials(self) -> Credentials:
+        """Made on first use, and kept."""
+        return load_or_create(self.folder / "secrets.json")
+
+    def url(self, purpose: str) -> str:
+        """Address of a part that speaks HTTP."""
+        return f"http://{LOOPBACK}:{self.ports[purpose]}"
+
+    def database_url(self, name: str, password: str, driver: str = "postgresql+psycopg2") -> str:
+        """SQLAlchemy URL of a database of this stack."""
+        return f"{driver}://{name}:{password}@{LOOPBACK}:{self.ports['postgres']}/{name}"
+
+    @property
+    def has_own_s3(self) -> bool:
+        """Whether the stack runs SeaweedFS: unless AWS_ENDPOINT_URL_S3 is given, as nothing (AWS) or as an address.
+
+        Credentials alone are no wish: many shells carry some, and they are somebody's account.
+        """
+        return "AWS_ENDPOINT_URL_S3" not in self.wishes
+
+    @property
+    def listens_on(self) -> dict[str, int]:
+        """The ports that must be free."""
+        every = self.ports.every.items()
+        return {name: port for name, port in every if self.has_own_s3 or not name.startswith(("s3", "seaweedfs"))}
+
+    @property
+    def bucket(self) -> dict[str, str]:
+        """Where the bucket is: in the stack's own SeaweedFS, or where the user says."""
+        if not self.has_own_s3:
+            given = {name: self.wishes[name] for name in BUCKET_VARIABLES if self.wishes.get(name)}
+            if "AWS_ENDPOINT_URL_S3" in given:
+                given["MLFLOW_S3_ENDPOINT_URL"] = given["AWS_ENDPOINT_URL_S3"]
+            return {"MLFLOW_S3_BUCKET": BUCKET, **given}
+        return {
+            "MLFLOW_S3_BUCKET": BUCKET,
+            "AWS_ENDPOINT_URL_S3": self.url("s3"),
+            "MLFLOW_S3_ENDPOINT_URL": self.url("s3"),
+            "AWS_ACCESS_KEY_ID": self.credentials.s3_access_key,
+            "AWS_SECRET_ACCESS_KEY": self.credentials.s3_secret_key,
+            "AWS_DEFAULT_REGION": "ap-south-1",
+        }
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What this stack's parts are told, by the names of homeprices.settings."""
+        return {
+            **self.bucket,
+            "POSTGRES_HOST": LOOPBACK,
+            "POSTGRES_PORT": str(self.ports["postgres"]),
+            "POSTGRES_USER": "homeprices",
+            "POSTGRES_PASSWORD": self.credentials.postgres_homeprices,
+            "POSTGRES_DB": "homeprices",
+            "MLFLOW_TRACKING_URI": self.url("mlflow"),
+            "HOMEPRICES_AIRFLOW_URL": self.url("airflow"),
+            "HOMEPRICES_AIRFLOW_USER": "airflow",
+            "HOMEPRICES_AIRFLOW_PASSWORD": "airflow",
+            "HOMEPRICES_PRODUCTION_URLS": self.url("infer-prod"),
+            "HOMEPRICES_CANDIDATE_URLS": self.url("infer-cand"),
+            "HOMEPRICES_ROUTER_URL": self.url("router"),
+            "HOMEPRICES_ROUTER_PORT": str(self.ports["router"]),
+            "HOMEPRICES_ROUTER_METRICS_PORT": str(self.ports["router-metrics"]),
+            "HOMEPRICES_FRONTEND_PORT": str(self.ports["frontend"]),
+            "HOMEPRICES_GIT_REVISION": self.wishes.get("HOMEPRICES_GIT_REVISION") or self.revision,
+            "HOMEPRICES_EXPORTER_PORT": str(self.ports["exporter"]),
+            "HOMEPRICES_STATE_DIR": str(self.folder / "state"),
+            "HOMEPRICES_VISITOR_KEY": self.credentials.visitor_key,
+        }
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """The whole environment of a program of this stack. A blank wish is none."""
+        wishes = {name: value for name, value in self.wishes.items() if value}
+        return {**self.inherited, **wishes, **self.settings, **more}
+
+    def write_env(self) -> None:
+        """Leave the settings where `homeprices.settings` finds them."""
+        lines = [f"{name}={value}" for name, value in sorted({**self.wishes, **self.settings}.items())]
+        write_private(self.env_file, "\n".join(lines) + "\n")

@@ -1,0 +1,102 @@
+"""The whole stack, started as a newcomer would, in a folder and on ports of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+from dotenv import dotenv_values
+
+from homeprices.orchestration import Airflow
+from homeprices.parts import Parts
+from homeprices.settings import load_settings
+
+T = TypeVar("T")
+ROOT = Path(__file__).parents[2]
+UP_SECONDS = 900
+
+
+class RunningStack:
+    """`python -m local up` in `folder`, every port moved by `offset`, with settings of its own."""
+
+    def __init__(self, folder: Path, offset: int, **settings: str) -> None:
+        self.folder = folder
+        self.connected = False
+        keep = {
+            k: v for k, v in os.environ.items() if not k.startswith(("HOMEPRICES_", "AWS_", "POSTGRES_", "AIRFLOW_"))
+        }
+        self.environ = {**keep, **settings, "STACK_DIR": str(folder), "STACK_PORT_OFFSET": str(offset)}
+
+    def local(self, *words: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
+        """Run `python -m local ...`; the test fails with its output when it does."""
+        command = [sys.executable, "-m", "local", *words]
+        done = subprocess.run(
+            command, cwd=ROOT, env=self.environ, capture_output=True, text=True, timeout=seconds, check=False
+        )
+        assert done.returncode == 0, (
+            f"{' '.join(words)} ended with {done.returncode}:\n{done.stdout[-6000:]}\n{done.stderr[-3000:]}"
+        )
+        return done
+
+    def up(self) -> str:
+        """Start it; returns what it printed once BO1 and CO1 are served."""
+        return self.local("up", seconds=UP_SECONDS).stdout
+
+    def close(self) -> None:
+        """Let the connections of `connect` go."""
+        if self.connected:
+            self.airflow.close()
+            self.parts.engine.dispose()
+            self.connected = False
+
+    def connect(self) -> None:
+        """Read where everything is."""
+        self.close()
+        values = {k: v for k, v in dotenv_values(self.folder / "env").items() if v is not None}
+        self.parts = Parts(load_settings(values, ()))
+        self.airflow = Airflow(self.parts.settings)
+        self.connected = True
+        self.router = self.parts.settings.router_url
+        self.tool_environ = {**self.environ, **values}
+
+    def python(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of the project as a user of the running stack would."""
+        command = [sys.executable, *words]
+        return subprocess.run(
+            command, cwd=ROOT, env=self.tool_environ, capture_output=True, text=True, timeout=120, check=False
+        )
+
+    def health(self, variant: str) -> dict[str, Any]:
+        """What the serving instance of an arm says of itself."""
+        url = self.parts.settings.replica_urls(variant)[0]  # type: ignore[arg-type]
+        return dict(httpx.get(f"{url}/api/health", timeout=5).json())
+
+    def wait_for_run(self, dag_id: str, run_id: str, seconds: float = 400) -> dict[str, Any]:
+        """The run once it has ended; the test fails, naming its tasks, when it did not succeed."""
+        run = wait_until(
+            lambda: r if (r := self.airflow.run(dag_id, run_id))["state"] in {"success", "failed"} else None,
+            seconds, f"the end of {dag_id} {run_id}",
+        )  # fmt: skip
+        tasks = {t["task_id"]: t["state"] for t in self.airflow.tasks(dag_id, run_id)}
+        assert run["state"] == "success", tasks
+        return run
+
+    def evaluate(self) -> dict[str, Any]:
+        """Run the evaluation now and wait for its end."""
+        return self.wait_for_run("evaluate_ab_dag", self.airflow.trigger("evaluate_ab_dag"))
+
+
+def wait_until(look: Callable[[], T | None], seconds: float, what: str) -> T:
+    """What `look` sees, as soon as it sees something."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if seen := look():
+            return seen
+        time.sleep(1)
+    raise AssertionError(f"waited {seconds} s in vain for {what}")

@@ -1,0 +1,80 @@
+"""Pictures of the web form for the README: `python -m tests.e2e.screenshots [--url URL | --stand-in]`.
+
+By default of the running stack's form; with --stand-in of the form before a stand-in for the service, for those who
+work on the form itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, expect
+
+from homeprices.settings import load_settings
+from tests.browser import chromium
+from tests.frontend import frontend
+from tests.price_service import price_service
+
+PICTURES = Path(__file__).parents[2] / "documentations" / "pictures"
+DESKTOP = {"width": 1180, "height": 900}
+PHONE = {"width": 360, "height": 780}
+HOME = {"total_sqft": "1340", "bhk": "2", "bath": "2"}
+
+
+def main() -> None:
+    """Write form.png and form-phone.png."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--url", help="address of the form (default: the running stack's)")
+    parser.add_argument("--stand-in", action="store_true", help="take them before a stand-in for the service")
+    parser.add_argument("--dark", action="store_true")
+    parser.add_argument("--folder", type=Path, default=PICTURES)
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    scheme = "dark" if options.dark else "light"
+    with _address(options) as url, chromium() as browser:
+        take(browser, url, options.folder / "form.png", DESKTOP, scheme)
+        take(browser, url, options.folder / "form-phone.png", PHONE, scheme)
+
+
+def take(browser: Browser, url: str, file: Path, size: dict[str, int], scheme: str) -> None:
+    """One picture of an estimate that is about to be rated."""
+    context = browser.new_context(viewport=size, device_scale_factor=2, color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+    page = context.new_page()
+    page.goto(url)
+    fill(page)
+    page.get_by_role("button", name="Estimate the price").click()
+    expect(page.locator("#lakh")).not_to_be_empty()
+    page.get_by_role("radio", name="4 stars").check(force=True)
+    page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
+    page.screenshot(path=file, full_page=True)
+    context.close()
+
+
+def fill(page: Page) -> None:
+    """The home of the pictures, as somebody would type it."""
+    page.get_by_role("combobox", name="Location").press_sequentially("white")
+    page.get_by_role("option", name="Whitefield", exact=True).click()
+    for name, value in HOME.items():
+        page.locator(f"#{name}").fill(value)
+
+
+@contextmanager
+def _address(options: argparse.Namespace) -> Iterator[str]:
+    if not options.stand_in:
+        settings = load_settings()
+        yield options.url or f"http://{settings.frontend_host}:{settings.frontend_port}"
+        return
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        price_service() as service,
+        frontend(service.url, Path(folder)) as url,
+    ):
+        yield url
+
+
+if __name__ == "__main__":
+    main()

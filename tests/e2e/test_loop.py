@@ -1,0 +1,258 @@
+"""The main job, through a real scheduler: empty bucket → BO1 → CO1 → visitors → BO2; then a worse one → rolled back.
+
+The tests of this module are one story, in the order in which they stand, on one stack.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from sqlalchemy import text
+
+from homeprices.release import control, versions
+from local import board
+from tests.e2e.running_stack import ROOT, RunningStack, wait_until
+from tests.e2e.visitors import Visitors
+from tests.webhook import Hook, webhook
+
+PIPELINE = "bangalore_home_prices_pipeline"
+REAL_LISTINGS = ROOT.parent / "shared" / "data" / "bengaluru_house_prices.csv"
+DRIFTING_VISITORS = 160  # four fifths of them meet production, where a drift of 100 homes asks for a new model
+ENOUGH_VISITS = 450  # a fifth of them must be at least 50 requests, by a margin that chance does not reach
+
+pytestmark = pytest.mark.timeout(1500)
+
+
+@pytest.fixture(scope="module")
+def hook() -> Iterator[Hook]:
+    """Where the stack's notices go."""
+    with webhook() as listening:
+        yield listening
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, hook: Hook) -> Iterator[RunningStack]:
+    offset = int(os.environ.get("E2E_PORT_OFFSET", "3000"))
+    # The published rule, which decides on as few visitors as a test has time for.
+    running = RunningStack(tmp_path_factory.mktemp("stack"), offset, HOMEPRICES_POLICY="composite")
+    running.environ["SLACK_WEBHOOK_URL"] = hook.url
+    try:
+        running.up()
+        running.connect()
+        yield running
+    finally:
+        running.close()
+        running.local("down")
+
+
+def test_up_leaves_a_first_model_and_a_candidate_before_visitors(stack: RunningStack) -> None:
+    assert stack.health("production")["model_version"] == "BO1"
+    assert stack.health("candidate")["model_version"] == "CO1"
+    wait_until(lambda: control.read(stack.parts.bucket).state == "running", 60, "the start of the experiment")
+    record = control.read(stack.parts.bucket)
+    assert (record.state, record.production, record.candidate, record.share) == ("running", "BO1", "CO1", 20.0)
+
+
+def test_a_bundle_names_the_state_of_the_code_that_made_it(stack: RunningStack) -> None:
+    manifest = json.loads(stack.parts.bucket.get("models/price_check_BO1/manifest.json").body)
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert manifest["git_revision"].removesuffix("-dirty") == (head.stdout.strip() or "unknown")
+
+
+def test_the_curl_examples_of_the_readme_work_as_written(stack: RunningStack, tmp_path: Path) -> None:
+    section = (ROOT / "README.md").read_text().partition("## The API")[2].partition("\n## ")[0]
+    blocks = re.findall(r"```bash\n(.*?)```", section, re.DOTALL)
+    assert len(blocks) >= 3
+    script = "\n".join(blocks).replace("http://127.0.0.1:7000", stack.router)
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", f'curl() {{ command curl --fail-with-body "$@"; }}\n{script}'],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert '"status":"recorded"' in done.stdout
+
+
+def test_a_better_candidate_is_promoted_live_without_a_failed_request(stack: RunningStack) -> None:
+    workers_before = serving_processes(stack)
+    visitors = Visitors(stack.router, stars=lambda variant: 5 if variant == "candidate" else 3)
+    for _ in range(ENOUGH_VISITS):
+        visitors.visit()
+    with visitors.coming() as tally:
+        stack.evaluate()
+        wait_until(lambda: stack.health("production")["model_version"] == "BO2", 60, "BO2 in production")
+        wait_until(lambda: tally.answers["production BO2"] > 20, 60, "answers of BO2")
+    assert tally.failures == []
+    assert tally.answers["candidate CO1"] >= 50
+    assert serving_processes(stack) == workers_before, "the services swapped the model without a restart"
+    assert versions.highest(stack.parts.bucket, "CO") is None
+    assert stack.parts.bucket.exists("archive/price_check_CO1/manifest.json")
+    assert control.read(stack.parts.bucket).state == "idle"
+
+
+def test_the_decision_is_on_record_with_its_evidence(stack: RunningStack) -> None:
+    with stack.parts.engine.connect() as connection:
+        rows = connection.execute(text("select * from ab_decisions where outcome = 'promote'")).mappings().all()
+    assert [(r["production"], r["candidate"], r["result_version"]) for r in rows] == [("BO1", "CO1", "BO2")]
+    assert rows[0]["evidence"]["candidate"]["requests"] >= 50
+    assert "1.05" in rows[0]["reason"]
+
+
+def test_every_answer_and_rating_that_visitors_got_is_in_the_log(stack: RunningStack) -> None:
+    visitors = Visitors(stack.router, stars=lambda _: 4)
+    before = logged(stack)
+    for _ in range(20):
+        visitors.visit()
+    assert visitors.tally.rated == 20
+    wait_until(lambda: logged(stack) == (before[0] + 20, before[1] + 20), 30, "20 predictions and 20 ratings more")
+
+
+def test_a_candidate_that_equals_production_is_not_published(stack: RunningStack) -> None:
+    """The end of the experiment asked for a candidate; the same data give the model that was just promoted."""
+    run = wait_until(lambda: after_training(stack), 400, "the end of the run that the promotion asked for")
+    stack.wait_for_run(PIPELINE, run)
+    assert versions.highest(stack.parts.bucket, "CO") is None
+    states = {t["task_id"]: t["state"] for t in stack.airflow.tasks(PIPELINE, run)}
+    assert (states["publish"], states["start_experiment"]) == ("success", "skipped")
+
+
+def test_a_new_dataset_brings_a_new_candidate(stack: RunningStack, tmp_path: Path) -> None:
+    source = REAL_LISTINGS if REAL_LISTINGS.exists() else synthetic_listings(stack, tmp_path, seed=99)
+    import_listings(stack, source)
+    assert stack.parts.bucket.exists("data/raw/train_V2.csv")
+    wait_until(lambda: stack.health("candidate")["model_version"] == "CO2", 400, "CO2 served")
+    wait_until(lambda: control.read(stack.parts.bucket).candidate == "CO2", 120, "CO2 before visitors")
+
+
+def test_a_worse_candidate_is_rolled_back(stack: RunningStack) -> None:
+    visitors = Visitors(stack.router, stars=lambda variant: 1 if variant == "candidate" else 5)
+    for _ in range(ENOUGH_VISITS):
+        visitors.visit()
+    with visitors.coming() as tally:
+        stack.evaluate()
+        wait_until(lambda: stack.parts.bucket.exists("archive/price_check_CO2/manifest.json"), 60, "CO2 in the archive")
+    assert tally.failures == []
+    assert stack.health("production")["model_version"] == "BO2"
+
+
+def test_the_next_one_waits_for_new_data_because_the_same_data_give_the_model_that_lost(
+    stack: RunningStack, tmp_path: Path
+) -> None:
+    run = wait_until(lambda: ended_trainings(stack, 5), 400, "the end of the run that the rollback asked for")
+    stack.wait_for_run(PIPELINE, run)
+    assert versions.highest(stack.parts.bucket, "CO") is None
+    import_listings(stack, synthetic_listings(stack, tmp_path, seed=100))
+    wait_until(lambda: versions.highest(stack.parts.bucket, "CO") == "CO3", 400, "the next candidate")
+    wait_until(lambda: stack.health("candidate")["model_version"] == "CO3", 120, "CO3 served")
+
+
+def test_a_service_that_is_killed_is_started_again_and_status_says_so(stack: RunningStack) -> None:
+    before = board.read(stack.folder / "status.json")
+    assert before is not None
+    psutil.Process(before.services["infer-cand"].pid).kill()
+
+    def again() -> bool:
+        now = board.read(stack.folder / "status.json")
+        entry = now.services["infer-cand"] if now else None
+        return entry is not None and entry.restarts >= 1 and entry.phase is board.Phase.READY
+
+    wait_until(again, 30, "infer-cand started again, although its workers had held its port")
+    wait_until(lambda: stack.health("candidate")["model_version"] == "CO3", 60, "CO3 served again")
+    assert re.search(r"infer-cand +ready", stack.local("status").stdout)
+
+
+def test_visitors_who_ask_for_other_homes_are_noticed_once_and_start_one_training(
+    stack: RunningStack, hook: Hook
+) -> None:
+    """Report, metric and notice of the drift, and the run of the pipeline that it asks for; then the same again."""
+    visitors = Visitors(stack.router, stars=lambda _: 3)
+    before = logged(stack)[0]
+    for number in range(DRIFTING_VISITORS):
+        visitors.visit({"total_sqft": 6000 + 10 * number, "location": "Whitefield", "bhk": 5, "bath": 5})
+    wait_until(lambda: logged(stack)[0] >= before + DRIFTING_VISITORS, 60, "the visits in the log")
+    runs = {run["dag_run_id"] for run in stack.airflow.runs(PIPELINE)}
+    stack.wait_for_run("drift_monitoring_dag", stack.airflow.trigger("drift_monitoring_dag"))
+    report = httpx.get(f"{stack.parts.settings.replica_urls('production')[0]}/api/drift_report", timeout=5).json()
+    assert (report["status"], report["overall_drift_detected"]) == ("ok", True)
+    assert report["drift_indicators"]["total_sqft"]["significant_drift"] is True
+    exporter = f"http://127.0.0.1:{stack.parts.settings.exporter_port}/metrics"
+    told = 'homeprices_drift_detected{variant="production"} 1.0'
+    wait_until(lambda: told in httpx.get(exporter, timeout=5).text, 120, "the metric of the drift")
+    assert [key.key for key in stack.parts.bucket.list("reports/drift/") if key.key.endswith("/production.html")]
+    wait_until(lambda: asked_by_drift(stack) - runs, 120, "the run of the pipeline that the drift asked for")
+    assert notices(hook).count("Drift begins: visitors of production") == 1
+    stack.wait_for_run("drift_monitoring_dag", stack.airflow.trigger("drift_monitoring_dag"))
+    assert notices(hook).count("Drift begins: visitors of production") == 1
+    assert notices(hook).count("A new model is asked for because of drift") == 1
+
+
+def test_a_second_up_finds_everything_as_it_was(stack: RunningStack) -> None:
+    stack.local("down")
+    assert not [p.pid for p in psutil.process_iter() if str(stack.folder) in " ".join(cmdline(p))]
+    stack.up()
+    stack.connect()
+    assert stack.health("production")["model_version"] == "BO2"
+
+
+def asked_by_drift(stack: RunningStack) -> set[str]:
+    """The runs of the pipeline that an event of an asset has started."""
+    return {run["dag_run_id"] for run in stack.airflow.runs(PIPELINE) if run["run_type"] == "asset_triggered"}
+
+
+def notices(hook: Hook) -> list[str]:
+    """The titles of all notices so far."""
+    return [post["text"].splitlines()[0].strip("*") for post in hook.posts]
+
+
+def serving_processes(stack: RunningStack) -> set[int]:
+    return {worker["pid"] for variant in ("production", "candidate") for worker in stack.health(variant)["workers"]}
+
+
+def logged(stack: RunningStack) -> tuple[int, int]:
+    with stack.parts.engine.connect() as connection:
+        counts = connection.execute(
+            text("select (select count(*) from prediction_logs), (select count(*) from user_feedback)")
+        )
+        predictions, feedback = counts.one()
+    return predictions, feedback
+
+
+def after_training(stack: RunningStack) -> str | None:
+    """The third run of the pipeline: the first published BO1, the second CO1."""
+    return ended_trainings(stack, 3)
+
+
+def ended_trainings(stack: RunningStack, count: int) -> str | None:
+    """The newest run of the pipeline that has ended, once there are so many."""
+    ended = [r["dag_run_id"] for r in stack.airflow.runs(PIPELINE) if r["state"] in {"success", "failed"}]
+    return ended[0] if len(ended) >= count else None
+
+
+def synthetic_listings(stack: RunningStack, folder: Path, seed: int) -> Path:
+    """A file of listings that no other seed gives."""
+    path = folder / f"listings{seed}.csv"
+    made = stack.python(
+        "-m", "homeprices.data", "synthesize", "--rows", "9000", "--seed", str(seed), "--out", str(path)
+    )
+    assert made.returncode == 0, made.stderr
+    return path
+
+
+def import_listings(stack: RunningStack, path: Path) -> None:
+    """Bring a dataset into the bucket, which starts a training."""
+    imported = stack.python("-m", "homeprices.data", "import", str(path))
+    assert imported.returncode == 0, imported.stdout + imported.stderr
+
+
+def cmdline(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []

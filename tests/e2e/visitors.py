@@ -1,0 +1,85 @@
+"""Visitors who keep coming while something changes behind the router, and rate what they get."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import httpx
+
+HOME = {"total_sqft": 1200, "location": "Whitefield", "bhk": 2, "bath": 2}
+PAUSE_SECONDS = 0.02
+
+
+@dataclass
+class Tally:
+    """What the visitors met. `retried` are kept-alive connections that closed before the first byte of an answer."""
+
+    answers: Counter[str] = field(default_factory=Counter)
+    failures: list[str] = field(default_factory=list)
+    retried: int = 0
+    rated: int = 0
+
+
+class Visitors:
+    """Each visit is a new visitor with a cookie of its own: one prediction, then one rating by `stars(variant)`."""
+
+    def __init__(self, router: str, stars: Callable[[str], int], pause_seconds: float = PAUSE_SECONDS) -> None:
+        self.router, self.stars, self.tally = router, stars, Tally()
+        self._pause_seconds = pause_seconds
+        self._client = httpx.Client(base_url=router, timeout=10)
+        weakref.finalize(self, self._client.close)
+
+    def visit(self, home: dict[str, object] | None = None) -> None:
+        """One visitor's prediction and rating, counted."""
+        self._client.cookies.clear()
+        answer = self._post("/api/predict_home_price", home or HOME)
+        if answer is None or answer.status_code != 200:
+            return
+        body = answer.json()
+        self.tally.answers[f"{body['variant']} {body['model_version']}"] += 1
+        rating = {
+            "prediction_id": body["prediction_id"],
+            "feedback_type": "rating",
+            "feedback_value": self.stars(body["variant"]),
+        }
+        rated = self._post("/api/feedback", rating)
+        self.tally.rated += rated is not None and rated.is_success
+
+    def _post(self, path: str, body: dict[str, object]) -> httpx.Response | None:
+        try:
+            answer = self._client.post(path, json=body)
+        except (httpx.RemoteProtocolError, httpx.ReadError):  # closed while idle: nothing of an answer was seen
+            self.tally.retried += 1
+            try:
+                answer = self._client.post(path, json=body)
+            except httpx.HTTPError as error:
+                self.tally.failures.append(repr(error))
+                return None
+        except httpx.HTTPError as error:
+            self.tally.failures.append(repr(error))
+            return None
+        if answer.is_error:
+            self.tally.failures.append(f"{answer.status_code} {path}: {answer.text[:200]}")
+        return answer
+
+    @contextmanager
+    def coming(self) -> Iterator[Tally]:
+        """Visits one after the other in the background until the block ends."""
+        leave = threading.Event()
+
+        def visit_on() -> None:
+            while not leave.wait(self._pause_seconds):
+                self.visit()
+
+        thread = threading.Thread(target=visit_on)
+        thread.start()
+        try:
+            yield self.tally
+        finally:
+            leave.set()
+            thread.join()
