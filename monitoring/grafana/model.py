@@ -1,0 +1,144 @@
+"""Which model answers, how old is it, what does it say, and are visitors still like the data it learned from?"""
+
+from monitoring.grafana.experiment import DECISIONS
+from monitoring.grafana.panels import Dashboard, Prom, Row, Sql, bars, lines, stat
+
+VERSIONS = Row(
+    "Versions",
+    (
+        stat(
+            "Served",
+            "Number of the bundle: 3 for BO3 or CO3.",
+            Prom("max by (variant) (model_version_number)", "{{variant}}"),
+        ),
+        stat("Published", "Highest complete bundle in the bucket.", Prom("homeprices_bundle_number", "{{kind}}")),
+        stat(
+            "Age of the served model",
+            "Since it was trained.",
+            Prom("time() - max by (variant) (model_trained_timestamp_seconds > 0)", "{{variant}}"),
+            unit="s",
+        ),
+        stat(
+            "Age of the published model",
+            "Since it was trained.",
+            Prom("time() - homeprices_bundle_created_timestamp_seconds", "{{kind}}"),
+            unit="s",
+        ),
+        lines(
+            "Version by instance",
+            "Replicas that disagree for long are a fault.",
+            Prom("model_version_number", "{{variant}} {{instance}}"),
+        ),
+        lines(
+            "Stale or refused",
+            "Stale: from the local copy, not confirmed by the bucket. Refused: number of the bundle that failed its checks.",
+            Prom("max by (variant) (model_stale)", "{{variant}} stale"),
+            Prom("max by (variant) (model_refused_number)", "{{variant}} refused"),
+        ),
+        lines(
+            "Looks for a newer model",
+            "By outcome.",
+            Prom("sum by (variant, outcome) (rate(model_polls_total[$__rate_interval]))", "{{variant}} {{outcome}}"),
+            unit="reqps",
+        ),
+        lines(
+            "Hold-out metrics",
+            "Of the newest bundle of each kind, from its manifest.",
+            Prom('homeprices_bundle_metric{metric=~".*(ape|within).*"}', "{{kind}} {{metric}}"),
+            width=24,
+        ),
+    ),
+)
+
+ANSWERS = Row(
+    "What it answers",
+    (
+        bars(
+            "Distribution of the estimates",
+            "Share of the estimates in each band of 25 lakh rupees, by the variant that answered.",
+            Sql(
+                "SELECT lpad((least(floor(estimate / 25), 20) * 25)::text, 3, '0') AS lakh,\n"
+                "  count(*) FILTER (WHERE served_variant = 'production') AS production,\n"
+                "  count(*) FILTER (WHERE served_variant = 'candidate') AS candidate\n"
+                "FROM prediction_logs WHERE $__timeFilter(ts) GROUP BY 1 ORDER BY 1"
+            ),
+            width=12,
+        ),
+        lines(
+            "Estimates over time",
+            "Tenth, half and nine tenths of the estimates lie below; lakh rupees.",
+            Sql(
+                "SELECT $__timeGroupAlias(ts, $__interval), served_variant AS metric,\n"
+                "  percentile_cont(0.1) WITHIN GROUP (ORDER BY estimate) AS tenth,\n"
+                "  percentile_cont(0.5) WITHIN GROUP (ORDER BY estimate) AS median,\n"
+                "  percentile_cont(0.9) WITHIN GROUP (ORDER BY estimate) AS nine_tenths\n"
+                "FROM prediction_logs WHERE $__timeFilter(ts) GROUP BY 1, 2 ORDER BY 1, 2"
+            ),
+            width=12,
+        ),
+    ),
+)
+
+DRIFT = Row(
+    "Are visitors like the data it learned from?",
+    (
+        stat("Drift", "1: the newest report found drift.", Prom("homeprices_drift_detected", "{{variant}}"), width=8),
+        stat(
+            "Looked at", "Estimates in the newest report.", Prom("homeprices_drift_data_points", "{{variant}}"), width=8
+        ),
+        stat(
+            "Age of the report",
+            "Made daily.",
+            Prom("time() - homeprices_drift_report_timestamp_seconds", "{{variant}}"),
+            unit="s",
+            width=8,
+        ),
+        lines(
+            "Change of the mean by feature",
+            "Against the reference in the bundle.",
+            Prom("homeprices_drift_feature_change_ratio", "{{variant}} {{feature}}"),
+            unit="percentunit",
+            width=12,
+        ),
+        lines(
+            "Features that drifted",
+            "1: by the newest report.",
+            Prom("homeprices_drift_feature_significant", "{{variant}} {{feature}}"),
+            width=12,
+        ),
+        lines(
+            "How surely each feature changed",
+            "p-value, adjusted for all features; 0.05 or less is drift.",
+            Prom("homeprices_drift_feature_p_value", "{{variant}} {{feature}}"),
+            width=12,
+        ),
+        lines(
+            "By how much each feature changed",
+            "Stability index beyond chance: 0 without a change.",
+            Prom('homeprices_drift_feature_effect{measure="stability_index"}', "{{variant}} {{feature}}"),
+            width=12,
+        ),
+        stat(
+            "The error has grown",
+            "1: the actual prices that visitors told show it.",
+            Prom("homeprices_drift_error_detected", "{{variant}}"),
+            width=8,
+        ),
+        stat(
+            "Evidence that it has",
+            "From 100 on it counts.",
+            Prom("homeprices_drift_error_evidence", "{{variant}}"),
+            width=8,
+        ),
+        stat("Actual prices", "What this rests on.", Prom("homeprices_drift_error_prices", "{{variant}}"), width=8),
+    ),
+)
+
+DASHBOARD = Dashboard(
+    "homeprices-model",
+    "Model",
+    "Version, age, distribution of the estimates, drift by feature.",
+    (VERSIONS, ANSWERS, DRIFT),
+    (DECISIONS,),
+    "now-7d",
+)

@@ -1,0 +1,99 @@
+"""What a dashboard is to us: values. From them Grafana's JSON is made, the queries are tested, and pictures are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["lines", "stat", "bars", "table"]
+
+GRID = 24  # columns of Grafana's grid
+
+
+@dataclass(frozen=True)
+class Prom:
+    """A PromQL query. `legend` is Grafana's format, `{{label}}`."""
+
+    expr: str
+    legend: str = ""
+
+
+@dataclass(frozen=True)
+class Sql:
+    """A query of the homeprices database, with Grafana's macros. For lines its first column is `time`."""
+
+    sql: str
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One picture with its question. `unit` is one of Grafana's; width and height are in its grid."""
+
+    title: str
+    description: str
+    queries: tuple[Prom | Sql, ...]
+    kind: Kind = "lines"
+    unit: str = "short"
+    width: int = 8
+    height: int = 8
+    stacked: bool = False
+    decimals: int | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """Panels that belong together, under a heading."""
+
+    title: str
+    panels: tuple[Panel, ...]
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """Marks over every panel: `time`, `text` and `tags` of a query of the database."""
+
+    name: str
+    sql: str
+    color: str = "purple"
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    """A page. `uid` is part of its address and never changes."""
+
+    uid: str
+    title: str
+    description: str
+    rows: tuple[Row, ...]
+    annotations: tuple[Annotation, ...] = ()
+    window: str = "now-6h"
+
+    @property
+    def panels(self) -> Iterator[Panel]:
+        """Every panel, in order."""
+        return (panel for row in self.rows for panel in row.panels)
+
+
+def stat(
+    title: str, description: str, *queries: Prom | Sql, unit: str = "short", width: int = 6, decimals: int | None = None
+) -> Panel:
+    """A number that can be read across the room."""
+    return Panel(title, description, queries, "stat", unit, width, 5, decimals=decimals)
+
+
+def lines(
+    title: str, description: str, *queries: Prom | Sql, unit: str = "short", width: int = 8, stacked: bool = False
+) -> Panel:
+    """Something over time."""
+    return Panel(title, description, queries, "lines", unit, width, 8, stacked)
+
+
+def bars(title: str, description: str, *queries: Prom | Sql, unit: str = "short", width: int = 8) -> Panel:
+    """Something by category: the first column of the query names the bar."""
+    return Panel(title, description, queries, "bars", unit, width, 8)
+
+
+def table(title: str, description: str, *queries: Prom | Sql, width: int = 12) -> Panel:
+    """Rows to read."""
+    return Panel(title, description, queries, "table", "short", width, 8)

@@ -1,0 +1,184 @@
+"""Is the service well? What visitors were promised, then rate, errors and duration, then what is about to run out."""
+
+from monitoring.grafana.panels import Dashboard, Prom, Row, lines, stat
+
+VERSION = 'count_values by (instance, variant) ("version", model_version_number)'
+
+PROMISES = Row(
+    "What visitors were promised",
+    (
+        stat(
+            "Error budget left, 30 days",
+            "1: untouched; 0: spent. Weighted by traffic.",
+            Prom("slo:period_error_budget_remaining:ratio", "{{slo}}"),
+            unit="percentunit",
+            width=8,
+        ),
+        stat(
+            "Burn rate, last hour",
+            "1 spends the budget in exactly 30 days; 14.4 wakes somebody.",
+            Prom("slo:current_burn_rate:ratio", "{{slo}}"),
+            width=8,
+        ),
+        stat(
+            "Requests",
+            "Answers of the router, 5 minutes.",
+            Prom('slo:total:rate5m{slo="availability"}', "requests"),
+            unit="reqps",
+            width=4,
+        ),
+        stat("Alerts", "Firing now.", Prom('sum(ALERTS{alertstate="firing"}) or vector(0)', "firing"), width=4),
+        lines(
+            "Share of requests that fail an objective",
+            "Measured at the router, 5 minutes. The budgets are drawn beside it.",
+            Prom("slo:sli_error:ratio_rate5m", "{{slo}}"),
+            Prom("slo:error_budget:ratio", "{{slo}} budget"),
+            unit="percentunit",
+            width=24,
+        ),
+    ),
+)
+
+RED = Row(
+    "Rate, errors, duration",
+    (
+        lines(
+            "Answers by arm and status",
+            "At the router, by the arm that the visitor was assigned to.",
+            Prom("sum by (variant, status) (rate(router_requests_total[$__rate_interval]))", "{{variant}} {{status}}"),
+            unit="reqps",
+        ),
+        lines(
+            "Estimates by variant and version",
+            "Of the services. The version is the number of the bundle: 3 for BO3.",
+            Prom(
+                "sum by (variant, version) (sum by (instance, variant) (rate(predictions_total[$__rate_interval]))"
+                f" * on(instance, variant) group_left(version) {VERSION})",
+                "{{variant}} {{version}}",
+            ),
+            Prom("variant:predictions:rate5m", "{{variant}}, 5 minutes"),
+            unit="reqps",
+        ),
+        lines(
+            "Requests that got no estimate",
+            "invalid: the visitor's input; no_model: nothing to answer with; failed: a fault of ours.",
+            Prom(
+                "sum by (variant, reason) (rate(prediction_errors_total[$__rate_interval]))", "{{variant}} {{reason}}"
+            ),
+            Prom("variant:prediction_errors:ratio_rate5m", "{{variant}}, share of estimates"),
+            unit="reqps",
+        ),
+        lines(
+            "Duration at the router",
+            "From request to answer, as visitors see it.",
+            *(
+                Prom(
+                    f"histogram_quantile({q}, sum by (variant, le) (rate(router_prediction_duration_seconds_bucket[$__rate_interval])))",
+                    f"{{{{variant}}}} {name}",
+                )
+                for q, name in (("0.5", "median"), ("0.95", "95 %"), ("0.99", "99 %"))
+            ),
+            unit="s",
+        ),
+        lines(
+            "Duration in the service",
+            "From request to estimate, inside a worker.",
+            Prom("variant:prediction_duration_seconds:p50_5m", "{{variant}} median"),
+            Prom("variant:prediction_duration_seconds:p99_5m", "{{variant}} 99 %"),
+            unit="s",
+        ),
+        lines("In flight", "Requests being answered.", Prom("sum by (variant) (requests_in_flight)", "{{variant}}")),
+        lines(
+            "Homes in one batch request",
+            "Half of the batch requests, and nineteen in twenty, ask for at most so many.",
+            *(
+                Prom(
+                    f"histogram_quantile({q}, sum by (variant, le) (increase(prediction_batch_homes_bucket[$__range])))",
+                    f"{{{{variant}}}} {name}",
+                )
+                for q, name in (("0.5", "median"), ("0.95", "95 %"))
+            ),
+            width=24,
+        ),
+    ),
+)
+
+SATURATION = Row(
+    "Saturation",
+    (
+        lines(
+            "CPU of the machine",
+            "In use.",
+            Prom("max by (variant) (system_cpu_percent)", "{{variant}}"),
+            unit="percent",
+        ),
+        lines(
+            "Memory of the machine",
+            "In use.",
+            Prom("max by (variant) (system_memory_percent)", "{{variant}}"),
+            unit="percent",
+        ),
+        lines("Disk", "Free.", Prom("disk:free:ratio", "{{place}} {{instance}}"), unit="percentunit"),
+        lines(
+            "Records that wait for PostgreSQL",
+            "They leave within seconds; an alert looks at their age.",
+            Prom("sum by (variant) (spool_records)", "{{variant}} records"),
+            Prom("max by (variant) (spool_oldest_seconds)", "{{variant}} oldest, seconds"),
+        ),
+        lines(
+            "Spool against its limit",
+            "At 1 estimates go on without an id.",
+            Prom("max by (variant) (spool_bytes) / on() group_left() max(homeprices_spool_limit_bytes)", "{{variant}}"),
+            unit="percentunit",
+        ),
+        lines(
+            "Records stored",
+            "Taken out of the spool, by outcome.",
+            Prom("sum by (variant, outcome) (rate(spool_drained_total[$__rate_interval]))", "{{variant}} {{outcome}}"),
+            unit="reqps",
+        ),
+        lines(
+            "Estimates without a record",
+            "Should be zero: the spool or its disk is full, or no ids are left.",
+            Prom("sum by (variant) (rate(predictions_unlogged_total[$__rate_interval]))", "{{variant}}"),
+            unit="reqps",
+        ),
+        lines(
+            "Database as the services see it",
+            "1: answers.",
+            Prom("min by (variant) (database_up)", "{{variant}}"),
+        ),
+        lines("Targets", "1: scraped.", Prom("min by (job) (up)", "{{job}}")),
+    ),
+)
+
+ROUTER = Row(
+    "Router",
+    (
+        lines(
+            "Configuration changes",
+            "Applied, refused by Nginx, or not confirmed through the port.",
+            Prom("sum by (outcome) (increase(router_config_changes_total[$__rate_interval]))", "{{outcome}}"),
+        ),
+        lines(
+            "Configuration in force",
+            "The revision that the port answers with.",
+            Prom("router_config_info == 1", "{{revision}}"),
+        ),
+        lines(
+            "Nginx and its agent",
+            "Nginx up; starts by the agent; lines of the log that could not be read; failed readings of the record.",
+            Prom("router_nginx_up", "Nginx up"),
+            Prom("increase(router_nginx_starts_total[$__rate_interval])", "starts"),
+            Prom("increase(router_log_lines_damaged_total[$__rate_interval])", "damaged lines"),
+            Prom("router_control_record_failures", "failed readings"),
+        ),
+    ),
+)
+
+DASHBOARD = Dashboard(
+    "homeprices-service",
+    "Service",
+    "Rate, errors, duration by variant and version; saturation; what is left of the error budgets.",
+    (PROMISES, RED, SATURATION, ROUTER),
+)

@@ -1,0 +1,95 @@
+"""What the bucket tells: bundles, the experiment, and when processes last ended well."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Literal
+
+from homeprices import undelivered
+from homeprices.errors import ObjectNotFound
+from homeprices.heartbeat import PROCESSES, last
+from homeprices.notify import CHANNELS
+from homeprices.pricing.manifest import Manifest
+from homeprices.release import control, versions
+from homeprices.storage import Bucket
+from monitoring.metrics import Sample
+
+KINDS: tuple[Literal["BO", "CO"], ...] = ("BO", "CO")
+
+
+class BucketObserver:
+    """Reads the bucket; bundles never change, so a manifest is read once."""
+
+    name = "bucket"
+
+    def __init__(self, bucket: Bucket) -> None:
+        self._bucket = bucket
+        self._manifests: dict[str, Manifest] = {}
+        self.record = control.ControlRecord()
+
+    def look(self) -> list[Sample]:
+        """The samples of this moment. Raises StorageUnavailable."""
+        self.record = control.read(self._bucket)
+        return [*self._bundles(), *self._processes(), *_experiment(self.record), *self._notices()]
+
+    def _bundles(self) -> Iterator[Sample]:
+        for kind in KINDS:
+            version = versions.highest(self._bucket, kind)
+            manifest = version and self._manifest(versions.folder(version), version)
+            if not manifest:
+                continue
+            labels = {"kind": kind}
+            yield Sample("homeprices_bundle_number", versions.number_of(manifest.version), labels)
+            yield Sample("homeprices_bundle_created_timestamp_seconds", manifest.created_at.timestamp(), labels)
+            for metric, value in manifest.metrics.items():
+                yield Sample("homeprices_bundle_metric", value, {**labels, "metric": metric})
+
+    def _processes(self) -> Iterator[Sample]:
+        for process in PROCESSES:
+            note = last(self._bucket, process)
+            moments = [note.at] if note else []
+            if process == "training" and (published := self._newest_training()):
+                moments.append(published)
+            if moments:
+                name = "homeprices_process_last_success_timestamp_seconds"
+                yield Sample(name, max(moments).timestamp(), {"process": process})
+
+    def _notices(self) -> Iterator[Sample]:
+        """None is said too: the first one is an increase only of what was there before."""
+        for channel, number in {**dict.fromkeys(CHANNELS, 0), **undelivered.read(self._bucket)}.items():
+            yield Sample("homeprices_notices_undelivered", number, {"channel": channel})
+
+    def _newest_training(self) -> datetime | None:
+        """When the newest bundle was trained, also of candidates that have ended."""
+        places = [(versions.archive_folder(v), v) for v in _archived(self._bucket)[-1:]]
+        places += [(versions.folder(v), v) for kind in KINDS if (v := versions.highest(self._bucket, kind))]
+        manifests = [self._manifest(folder, version) for folder, version in places]
+        return max((manifest.created_at for manifest in manifests if manifest), default=None)
+
+    def _manifest(self, folder: str, version: str) -> Manifest | None:
+        if version not in self._manifests:
+            try:
+                body = self._bucket.get(folder + versions.MANIFEST).body
+            except ObjectNotFound:  # archived between the list and the look
+                return None
+            self._manifests[version] = Manifest.model_validate_json(body)
+        return self._manifests[version]
+
+
+def _archived(bucket: Bucket) -> list[str]:
+    """Every complete candidate in the archive, lowest number first."""
+    keys = (entry.key.split("/") for entry in bucket.list("archive/price_check_CO"))
+    found = [folder.removeprefix("price_check_") for _, folder, *rest in keys if rest == [versions.MANIFEST]]
+    return sorted(found, key=versions.number_of)
+
+
+def _experiment(record: control.ControlRecord) -> Iterator[Sample]:
+    running = record.state == "running"
+    yield Sample("homeprices_experiment_running", float(running))
+    yield Sample("homeprices_experiment_stopped", float(record.state == "stopped"))
+    share = record.share / 100 if running else 0.0
+    yield Sample("homeprices_experiment_planned_share", share, {"variant": "candidate"})
+    yield Sample("homeprices_experiment_planned_share", 1 - share, {"variant": "production"})
+    if running and record.started_at:
+        yield Sample("homeprices_experiment_started_timestamp_seconds", record.started_at.timestamp())

@@ -1,0 +1,113 @@
+"""What the database tells: the split of the visitors, the last evaluation, the newest drift reports.
+
+Every query is bounded: by an index, by a limit, and by the statement timeout of the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import text
+
+from homeprices.database import transaction
+from monitoring.metrics import Sample
+from monitoring.sample_ratio import p_value
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
+    from homeprices.release.control import ControlRecord
+
+# Newest visits of the epoch that are counted. At this many visitors a split that is off by one percent of the traffic
+# has long been found; more would only make the query slow.
+MOST_VISITS = 200_000
+
+# The assigned arm, fallbacks included: whom the candidate failed was the candidate's visitor all the same.
+VISITORS = text(
+    """
+    SELECT assigned_variant, count(DISTINCT visitor) FROM (
+        SELECT assigned_variant, visitor FROM prediction_logs
+        WHERE ts >= :since AND epoch = :epoch AND assigned_variant IS NOT NULL AND visitor IS NOT NULL
+        ORDER BY ts DESC LIMIT :most
+    ) AS newest
+    GROUP BY assigned_variant
+    """
+)
+# A person's order is no evaluation.
+LAST_EVALUATION = text("SELECT max(ts) FROM ab_decisions WHERE policy <> 'person'")
+DRIFT = text(
+    """
+    SELECT variant, ts, data_points, summary FROM (VALUES ('production'), ('candidate')) AS arms (arm)
+    CROSS JOIN LATERAL (
+        SELECT variant, ts, data_points, summary FROM drift_reports
+        WHERE variant = arm AND window_end - window_start <= interval '1 day'
+        ORDER BY ts DESC LIMIT 1
+    ) AS newest
+    """
+)
+
+
+class DatabaseObserver:
+    """Reads the homeprices database. `record` gives the control record that the bucket last told."""
+
+    name = "database"
+
+    def __init__(self, engine: Engine, record: Callable[[], ControlRecord], most_visits: int = MOST_VISITS) -> None:
+        self._engine, self._record, self._most_visits = engine, record, most_visits
+
+    def look(self) -> list[Sample]:
+        """The samples of this moment. Raises DatabaseUnavailable."""
+        with transaction(self._engine) as connection:
+            return [*self._split(connection), *_evaluation(connection), *_drift(connection)]
+
+    def _split(self, connection: Connection) -> Iterator[Sample]:
+        record = self._record()
+        if record.state != "running" or not record.epochs:
+            return
+        values = {"since": record.epochs[-1].since, "epoch": record.epoch, "most": self._most_visits}
+        counted = {row[0]: int(row[1]) for row in connection.execute(VISITORS, values)}
+        visitors = {variant: counted.get(variant, 0) for variant in ("production", "candidate")}
+        for variant, count in visitors.items():
+            yield Sample("homeprices_experiment_visitors", count, {"variant": variant})
+        p = p_value(visitors["candidate"], sum(visitors.values()), record.share / 100)
+        yield Sample("homeprices_experiment_sample_ratio_p_value", p)
+
+
+def _evaluation(connection: Connection) -> Iterator[Sample]:
+    at = connection.execute(LAST_EVALUATION).scalar_one()
+    if at is not None:
+        name = "homeprices_process_last_success_timestamp_seconds"
+        yield Sample(name, at.timestamp(), {"process": "evaluation"})
+
+
+def _drift(connection: Connection) -> Iterator[Sample]:
+    newest = None
+    for variant, ts, data_points, summary in connection.execute(DRIFT):
+        newest = max(newest or ts, ts)
+        labels = {"variant": variant}
+        yield Sample("homeprices_drift_report_timestamp_seconds", ts.timestamp(), labels)
+        yield Sample("homeprices_drift_data_points", data_points, labels)
+        error = summary.get("error") or {}
+        drifts = summary.get("overall_drift_detected") or error.get("drift")
+        yield Sample("homeprices_drift_detected", float(bool(drifts)), labels)
+        if error:
+            yield Sample("homeprices_drift_error_detected", float(bool(error.get("drift"))), labels)
+            yield Sample("homeprices_drift_error_evidence", float(error.get("e_value", 1.0)), labels)
+            yield Sample("homeprices_drift_error_prices", float(error.get("prices", 0)), labels)
+        for feature, said in _indicators(summary):
+            of_feature = {**labels, "feature": feature}
+            yield Sample("homeprices_drift_feature_significant", float(bool(said.get("significant_drift"))), of_feature)
+            if isinstance(said.get("drift_percentage"), int | float):
+                yield Sample("homeprices_drift_feature_change_ratio", said["drift_percentage"] / 100, of_feature)
+            if isinstance(said.get("p_value"), int | float):
+                yield Sample("homeprices_drift_feature_p_value", said["p_value"], of_feature)
+            for measure, value in (said.get("effect") or {}).items():
+                if isinstance(value, int | float):
+                    yield Sample("homeprices_drift_feature_effect", value, {**of_feature, "measure": measure})
+    if newest is not None:
+        yield Sample("homeprices_process_last_success_timestamp_seconds", newest.timestamp(), {"process": "drift"})
+
+
+def _indicators(summary: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    return [(str(k), v) for k, v in dict(summary.get("drift_indicators") or {}).items() if isinstance(v, dict)]

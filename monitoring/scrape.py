@@ -1,0 +1,104 @@
+"""What Prometheus scrapes, for Compose and for the stack without Docker, from one table of jobs.
+
+`python -m monitoring.scrape` writes `monitoring/prometheus.yml` (Compose); `--check` says whether it is up to date.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from monitoring.yaml_text import dump
+
+FOLDER = Path(__file__).parent
+COMPOSE_FILE = FOLDER / "prometheus.yml"
+INTERVAL = "15s"
+
+
+@dataclass(frozen=True)
+class Job:
+    """Something that is scraped: the name of its service in Compose, and its port there.
+
+    `local_port` is the name under which the stack without Docker keeps its port; None: it is not scraped there.
+    `replicas`: there may be several, found by name, so one that is gone leaves no target.
+    """
+
+    name: str
+    host: str
+    port: int
+    local_port: str | None = None
+    replicas: bool = False
+
+
+JOBS = (
+    Job("infer-prod", "infer-prod", 6001, "infer-prod", replicas=True),
+    Job("infer-cand", "infer-cand", 6002, "infer-cand", replicas=True),
+    Job("router", "router", 7001, "router-metrics"),
+    Job("homeprices", "exporter", 9109, "exporter"),
+    Job("s3", "seaweedfs", 9327),
+    Job("postgres", "postgres-exporter", 9187),
+    Job("airflow", "statsd-exporter", 9102),
+    Job("node", "node-exporter", 9100),
+    Job("alertmanager", "alertmanager", 9093),
+    Job("prometheus", "127.0.0.1", 9090, "prometheus"),
+)
+
+
+def compose() -> str:
+    """The text of `monitoring/prometheus.yml`."""
+    jobs = [
+        {
+            "job_name": job.name,
+            "dns_sd_configs": [{"names": [job.host], "type": "A", "port": job.port, "refresh_interval": "10s"}],
+        }
+        if job.replicas
+        else {"job_name": job.name, "static_configs": [{"targets": [f"{job.host}:{job.port}"]}]}
+        for job in JOBS
+    ]
+    head = "# Made by `make dashboards` from monitoring/scrape.py; change it there.\n"
+    return head + dump(_configuration(jobs, "/etc/prometheus/rules/*.yml", "alertmanager:9093"))
+
+
+def local(ports: Mapping[str, int], rules: Path = FOLDER / "rules", alertmanager: str | None = None) -> dict[str, Any]:
+    """The configuration of a Prometheus beside the stack without Docker, whose `ports` are these by purpose.
+
+    A purpose that has no port is not scraped. `alertmanager` is host:port of one, if there is one.
+    """
+    jobs = [
+        {"job_name": job.name, "static_configs": [{"targets": [f"127.0.0.1:{ports[job.local_port]}"]}]}
+        for job in JOBS
+        if job.local_port is not None and job.local_port in ports
+    ]
+    return _configuration(jobs, str(rules.resolve() / "*.yml"), alertmanager)
+
+
+def _configuration(jobs: list[dict[str, Any]], rules: str, alertmanager: str | None) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "global": {"scrape_interval": INTERVAL, "scrape_timeout": "10s", "evaluation_interval": INTERVAL},
+        "rule_files": [rules],
+        "scrape_configs": jobs,
+    }
+    if alertmanager:
+        found["alerting"] = {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]}
+    return found
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the configuration for Compose, or with `--check` say whether it is as this table makes it."""
+    parser = argparse.ArgumentParser(prog="python -m monitoring.scrape", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 when the file is stale")
+    if not parser.parse_args(arguments).check:
+        COMPOSE_FILE.write_text(compose())
+        return 0
+    if COMPOSE_FILE.read_text() == compose():
+        return 0
+    print(f"{COMPOSE_FILE.name} is stale: run `make dashboards` and commit it", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,24 @@
+# Monitoring. The Makefile includes this; PYTHON is the interpreter of the project's environment.
+PYTHON ?= .venv/bin/python
+PROMTOOL ?= promtool
+PROMETHEUS ?= http://127.0.0.1:9090
+MINUTES ?= 60
+
+.PHONY: dashboards check-dashboards test-rules monitoring-pictures
+
+dashboards: ## Write anew what is generated: SLO rules, Prometheus' configuration, Grafana's dashboards
+	$(PYTHON) -m monitoring.slo
+	$(PYTHON) -m monitoring.scrape
+	$(PYTHON) -m monitoring.grafana.build
+
+check-dashboards: ## Fail when one of these is stale
+	$(PYTHON) -m monitoring.slo --check
+	$(PYTHON) -m monitoring.scrape --check
+	$(PYTHON) -m monitoring.grafana.build --check
+
+test-rules: ## Check the alerting rules, and that each fires when it must and not else (promtool)
+	$(PROMTOOL) check rules monitoring/rules/*.yml
+	$(PROMTOOL) test rules monitoring/rules/tests/*.yml
+
+monitoring-pictures: ## Draw the dashboards of a running stack into documentations/pictures (MINUTES=60, PROMETHEUS=url)
+	$(PYTHON) -m monitoring.pictures --prometheus $(PROMETHEUS) --minutes $(MINUTES)

@@ -1,0 +1,50 @@
+"""What every alert owes the person it wakes. That each fires when it must is promtool's part (make test-rules)."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import yaml
+
+from tests.unit.monitoring.alert_rules import ROOT, alerts, cases
+
+PAGE = ROOT / "documentations" / "monitoring.md"
+TEMPLATE = ROOT / "monitoring" / "alertmanager" / "alertmanager.yml.template"
+
+
+@pytest.mark.parametrize("name", sorted(alerts()))
+def test_an_alert_says_how_loud_it_is_why_and_what_to_do(name: str) -> None:
+    rule = alerts()[name]
+    assert rule["labels"]["severity"] in {"page", "ticket"} and rule["labels"]["part"]
+    assert set(rule["annotations"]) == {"summary", "description", "reason", "runbook_url"}
+    assert all(text.strip() for text in rule["annotations"].values())
+    assert rule["annotations"]["runbook_url"] == f"documentations/monitoring.md#{name.lower()}"
+
+
+def test_the_runbook_has_a_section_for_each_alert_and_for_no_other() -> None:
+    runbook = PAGE.read_text().split("\n## Runbook\n")[1].split("\n## ")[0]
+    assert sorted(re.findall(r"^### (\S+)$", runbook, re.MULTILINE)) == sorted(alerts())
+
+
+def test_each_section_says_how_loud_the_alert_is() -> None:
+    runbook = PAGE.read_text().split("\n## Runbook\n")[1].split("\n## ")[0]
+    said = dict(re.findall(r"^### (\S+)\n\n(Page|Ticket)\.", runbook, re.MULTILINE))
+    assert said == {name: rule["labels"]["severity"].capitalize() for name, rule in alerts().items()}
+
+
+@pytest.mark.parametrize("fires", [True, False], ids=["fires", "must not fire"])
+def test_each_alert_has_a_case_in_which_it(fires: bool) -> None:
+    covered = {case["alertname"] for case in cases() if bool(case.get("exp_alerts")) is fires}
+    assert sorted(covered) == sorted(alerts())
+
+
+def test_what_alertmanager_silences_are_alerts_that_exist() -> None:
+    text = re.sub(r"@\w+@", "1s", re.sub(r" #(slack|email|login)$", "", TEMPLATE.read_text(), flags=re.MULTILINE))
+    for rule in yaml.safe_load(text)["inhibit_rules"]:
+        for matcher in (*rule["source_matchers"], *rule["target_matchers"]):
+            found = re.fullmatch(r'alertname(=~?)"(.+)"', matcher)
+            if found is None:
+                continue
+            for wanted in found[2].split("|") if found[1] == "=~" else [re.escape(found[2])]:
+                assert [name for name in alerts() if re.fullmatch(wanted, name)], f"{matcher} matches no alert"

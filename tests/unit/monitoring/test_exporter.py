@@ -1,0 +1,110 @@
+"""The exporter: what was seen stays shown when its source is away, and the outage is said."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from homeprices.errors import StorageUnavailable
+from monitoring.exporter import Exporter
+from monitoring.metrics import Sample, families
+
+AGE = "homeprices_process_last_success_timestamp_seconds"
+
+
+class Source:
+    """Shows `samples` until they are None."""
+
+    def __init__(self, name: str, samples: list[Sample] | None) -> None:
+        self.name, self.samples = name, samples
+
+    def look(self) -> list[Sample]:
+        if self.samples is None:
+            raise StorageUnavailable(f"{self.name} is away")
+        return self.samples
+
+
+class Hopeless(Source):
+    """Knows what to say of itself when it is away."""
+
+    def unseen(self) -> list[Sample]:
+        return [Sample("homeprices_airflow_component_healthy", 0.0, {"component": "scheduler"})]
+
+
+def trained(at: float) -> Sample:
+    return Sample(AGE, at, {"process": "training"})
+
+
+def shown(exporter: Exporter) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    registry.register(exporter)
+    return registry
+
+
+def test_what_was_seen_stays_shown_while_its_source_is_away() -> None:
+    now = [100.0]
+    source = Source("bucket", [trained(50)])
+    exporter = Exporter([source], clock=lambda: now[0])
+    exporter.look(source)
+    source.samples, now[0] = None, 200.0
+    exporter.look(source)
+    registry = shown(exporter)
+    assert registry.get_sample_value(AGE, {"process": "training"}) == 50
+    assert registry.get_sample_value("homeprices_dependency_up", {"dependency": "bucket"}) == 0
+    assert registry.get_sample_value("homeprices_dependency_seen_timestamp_seconds", {"dependency": "bucket"}) == 100
+
+
+def test_a_source_that_was_never_seen_is_down_and_has_no_age() -> None:
+    source = Source("database", None)
+    exporter = Exporter([source])
+    exporter.look(source)
+    registry = shown(exporter)
+    assert registry.get_sample_value("homeprices_dependency_up", {"dependency": "database"}) == 0
+    assert registry.get_sample_value("homeprices_dependency_seen_timestamp_seconds", {"dependency": "database"}) is None
+
+
+def test_a_source_may_say_what_its_absence_means() -> None:
+    source = Hopeless("airflow", None)
+    exporter = Exporter([source])
+    exporter.look(source)
+    labels = {"component": "scheduler"}
+    assert shown(exporter).get_sample_value("homeprices_airflow_component_healthy", labels) == 0
+
+
+def test_of_two_accounts_of_a_process_the_later_one_is_shown() -> None:
+    sources = Source("bucket", [trained(50)]), Source("airflow-runs", [trained(70)])
+    exporter = Exporter(sources)
+    for source in sources:
+        exporter.look(source)
+    assert shown(exporter).get_sample_value(AGE, {"process": "training"}) == 70
+
+
+def test_a_fault_of_any_kind_does_not_end_the_watch() -> None:
+    class Broken(Source):
+        def look(self) -> list[Sample]:
+            raise ValueError("of no kind that anybody thought of")
+
+    good, seen, stopping = Source("bucket", [trained(50)]), threading.Event(), threading.Event()
+
+    class Last(Exporter):
+        def look(self, observer: object) -> None:
+            super().look(observer)  # type: ignore[arg-type]
+            if len(self._seen) == 2:
+                seen.set()
+
+    exporter = Last([Broken("disk", []), good])
+    threads = exporter.watch(stopping, every_seconds=0.01)
+    assert seen.wait(10)
+    stopping.set()
+    for thread in threads:
+        thread.join(10)
+    up = {name: shown(exporter).get_sample_value("homeprices_dependency_up", {"dependency": name})
+          for name in ("disk", "bucket")}  # fmt: skip
+    assert up == {"disk": 0, "bucket": 1}
+
+
+def test_a_name_that_is_not_in_the_table_is_refused() -> None:
+    with pytest.raises(KeyError):
+        list(families([Sample("homeprices_of_no_use", 1.0)]))
