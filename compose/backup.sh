@@ -1,0 +1,23 @@
+#!/bin/sh
+# backup.sh [FOLDER]: the three databases and the bucket, into a new folder (backups/TIME). Everything goes on meanwhile.
+#
+# Databases first: what they name in the bucket is then in the archive of the bucket, which is read after them.
+set -eu
+cd "$(dirname "$0")/.."
+folder=${1:-backups/$(date -u +%Y%m%dT%H%M%SZ)}
+[ ! -e "$folder" ] || { echo "backup: $folder exists already" >&2; exit 1; }
+umask 077
+draft=$folder.partial
+rm -rf "$draft"
+mkdir -p "$draft"
+
+compose() { docker compose -f docker-compose.yaml -f docker-compose.ab.yml "$@"; }
+
+for database in airflow mlflow homeprices; do
+  compose exec -T postgres sh -c 'PGPASSWORD=$POSTGRES_PASSWORD exec pg_dump -h 127.0.0.1 -U postgres -Fc "$1"' pg_dump "$database" \
+    >"$draft/$database.dump"
+done
+compose run --rm -T --no-deps bucket python -m compose.bucket save >"$draft/bucket.tar"
+(cd "$draft" && sha256sum -- *.dump bucket.tar >SHA256SUMS)
+mv "$draft" "$folder"
+echo "backup: $folder"

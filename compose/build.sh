@@ -1,0 +1,14 @@
+#!/bin/sh
+# Build every image, one after the other: the classic builder, started by Compose for several services at once, would
+# install the same packages several times. With BuildKit, `docker compose build` does as well.
+set -eu
+cd "$(dirname "$0")/.."
+[ $# -gt 0 ] || set -- seaweedfs inference exporter router frontend mlflow airflow # in the order of the Dockerfile
+revision=${HOMEPRICES_GIT_REVISION:-$(git describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/null || echo unknown)}
+for target in "$@"; do
+  docker build --quiet --target "$target" --tag "homeprices-$target:${IMAGE_TAG:-local}" \
+    --build-arg "HOMEPRICES_GIT_REVISION=$revision" --label "org.opencontainers.image.revision=$revision" \
+    --build-arg "PYTHON_IMAGE=${PYTHON_IMAGE:-python:3.12-slim-bookworm}" \
+    --build-arg "SEAWEEDFS_IMAGE=${SEAWEEDFS_IMAGE:-chrislusf/seaweedfs:4.48}" . >/dev/null
+  echo "built homeprices-$target:${IMAGE_TAG:-local}"
+done

@@ -1,0 +1,245 @@
+"""The whole stack in Docker, under a project name, a subnet and ports of its own, so that another may run beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+
+from compose.make_env import completed
+from compose.scan_images import known_values
+from homeprices.data import synthetic
+from homeprices.orchestration import Airflow
+from homeprices.settings import load_settings
+from tests.e2e.running_stack import wait_until
+
+T = TypeVar("T")
+ROOT = Path(__file__).parents[2]
+FILES = ("docker-compose.yaml", "docker-compose.ab.yml")
+REPLICAS = "compose/replicas.yml"
+POOLED = "compose/pgbouncer.yml"
+MONITORING = "monitoring/docker-compose.monitoring.yml"
+WATCHERS = ("exporter", "prometheus", "alertmanager", "postgres-exporter", "node-exporter")
+"""Its services without Grafana and the StatsD exporter, whose images cannot be had where no registry is reached."""
+PROJECT = os.environ.get("COMPOSE_TEST_PROJECT", "homeprices-test")
+SUBNET_PREFIX = os.environ.get("COMPOSE_TEST_SUBNET_PREFIX", "172.30.98")
+FIRST_PORT = int(os.environ.get("COMPOSE_TEST_FIRST_PORT", "21100"))
+PORTS = (
+    "AIRFLOW",
+    "MLFLOW",
+    "INFER_PROD",
+    "INFER_CAND",
+    "ROUTER",
+    "FRONTEND",
+    "FLOWER",
+    "PROMETHEUS",
+    "ALERTMANAGER",
+    "GRAFANA",
+)
+PIPELINE = "bangalore_home_prices_pipeline"
+EVALUATION = "evaluate_ab_dag"
+UP_SECONDS = 900
+LISTINGS = 2_000  # enough to train on, in a sixth of the time that the default takes
+PATIENCE = float(os.environ.get("COMPOSE_TEST_PATIENCE", "1"))
+"""What every wait is multiplied with; above 1 on a machine that has other work to do."""
+KEPT = ("PATH", "HOME", "LANG", "DOCKER_HOST", "DOCKER_BUILDKIT", "IMAGE_TAG")
+
+
+class ComposeStack:
+    """Commands of a user who sits in the project's folder, and what he sees on the published ports."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.env_file = folder / ".env"
+        self.ports = {name: FIRST_PORT + number for number, name in enumerate(PORTS)}
+        listings = folder / "listings.csv"
+        synthetic.make_listings(LISTINGS, seed=7).to_csv(listings, index=False)
+        listings.chmod(0o644)
+        own = {f"{name}_PORT": str(port) for name, port in self.ports.items()}
+        own |= {"SUBNET_PREFIX": SUBNET_PREFIX, "DATASET": str(listings), "HOMEPRICES_POLICY": "composite"}
+        own |= {"AIRFLOW_TASK_QUEUED_TIMEOUT": "90"}  # nothing here waits that long for a worker that lives
+        self.env_file.write_text(completed("\n".join(f"{k}={v}" for k, v in own.items()))[0])
+        self.environ = {name: os.environ[name] for name in KEPT if name in os.environ}
+        self.environ |= {"COMPOSE_PROJECT_NAME": PROJECT, "COMPOSE_ENV_FILES": str(self.env_file)}
+        self.files = list(FILES)
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """The generated values of this stack's `.env`."""
+        return known_values(self.env_file)
+
+    # ---- commands ----
+
+    def run(
+        self, *words: str, seconds: float = 120, check: bool = True, **env: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command in the project's folder; the test fails with its output when it fails and `check` is set."""
+        done = subprocess.run(
+            words,
+            cwd=ROOT,
+            env={**self.environ, **env},
+            capture_output=True,
+            text=True,
+            timeout=seconds * PATIENCE,
+            check=False,
+        )
+        said = f"{' '.join(words[:12])} ended with {done.returncode}:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+        assert not check or done.returncode == 0, said
+        return done
+
+    def compose(
+        self, *words: str, seconds: float = 120, check: bool = True, **env: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `docker compose` with this stack's files."""
+        files = [word for file in self.files for word in ("-f", file)]
+        return self.run("docker", "compose", *files, *words, seconds=seconds, check=check, **env)
+
+    def up(self, *words: str, **env: str) -> None:
+        """`up -d`; on failure, the logs of what did not come up are in the message."""
+        done = self.compose("up", "-d", *words, seconds=UP_SECONDS, check=False, **env)
+        if done.returncode:
+            ill = [c["Service"] for c in self.containers() if c["State"] != "running" or c["Health"] == "unhealthy"]
+            logs = self.compose("logs", "--tail", "25", *ill, check=False).stdout if ill else ""
+            raise AssertionError(f"up ended with {done.returncode}:\n{done.stderr[-3000:]}\n{logs[-9000:]}")
+
+    def watch(self, **env: str) -> None:
+        """Start what watches the stack, beside it."""
+        command = ("docker", "compose", "-f", MONITORING, "up", "-d", "--wait", *WATCHERS)
+        self.run(*command, seconds=UP_SECONDS, **env)
+
+    def down(self, *words: str) -> None:
+        """`down`, of every profile, and of what watches."""
+        self.run("docker", "compose", "-f", MONITORING, "down", *words, seconds=300)
+        self.compose("--profile", "celery", "down", "--remove-orphans", *words, seconds=300)
+
+    # ---- what is seen ----
+
+    def containers(self, *words: str) -> list[dict[str, Any]]:
+        """What `docker compose ps` says, one record a container; one-shot ones that have ended included."""
+        lines = self.compose("ps", "--all", "--format", "json", *words).stdout.splitlines()
+        return [json.loads(line) for line in lines]
+
+    def inspect(self, container: str) -> dict[str, Any]:
+        """All that the engine knows of a container."""
+        return dict(json.loads(self.run("docker", "inspect", container).stdout)[0])
+
+    def ill(self) -> list[str]:
+        """The services that are neither healthy nor ended well."""
+        return [
+            f"{c['Service']} is {c['State']} {c['Health']} ({c['ExitCode']})"
+            for c in self.containers()
+            if not (c["State"] == "running" and c["Health"] == "healthy")
+            and not (c["State"] == "exited" and c["ExitCode"] == 0)
+        ]
+
+    def wait_until_healthy(self, seconds: float = 300) -> None:
+        """Return once every container is healthy or has ended well."""
+        self.wait(lambda: not self.ill(), seconds, "all healthy")
+
+    def wait(self, look: Callable[[], T | None], seconds: float, what: str) -> T:
+        """What `look` sees, as soon as it sees something; the failure has who was ill at its end."""
+        try:
+            return wait_until(look, seconds * PATIENCE, what)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; ill: {self.ill()}") from None
+
+    def url(self, name: str) -> str:
+        """The published address of a service, by its name in PORTS."""
+        return f"http://127.0.0.1:{self.ports[name]}"
+
+    def served(self, name: str) -> str | None:
+        """The version that a serving instance has, when it answers."""
+        try:
+            answer = httpx.get(f"{self.url(name)}/api/health", timeout=3)
+        except httpx.HTTPError:
+            return None
+        return answer.json()["model_version"] if answer.is_success else None
+
+    def replicas(self) -> dict[str, str | None]:
+        """The version that each replica of production says that it serves, by the name of its container."""
+        look = "import httpx; print(httpx.get('http://127.0.0.1:6001/api/health', timeout=3).json()['model_version'])"
+        names = [c["Name"] for c in self.containers("infer-prod") if c["State"] == "running"]
+        return {
+            name: self.run("docker", "exec", name, "python", "-c", look, check=False).stdout.strip() or None
+            for name in names
+        }
+
+    @property
+    def airflow(self) -> Airflow:
+        """Airflow, as a client on this machine reaches it."""
+        return Airflow(load_settings({"HOMEPRICES_AIRFLOW_URL": self.url("AIRFLOW")}, ()))
+
+    def run_to_its_end(self, dag_id: str, seconds: float = 400) -> str:
+        """Trigger a DAG and wait until it has succeeded; returns the id of the run."""
+        with self.airflow as airflow:
+            run_id = airflow.trigger(dag_id)
+            run = self.wait(
+                lambda: r if (r := airflow.run(dag_id, run_id))["state"] in {"success", "failed"} else None,
+                seconds,
+                f"{dag_id} {run_id}",
+            )
+            tasks = {t["task_id"]: t["state"] for t in airflow.tasks(dag_id, run_id)}
+        assert run["state"] == "success", tasks
+        return run_id
+
+    def pause(self, dag_id: str, paused: bool = True) -> None:
+        """Let a DAG start at none of its hours; what was missed starts once when it goes on."""
+        user = {"username": "airflow", "password": "airflow"}
+        with httpx.Client(base_url=self.url("AIRFLOW"), timeout=20) as airflow:
+            token = airflow.post("/auth/token", json=user).raise_for_status().json()["access_token"]
+            bearer = {"Authorization": f"Bearer {token}"}
+            airflow.patch(f"/api/v2/dags/{dag_id}", json={"is_paused": paused}, headers=bearer).raise_for_status()
+
+    def python(self, code: str) -> Any:
+        """What `code`, run in the serving container with `bucket` open, leaves in `result` (JSON)."""
+        opening = "import json; from homeprices.parts import open_parts; parts = open_parts(); bucket = parts.bucket\n"
+        done = self.compose("exec", "-T", "infer-cand", "python", "-c", f"{opening}{code}\nprint(json.dumps(result))")
+        return json.loads(done.stdout.splitlines()[-1])
+
+    def sql(self, query: str, database: str = "homeprices") -> list[list[str]]:
+        """The rows of a query, asked as the superuser inside the container."""
+        psql = 'PGPASSWORD=$POSTGRES_PASSWORD exec psql -qAtX -F "|" -h 127.0.0.1 -U postgres -d "$0" -c "$1"'
+        done = self.compose("exec", "-T", "postgres", "sh", "-c", psql, database, query)
+        return [line.split("|") for line in done.stdout.splitlines()]
+
+    def logged(self) -> int:
+        """How many predictions PostgreSQL has."""
+        return int(self.sql("select count(*) from prediction_logs")[0][0])
+
+    def record(self) -> dict[str, object]:
+        """The control record."""
+        read = "from homeprices.release import control\nresult = control.read(bucket).model_dump(mode='json')"
+        return dict(self.python(read))
+
+    def keys(self) -> list[str]:
+        """Every key of the bucket."""
+        return list(self.python("result = [e.key for e in bucket.list('')]"))
+
+    def kill(self, container: str) -> None:
+        """SIGKILL to the first process, from outside: after `docker kill` the engine would not start it again."""
+        os.kill(self.inspect(container)["State"]["Pid"], signal.SIGKILL)
+
+    def memory(self) -> dict[str, str]:
+        """What each container uses now, of what it may."""
+        names = [c["Name"] for c in self.containers() if c["State"] == "running"]
+        lines = self.run(
+            "docker", "stats", "--no-stream", "--format", "{{.Name}} {{.MemUsage}}", *names
+        ).stdout.splitlines()
+        return dict(line.split(" ", 1) for line in lines)
+
+
+def images(stack: ComposeStack, names: Sequence[str]) -> dict[str, int]:
+    """Sizes of images, in bytes."""
+    return {name: int(stack.run("docker", "image", "inspect", "-f", "{{.Size}}", name).stdout) for name in names}
+
+
+def seconds_since(start: float) -> float:
+    """Elapsed time, in tenths of a second."""
+    return round(time.monotonic() - start, 1)

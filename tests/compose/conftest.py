@@ -1,0 +1,110 @@
+"""An engine, the images, and one running stack for the tests that need it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.compose.compose_stack import PATIENCE, ROOT, ComposeStack, images, seconds_since
+
+OFFLINE_IMAGES = ROOT.parent / "shared" / "offline-images" / "build.sh"
+THIRD_PARTY = {
+    "PYTHON_IMAGE": "python:3.12-slim-bookworm",
+    "POSTGRES_IMAGE": "postgres:18",
+    "SEAWEEDFS_IMAGE": "chrislusf/seaweedfs:4.48",
+    "REDIS_IMAGE": "redis:8",
+    "PGBOUNCER_IMAGE": "edoburu/pgbouncer:v1.24.1-p1",
+    "PROMETHEUS_IMAGE": "prom/prometheus:v3.5.0",
+    "ALERTMANAGER_IMAGE": "prom/alertmanager:v0.28.1",
+    "POSTGRES_EXPORTER_IMAGE": "quay.io/prometheuscommunity/postgres-exporter:v0.17.1",
+    "NODE_EXPORTER_IMAGE": "quay.io/prometheus/node-exporter:v1.9.1",
+}
+OWN = ("seaweedfs", "inference", "exporter", "router", "frontend", "mlflow", "airflow")
+STORY = ("test_compose_files", "test_images", "test_start", "test_watched", "test_faults", "test_pages", "test_release",
+         "test_pooled", "test_workers", "test_kept")  # fmt: skip
+"""A story on one stack: found, started, watched, hurt, looked at, decided, pooled, stopped, scaled, lost, restored."""
+TEST_SECONDS = 1800 * PATIENCE
+FIGURES = ROOT / "build" / "compose-figures.json"
+BUILD_SECONDS = 3600
+SEEN: dict[str, object] = {}
+CHAPTERS: dict[str, dict[str, float]] = {}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the chapters into the order in which they are told, each test with time to wait for a whole stack."""
+    ours = [item for item in items if item.path.parent == Path(__file__).parent]
+    for item in ours:
+        item.add_marker(pytest.mark.timeout(TEST_SECONDS))
+    items[:] = [item for item in items if item not in ours] + sorted(ours, key=lambda i: STORY.index(i.path.stem))
+
+
+@pytest.fixture(scope="session")
+def engine() -> None:
+    """A Docker engine with the public images, or with stand-ins where no registry is reached."""
+    if OFFLINE_IMAGES.exists():
+        names = [os.environ.get(variable, name) for variable, name in THIRD_PARTY.items()]
+        subprocess.run([str(OFFLINE_IMAGES), *names], check=True, timeout=BUILD_SECONDS)
+    if (
+        shutil.which("docker") is None
+        or subprocess.run(["docker", "info"], capture_output=True, check=False).returncode
+    ):
+        pytest.fail("these tests are about Docker, and no Docker engine answers")
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Count what passed, and how long each chapter took."""
+    name = Path(report.location[0])
+    if name.parent.name == "compose":
+        chapter = CHAPTERS.setdefault(name.stem, {"passed": 0, "seconds": 0.0})
+        chapter["passed"] += report.when == "call" and report.passed
+        chapter["seconds"] = round(chapter["seconds"] + report.duration, 1)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish() -> None:
+    """Leave what was measured in build/compose-figures.json, the last teardown included."""
+    if SEEN:
+        machine = f"{os.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB"
+        FIGURES.parent.mkdir(exist_ok=True)
+        FIGURES.write_text(json.dumps({"machine": machine, "chapters": CHAPTERS, **SEEN}, indent=2) + "\n")
+
+
+@pytest.fixture(scope="session")
+def figures() -> dict[str, object]:
+    """What was measured."""
+    return SEEN
+
+
+@pytest.fixture(scope="session")
+def stack(engine: None, figures: dict[str, object], tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComposeStack]:
+    """Everything built, not yet started; taken down with its volumes at the end."""
+    running = ComposeStack(_folder(tmp_path_factory))
+    if running.run("docker", "buildx", "version", check=False).returncode:
+        running.environ["DOCKER_BUILDKIT"] = "0"
+    names = [f"homeprices-{name}:{os.environ.get('IMAGE_TAG', 'local')}" for name in OWN]
+    before = running.run("docker", "image", "inspect", *names, check=False).returncode == 0
+    figures["built"] = "on what an earlier build has left" if before else "from nothing but its base"
+    started = time.monotonic()
+    running.run("sh", "compose/build.sh", seconds=BUILD_SECONDS)
+    figures["build_seconds"] = seconds_since(started)
+    figures["image_bytes"] = images(running, names)
+    bases = [os.environ.get(variable, THIRD_PARTY[variable]) for variable in ("PYTHON_IMAGE", "SEAWEEDFS_IMAGE")]
+    python, seaweedfs = images(running, bases).values()
+    figures["base_bytes"] = {name: seaweedfs if "-seaweedfs:" in name else python for name in names}
+    running.down("--volumes")
+    try:
+        yield running
+    finally:
+        running.down("--volumes")
+
+
+def _folder(factory: pytest.TempPathFactory) -> Path:
+    return factory.mktemp("compose")

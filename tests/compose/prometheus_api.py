@@ -1,0 +1,49 @@
+"""What a running Prometheus says of itself, over its HTTP API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+
+class Prometheus:
+    """The Prometheus at a base URL."""
+
+    def __init__(self, url: str) -> None:
+        self._client = httpx.Client(base_url=f"{url}/api/v1", timeout=20)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def targets(self) -> dict[str, set[str]]:
+        """The health of the targets (`up`, `down`, `unknown`) by job."""
+        found: dict[str, set[str]] = {}
+        for target in self._data("/targets?state=active")["activeTargets"]:
+            found.setdefault(target["labels"]["job"], set()).add(target["health"])
+        return found
+
+    def rules(self) -> list[dict[str, Any]]:
+        """Every rule, with its health and its last error."""
+        return [rule for group in self._data("/rules")["groups"] for rule in group["rules"]]
+
+    def alertmanagers(self) -> list[str]:
+        """The Alertmanagers that it sends to."""
+        return [one["url"] for one in self._data("/alertmanagers")["activeAlertmanagers"]]
+
+    def names(self) -> set[str]:
+        """Every metric that it holds a series of."""
+        return set(self._data("/label/__name__/values"))
+
+    def firing(self) -> set[str]:
+        """The alerts that fire now."""
+        return {alert["labels"]["alertname"] for alert in self._data("/alerts")["alerts"] if alert["state"] == "firing"}
+
+    def value(self, query: str) -> float | None:
+        """The first value of an instant query; None when it has no answer."""
+        result = self._client.get("/query", params={"query": query}).raise_for_status().json()["data"]["result"]
+        return float(result[0]["value"][1]) if result else None
+
+    def _data(self, path: str) -> Any:
+        return self._client.get(path).raise_for_status().json()["data"]
