@@ -1,0 +1,48 @@
+"""How the pipeline gets in: GitHub signs a token, AWS gives a role for an hour. No key lives anywhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+
+from iac import policies
+from iac.components.role import Role, RoleArgs
+from iac.place import Place
+
+ISSUER = "token.actions.githubusercontent.com"
+
+
+@dataclass(frozen=True)
+class DeliveryArgs:
+    """Whose jobs are believed. The provider itself is one an account, and is made once by hand (iac/README.md)."""
+
+    place: Place
+    repository: str
+    environment: str
+    instance_arn: pulumi.Output[str] | None
+    cluster_arn: str | None
+
+
+class Delivery(pulumi.ComponentResource):
+    """The release role."""
+
+    role_arn: pulumi.Output[str]
+
+    def __init__(self, name: str, args: DeliveryArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("homeprices:aws:Delivery", name, None, opts)
+        provider = f"arn:aws:iam::{args.place.account}:oidc-provider/{ISSUER}"
+        role = Role(
+            name,
+            RoleArgs(
+                trust=policies.trust_github(provider, args.repository, args.environment),
+                documents={
+                    "release": policies.release(
+                        args.place, instance_arn=args.instance_arn, cluster_arn=args.cluster_arn
+                    )
+                },
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.role_arn = role.arn
+        self.register_outputs({"role_arn": self.role_arn})

@@ -1,0 +1,61 @@
+"""A repository in ECR for each image: a tag never changes its meaning, and every image is scanned when it arrives."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from iac.place import Place
+
+KEPT = 30
+"""Releases that can be gone back to."""
+
+
+@dataclass(frozen=True)
+class ImagesArgs:
+    """Which images; `protect`: a repository with images in it is not removed."""
+
+    place: Place
+    names: tuple[str, ...]
+    protect: bool
+
+
+class Images(pulumi.ComponentResource):
+    """Repositories by image name; `urls` is where each is pushed to and pulled from."""
+
+    urls: dict[str, pulumi.Output[str]]
+
+    def __init__(self, name: str, args: ImagesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("homeprices:aws:Images", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        self.urls = {}
+        for image in args.names:
+            repository = aws.ecr.Repository(
+                f"{name}-{image}",
+                name=args.place.repository(image),
+                image_tag_mutability="IMMUTABLE",
+                image_scanning_configuration={"scan_on_push": True},
+                encryption_configurations=[{"encryption_type": "AES256"}],
+                force_delete=not args.protect,
+                opts=child,
+            )
+            aws.ecr.LifecyclePolicy(
+                f"{name}-{image}", repository=repository.name, policy=json.dumps(_lifecycle()), opts=child
+            )
+            self.urls[image] = repository.repository_url
+        self.register_outputs({"urls": self.urls})
+
+
+def _lifecycle() -> dict[str, object]:
+    expire = {"type": "expire"}
+    untagged = {"tagStatus": "untagged", "countType": "sinceImagePushed", "countUnit": "days", "countNumber": 7}
+    newest = {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": KEPT}
+    return {
+        "rules": [
+            {"rulePriority": 1, "description": "layers of nothing", "selection": untagged, "action": expire},
+            {"rulePriority": 2, "description": "old releases", "selection": newest, "action": expire},
+        ]
+    }

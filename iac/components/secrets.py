@@ -1,0 +1,36 @@
+"""The application's secrets: one secret whose values Pulumi never sees. `python -m iac.seed_secrets` fills it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from iac.place import Place
+
+
+@dataclass(frozen=True)
+class SecretsArgs:
+    """`protect`: a secret that was deleted can be had back for 30 days."""
+
+    place: Place
+    protect: bool
+
+
+class Secrets(pulumi.ComponentResource):
+    """The empty secret `PREFIX/application`, a JSON object by variable name once it is filled."""
+
+    arn: pulumi.Output[str]
+
+    def __init__(self, name: str, args: SecretsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("homeprices:aws:Secrets", name, None, opts)
+        secret = aws.secretsmanager.Secret(
+            name,
+            name=f"{args.place.prefix}/application",
+            description="What the services authenticate each other with; filled by iac.seed_secrets",
+            recovery_window_in_days=30 if args.protect else 0,
+            opts=pulumi.ResourceOptions(parent=self, protect=args.protect),
+        )
+        self.arn = secret.arn
+        self.register_outputs({"arn": self.arn})

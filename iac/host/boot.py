@@ -1,0 +1,51 @@
+"""The script of the instance's first start: data volume, Docker, the program that installs a release."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+from iac.place import Place
+
+DATA_DEVICE = "/dev/sdf"
+FOLDER = Path(__file__).parent
+LIMIT_BYTES = 16_384
+"""What EC2 takes as user data."""
+
+
+def boot_script(place: Place, environment: Mapping[str, str], secret_arns: Mapping[str, str]) -> str:
+    """The script, with what the release program needs to know and no secret: of those it holds the ARNs.
+
+    Raises ValueError for a script that EC2 would refuse.
+    """
+    known = {
+        "AWS_REGION": place.region,
+        "BUCKET": place.bucket,
+        "REGISTRY": f"{place.account}.dkr.ecr.{place.region}.amazonaws.com",
+        "REPOSITORIES": place.prefix,
+        **{f"SECRET_{name.upper()}": arn for name, arn in secret_arns.items()},
+    }
+    script = (
+        (FOLDER / "boot.sh")
+        .read_text()
+        .replace("{{device}}", DATA_DEVICE)
+        .replace("{{release}}", (FOLDER / "release.sh").read_text().rstrip())
+        .replace("{{known}}", _assignments(known))
+        .replace("{{environment}}", _dotenv(environment))
+    )
+    if len(script.encode()) > LIMIT_BYTES:
+        raise ValueError(f"the boot script has {len(script.encode())} bytes; EC2 takes {LIMIT_BYTES}")
+    return script
+
+
+def _assignments(values: Mapping[str, str]) -> str:
+    return "\n".join(f"{name}={shlex.quote(value)}" for name, value in values.items())
+
+
+def _dotenv(values: Mapping[str, str]) -> str:
+    """Lines that Compose reads as they are: in single quotes nothing is expanded."""
+    wrong = [name for name, value in values.items() if "'" in value or "\n" in value]
+    if wrong:
+        raise ValueError(f"{', '.join(wrong)}: a value for Compose may hold neither a quote nor a line break")
+    return "\n".join(f"{name}='{value}'" for name, value in values.items())

@@ -1,0 +1,14 @@
+#!/bin/sh
+# pack.sh IMAGES: what the host needs of a revision, as a tar archive on standard output: the compose files, what they
+# mount, the digests of the images, and Compose itself, which the host's system does not have.
+set -eu
+images=$1
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cp "$images" "$folder/images.txt"
+plugin=${DOCKER_COMPOSE_PLUGIN:-}
+[ -z "$plugin" ] || cp "$plugin" "$folder/docker-compose-plugin"
+tar -cf "$folder.tar" docker-compose.yaml docker-compose.ab.yml compose monitoring iac/host
+tar -rf "$folder.tar" -C "$folder" .
+gzip -n <"$folder.tar"
+rm -f "$folder.tar"

@@ -1,0 +1,158 @@
+"""Bring a release to the host, see through the router that it answers, and go back by itself when it does not.
+
+    python -m iac.rollout host --instance ID --bucket NAME --revision REVISION --url https://DOMAIN
+    python -m iac.rollout check --url https://DOMAIN
+
+`host` ends with 0 when the new release serves, with 1 when the one before does again, and with 2 when neither does.
+`check` is the same look without a host: for Kubernetes, where `kubectl rollout undo` goes back.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import boto3
+import httpx
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+CURRENT = "deploy/current"
+HOME = {"total_sqft": 1200, "location": "Whitefield", "bhk": 2, "bath": 2}
+ANSWERS_IN_A_ROW = 20
+"""So many that a replica which fails would have been met."""
+
+PATIENCE_SECONDS = 300.0
+COMMAND_SECONDS = 1_200.0
+STEP_SECONDS = 2.0
+TIMEOUTS = Config(connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 3, "mode": "standard"})
+
+Sleep = Callable[[float], None]
+
+
+class RolloutFailed(Exception):
+    """A release did not come to serve. The message says what was seen last."""
+
+
+def check(client: httpx.Client, *, clock: Callable[[], float] = time.monotonic, sleep: Sleep = time.sleep) -> str:
+    """The model version that answers, once health and estimates were right ANSWERS_IN_A_ROW times through the router.
+
+    Raises RolloutFailed after PATIENCE_SECONDS.
+    """
+    deadline = clock() + PATIENCE_SECONDS
+    in_a_row, version = 0, ""
+    while in_a_row < ANSWERS_IN_A_ROW:
+        try:
+            version, in_a_row = _ask(client), in_a_row + 1
+        except (httpx.HTTPError, RolloutFailed, ValueError) as error:
+            if clock() >= deadline:
+                raise RolloutFailed(f"after {PATIENCE_SECONDS:g} s: {error}") from error
+            in_a_row = 0
+            sleep(STEP_SECONDS)
+    return version
+
+
+def _ask(client: httpx.Client) -> str:
+    health = client.get("/api/health")
+    if health.status_code != httpx.codes.OK:
+        raise RolloutFailed(f"/api/health answers {health.status_code}")
+    answer = client.post("/api/predict_home_price", json=HOME)
+    if answer.status_code != httpx.codes.OK or not answer.json().get("estimated_price", 0) > 0:
+        raise RolloutFailed(f"/api/predict_home_price answers {answer.status_code}: {answer.text[:200]}")
+    return str(health.json().get("model_version"))
+
+
+class Host:
+    """The instance, told through Session Manager; the bucket notes which release it runs."""
+
+    def __init__(self, ssm: Any, s3: Any, instance: str, bucket: str, *, sleep: Sleep = time.sleep) -> None:
+        self._ssm, self._s3, self._instance, self._bucket, self._sleep = ssm, s3, instance, bucket, sleep
+
+    def current(self) -> str | None:
+        """The revision that runs; None before the first release."""
+        try:
+            body = self._s3.get_object(Bucket=self._bucket, Key=CURRENT)["Body"].read()
+        except ClientError as error:
+            if error.response["Error"]["Code"] in {"NoSuchKey", "404", "AccessDenied"}:  # no right to list: no key
+                return None
+            raise
+        return str(body.decode().strip())
+
+    def note(self, revision: str) -> None:
+        """Write down that a revision serves."""
+        self._s3.put_object(Bucket=self._bucket, Key=CURRENT, Body=revision.encode())
+
+    def run(self, revision: str) -> None:
+        """Install and start a release. Raises RolloutFailed with the end of what the host said."""
+        sent = self._ssm.send_command(
+            InstanceIds=[self._instance],
+            DocumentName="AWS-RunShellScript",
+            Parameters={"commands": [f"/usr/local/bin/homeprices-release {revision}"]},
+            TimeoutSeconds=600,
+        )
+        command = sent["Command"]["CommandId"]
+        for _ in range(int(COMMAND_SECONDS / STEP_SECONDS)):
+            self._sleep(STEP_SECONDS)
+            try:
+                said = self._ssm.get_command_invocation(CommandId=command, InstanceId=self._instance)
+            except self._ssm.exceptions.InvocationDoesNotExist:  # not there yet
+                continue
+            if said["Status"] == "Success":
+                return
+            if said["Status"] not in {"Pending", "InProgress", "Delayed"}:
+                raise RolloutFailed(
+                    f"{revision} on {self._instance}: {said['Status']}: {said['StandardErrorContent'][-500:]}"
+                )
+        raise RolloutFailed(f"{revision} on {self._instance} was not done within {COMMAND_SECONDS:g} s")
+
+
+def roll_out(host: Host, revision: str, look: Callable[[], str]) -> int:
+    """Install a release and look; go back to the one before when it does not serve. The exit status of the program."""
+    before = host.current()
+    try:
+        host.run(revision)
+        print(f"{revision} serves {look()}")
+    except RolloutFailed as failure:
+        print(f"rollout: {revision} does not serve: {failure}", file=sys.stderr)
+        if before is None or before == revision:
+            print("rollout: there is no release before it to go back to", file=sys.stderr)
+            return 2
+        try:
+            host.run(before)
+            print(f"rollout: went back to {before}, which serves {look()}", file=sys.stderr)
+        except RolloutFailed as again:
+            print(f"rollout: {before} does not serve either: {again}", file=sys.stderr)
+            return 2
+        return 1
+    host.note(revision)
+    return 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m iac.rollout", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("what", choices=["host", "check"])
+    parser.add_argument("--url", required=True)
+    for name in ("--instance", "--bucket", "--revision"):
+        parser.add_argument(name)
+    chosen = parser.parse_args(arguments)
+    with httpx.Client(base_url=chosen.url, timeout=10, trust_env=False) as client:
+        if chosen.what == "check":
+            try:
+                print(f"serves {check(client)}")
+            except RolloutFailed as failure:
+                print(f"rollout: {failure}", file=sys.stderr)
+                return 1
+            return 0
+        if not (chosen.instance and chosen.bucket and chosen.revision):
+            parser.error("host needs --instance, --bucket and --revision")
+        session = boto3.session.Session()
+        ssm, s3 = (session.client(service, config=TIMEOUTS) for service in ("ssm", "s3"))
+        return roll_out(Host(ssm, s3, chosen.instance, chosen.bucket), chosen.revision, lambda: check(client))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

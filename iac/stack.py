@@ -1,0 +1,167 @@
+"""One stack: its parts, in the order in which they need each other, and what others may know of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+from iac.components.alarms import Alarms, AlarmsArgs
+from iac.components.balancer import VISITORS, Balancer, BalancerArgs
+from iac.components.cluster import Cluster, ClusterArgs
+from iac.components.database import Database, DatabaseArgs
+from iac.components.delivery import Delivery, DeliveryArgs
+from iac.components.host import Host, HostArgs
+from iac.components.images import Images, ImagesArgs
+from iac.components.network import Network, NetworkArgs, subnet_cidr
+from iac.components.secrets import Secrets, SecretsArgs
+from iac.components.storage import ACCESS_LOG_RULES, DATA_RULES, PrivateBucket, PrivateBucketArgs
+from iac.config import StackConfig
+from iac.host.environment import host_environment
+from iac.place import IMAGES, Place
+from iac.policies import deliver_access_logs
+from iac.workloads import workloads
+
+Outputs = dict[str, Any]
+
+
+class Stack:
+    """The parts of a stack, built when it is made."""
+
+    def __init__(self, config: StackConfig, oidc_secret: pulumi.Output[str] | None) -> None:
+        self._config = config
+        self._place = place = Place.of(config)
+        provider = aws.Provider(
+            "aws", region=config.region, allowed_account_ids=[config.account], default_tags={"tags": place.tags}
+        )
+        self._options = pulumi.ResourceOptions(providers={"aws": provider})
+        protect = config.is_production
+        self._network = Network(place.prefix, NetworkArgs(place, config.network), self._options)
+        access = PrivateBucket(
+            f"{place.prefix}-access",
+            PrivateBucketArgs(place.access_log_bucket, protect, ACCESS_LOG_RULES, deliver_access_logs(place)),
+            self._options,
+        )
+        self._data = PrivateBucket(
+            f"{place.prefix}-data",
+            PrivateBucketArgs(place.bucket, protect, DATA_RULES, access_log_bucket=place.access_log_bucket),
+            self._options,
+        )
+        self._images = Images(place.prefix, ImagesArgs(place, IMAGES, protect), self._options)
+        self._secrets = Secrets(place.prefix, SecretsArgs(place, protect), self._options)
+        network = self._network
+        self._database = Database(
+            f"{place.prefix}-db",
+            DatabaseArgs(place, config.database, network.vpc_id, network.isolated, protect),
+            self._options,
+        )
+        self._balancer = Balancer(
+            f"{place.prefix}",
+            BalancerArgs(
+                config,
+                network.vpc_id,
+                network.public,
+                access.bucket,
+                "instance" if config.target == "host" else "ip",
+                oidc_secret,
+            ),
+            self._options,
+        )
+        self.outputs: Outputs = {
+            "bucket": self._data.bucket,
+            "region": config.region,
+            "images": self._images.urls,
+            "database_address": self._database.address,
+            "application_secret": self._secrets.arn,
+            "database_secret": self._database.master_secret_arn,
+            "address": self._balancer.dns_name,
+            **(self._host() if config.target == "host" else self._cluster()),
+        }
+
+    def _secret_arns(self) -> dict[str, pulumi.Output[str]]:
+        return {"application": self._secrets.arn, "database": self._database.master_secret_arn}
+
+    def _host(self) -> Outputs:
+        config, place = self._config, self._place
+        assert config.host is not None
+        subnets = [subnet_cidr(config.network.cidr, "public", zone) for zone in range(config.network.zones)]
+        host = Host(
+            f"{place.prefix}-host",
+            HostArgs(
+                place,
+                config.host,
+                self._network.vpc_id,
+                self._network.private[0],
+                self._secret_arns(),
+                host_environment(config, place, self._database.address, subnets),
+                config.is_production,
+            ),
+            self._options,
+        )
+        self._database.allow_from("host", host.security_group_id)
+        self._balancer.reach("host", host.security_group_id)
+        for name, group in self._balancer.target_groups.items():
+            aws.lb.TargetGroupAttachment(
+                f"{place.prefix}-host-{name}",
+                target_group_arn=group.arn,
+                target_id=host.instance_id,
+                opts=self._options,
+            )
+        self._alarms(host.instance_id)
+        return {
+            "instance_id": host.instance_id,
+            **self._delivery(instance_arn=host.instance_arn, cluster_arn=None),
+        }
+
+    def _cluster(self) -> Outputs:
+        config, place = self._config, self._place
+        assert config.kubernetes is not None
+        groups = self._balancer.target_groups
+        delivery = self._delivery(instance_arn=None, cluster_arn=place.arn("eks", f"cluster/{place.prefix}"))
+        cluster = Cluster(
+            f"{place.prefix}-eks",
+            ClusterArgs(
+                place,
+                config.kubernetes,
+                self._network.private,
+                workloads(place, self._secret_arns().values(), [group.arn for group in groups.values()]),
+                delivery.get("release_role"),
+                config.is_production,
+            ),
+            self._options,
+        )
+        self._database.allow_from("cluster", cluster.security_group_id)
+        self._balancer.reach("cluster", cluster.security_group_id)
+        self._alarms(None)
+        return {
+            "cluster": cluster.cluster_name,
+            "target_groups": {name: group.arn for name, group in groups.items()},
+            **delivery,
+        }
+
+    def _delivery(self, *, instance_arn: pulumi.Output[str] | None, cluster_arn: str | None) -> Outputs:
+        config = self._config
+        if config.github_repository is None:
+            return {}
+        delivery = Delivery(
+            f"{self._place.prefix}-release",
+            DeliveryArgs(self._place, config.github_repository, config.environment, instance_arn, cluster_arn),
+            self._options,
+        )
+        return {"release_role": delivery.role_arn}
+
+    def _alarms(self, instance_id: pulumi.Output[str] | None) -> None:
+        visitors = self._balancer.target_groups[VISITORS.name]
+        Alarms(
+            self._place.prefix,
+            AlarmsArgs(
+                self._place,
+                self._config,
+                self._database.identifier,
+                self._balancer.arn_suffix,
+                visitors.arn_suffix,
+                instance_id,
+            ),
+            self._options,
+        )

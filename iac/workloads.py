@@ -1,0 +1,37 @@
+"""Who is who in the cluster: a service account, its namespace, and the document of what it may do in AWS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from iac import policies
+from iac.place import Place
+from iac.policies import Document, Text
+
+NAMESPACE = "homeprices"
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A service account and its rights. Both inference services share one: they read the same prefix."""
+
+    service_account: str
+    may: Document
+    namespace: str = NAMESPACE
+
+
+def workloads(place: Place, secret_arns: Iterable[Text], target_groups: Iterable[Text]) -> list[Workload]:
+    """Every workload that calls AWS; one that is not here (frontend, migrations) has no rights there at all."""
+    return [
+        Workload("inference", policies.inference(place)),
+        Workload("router", policies.router(place)),
+        Workload("mlflow", policies.mlflow(place)),
+        Workload("exporter", policies.exporter(place)),
+        Workload("airflow-worker", policies.airflow_work(place)),
+        Workload("airflow-api-server", policies.airflow_control(place)),
+        Workload("airflow-scheduler", policies.airflow_control(place)),
+        Workload("airflow-triggerer", policies.airflow_control(place)),
+        Workload("external-secrets", policies.read_secrets(*secret_arns), namespace="external-secrets"),
+        Workload("aws-load-balancer-controller", policies.register_targets(target_groups), namespace="kube-system"),
+    ]

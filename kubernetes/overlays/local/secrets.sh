@@ -1,0 +1,31 @@
+#!/bin/sh
+# The secrets of `.env` (make env) as Kubernetes secrets, on standard output; values never stand on a command line.
+#   sh kubernetes/overlays/local/secrets.sh | kubectl apply -f -
+set -eu
+env_file=${1:-.env}
+
+value() { sed -n "s/^$1=//p" "$env_file" | tail -1; }
+
+# secret NAME KEY[=VARIABLE] ...
+secret() {
+  printf -- '---\napiVersion: v1\nkind: Secret\nmetadata: {name: %s, namespace: homeprices}\ntype: Opaque\ndata:\n' "$1"
+  shift
+  for pair in "$@"; do
+    held=$(value "${pair#*=}")
+    [ -n "$held" ] || { echo "secrets.sh: ${pair#*=} is not in $env_file; run make env" >&2; exit 1; }
+    printf '  %s: %s\n' "${pair%%=*}" "$(printf %s "$held" | base64 | tr -d '\n')"
+  done
+}
+
+keys="AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY"
+secret homeprices-bucket $keys
+secret homeprices-inference POSTGRES_PASSWORD HOMEPRICES_VISITOR_KEY $keys
+secret homeprices-mlflow MLFLOW_DATABASE_PASSWORD $keys
+secret homeprices-exporter POSTGRES_PASSWORD=MONITORING_DATABASE_PASSWORD HOMEPRICES_AIRFLOW_PASSWORD $keys
+secret homeprices-databases POSTGRES_SUPERUSER_PASSWORD POSTGRES_PASSWORD AIRFLOW_DATABASE_PASSWORD \
+  MLFLOW_DATABASE_PASSWORD MONITORING_DATABASE_PASSWORD
+secret homeprices-airflow HOMEPRICES_AIRFLOW_PASSWORD POSTGRES_PASSWORD $keys
+secret airflow-keys fernet-key=AIRFLOW_FERNET_KEY jwt-secret=AIRFLOW_JWT_SECRET api-secret-key=AIRFLOW_API_SECRET_KEY
+connection="postgresql://airflow:$(value AIRFLOW_DATABASE_PASSWORD)@postgres/airflow"
+printf -- '---\napiVersion: v1\nkind: Secret\nmetadata: {name: airflow-database, namespace: homeprices}\ntype: Opaque\n'
+printf 'data:\n  connection: %s\n' "$(printf %s "$connection" | base64 | tr -d '\n')"
