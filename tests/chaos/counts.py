@@ -1,0 +1,31 @@
+"""How often, how long and how much: `CHAOS=ci` (the default) or `CHAOS=full`; CHAOS_KILLS and the like change one."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, fields, replace
+
+
+@dataclass(frozen=True)
+class Counts:
+    """`writer_kills` and `kills` are rounds, `changes` promotions and reloads each, `posts` the fewest under them."""
+
+    writer_kills: int = 50
+    kills: int = 50
+    changes: int = 20
+    posts: int = 10_000
+    fault_seconds: float = 4.0
+    soak_seconds: float = 180.0
+    rows: int = 1_000_000
+
+
+FULL = Counts(writer_kills=1000, kills=1000, fault_seconds=60.0, soak_seconds=1800.0, rows=10_000_000)
+
+
+def chosen() -> Counts:
+    """The counts that the environment asks for."""
+    counts = {"ci": Counts(), "full": FULL}[os.environ.get("CHAOS", "ci")]
+    asked = {field.name: os.environ.get(f"CHAOS_{field.name.upper()}") for field in fields(Counts)}
+    return replace(
+        counts, **{name: type(getattr(counts, name))(value) for name, value in asked.items() if value is not None}
+    )

@@ -1,0 +1,141 @@
+"""Router, both services, their bucket and database, as in the stack, and visitors who check every answer."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from homeprices.storage import S3Bucket
+from router.agent import Agent
+from router.metrics import RouterMetrics
+from router.nginx import Nginx, find_program
+from router.record import BucketControl, RecordKeeper
+from router.site import RouterSite, worker_user
+from tests.bundles import price
+from tests.integration.inference.instance import Instance, eventually, publish
+from tests.integration.router.client import Visitor
+from tests.services import free_ports
+
+AREA_SQFT, LOCATION, ROOMS = 1200.0, "Whitefield", 2
+"""The home that `tests.integration.router.client` asks for."""
+
+
+def factor_of(version: str) -> float:
+    """What a version multiplies prices by: candidate n becomes production n + 1."""
+    number = int(version[2:])
+    return 1 + (number if version.startswith("CO") else number - 1) / 10
+
+
+@dataclass
+class House:
+    """`obey` has the router follow the control record in the bucket."""
+
+    bucket: S3Bucket
+    listen: str
+    production: Instance
+    candidate: Instance
+    agent: Agent
+    keeper: RecordKeeper
+    made: Path
+
+    def obey(self) -> None:
+        self.keeper.poll()
+        self.agent.step()
+        assert self.agent.last is not None
+        assert self.agent.last.outcome in ("applied", "unchanged")
+
+    def publish(self, version: str) -> None:
+        """Put a version into the bucket, with the prices that `factor_of` tells."""
+        publish(self.bucket, self.made, version, factor=factor_of(version))
+
+
+@contextmanager
+def house(make: Callable[..., Instance], s3: S3Bucket, folder: Path, **variables: str) -> Iterator[House]:
+    """A house whose production serves BO1, with nothing on trial."""
+    publish(s3, folder / "made", "BO1", factor=factor_of("BO1"))
+    production = make("prod", HOMEPRICES_INSTANCE="infer-prod", MODEL_PREFIX="best_model", **variables)
+    candidate = make("cand", HOMEPRICES_INSTANCE="infer-cand", MODEL_PREFIX="candidate_model", **variables)
+    for instance in (production, candidate):
+        instance.start()
+    eventually(lambda: production.serves("BO1"), "BO1 served")
+    nginx = Nginx(find_program(), folder / "router")
+    nginx.folder.mkdir()
+    site = RouterSite(
+        listen=f"127.0.0.1:{free_ports(1)[0]}",
+        production=(f"127.0.0.1:{production.port}",),
+        candidate=(f"127.0.0.1:{candidate.port}",),
+        trusted=("127.0.0.0/8",),
+        folder=nginx.folder,
+        user=worker_user(),
+        candidate_timeout=10.0,
+        keepalive_min_timeout=nginx.version() >= (1, 27, 4),
+    )
+    keeper = RecordKeeper(BucketControl(s3), nginx.folder / "control.json", 3600)
+    agent = Agent(nginx, keeper, lambda: site, RouterMetrics())
+    built = House(s3, site.listen, production, candidate, agent, keeper, folder / "made")
+    try:
+        built.obey()
+        yield built
+    finally:
+        agent.close()
+        nginx.stop(1)
+
+
+@dataclass
+class Crowd:
+    """What the visitors of a house were told. `seconds` is how long each answer took."""
+
+    statuses: list[int] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    versions: set[str] = field(default_factory=set)
+    wrong: list[str] = field(default_factory=list)
+    retried: int = 0
+
+
+@contextmanager
+def crowd(address: str, count: int, pause_seconds: float = 0.0) -> Iterator[Crowd]:
+    """Visitors who ask the router until the block ends; an answer with another version's number in it is `wrong`."""
+    told, done = Crowd(), threading.Event()
+    visitors = [Visitor(address) for _ in range(count)]
+
+    def work(visitor: Visitor) -> None:
+        try:
+            while not done.wait(pause_seconds):
+                _ask(visitor, told)
+        except BaseException as error:  # a request without an answer
+            told.wrong.append(repr(error))
+        finally:
+            visitor.close()
+
+    threads = [threading.Thread(target=work, args=(visitor,)) for visitor in visitors]
+    for thread in threads:
+        thread.start()
+    try:
+        yield told
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join(30)
+        told.retried = sum(visitor.retried for visitor in visitors)
+
+
+def _ask(visitor: Visitor, told: Crowd) -> None:
+    started = time.monotonic()
+    reply = visitor.predict()
+    told.seconds.append(time.monotonic() - started)
+    told.statuses.append(reply.status)
+    if reply.status != 200:
+        return
+    answer = reply.json()
+    version = answer["model_version"]
+    told.versions.add(version)
+    expected = price(AREA_SQFT, LOCATION, ROOMS, factor_of(version))
+    if (
+        abs(answer["estimated_price"] - expected) > 0.01 + expected * 1e-4
+        or reply.headers["X-Model-Version"] != version
+    ):
+        told.wrong.append(f"{answer} instead of {expected}")

@@ -1,0 +1,59 @@
+"""Writes the second table of `documentations/reliability.md` from the results: `python -m tests.chaos.report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.chaos.results import ROOT, Result, read
+
+PAGE = ROOT / "documentations" / "reliability.md"
+BEGIN, END = "<!-- results: written by `python -m tests.chaos.report` -->", "<!-- end of results -->"
+
+
+def page(before: str, results: list[Result]) -> str:
+    """The page with these results between its two marks."""
+    head, rest = before.split(BEGIN)
+    tail = rest.split(END)[1]
+    return "\n\n".join([head + BEGIN, table(results), *map(_figures, results), END]) + tail
+
+
+def table(results: list[Result]) -> str:
+    """One row a result: what was shown, how often, and what that says of the share that fails."""
+    rows = ["| what | count | failed | 95 % upper bound |", "|---|---|---|---|"]
+    rows += [f"| {r.claim} | {r.count:,} {r.unit} | {r.failed} | {_bound(r)} |" for r in results]
+    return "\n".join(rows)
+
+
+def _figures(result: Result) -> str:
+    """What else was measured, and how to measure it again."""
+    place = f"{result.machine}, load {result.load}"
+    lines = [
+        f"### {result.name}",
+        "",
+        *(f"- {name}: {_number(value)}" for name, value in result.figures.items()),
+        f"- measured {result.measured_at:%Y-%m-%d %H:%M} UTC at {result.revision}; {place}",
+        "",
+        "```bash",
+        result.command,
+        "```",
+    ]
+    return "\n".join(lines)
+
+
+def _bound(result: Result) -> str:
+    if result.unit == "rows":  # a size, not so many trials
+        return ""
+    return f"{100 * result.upper_bound:.2g} %" if result.failed == 0 else "see the figures"
+
+
+def _number(value: float | int | str) -> str:
+    return value if isinstance(value, str) else f"{value:,}"
+
+
+def main(path: Path = PAGE) -> None:
+    """Write the page."""
+    path.write_text(page(path.read_text(), read()))
+
+
+if __name__ == "__main__":
+    main()
