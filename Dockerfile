@@ -39,9 +39,7 @@ RUN sh /build/install.sh tracking
 
 FROM packages AS packages-airflow
 COPY --from=declared /build /build
-COPY compose/celery.txt /build/celery.txt
-RUN sh /build/install.sh orchestration celery training tracking serving \
- && uv pip install --no-deps --require-hashes --requirements /build/celery.txt
+RUN sh /build/install.sh orchestration celery training tracking serving
 
 # ---- which commit this is, for the bundles that are trained; a folder without .git is built as well -----------------
 FROM ${PYTHON_IMAGE} AS revision
