@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.unit.monitoring.alert_rules import ROOT, alerts, cases
+from tests.unit.monitoring.alert_rules import FOLDER, ROOT, alerts, cases
 
 PAGE = ROOT / "documentations" / "monitoring.md"
 TEMPLATE = ROOT / "monitoring" / "alertmanager" / "alertmanager.yml.template"
@@ -37,6 +38,21 @@ def test_each_section_says_how_loud_the_alert_is() -> None:
 def test_each_alert_has_a_case_in_which_it(fires: bool) -> None:
     covered = {case["alertname"] for case in cases() if bool(case.get("exp_alerts")) is fires}
     assert sorted(covered) == sorted(alerts())
+
+
+@pytest.mark.parametrize("file", sorted((FOLDER / "tests").glob("*.yml")), ids=lambda file: file.stem)
+def test_rules_that_others_read_are_taken_first(file: Path) -> None:
+    """promtool takes groups in any order unless it is told: a case then holds or not, by chance."""
+    told = yaml.safe_load(file.read_text())
+    groups = [
+        group for name in told["rule_files"] for group in yaml.safe_load((file.parent / name).read_text())["groups"]
+    ]
+    recorded = {group["name"] for group in groups if all("record" in rule for rule in group["rules"])}
+    if not recorded:
+        return
+    order = told["group_eval_order"]
+    assert sorted(order) == sorted(group["name"] for group in groups)
+    assert [name for name in order if name in recorded] == order[: len(recorded)]
 
 
 def test_what_alertmanager_silences_are_alerts_that_exist() -> None:
