@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -30,11 +31,12 @@ def airflow(stack: Stack, dags: Path = ROOT / "dags") -> list[Service]:
         write_private(home / "passwords.json", json.dumps({USER: PASSWORD}))
         job(Command((*program, "db", "migrate"), env=env, cwd=home))
 
-    def process(name: str, *arguments: str, ready: Probe) -> Service:
+    def process(name: str, *arguments: str, ready: Probe, ports: Mapping[str, int] | None = None) -> Service:
         return Service(
             name=f"airflow-{name}",
             argv=(*program, name, *arguments),
             ready=ready,
+            ports=ports or {},
             env=env,
             cwd=home,
             depends_on=("airflow-db", "bucket"),
@@ -45,7 +47,11 @@ def airflow(stack: Stack, dags: Path = ROOT / "dags") -> list[Service]:
     health = f"{stack.url('airflow')}/api/v2/monitor/health"
     return [
         Service(name="airflow-db", prepare=migrate, env=env, cwd=home, depends_on=("postgres",)),
-        process("api-server", ready=probes.answers(f"{stack.url('airflow')}/api/v2/version")),
+        process(
+            "api-server",
+            ready=probes.answers(f"{stack.url('airflow')}/api/v2/version"),
+            ports={"airflow": stack.ports["airflow"]},
+        ),
         process("dag-processor", ready=heartbeat(health, "dag_processor")),
         process("scheduler", "--skip-serve-logs", ready=heartbeat(health, "scheduler")),
         process("triggerer", "--skip-serve-logs", ready=heartbeat(health, "triggerer")),
