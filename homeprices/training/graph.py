@@ -83,15 +83,8 @@ class GraphBuilder:
 
     def place(self, name: str) -> str:
         """The place of each text in its vocabulary, [N, 1] int64; one past the last for any other text."""
-        keys = self.vocabulary(name)
-        return self.add(
-            "LabelEncoder",
-            [self.text(name)],
-            domain="ai.onnx.ml",
-            keys_strings=keys,
-            values_int64s=list(range(len(keys))),
-            default_int64=len(keys),
-        )
+        known = len(self.vocabulary(name))
+        return self._encoded(name, values_int64s=list(range(known)), default_int64=known)
 
     def look_up(self, name: str, tables: Sequence[Mapping[str, float]], defaults: Sequence[float]) -> str:
         """What each table holds for a text, or its default: [N, tables] float32."""
@@ -151,15 +144,12 @@ class GraphBuilder:
         return model
 
     def _one_table(self, name: str, table: Mapping[str, float], default: float) -> str:
+        values = [float(np.float32(table.get(key, default))) for key in self.vocabulary(name)]
+        return self._encoded(name, values_floats=values, default_float=float(np.float32(default)))
+
+    def _encoded(self, name: str, **values: Any) -> str:
         keys = self.vocabulary(name)
-        return self.add(
-            "LabelEncoder",
-            [self.text(name)],
-            domain="ai.onnx.ml",
-            keys_strings=keys,
-            values_floats=[float(np.float32(table.get(key, default))) for key in keys],
-            default_float=float(np.float32(default)),
-        )
+        return self.add("LabelEncoder", [self.text(name)], domain="ai.onnx.ml", keys_strings=keys, **values)
 
     def _constant(self, value: np.ndarray[Any, Any]) -> str:
         tensor = numpy_helper.from_array(value)
