@@ -6,18 +6,9 @@ from pathlib import Path
 import pytest
 
 from homeprices.errors import SpoolFull
-from homeprices.predictions.segments import decode, encode
+from homeprices.predictions.segments import encode
 from homeprices.predictions.spool import SEGMENT_BYTES, Spool
-
-PLENTY = 1 << 30
-
-
-def bodies(spool: Spool) -> list[bytes]:
-    """Everything that the drain would find, in its order."""
-    spool.adopt()
-    spool.rotate()
-    lines = (line for segment in spool.full_segments() for line in segment.lines())
-    return [record.body for line in lines if (record := decode(line))]
+from tests.spools import PLENTY, bodies
 
 
 @pytest.mark.parametrize("fsync", [False, True])

@@ -1,0 +1,16 @@
+"""What a spool holds, as the drain would find it."""
+
+from __future__ import annotations
+
+from homeprices.predictions.segments import decode
+from homeprices.predictions.spool import Spool
+
+PLENTY = 1 << 30
+
+
+def bodies(spool: Spool) -> list[bytes]:
+    """Everything that the drain would find, in its order."""
+    spool.adopt()
+    spool.rotate()
+    lines = (line for segment in spool.full_segments() for line in segment.lines())
+    return [record.body for line in lines if (record := decode(line))]
