@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from structlog.testing import capture_logs
@@ -20,12 +21,22 @@ def bucket() -> MemoryBucket:
     return MemoryBucket()
 
 
-def test_each_channel_is_counted_apart_also_by_several_at_once(bucket: MemoryBucket) -> None:
-    threads = [threading.Thread(target=undelivered.count, args=(bucket, "slack")) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+def test_each_channel_is_counted_apart_also_by_several_at_once() -> None:
+    class Busy(MemoryBucket):
+        """The first four who have read it write at the same time."""
+
+        all_have_read = threading.Barrier(4)
+        writes = 0
+
+        def put(self, key: str, body: bytes, *, if_absent: bool = False, if_match: str | None = None) -> str:
+            Busy.writes += 1
+            if Busy.writes <= 4:
+                Busy.all_have_read.wait(10)
+            return super().put(key, body, if_absent=if_absent, if_match=if_match)
+
+    bucket = Busy()
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda _: undelivered.count(bucket, "slack"), range(4)))
     undelivered.count(bucket, "email")
     assert undelivered.read(bucket) == {"slack": 4, "email": 1}
 

@@ -68,6 +68,7 @@ def test_a_breach_is_taken_back_with_its_reason(harm: dict[str, Any], says: str)
         {"price_errors": of(0.1, variance=0.02), "price_errors_before": of(0.5, variance=0.02)},
         {"failures": slots((50, 50), (50, 0), (50, 0), (50, 0), (50, 0), (50, 0))},
         {"failures": slots((50, 25), times=5)},
+        {"failures": slots((10, 1), times=6)},
         {"failures": slots((1, 1), times=49)},
         {"failures": slots((50, 5), times=12), "failures_before": slots((50, 5), times=12)},
     ],
