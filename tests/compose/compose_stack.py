@@ -209,9 +209,10 @@ class ComposeStack:
         done = self.compose("exec", "-T", "postgres", "sh", "-c", psql, database, query)
         return [line.split("|") for line in done.stdout.splitlines()]
 
-    def logged(self) -> int:
-        """How many predictions PostgreSQL has."""
-        return int(self.sql("select count(*) from prediction_logs")[0][0])
+    def logged(self, ids: list[int] | None = None) -> int:
+        """How many predictions PostgreSQL has, of these ids or of all."""
+        of_these = "" if ids is None else f" where id = any('{{{','.join(map(str, ids))}}}')"
+        return int(self.sql(f"select count(*) from prediction_logs{of_these}")[0][0])
 
     def record(self) -> dict[str, object]:
         """The control record."""

@@ -42,7 +42,7 @@ def test_a_backup_is_restored_into_an_empty_stack(
     stack.wait(lambda: stack.served("INFER_PROD") == "BO2", 60, "BO2 in production")
     visitors = Visitors(stack.url("ROUTER"), stars=lambda _: 4)
     visitors.visit()
-    assert visitors.tally.failures == [] and visitors.tally.rated == 1
+    assert visitors.tally.failures == [] and len(visitors.tally.rated) == 1
 
 
 def test_a_backup_that_was_altered_is_refused_before_anything_is_touched(stack: ComposeStack, tmp_path: Path) -> None:

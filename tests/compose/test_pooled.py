@@ -32,7 +32,7 @@ def connections_under_load(stack: ComposeStack) -> dict[str, int]:
     query = ("select host(client_addr), count(*) from pg_stat_activity where datname = 'homeprices'"
              " and usename = 'homeprices' group by 1")  # fmt: skip
     most: dict[str, int] = {}
-    before, visitors = stack.logged(), Visitors(stack.url("ROUTER"), stars=lambda _: 4)
+    visitors = Visitors(stack.url("ROUTER"), stars=lambda _: 4)
 
     def enough() -> bool:
         for address, count in stack.sql(query):
@@ -43,6 +43,6 @@ def connections_under_load(stack: ComposeStack) -> dict[str, int]:
     with visitors.coming() as tally:
         stack.wait(enough, 120, f"{VISITS} visits")
     assert tally.failures == []
-    expected = before + sum(tally.answers.values())
-    stack.wait(lambda: stack.logged() >= expected, 60, f"{expected} predictions in PostgreSQL")
+    ids = tally.predicted
+    stack.wait(lambda: stack.logged(ids) == len(ids), 60, f"{len(ids)} predictions in PostgreSQL")
     return most

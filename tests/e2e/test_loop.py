@@ -107,11 +107,11 @@ def test_the_decision_is_on_record_with_its_evidence(stack: RunningStack) -> Non
 
 def test_every_answer_and_rating_that_visitors_got_is_in_the_log(stack: RunningStack) -> None:
     visitors = Visitors(stack.router, stars=lambda _: 4)
-    before = logged(stack)
     for _ in range(20):
         visitors.visit()
-    assert visitors.tally.rated == 20
-    wait_until(lambda: logged(stack) == (before[0] + 20, before[1] + 20), 30, "20 predictions and 20 ratings more")
+    assert visitors.tally.predicted == visitors.tally.rated and len(visitors.tally.rated) == 20
+    wait_until(lambda: logged(stack, visitors) >= (20, 20), 30, "20 predictions and 20 ratings in the log")
+    assert logged(stack, visitors) == (20, 20), "each once"
 
 
 def test_a_candidate_that_equals_production_is_not_published(stack: RunningStack) -> None:
@@ -173,10 +173,9 @@ def test_visitors_who_ask_for_other_homes_are_noticed_once_and_start_one_trainin
 ) -> None:
     """Report, metric and notice of the drift, and the run of the pipeline that it asks for; then the same again."""
     visitors = Visitors(stack.router, stars=lambda _: 3)
-    before = logged(stack)[0]
     for number in range(DRIFTING_VISITORS):
         visitors.visit({"total_sqft": 6000 + 10 * number, "location": "Whitefield", "bhk": 5, "bath": 5})
-    wait_until(lambda: logged(stack)[0] >= before + DRIFTING_VISITORS, 60, "the visits in the log")
+    wait_until(lambda: logged(stack, visitors)[0] == DRIFTING_VISITORS, 60, "the visits in the log")
     runs = {run["dag_run_id"] for run in stack.airflow.runs(PIPELINE)}
     stack.wait_for_run("drift_monitoring_dag", stack.airflow.trigger("drift_monitoring_dag"))
     report = httpx.get(f"{stack.parts.settings.replica_urls('production')[0]}/api/drift_report", timeout=5).json()
@@ -215,13 +214,16 @@ def serving_processes(stack: RunningStack) -> set[int]:
     return {worker["pid"] for variant in ("production", "candidate") for worker in stack.health(variant)["workers"]}
 
 
-def logged(stack: RunningStack) -> tuple[int, int]:
+def logged(stack: RunningStack, visitors: Visitors) -> tuple[int, int]:
+    """How many predictions and how many ratings of these visitors the log holds."""
+    counted = text(
+        "select (select count(*) from prediction_logs where id = any(:predicted)),"
+        " (select count(*) from user_feedback where prediction_id = any(:rated))"
+    )
+    tally = visitors.tally
     with stack.parts.engine.connect() as connection:
-        counts = connection.execute(
-            text("select (select count(*) from prediction_logs), (select count(*) from user_feedback)")
-        )
-        predictions, feedback = counts.one()
-    return predictions, feedback
+        predictions, ratings = connection.execute(counted, {"predicted": tally.predicted, "rated": tally.rated}).one()
+    return predictions, ratings
 
 
 def after_training(stack: RunningStack) -> str | None:

@@ -17,12 +17,15 @@ PAUSE_SECONDS = 0.02
 
 @dataclass
 class Tally:
-    """What the visitors met. `retried` are kept-alive connections that closed before the first byte of an answer."""
+    """What the visitors met: `predicted` and `rated` are the ids of the predictions that were answered, and of those
+    whose rating was taken; `retried` are kept-alive connections that closed before the first byte of an answer.
+    """
 
     answers: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
     retried: int = 0
-    rated: int = 0
+    predicted: list[int] = field(default_factory=list)
+    rated: list[int] = field(default_factory=list)
 
 
 class Visitors:
@@ -42,13 +45,15 @@ class Visitors:
             return
         body = answer.json()
         self.tally.answers[f"{body['variant']} {body['model_version']}"] += 1
+        self.tally.predicted.append(body["prediction_id"])
         rating = {
             "prediction_id": body["prediction_id"],
             "feedback_type": "rating",
             "feedback_value": self.stars(body["variant"]),
         }
         rated = self._post("/api/feedback", rating)
-        self.tally.rated += rated is not None and rated.is_success
+        if rated is not None and rated.is_success:
+            self.tally.rated.append(body["prediction_id"])
 
     def _post(self, path: str, body: dict[str, object]) -> httpx.Response | None:
         try:
