@@ -24,12 +24,15 @@ MAX_ROOMS = 9
 """Bedrooms and baths of homes that have a curve; larger ones are too few to be alike."""
 
 # A curve is nearest to the teacher where homes of its kind are: the deviation, in log area, of the weights about them.
-NEAR_LOG_AREA = 0.35
+NEAR_LOG_AREA = 0.07
 FAR_WEIGHT = 1e-3
 
 # Quantiles of the area between which most knots are spread evenly; beyond them listings are few and far between.
 BODY = (0.005, 0.995)
 TAILS = (0.0, 0.001, 0.998, 0.9995)
+
+ASKED_AT_ONCE = 100
+"""Kinds of homes; each is asked about at every knot, and all at once would take hundreds of megabytes."""
 
 _KIND = ["location", "bhk", "bath"]
 
@@ -122,12 +125,17 @@ def tabulate(teacher: Teacher, inputs: pd.DataFrame, knots: int) -> AreaTable:
 
 def _said(teacher: Teacher, inputs: pd.DataFrame, kinds: pd.DataFrame, areas: Matrix) -> npt.NDArray[np.float64]:
     """What the teacher says of each kind of home at each area, [kinds, areas]."""
-    count = len(areas)
-    asked: dict[str, Any] = {name: np.repeat(kinds[name].to_numpy(), count) for name in _KIND}
-    asked["total_sqft"] = np.tile(areas, len(kinds))
-    blank = inputs.iloc[:1].drop(columns=list(asked))
-    frame = pd.DataFrame(asked).assign(**{str(name): values.iloc[0] for name, values in blank.items()})
-    return np.asarray(teacher(frame)).reshape(len(kinds), count)
+    blank = inputs.iloc[:1].drop(columns=[*_KIND, "total_sqft"])
+    constant = {str(name): values.iloc[0] for name, values in blank.items()}
+    said = np.empty((len(kinds), len(areas)))
+    for first in range(0, len(kinds), ASKED_AT_ONCE):
+        some = kinds.iloc[first : first + ASKED_AT_ONCE]
+        asked: dict[str, Any] = {name: np.repeat(some[name].to_numpy(), len(areas)) for name in _KIND}
+        asked["total_sqft"] = np.tile(areas, len(some))
+        said[first : first + ASKED_AT_ONCE] = np.reshape(
+            teacher(pd.DataFrame(asked).assign(**constant)), (len(some), len(areas))
+        )
+    return said
 
 
 def _knots(areas: npt.NDArray[np.float64], count: int) -> Matrix:

@@ -22,9 +22,9 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from homeprices.training.area_table import AreaTable, tabulate
 from homeprices.training.design import Design, Matrix
 from homeprices.training.effort import Effort
-from homeprices.training.encoding import Prices
+from homeprices.training.encoding import Encoding, Prices
 from homeprices.training.inputs import form_only
-from homeprices.training.teacher import Teacher, TeacherSettings, fit_teacher, form_columns
+from homeprices.training.teacher import Teacher, TeacherSettings, fit_teacher, form_columns, mean_of
 
 MASKED_SHARE = 0.5
 OTHER_AREAS = 0.25
@@ -35,6 +35,7 @@ STUDENT_LEAVES = 63
 
 
 def distil(
+    encoding: Encoding,
     design: Design,
     matrix: Matrix,
     inputs: pd.DataFrame,
@@ -46,16 +47,22 @@ def distil(
     """(student of the whole design, curves of the form's inputs), learned from training rows.
 
     `matrix` is the design of `inputs`, cross-fitted: the teacher learns from it, so that it trusts the price levels as
-    much as they deserve. Later questions use the levels of all rows, and so do those that the student learns from.
+    much as they deserve. Later questions use the levels of all rows, and so do those that the student learns from. What
+    the levels of a row are depends on how the rows are divided into folds, so `effort.teachers` learn from as many
+    divisions, and what they say is averaged.
     """
     rng = np.random.default_rng(seed)
-    log_prices = np.log(prices)
     form = form_columns(design)
-    masked = _mask(matrix, _missing_row(design, inputs), ~form, rng)
-    lessons = [(matrix[:, form], log_prices), (np.vstack([matrix, masked]), np.concatenate([log_prices, log_prices]))]
-    of_form, of_all = Parallel()(delayed(fit_teacher)(*lesson, settings, effort, seed) for lesson in lessons)
-    student = _teach(design, inputs, of_form, of_all, effort, seed)
-    table = tabulate(lambda homes: of_form.predict(design.matrix(homes)[:, form]), inputs, effort.knots)
+    missing = _missing_row(design, inputs)
+    others = [encoding.fit_matrix(inputs, prices, seed + number)[1] for number in range(1, effort.teachers)]
+    matrices = [matrix, *others]
+    once, twice = np.log(prices), np.tile(np.log(prices), 2)
+    of_form = [(one[:, form], once) for one in matrices]
+    of_all = [(np.vstack([one, _mask(one, missing, ~form, rng)]), twice) for one in matrices]
+    taught = Parallel()(delayed(fit_teacher)(*lesson, settings, effort, seed) for lesson in [*of_form, *of_all])
+    teacher_of_form, teacher_of_all = mean_of(taught[: len(of_form)]), mean_of(taught[len(of_form) :])
+    student = _teach(design, inputs, teacher_of_form, teacher_of_all, effort, seed)
+    table = tabulate(lambda homes: teacher_of_form.predict(design.matrix(homes)[:, form]), inputs, effort.knots)
     return student, table
 
 

@@ -14,9 +14,9 @@ EffortName = Literal["quick", "full", "search"]
 class Effort:
     """Sizes that cost time and buy accuracy.
 
-    `folds` and `repeats` of the cross-validation; `trees` of a forest; `rounds` of a boosting; `knots` of area that a
-    distilled model keeps for each kind of home; `copies` of every training home, at other areas, that its student
-    learns from; `trials` of the tuner (0: none).
+    `folds` and `repeats` of the cross-validation; `trees` of a forest; `rounds` of a boosting; of a distilled model
+    the `teachers`, the `knots` of area that it keeps for each kind of home, and the `copies` of every training home, at
+    other areas, that its student learns from; `trials` of the tuner (0: none).
     """
 
     name: EffortName
@@ -24,13 +24,14 @@ class Effort:
     repeats: int
     trees: int
     rounds: int
+    teachers: int
     knots: int
     copies: int
     trials: int
 
 
-QUICK = Effort("quick", folds=2, repeats=2, trees=40, rounds=120, knots=48, copies=3, trials=0)
-FULL = Effort("full", folds=5, repeats=2, trees=100, rounds=250, knots=96, copies=4, trials=0)
+QUICK = Effort("quick", folds=2, repeats=2, trees=40, rounds=120, teachers=1, knots=48, copies=3, trials=0)
+FULL = Effort("full", folds=5, repeats=2, trees=100, rounds=250, teachers=2, knots=192, copies=4, trials=0)
 SEARCH = replace(FULL, name="search", folds=3, trials=8)
 _EFFORTS = {effort.name: effort for effort in (QUICK, FULL, SEARCH)}
 

@@ -168,7 +168,7 @@ def fit(spec: EstimatorSpec, rows: pd.DataFrame, seed: int, effort: Effort = QUI
     with threadpool_limits(limits=1):
         if spec.build is None:
             settings = search(encoding, inputs, prices, effort, seed)
-            student, table = distil(design, matrix, inputs, prices, settings, effort, seed)
+            student, table = distil(encoding, design, matrix, inputs, prices, settings, effort, seed)
             return PriceModel(spec.name, locations.names, design, student, table)
         target = np.log(prices)
         if encoding.optional:

@@ -5,6 +5,7 @@ Neither monotone in the area nor quick enough to be asked by visitors; a student
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +40,11 @@ class Teacher:
     def predict(self, matrix: Matrix) -> Prices:
         """Log prices, [N]."""
         return np.asarray(sum(share * np.asarray(member.predict(matrix)) for share, member in self.members))
+
+
+def mean_of(teachers: Sequence[Teacher]) -> Teacher:
+    """One teacher that says the mean of what these say."""
+    return Teacher(tuple((share / len(teachers), one) for teacher in teachers for share, one in teacher.members))
 
 
 def fit_teacher(matrix: Matrix, log_prices: Prices, settings: TeacherSettings, effort: Effort, seed: int) -> Teacher:

@@ -80,9 +80,11 @@ def test_what_a_killed_supervisor_leaves_is_ended_by_down(stack: RunningStack, s
 
 
 def up(stack: RunningStack) -> subprocess.Popen[str]:
+    """`make up` as from a terminal: tests that a script runs in the background inherit that SIGINT is ignored."""
     return subprocess.Popen(
         [sys.executable, "-m", "local", "up"],
         cwd=ROOT, env=stack.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
 
 

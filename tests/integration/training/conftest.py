@@ -14,7 +14,7 @@ from homeprices.training.inputs import form_only, model_inputs
 from homeprices.training.model import Estimates, PriceModel
 from homeprices.training.search import fit_with_spread
 
-TINY = Effort("quick", folds=2, repeats=1, trees=4, rounds=15, knots=12, copies=2, trials=0)
+TINY = Effort("quick", folds=2, repeats=1, trees=4, rounds=15, teachers=2, knots=12, copies=2, trials=0)
 SEED = 3
 
 
