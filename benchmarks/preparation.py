@@ -43,7 +43,7 @@ def _build(folder: Path, given: Path | None, *, simple: bool) -> None:
     cleaned = cleaning.clean(read_listings(body))
     training, held_out = holdout.split(cleaned.rows)
     names = [name for name, spec in ESTIMATORS.items() if spec.simple or not simple]
-    chosen = search.choose([search.cross_validate(name, training, SEED) for name in names], simple_only=simple)
+    chosen = search.choose([search.cross_validate(name, training, SEED)[0] for name in names], simple_only=simple)
     draft = export.build(
         chosen,
         training,

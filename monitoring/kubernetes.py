@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from monitoring.scrape import INTERVAL, JOBS, Job
 from monitoring.yaml_text import dump

@@ -42,7 +42,7 @@ def make_draft(folder: Path, factor: float = 1.0) -> Path:
 
 def price(total_sqft: float, location: str, bhk: int, factor: float = 1.0) -> float:
     """What these bundles answer, in lakh rupees."""
-    return factor * 0.1 * LOCATION_LEVELS.get(location, OTHER_LEVEL) * total_sqft**0.9 * bhk**0.1
+    return float(factor * 0.1 * LOCATION_LEVELS.get(location, OTHER_LEVEL) * total_sqft**0.9 * bhk**0.1)
 
 
 def write_files(folder: Path, factor: float, idle_work: int = 0) -> None:
