@@ -224,8 +224,12 @@ class ComposeStack:
         return list(self.python("result = [e.key for e in bucket.list('')]"))
 
     def kill(self, container: str) -> None:
-        """SIGKILL to the first process, from outside: after `docker kill` the engine would not start it again."""
-        os.kill(self.inspect(container)["State"]["Pid"], signal.SIGKILL)
+        """SIGKILL to the first process, from outside: after `docker kill` the engine would not start it again.
+
+        The engine calls the process of a container that it is just starting again 0, and 0 is who kills and all with it.
+        """
+        pid = self.wait(lambda: int(self.inspect(container)["State"]["Pid"]), 60, f"{container} to run")
+        os.kill(pid, signal.SIGKILL)
 
     def memory(self) -> dict[str, str]:
         """What each container uses now, of what it may."""
