@@ -226,7 +226,7 @@ class ComposeStack:
     def kill(self, container: str) -> None:
         """SIGKILL to the first process, from outside: after `docker kill` the engine would not start it again.
 
-        The engine calls the process of a container that it is just starting again 0, and 0 is who kills and all with it.
+        A container that is just being started again has process 0, which is who kills, and all with it.
         """
         pid = self.wait(lambda: int(self.inspect(container)["State"]["Pid"]), 60, f"{container} to run")
         os.kill(pid, signal.SIGKILL)
