@@ -51,7 +51,7 @@ def _times(figures: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _connections(figures: Mapping[str, Any]) -> Iterator[str]:
-    seen = figures["connections"]
+    seen = figures["connections_of_four_services"]
     yield (
         "Connections to PostgreSQL of three replicas and the candidate under visitors, at most: "
         f"{seen['directly']} directly, {seen['through_pgbouncer']} through PgBouncer, which was given three."

@@ -11,6 +11,8 @@ of the optional inputs missing: they have no noise, and there may be as many as 
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -49,7 +51,7 @@ def distil(
     `matrix` is the design of `inputs`, cross-fitted: the teacher learns from it, so that it trusts the price levels as
     much as they deserve. Later questions use the levels of all rows, and so do those that the student learns from. What
     the levels of a row are depends on how the rows are divided into folds, so `effort.teachers` learn from as many
-    divisions, and what they say is averaged.
+    divisions, with a forest's trees shared among them, and what they say is averaged.
     """
     rng = np.random.default_rng(seed)
     form = form_columns(design)
@@ -59,7 +61,8 @@ def distil(
     once, twice = np.log(prices), np.tile(np.log(prices), 2)
     of_form = [(one[:, form], once) for one in matrices]
     of_all = [(np.vstack([one, _mask(one, missing, ~form, rng)]), twice) for one in matrices]
-    taught = Parallel()(delayed(fit_teacher)(*lesson, settings, effort, seed) for lesson in [*of_form, *of_all])
+    shared = replace(effort, trees=math.ceil(effort.trees / effort.teachers))
+    taught = Parallel()(delayed(fit_teacher)(*lesson, settings, shared, seed) for lesson in [*of_form, *of_all])
     teacher_of_form, teacher_of_all = mean_of(taught[: len(of_form)]), mean_of(taught[len(of_form) :])
     student = _teach(design, inputs, teacher_of_form, teacher_of_all, effort, seed)
     table = tabulate(lambda homes: teacher_of_form.predict(design.matrix(homes)[:, form]), inputs, effort.knots)

@@ -10,7 +10,7 @@ MEASURED = {
     "machine": "2 cores, 24 GiB",
     "chapters": {"test_start": {"passed": 9, "seconds": 110.4}, "test_kept": {"passed": 2, "seconds": 69.6}},
     "built": "from nothing but its base",
-    "connections": {"directly": 9, "through_pgbouncer": 3},
+    "connections_of_four_services": {"directly": 9, "through_pgbouncer": 3},
     "image_bytes": {"homeprices-router:local": 317_000_000},
     "base_bytes": {"homeprices-router:local": 224_000_000},
     "memory": {"homeprices-test-router-1": "55MiB / 512MiB", "homeprices-test-mlflow-1": "1.5GiB / 2GiB"},
