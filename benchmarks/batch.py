@@ -27,7 +27,7 @@ from homeprices.storage import Entry, Object
 
 SEED = 7
 GROUP_ROWS = 100_000
-ESTIMATOR = "boosting"
+ESTIMATOR = "distilled"
 
 
 class FolderBucket:
@@ -72,7 +72,7 @@ class FolderBucket:
 
 
 def prepare(folder: Path, rows: list[int]) -> None:
-    """A published bundle of boosted trees, and a Parquet file of each size, of synthetic homes."""
+    """A published bundle of the distilled model, and a Parquet file of each size, of synthetic homes."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

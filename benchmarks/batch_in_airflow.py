@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"file {number}: {len(body):,} bytes", file=sys.stderr)
     with Airflow(settings) as airflow:
         started = time.monotonic()
-        run_id = airflow.trigger(DAG, {"source": source, "job": job})
+        run_id = airflow.trigger(DAG, {"source": source, "job": job, "bundle": options.bundle})
         tasks = follow(airflow, run_id, options.kill)
         seconds = time.monotonic() - started
     found = account(bucket, job, options.rows)
@@ -62,6 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
     results = {
         "measured_at": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "machine": machine.describe(),
+        "bundle": options.bundle,
         "rows": options.rows,
         "partitions": len(scored),
         "tries": sum(task["try_number"] for task in scored),
@@ -139,6 +140,9 @@ def number_of(refused: dict[str, Any]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.batch_in_airflow", description=__doc__)
     parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument(
+        "--bundle", default="production", help="the bundle that scores: BO1, CO1, by default production's"
+    )
     parser.add_argument("--kill", help="a shell command to run once a quarter of the partitions is done")
     parser.add_argument("--out", type=Path, help="where to write the results as JSON")
     return parser
