@@ -2,7 +2,7 @@
 
     python -m benchmarks.capacity --out benchmarks/results/capacity.json
 
-Real gunicorn, PostgreSQL and S3, with a bundle of boosted trees. Processor seconds, not those of the clock: they
+Real gunicorn, PostgreSQL and S3, with a bundle of the distilled model. Processor seconds, not those of the clock: they
 are about the same on a machine that does other things beside. 1 and 3 replicas are measured: documentations/scaling.md
 compares what the model predicts with what was seen.
 """
