@@ -9,9 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from homeprices.training import storage
+from homeprices.training import distill, storage
+from homeprices.training.design import Matrix
+from homeprices.training.effort import Effort
+from homeprices.training.encoding import Prices
 from homeprices.training.estimators import ESTIMATORS, estimator
 from homeprices.training.model import PriceModel, fit
+from homeprices.training.teacher import Teacher, TeacherSettings, fit_teacher
 from tests.integration.training.conftest import SEED, TINY, run_graph
 
 Split = tuple[pd.DataFrame, pd.DataFrame]
@@ -37,6 +41,23 @@ def test_a_described_home_is_priced_by_the_student_and_one_of_the_form_by_its_cu
     form, full = unlike.predict(split[0], form=True), unlike.predict(split[0], form=False)
     assert np.isclose(form, 1234.0, rtol=1e-4).mean() > 0.9
     np.testing.assert_allclose(full, replace(distilled, level=0.0).predict(split[0], form=False))
+
+
+def test_each_teacher_learns_from_a_division_of_its_own_and_they_share_a_forests_trees(
+    split: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lessons: list[tuple[Matrix, int]] = []
+
+    def watched(matrix: Matrix, log_prices: Prices, settings: TeacherSettings, effort: Effort, seed: int) -> Teacher:
+        lessons.append((matrix, effort.trees))
+        return fit_teacher(matrix, log_prices, settings, effort, seed)
+
+    monkeypatch.setattr(distill, "fit_teacher", watched)
+    fit(estimator("distilled"), split[0], SEED, TINY)
+    (one, _), (other, _), (one_of_all, _), (other_of_all, _) = lessons
+    assert [trees for _, trees in lessons] == [TINY.trees // 2] * 4
+    assert not np.array_equal(one, other) and not np.array_equal(one_of_all, other_of_all, equal_nan=True)
+    assert len(one_of_all) == 2 * len(one) == 2 * len(split[0])
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

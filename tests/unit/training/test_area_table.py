@@ -4,6 +4,7 @@ import onnxruntime
 import pandas as pd
 import pytest
 
+from homeprices.training import area_table
 from homeprices.training.area_table import MAX_ROOMS, AreaTable, tabulate
 from homeprices.training.graph import GraphBuilder
 
@@ -45,6 +46,14 @@ def test_a_curve_is_near_its_teacher_where_the_homes_of_its_kind_are() -> None:
     steady = tabulate(lambda inputs: np.log(inputs["total_sqft"].to_numpy(np.float64)), LISTED, knots=60)
     asked = LISTED[LISTED["bhk"] == 2]
     assert np.abs(steady.values(asked) - np.log(asked["total_sqft"])).max() < 0.01
+
+
+def test_curves_are_the_same_however_many_kinds_are_asked_about_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_once = tabulate(wavy, LISTED, knots=60)
+    monkeypatch.setattr(area_table, "ASKED_AT_ONCE", 2)
+    in_turn = tabulate(wavy, LISTED, knots=60)
+    assert len(at_once.curves) == 3, "one and a half times as many as are asked about at once"
+    np.testing.assert_array_equal(in_turn.curves, at_once.curves)
 
 
 def test_beyond_all_listed_areas_a_curve_is_constant(table: AreaTable) -> None:
