@@ -1,9 +1,9 @@
 """A teacher that is as good as can be, and a student of it that may be published.
 
-The teacher is two pairs of extremely randomised trees and boosting on the absolute error, one pair for the four fields
-of the form and one for all inputs: the best of the table, but neither monotone in the area nor quick. What it says is
-kept as curves of the price over the area for the kinds of homes that are listed (see `area_table`), and taught to a
-monotone boosting for every other home and for homes that are described by more than the form.
+The teacher is pairs of extremely randomised trees and boosting on the absolute error, as many for the four fields of
+the form as for all inputs (`effort.teachers`): the best of the table, but neither monotone in the area nor quick. What
+it says is kept as curves of the price over the area for the kinds of homes that are listed (see `area_table`), and
+taught to a monotone boosting for every other home and for homes that are described by more than the form.
 
 The student is not fitted on prices but on the teacher's estimates of homes, also of homes at other areas and with some
 of the optional inputs missing: they have no noise, and there may be as many as one likes.
