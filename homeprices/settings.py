@@ -67,7 +67,7 @@ class Settings(BaseModel):
     bind: str = Field("", validation_alias="HOMEPRICES_BIND", pattern=r"^(\S+:\d{1,5})?$")
     port: int | None = Field(None, validation_alias="PORT", ge=1, le=65535)
     workers: int = Field(2, validation_alias="WEB_CONCURRENCY", ge=1, le=64)
-    threads: int = Field(4, validation_alias="HOMEPRICES_THREADS", ge=1, le=64)
+    threads: int = Field(8, validation_alias="HOMEPRICES_THREADS", ge=1, le=64)
     poll_seconds: float = Field(5.0, validation_alias="HOMEPRICES_POLL_SECONDS", gt=0, le=600)
     spool_limit_bytes: int = Field(256 * 2**20, validation_alias="HOMEPRICES_SPOOL_LIMIT_BYTES", ge=4096)
     spool_fsync: bool = Field(False, validation_alias="HOMEPRICES_SPOOL_FSYNC")

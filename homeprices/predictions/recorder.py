@@ -80,16 +80,7 @@ class PredictionLog:
 
     def record(self, prediction: Prediction) -> int | None:
         """Put an answer on disk and return its id; None when there is no id or no place, and then it is not logged."""
-        number = self._ids.take()
-        if number is None:
-            return None
-        row = {"id": number, "ts": datetime.now(UTC), **vars(prediction)}
-        try:
-            self.spool.append("p", to_json(row))
-        except SpoolFull:
-            return None
-        self._drain.wake()
-        return number
+        return self.record_many([prediction])[0]
 
     def record_many(self, predictions: Sequence[Prediction]) -> list[int | None]:
         """Put answers on disk with one write and return their ids in order; None for those that are not logged."""

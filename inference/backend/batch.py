@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 
 from flask import Blueprint, Response, g, request
 
 from homeprices.errors import BundleRefused, InvalidInput
-from homeprices.predictions.recorder import Prediction
 from homeprices.pricing.home import Home
 from homeprices.pricing.predictor import Estimate, Predictor
+from inference.backend.answers import interval, priced, recorded
 from inference.backend.batch_forms import Answer, Row, form_of
 from inference.backend.caller import Caller
 from inference.backend.memory import give_back
-from inference.backend.predict import rounded
 from inference.backend.service import Service, this_service
 
 blueprint = Blueprint("batch", __name__)
@@ -43,7 +43,8 @@ def predict_batch() -> Response:
             raise InvalidInput({"body": f"holds more than {MOST_HOMES:,} homes"})
         del body
         asked = len(rows)
-        model, caller = service.live.current(), g.caller
+        model = service.live.current()
+        caller = replace(g.caller, assigned_variant=None, fallback=False, epoch=None)
         g.model_version = model.version
         pieces = [form.write(_price(service, caller, model, piece)) for piece in _pieces(rows)]
         service.metrics.batch_size.observe(asked)
@@ -67,10 +68,10 @@ def _price(service: Service, caller: Caller, model: Predictor, rows: Sequence[Ro
     started = time.perf_counter()
     parsed = [_parse(row) for row in rows]
     homes = [row for row in parsed if isinstance(row, Home)]
-    estimates = _estimates(model, homes)
+    estimates = priced(model, homes)
     milliseconds = round((time.perf_counter() - started) * 1000 / len(rows), 3)
     records = [
-        _prediction(service, caller, model, home, estimate, milliseconds)
+        recorded(service.settings.variant, caller, model, home, estimate, milliseconds)
         for home, estimate in zip(homes, estimates, strict=True)
         if isinstance(estimate, Estimate)
     ]
@@ -93,21 +94,11 @@ def _parse(row: Row) -> Home | InvalidInput:
         return error
 
 
-def _estimates(model: Predictor, homes: Sequence[Home]) -> Sequence[Estimate | BundleRefused]:
-    """An estimate a home; where the model has none for a home, what is wrong, beside those of the others."""
-    try:
-        return [rounded(estimate) for estimate in model.estimate(homes)]
-    except BundleRefused as error:
-        if len(homes) == 1:
-            return [error]
-    return [_estimates(model, [home])[0] for home in homes]
-
-
 def _answer(service: Service, model: Predictor, estimate: Estimate, prediction_id: int | None) -> Answer:
     return {
         "estimated_price": estimate.price,
         "prediction_id": prediction_id,
-        "interval": {"low": estimate.low, "high": estimate.high, "coverage": model.bundle.columns.interval.coverage},
+        "interval": interval(model, estimate),
         "variant": service.settings.variant,
         "model_version": model.version,
         "location_known": estimate.location_known,
@@ -117,25 +108,6 @@ def _answer(service: Service, model: Predictor, estimate: Estimate, prediction_i
 def _refusal(error: InvalidInput | BundleRefused) -> Answer:
     fields = error.fields if isinstance(error, InvalidInput) else {}
     return {"error": error.detail, "fields": fields}
-
-
-def _prediction(
-    service: Service, caller: Caller, model: Predictor, home: Home, estimate: Estimate, milliseconds: float
-) -> Prediction:
-    return Prediction(
-        request_id=caller.request_id,
-        visitor=caller.visitor,
-        assigned_variant=None,
-        served_variant=service.settings.variant,
-        fallback=False,
-        bundle=model.version,
-        epoch=None,
-        inputs=home.model_dump(exclude_none=True),
-        estimate=estimate.price,
-        interval_low=estimate.low,
-        interval_high=estimate.high,
-        milliseconds=milliseconds,
-    )
 
 
 def _count(service: Service, *, rows: int, homes: int, numbers: Sequence[int | None]) -> None:

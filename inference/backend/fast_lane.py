@@ -9,27 +9,44 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic_core import to_json
 from werkzeug.exceptions import HTTPException
 
-from homeprices.errors import HomePricesError
+from homeprices.errors import BundleRefused, HomePricesError, NoModel
 from homeprices.pricing.home import Home
+from inference.backend.answers import Answer, Question
 from inference.backend.body import JSON_TYPE, LARGEST_BODY_BYTES, read_json
-from inference.backend.predict import PATH, answer
+from inference.backend.caller import Caller
+from inference.backend.predict import PATH
 from inference.backend.service import Service
+from inference.backend.together import Together
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
+class _Arrived(NamedTuple):
+    """A plain request whose body has been read. `started` is `time.perf_counter()` when it came."""
+
+    environ: WSGIEnvironment
+    body: bytes
+    started: float
+
+
+class _Reply(NamedTuple):
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
 def put_before(wsgi: WSGIApplication, service: Service) -> WSGIApplication:
-    """The application, with plain requests for an estimate answered before it."""
-    variant = ("X-Variant", service.settings.variant)
+    """The application, with plain requests for an estimate answered before it, together those that come together."""
     answers_origins = bool(service.settings.cors_origins)
     in_flight = service.metrics.in_flight
+    reply_to = Together(partial(_replies, service))
 
     def call(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         size = _plain_size(environ)
@@ -39,29 +56,51 @@ def put_before(wsgi: WSGIApplication, service: Service) -> WSGIApplication:
         sent = environ["wsgi.input"].read(size)
         in_flight.inc()
         try:
-            caller = service.caller_of(environ)
-            given = answer(service, caller, Home.parse(read_json(sent)), started)
-        except (HomePricesError, HTTPException):
-            given = None
+            reply = reply_to(_Arrived(environ, sent, started))
         finally:
             in_flight.dec()
-        if given is None:
+        if reply is None:
             environ["wsgi.input"] = io.BytesIO(sent)
             return wsgi(environ, start_response)
-        body = to_json(given)
-        headers = [
-            ("Content-Type", JSON_TYPE),
-            ("Content-Length", str(len(body))),
-            variant,
-            ("X-Request-ID", caller.request_id),
-            ("X-Model-Version", given["model_version"]),
-        ]
-        if caller.signature:
-            headers.append(("X-Visitor-Signature", caller.signature))
-        start_response("200 OK", headers)
-        return (body,)
+        start_response("200 OK", reply.headers)
+        return (reply.body,)
 
     return call
+
+
+def _replies(service: Service, arrived: Sequence[_Arrived]) -> list[_Reply | None]:
+    """A reply for each request, in order; None for one that is better left to the view."""
+    questions = [_question(service, one) for one in arrived]
+    try:
+        given = iter(service.answers.to([question for question in questions if question]))
+    except NoModel:
+        return [None] * len(arrived)
+    variant = service.settings.variant
+    return [_reply(variant, question.caller, next(given)) if question else None for question in questions]
+
+
+def _question(service: Service, arrived: _Arrived) -> Question | None:
+    try:
+        home = Home.parse(read_json(arrived.body))
+    except (HomePricesError, HTTPException):
+        return None
+    return Question(service.caller_of(arrived.environ), home, arrived.started)
+
+
+def _reply(variant: str, caller: Caller, answer: Answer | BundleRefused) -> _Reply | None:
+    if isinstance(answer, BundleRefused):
+        return None
+    body = to_json(answer)
+    headers = [
+        ("Content-Type", JSON_TYPE),
+        ("Content-Length", str(len(body))),
+        ("X-Variant", variant),
+        ("X-Request-ID", caller.request_id),
+        ("X-Model-Version", answer["model_version"]),
+    ]
+    if caller.signature:
+        headers.append(("X-Visitor-Signature", caller.signature))
+    return _Reply(headers, body)
 
 
 def _plain_size(environ: WSGIEnvironment) -> int:

@@ -16,6 +16,7 @@ from homeprices.pricing.predictor import Predictor
 from homeprices.release import versions
 from homeprices.settings import Settings
 from homeprices.storage import Bucket, open_bucket
+from inference.backend.answers import Answers
 from inference.backend.batch_places import BatchPlaces
 from inference.backend.caller import Caller, open_callers
 from inference.backend.live_model import LiveModel, Look
@@ -36,7 +37,12 @@ class Service:
     metrics: Metrics
     cards: WorkerCards
     caller_of: Callable[[Mapping[str, Any]], Caller]
+    answers: Answers = field(init=False)
     batches: BatchPlaces = field(default_factory=BatchPlaces)
+
+    def __post_init__(self) -> None:
+        answers = Answers(self.settings.variant, self.live, self.log, self.metrics)
+        object.__setattr__(self, "answers", answers)  # made of the other parts, whoever hands those in
 
     def start(self) -> None:
         """Take a place among the workers, find a model, begin to drain."""

@@ -4,12 +4,13 @@ import http.client
 import json
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from homeprices.predictions import drift_log
 from homeprices.settings import Variant
@@ -18,6 +19,7 @@ from tests.bundles import price
 from tests.integration.inference.conftest import Make
 from tests.integration.inference.instance import Instance, eventually, publish
 
+VISITORS, TURNS = 8, 40
 HOME = {"total_sqft": 1200, "location": "Whitefield", "bhk": 2, "bath": 2}
 
 
@@ -64,6 +66,42 @@ def test_an_estimate_and_its_rating_can_be_read_in_the_logs_and_metrics(instance
     production = instance.get("/api/metrics?hours=1")[1]["variants"]["production"]
     assert (production["requests"] >= 1, production["mean_rating"]) == (True, 3.0)
     assert production["feedback"] == {"rating": 1}
+
+
+def test_visitors_who_come_at_one_time_get_each_their_own_answer_and_it_is_that_which_is_stored(
+    instance: Instance, engine: Engine
+) -> None:
+    """Eight visitors at once and again: the estimates of a moment are made, and written to the spool, as one."""
+
+    def visit(visitor: int) -> list[tuple[int, float, float, str]]:
+        connection = http.client.HTTPConnection("127.0.0.1", instance.port, timeout=10)
+        found = []
+        for turn in range(TURNS):
+            area = float(600 + 10 * (visitor * TURNS + turn))
+            named = {"Content-Type": "application/json", "X-Request-ID": f"at-once-{area:.0f}"}
+            connection.request("POST", "/api/predict_home_price", json.dumps({**HOME, "total_sqft": area}), named)
+            answer = connection.getresponse()
+            given = json.loads(answer.read())
+            assert (answer.status, answer.headers["X-Request-ID"]) == (200, named["X-Request-ID"])
+            assert given["estimated_price"] == pytest.approx(price(area, "Whitefield", 2), abs=0.01)
+            found.append((given["prediction_id"], given["estimated_price"], area, named["X-Request-ID"]))
+        connection.close()
+        return found
+
+    with ThreadPoolExecutor(VISITORS) as pool:
+        given = {one for found in pool.map(visit, range(VISITORS)) for one in found}
+    assert len({number for number, *_ in given}) == VISITORS * TURNS
+    stored = text(
+        "SELECT id, estimate, (inputs ->> 'total_sqft')::float, request_id FROM prediction_logs"
+        " WHERE request_id LIKE 'at-once-%'"
+    )
+
+    def rows() -> list[tuple[int, float, float, str]]:
+        with engine.connect() as connection:
+            return [(row[0], row[1], row[2], row[3]) for row in connection.execute(stored)]
+
+    eventually(lambda: len(rows()) >= VISITORS * TURNS, "all of them stored")
+    assert sorted(rows()) == sorted(given)
 
 
 def test_feedback_on_an_id_that_was_never_given_is_refused(instance: Instance) -> None:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from werkzeug.test import TestResponse
 
+from homeprices.errors import BundleRefused
+from homeprices.pricing.home import Home
+from homeprices.pricing.predictor import Estimate
+from inference.backend.fast_lane import _Arrived, _replies
 from tests.unit.inference.conftest import Backend, Start
 
 PATH = "/api/predict_home_price"
@@ -70,3 +75,32 @@ def test_an_error_is_counted_once_and_leaves_nothing_in_flight(backend: Backend)
     assert ask(backend, "application/json", {**HOME, "bhk": 0}).status_code == 422
     assert backend.metric("prediction_errors_total", reason="invalid") == 1
     assert backend.metric("requests_in_flight") == 0
+
+
+def test_those_who_come_together_get_each_their_own_answer_and_one_fault_is_nobody_elses(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A home that the model has no price for and a body that is no home, among homes that have one."""
+    homes = [{**HOME, "total_sqft": 1000 + 100 * n} for n in range(4)]
+    alone = [ask(backend, "application/json", home).get_json()["estimated_price"] for home in homes]
+    model = backend.service.live.current()
+    whole = model.estimate
+
+    def estimate(asked: Sequence[Home]) -> list[Estimate]:
+        if any(home.total_sqft == 1100 for home in asked):
+            raise BundleRefused("no price for one of them", "answers")
+        return whole(asked)
+
+    monkeypatch.setattr(model, "estimate", estimate)
+    backend.log.predictions.clear()
+    bodies = [json.dumps(home).encode() for home in [*homes, {**HOME, "bhk": 0}]]
+    environs = [{"REMOTE_ADDR": "127.0.0.1", "HTTP_X_REQUEST_ID": f"t-{n}"} for n in range(5)]
+    arrived = [_Arrived(environ, body, 0.0) for environ, body in zip(environs, bodies, strict=True)]
+    replies = _replies(backend.service, arrived)
+    assert [reply is not None for reply in replies] == [True, False, True, True, False]
+    given = [(json.loads(reply.body), dict(reply.headers)["X-Request-ID"]) for reply in replies if reply]
+    assert [(answer["estimated_price"], trace) for answer, trace in given] == [
+        (alone[0], "t-0"), (alone[2], "t-2"), (alone[3], "t-3"),
+    ]  # fmt: skip
+    logged = {(number + 1, one.request_id, one.estimate) for number, one in enumerate(backend.log.predictions)}
+    assert logged == {(answer["prediction_id"], trace, answer["estimated_price"]) for answer, trace in given}

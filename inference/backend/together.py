@@ -1,0 +1,82 @@
+"""Work that several threads ask for at one time, done by one of them for all.
+
+To call a model, a file or a counter costs more than what it then does for one item, because its code has left the
+processor's caches since the last time. So the first thread that asks lets those run that are on their way, once, and
+then works for all who came meanwhile: what databases call group commit, and model servers dynamic batching. Nobody
+waits for a time to pass: who is alone is served at once, and the more there is to do, the more is done together.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+# `os.sched_yield` lets no other thread have the interpreter before Python 3.12.
+_let_others_run = ctypes.CDLL(None).sched_yield
+
+
+class _Call(Generic[Item, Result]):
+    """What one thread asks for; `answered` is free when there are results or an error."""
+
+    __slots__ = ("answered", "error", "item", "results")
+
+    def __init__(self, item: Item) -> None:
+        self.item = item
+        self.answered = Lock()
+        self.results: Sequence[Result] = ()
+        self.error: BaseException | None = None
+
+
+class Together(Generic[Item, Result]):
+    """Called with an item, returns its result of `work`, which takes items and returns as many results, in order.
+
+    What `work` raises is raised for each item of that call. Safe to call from any number of threads.
+    """
+
+    def __init__(
+        self, work: Callable[[list[Item]], Sequence[Result]], gather: Callable[[], object] = _let_others_run
+    ) -> None:
+        self._work = work
+        self._gather = gather
+        self._lock = Lock()
+        self._waiting: list[_Call[Item, Result]] = []
+
+    def __call__(self, item: Item) -> Result:
+        call: _Call[Item, Result] = _Call(item)
+        with self._lock:
+            self._waiting.append(call)
+            leads = len(self._waiting) == 1
+            if not leads:
+                call.answered.acquire()
+        if leads:
+            self._lead()
+        else:
+            call.answered.acquire()
+        if call.error is not None:
+            raise call.error
+        [result] = call.results
+        return result
+
+    def _lead(self) -> None:
+        """Work for all who wait, and tell them, whatever happens."""
+        calls: list[_Call[Item, Result]] = []
+        try:
+            self._gather()
+        finally:
+            with self._lock:
+                calls, self._waiting = self._waiting, []
+        try:
+            results = self._work([call.item for call in calls])
+            for call, result in zip(calls, results, strict=True):
+                call.results = (result,)
+        except BaseException as error:
+            for call in calls:
+                call.error = error
+        finally:
+            for call in calls[1:]:
+                call.answered.release()
