@@ -173,6 +173,7 @@ def _session(bundle: Bundle) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = False  # it keeps a mebibyte and more a session, and makes no estimate quicker
     options.log_severity_level = 3
     try:
         session = onnxruntime.InferenceSession(
