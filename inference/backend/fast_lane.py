@@ -57,6 +57,10 @@ def put_before(wsgi: WSGIApplication, service: Service) -> WSGIApplication:
         in_flight.inc()
         try:
             reply = reply_to(_Arrived(environ, sent, started))
+        except (
+            Exception
+        ):  # of one request must not be the others': the view tries each alone, and reports what is wrong
+            reply = None
         finally:
             in_flight.dec()
         if reply is None:

@@ -35,7 +35,8 @@ class _Call(Generic[Item, Result]):
 class Together(Generic[Item, Result]):
     """Called with an item, returns its result of `work`, which takes items and returns as many results, in order.
 
-    What `work` raises is raised for each item of that call. Safe to call from any number of threads.
+    What `work` raises is raised for each item of that call. `gather` lets others come, and raises nothing. Safe to call
+    from any number of threads.
     """
 
     def __init__(
@@ -64,12 +65,9 @@ class Together(Generic[Item, Result]):
 
     def _lead(self) -> None:
         """Work for all who wait, and tell them, whatever happens."""
-        calls: list[_Call[Item, Result]] = []
-        try:
-            self._gather()
-        finally:
-            with self._lock:
-                calls, self._waiting = self._waiting, []
+        self._gather()
+        with self._lock:
+            calls, self._waiting = self._waiting, []
         try:
             results = self._work([call.item for call in calls])
             for call, result in zip(calls, results, strict=True):

@@ -12,6 +12,7 @@ from werkzeug.test import TestResponse
 from homeprices.errors import BundleRefused
 from homeprices.pricing.home import Home
 from homeprices.pricing.predictor import Estimate
+from inference.backend.answers import Answer, Question
 from inference.backend.fast_lane import _Arrived, _replies
 from tests.unit.inference.conftest import Backend, Start
 
@@ -104,3 +105,20 @@ def test_those_who_come_together_get_each_their_own_answer_and_one_fault_is_nobo
     ]  # fmt: skip
     logged = {(number + 1, one.request_id, one.estimate) for number, one in enumerate(backend.log.predictions)}
     assert logged == {(answer["prediction_id"], trace, answer["estimated_price"]) for answer, trace in given}
+
+
+def test_what_nobody_expected_is_left_to_the_view_which_answers_each_alone(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, asked = backend.service.answers.to, []
+
+    def to(questions: Sequence[Question]) -> list[Answer | BundleRefused]:
+        asked.append(len(questions))
+        if len(asked) == 1:
+            raise RuntimeError("a mistake of ours")
+        return answers(questions)
+
+    monkeypatch.setattr(backend.service.answers, "to", to)
+    answer = ask(backend, "application/json", HOME)
+    assert (answer.status_code, asked, len(backend.log.predictions)) == (200, [1, 1], 1)
+    assert backend.metric("requests_in_flight") == 0
