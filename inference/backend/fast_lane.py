@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pydantic_core import to_json
 from werkzeug.exceptions import HTTPException
 
-from homeprices.errors import BundleRefused, HomePricesError, NoModel
+from homeprices.errors import BundleRefused, HomePricesError
 from homeprices.pricing.home import Home
 from inference.backend.answers import Answer, Question
 from inference.backend.body import JSON_TYPE, LARGEST_BODY_BYTES, read_json
@@ -57,10 +57,8 @@ def put_before(wsgi: WSGIApplication, service: Service) -> WSGIApplication:
         in_flight.inc()
         try:
             reply = reply_to(_Arrived(environ, sent, started))
-        except (
-            Exception
-        ):  # of one request must not be the others': the view tries each alone, and reports what is wrong
-            reply = None
+        except Exception:
+            reply = None  # the fault of one must not be that of the others: the view tries each alone, and reports it
         finally:
             in_flight.dec()
         if reply is None:
@@ -73,12 +71,9 @@ def put_before(wsgi: WSGIApplication, service: Service) -> WSGIApplication:
 
 
 def _replies(service: Service, arrived: Sequence[_Arrived]) -> list[_Reply | None]:
-    """A reply for each request, in order; None for one that is better left to the view."""
+    """A reply for each request, in order; None for one that is better left to the view. Raises NoModel."""
     questions = [_question(service, one) for one in arrived]
-    try:
-        given = iter(service.answers.to([question for question in questions if question]))
-    except NoModel:
-        return [None] * len(arrived)
+    given = iter(service.answers.to([question for question in questions if question]))
     variant = service.settings.variant
     return [_reply(variant, question.caller, next(given)) if question else None for question in questions]
 
