@@ -98,7 +98,7 @@ def results(**changes: Any) -> dict[str, Any]:
             "median_seconds": [0.004, 0.004],
             "p99_at_half": [p99, p99] if name in (report.OURS, report.BARE) else [],
             "ready_seconds": [1.0, 1.5],
-            "memory_mib": [140.0, 149.0],
+            "memory_mib": [135.0, 142.0],
         }
 
     return {
