@@ -83,6 +83,7 @@ def test_estimates_and_ratings_go_on_without_postgresql_and_drain_when_it_is_bac
         instance.start()
         ending.callback(instance.stop)
         eventually(lambda: instance.serves("BO1"), "BO1 served")
+        eventually(lambda: instance.health()["database"] == "up", "ids reserved")
         with visitors(instance, 3, FACTORS, pause_seconds=0.005) as memory:
             eventually(lambda: len(memory.ratings) > 20, "ratings while all is well")
             up.close()
