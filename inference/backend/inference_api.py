@@ -16,7 +16,7 @@ from inference.backend.fast_lane import put_before
 from inference.backend.json_answers import JsonAnswers
 from inference.backend.log_fields import fields_of
 from inference.backend.log_tail import keep_tail
-from inference.backend.memory import give_back, share_arenas
+from inference.backend.memory import give_back
 from inference.backend.problem import answer_errors
 from inference.backend.service import EXTENSION, Service, open_service
 
@@ -24,7 +24,6 @@ from inference.backend.service import EXTENSION, Service, open_service
 def create_app(service: Service | None = None) -> Flask:
     """The application of one worker. Without a `service`, one is opened from the environment and started."""
     if service is None:
-        share_arenas()
         settings = load_settings()
         configure_logging(settings, settings.instance, fields_of(settings.variant))
         keep_tail(settings.instance_dir / "logs")
