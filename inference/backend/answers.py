@@ -65,15 +65,7 @@ class Answers:
         return answers
 
     def _members(self, model: Predictor, home: Home, estimate: Estimate, number: int | None, spent: float) -> Answer:
-        members = {
-            "estimated_price": estimate.price,
-            "prediction_id": number,
-            "response_time_ms": _milliseconds(spent),
-            "interval": interval(model, estimate),
-            "variant": self._variant,
-            "model_version": model.version,
-            "location_known": estimate.location_known,
-        }
+        members = {**told(self._variant, model, estimate, number), "response_time_ms": _milliseconds(spent)}
         if not estimate.location_known:
             unknown = f"{home.location} is not among the locations that this model knows"
             members["notice"] = f"{unknown}; it was priced as other"
@@ -118,9 +110,16 @@ def recorded(
     )
 
 
-def interval(model: Predictor, estimate: Estimate) -> dict[str, float]:
-    """The interval as it is answered."""
-    return {"low": estimate.low, "high": estimate.high, "coverage": model.bundle.columns.interval.coverage}
+def told(variant: Variant, model: Predictor, estimate: Estimate, number: int | None) -> Answer:
+    """What every answer says of an estimate; `number` is its id in the log."""
+    return {
+        "estimated_price": estimate.price,
+        "prediction_id": number,
+        "interval": {"low": estimate.low, "high": estimate.high, "coverage": model.bundle.columns.interval.coverage},
+        "variant": variant,
+        "model_version": model.version,
+        "location_known": estimate.location_known,
+    }
 
 
 def _rounded(estimate: Estimate) -> Estimate:

@@ -17,7 +17,7 @@ from flask import Blueprint, Response, g, request
 from homeprices.errors import BundleRefused, InvalidInput
 from homeprices.pricing.home import Home
 from homeprices.pricing.predictor import Estimate, Predictor
-from inference.backend.answers import interval, priced, recorded
+from inference.backend.answers import priced, recorded, told
 from inference.backend.batch_forms import Answer, Row, form_of
 from inference.backend.caller import Caller
 from inference.backend.memory import give_back
@@ -80,7 +80,9 @@ def _price(service: Service, caller: Caller, model: Predictor, rows: Sequence[Ro
     found, given = iter(estimates), iter(numbers)
     outcomes = (next(found) if isinstance(row, Home) else row for row in parsed)
     return [
-        _answer(service, model, outcome, next(given)) if isinstance(outcome, Estimate) else _refusal(outcome)
+        told(service.settings.variant, model, outcome, next(given))
+        if isinstance(outcome, Estimate)
+        else _refusal(outcome)
         for outcome in outcomes
     ]
 
@@ -92,17 +94,6 @@ def _parse(row: Row) -> Home | InvalidInput:
         return Home.parse(row)
     except InvalidInput as error:
         return error
-
-
-def _answer(service: Service, model: Predictor, estimate: Estimate, prediction_id: int | None) -> Answer:
-    return {
-        "estimated_price": estimate.price,
-        "prediction_id": prediction_id,
-        "interval": interval(model, estimate),
-        "variant": service.settings.variant,
-        "model_version": model.version,
-        "location_known": estimate.location_known,
-    }
 
 
 def _refusal(error: InvalidInput | BundleRefused) -> Answer:

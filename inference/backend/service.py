@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import psutil
@@ -37,12 +38,12 @@ class Service:
     metrics: Metrics
     cards: WorkerCards
     caller_of: Callable[[Mapping[str, Any]], Caller]
-    answers: Answers = field(init=False)
     batches: BatchPlaces = field(default_factory=BatchPlaces)
 
-    def __post_init__(self) -> None:
-        answers = Answers(self.settings.variant, self.live, self.log, self.metrics)
-        object.__setattr__(self, "answers", answers)  # made of the other parts, whoever hands those in
+    @cached_property
+    def answers(self) -> Answers:
+        """What this worker says to visitors."""
+        return Answers(self.settings.variant, self.live, self.log, self.metrics)
 
     def start(self) -> None:
         """Take a place among the workers, find a model, begin to drain."""

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import Engine, text
@@ -69,16 +70,21 @@ def test_an_estimate_and_its_rating_can_be_read_in_the_logs_and_metrics(instance
 
 
 def test_visitors_who_come_at_one_time_get_each_their_own_answer_and_it_is_that_which_is_stored(
-    instance: Instance, engine: Engine
+    make: Make, s3: S3Bucket, engine: Engine, tmp_path: Path
 ) -> None:
-    """Eight visitors at once and again: the estimates of a moment are made, and written to the spool, as one."""
+    """Eight visitors of one worker at once and again: the estimates of a moment are made, and written, as one."""
+    publish(s3, tmp_path / "made", "BO1")
+    instance, run = make(WEB_CONCURRENCY="1"), uuid4().hex
+    instance.start()
+    eventually(lambda: instance.serves("BO1"), "BO1 served")
+    eventually(lambda: instance.health()["database"] == "up", "ids reserved")
 
     def visit(visitor: int) -> list[tuple[int, float, float, str]]:
         connection = http.client.HTTPConnection("127.0.0.1", instance.port, timeout=10)
         found = []
         for turn in range(TURNS):
             area = float(600 + 10 * (visitor * TURNS + turn))
-            named = {"Content-Type": "application/json", "X-Request-ID": f"at-once-{area:.0f}"}
+            named = {"Content-Type": "application/json", "X-Request-ID": f"{run}-{area:.0f}"}
             connection.request("POST", "/api/predict_home_price", json.dumps({**HOME, "total_sqft": area}), named)
             answer = connection.getresponse()
             given = json.loads(answer.read())
@@ -93,12 +99,12 @@ def test_visitors_who_come_at_one_time_get_each_their_own_answer_and_it_is_that_
     assert len({number for number, *_ in given}) == VISITORS * TURNS
     stored = text(
         "SELECT id, estimate, (inputs ->> 'total_sqft')::float, request_id FROM prediction_logs"
-        " WHERE request_id LIKE 'at-once-%'"
+        " WHERE request_id LIKE :run"
     )
 
     def rows() -> list[tuple[int, float, float, str]]:
         with engine.connect() as connection:
-            return [(row[0], row[1], row[2], row[3]) for row in connection.execute(stored)]
+            return [(row[0], row[1], row[2], row[3]) for row in connection.execute(stored, {"run": f"{run}-%"})]
 
     eventually(lambda: len(rows()) >= VISITORS * TURNS, "all of them stored")
     assert sorted(rows()) == sorted(given)
