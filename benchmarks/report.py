@@ -127,11 +127,15 @@ def _promises(results: Results) -> list[tuple[str, ...]]:
 
 
 def _at_least(what: str, found: float, least: float) -> tuple[str, ...]:
-    return (f"at least {least:,g} {what}", f"{found:,.4g}", "yes" if found >= least else "**no**")
+    return (f"at least {least:,g} {what}", _shown(found), "yes" if found >= least else "**no**")
 
 
 def _at_most(what: str, found: float, most: float) -> tuple[str, ...]:
-    return (f"at most {most:,g} {what}", f"{found:,.4g}", "yes" if found <= most else "**no**")
+    return (f"at most {most:,g} {what}", _shown(found), "yes" if found <= most else "**no**")
+
+
+def _shown(figure: float) -> str:
+    return f"{figure:,.0f}" if figure >= 1000 else f"{figure:.4g}"
 
 
 def _conditions(results: Results) -> str:
