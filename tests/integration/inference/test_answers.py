@@ -21,6 +21,7 @@ from tests.integration.inference.conftest import Make
 from tests.integration.inference.instance import Instance, eventually, publish
 
 VISITORS, TURNS = 8, 40
+MOST_BYTES_A_WORKER = 150_000_000
 HOME = {"total_sqft": 1200, "location": "Whitefield", "bhk": 2, "bath": 2}
 
 
@@ -169,7 +170,7 @@ def store_report(engine: Engine, points: int, hours: int, variant: Variant) -> N
 def test_each_worker_is_light(instance: Instance) -> None:
     pages = [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in instance.workers()]
     assert len(pages) == 2
-    assert max(pages) * os.sysconf("SC_PAGE_SIZE") / 2**20 < 190
+    assert max(pages) * os.sysconf("SC_PAGE_SIZE") < MOST_BYTES_A_WORKER
 
 
 def test_a_request_behind_one_whose_body_nobody_wanted_is_answered(instance: Instance) -> None:
