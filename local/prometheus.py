@@ -1,4 +1,4 @@
-"""Prometheus, when its program is on the machine, and the exporter of what no other part tells it."""
+"""The exporter of what no other part exports, and Prometheus where its program is installed."""
 
 from __future__ import annotations
 
@@ -13,10 +13,23 @@ from local.stack import ROOT, Stack
 from monitoring import scrape
 
 
-def prometheus(stack: Stack, program: str | None = None) -> list[Service]:
-    """The two services, or nothing."""
-    found = program or shutil.which("prometheus", path=stack.inherited.get("PATH"))
-    if found is None:
+def exporter(stack: Stack) -> Service:
+    """Return the exporter, which runs with or without a Prometheus that scrapes it."""
+    return Service(
+        name="exporter",
+        argv=(sys.executable, "-m", "monitoring.exporter"),
+        ready=probes.answers(f"{stack.url('exporter')}/metrics"),
+        env=stack.environment(),
+        cwd=ROOT,
+        ports={"exporter": stack.ports["exporter"]},
+        depends_on=("database", "bucket"),
+    )
+
+
+def prometheus(stack: Stack) -> list[Service]:
+    """Return Prometheus where its program is on PATH, else nothing."""
+    program = shutil.which("prometheus", path=stack.inherited.get("PATH"))
+    if program is None:
         return []
     home = stack.folder / "prometheus"
     port = stack.ports["prometheus"]
@@ -28,18 +41,9 @@ def prometheus(stack: Stack, program: str | None = None) -> list[Service]:
 
     return [
         Service(
-            name="exporter",
-            argv=(sys.executable, "-m", "monitoring.exporter"),
-            ready=probes.answers(f"{stack.url('exporter')}/metrics"),
-            env=stack.environment(),
-            cwd=ROOT,
-            ports={"exporter": stack.ports["exporter"]},
-            depends_on=("database", "bucket"),
-        ),
-        Service(
             name="prometheus",
             argv=(
-                str(Path(found)),
+                str(Path(program)),
                 f"--config.file={home / 'prometheus.yml'}",
                 f"--storage.tsdb.path={home / 'data'}",
                 "--storage.tsdb.retention.time=15d",

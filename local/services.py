@@ -11,7 +11,7 @@ from homeprices.storage import open_bucket
 from local.airflow import airflow
 from local.mlflow import mlflow
 from local.postgres import Database, place, postgres
-from local.prometheus import prometheus
+from local.prometheus import exporter, prometheus
 from local.seaweedfs import seaweedfs
 from local.service import Service
 from local.serving import serving
@@ -46,6 +46,7 @@ def services(stack: Stack) -> list[Service]:
             ),
             *airflow(stack),
             *serving(stack),
+            exporter(stack),
             *prometheus(stack),
         ]
     )
