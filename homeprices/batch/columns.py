@@ -55,7 +55,7 @@ class Refused:
     reasons: Mapping[str, str]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Features:
     """Of the accepted rows: their numbers in the batch, and an array for each feature."""
 

@@ -28,7 +28,7 @@ REASONS = ("no_area", "no_size", "no_location", "no_bath", "no_price", TOO_SMALL
 _SIZE = re.compile(r"(\d+)\s*(?:bhk|bedrooms?|rk)", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Cleaned:
     """Clean listings: CLEAN_COLUMNS in square feet and lakh rupees; missing text is '', a missing balcony NaN.
 

@@ -40,7 +40,7 @@ _KIND = ["location", "bhk", "bath"]
 Teacher = Callable[[pd.DataFrame], npt.NDArray[np.float64]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class AreaTable:
     """Curves of log price (lakh rupees) over `knots` of log area (square feet): `curves` is [rows, knots].
 

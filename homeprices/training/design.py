@@ -7,9 +7,9 @@ of a text is two, however much it is. What serving computes is read from the sam
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import groupby
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,8 @@ import pandas as pd
 from homeprices.training.graph import GraphBuilder
 
 Matrix = npt.NDArray[np.float32]
+
+NAN = float("nan")
 
 
 class Column(Protocol):
@@ -40,13 +42,33 @@ class Column(Protocol):
         """The model inputs that this reads."""
 
 
-@dataclass(frozen=True)
-class Number:
+class ComparesNan:
+    """Equality and hash of a frozen dataclass: a field that is NaN equals another that is NaN.
+
+    A dataclass compares NaN by identity up to Python 3.12 and by value, which differs from itself, since 3.13. With
+    that, `join` would make another model of the same rows.
+    """
+
+    def __eq__(self, other: object) -> bool:
+        return other.__class__ is self.__class__ and _values(self) == _values(other)
+
+    def __hash__(self) -> int:
+        return hash(_values(self))
+
+
+def _values(column: Any) -> tuple[Any, ...]:
+    """The fields of a column, every NaN replaced by the same object, which tuples compare by identity."""
+    values = (getattr(column, field.name) for field in fields(column))
+    return tuple(NAN if value != value else value for value in values)
+
+
+@dataclass(frozen=True, eq=False)
+class Number(ComparesNan):
     """An input as it is; a missing value becomes `missing` (NaN stays one)."""
 
     name: str
     direction: int = 0
-    missing: float = float("nan")
+    missing: float = NAN
 
     def values(self, inputs: pd.DataFrame) -> Matrix:
         column = inputs[self.name].to_numpy(np.float32)
@@ -108,8 +130,8 @@ class Ratio:
         return {self.above, self.below}
 
 
-@dataclass(frozen=True)
-class Lookup:
+@dataclass(frozen=True, eq=False)
+class Lookup(ComparesNan):
     """A learned number for each known value of a text input, `default` for any other."""
 
     name: str

@@ -28,7 +28,7 @@ from homeprices.training.teacher import form_columns
 from homeprices.training.tuning import search
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Estimates:
     """Prices with the bounds of their intervals, lakh rupees, [N] each."""
 

@@ -41,7 +41,7 @@ class CrossValidation(BaseModel):
     seconds: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class OutOfFold:
     """Log estimates of every training row by models that had not seen it, from the form's fields and from all."""
 
