@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -17,11 +16,6 @@ from tests.services import clean_environment, free_ports
 
 START = Path(__file__).parents[1] / "monitoring" / "alertmanager" / "start.sh"
 READY_SECONDS = 30.0
-
-
-def is_installed() -> bool:
-    """Whether the program is on this machine, under either of its names."""
-    return any(shutil.which(name) for name in ("alertmanager", "prometheus-alertmanager"))
 
 
 @dataclass(frozen=True)

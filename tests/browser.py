@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from playwright.sync_api import Browser, sync_playwright
 
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+from tests.programs import CHROMIUM, find_chromium
+
 QUIET = [
     "--no-first-run",
     "--disable-gpu",
@@ -20,17 +20,12 @@ QUIET = [
 ]
 
 
-def find_chromium() -> str | None:
-    """The browser's program: the one that CHROMIUM names, else the first that is installed."""
-    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, PROGRAMS)), None)
-
-
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """A browser until the block ends. Raises RuntimeError when the machine has none."""
     program = find_chromium()
     if program is None:
-        raise RuntimeError("no Chromium: apt-get install chromium, or name one in CHROMIUM")
+        raise RuntimeError(CHROMIUM.reason)
     as_root = ["--no-sandbox"] if os.geteuid() == 0 else []  # Chromium refuses its sandbox to root
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=[*QUIET, *as_root])

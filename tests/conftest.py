@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 from homeprices.storage import S3Bucket
+from tests.programs import not_run
 from tests.services import Servers, open_s3
 
 # How long an example takes says more about the machine than about what is tested.
@@ -47,6 +48,13 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         report.outcome, report.longrepr = "failed", f"not run, and --no-skips: {reason}"
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """List the tests that were not run for want of a program, and the command that brings it."""
+    if lines := not_run(terminalreporter.stats.get("skipped", [])):
+        terminalreporter.section("not run because something is missing, and how to bring it")
+        terminalreporter.write_line("\n".join(lines))
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import psutil
 import pytest
 
 from tests.compose.compose_stack import PATIENCE, ROOT, ComposeStack, images, seconds_since
+from tests.programs import DOCKER
 
 OFFLINE_IMAGES = ROOT.parent / "shared" / "offline-images" / "build.sh"
 THIRD_PARTY = {
@@ -52,11 +52,7 @@ def engine() -> None:
     if OFFLINE_IMAGES.exists():
         names = [os.environ.get(variable, name) for variable, name in THIRD_PARTY.items()]
         subprocess.run([str(OFFLINE_IMAGES), *names], check=True, timeout=BUILD_SECONDS)
-    if (
-        shutil.which("docker") is None
-        or subprocess.run(["docker", "info"], capture_output=True, check=False).returncode
-    ):
-        pytest.fail("these tests are about Docker, and no Docker engine answers")
+    DOCKER.require()
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.programs import GIT
+
 SCRIPT = Path(__file__).parents[3] / "compose" / "revision.sh"
 AUTHOR = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@example.org",
           "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@example.org"}  # fmt: skip
@@ -20,6 +22,7 @@ def said(folder: Path, **environ: str) -> str:
 
 
 def git(clone: Path, *words: str) -> str:
+    GIT.require()
     command = ["git", "-C", str(clone), *words]
     known = {"PATH": os.environ["PATH"], "HOME": str(clone), **AUTHOR}
     return subprocess.run(command, env=known, capture_output=True, text=True, timeout=20, check=True).stdout.strip()

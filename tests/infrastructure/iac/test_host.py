@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from iac.host.environment import ROLE_INSTEAD_OF_KEY, host_environment, interfac
 from iac.place import IMAGES, Place
 from iac.seed_secrets import WANTED
 from tests.infrastructure.iac.graph import ROOT, Graph, stack_files
+from tests.programs import DOCKER_COMPOSE
 
 HOST_FINDS_OUT = {"BIND_ADDRESS", "IMAGE_TAG", "POSTGRES_SUPERUSER_PASSWORD"}
 COMPOSE = ("docker-compose.yaml", "docker-compose.ab.yml", "monitoring/docker-compose.monitoring.yml")
@@ -77,11 +77,7 @@ def test_nobody_on_rds_says_superuser() -> None:
 @pytest.fixture(scope="module")
 def merged(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What Compose itself makes of the files with the override."""
-    if (
-        shutil.which("docker") is None
-        or subprocess.run(["docker", "compose", "version"], capture_output=True).returncode
-    ):
-        pytest.skip("Docker Compose, which merges the files, is not on this machine")
+    DOCKER_COMPOSE.require()
     env = tmp_path_factory.mktemp("env") / ".env"
     config = parse(stack_files()["host"])
     values = {**dict.fromkeys((*WANTED, *HOST_FINDS_OUT), "x"), "BIND_ADDRESS": "10.40.64.5"}

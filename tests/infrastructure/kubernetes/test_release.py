@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from iac.release import ReleaseRefused, airflow_values, kustomization, main, read_images
+from tests.programs import KUBERNETES_CHECKS, KUSTOMIZE
 
 ROOT = Path(__file__).parents[3]
-KUBECTL = ROOT / ".venv-checks/bin/kubectl"
 NAMES = ("inference", "exporter", "router", "frontend", "mlflow", "airflow")
 IMAGES = {name: f"sha256:{number:064x}" for number, name in enumerate(NAMES)}
 OUTPUTS = {
@@ -34,10 +34,9 @@ def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outputs: dict[str, 
 
 
 def test_every_image_is_a_digest_and_every_placeholder_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not KUBECTL.exists():
-        pytest.skip("kustomize, which renders the release, is not installed: make kubernetes-check")
+    KUBERNETES_CHECKS.require()
     assert release(tmp_path, monkeypatch, OUTPUTS) == 0
-    command = [str(KUBECTL), "kustomize", "--load-restrictor", "LoadRestrictionsNone", str(tmp_path / "out")]
+    command = [str(KUSTOMIZE), "kustomize", "--load-restrictor", "LoadRestrictionsNone", str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     documents = list(yaml.safe_load_all(done.stdout))

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser import chromium, find_chromium
+from tests.browser import chromium
 from tests.frontend import frontend
 from tests.price_service import PriceService, price_service
+from tests.programs import CHROMIUM
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    if find_chromium() is None:
-        assert not os.environ.get("CI"), "CI needs Chromium: apt-get install chromium"
-        pytest.skip("no Chromium on this machine: apt-get install chromium, or name one in CHROMIUM")
+    CHROMIUM.require()
     with chromium() as opened:
         yield opened
 

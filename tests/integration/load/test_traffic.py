@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.price_service import PriceService, price_service
+from tests.programs import LISTINGS, REAL_LISTINGS
 
 ROOT = Path(__file__).parents[3]
-REAL = ROOT.parent / "shared" / "data" / "bengaluru_house_prices.csv"
 NO_BUCKET = {"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:1", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
 
 
@@ -70,11 +70,11 @@ def test_a_visitor_keeps_his_cookie_and_another_one_comes_without() -> None:
     assert cookies(service) >= 4
 
 
-@pytest.mark.skipif(not REAL.exists(), reason="the real listings are not beside this clone")
+@LISTINGS.mark
 def test_homes_can_come_from_a_file_of_real_listings() -> None:
     with price_service() as service:
-        run = traffic("--host", service.url, "--listings", str(REAL))
-    assert f"homes from {REAL}" in run.stdout
+        run = traffic("--host", service.url, "--listings", str(REAL_LISTINGS))
+    assert f"homes from {REAL_LISTINGS}" in run.stdout
     assert service.homes
 
 

@@ -12,15 +12,16 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.alertmanager import Alertmanager, alertmanager, is_installed
+from tests.alertmanager import Alertmanager, alertmanager
 from tests.mail_server import Mailbox, mail_server
+from tests.programs import ALERTMANAGER
 from tests.unit.monitoring.alert_rules import ROOT, alerts
 from tests.webhook import Hook, webhook
 
 ARRIVES_SECONDS = 30
 TEMPLATE = ROOT / "monitoring" / "alertmanager" / "alertmanager.yml.template"
 
-pytestmark = pytest.mark.skipif(not is_installed(), reason="there is no Alertmanager on this machine")
+pytestmark = ALERTMANAGER.mark
 
 
 def firing(name: str, **labels: str) -> dict[str, Any]:

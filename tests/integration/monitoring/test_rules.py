@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -11,9 +10,10 @@ import pytest
 
 from local.ports import Ports
 from monitoring import scrape
+from tests.programs import PROMTOOL
 from tests.unit.monitoring.alert_rules import FOLDER
 
-pytestmark = pytest.mark.skipif(shutil.which("promtool") is None, reason="there is no promtool on this machine")
+pytestmark = PROMTOOL.mark
 
 
 def promtool(*words: str) -> str:

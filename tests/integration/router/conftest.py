@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -23,9 +22,9 @@ from router.record import BucketControl, RecordKeeper
 from router.site import RouterSite, worker_user
 from tests.integration.router.client import Visitor
 from tests.integration.router.upstream import Upstream, listening
+from tests.programs import NGINX, SYSTEM_NGINX
 
-DEBIAN_NGINX = Path("/usr/sbin/nginx")
-PROGRAMS = [find_program()] + [DEBIAN_NGINX] * (os.access(DEBIAN_NGINX, os.X_OK) and find_program() != DEBIAN_NGINX)
+PROGRAMS = [find_program(), pytest.param(SYSTEM_NGINX, marks=NGINX.mark)]
 
 
 def free_port() -> int:
@@ -124,7 +123,7 @@ class Router:
         raise AssertionError(f"none of 200 visitors is in the arm {variant}")
 
 
-@pytest.fixture(params=PROGRAMS, ids=lambda program: "debian" if program == DEBIAN_NGINX else "wheel")
+@pytest.fixture(params=PROGRAMS, ids=lambda program: "debian" if program == SYSTEM_NGINX else "wheel")
 def program(request: pytest.FixtureRequest) -> Path:
     return Path(request.param)
 

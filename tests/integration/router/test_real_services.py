@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +18,13 @@ from router.metrics import RouterMetrics
 from router.nginx import Nginx
 from router.record import BucketControl, RecordKeeper
 from router.site import RouterSite, worker_user
-from tests.browser import chromium, find_chromium
+from tests.browser import chromium
 from tests.frontend import frontend
 from tests.integration.inference.conftest import Make, engine, make, variables  # noqa: F401
 from tests.integration.inference.instance import Instance, publish
 from tests.integration.router.client import Reply, Visitor
 from tests.integration.router.conftest import PROGRAMS, eventually, free_port, running_record
+from tests.programs import CHROMIUM
 
 
 @dataclass
@@ -133,9 +133,7 @@ def test_a_candidate_without_a_model_lets_production_answer(house: House, s3: S3
 
 
 def test_what_is_said_in_the_form_is_in_the_database(house: House, engine: Engine, tmp_path: Path) -> None:  # noqa: F811
-    if find_chromium() is None:
-        assert not os.environ.get("CI"), "CI needs Chromium: apt-get install chromium"
-        pytest.skip("no Chromium on this machine: apt-get install chromium, or name one in CHROMIUM")
+    CHROMIUM.require()
     with frontend(f"http://{house.listen}", tmp_path) as url, chromium() as browser:
         page = browser.new_page()
         page.goto(url)
