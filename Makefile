@@ -3,12 +3,13 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-# The newest Python that every dependency supports; PYTHON_FOR_VENV=path chooses another.
-PYTHON_FOR_VENV ?= $(shell for v in 3.12 3.13 3.11; do p=$$(command -v python$$v) && "$$p" -c 'import venv' 2>/dev/null && { echo "$$p"; exit; }; done; \
-	for p in python3 python; do "$$p" -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && { echo "$$p"; exit; }; done)
-BIN := .venv/bin
+# Python 3.14 is new here, so it comes last; PYTHON_FOR_VENV=path chooses another Python, VENV=folder another environment.
+PYTHON_FOR_VENV ?= $(shell for v in 3.12 3.13 3.11 3.14; do p=$$(command -v python$$v) && "$$p" -c 'import venv' 2>/dev/null && { echo "$$p"; exit; }; done; \
+	for p in python3 python; do "$$p" -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null && { echo "$$p"; exit; }; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
 PYTHON := $(BIN)/python
-READY := .venv/.installed-$(shell (sha256sum requirements.lock 2>/dev/null || shasum -a 256 requirements.lock) | cut -c1-16)
+READY := $(VENV)/.installed-$(shell (sha256sum requirements.lock 2>/dev/null || shasum -a 256 requirements.lock) | cut -c1-16)
 GROUPS := serving training tracking orchestration stack celery monitoring traffic test lint iac
 UV := $(BIN)/uv
 UV_VERSION := 0.13.9
@@ -30,12 +31,12 @@ help: ## this list
 install: $(READY) ## install what is locked into .venv (every other target does so by itself)
 
 $(READY): requirements.lock
-	@test -n "$(PYTHON_FOR_VENV)" || { echo "Python 3.11, 3.12 or 3.13 with venv is needed and was not found on PATH" >&2; exit 1; }
-	@echo "installing into .venv with $(PYTHON_FOR_VENV)"
-	@test -x $(PYTHON) || "$(PYTHON_FOR_VENV)" -m venv .venv
+	@test -n "$(PYTHON_FOR_VENV)" || { echo "Python 3.11, 3.12, 3.13 or 3.14 with venv is needed and was not found on PATH" >&2; exit 1; }
+	@echo "installing into $(VENV) with $(PYTHON_FOR_VENV)"
+	@test -x $(PYTHON) || "$(PYTHON_FOR_VENV)" -m venv $(VENV)
 	@test -x $(UV) || $(PYTHON) -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@$(UV) pip install --quiet --python $(PYTHON) --require-hashes -r requirements.lock
-	@rm -f .venv/.installed-*; touch $@
+	@rm -f $(VENV)/.installed-*; touch $@
 
 up: $(READY) ## start the whole stack and leave it running (DATASET=path.csv, STACK_PORT_OFFSET=1000)
 	@$(PYTHON) -m local up

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 from types import FrameType
@@ -22,6 +23,8 @@ from local.supervisor import Supervisor, lock
 
 RESTART_SECONDS = 60.0
 LOOK_SECONDS = 0.25
+NEW_PYTHON = (3, 14)
+"""Allowed, and new here: `up` says so."""
 
 ADDRESSES = [
     ("Web form", "frontend", ""),
@@ -35,6 +38,11 @@ console = Console()
 
 def up(stack: Stack) -> int:
     """Start the stack unless it runs, wait until all is ready and the first models are served, print the addresses."""
+    if sys.version_info >= NEW_PYTHON:
+        console.print(
+            f"Python {sys.version_info[0]}.{sys.version_info[1]} is new here and less tested than 3.11 to 3.13.",
+            highlight=False,
+        )
     dataset = Path(given).resolve() if (given := os.environ.get("DATASET")) else None
     if dataset is not None and not dataset.is_file():
         console.print(f"DATASET is {given}, and there is no such file", highlight=False)

@@ -1,6 +1,6 @@
-# The tests that do harm: kills, faults of the network, full disks, slow clients, soak, millions of rows.
+# The tests that do harm, and those of other machines than a developer's. The Makefile includes this.
 
-.PHONY: test-chaos test-full
+.PHONY: test-chaos test-full test-pythons
 
 test-chaos: $(READY) ## kills, network faults, full disks, slow clients, soak, a million rows (minutes)
 	@$(PYTHON) -m pytest tests/chaos
@@ -8,3 +8,6 @@ test-chaos: $(READY) ## kills, network faults, full disks, slow clients, soak, a
 test-full: $(READY) ## the same with the full counts (hours); writes documentations/reliability.md anew
 	@CHAOS=full CHAOS_RESULTS=1 $(PYTHON) -m pytest tests/chaos
 	@$(PYTHON) -m tests.chaos.report
+
+test-pythons: ## unit tests, one training and `make up` with each supported Python that this machine has
+	@set -o pipefail; .ci/pythons 2>&1 | sed -u 's/^/pythons | /'
