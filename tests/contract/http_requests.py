@@ -218,8 +218,10 @@ def _callers() -> Iterator[Request]:
         {"X-User-Id": "user", "Authorization": "Basic eDp5", "Origin": "https://shop.example"},
     ):
         yield post(PREDICT, HOME, headers={**known, **more})
+        yield post(PREDICT, HOME, headers={**known, **more, "Content-Type": f"{JSON}; charset=utf-8"})
         yield post(PREDICT, HOME, headers={**known, **more}, trusted=False)
     yield send(BATCH, NDJSON, json.dumps(HOME))
+    yield Request("GET", "/api/ready", b"", {"X-Visitor-Id": "visitor", "X-Visitor-Key": "key of the router"})
     for path in GETS:
         yield Request("GET", path, trusted=False)
 
@@ -254,7 +256,7 @@ def _without_database() -> Iterator[Request]:
 
 
 def _operators() -> Iterator[Request]:
-    for query in ("type=predictions&limit=27", "type=feedback&limit=10", "type=decisions", "type=drift", "type=other",
+    for query in ("type=predictions&limit=40", "type=feedback&limit=10", "type=decisions", "type=drift", "type=other",
                   "limit=0", "limit=1001", "limit=x", "unknown=1", "limit=1"):  # fmt: skip
         yield Request("GET", f"/api/logs?{query}", settled=True)
     for query in ("hours=1", "hours=744", "hours=0", "hours=745", "hours=1.5", "hour=1"):
@@ -263,3 +265,5 @@ def _operators() -> Iterator[Request]:
         yield Request("GET", f"/api/drift_report?{query}")
     for query in ("limit=1", "limit=0", "limit=x"):
         yield Request("GET", f"/api/logs/tail?{query}")
+    for instance in ("production", "candidate", "alone"):
+        yield Request("GET", "/metrics", to=instance)

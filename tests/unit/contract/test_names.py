@@ -16,11 +16,11 @@ DAGS = {
     "evaluate_ab_dag.py": "evaluate_ab_dag",
 }
 MAKE_VARIABLES = [
-    ("split", "CANDIDATE=37", "37"),
-    ("logs", "SERVICE=mlflow", "mlflow"),
-    ("traffic", "USERS=41", "41"),
-    ("traffic", "TIME=43s", "43s"),
-    ("test-integration", "PARTS=tests/integration/router", "tests/integration/router"),
+    ("split", "CANDIDATE=37", "share 37"),
+    ("logs", "SERVICE=mlflow", "logs mlflow"),
+    ("traffic", "USERS=41", "--users 41"),
+    ("traffic", "TIME=43s", "--run-time 43s"),
+    ("test-integration", "PARTS=tests/integration/router", "pytest tests/integration/router"),
 ]
 
 
