@@ -1,0 +1,51 @@
+"""Small trained bundles: the listings, seed and preset are the same each time, so the files should be, too.
+
+`python -m tests.models ESTIMATOR FOLDER` writes one from a process of its own, whose environment decides about BLAS.
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from homeprices.data import holdout
+from homeprices.data.cleaning import clean
+from homeprices.data.datasets import Dataset
+from homeprices.data.synthetic import make_listings
+from homeprices.release import bundles
+from homeprices.storage import Bucket
+from homeprices.training import export
+from homeprices.training.effort import effort
+
+ROWS, LISTINGS_SEED, SEED = 1_000, 11, 3
+
+
+def train_draft(estimator: str, folder: Path) -> None:
+    """Train on synthetic listings with the preset `quick` and write the draft bundle into the folder."""
+    listings = make_listings(ROWS, seed=LISTINGS_SEED)
+    cleaned = clean(listings)
+    training, held_out = holdout.split(cleaned.rows)
+    export.build(
+        estimator,
+        training,
+        held_out,
+        dataset=Dataset(version=4, key="data/raw/train_V4.csv", sha256="a" * 64, rows=len(listings)),
+        out=folder,
+        seed=SEED,
+        git_revision="b" * 40,
+        mlflow_run_id=None,
+        quality=cleaned.quality(),
+        effort=effort("quick"),
+        created_at=datetime(2026, 2, 1, tzinfo=UTC),
+    )
+
+
+def publish_candidate(bucket: Bucket, folder: Path) -> None:
+    """Stage the draft bundle of a folder and publish it as the next candidate; what was staged stays."""
+    bundles.stage(bucket, "run", folder)
+    bundles.publish(bucket, "run", "CO")
+
+
+if __name__ == "__main__":
+    train_draft(sys.argv[1], Path(sys.argv[2]))
