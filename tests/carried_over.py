@@ -18,14 +18,16 @@ from typing import Any
 from sqlalchemy import Engine, create_engine, text
 
 from homeprices import database
+from homeprices.batch.run import BatchRun
 from homeprices.drift.watch import DriftWatch
 from homeprices.experiment import policies, record, replay
 from homeprices.notify import Notice
 from homeprices.parts import Parts
+from homeprices.release import router_counts
 from homeprices.release.evaluation import Evaluation
 from homeprices.release.telling import tell_once
 from homeprices.settings import load_settings
-from homeprices.storage import Bucket
+from homeprices.storage import S3Bucket
 from tests.services import Servers, clean_environment, open_s3
 from tests.stored import PINNED
 from tests.trial import database_variables
@@ -42,7 +44,7 @@ class OldState:
     """The restored database and bucket, and what the code of today does with them."""
 
     engine: Engine
-    bucket: Bucket
+    bucket: S3Bucket
     variables: dict[str, str]
 
     def migrate(self) -> str:
@@ -68,6 +70,17 @@ class OldState:
     def tell(self, key: str, webhook: str) -> None:
         """Tell people of a decision, unless that was done."""
         tell_once(self.parts(SLACK_WEBHOOK_URL=webhook), key, Notice("title", "reason"))
+
+    def batch(self, job: str, source: str, at: datetime) -> dict[str, Any]:
+        """What a batch job of this name comes to, begun or gone on with."""
+        run = BatchRun(self.bucket, job)
+        for number in run.plan(source, "production", at):
+            run.score(number)
+        return run.finish(at)
+
+    def counted(self, since: datetime, until: datetime) -> list[tuple[int, int]]:
+        """Production's requests and failures that routers have counted."""
+        return router_counts.production(self.bucket, since, until)
 
     def command(self, folder: Path, *words: str, returns: int = 0) -> str:
         """What a command of the project prints on standard output; `returns` is how it has to end."""

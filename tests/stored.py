@@ -14,6 +14,7 @@ _PARTS_OF_KEYS = (
     (r"(?<=[/_])(BO|CO)[1-9]\d*", r"\1{n}"),
     (r"train_V\d+", "train_V{n}"),
     (r"^(staging)/[^/]+", r"\1/{run}"),
+    (r"/out_of_fold/\w+\.npz$", "/out_of_fold/{estimator}.npz"),
     (r"/gate-[^/]+\.json$", "/gate-{run}.json"),
     (r"^(notices)/[0-9a-f]{32}\.", r"\1/{digest}."),
     (r"^(traffic)/\d{4}-\d\d-\d\d/[0-9a-f]{16}\.", r"\1/{day}/{router}."),

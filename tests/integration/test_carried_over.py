@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -250,5 +251,49 @@ def test_what_was_told_is_not_told_again_and_what_was_not_is_marked_as_it_was(ol
         old.tell("today", hook.url)
         assert len(hook.posts) == 1
     [mark] = set(old.objects()) - before
+    assert mark == f"notices/{hashlib.sha256(b'today').hexdigest()[:32]}.json"
     assert_names_kept(old, mark)
     assert (old.document(mark)["key"], old.document(mark)["state"]) == ("today", "told")
+
+
+def test_a_notice_whose_telling_was_cut_off_is_told_again_and_one_that_is_being_told_is_not(old: OldState) -> None:
+    states = []
+
+    class Posts(list[dict[str, Any]]):
+        """Notes what the mark says while the notice is on its way."""
+
+        def append(self, post: dict[str, Any]) -> None:
+            states.append(old.document(place)["state"])
+            super().append(post)
+
+    with webhook() as hook:
+        hook.posts = Posts()
+        for key, at in (("now", datetime.now(UTC)), ("cut off", datetime(2026, 1, 1, tzinfo=UTC))):
+            place = f"notices/{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
+            old.bucket.put(place, json.dumps({"key": key, "state": "telling", "at": at.isoformat()}).encode())
+            old.tell(key, hook.url)
+    assert [post["text"].splitlines()[0] for post in hook.posts] == ["*title*"]
+    assert states == ["telling"]
+
+
+def test_what_the_routers_have_counted_is_read(old: OldState) -> None:
+    [key] = [key for key in stored_objects() if key.startswith("traffic/")]
+    slots = {int(slot): tuple(arms["production"]) for slot, arms in old.document(key)["slots"].items()}
+    since, until = (datetime.fromtimestamp(slot, UTC) for slot in (min(slots), max(slots) + 300))
+    assert old.counted(since, until) == [slots[slot] for slot in sorted(slots)]
+
+
+def test_a_batch_job_is_gone_on_with_and_another_writes_the_same_names(old: OldState) -> None:
+    before, at = stored_objects(), old.decision("fixture-5")["ts"]
+    expected = {"version": PRODUCTION, "estimated": 2, "refused": 1}
+    assert expected.items() <= old.batch("fixture_batch", "batch/input/homes.csv", at).items()
+    partition = "batch/{}/partitions/00000/"
+    for name in ("manifest.json", "part-00000.parquet"):
+        key = partition.format("fixture_batch") + name
+        assert old.bucket.get(key).body == before[key], "what was scored is not scored again"
+    assert expected.items() <= old.batch("today", "batch/input/homes.csv", at).items()
+    assert_names_kept(
+        old, "batch/today/plan.json", "batch/today/manifest.json", f"{partition.format('today')}manifest.json"
+    )
+    refused = partition.format("today") + "refused-00000.jsonl"
+    assert old.bucket.get(refused).body == before[partition.format("fixture_batch") + "refused-00000.jsonl"]

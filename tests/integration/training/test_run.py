@@ -19,6 +19,7 @@ from homeprices.release import bundles, promotion, versions
 from homeprices.settings import load_settings
 from homeprices.storage import MemoryBucket
 from homeprices.training.run import TrainingRun
+from tests.stored import document_pattern, key_pattern, members, pinned
 
 SOME = ("linear", "ridge", "boosting")  # the whole table is for the end-to-end test
 
@@ -130,6 +131,12 @@ def test_a_candidate_that_is_clearly_worse_than_production_is_not_published_and_
     [found] = search(mlflow_uri, "tags.`homeprices.key` = 'gate:2'")
     metrics = {metric["key"]: metric["value"] for metric in found["data"]["metrics"]}
     assert metrics["gate.form.low"] == pytest.approx(report["form"]["low"])
+    names, keys = pinned("stored_names.json"), [entry.key for entry in bucket.list("")]
+    assert {key_pattern(key) for key in keys} <= set(names["keys"])
+    documents = [key for key in keys if key.startswith(("claims/", "reports/"))]
+    assert {key.split("/")[1] for key in documents} > {"runs", "validation", "train_V1.json"}
+    for key in documents:
+        assert members(json.loads(bucket.get(key).body)) == set(names["members"][document_pattern(key)]["members"]), key
 
 
 def test_publishing_twice_gives_one_version(bucket: MemoryBucket, mlflow_uri: str) -> None:
