@@ -24,7 +24,7 @@ from benchmarks import environments, machine, measure, preparation, report
 from benchmarks.load import Load
 from benchmarks.measure import Measured
 from benchmarks.servers import PEERS, Contender, forget, gunicorn, ours, peers, running
-from homeprices.database import upgrade
+from homeprices.adapters.database import upgrade
 from homeprices.release import versions as release_versions
 from homeprices.settings import load_settings
 from tests.services import Servers, open_s3

@@ -22,8 +22,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from homeprices.adapters.object_store import Entry, Object
 from homeprices.errors import ObjectNotFound, PreconditionFailed
-from homeprices.storage import Entry, Object
 
 SEED = 7
 GROUP_ROWS = 100_000

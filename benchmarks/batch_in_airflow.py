@@ -26,11 +26,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks import machine
+from homeprices.adapters.airflow_client import Airflow
+from homeprices.adapters.object_store import Bucket, open_bucket
 from homeprices.data.cleaning import clean
 from homeprices.data.synthetic import make_listings
-from homeprices.orchestration import Airflow
 from homeprices.settings import load_settings
-from homeprices.storage import Bucket, open_bucket
 
 DAG = "batch_scoring_dag"
 SEED = 7

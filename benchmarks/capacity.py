@@ -24,7 +24,7 @@ import psutil
 from sqlalchemy import create_engine, text
 
 from benchmarks.batch import ESTIMATOR, prepare
-from homeprices.database import upgrade
+from homeprices.adapters.database import upgrade
 from homeprices.settings import load_settings
 from tests.integration.inference.instance import Instance, eventually, upload
 from tests.integration.predictions.conftest import database_variables

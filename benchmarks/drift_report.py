@@ -26,7 +26,7 @@ import pandas as pd
 from sqlalchemy import Engine, create_engine, text
 
 from benchmarks import machine
-from homeprices.database import upgrade
+from homeprices.adapters.database import upgrade
 from homeprices.drift.comparison import compare
 from homeprices.drift.sample import baseline_of_sample, sample_of_visits
 from homeprices.settings import load_settings

@@ -12,11 +12,11 @@ import tempfile
 import time
 from pathlib import Path
 
+from homeprices.adapters.airflow_client import Airflow
+from homeprices.adapters.object_store import Bucket, open_bucket
 from homeprices.errors import HomePricesError, NotFound, NotReady, Unavailable
-from homeprices.orchestration import Airflow
 from homeprices.release import versions
 from homeprices.settings import load_settings
-from homeprices.storage import Bucket, open_bucket
 
 PIPELINE = "bangalore_home_prices_pipeline"
 MOUNTED_DATASET = Path("/data/listings.csv")

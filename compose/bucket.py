@@ -12,9 +12,9 @@ import tarfile
 from collections.abc import Callable
 from typing import BinaryIO
 
+from homeprices.adapters.object_store import Bucket, open_bucket
 from homeprices.errors import HomePricesError
 from homeprices.settings import load_settings
-from homeprices.storage import Bucket, open_bucket
 
 
 def save(bucket: Bucket, target: BinaryIO) -> int:

@@ -32,7 +32,7 @@ RETRIES = ExceptionRetryPolicy(
 def tell_of_failure(context: Any) -> None:
     """Tells people that a run has failed. Called of a task that failed for good, and of the run itself."""
     from homeprices.failed_runs import tell_of_failed_run
-    from homeprices.parts import open_parts
+    from homeprices.resources import open_parts
 
     task = context.get("task_instance")
     tell_of_failed_run(

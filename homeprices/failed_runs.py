@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from homeprices.adapters.notifications import Notice
 from homeprices.errors import HomePricesError
 from homeprices.log import get_logger
-from homeprices.notify import Notice
 from homeprices.release.telling import tell_once
 
 if TYPE_CHECKING:
-    from homeprices.parts import Parts
+    from homeprices.resources import Parts
 
 LONGEST_REASON = 500  # characters; the log has the rest
 

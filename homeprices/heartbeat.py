@@ -13,8 +13,8 @@ from typing import Literal, get_args
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
+from homeprices.adapters.object_store import Bucket
 from homeprices.errors import ObjectNotFound
-from homeprices.storage import Bucket
 
 Process = Literal["training", "evaluation", "drift"]
 PROCESSES: tuple[Process, ...] = get_args(Process)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from homeprices.adapters.airflow_client import Airflow
 from homeprices.errors import NotFound, Unavailable
-from homeprices.orchestration import Airflow
 from homeprices.settings import load_settings
 from local import probes, processes
 from local.service import Command

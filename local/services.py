@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from graphlib import TopologicalSorter
 
+from homeprices.adapters.object_store import open_bucket
 from homeprices.settings import load_settings
-from homeprices.storage import open_bucket
 from local.airflow import airflow
 from local.mlflow import mlflow
 from local.postgres import Database, place, postgres

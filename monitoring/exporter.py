@@ -20,10 +20,10 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from homeprices.adapters.airflow_client import Airflow
 from homeprices.errors import HomePricesError
 from homeprices.log import configure_logging, get_logger
-from homeprices.orchestration import Airflow
-from homeprices.parts import Parts
+from homeprices.resources import Parts
 from homeprices.settings import load_settings
 from monitoring.metrics import Sample, families
 from monitoring.observed_bucket import BucketObserver

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Literal
 
-from homeprices import undelivered
+from homeprices.adapters import notifications
+from homeprices.adapters.notifications import CHANNELS
+from homeprices.adapters.object_store import Bucket
 from homeprices.errors import ObjectNotFound
 from homeprices.heartbeat import PROCESSES, last
-from homeprices.notify import CHANNELS
 from homeprices.pricing.manifest import Manifest
 from homeprices.release import control, versions
-from homeprices.storage import Bucket
 from monitoring.metrics import Sample
 
 KINDS: tuple[Literal["BO", "CO"], ...] = ("BO", "CO")
@@ -57,7 +57,7 @@ class BucketObserver:
 
     def _notices(self) -> Iterator[Sample]:
         """None is said too: the first one is an increase only of what was there before."""
-        for channel, number in {**dict.fromkeys(CHANNELS, 0), **undelivered.read(self._bucket)}.items():
+        for channel, number in {**dict.fromkeys(CHANNELS, 0), **notifications.read(self._bucket)}.items():
             yield Sample("homeprices_notices_undelivered", number, {"channel": channel})
 
     def _newest_training(self) -> datetime | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
-from homeprices.database import transaction
+from homeprices.adapters.database import transaction
 from monitoring.metrics import Sample
 from monitoring.sample_ratio import p_value
 

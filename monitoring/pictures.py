@@ -82,7 +82,7 @@ def ask_and_draw(asker: Asker, window: Window, folder: Path) -> list[str]:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line. 1 when something cannot be asked."""
-    from homeprices.database import open_engine
+    from homeprices.adapters.database import open_engine
     from homeprices.settings import load_settings
 
     parser = argparse.ArgumentParser(prog="python -m monitoring.pictures", description=(__doc__ or "").splitlines()[0])

@@ -26,10 +26,10 @@ from typing import IO
 
 from prometheus_client import start_http_server
 
+from homeprices.adapters.object_store import open_bucket
 from homeprices.errors import HomePricesError
 from homeprices.log import configure_logging, get_logger
 from homeprices.settings import Settings, load_settings
-from homeprices.storage import open_bucket
 from router.access_log import Answer, Tail, parse
 from router.apply import Applied, put_into_force
 from router.breaker import Limits, Verdict, concerns, judge

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 
+from homeprices.adapters.airflow_client import Airflow
 from homeprices.errors import HomePricesError
 from homeprices.log import get_logger
-from homeprices.orchestration import Airflow
 from homeprices.settings import Settings
 
 EVALUATION = "evaluate_ab_dag"

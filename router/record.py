@@ -14,11 +14,11 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from homeprices.adapters.object_store import Bucket
 from homeprices.errors import HomePricesError
 from homeprices.log import get_logger
 from homeprices.release import control
 from homeprices.release.control import ControlRecord
-from homeprices.storage import Bucket
 from router.template import write_whole
 
 ACTOR = "router"

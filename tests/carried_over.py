@@ -17,17 +17,17 @@ from typing import Any
 
 from sqlalchemy import Engine, create_engine, text
 
-from homeprices import database
+from homeprices.adapters import database
+from homeprices.adapters.notifications import Notice
+from homeprices.adapters.object_store import S3Bucket
 from homeprices.batch.run import BatchRun
 from homeprices.drift.watch import DriftWatch
 from homeprices.experiment import policies, record, replay
-from homeprices.notify import Notice
-from homeprices.parts import Parts
 from homeprices.release import router_counts
 from homeprices.release.evaluation import Evaluation
 from homeprices.release.telling import tell_once
+from homeprices.resources import Parts
 from homeprices.settings import load_settings
-from homeprices.storage import S3Bucket
 from tests.services import Servers, clean_environment, open_s3
 from tests.stored import PINNED
 from tests.trial import database_variables

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from homeprices.storage import S3Bucket
+from homeprices.adapters.object_store import S3Bucket
 from tests.programs import not_run
 from tests.services import Servers, open_s3
 

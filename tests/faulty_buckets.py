@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from homeprices.adapters.object_store import Bucket, Entry, Object, RangedBucket
 from homeprices.errors import PreconditionFailed, StorageUnavailable
-from homeprices.storage import Bucket, Entry, Object, RangedBucket
 
 
 class Killed(BaseException):

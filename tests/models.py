@@ -9,12 +9,12 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+from homeprices.adapters.object_store import Bucket
 from homeprices.data import holdout
 from homeprices.data.cleaning import clean
 from homeprices.data.datasets import Dataset
 from homeprices.data.synthetic import make_listings
 from homeprices.release import bundles
-from homeprices.storage import Bucket
 from homeprices.training import export
 from homeprices.training.effort import effort
 

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from homeprices.adapters.object_store import S3Bucket, open_bucket
 from homeprices.settings import load_settings
-from homeprices.storage import S3Bucket, open_bucket
 from local import placement, processes
 from local.mlflow import mlflow
 from local.postgres import Database, connect, create, place, postgres

@@ -12,13 +12,13 @@ from typing import Any
 
 from sqlalchemy import Engine, delete, insert, select, text
 
+from homeprices.adapters.object_store import Bucket, MemoryBucket
 from homeprices.experiment import policies
-from homeprices.parts import Parts
 from homeprices.predictions.tables import ab_decisions, drift_reports, prediction_logs, user_feedback
 from homeprices.release import bundles, control, versions
 from homeprices.release.evaluation import Evaluation
+from homeprices.resources import Parts
 from homeprices.settings import Settings, load_settings
-from homeprices.storage import Bucket, MemoryBucket
 from tests.bundles import make_draft
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)

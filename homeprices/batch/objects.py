@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from homeprices.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from homeprices.storage import RangedBucket
+    from homeprices.adapters.object_store import RangedBucket
 
 BLOCK_BYTES = 4 * 2**20
 """Large enough that a request's answer time does not count, small enough that ten columns of it are little memory."""

@@ -19,9 +19,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from homeprices.adapters.object_store import Entry, RangedBucket
 from homeprices.batch.objects import parquet_groups
 from homeprices.errors import Conflict, HomePricesError, InvalidInput, NotFound, ObjectNotFound, PreconditionFailed
-from homeprices.storage import Entry, RangedBucket
 
 ROOT = "batch/"
 TARGET_ROWS = 500_000

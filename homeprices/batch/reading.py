@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
+from homeprices.adapters.object_store import RangedBucket
 from homeprices.batch.objects import BLOCK_BYTES, ObjectFile, open_parquet
 from homeprices.batch.plan import Slice
 from homeprices.errors import InvalidInput
 from homeprices.pricing.features import OPTIONAL, REQUIRED
-from homeprices.storage import RangedBucket
 
 BATCH_ROWS = 32_768
 """Enough that the model's cost a call vanishes; a batch of eight columns is some 2 MB."""

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
+from homeprices.adapters.object_store import Bucket
 from homeprices.batch.columns import Refused
 from homeprices.pricing.manifest import FileDigest
-from homeprices.storage import Bucket
 
 PART_ROWS = 1_000_000
 PART_BYTES = 16 * 2**20

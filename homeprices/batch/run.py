@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from homeprices.adapters.object_store import RangedBucket
 from homeprices.batch.plan import Plan, job_name, make_plan, read_plan
 from homeprices.batch.results import MANIFEST, PartitionManifest
 from homeprices.batch.scoring import done, score_partition
@@ -16,7 +17,6 @@ from homeprices.errors import InvalidInput, NotFound, NotReady
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.predictor import Predictor
 from homeprices.release import bundles, versions
-from homeprices.storage import RangedBucket
 
 PRODUCTION = "production"
 
@@ -110,7 +110,7 @@ class BatchRun:
 
 def open_job(name: str) -> BatchRun:
     """The job of this name (any text) in the bucket of this process's settings."""
+    from homeprices.adapters.object_store import open_bucket
     from homeprices.settings import load_settings
-    from homeprices.storage import open_bucket
 
     return BatchRun(open_bucket(load_settings()), job_name(name))

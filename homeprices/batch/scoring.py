@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from homeprices.adapters.object_store import RangedBucket
 from homeprices.batch.columns import FeatureReader
 from homeprices.batch.plan import Plan
 from homeprices.batch.reading import ID, batches
@@ -13,7 +14,6 @@ from homeprices.errors import Conflict, InvalidInput, ObjectNotFound, Preconditi
 from homeprices.log import get_logger
 from homeprices.pricing.features import OTHER_LOCATION, Locations
 from homeprices.pricing.predictor import Predictor
-from homeprices.storage import RangedBucket
 
 log = get_logger(__name__)
 

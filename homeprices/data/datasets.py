@@ -9,11 +9,11 @@ from collections.abc import Callable
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
+from homeprices.adapters.object_store import Bucket
 from homeprices.data.cleaning import clean
 from homeprices.data.schema import read_listings
 from homeprices.errors import Conflict, PreconditionFailed
 from homeprices.release.versions import claim
-from homeprices.storage import Bucket
 
 PREFIX = "data/raw/"
 

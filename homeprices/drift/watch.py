@@ -15,7 +15,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from homeprices import heartbeat
-from homeprices.database import open_engine, transaction
+from homeprices.adapters.database import open_engine, transaction
+from homeprices.adapters.mlflow_client import Tracking
+from homeprices.adapters.notifications import Notice
 from homeprices.drift import episode
 from homeprices.drift.observation import observe
 from homeprices.drift.page import History, render
@@ -23,13 +25,11 @@ from homeprices.errors import ObjectNotFound
 from homeprices.experiment import policies
 from homeprices.experiment.retraining import Retraining
 from homeprices.log import get_logger
-from homeprices.notify import Notice
-from homeprices.parts import Parts, open_parts
 from homeprices.predictions import drift_log
 from homeprices.pricing.bundle import Bundle
 from homeprices.release import bundles, versions
+from homeprices.resources import Parts, open_parts
 from homeprices.settings import Variant
-from homeprices.tracking import Tracking
 
 DAY_HOURS, WEEK_HOURS = 24, 168
 WINDOWS = (DAY_HOURS, WEEK_HOURS)

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from homeprices.errors import HomePricesError, InvalidInput
-from homeprices.parts import open_parts
+from homeprices.resources import open_parts
 
 
 def main(arguments: list[str] | None = None) -> int:

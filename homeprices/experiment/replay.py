@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from homeprices.database import transaction
+from homeprices.adapters.database import transaction
 from homeprices.errors import Conflict
 from homeprices.experiment import record
 from homeprices.experiment.bake import BakeEvidence
@@ -14,7 +14,7 @@ from homeprices.experiment.decision import Evidence
 from homeprices.experiment.policies import AnyPolicy, from_document
 
 if TYPE_CHECKING:
-    from homeprices.parts import Parts
+    from homeprices.resources import Parts
 
 
 def replay(parts: Parts, number: int) -> str:

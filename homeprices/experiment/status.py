@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from homeprices.database import transaction
+from homeprices.adapters.database import transaction
 from homeprices.experiment import evidence as evidence_of
 from homeprices.experiment import policies, record
 from homeprices.experiment.always_valid import Sequential
@@ -17,7 +17,7 @@ from homeprices.release import control, holds, versions
 from homeprices.release.rescoring import Rescorer
 
 if TYPE_CHECKING:
-    from homeprices.parts import Parts
+    from homeprices.resources import Parts
 
 
 def status(parts: Parts, clock: Callable[[], datetime] = versions.utc_now) -> str:

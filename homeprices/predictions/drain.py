@@ -15,7 +15,7 @@ from typing import Literal
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
-from homeprices.database import transaction
+from homeprices.adapters.database import transaction
 from homeprices.errors import DatabaseUnavailable
 from homeprices.log import get_logger
 from homeprices.predictions.ids import IdReserve, reserve

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic_core import to_json
 from sqlalchemy import Engine
 
-from homeprices.database import transaction
+from homeprices.adapters.database import transaction
 from homeprices.errors import DatabaseUnavailable, SpoolFull
 from homeprices.predictions import given
 from homeprices.predictions.drain import KEPT_MONTHS, DatabaseState, Drain, DrainReport

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection, Engine, text
 
-from homeprices.database import transaction
+from homeprices.adapters.database import transaction
 
 PARTITION_PREFIX = "prediction_logs_"
 REST = PARTITION_PREFIX + "rest"

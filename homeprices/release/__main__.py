@@ -8,9 +8,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from homeprices.errors import HomePricesError
-from homeprices.parts import Parts, open_parts
 from homeprices.release import control, holds, orders, versions
 from homeprices.release.replicas import probe
+from homeprices.resources import Parts, open_parts
 
 if TYPE_CHECKING:
     from homeprices.release.orders import Report

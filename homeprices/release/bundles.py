@@ -15,11 +15,11 @@ from typing import Literal, TypeVar
 
 from pydantic import ValidationError
 
+from homeprices.adapters.object_store import Bucket
 from homeprices.errors import BundleRefused, Conflict, NotFound, ObjectNotFound, PreconditionFailed
 from homeprices.pricing.bundle import COLUMNS_FILE, MODEL_FILE, Bundle, Columns
 from homeprices.pricing.manifest import DRAFT_FILE, MANIFEST_FILE, Draft, FileDigest, Manifest
 from homeprices.release import versions
-from homeprices.storage import Bucket
 
 BundleKind = Literal["BO", "CO"]
 

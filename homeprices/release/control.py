@@ -14,9 +14,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from homeprices.adapters.object_store import Bucket
 from homeprices.errors import Conflict, HomePricesError, InvalidInput, ObjectNotFound, PreconditionFailed
 from homeprices.release.versions import MANIFEST, archive_folder, folder, kind_of, utc_now
-from homeprices.storage import Bucket
 
 KEY = "control/experiment.json"
 MAX_SHARE = 50.0  # percent; a candidate that gets more than production is no longer a trial

@@ -12,20 +12,20 @@ from datetime import datetime
 from typing import Any
 
 from homeprices import heartbeat
-from homeprices.database import transaction
+from homeprices.adapters.database import transaction
+from homeprices.adapters.notifications import Notice
 from homeprices.errors import Conflict, InvalidInput
 from homeprices.experiment import evidence as evidence_of
 from homeprices.experiment import policies, record
 from homeprices.experiment.decision import Evidence
 from homeprices.log import get_logger
-from homeprices.notify import Notice
-from homeprices.parts import Parts, open_parts
 from homeprices.predictions import drift_log
 from homeprices.predictions.visitors import hashed_testers
 from homeprices.release import control, holds, orders, pages, promotion, registry, replicas, versions
 from homeprices.release.rescoring import Rescorer
 from homeprices.release.telling import tell_once
 from homeprices.release.watch import Watch
+from homeprices.resources import Parts, open_parts
 
 ACTOR = "evaluation"
 BREAKER = "router"

@@ -10,10 +10,10 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from homeprices.adapters.object_store import Bucket
 from homeprices.errors import Conflict, HomePricesError, ObjectNotFound
 from homeprices.release import versions
 from homeprices.release.control import Clock
-from homeprices.storage import Bucket
 
 KEY = "control/hold.json"
 

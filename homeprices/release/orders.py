@@ -11,18 +11,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from homeprices.database import transaction
+from homeprices.adapters.airflow_client import Airflow
+from homeprices.adapters.database import transaction
+from homeprices.adapters.mlflow_client import Tracking
+from homeprices.adapters.notifications import Notice
 from homeprices.errors import Conflict, HomePricesError
 from homeprices.experiment.record import note_result, record_order
-from homeprices.notify import Notice
-from homeprices.orchestration import Airflow
 from homeprices.release import bundles, control, holds, promotion, registry, versions
 from homeprices.release.replicas import wait_until_served
 from homeprices.release.telling import tell_once
-from homeprices.tracking import Tracking
 
 if TYPE_CHECKING:
-    from homeprices.parts import Parts
+    from homeprices.resources import Parts
 
 CANDIDATE_WANTED = "candidate_wanted"  # the asset whose event starts a training
 

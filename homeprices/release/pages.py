@@ -6,15 +6,15 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from homeprices.database import transaction
+from homeprices.adapters.database import transaction
+from homeprices.adapters.mlflow_client import Tracking
 from homeprices.errors import HomePricesError
 from homeprices.experiment import record
 from homeprices.experiment.page import render
 from homeprices.log import get_logger
-from homeprices.tracking import Tracking
 
 if TYPE_CHECKING:
-    from homeprices.parts import Parts
+    from homeprices.resources import Parts
 
 GOES_ON = ("continue", "invalid", "hold", "resume")
 MOST_LOOKS = 24 * 31  # points of a page's charts

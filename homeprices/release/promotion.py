@@ -11,10 +11,10 @@ import json
 from collections.abc import Callable
 from typing import Literal
 
+from homeprices.adapters.object_store import Bucket
 from homeprices.errors import Conflict, NotFound, ObjectNotFound, PreconditionFailed
 from homeprices.pricing.manifest import MANIFEST_FILE
 from homeprices.release import bundles, control, versions
-from homeprices.storage import Bucket
 
 Outcome = Literal["promote", "rollback"]
 Wait = Callable[[str], None]

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from homeprices.adapters.mlflow_client import ALREADY_EXISTS, DOES_NOT_EXIST, Tracking
 from homeprices.errors import HomePricesError, TrackingRefused
 from homeprices.log import get_logger
 from homeprices.release import bundles, versions
-from homeprices.tracking import ALREADY_EXISTS, DOES_NOT_EXIST, Tracking
 
 if TYPE_CHECKING:
-    from homeprices.parts import Parts
+    from homeprices.adapters.object_store import Bucket
     from homeprices.pricing.manifest import Manifest
-    from homeprices.storage import Bucket
+    from homeprices.resources import Parts
 
 REGISTERED_MODEL = "bangalore_home_prices"
 BUNDLE_TAG = "bundle"

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from homeprices.adapters.object_store import Bucket
 from homeprices.errors import BundleRefused, InvalidInput
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.home import Home
 from homeprices.pricing.predictor import Predictor
 from homeprices.release import bundles
-from homeprices.storage import Bucket
 
 HOMES_AT_ONCE = 1000
 

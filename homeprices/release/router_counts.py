@@ -12,10 +12,10 @@ from datetime import UTC, date, datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from homeprices.adapters.object_store import Bucket
 from homeprices.errors import ObjectNotFound
 from homeprices.log import get_logger
 from homeprices.settings import Variant
-from homeprices.storage import Bucket
 
 PREFIX = "traffic/"
 SLOT_SECONDS = 300

@@ -10,12 +10,12 @@ import hashlib
 import json
 from datetime import datetime, timedelta
 
+from homeprices.adapters.notifications import Notice
 from homeprices.errors import ObjectNotFound, PreconditionFailed
 from homeprices.log import get_logger
-from homeprices.notify import Notice
-from homeprices.parts import Parts
 from homeprices.release import versions
 from homeprices.release.control import Clock
+from homeprices.resources import Parts
 
 TELLING_TAKES = timedelta(seconds=8)  # less than until the scheduler runs a step again (dags/conventions.py)
 

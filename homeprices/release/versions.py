@@ -13,8 +13,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Literal
 
+from homeprices.adapters.object_store import Bucket
 from homeprices.errors import Conflict, InvalidInput, ObjectNotFound, PreconditionFailed
-from homeprices.storage import Bucket
 
 Kind = Literal["BO", "CO", "train_V"]
 

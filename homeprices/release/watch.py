@@ -9,14 +9,14 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from homeprices.database import transaction
+from homeprices.adapters.database import transaction
+from homeprices.adapters.notifications import Notice
 from homeprices.experiment import record
 from homeprices.experiment.bake import BEFORE, Bake, BakeEvidence, Baseline
 from homeprices.experiment.decision import Occurrences, Sample
 from homeprices.experiment.policies import document_of
 from homeprices.experiment.tally import occurrences, sample
 from homeprices.log import get_logger
-from homeprices.notify import Notice
 from homeprices.predictions.production_visits import Guest, Stretch, guests, p99_milliseconds
 from homeprices.predictions.visits import be_patient
 from homeprices.release import bundles, holds, pages, promotion, registry, replicas, router_counts, versions
@@ -25,10 +25,10 @@ from homeprices.release.telling import tell_once
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from homeprices.adapters.object_store import Bucket
     from homeprices.experiment.policies import AnyPolicy
     from homeprices.experiment.record import RecordedDecision
-    from homeprices.parts import Parts
-    from homeprices.storage import Bucket
+    from homeprices.resources import Parts
 
 ACTOR = "watch"
 PERSON = "person"

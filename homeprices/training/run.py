@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from homeprices import heartbeat
+from homeprices.adapters.mlflow_client import Tracking
+from homeprices.adapters.notifications import Notice
 from homeprices.data import cleaning, datasets, holdout
 from homeprices.errors import HomePricesError, NotFound, ObjectNotFound
 from homeprices.log import get_logger
-from homeprices.notify import Notice
-from homeprices.parts import Parts, open_parts
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.manifest import DRAFT_FILE
 from homeprices.release import bundles, control, promotion, registry, replicas, versions
+from homeprices.resources import Parts, open_parts
 from homeprices.settings import Variant
-from homeprices.tracking import Tracking
 
 if TYPE_CHECKING:
     from homeprices.training.comparison import Comparison

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from homeprices.adapters.object_store import Bucket
 from homeprices.errors import BundleFault, BundleRefused, HomePricesError, NoModel, ObjectNotFound, Unavailable
 from homeprices.log import get_logger
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.predictor import Predictor
 from homeprices.release import bundles, versions
 from homeprices.settings import Variant
-from homeprices.storage import Bucket
 from inference.backend.memory import give_back
 
 log = get_logger(__name__)

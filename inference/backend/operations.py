@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from flask import Blueprint, Response, g, request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from homeprices.database import snapshot, transaction
+from homeprices.adapters.database import snapshot, transaction
 from homeprices.errors import InvalidInput
 from homeprices.predictions import drift_log, queries
 from homeprices.predictions.counts import hour_of

@@ -11,12 +11,12 @@ import psutil
 from flask import current_app
 from sqlalchemy import Engine
 
-from homeprices.database import open_engine
+from homeprices.adapters.database import open_engine
+from homeprices.adapters.object_store import Bucket, open_bucket
 from homeprices.predictions.recorder import PredictionLog, open_prediction_log
 from homeprices.pricing.predictor import Predictor
 from homeprices.release import versions
 from homeprices.settings import Settings
-from homeprices.storage import Bucket, open_bucket
 from inference.backend.answers import Answers
 from inference.backend.batch_places import BatchPlaces
 from inference.backend.caller import Caller, open_callers

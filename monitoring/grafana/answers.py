@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from sqlalchemy import text
 
-from homeprices.database import transaction
+from homeprices.adapters.database import transaction
 from monitoring.grafana import macros
 from monitoring.grafana.panels import Annotation, Panel, Prom, Sql
 

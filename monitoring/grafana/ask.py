@@ -50,7 +50,7 @@ def ask(asker: Asker, window: Window) -> tuple[int, list[str]]:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line. 1 when something cannot be asked, or with `--strict` when a query answers nothing."""
-    from homeprices.database import open_engine
+    from homeprices.adapters.database import open_engine
     from homeprices.settings import load_settings
 
     parser = argparse.ArgumentParser(

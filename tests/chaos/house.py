@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from homeprices.storage import S3Bucket
+from homeprices.adapters.object_store import S3Bucket
 from router.agent import Agent
 from router.metrics import RouterMetrics
 from router.nginx import Nginx, find_program

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from homeprices.adapters.object_store import S3Bucket
 from homeprices.release import control, promotion
-from homeprices.storage import S3Bucket
 from tests.chaos import results
 from tests.chaos.counts import Counts
 from tests.chaos.house import House, crowd, house

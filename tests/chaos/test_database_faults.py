@@ -11,7 +11,7 @@ from threading import Event, Thread
 import pytest
 from sqlalchemy import Engine
 
-from homeprices.storage import S3Bucket
+from homeprices.adapters.object_store import S3Bucket
 from tests.chaos import results
 from tests.chaos.counts import Counts
 from tests.chaos.proxy import Fault, FaultProxy, proxy_before

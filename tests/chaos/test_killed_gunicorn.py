@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from homeprices.storage import S3Bucket
+from homeprices.adapters.object_store import S3Bucket
 from tests.chaos import results
 from tests.chaos.counts import Counts
 from tests.chaos.visitors import Persistent, assert_nothing_was_lost_or_doubled, empty_log

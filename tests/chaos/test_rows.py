@@ -11,10 +11,10 @@ import psutil
 import pytest
 from sqlalchemy import Engine, create_engine, text
 
+from homeprices.adapters.object_store import S3Bucket
 from homeprices.predictions.counts import counting_sql
 from homeprices.predictions.retention import keep, make_partition
 from homeprices.settings import load_settings
-from homeprices.storage import S3Bucket
 from tests.chaos import results
 from tests.chaos.counts import Counts
 from tests.chaos.visitors import empty_log

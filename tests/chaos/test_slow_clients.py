@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from homeprices.storage import S3Bucket
+from homeprices.adapters.object_store import S3Bucket
 from tests.chaos import results
 from tests.chaos.house import crowd, house
 from tests.integration.inference.conftest import Make

@@ -13,7 +13,7 @@ import sys
 import threading
 from pathlib import Path
 
-from homeprices.database import open_engine
+from homeprices.adapters.database import open_engine
 from homeprices.predictions.feedback import Feedback
 from homeprices.predictions.recorder import Prediction, PredictionLog, open_prediction_log
 from homeprices.settings import load_settings

@@ -15,8 +15,8 @@ import httpx
 
 from compose.make_env import completed
 from compose.scan_images import known_values
+from homeprices.adapters.airflow_client import Airflow
 from homeprices.data import synthetic
-from homeprices.orchestration import Airflow
 from homeprices.settings import load_settings
 from tests.e2e.running_stack import wait_until
 
@@ -199,7 +199,9 @@ class ComposeStack:
 
     def python(self, code: str) -> Any:
         """What `code`, run in the serving container with `bucket` open, leaves in `result` (JSON)."""
-        opening = "import json; from homeprices.parts import open_parts; parts = open_parts(); bucket = parts.bucket\n"
+        opening = (
+            "import json; from homeprices.resources import open_parts; parts = open_parts(); bucket = parts.bucket\n"
+        )
         done = self.compose("exec", "-T", "infer-cand", "python", "-c", f"{opening}{code}\nprint(json.dumps(result))")
         return json.loads(done.stdout.splitlines()[-1])
 

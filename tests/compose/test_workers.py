@@ -66,7 +66,7 @@ def counted(stack: ComposeStack) -> dict[str, int]:
     look = (
         "import io, json\n"
         "import pyarrow.parquet as pq\n"
-        "from homeprices.parts import open_parts\n"
+        "from homeprices.resources import open_parts\n"
         "bucket = open_parts().bucket\n"
         f"manifest = json.loads(bucket.get('batch/{JOB}/manifest.json').body)\n"
         "parts = [pq.read_table(io.BytesIO(bucket.get(e.key).body), columns=['file', 'row'])\n"

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from homeprices.adapters.object_store import Bucket, RangedBucket
 from homeprices.errors import ObjectNotFound, PreconditionFailed
-from homeprices.storage import Bucket, RangedBucket
 
 WRITERS = 8
 

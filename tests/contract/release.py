@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from homeprices.adapters.object_store import Bucket
 from homeprices.errors import Conflict, PreconditionFailed
 from homeprices.pricing.manifest import Manifest
 from homeprices.release import bundles, control, promotion, versions
-from homeprices.storage import Bucket
 from tests.bundles import make_draft
 from tests.contract.bucket import at_once
 from tests.faulty_buckets import DyingBucket, Killed, LostAnswers

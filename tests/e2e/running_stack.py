@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import httpx
 from dotenv import dotenv_values
 
-from homeprices.orchestration import Airflow
-from homeprices.parts import Parts
+from homeprices.adapters.airflow_client import Airflow
+from homeprices.resources import Parts
 from homeprices.settings import load_settings
 
 T = TypeVar("T")

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from homeprices.adapters.object_store import S3Bucket, open_bucket
 from homeprices.errors import ObjectNotFound, StorageUnavailable
 from homeprices.settings import Settings, load_settings
-from homeprices.storage import S3Bucket, open_bucket
 from tests.contract.bucket import BucketContract
 
 

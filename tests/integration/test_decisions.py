@@ -13,15 +13,14 @@ import pytest
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-from homeprices import database
+from homeprices.adapters import database
+from homeprices.adapters.notifications import Notice
 from homeprices.errors import Conflict, InvalidInput, NotFound
 from homeprices.experiment import policies, record
 from homeprices.experiment.__main__ import main as command
 from homeprices.experiment.decision import Evidence
 from homeprices.experiment.replay import replay
 from homeprices.experiment.status import status
-from homeprices.notify import Notice
-from homeprices.parts import Parts
 from homeprices.predictions import drift_log
 from homeprices.predictions.visitors import hashed_testers
 from homeprices.release import bundles, control, holds, orders, pages, promotion, versions
@@ -29,6 +28,7 @@ from homeprices.release.evaluation import Evaluation
 from homeprices.release.router_counts import SLOT_SECONDS, RouterDay, day_of, slot_of
 from homeprices.release.telling import tell_once
 from homeprices.release.watch import Watch
+from homeprices.resources import Parts
 from tests.bundles import make_draft, price
 from tests.faulty_buckets import DyingBucket, Killed
 from tests.trial import NOW, Trial, copy_of, database_settings, database_variables

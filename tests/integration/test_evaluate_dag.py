@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, create_engine
 
-from homeprices import database
+from homeprices.adapters import database
+from homeprices.adapters.object_store import S3Bucket
 from homeprices.release import bundles, control, versions
-from homeprices.storage import S3Bucket
 from tests.bundles import make_draft
 from tests.mail_server import Mailbox, mail_server
 from tests.trial import Trial, database_settings, database_variables

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, create_engine
 
-from homeprices import database, heartbeat
+from homeprices import heartbeat
+from homeprices.adapters import database
 from homeprices.errors import NotReady
 from homeprices.release import bundles, control, versions
 from homeprices.release.evaluation import Evaluation

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from homeprices import notify, undelivered
+from homeprices.adapters import notifications
+from homeprices.adapters.object_store import MemoryBucket
 from homeprices.errors import StorageUnavailable
 from homeprices.failed_runs import LONGEST_REASON, tell_of_failed_run
-from homeprices.parts import Parts
+from homeprices.resources import Parts
 from homeprices.settings import load_settings
-from homeprices.storage import MemoryBucket
 from tests.mail_server import Mailbox, mail_server
 from tests.webhook import Hook, webhook
 
@@ -65,9 +65,9 @@ def test_with_the_bucket_away_it_is_told_rather_twice_than_never() -> None:
 
 
 def test_channels_that_stay_broken_raise_nothing_and_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(notify, "PAUSES_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr(notifications, "PAUSES_SECONDS", (0.0, 0.0))
     with webhook(failures=9) as hook, mail_server(refusals=9) as box:
         told = parts(hook, box)
         tell(told)
     assert (hook.attempts, box.connections) == (3, 3)
-    assert undelivered.read(told.bucket) == {"slack": 1, "email": 1}
+    assert notifications.read(told.bucket) == {"slack": 1, "email": 1}

@@ -26,9 +26,9 @@ from locust.clients import ResponseContextManager
 from locust.env import Environment
 from locust.exception import StopUser
 
+from homeprices.adapters.object_store import open_bucket
 from homeprices.errors import HomePricesError
 from homeprices.settings import load_settings
-from homeprices.storage import open_bucket
 from tests.load.listings import Listing, find_raw, listings_of
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}

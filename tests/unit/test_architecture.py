@@ -16,8 +16,8 @@ EXPERIMENT = {"bake", "retraining", "decision", "composite", "always_valid", "co
 DRIFT = {p.stem for p in (ROOT / "homeprices/drift").rglob("*.py")} - {"watch", "observation"}  # they read the log
 PURE = {"data": {"cleaning", "holdout", "schema", "synthetic"}, "experiment": EXPERIMENT, "drift": DRIFT}
 IMPURE_MODULES = {"sqlalchemy", "boto3", "botocore", "httpx", "requests", "mlflow", "socket", "psycopg2",
-                  "homeprices.storage", "homeprices.database", "homeprices.tracking", "homeprices.settings",
-                  "homeprices.notify"}  # fmt: skip
+                  "homeprices.adapters.object_store", "homeprices.database", "homeprices.adapters.mlflow_client", "homeprices.settings",
+                  "homeprices.adapters.notifications"}  # fmt: skip
 
 
 def sources(folder: str) -> list[Path]:

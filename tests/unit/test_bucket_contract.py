@@ -2,7 +2,7 @@
 
 import pytest
 
-from homeprices.storage import MemoryBucket
+from homeprices.adapters.object_store import MemoryBucket
 from tests.contract.bucket import BucketContract
 
 

@@ -8,7 +8,7 @@ import tarfile
 import pytest
 
 from compose import bucket
-from homeprices.storage import MemoryBucket
+from homeprices.adapters.object_store import MemoryBucket
 
 
 def filled() -> MemoryBucket:

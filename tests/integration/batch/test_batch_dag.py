@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from homeprices.storage import S3Bucket
+from homeprices.adapters.object_store import S3Bucket
 from tests.bundles import make_bundle
 from tests.homes import parquet, table
 from tests.services import clean_environment

@@ -13,8 +13,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from homeprices.adapters.object_store import S3Bucket
 from homeprices.batch.run import BatchRun
-from homeprices.storage import S3Bucket
 from tests.bundles import make_bundle
 from tests.homes import NOW, parquet, table
 from tests.services import clean_environment

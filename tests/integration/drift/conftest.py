@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine, text
 
-from homeprices.database import open_engine, upgrade
+from homeprices.adapters.database import open_engine, upgrade
+from homeprices.adapters.object_store import MemoryBucket
 from homeprices.drift.watch import DriftWatch
-from homeprices.parts import Parts
 from homeprices.predictions.segments import Record
 from homeprices.predictions.store import store
 from homeprices.release import bundles
+from homeprices.resources import Parts
 from homeprices.settings import Settings, load_settings
-from homeprices.storage import MemoryBucket
 from tests.bundles import make_draft
 from tests.integration.predictions.conftest import database_variables
 from tests.webhook import Hook, webhook

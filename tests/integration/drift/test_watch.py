@@ -15,8 +15,8 @@ from homeprices import heartbeat
 from homeprices.drift import watch as module
 from homeprices.drift.watch import DAY_HOURS, HOURLY, STATE_KEY, WEEK_HOURS, DriftWatch, Standing
 from homeprices.errors import TrackingUnavailable
-from homeprices.parts import Parts
 from homeprices.predictions import drift_log
+from homeprices.resources import Parts
 from homeprices.settings import Variant
 from tests.integration.drift.conftest import NOON, Town
 

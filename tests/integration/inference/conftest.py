@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from homeprices.database import open_engine, upgrade
+from homeprices.adapters.database import open_engine, upgrade
 from homeprices.settings import load_settings
 from tests.integration.inference.instance import Instance
 from tests.integration.predictions.conftest import database_variables

@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from homeprices.adapters.object_store import Bucket
 from homeprices.pricing.bundle import COLUMNS_FILE, MODEL_FILE, digest
 from homeprices.pricing.manifest import MANIFEST_FILE
 from homeprices.release import versions
-from homeprices.storage import Bucket
 from tests.bundles import LOCATION_LEVELS, make_bundle, price, write_files
 from tests.services import clean_environment, free_ports
 

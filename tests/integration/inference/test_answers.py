@@ -13,9 +13,9 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Engine, text
 
+from homeprices.adapters.object_store import S3Bucket
 from homeprices.predictions import drift_log
 from homeprices.settings import Variant
-from homeprices.storage import S3Bucket
 from tests.bundles import price
 from tests.integration.inference.conftest import Make
 from tests.integration.inference.instance import Instance, eventually, publish

@@ -10,9 +10,9 @@ from urllib.parse import urlencode
 import pytest
 from sqlalchemy import text
 
-from homeprices.database import open_engine, transaction, upgrade
+from homeprices.adapters.database import open_engine, transaction, upgrade
+from homeprices.adapters.object_store import S3Bucket
 from homeprices.settings import load_settings
-from homeprices.storage import S3Bucket
 from local import placement
 from local.postgres import Database, connect, create, place, postgres
 from local.service import Service

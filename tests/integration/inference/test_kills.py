@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from homeprices.storage import S3Bucket
+from homeprices.adapters.object_store import S3Bucket
 from tests.integration.inference.conftest import Make
 from tests.integration.inference.instance import Instance, Memory, eventually, kill, publish, visitors
 

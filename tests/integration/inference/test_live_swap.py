@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from homeprices.adapters.object_store import S3Bucket
 from homeprices.release import bundles, control
-from homeprices.storage import S3Bucket
 from tests.bundles import make_bundle
 from tests.integration.inference.conftest import Make
 from tests.integration.inference.instance import (

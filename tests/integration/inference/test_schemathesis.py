@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from homeprices.storage import S3Bucket
+from homeprices.adapters.object_store import S3Bucket
 from tests.integration.inference.conftest import Make
 from tests.integration.inference.instance import ROOT, eventually, publish
 from tests.services import clean_environment

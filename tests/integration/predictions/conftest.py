@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine, make_url
 
-from homeprices.database import open_engine, upgrade
+from homeprices.adapters.database import open_engine, upgrade
 from homeprices.settings import Settings, load_settings
 
 EMPTY_LOG = "TRUNCATE prediction_logs, user_feedback, traffic_hours, latency_hours, traffic_days, latency_days"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event, text
 
-from homeprices import database
+from homeprices.adapters import database
 from homeprices.predictions import counts
 from homeprices.predictions.latency import ACCURACY
 from homeprices.predictions.segments import Record

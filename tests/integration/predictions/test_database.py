@@ -13,7 +13,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import IntegrityError
 
-from homeprices import database
+from homeprices.adapters import database
 from homeprices.errors import DatabaseUnavailable
 from homeprices.predictions.retention import PARTITION_PREFIX
 from homeprices.predictions.tables import ID_BLOCK, metadata, prediction_logs

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, select, text
 
-from homeprices.database import open_engine
+from homeprices.adapters.database import open_engine
 from homeprices.errors import SpoolFull
 from homeprices.predictions.drain import BATCH_RECORDS, REFUSED_FILE, Drain, DrainReport
 from homeprices.predictions.feedback import Feedback

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from homeprices.database import open_engine
+from homeprices.adapters.database import open_engine
 from homeprices.errors import DatabaseUnavailable
 from homeprices.predictions import retention
 from homeprices.predictions.ids import IdReserve

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from homeprices.adapters.mlflow_client import Tracking
+from homeprices.adapters.object_store import MemoryBucket
 from homeprices.errors import TrackingRefused, TrackingUnavailable
 from homeprices.release import bundles, control, promotion, registry, versions
 from homeprices.settings import load_settings
-from homeprices.storage import MemoryBucket
-from homeprices.tracking import Tracking
 from tests.bundles import make_draft
 from tests.contract.release import drafts, in_production, publish  # noqa: F401
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from homeprices.storage import S3Bucket
+from homeprices.adapters.object_store import S3Bucket
 from tests.contract.release import ReleaseContract, drafts  # noqa: F401
 
 

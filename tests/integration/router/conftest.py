@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from homeprices.adapters.object_store import MemoryBucket
 from homeprices.release import control
 from homeprices.release.control import ControlRecord
-from homeprices.storage import MemoryBucket
 from router.agent import Agent
 from router.breaker import Limits
 from router.metrics import RouterMetrics

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from homeprices.adapters.object_store import S3Bucket
 from homeprices.release import control, router_counts
 from homeprices.release.router_counts import RouterDay
-from homeprices.storage import S3Bucket
 from router import ledger
 from router.nginx import Nginx, read_revision
 from tests.integration.router.client import Visitor

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 
-from homeprices.storage import S3Bucket
+from homeprices.adapters.object_store import S3Bucket
 from tests.integration.router.conftest import eventually
 from tests.integration.router.test_agent_process import Stand, counts_of, program, stand
 from tests.stored import PINNED, key_pattern, members, pinned

@@ -10,9 +10,9 @@ import pytest
 from playwright.sync_api import expect
 from sqlalchemy import Engine, select
 
+from homeprices.adapters.object_store import MemoryBucket, S3Bucket
 from homeprices.predictions.tables import prediction_logs, user_feedback
 from homeprices.release import control
-from homeprices.storage import MemoryBucket, S3Bucket
 from router.agent import Agent
 from router.metrics import RouterMetrics
 from router.nginx import Nginx

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from homeprices.storage import MemoryBucket
+from homeprices.adapters.object_store import MemoryBucket
 from tests.models import publish_candidate
 from tests.services import clean_environment
 from tests.stored import key_pattern, members, pinned

@@ -10,14 +10,14 @@ import httpx
 import pytest
 
 from homeprices import heartbeat
+from homeprices.adapters.object_store import MemoryBucket
 from homeprices.data import datasets, synthetic
 from homeprices.errors import NotFound, PublicationRefused
-from homeprices.parts import Parts
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.predictor import Predictor
 from homeprices.release import bundles, promotion, versions
+from homeprices.resources import Parts
 from homeprices.settings import load_settings
-from homeprices.storage import MemoryBucket
 from homeprices.training.run import TrainingRun
 from tests.stored import document_pattern, key_pattern, members, pinned
 

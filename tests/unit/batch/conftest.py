@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from homeprices.adapters.object_store import MemoryBucket
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.predictor import Predictor
-from homeprices.storage import MemoryBucket
 from tests.bundles import make_bundle
 
 

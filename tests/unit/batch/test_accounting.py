@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks import batch_in_airflow
+from homeprices.adapters.object_store import MemoryBucket
 from homeprices.batch.run import BatchRun
-from homeprices.storage import MemoryBucket
 from tests.bundles import make_bundle
 from tests.homes import NOW
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from homeprices.adapters.object_store import MemoryBucket
 from homeprices.batch import plan as planning
 from homeprices.batch.plan import job_name, make_plan, read_plan
 from homeprices.errors import Conflict, HomePricesError, InvalidInput, NotFound
-from homeprices.storage import MemoryBucket
 from tests.homes import NOW, parquet, table
 
 

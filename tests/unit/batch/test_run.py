@@ -10,12 +10,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from homeprices.adapters.object_store import MemoryBucket
 from homeprices.batch import results, scoring
 from homeprices.batch.plan import read_plan
 from homeprices.batch.run import BatchRun
 from homeprices.errors import BundleRefused, Conflict, InvalidInput, NotReady
 from homeprices.pricing.predictor import Predictor
-from homeprices.storage import MemoryBucket
 from tests.bundles import price
 from tests.faulty_buckets import DyingBucket, Killed
 from tests.homes import NOW, parquet, table

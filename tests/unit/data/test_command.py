@@ -2,14 +2,14 @@ from pathlib import Path
 
 import pytest
 
+from homeprices.adapters.object_store import MemoryBucket
 from homeprices.data.__main__ import main
 from homeprices.data.datasets import Dataset, latest
 from homeprices.data.schema import read_listings, to_csv
 from homeprices.data.synthetic import make_listings
 from homeprices.errors import Unavailable
-from homeprices.parts import Parts
+from homeprices.resources import Parts
 from homeprices.settings import Settings
-from homeprices.storage import MemoryBucket
 
 NOBODY = "http://127.0.0.1:9"  # the discard port: nothing answers there
 

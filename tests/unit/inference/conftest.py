@@ -9,13 +9,13 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import Engine
 
-from homeprices.database import open_engine
+from homeprices.adapters.database import open_engine
+from homeprices.adapters.object_store import MemoryBucket
 from homeprices.errors import SpoolFull
 from homeprices.predictions.feedback import Feedback
 from homeprices.predictions.recorder import Knowledge, Prediction
 from homeprices.release import versions
 from homeprices.settings import load_settings
-from homeprices.storage import MemoryBucket
 from inference.backend.caller import open_callers
 from inference.backend.inference_api import create_app
 from inference.backend.live_model import LiveModel

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from homeprices.adapters.object_store import Entry, MemoryBucket, Object
 from homeprices.errors import NoModel, StorageUnavailable
 from homeprices.pricing.home import Home
 from homeprices.release import bundles, versions
 from homeprices.settings import Variant
-from homeprices.storage import Entry, MemoryBucket, Object
 from inference.backend.live_model import CACHED_BUNDLES, LONGEST_RETRY_SECONDS, LiveModel, Look
 from tests.bundles import make_bundle, price
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from homeprices.storage import MemoryBucket
+from homeprices.adapters.object_store import MemoryBucket
 from tests.bundles import make_draft
 from tests.clock import Clock
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from homeprices.adapters.object_store import MemoryBucket
 from homeprices.errors import BundleRefused, Conflict, NotFound, ObjectNotFound
 from homeprices.pricing.bundle import Bundle
 from homeprices.release import bundles, versions
-from homeprices.storage import MemoryBucket
 from tests.bundles import make_draft
 from tests.faulty_buckets import DyingBucket, Killed, LostAnswers
 

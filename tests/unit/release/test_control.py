@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from homeprices.adapters.object_store import MemoryBucket
 from homeprices.errors import Conflict, HomePricesError, InvalidInput, NotFound, PreconditionFailed, StorageUnavailable
 from homeprices.release import control
 from homeprices.release.control import ControlRecord, Epoch
-from homeprices.storage import MemoryBucket
 from tests.clock import Clock
 from tests.faulty_buckets import AwayBucket, DyingBucket, Killed, LostAnswers
 

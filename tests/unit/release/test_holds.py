@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from homeprices.adapters.object_store import MemoryBucket
 from homeprices.errors import Conflict, HomePricesError, InvalidInput
 from homeprices.release import bundles, holds
-from homeprices.storage import MemoryBucket
 from tests.clock import Clock
 
 

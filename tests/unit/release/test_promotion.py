@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from homeprices.adapters.object_store import MemoryBucket
 from homeprices.errors import BundleRefused, Conflict, NotFound, NotReady
 from homeprices.release import bundles, control, promotion, versions
-from homeprices.storage import MemoryBucket
 from tests.clock import Clock
 from tests.contract.release import assert_consistent, in_production, publish, start_trial, survive_every_kill
 from tests.faulty_buckets import DyingBucket, Killed, LostAnswers

@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from structlog.testing import capture_logs
 
+from homeprices.adapters.object_store import MemoryBucket
 from homeprices.release.router_counts import SLOT_SECONDS, RouterDay, day_of, production, slot_of
-from homeprices.storage import MemoryBucket
 
 MIDNIGHT = datetime(2026, 3, 2, tzinfo=UTC)
 

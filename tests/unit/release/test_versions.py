@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from homeprices.adapters.object_store import MemoryBucket
 from homeprices.errors import Conflict, InvalidInput, PreconditionFailed
 from homeprices.release import versions
-from homeprices.storage import MemoryBucket
 from tests.faulty_buckets import LostAnswers
 
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from homeprices.adapters.object_store import MemoryBucket
 from homeprices.errors import StorageUnavailable
 from homeprices.release import router_counts
 from homeprices.release.router_counts import RouterDay
-from homeprices.storage import MemoryBucket
 from router import ledger as module
 from router.access_log import Tail
 from router.ledger import FILE, Ledger

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from homeprices.adapters.object_store import MemoryBucket
 from homeprices.errors import StorageUnavailable
 from homeprices.release import control
 from homeprices.release.control import ControlRecord
-from homeprices.storage import MemoryBucket
 from router.record import BucketControl, Held, RecordKeeper, Stop
 
 RUNNING = ControlRecord(

@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from structlog.testing import capture_logs
 
-from homeprices import undelivered
+from homeprices.adapters import notifications
+from homeprices.adapters.object_store import MemoryBucket
 from homeprices.errors import PreconditionFailed, StorageUnavailable
-from homeprices.parts import Parts
+from homeprices.resources import Parts
 from homeprices.settings import load_settings
-from homeprices.storage import MemoryBucket
 from monitoring.observed_bucket import BucketObserver
 
 
@@ -36,17 +36,17 @@ def test_each_channel_is_counted_apart_also_by_several_at_once() -> None:
 
     bucket = Busy()
     with ThreadPoolExecutor(4) as threads:
-        list(threads.map(lambda _: undelivered.count(bucket, "slack"), range(4)))
-    undelivered.count(bucket, "email")
-    assert undelivered.read(bucket) == {"slack": 4, "email": 1}
+        list(threads.map(lambda _: notifications.count(bucket, "slack"), range(4)))
+    notifications.count(bucket, "email")
+    assert notifications.read(bucket) == {"slack": 4, "email": 1}
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b'{"slack": "many"}', b"null"])
 def test_what_is_no_count_counts_nothing(bucket: MemoryBucket, body: bytes) -> None:
-    bucket.put(undelivered.KEY, body)
-    assert undelivered.read(bucket) == {}
-    undelivered.count(bucket, "slack")
-    assert undelivered.read(bucket) == {"slack": 1}
+    bucket.put(notifications.KEY, body)
+    assert notifications.read(bucket) == {}
+    notifications.count(bucket, "slack")
+    assert notifications.read(bucket) == {"slack": 1}
 
 
 @pytest.mark.parametrize("error", [StorageUnavailable("away"), PreconditionFailed("another was first")])
@@ -56,7 +56,7 @@ def test_a_count_that_cannot_be_written_is_said_and_stops_nobody(error: Exceptio
             raise error
 
     with capture_logs() as logs:
-        undelivered.count(Broken(), "slack")
+        notifications.count(Broken(), "slack")
     assert [line["event"] for line in logs] == ["an undelivered notice is not counted"]
 
 

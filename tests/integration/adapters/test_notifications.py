@@ -8,7 +8,7 @@ import socket
 import pytest
 from structlog.testing import capture_logs
 
-from homeprices.notify import Email, Notice, Notifier, Slack, open_notifier
+from homeprices.adapters.notifications import Email, Notice, Notifier, Slack, open_notifier
 from homeprices.settings import load_settings
 from tests.mail_server import mail_server
 from tests.webhook import webhook

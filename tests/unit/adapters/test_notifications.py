@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from structlog.testing import capture_logs
 
-from homeprices.notify import DeliveryFailed, Email, Notice, Notifier, Slack, open_notifier
+from homeprices.adapters.notifications import DeliveryFailed, Email, Notice, Notifier, Slack, open_notifier
 from homeprices.settings import load_settings
 
 NOTICE = Notice("CO1 is promoted", "It scores 1.08 times as much.", "http://127.0.0.1/page")

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from homeprices.adapters.object_store import Bucket, open_bucket
 from homeprices.settings import Settings, load_settings
-from homeprices.storage import Bucket, open_bucket
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from homeprices.notify import Notifier
+    from homeprices.adapters.notifications import Notifier
 
 
 @dataclass(frozen=True)
@@ -30,17 +30,17 @@ class Parts:
     @cached_property
     def engine(self) -> Engine:
         """A pool of connections to the homeprices database."""
-        from homeprices.database import open_engine
+        from homeprices.adapters.database import open_engine
 
         return open_engine(self.settings)
 
     @cached_property
     def notifier(self) -> Notifier:
         """What tells people; what it cannot deliver is counted in the bucket."""
-        from homeprices import undelivered
-        from homeprices.notify import open_notifier
+        from homeprices.adapters import notifications
+        from homeprices.adapters.notifications import open_notifier
 
-        return open_notifier(self.settings, lambda channel: undelivered.count(self.bucket, channel))
+        return open_notifier(self.settings, lambda channel: notifications.count(self.bucket, channel))
 
 
 def open_parts() -> Parts:

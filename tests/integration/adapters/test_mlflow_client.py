@@ -12,9 +12,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from homeprices.adapters.mlflow_client import Tracking
 from homeprices.errors import InvalidInput, TrackingRefused, TrackingUnavailable
 from homeprices.settings import load_settings
-from homeprices.tracking import Tracking
 
 
 def tracking_at(url: str, **variables: str) -> Tracking:

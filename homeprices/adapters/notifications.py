@@ -6,6 +6,7 @@ counted, and the caller goes on.
 
 from __future__ import annotations
 
+import json
 import smtplib
 import ssl
 import time
@@ -17,10 +18,13 @@ from typing import TYPE_CHECKING, Protocol
 
 import httpx
 
+from homeprices.adapters.object_store import Bucket
+from homeprices.errors import HomePricesError, ObjectNotFound, PreconditionFailed
 from homeprices.log import get_logger
 
 if TYPE_CHECKING:
     from homeprices.settings import Settings
+
 
 CHANNELS = ("slack", "email")
 PAUSES_SECONDS = (1.0, 3.0)  # between three attempts
@@ -181,3 +185,55 @@ def open_notifier(settings: Settings, undelivered: Callable[[str], object] = lam
 def _slack(text: str) -> str:
     """Slack's three control characters, escaped (docs.slack.dev/messaging/formatting-message-text)."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+# How many notices no attempt could deliver, by channel, in the bucket: processes that tell people live for minutes.
+
+
+KEY = "control/undelivered.json"
+ATTEMPTS = 10  # to be the only writer at one moment
+
+log = get_logger(__name__)
+
+
+def count(bucket: Bucket, channel: str) -> None:
+    """Count a notice that a channel did not take. Never raises: a notice changes no outcome, nor does its count."""
+    try:
+        for _ in range(ATTEMPTS):
+            if _add(bucket, channel):
+                return
+        log.warning("an undelivered notice is not counted", channel=channel, error="other writers were always first")
+    except HomePricesError as error:
+        log.warning("an undelivered notice is not counted", channel=channel, error=str(error))
+
+
+def read(bucket: Bucket) -> dict[str, int]:
+    """The counts so far, by channel. Raises StorageUnavailable."""
+    try:
+        return _parsed(bucket.get(KEY).body)
+    except ObjectNotFound:
+        return {}
+
+
+def _add(bucket: Bucket, channel: str) -> bool:
+    """Whether nobody else wrote in between."""
+    try:
+        try:
+            held = bucket.get(KEY)
+        except ObjectNotFound:
+            bucket.put(KEY, json.dumps({channel: 1}).encode(), if_absent=True)
+            return True
+        counts = _parsed(held.body)
+        counts[channel] = counts.get(channel, 0) + 1
+        bucket.put(KEY, json.dumps(counts).encode(), if_match=held.etag)
+    except PreconditionFailed:
+        return False
+    return True
+
+
+def _parsed(body: bytes) -> dict[str, int]:
+    """What somebody else has written there counts nothing."""
+    try:
+        return {str(channel): int(number) for channel, number in json.loads(body).items()}
+    except (ValueError, TypeError, AttributeError):
+        return {}

@@ -1,0 +1,120 @@
+"""Airflow from outside: start a run, follow it, and say that something happened. Speaks REST, imports none of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import httpx
+
+from homeprices.errors import NotFound, Unavailable
+
+if TYPE_CHECKING:
+    from homeprices.settings import Settings
+
+TIMEOUT_SECONDS = 10
+
+
+class Airflow:
+    """The scheduler at `settings.airflow_url`. Every call raises Unavailable when it does not answer or refuses us.
+
+    Holds a connection: use it in a `with` block, or close it.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._client = httpx.Client(base_url=settings.airflow_url, timeout=TIMEOUT_SECONDS)
+        self._token: str | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the connection go."""
+        self._client.close()
+
+    def trigger(self, dag_id: str, conf: dict[str, Any] | None = None) -> str:
+        """The id of a new run of the DAG."""
+        body = {"logical_date": None, "conf": conf or {}}
+        return str(self._call("POST", f"/api/v2/dags/{dag_id}/dagRuns", body)["dag_run_id"])
+
+    def runs(self, dag_id: str) -> list[dict[str, Any]]:
+        """The latest 100 runs of the DAG, newest first, each with `dag_run_id`, `state` and times."""
+        answer = self._call("GET", f"/api/v2/dags/{dag_id}/dagRuns?order_by=-run_after&limit=100")
+        return list(answer["dag_runs"])
+
+    def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
+        """One run. Raises NotFound."""
+        return self._call("GET", f"/api/v2/dags/{dag_id}/dagRuns/{_quoted(run_id)}")
+
+    def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """The task instances of a run, each with `task_id`, `state`, `try_number`."""
+        answer = self._call("GET", f"/api/v2/dags/{dag_id}/dagRuns/{_quoted(run_id)}/taskInstances?limit=100")
+        return list(answer["task_instances"])
+
+    def announce(self, asset: str, extra: dict[str, Any] | None = None) -> None:
+        """An event of the asset, which starts the DAGs scheduled on it. Raises NotFound for an unknown asset."""
+        found = self._call("GET", f"/api/v2/assets?name_pattern={asset}")["assets"]
+        ids = [item["id"] for item in found if item["name"] == asset]
+        if not ids:
+            raise NotFound(f"Airflow at {self._settings.airflow_url} knows no asset {asset!r} (yet)")
+        self._call("POST", "/api/v2/assets/events", {"asset_id": ids[0], "extra": extra or {}})
+
+    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        answer = self._send(method, path, body)
+        if answer.status_code == httpx.codes.UNAUTHORIZED and self._token:  # tokens expire
+            self._token = None
+            answer = self._send(method, path, body)
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            raise NotFound(f"Airflow has no {path.removeprefix('/api/v2/')}")
+        if answer.is_error:
+            raise Unavailable(f"Airflow answered {answer.status_code} to {method} {path}: {answer.text[:300]}")
+        return dict(answer.json())
+
+    def _send(self, method: str, path: str, body: dict[str, Any] | None) -> httpx.Response:
+        try:
+            if self._token is None:
+                self._token = self._log_in()
+            return self._client.request(method, path, json=body, headers={"Authorization": f"Bearer {self._token}"})
+        except httpx.HTTPError as error:
+            raise Unavailable(f"Airflow at {self._settings.airflow_url} does not answer: {error!r}") from error
+
+    def _log_in(self) -> str:
+        password = self._settings.airflow_password.get_secret_value()
+        answer = self._client.post("/auth/token", json={"username": self._settings.airflow_user, "password": password})
+        if answer.is_error:
+            raise Unavailable(f"Airflow refused the user {self._settings.airflow_user!r}: {answer.status_code}")
+        return str(answer.json()["access_token"])
+
+
+def _quoted(run_id: str) -> str:
+    return str(httpx.URL(path=f"/{run_id}").raw_path[1:], "ascii").replace("+", "%2B")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """`python -m homeprices.orchestration trigger DAG`: start a run now and say where to follow it."""
+    import argparse
+    import sys
+
+    from homeprices.errors import HomePricesError
+    from homeprices.settings import load_settings
+
+    parser = argparse.ArgumentParser(prog="python -m homeprices.orchestration", description="Start a run of a DAG.")
+    parser.add_argument("command", choices=["trigger"])
+    parser.add_argument("dag_id")
+    chosen = parser.parse_args(arguments)
+    try:
+        settings = load_settings()
+        with Airflow(settings) as airflow:
+            run_id = airflow.trigger(chosen.dag_id)
+    except HomePricesError as error:
+        print(f"airflow: {error}", file=sys.stderr)
+        return 1
+    print(f"{chosen.dag_id} is started: {settings.airflow_url}/dags/{chosen.dag_id}/runs/{run_id}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,242 @@
+"""The homeprices database: connections with every timeout set, and the schema brought up to date.
+
+`python -m homeprices.database upgrade` is safe to run again, and by several at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import select
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from psycopg2 import OperationalError
+from psycopg2.extensions import POLL_OK, POLL_READ, connection, set_wait_callback
+from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import NullPool
+
+from homeprices.errors import DatabaseUnavailable, HomePricesError
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+    from homeprices.settings import Settings
+
+
+CONNECT_TIMEOUT_SECONDS = 3
+STATEMENT_TIMEOUT_SECONDS = 5
+SILENCE_SECONDS = 2.0
+"""How much later than the statement's timeout its answer may come before the server counts as gone."""
+
+POOL_SIZE = 4
+POOL_OVERFLOW = 4
+POOL_TIMEOUT_SECONDS = 2
+# A server that vanished without a word is noticed after this, instead of the kernel's quarter of an hour.
+UNANSWERED_MILLISECONDS = 5_000
+MIGRATION_LOCK = 7_311_001
+MIGRATION_LOCK_TIMEOUT_SECONDS = 120
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def open_engine(settings: Settings, *, statement_timeout_seconds: float = STATEMENT_TIMEOUT_SECONDS) -> Engine:
+    """A bounded pool of connections to the database of the settings. Connects on first use."""
+    return create_engine(
+        settings.database_url,
+        pool_size=POOL_SIZE,
+        max_overflow=POOL_OVERFLOW,
+        pool_timeout=POOL_TIMEOUT_SECONDS,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        connect_args=_connect_arguments(statement_timeout_seconds),
+    )
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """A connection whose work is committed together. Raises DatabaseUnavailable when PostgreSQL does not answer."""
+    with _translated(engine), engine.begin() as connection:
+        yield connection
+
+
+@contextmanager
+def snapshot(engine: Engine) -> Iterator[Connection]:
+    """A connection whose questions are all answered of the moment of the first, whatever is stored meanwhile.
+
+    Raises DatabaseUnavailable.
+    """
+    with transaction(engine.execution_options(isolation_level="REPEATABLE READ")) as connection:
+        yield connection
+
+
+def upgrade(settings: Settings, revision: str = "head") -> str:
+    """Bring the schema to `revision` and return the revision it then has. Raises DatabaseUnavailable."""
+    from alembic import command
+
+    with _migrating(settings) as (connection, config):
+        command.upgrade(config, revision)
+        return _current(connection)
+
+
+def current_revision(settings: Settings) -> str:
+    """The revision of the schema; empty for a database that has none. Raises DatabaseUnavailable."""
+    engine = _unpooled(settings)
+    with _translated(engine), engine.connect() as connection:
+        return _current(connection)
+
+
+@contextmanager
+def _translated(engine: Engine) -> Iterator[None]:
+    """Faults of the server as DatabaseUnavailable; faults of a value (DataError, IntegrityError) as they are."""
+    try:
+        yield
+    except PoolTimeout as error:
+        raise DatabaseUnavailable(f"no free connection to the database {_place(engine)}") from error
+    except DBAPIError as error:
+        if not _is_away(error):
+            raise
+        reason = str(error.orig).strip().splitlines() or [type(error.orig).__name__]
+        raise DatabaseUnavailable(f"the database {_place(engine)} does not answer: {reason[0]}") from error
+
+
+# SQLSTATE classes: connection, resources, operator intervention (shutdown, statement timeout), system error; and a
+# table that is not there, which is a database that `upgrade` has not yet reached.
+_AWAY_CLASSES = ("08", "53", "57", "58", "XX")
+_AWAY_STATES = ("42P01", "3D000", "40001", "40P01", "55P03", "25006")
+
+
+def _is_away(error: DBAPIError) -> bool:
+    state = getattr(error.orig, "pgcode", None)
+    if state is None:  # the connection failed, or broke, before the server could give a reason
+        return error.connection_invalidated or type(error).__name__ in {
+            "OperationalError",
+            "InterfaceError",
+        }
+    return state.startswith(_AWAY_CLASSES) or state in _AWAY_STATES
+
+
+def _connect_arguments(statement_timeout_seconds: float) -> dict[str, object]:
+    milliseconds = round(statement_timeout_seconds * 1000)
+    answer_seconds = statement_timeout_seconds + SILENCE_SECONDS if statement_timeout_seconds else None
+    return {
+        "connection_factory": patient(CONNECT_TIMEOUT_SECONDS, answer_seconds),
+        "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+        "application_name": "homeprices",
+        "keepalives_idle": 10,
+        "keepalives_interval": 3,
+        "keepalives_count": 3,
+        "tcp_user_timeout": UNANSWERED_MILLISECONDS,
+        "options": f"-c timezone=UTC -c statement_timeout={milliseconds} -c idle_in_transaction_session_timeout=30000",
+    }
+
+
+def _unpooled(settings: Settings) -> Engine:
+    """Without a statement timeout: a migration may take as long as it takes."""
+    return create_engine(settings.database_url, poolclass=NullPool, connect_args=_connect_arguments(0))
+
+
+@contextmanager
+def _migrating(settings: Settings) -> Iterator[tuple[Connection, Config]]:
+    """A connection that nobody else migrates beside. The lock ends with the connection, however that ends."""
+    from alembic.config import Config
+
+    engine = _unpooled(settings)
+    with _translated(engine), engine.connect() as connection:
+        connection.execute(text(f"SET statement_timeout = '{MIGRATION_LOCK_TIMEOUT_SECONDS}s'"))
+        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
+        connection.execute(text("SET statement_timeout = 0"))
+        connection.commit()
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+        config.attributes["connection"] = connection
+        yield connection, config
+        connection.commit()
+
+
+def _current(connection: Connection) -> str:
+    from alembic.migration import MigrationContext
+
+    return MigrationContext.configure(connection).get_current_revision() or ""
+
+
+def _place(engine: Engine) -> str:
+    url = engine.url
+    return f"{url.database} at {url.host}:{url.port}"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line: `upgrade` or `current`."""
+    from homeprices.settings import load_settings
+
+    parser = argparse.ArgumentParser(
+        prog="python -m homeprices.database",
+        description=(__doc__ or "").splitlines()[0],
+    )
+    parser.add_argument(
+        "command",
+        choices=["upgrade", "current"],
+        help="bring the schema up to date, or name its revision",
+    )
+    chosen = parser.parse_args(arguments)
+    try:
+        settings = load_settings()
+        revision = upgrade(settings) if chosen.command == "upgrade" else current_revision(settings)
+    except (HomePricesError, SQLAlchemyError) as error:
+        print(f"database: {error}", file=sys.stderr)
+        return 1
+    print(f"database {settings.postgres_db} is at revision {revision or 'none'}")
+    return 0
+
+
+# A deadline for every answer of PostgreSQL, kept on this side: a server that falls silent keeps nobody waiting.
+#
+# libpq waits without end. Keepalives notice a machine that is gone, and `statement_timeout` a statement that takes long;
+# neither notices a server, or a proxy before it, that takes what it is sent and never answers.
+
+
+class PatientConnection(connection):
+    """A connection that gives up after `connect_seconds` and, for each statement, `answer_seconds` (None: never)."""
+
+    connect_seconds: ClassVar[float]
+    answer_seconds: ClassVar[float | None]
+    connected = False
+
+
+def patient(connect_seconds: float, answer_seconds: float | None) -> type[PatientConnection]:
+    """What psycopg2 takes as `connection_factory`. From then on this process waits for all connections in `_wait`.
+
+    psycopg2 cannot COPY while it waits in this way.
+    """
+    set_wait_callback(_wait)
+    limits = {"connect_seconds": connect_seconds, "answer_seconds": answer_seconds}
+    return type("PatientConnection", (PatientConnection,), limits)
+
+
+def _wait(waiting: connection) -> None:
+    """Wait for the end of one command. An exception makes psycopg2 close the connection."""
+    limit = _limit(waiting)
+    deadline = None if limit is None else time.monotonic() + limit
+    while (state := waiting.poll()) != POLL_OK:
+        poller = select.poll()
+        poller.register(waiting.fileno(), select.POLLIN if state == POLL_READ else select.POLLOUT)
+        left = None if deadline is None else max(0.0, 1000 * (deadline - time.monotonic()))
+        if not poller.poll(left):
+            raise OperationalError(f"no answer within {limit:g} seconds")
+    if isinstance(waiting, PatientConnection):
+        waiting.connected = True
+
+
+def _limit(waiting: connection) -> float | None:
+    if not isinstance(waiting, PatientConnection):
+        return None
+    return waiting.answer_seconds if waiting.connected else waiting.connect_seconds
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
