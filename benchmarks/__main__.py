@@ -25,7 +25,7 @@ from benchmarks.load import Load
 from benchmarks.measure import Measured
 from benchmarks.servers import PEERS, Contender, forget, gunicorn, ours, peers, running
 from homeprices.adapters.database import upgrade
-from homeprices.release import versions as release_versions
+from homeprices.registry import versions as release_versions
 from homeprices.settings import load_settings
 from tests.services import Servers, open_s3
 

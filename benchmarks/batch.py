@@ -77,9 +77,9 @@ def prepare(folder: Path, rows: list[int]) -> None:
     import pyarrow.parquet as pq
 
     from homeprices.data.cleaning import clean
-    from homeprices.data.datasets import Dataset
     from homeprices.data.synthetic import make_listings
     from homeprices.pricing.bundle import Bundle
+    from homeprices.registry.datasets import Dataset
     from homeprices.training.export import build
 
     cleaned = clean(make_listings(seed=SEED))

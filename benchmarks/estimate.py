@@ -31,11 +31,11 @@ from sklearn.preprocessing import OneHotEncoder
 from benchmarks import machine
 from homeprices.data import holdout
 from homeprices.data.cleaning import clean
-from homeprices.data.datasets import Dataset
 from homeprices.data.schema import read_listings
 from homeprices.data.synthetic import make_listings
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.predictor import Predictor
+from homeprices.registry.datasets import Dataset
 from homeprices.training import export, storage
 from homeprices.training.effort import effort
 from homeprices.training.homes import homes_of

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from benchmarks.environments import REQUIREMENTS, environment
 from homeprices.data import cleaning, holdout
-from homeprices.data.datasets import Dataset
 from homeprices.data.schema import read_listings, to_csv
 from homeprices.data.synthetic import make_listings
 from homeprices.pricing.manifest import Manifest
+from homeprices.registry.datasets import Dataset
 from homeprices.training import export, search
 from homeprices.training.estimators import ESTIMATORS
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from homeprices.adapters.airflow_client import Airflow
 from homeprices.adapters.object_store import Bucket, open_bucket
 from homeprices.errors import HomePricesError, NotFound, NotReady, Unavailable
-from homeprices.release import versions
+from homeprices.registry import bundle_reader
 from homeprices.settings import load_settings
 
 PIPELINE = "bangalore_home_prices_pipeline"
@@ -58,7 +58,7 @@ def main() -> int:
     try:
         settings = load_settings()
         bucket = open_bucket(settings)
-        if production := versions.highest(bucket, "BO"):
+        if production := bundle_reader.highest(bucket, "BO"):
             print(f"bootstrap: {production} is there; nothing to do")
             return 0
         if not has_dataset(bucket):

@@ -12,7 +12,8 @@ from homeprices.adapters.object_store import Bucket
 from homeprices.errors import ObjectNotFound
 from homeprices.heartbeat import PROCESSES, last
 from homeprices.pricing.manifest import Manifest
-from homeprices.release import control, versions
+from homeprices.registry import bundle_reader, versions
+from homeprices.release import control_record
 from monitoring.metrics import Sample
 
 KINDS: tuple[Literal["BO", "CO"], ...] = ("BO", "CO")
@@ -26,16 +27,16 @@ class BucketObserver:
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
         self._manifests: dict[str, Manifest] = {}
-        self.record = control.ControlRecord()
+        self.record = control_record.ControlRecord()
 
     def look(self) -> list[Sample]:
         """The samples of this moment. Raises StorageUnavailable."""
-        self.record = control.read(self._bucket)
+        self.record = control_record.read(self._bucket)
         return [*self._bundles(), *self._processes(), *_experiment(self.record), *self._notices()]
 
     def _bundles(self) -> Iterator[Sample]:
         for kind in KINDS:
-            version = versions.highest(self._bucket, kind)
+            version = bundle_reader.highest(self._bucket, kind)
             manifest = version and self._manifest(versions.folder(version), version)
             if not manifest:
                 continue
@@ -63,7 +64,7 @@ class BucketObserver:
     def _newest_training(self) -> datetime | None:
         """When the newest bundle was trained, also of candidates that have ended."""
         places = [(versions.archive_folder(v), v) for v in _archived(self._bucket)[-1:]]
-        places += [(versions.folder(v), v) for kind in KINDS if (v := versions.highest(self._bucket, kind))]
+        places += [(versions.folder(v), v) for kind in KINDS if (v := bundle_reader.highest(self._bucket, kind))]
         manifests = [self._manifest(folder, version) for folder, version in places]
         return max((manifest.created_at for manifest in manifests if manifest), default=None)
 
@@ -84,7 +85,7 @@ def _archived(bucket: Bucket) -> list[str]:
     return sorted(found, key=versions.number_of)
 
 
-def _experiment(record: control.ControlRecord) -> Iterator[Sample]:
+def _experiment(record: control_record.ControlRecord) -> Iterator[Sample]:
     running = record.state == "running"
     yield Sample("homeprices_experiment_running", float(running))
     yield Sample("homeprices_experiment_stopped", float(record.state == "stopped"))

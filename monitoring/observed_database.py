@@ -17,7 +17,7 @@ from monitoring.sample_ratio import p_value
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-    from homeprices.release.control import ControlRecord
+    from homeprices.release.control_record import ControlRecord
 
 # Newest visits of the epoch that are counted. At this many visitors a split that is off by one percent of the traffic
 # has long been found; more would only make the query slow.

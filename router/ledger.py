@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from homeprices.adapters.object_store import Bucket
 from homeprices.errors import HomePricesError
 from homeprices.log import get_logger
-from homeprices.release.router_counts import Counts, RouterDay, day_of, slot_of
+from homeprices.release.traffic_counts import Counts, RouterDay, day_of, slot_of
 from homeprices.settings import Variant
 from router.access_log import Answer, Mark, Tail, parse
 from router.template import write_whole

@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from homeprices.adapters.object_store import Bucket
 from homeprices.errors import HomePricesError
 from homeprices.log import get_logger
-from homeprices.release import control
-from homeprices.release.control import ControlRecord
+from homeprices.release import control_record
+from homeprices.release.control_record import ControlRecord
 from router.template import write_whole
 
 ACTOR = "router"
@@ -42,11 +42,11 @@ class BucketControl:
         self._bucket = bucket
 
     def read(self) -> ControlRecord:
-        return control.read(self._bucket)
+        return control_record.read(self._bucket)
 
     def stop(self, epoch: int, reason: str) -> ControlRecord:
-        record = control.read(self._bucket)
-        return control.stop_share(self._bucket, ACTOR, reason) if record.epoch == epoch else record
+        record = control_record.read(self._bucket)
+        return control_record.stop_share(self._bucket, ACTOR, reason) if record.epoch == epoch else record
 
 
 class Stop(BaseModel):

@@ -9,8 +9,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from homeprices.errors import InvalidInput
-from homeprices.release.assignment import hundredths
-from homeprices.release.control import ControlRecord
+from homeprices.release.control_record import ControlRecord, hundredths
 from router.site import NO_ADDRESS, RouterSite
 from router.template import fill
 

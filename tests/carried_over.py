@@ -23,7 +23,7 @@ from homeprices.adapters.object_store import S3Bucket
 from homeprices.batch.run import BatchRun
 from homeprices.drift.watch import DriftWatch
 from homeprices.experiment import policies, record, replay
-from homeprices.release import router_counts
+from homeprices.release import traffic_counts
 from homeprices.release.evaluation import Evaluation
 from homeprices.release.telling import tell_once
 from homeprices.resources import Parts
@@ -80,7 +80,7 @@ class OldState:
 
     def counted(self, since: datetime, until: datetime) -> list[tuple[int, int]]:
         """Production's requests and failures that routers have counted."""
-        return router_counts.production(self.bucket, since, until)
+        return traffic_counts.production(self.bucket, since, until)
 
     def command(self, folder: Path, *words: str, returns: int = 0) -> str:
         """What a command of the project prints on standard output; `returns` is how it has to end."""

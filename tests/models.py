@@ -12,9 +12,9 @@ from pathlib import Path
 from homeprices.adapters.object_store import Bucket
 from homeprices.data import holdout
 from homeprices.data.cleaning import clean
-from homeprices.data.datasets import Dataset
 from homeprices.data.synthetic import make_listings
-from homeprices.release import bundles
+from homeprices.registry import bundle_publisher
+from homeprices.registry.datasets import Dataset
 from homeprices.training import export
 from homeprices.training.effort import effort
 
@@ -43,8 +43,8 @@ def train_draft(estimator: str, folder: Path) -> None:
 
 def publish_candidate(bucket: Bucket, folder: Path) -> None:
     """Stage the draft bundle of a folder and publish it as the next candidate; what was staged stays."""
-    bundles.stage(bucket, "run", folder)
-    bundles.publish(bucket, "run", "CO")
+    bundle_publisher.stage(bucket, "run", folder)
+    bundle_publisher.publish(bucket, "run", "CO")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ from sqlalchemy import Engine, delete, insert, select, text
 from homeprices.adapters.object_store import Bucket, MemoryBucket
 from homeprices.experiment import policies
 from homeprices.predictions.tables import ab_decisions, drift_reports, prediction_logs, user_feedback
-from homeprices.release import bundles, control, versions
+from homeprices.registry import bundle_publisher, bundle_reader
+from homeprices.release import control_record
 from homeprices.release.evaluation import Evaluation
 from homeprices.resources import Parts
 from homeprices.settings import Settings, load_settings
@@ -40,7 +41,7 @@ class Replica(ThreadingHTTPServer):
 class Health(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         replica: Replica = self.server  # type: ignore[assignment]
-        version = None if replica.held_back else versions.highest(replica.bucket, replica.kind)  # type: ignore[arg-type]
+        version = None if replica.held_back else bundle_reader.highest(replica.bucket, replica.kind)  # type: ignore[arg-type]
         body = json.dumps({"instance": "replica", "model_version": version}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
@@ -82,8 +83,8 @@ class Trial:
         }
         self.settings = database_settings(engine, **{**places, **more})
         for kind, factor in (("BO", 1.0), ("CO", 1.1)):
-            bundles.stage(self.bucket, kind, make_draft(folder / kind, factor))
-            bundles.publish(self.bucket, kind, kind)  # type: ignore[arg-type]
+            bundle_publisher.stage(self.bucket, kind, make_draft(folder / kind, factor))
+            bundle_publisher.publish(self.bucket, kind, kind)  # type: ignore[arg-type]
         self._id = 0
 
     @property
@@ -93,7 +94,7 @@ class Trial:
 
     def begin(self, since: datetime = NOW - timedelta(hours=5)) -> None:
         """Start the experiment."""
-        control.start_experiment(self.bucket, "BO1", "CO1", 20.0, "tests", clock=lambda: since)
+        control_record.start_experiment(self.bucket, "BO1", "CO1", 20.0, "tests", clock=lambda: since)
 
     def evaluation(self, run: str, now: datetime = NOW, policy: str = "composite") -> Evaluation:
         """One look, an hour after the visits unless told otherwise."""
@@ -106,7 +107,7 @@ class Trial:
         given = {
             "ts": NOW - timedelta(hours=1), "request_id": "r", "assigned_variant": variant, "served_variant": variant,
             "fallback": False, "bundle": {"production": "BO1", "candidate": "CO1"}[variant],
-            "epoch": control.read(self.bucket).epoch, "inputs": {}, "estimate": 50.0, "interval_low": 40.0,
+            "epoch": control_record.read(self.bucket).epoch, "inputs": {}, "estimate": 50.0, "interval_low": 40.0,
             "interval_high": 60.0, "milliseconds": 2.0, **changes,
         }  # fmt: skip
         ids = [self._next() for _ in range(count)]

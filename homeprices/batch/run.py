@@ -16,7 +16,7 @@ from homeprices.batch.scoring import done, score_partition
 from homeprices.errors import InvalidInput, NotFound, NotReady
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.predictor import Predictor
-from homeprices.release import bundles, versions
+from homeprices.registry import bundle_reader
 
 PRODUCTION = "production"
 
@@ -43,8 +43,8 @@ class BatchRun:
 
     def plan(self, source: str, bundle: str, at: datetime) -> list[int]:
         """The numbers of the job's partitions. `bundle` is a version such as BO3, or `production`: the highest BO."""
-        version = versions.highest(self._bucket, "BO") if bundle == PRODUCTION else bundle
-        if version is None or not bundles.is_complete(self._bucket, version):
+        version = bundle_reader.highest(self._bucket, "BO") if bundle == PRODUCTION else bundle
+        if version is None or not bundle_reader.is_complete(self._bucket, version):
             raise InvalidInput({"bundle": f"{bundle!r} is not published; name one such as BO3, or {PRODUCTION}"})
         if bundle == PRODUCTION:
             version = self._planned_version() or version
@@ -62,7 +62,7 @@ class BatchRun:
         plan = read_plan(self._bucket, self._job)
         if (earlier := done(self._bucket, plan, number)) is None:
             with tempfile.TemporaryDirectory(prefix="bundle-") as folder:
-                place = bundles.fetch(self._bucket, plan.version, Path(folder))
+                place = bundle_reader.fetch(self._bucket, plan.version, Path(folder))
                 earlier = score_partition(self._bucket, Predictor(Bundle.open(place)), plan, number)
         files = sorted({piece.key for piece in plan.partitions[number]})
         return {"partition": number, "files": files, "estimated": earlier.estimated, "refused": earlier.refused}

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from homeprices.adapters.airflow_client import Airflow
-from homeprices.data.datasets import Dataset, import_csv
 from homeprices.data.schema import MAX_BYTES, to_csv
 from homeprices.data.synthetic import DEFAULT_ROWS, DEFAULT_SEED, make_listings
 from homeprices.errors import DatasetRefused, HomePricesError
+from homeprices.registry.datasets import Dataset, import_csv
 from homeprices.resources import Parts, open_parts
 
 DATASET_ASSET = "dataset"

@@ -27,7 +27,7 @@ from homeprices.experiment.retraining import Retraining
 from homeprices.log import get_logger
 from homeprices.predictions import drift_log
 from homeprices.pricing.bundle import Bundle
-from homeprices.release import bundles, versions
+from homeprices.registry import bundle_reader, versions
 from homeprices.resources import Parts, open_parts
 from homeprices.settings import Variant
 
@@ -80,8 +80,8 @@ class DriftWatch:
         """Store a report on each arm for each window; gives the sentence on the shortest one, by arm."""
         bucket, now = self._parts.bucket, self._clock()
         serving: dict[Variant, str | None] = {
-            "production": versions.highest(bucket, "BO"),
-            "candidate": versions.highest(bucket, "CO"),
+            "production": bundle_reader.highest(bucket, "BO"),
+            "candidate": bundle_reader.highest(bucket, "CO"),
         }
         said: dict[str, str] = {}
         engine = open_engine(self._parts.settings, statement_timeout_seconds=STATEMENT_SECONDS)
@@ -91,7 +91,7 @@ class DriftWatch:
                     continue
                 beside = serving["production"] if variant == "candidate" else None
                 with tempfile.TemporaryDirectory() as folder:
-                    bundle = Bundle.open(bundles.fetch(bucket, version, Path(folder)))
+                    bundle = Bundle.open(bundle_reader.fetch(bucket, version, Path(folder)))
                     for hours in windows:
                         with transaction(engine) as connection:
                             seen = observe(connection, variant, bundle, now, hours, beside)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from homeprices.experiment.policies import AnyPolicy
-    from homeprices.release.control import ControlRecord
+    from homeprices.release.control_record import ControlRecord
 
 RECENT = timedelta(hours=24)
 

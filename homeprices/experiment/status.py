@@ -13,7 +13,8 @@ from homeprices.experiment.always_valid import Sequential
 from homeprices.experiment.decision import Decision, Evidence
 from homeprices.predictions import drift_log
 from homeprices.predictions.visitors import hashed_testers
-from homeprices.release import control, holds, versions
+from homeprices.registry import bundle_reader, versions
+from homeprices.release import control_record, holds
 from homeprices.release.rescoring import Rescorer
 
 if TYPE_CHECKING:
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
 
 def status(parts: Parts, clock: Callable[[], datetime] = versions.utc_now) -> str:
     """What both arms have shown, what the policy would decide now, and how long it may still take. Decides nothing."""
-    running = control.read(parts.bucket)
+    running = control_record.read(parts.bucket)
     if running.experiment is None:
-        production = running.production or versions.highest(parts.bucket, "BO")
+        production = running.production or bundle_reader.highest(parts.bucket, "BO")
         return f"No experiment is running; {production or 'nothing'} is in production."
     policy = policies.load(parts.settings.policy)
     with transaction(parts.engine) as connection:

@@ -8,7 +8,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from homeprices.errors import HomePricesError
-from homeprices.release import control, holds, orders, versions
+from homeprices.registry import bundle_reader
+from homeprices.release import control_record, holds, orders
 from homeprices.release.replicas import probe
 from homeprices.resources import Parts, open_parts
 
@@ -33,10 +34,10 @@ def _run(chosen: argparse.Namespace, parts: Parts) -> int:
         case "status":
             print(status(parts))
         case "share":
-            record = control.set_share(parts.bucket, chosen.percent, actor, chosen.reason)
+            record = control_record.set_share(parts.bucket, chosen.percent, actor, chosen.reason)
             print(f"{record.candidate} gets {record.share:g} % of the visitors from epoch {record.epoch} on.")
         case "stop":
-            record = control.stop_share(parts.bucket, actor, chosen.reason or "stopped by hand")
+            record = control_record.stop_share(parts.bucket, actor, chosen.reason or "stopped by hand")
             print(f"{record.experiment} is stopped." if record.experiment else "No experiment is running.")
         case "promote":
             return _say(orders.promote(parts, chosen.candidate, actor, chosen.reason))
@@ -54,10 +55,10 @@ def _run(chosen: argparse.Namespace, parts: Parts) -> int:
 def status(parts: Parts) -> str:
     """What is in production and on trial, who changed it last and why, and what each replica serves; a line each."""
     bucket, settings = parts.bucket, parts.settings
-    record = control.read(bucket)
+    record = control_record.read(bucket)
     lines = [
-        f"production   {versions.highest(bucket, 'BO') or 'none'}",
-        f"candidate    {versions.highest(bucket, 'CO') or 'none'}",
+        f"production   {bundle_reader.highest(bucket, 'BO') or 'none'}",
+        f"candidate    {bundle_reader.highest(bucket, 'CO') or 'none'}",
         f"experiment   {_experiment(record)}",
     ]
     if (held := holds.read(bucket)) is not None:
@@ -68,7 +69,7 @@ def status(parts: Parts) -> str:
     return "\n".join([*lines, *(f"replica      {replica}" for replica in probe(urls))])
 
 
-def _experiment(record: control.ControlRecord) -> str:
+def _experiment(record: control_record.ControlRecord) -> str:
     if not record.experiment:
         return "none"
     return f"{record.experiment} {record.state}, {record.share:g} % of the visitors, epoch {record.epoch}"
@@ -87,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("status", help="what is in production, on trial, and served")
     share = commands.add_parser("share", help="give the candidate another share of the visitors")
-    share.add_argument("percent", type=float, help=f"from 0 to {control.MAX_SHARE:g}")
+    share.add_argument("percent", type=float, help=f"from 0 to {control_record.MAX_SHARE:g}")
     share.add_argument("--reason", default="")
     stop = commands.add_parser("stop", help="take the candidate's share to zero at once; the experiment stays")
     stop.add_argument("--reason", default="")

@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
+from homeprices.release.control_record import HUNDREDTHS, hundredths
+
 Arm = Literal["production", "candidate"]
 
 HASH_LIMIT = 0xFFFFFFFF
-HUNDREDTHS = 10_000  # Nginx reads a share as percent with two decimals, and cuts the rest off
 _MIX = 0x5BD1E995
 
 
@@ -42,13 +43,6 @@ def position(salt: str, visitor: str) -> int:
 def bound(share: float) -> int:
     """The position below which visitors are the candidate's. Raises ValueError for a share outside 0..100 percent."""
     return hundredths(share) * HASH_LIMIT // HUNDREDTHS
-
-
-def hundredths(share: float) -> int:
-    """A share in percent as whole hundredths of a percent, which is as fine as Nginx reads it."""
-    if not 0 <= share <= 100:
-        raise ValueError(f"a share is from 0 to 100 percent, not {share!r}")
-    return round(share * 100)
 
 
 def murmur_hash2(data: bytes) -> int:

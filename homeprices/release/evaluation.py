@@ -21,7 +21,8 @@ from homeprices.experiment.decision import Evidence
 from homeprices.log import get_logger
 from homeprices.predictions import drift_log
 from homeprices.predictions.visitors import hashed_testers
-from homeprices.release import control, holds, orders, pages, promotion, registry, replicas, versions
+from homeprices.registry import bundle_reader, mlflow_mirror, versions
+from homeprices.release import control_record, holds, orders, pages, promotion, replicas
 from homeprices.release.rescoring import Rescorer
 from homeprices.release.telling import tell_once
 from homeprices.release.watch import Watch
@@ -91,7 +92,7 @@ class Evaluation:
         bucket = self._parts.bucket
         for sentence in promotion.finish_interrupted(bucket, ACTOR, clock=self._clock):
             log.info("finished what was interrupted", what=sentence)
-        candidate = versions.highest(bucket, "CO")
+        candidate = bundle_reader.highest(bucket, "CO")
         if candidate is None:
             return {"nothing": "There is no candidate."}
         if (held := holds.of(bucket, candidate)) is not None:
@@ -186,22 +187,22 @@ class Evaluation:
         if held is not None and promotion.outcome_of(self._parts.bucket, candidate) is None:
             raise Conflict(str(held))
 
-    def _running_experiment(self, candidate: str) -> control.ControlRecord | None:
+    def _running_experiment(self, candidate: str) -> control_record.ControlRecord | None:
         """The control record of the candidate's experiment; begun here when the run that published it could not."""
-        current = control.read(self._parts.bucket)
+        current = control_record.read(self._parts.bucket)
         if current.candidate == candidate:
             return current
-        settings, production = self._parts.settings, versions.highest(self._parts.bucket, "BO")
+        settings, production = self._parts.settings, bundle_reader.highest(self._parts.bucket, "BO")
         served = replicas.probe(settings.replica_urls("candidate"))
         if production is None or any(replica.version != candidate for replica in served):
             return None
-        return control.start_experiment(
+        return control_record.start_experiment(
             self._parts.bucket, production, candidate, settings.candidate_share, ACTOR, clock=self._clock
         )
 
     def _tell(self, title: str, decision: dict[str, Any]) -> None:
         """Tell MLflow and people. Neither can change an outcome that stands already."""
-        registry.follow(self._parts)
+        mlflow_mirror.follow(self._parts)
         page = pages.publish(self._parts, decision["key"])
         tell_once(self._parts, decision["key"], Notice(title, decision["reason"], page))
 

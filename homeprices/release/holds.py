@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from homeprices.adapters.object_store import Bucket
 from homeprices.errors import Conflict, HomePricesError, ObjectNotFound
-from homeprices.release import versions
-from homeprices.release.control import Clock
+from homeprices.registry import bundle_reader, versions
+from homeprices.release.control_record import Clock
 
 KEY = "control/hold.json"
 
@@ -53,7 +53,7 @@ def place(bucket: Bucket, version: str | None, actor: str, reason: str, *, clock
 
     Raises Conflict when there is nothing to hold.
     """
-    version = version or versions.highest(bucket, "CO") or versions.highest(bucket, "BO")
+    version = version or bundle_reader.highest(bucket, "CO") or bundle_reader.highest(bucket, "BO")
     if version is None:
         raise Conflict("there is neither a candidate nor a production bundle to hold")
     versions.kind_of(version)

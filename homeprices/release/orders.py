@@ -17,7 +17,8 @@ from homeprices.adapters.mlflow_client import Tracking
 from homeprices.adapters.notifications import Notice
 from homeprices.errors import Conflict, HomePricesError
 from homeprices.experiment.record import note_result, record_order
-from homeprices.release import bundles, control, holds, promotion, registry, versions
+from homeprices.registry import bundle_reader, mlflow_mirror
+from homeprices.release import control_record, holds, promotion
 from homeprices.release.replicas import wait_until_served
 from homeprices.release.telling import tell_once
 
@@ -62,7 +63,7 @@ def revert(parts: Parts, to: str, actor: str, reason: str) -> Report:
     report = Report()
     version = promotion.revert(parts.bucket, to, _wait(parts), actor, reason)
     report.done.append(f"{to} is in production again, as {version}.")
-    replaced = [name for name in versions.published(parts.bucket, "BO") if name != version][-1]
+    replaced = [name for name in bundle_reader.published(parts.bucket, "BO") if name != version][-1]
     _Order(parts, "revert", f"person:revert:{version}", replaced, to, actor, reason).record(report, version)
     _tell(parts, report, reason, want_candidate=False)
     return report
@@ -91,7 +92,9 @@ def _note(
     parts: Parts, report: Report, outcome: Literal["hold", "resume"], key: str, version: str, actor: str, reason: str
 ) -> None:
     """Put an order on record that moves nothing, and tell people."""
-    _Order(parts, outcome, key, control.read(parts.bucket).production or "none", version, actor, reason).record(report)
+    _Order(parts, outcome, key, control_record.read(parts.bucket).production or "none", version, actor, reason).record(
+        report
+    )
     tell_once(parts, key, Notice(report.done[0], reason))
 
 
@@ -134,7 +137,7 @@ def _decided(parts: Parts, candidate: str, outcome: promotion.Outcome, actor: st
 
 def _tell(parts: Parts, report: Report, reason: str, *, want_candidate: bool) -> None:
     with _told(report, "not in MLflow, which follows at the next release"):
-        registry.follow_releases(Tracking(parts.settings), parts.bucket)
+        mlflow_mirror.follow_releases(Tracking(parts.settings), parts.bucket)
     if want_candidate:
         lacking = "no new candidate asked for; the weekly training brings one"
         with _told(report, lacking), Airflow(parts.settings) as airflow:
@@ -161,7 +164,7 @@ def _wait(parts: Parts) -> promotion.Wait:
 
 
 def _candidate(parts: Parts) -> str:
-    candidate = control.read(parts.bucket).candidate or versions.highest(parts.bucket, "CO")
+    candidate = control_record.read(parts.bucket).candidate or bundle_reader.highest(parts.bucket, "CO")
     if candidate is None:
         raise Conflict("there is no candidate")
     return candidate
@@ -169,12 +172,12 @@ def _candidate(parts: Parts) -> str:
 
 def _opponent(parts: Parts, candidate: str) -> str:
     """The production bundle that a candidate is, or was, tried beside."""
-    record = control.read(parts.bucket)
+    record = control_record.read(parts.bucket)
     if record.candidate == candidate and record.production:
         return record.production
     others = (
         version
-        for version in reversed(versions.published(parts.bucket, "BO"))
-        if bundles.read_manifest(parts.bucket, version).promoted_from != candidate
+        for version in reversed(bundle_reader.published(parts.bucket, "BO"))
+        if bundle_reader.read_manifest(parts.bucket, version).promoted_from != candidate
     )
     return next(others, "none")

@@ -14,7 +14,8 @@ from typing import Literal
 from homeprices.adapters.object_store import Bucket
 from homeprices.errors import Conflict, NotFound, ObjectNotFound, PreconditionFailed
 from homeprices.pricing.manifest import MANIFEST_FILE
-from homeprices.release import bundles, control, versions
+from homeprices.registry import bundle_publisher, bundle_reader, versions
+from homeprices.release import control_record
 
 Outcome = Literal["promote", "rollback"]
 Wait = Callable[[str], None]
@@ -23,7 +24,13 @@ _WORDS = {"promote": "promote", "rollback": "roll back"}
 
 
 def promote(
-    bucket: Bucket, candidate: str, wait: Wait, actor: str, reason: str, *, clock: control.Clock = versions.utc_now
+    bucket: Bucket,
+    candidate: str,
+    wait: Wait,
+    actor: str,
+    reason: str,
+    *,
+    clock: control_record.Clock = versions.utc_now,
 ) -> str:
     """Make the candidate's bundle the next BO, and return that version.
 
@@ -31,15 +38,15 @@ def promote(
     experiment, and archives the candidate. The candidate goes on being tried until production has its model.
     """
     decide(bucket, candidate, "promote", actor, clock=clock)
-    version = bundles.publish_again(bucket, candidate, owner=f"promote:{candidate}", published_by=actor)
-    if versions.highest(bucket, "BO") == version:  # else it was reverted meanwhile, and nobody will serve it again
+    version = bundle_publisher.publish_again(bucket, candidate, owner=f"promote:{candidate}", published_by=actor)
+    if bundle_reader.highest(bucket, "BO") == version:  # else it was reverted meanwhile, and nobody will serve it again
         wait(version)
     _close(bucket, candidate, actor, reason, clock)
     return version
 
 
 def roll_back(
-    bucket: Bucket, candidate: str, actor: str, reason: str, *, clock: control.Clock = versions.utc_now
+    bucket: Bucket, candidate: str, actor: str, reason: str, *, clock: control_record.Clock = versions.utc_now
 ) -> None:
     """End the trial of a candidate that lost: its share goes to zero and its bundle to the archive."""
     decide(bucket, candidate, "rollback", actor, clock=clock)
@@ -47,7 +54,7 @@ def roll_back(
 
 
 def revert(
-    bucket: Bucket, to: str, wait: Wait, actor: str, reason: str, *, clock: control.Clock = versions.utc_now
+    bucket: Bucket, to: str, wait: Wait, actor: str, reason: str, *, clock: control_record.Clock = versions.utc_now
 ) -> str:
     """Publish an earlier BO again as the next BO, wait until production serves it, and return the new version.
 
@@ -56,20 +63,20 @@ def revert(
     """
     if versions.kind_of(to) != "BO":
         raise Conflict(f"{to} is no production bundle; only a BO can be brought back")
-    production = versions.highest(bucket, "BO")
+    production = bundle_reader.highest(bucket, "BO")
     if production == to or production is None:
         raise Conflict(f"{to} is in production already" if production else "there is no production bundle yet")
-    if bundles.read_manifest(bucket, production).promoted_from == to:
+    if bundle_reader.read_manifest(bucket, production).promoted_from == to:
         version = production  # an earlier call got this far
     else:
-        version = bundles.publish_again(bucket, to, owner=f"revert:{to}:over:{production}", published_by=actor)
+        version = bundle_publisher.publish_again(bucket, to, owner=f"revert:{to}:over:{production}", published_by=actor)
     wait(version)
-    control.set_production(bucket, version, actor, reason, clock=clock)
+    control_record.set_production(bucket, version, actor, reason, clock=clock)
     return version
 
 
 def finish_interrupted(
-    bucket: Bucket, actor: str, wait: Wait | None = None, *, clock: control.Clock = versions.utc_now
+    bucket: Bucket, actor: str, wait: Wait | None = None, *, clock: control_record.Clock = versions.utc_now
 ) -> list[str]:
     """Finish what a killed run left half done, and say in a sentence each what that was.
 
@@ -77,7 +84,7 @@ def finish_interrupted(
     is ended. When several candidates were published at once, those not on trial are archived: one is tried at a time.
     """
     done = []
-    ending = {*bundles.half_archived(bucket), *versions.published(bucket, "CO")}
+    ending = {*bundle_reader.half_archived(bucket), *bundle_reader.published(bucket, "CO")}
     for candidate in sorted(ending, key=versions.number_of):
         outcome = outcome_of(bucket, candidate)
         if outcome == "promote" and wait:
@@ -89,28 +96,28 @@ def finish_interrupted(
     return done + _leave_one_candidate(bucket, actor, clock)
 
 
-def _leave_one_candidate(bucket: Bucket, actor: str, clock: control.Clock) -> list[str]:
+def _leave_one_candidate(bucket: Bucket, actor: str, clock: control_record.Clock) -> list[str]:
     done = []
-    record = control.read(bucket)
+    record = control_record.read(bucket)
     on_trial = record.candidate
     if on_trial and bucket.exists(versions.archive_folder(on_trial) + MANIFEST_FILE):
-        control.end_experiment(bucket, on_trial, actor, f"{on_trial} is in the archive", clock=clock)
+        control_record.end_experiment(bucket, on_trial, actor, f"{on_trial} is in the archive", clock=clock)
         done.append(f"the experiment {record.experiment} was ended, because {on_trial} is in the archive")
         on_trial = None
-    candidates = versions.published(bucket, "CO")
+    candidates = bundle_reader.published(bucket, "CO")
     kept = on_trial or (candidates[-1] if candidates else None)
     spare = [candidate for candidate in candidates if candidate != kept and outcome_of(bucket, candidate) is None]
     for candidate in spare:
-        bundles.archive(bucket, candidate)
+        bundle_publisher.archive(bucket, candidate)
         done.append(f"{candidate} was archived untried, because {kept} is the candidate")
-    for candidate in bundles.half_archived(bucket):
-        bundles.archive(bucket, candidate)
+    for candidate in bundle_reader.half_archived(bucket):
+        bundle_publisher.archive(bucket, candidate)
         done.append(f"the rest of {candidate} was moved to the archive")
     return done
 
 
 def decide(
-    bucket: Bucket, candidate: str, outcome: Outcome, actor: str, *, clock: control.Clock = versions.utc_now
+    bucket: Bucket, candidate: str, outcome: Outcome, actor: str, *, clock: control_record.Clock = versions.utc_now
 ) -> None:
     """Decide the outcome of a candidate, once; `promote` and `roll_back` do so first of all.
 
@@ -124,7 +131,7 @@ def decide(
         if not bucket.exists(versions.folder(candidate) + MANIFEST_FILE):
             raise NotFound(f"{candidate} is no candidate: models/ has no such complete bundle")
         if outcome == "promote":
-            bundles.verify(bucket, candidate)
+            bundle_reader.verify(bucket, candidate)
         body = json.dumps({"outcome": outcome, "actor": actor, "at": clock().isoformat()}).encode()
         try:
             bucket.put(_outcome_key(candidate), body, if_absent=True)
@@ -153,22 +160,22 @@ def lost(bucket: Bucket) -> list[str]:
         for entry in bucket.list("archive/price_check_CO")
         if entry.key.endswith(f"/{MANIFEST_FILE}")
     }
-    productions = versions.published(bucket, "BO")
+    productions = bundle_reader.published(bucket, "BO")
     taken_back = [
         before
         for before, after in itertools.pairwise(productions)
-        if (bundles.read_manifest(bucket, after).promoted_from or "").startswith("BO")
+        if (bundle_reader.read_manifest(bucket, after).promoted_from or "").startswith("BO")
     ]
     candidates = [version for version in archived if outcome_of(bucket, version) == "rollback"]
     return [*taken_back[::-1], *sorted(candidates, key=versions.number_of, reverse=True)]
 
 
-def _close(bucket: Bucket, candidate: str, actor: str, reason: str, clock: control.Clock) -> None:
-    production = versions.highest(bucket, "BO")
-    control.end_experiment(bucket, candidate, actor, reason, production=production, clock=clock)
-    bundles.archive(bucket, candidate)
+def _close(bucket: Bucket, candidate: str, actor: str, reason: str, clock: control_record.Clock) -> None:
+    production = bundle_reader.highest(bucket, "BO")
+    control_record.end_experiment(bucket, candidate, actor, reason, production=production, clock=clock)
+    bundle_publisher.archive(bucket, candidate)
     # Once more: a start of the same experiment that was under way may have come between the two.
-    control.end_experiment(bucket, candidate, actor, reason, production=production, clock=clock)
+    control_record.end_experiment(bucket, candidate, actor, reason, production=production, clock=clock)
 
 
 def _outcome_key(candidate: str) -> str:

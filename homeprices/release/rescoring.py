@@ -12,7 +12,7 @@ from homeprices.errors import BundleRefused, InvalidInput
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.home import Home
 from homeprices.pricing.predictor import Predictor
-from homeprices.release import bundles
+from homeprices.registry import bundle_reader
 
 HOMES_AT_ONCE = 1000
 
@@ -35,7 +35,7 @@ class Rescorer:
 
     def _prices(self, version: str, homes: list[Home]) -> list[float]:
         with tempfile.TemporaryDirectory() as temporary:
-            predictor = Predictor(Bundle.open(bundles.fetch(self._bucket, version, Path(temporary))))
+            predictor = Predictor(Bundle.open(bundle_reader.fetch(self._bucket, version, Path(temporary))))
             pieces = (homes[start : start + HOMES_AT_ONCE] for start in range(0, len(homes), HOMES_AT_ONCE))
             return [estimate.price for piece in pieces for estimate in predictor.estimate(piece)]
 

@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from homeprices.adapters.notifications import Notice
 from homeprices.errors import ObjectNotFound, PreconditionFailed
 from homeprices.log import get_logger
-from homeprices.release import versions
-from homeprices.release.control import Clock
+from homeprices.registry import versions
+from homeprices.release.control_record import Clock
 from homeprices.resources import Parts
 
 TELLING_TAKES = timedelta(seconds=8)  # less than until the scheduler runs a step again (dags/conventions.py)

@@ -19,7 +19,8 @@ from homeprices.experiment.tally import occurrences, sample
 from homeprices.log import get_logger
 from homeprices.predictions.production_visits import Guest, Stretch, guests, p99_milliseconds
 from homeprices.predictions.visits import be_patient
-from homeprices.release import bundles, holds, pages, promotion, registry, replicas, router_counts, versions
+from homeprices.registry import bundle_reader, mlflow_mirror, versions
+from homeprices.release import holds, pages, promotion, replicas, traffic_counts
 from homeprices.release.telling import tell_once
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Watch:
 
     def look(self) -> str:
         """What became of it, in a sentence: nothing to watch, no harm, or taken back."""
-        production = versions.highest(self._parts.bucket, "BO")
+        production = bundle_reader.highest(self._parts.bucket, "BO")
         if production is None:
             return "There is no production yet."
         if (held := holds.of(self._parts.bucket, production)) is not None:
@@ -88,8 +89,8 @@ class Watch:
 
     def _unfinished(self, connection: Connection) -> RecordedDecision | None:
         """A decision of this watch that was not carried out to its end."""
-        production = versions.highest(self._parts.bucket, "BO")
-        for version in reversed(versions.published(self._parts.bucket, "BO")):
+        production = bundle_reader.highest(self._parts.bucket, "BO")
+        for version in reversed(bundle_reader.published(self._parts.bucket, "BO")):
             decided = record.find(connection, f"bake:{version}")
             if decided is not None and decided.result_version is None:
                 return decided if version == production or self._is_return(production, decided) else None
@@ -99,7 +100,7 @@ class Watch:
         """Whether production is already what the decision brings back."""
         if production is None:
             return False
-        return bundles.read_manifest(self._parts.bucket, production).promoted_from == decided.candidate
+        return bundle_reader.read_manifest(self._parts.bucket, production).promoted_from == decided.candidate
 
     def _take_back(self, decided: RecordedDecision) -> str:
         """The last good bundle as the next production, served, on record and told. Can be killed and run again."""
@@ -109,7 +110,7 @@ class Watch:
             replicas.wait_until_served(settings.replica_urls("production"), version, settings.replica_timeout_seconds)
 
         version = promotion.revert(parts.bucket, decided.candidate, wait, ACTOR, decided.reason, clock=self._clock)
-        registry.follow(parts)
+        mlflow_mirror.follow(parts)
         page = pages.publish(parts, decided.key)
         title = f"{decided.production} is taken back: {decided.candidate} is in production again, as {version}"
         # Told before it is noted as done: a look that dies in between leaves it to the next, and it is told once.
@@ -157,7 +158,7 @@ def _baseline(connection: Connection, bake: Bake, since: datetime, now: datetime
 
 def _failures(bucket: Bucket, stretch: Stretch) -> Occurrences:
     """Production's failed requests by five minutes; the log of predictions holds none of them."""
-    counts = router_counts.production(bucket, stretch.since, stretch.until)
+    counts = traffic_counts.production(bucket, stretch.since, stretch.until)
     return occurrences((failed, requests) for requests, failed in counts)
 
 

@@ -13,7 +13,6 @@ import numpy as np
 import onnxruntime
 import pandas as pd
 
-from homeprices.data.datasets import Dataset
 from homeprices.data.holdout import SALT
 from homeprices.errors import PublicationRefused
 from homeprices.pricing.bundle import COLUMNS_FILE, MODEL_FILE, Bundle, Columns, Input, Interval, digest
@@ -21,6 +20,7 @@ from homeprices.pricing.home import Home
 from homeprices.pricing.manifest import DRAFT_FILE, INTERVAL_LOG_WIDTH, MANIFEST_FILE, DatasetReference, Draft, Golden
 from homeprices.pricing.predictor import HIGH_OUTPUT, LOW_OUTPUT, OUTPUT
 from homeprices.pricing.reference import REFERENCE_FILE
+from homeprices.registry.datasets import Dataset
 from homeprices.training import storage
 from homeprices.training.effort import QUICK, Effort
 from homeprices.training.homes import homes_of

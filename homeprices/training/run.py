@@ -19,12 +19,13 @@ import pandas as pd
 from homeprices import heartbeat
 from homeprices.adapters.mlflow_client import Tracking
 from homeprices.adapters.notifications import Notice
-from homeprices.data import cleaning, datasets, holdout
+from homeprices.data import cleaning, holdout
 from homeprices.errors import HomePricesError, NotFound, ObjectNotFound
 from homeprices.log import get_logger
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.manifest import DRAFT_FILE
-from homeprices.release import bundles, control, promotion, registry, replicas, versions
+from homeprices.registry import bundle_publisher, bundle_reader, datasets, mlflow_mirror, versions
+from homeprices.release import control_record, promotion, replicas
 from homeprices.resources import Parts, open_parts
 from homeprices.settings import Variant
 
@@ -139,7 +140,7 @@ class TrainingRun:
                 effort=effort(listings["effort"]),
                 unseen=self._unseen(chosen["estimator"]),
             )
-            bundles.stage(self._bucket, self._run_id, folder)
+            bundle_publisher.stage(self._bucket, self._run_id, folder)
             self._tracking.log(
                 self._parent(),
                 params={f"library.{name}": version for name, version in draft.libraries.items()},
@@ -162,14 +163,14 @@ class TrainingRun:
         kind = draft["kind"]
         reason = self._why_not(kind)
         if reason is None:
-            version = bundles.publish(self._bucket, self._run_id, kind, published_by=self._run_id)
+            version = bundle_publisher.publish(self._bucket, self._run_id, kind, published_by=self._run_id)
             reason = f"{draft['estimator']} is published as {version}"
         else:
             version = None
         log.info("publication", version=version, reason=reason)
         self._tracking.log(self._parent(), tags={"publication": reason, "bundle": version or "none"})
         self._tracking.finish(self._parent())
-        bundles.discard_staging(self._bucket, self._run_id)
+        bundle_publisher.discard_staging(self._bucket, self._run_id)
         self._register()
         if version is None:
             self._end(reason)
@@ -179,16 +180,16 @@ class TrainingRun:
         """The version, once every production replica serves it."""
         version = str(published["version"])
         self._wait("production", version)
-        control.set_production(self._bucket, version, ACTOR, f"{version} is served by every production replica")
+        control_record.set_production(self._bucket, version, ACTOR, f"{version} is served by every production replica")
         self._parts.notifier.send(Notice(f"{version} is in production", published["reason"]))
         self._end(f"{version} is in production")
         return version
 
     def start_experiment(self, published: dict[str, Any]) -> str:
         """The candidate, once every candidate replica serves it and its share of the visitors goes there."""
-        candidate, production = str(published["version"]), versions.highest(self._bucket, "BO")
+        candidate, production = str(published["version"]), bundle_reader.highest(self._bucket, "BO")
         self._wait("candidate", candidate)
-        control.start_experiment(
+        control_record.start_experiment(
             self._bucket, str(production), candidate, self._settings.candidate_share, ACTOR, published["reason"]
         )
         self._parts.notifier.send(Notice(f"{candidate} is on trial beside {production}", published["reason"]))
@@ -197,33 +198,33 @@ class TrainingRun:
 
     def _why_not(self, kind: str) -> str | None:
         """Why the draft is not published; None when it is."""
-        if versions.claimed(self._bucket, kind, f"publish:{self._run_id}"):  # type: ignore[arg-type]
+        if bundle_publisher.claimed(self._bucket, kind, f"publish:{self._run_id}"):  # type: ignore[arg-type]
             return None  # an earlier attempt of this step decided so
         if kind == "BO":
             return None
-        if pending := versions.highest(self._bucket, "CO"):
+        if pending := bundle_reader.highest(self._bucket, "CO"):
             return f"{pending} is on trial; one candidate is tried at a time"
         from homeprices.training import comparison
 
-        production = str(versions.highest(self._bucket, "BO"))
-        if not self._bucket.exists(bundles.staging_folder(self._run_id) + DRAFT_FILE):
+        production = str(bundle_reader.highest(self._bucket, "BO"))
+        if not self._bucket.exists(bundle_reader.staging_folder(self._run_id) + DRAFT_FILE):
             return "an earlier attempt of this step had a reason not to publish it"
         with self._staged() as folder, tempfile.TemporaryDirectory() as temporary:
-            other = bundles.fetch(self._bucket, production, Path(temporary))
+            other = bundle_reader.fetch(self._bucket, production, Path(temporary))
             _, held_out = self._rows(Bundle.open_draft(folder).manifest.dataset.model_dump(mode="json"))
             found = comparison.compare(folder, other, held_out)
             self._note_gate(found)
             if reason := found.why_not():
                 return reason
             for lost in promotion.lost(self._bucket)[:LOST_COMPARED]:
-                other = bundles.fetch(self._bucket, lost, Path(temporary))
+                other = bundle_reader.fetch(self._bucket, lost, Path(temporary))
                 if comparison.same_estimates(folder, other, held_out):
                     return f"its estimates equal those of {lost}, which has lost; it waits for new data"
         return None
 
     def _note_gate(self, found: Comparison) -> None:
         """Keep how candidate and production compare, for whoever asks why one was or was not put before visitors."""
-        name = bundles.staging_folder(self._run_id).split("/")[1]
+        name = bundle_reader.staging_folder(self._run_id).split("/")[1]
         report = found.model_dump(mode="json") | {"why_not": found.why_not()}
         self._bucket.put(f"{GATE_REPORTS}{name}.json", json.dumps(report, indent=1).encode())
         for one in (found.form, found.full):
@@ -236,7 +237,7 @@ class TrainingRun:
 
     def _register(self) -> None:
         try:
-            registry.follow_releases(self._tracking, self._bucket)
+            mlflow_mirror.follow_releases(self._tracking, self._bucket)
         except HomePricesError as error:
             log.warning("MLflow does not follow yet; the next release brings it up to date", error=str(error))
 
@@ -248,7 +249,7 @@ class TrainingRun:
     @property
     def _kind(self) -> versions.Kind:
         """What a model of this run would be published as."""
-        return "CO" if versions.highest(self._bucket, "BO") else "BO"
+        return "CO" if bundle_reader.highest(self._bucket, "BO") else "BO"
 
     @property
     def _simple_only(self) -> bool:
@@ -259,7 +260,7 @@ class TrainingRun:
         return self._tracking.parent_run(self._run_id)
 
     def _unseen_key(self, estimator: str) -> str:
-        return f"{bundles.staging_folder(self._run_id)}out_of_fold/{estimator}.npz"
+        return f"{bundle_reader.staging_folder(self._run_id)}out_of_fold/{estimator}.npz"
 
     def _unseen(self, estimator: str) -> OutOfFold | None:
         """What cross-validation has said of the training rows; None when it was not run."""
@@ -284,7 +285,7 @@ class TrainingRun:
     def _staged(self) -> Iterator[Path]:
         """The staged draft as a local folder."""
         with tempfile.TemporaryDirectory() as temporary:
-            yield bundles.fetch_staged(self._bucket, self._run_id, Path(temporary))
+            yield bundle_reader.fetch_staged(self._bucket, self._run_id, Path(temporary))
 
 
 def _dataset(values: dict[str, Any]) -> datasets.Dataset:

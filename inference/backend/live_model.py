@@ -21,7 +21,7 @@ from homeprices.errors import BundleFault, BundleRefused, HomePricesError, NoMod
 from homeprices.log import get_logger
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.predictor import Predictor
-from homeprices.release import bundles, versions
+from homeprices.registry import bundle_reader
 from homeprices.settings import Variant
 from inference.backend.memory import give_back
 
@@ -144,7 +144,7 @@ class LiveModel:
             self._closing.wait(self._poll_seconds)
 
     def _follow_bucket(self) -> Outcome:
-        published = versions.published(self._bucket, self._kind)
+        published = bundle_reader.published(self._bucket, self._kind)
         if not published:
             return self._nothing_published()
         wanted = published[-1]
@@ -192,7 +192,7 @@ class LiveModel:
         return True
 
     def _load(self, version: str) -> Predictor:
-        model = Predictor(Bundle.open(bundles.fetch(self._bucket, version, self._cache)))
+        model = Predictor(Bundle.open(bundle_reader.fetch(self._bucket, version, self._cache)))
         require_speed(model, self._model)
         return model
 

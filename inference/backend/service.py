@@ -15,7 +15,7 @@ from homeprices.adapters.database import open_engine
 from homeprices.adapters.object_store import Bucket, open_bucket
 from homeprices.predictions.recorder import PredictionLog, open_prediction_log
 from homeprices.pricing.predictor import Predictor
-from homeprices.release import versions
+from homeprices.registry import versions
 from homeprices.settings import Settings
 from inference.backend.answers import Answers
 from inference.backend.batch_places import BatchPlaces

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from homeprices.adapters.object_store import S3Bucket
-from homeprices.release import control, promotion
+from homeprices.release import control_record, promotion
 from tests.chaos import results
 from tests.chaos.counts import Counts
 from tests.chaos.house import House, crowd, house
@@ -22,9 +22,9 @@ def try_and_promote(here: House, number: int) -> None:
     candidate, production = f"CO{number}", f"BO{number}"
     here.publish(candidate)
     eventually(lambda: here.candidate.serves(candidate), f"{candidate} served")
-    control.start_experiment(here.bucket, production, candidate, 20, "test")
+    control_record.start_experiment(here.bucket, production, candidate, 20, "test")
     here.obey()
-    control.set_share(here.bucket, 50, "test")
+    control_record.set_share(here.bucket, 50, "test")
     here.obey()
 
     def wait(version: str) -> None:

@@ -11,7 +11,8 @@ import pytest
 from homeprices.adapters.object_store import Bucket
 from homeprices.errors import Conflict, PreconditionFailed
 from homeprices.pricing.manifest import Manifest
-from homeprices.release import bundles, control, promotion, versions
+from homeprices.registry import bundle_publisher, bundle_reader
+from homeprices.release import control_record, promotion
 from tests.bundles import make_draft
 from tests.contract.bucket import at_once
 from tests.faulty_buckets import DyingBucket, Killed, LostAnswers
@@ -24,10 +25,10 @@ def drafts(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [make_draft(root / str(factor), factor) for factor in (1.0, 1.1, 1.2)]
 
 
-def publish(bucket: Bucket, draft: Path, run_id: str, kind: bundles.BundleKind) -> str:
-    bundles.stage(bucket, run_id, draft)
-    version = bundles.publish(bucket, run_id, kind)
-    bundles.discard_staging(bucket, run_id)
+def publish(bucket: Bucket, draft: Path, run_id: str, kind: bundle_publisher.BundleKind) -> str:
+    bundle_publisher.stage(bucket, run_id, draft)
+    version = bundle_publisher.publish(bucket, run_id, kind)
+    bundle_publisher.discard_staging(bucket, run_id)
     return version
 
 
@@ -35,7 +36,7 @@ def start_trial(bucket: Bucket, drafts: list[Path]) -> None:
     """BO1 in production, CO1 on trial."""
     publish(bucket, drafts[0], "first", "BO")
     publish(bucket, drafts[1], "second", "CO")
-    control.start_experiment(bucket, "BO1", "CO1", 20, "test")
+    control_record.start_experiment(bucket, "BO1", "CO1", 20, "test")
 
 
 def in_production(_version: str) -> None:
@@ -60,7 +61,7 @@ def assert_consistent(bucket: Bucket) -> None:
                 body = bucket.get(f"{place}/price_check_{manifest.version}/{name}").body
                 assert hashlib.sha256(body).hexdigest() == expected.sha256
             assert bucket.exists(f"claims/{manifest.version}.json")
-    record = control.read(bucket)
+    record = control_record.read(bucket)
     assert record.candidate is None or bucket.exists(f"models/price_check_{record.candidate}/manifest.json")
 
 
@@ -93,26 +94,26 @@ class ReleaseContract:
     """After how many operations more the next kill comes: 1 where operations are quick."""
 
     def test_many_owners_at_once_never_share_a_number(self, bucket: Bucket) -> None:
-        claimed = at_once(lambda n: versions.claim(bucket, "CO", f"owner {n}"))
+        claimed = at_once(lambda n: bundle_publisher.claim(bucket, "CO", f"owner {n}"))
         assert sorted(map(str, claimed)) == sorted(f"CO{n}" for n in range(1, 9))
-        again = at_once(lambda n: versions.claim(bucket, "CO", f"owner {n}"))
+        again = at_once(lambda n: bundle_publisher.claim(bucket, "CO", f"owner {n}"))
         assert again == claimed
 
     def test_one_owner_in_many_processes_gets_one_number(self, bucket: Bucket) -> None:
-        assert len(set(map(str, at_once(lambda n: versions.claim(bucket, "BO", "the same"))))) == 1
+        assert len(set(map(str, at_once(lambda n: bundle_publisher.claim(bucket, "BO", "the same"))))) == 1
         assert len(list(bucket.list("claims/BO"))) == 1
 
     def test_an_answer_that_is_lost_costs_no_number(self, bucket: Bucket) -> None:
-        assert versions.claim(LostAnswers(bucket), "BO", "mine") == "BO1"
-        assert versions.claim(bucket, "BO", "other") == "BO2"
+        assert bundle_publisher.claim(LostAnswers(bucket), "BO", "mine") == "BO1"
+        assert bundle_publisher.claim(bucket, "BO", "other") == "BO2"
 
     def test_changes_of_the_control_record_at_once_are_all_applied(self, bucket: Bucket) -> None:
-        def step(record: control.ControlRecord) -> control.ControlRecord:
+        def step(record: control_record.ControlRecord) -> control_record.ControlRecord:
             return record.model_copy(update={"epoch": record.epoch + 1})
 
-        results = at_once(lambda n: control.change(bucket, step, f"writer {n}", "count"), 4)
+        results = at_once(lambda n: control_record.change(bucket, step, f"writer {n}", "count"), 4)
         assert not [r for r in results if isinstance(r, Exception)], results
-        assert control.read(bucket).epoch == 4
+        assert control_record.read(bucket).epoch == 4
 
     def test_two_trainings_at_once_end_in_two_whole_bundles_and_one_candidate_on_trial(
         self, bucket: Bucket, drafts: list[Path]
@@ -122,18 +123,18 @@ class ReleaseContract:
             "CO1",
             "CO2",
         ]
-        started = at_once(lambda n: control.start_experiment(bucket, "BO1", f"CO{n + 1}", 20, "test"), 2)
+        started = at_once(lambda n: control_record.start_experiment(bucket, "BO1", f"CO{n + 1}", 20, "test"), 2)
         assert len([s for s in started if isinstance(s, Conflict)]) == 1, started
-        on_trial = control.read(bucket).candidate
+        on_trial = control_record.read(bucket).candidate
         promotion.finish_interrupted(bucket, "test")
-        assert versions.published(bucket, "CO") == [on_trial]
+        assert bundle_reader.published(bucket, "CO") == [on_trial]
         assert_consistent(bucket)
 
     def test_two_promotions_at_once_make_one_production_bundle(self, bucket: Bucket, drafts: list[Path]) -> None:
         start_trial(bucket, drafts)
         results = at_once(lambda n: promotion.promote(bucket, "CO1", in_production, f"actor {n}", "better"), 4)
         assert results == ["BO2"] * 4
-        assert versions.published(bucket, "BO") == ["BO1", "BO2"]
+        assert bundle_reader.published(bucket, "BO") == ["BO1", "BO2"]
         assert_consistent(bucket)
 
     def test_of_a_promotion_and_a_rollback_at_once_one_is_refused(self, bucket: Bucket, drafts: list[Path]) -> None:
@@ -145,30 +146,30 @@ class ReleaseContract:
         results = at_once(lambda n: actions[n](), 2)
         refused = [n for n, result in enumerate(results) if isinstance(result, Conflict)]
         assert len(refused) == 1, results
-        assert versions.highest(bucket, "BO") == ("BO1" if refused == [0] else "BO2")
-        assert versions.highest(bucket, "CO") is None
+        assert bundle_reader.highest(bucket, "BO") == ("BO1" if refused == [0] else "BO2")
+        assert bundle_reader.highest(bucket, "CO") is None
         assert_consistent(bucket)
 
     def test_stage_and_publish_survive_a_kill_after_every_operation(self, bucket: Bucket, drafts: list[Path]) -> None:
         def check(bucket: Bucket) -> None:
-            assert versions.published(bucket, "CO") == ["CO1"]
+            assert bundle_reader.published(bucket, "CO") == ["CO1"]
             assert [e.key for e in bucket.list("claims/")] == ["claims/CO1.json"]
             assert list(bucket.list("staging/")) == []
-            assert versions.claim(bucket, "CO", "another") == "CO2"
+            assert bundle_publisher.claim(bucket, "CO", "another") == "CO2"
 
         survive_every_kill(bucket, lambda _: None, lambda b: publish(b, drafts[0], "run", "CO"), check, self.kill_every)
 
     def test_a_promotion_survives_a_kill_after_every_operation(self, bucket: Bucket, drafts: list[Path]) -> None:
         def check(bucket: Bucket) -> None:
-            assert versions.published(bucket, "BO") == ["BO1", "BO2"]
-            assert versions.highest(bucket, "CO") is None
-            record = control.read(bucket)
+            assert bundle_reader.published(bucket, "BO") == ["BO1", "BO2"]
+            assert bundle_reader.highest(bucket, "CO") is None
+            record = control_record.read(bucket)
             assert (record.state, record.production, record.share, record.epoch) == ("idle", "BO2", 0, 2)
             assert list(bucket.list("models/price_check_CO")) == []
-            promoted = bundles.read_manifest(bucket, "BO2")
+            promoted = bundle_reader.read_manifest(bucket, "BO2")
             assert promoted.promoted_from == "CO1"
-            assert bundles.same_content(promoted, bundles.read_manifest(bucket, "CO1"))
-            assert not bundles.same_content(promoted, bundles.read_manifest(bucket, "BO1"))
+            assert bundle_publisher.same_content(promoted, bundle_reader.read_manifest(bucket, "CO1"))
+            assert not bundle_publisher.same_content(promoted, bundle_reader.read_manifest(bucket, "BO1"))
 
         survive_every_kill(
             bucket,

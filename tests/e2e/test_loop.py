@@ -17,7 +17,8 @@ import psutil
 import pytest
 from sqlalchemy import text
 
-from homeprices.release import control, versions
+from homeprices.registry import bundle_reader
+from homeprices.release import control_record
 from local import board
 from tests.e2e.running_stack import ROOT, RunningStack, wait_until
 from tests.e2e.visitors import Visitors
@@ -56,8 +57,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory, hook: Hook) -> Iterator[Runn
 def test_up_leaves_a_first_model_and_a_candidate_before_visitors(stack: RunningStack) -> None:
     assert stack.health("production")["model_version"] == "BO1"
     assert stack.health("candidate")["model_version"] == "CO1"
-    wait_until(lambda: control.read(stack.parts.bucket).state == "running", 60, "the start of the experiment")
-    record = control.read(stack.parts.bucket)
+    wait_until(lambda: control_record.read(stack.parts.bucket).state == "running", 60, "the start of the experiment")
+    record = control_record.read(stack.parts.bucket)
     assert (record.state, record.production, record.candidate, record.share) == ("running", "BO1", "CO1", 20.0)
 
 
@@ -96,9 +97,9 @@ def test_a_better_candidate_is_promoted_live_without_a_failed_request(stack: Run
     assert tally.failures == []
     assert tally.answers["candidate CO1"] >= 50
     assert serving_processes(stack) == workers_before, "the services swapped the model without a restart"
-    assert versions.highest(stack.parts.bucket, "CO") is None
+    assert bundle_reader.highest(stack.parts.bucket, "CO") is None
     assert stack.parts.bucket.exists("archive/price_check_CO1/manifest.json")
-    assert control.read(stack.parts.bucket).state == "idle"
+    assert control_record.read(stack.parts.bucket).state == "idle"
 
 
 def test_the_decision_is_on_record_with_its_evidence(stack: RunningStack) -> None:
@@ -122,7 +123,7 @@ def test_a_candidate_that_equals_production_is_not_published(stack: RunningStack
     """The end of the experiment asked for a candidate; the same data give the model that was just promoted."""
     run = wait_until(lambda: after_training(stack), 400, "the end of the run that the promotion asked for")
     stack.wait_for_run(PIPELINE, run)
-    assert versions.highest(stack.parts.bucket, "CO") is None
+    assert bundle_reader.highest(stack.parts.bucket, "CO") is None
     states = {t["task_id"]: t["state"] for t in stack.airflow.tasks(PIPELINE, run)}
     assert (states["publish"], states["start_experiment"]) == ("success", "skipped")
 
@@ -132,7 +133,7 @@ def test_a_new_dataset_brings_a_new_candidate(stack: RunningStack, tmp_path: Pat
     import_listings(stack, source)
     assert stack.parts.bucket.exists("data/raw/train_V2.csv")
     wait_until(lambda: stack.health("candidate")["model_version"] == "CO2", 400, "CO2 served")
-    wait_until(lambda: control.read(stack.parts.bucket).candidate == "CO2", 120, "CO2 before visitors")
+    wait_until(lambda: control_record.read(stack.parts.bucket).candidate == "CO2", 120, "CO2 before visitors")
 
 
 def test_a_worse_candidate_is_rolled_back(stack: RunningStack) -> None:
@@ -151,9 +152,9 @@ def test_the_next_one_waits_for_new_data_because_the_same_data_give_the_model_th
 ) -> None:
     run = wait_until(lambda: ended_trainings(stack, 5), 400, "the end of the run that the rollback asked for")
     stack.wait_for_run(PIPELINE, run)
-    assert versions.highest(stack.parts.bucket, "CO") is None
+    assert bundle_reader.highest(stack.parts.bucket, "CO") is None
     import_listings(stack, synthetic_listings(stack, tmp_path, seed=100))
-    wait_until(lambda: versions.highest(stack.parts.bucket, "CO") == "CO3", 400, "the next candidate")
+    wait_until(lambda: bundle_reader.highest(stack.parts.bucket, "CO") == "CO3", 400, "the next candidate")
     wait_until(lambda: stack.health("candidate")["model_version"] == "CO3", 120, "CO3 served")
 
 

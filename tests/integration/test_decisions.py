@@ -23,10 +23,11 @@ from homeprices.experiment.replay import replay
 from homeprices.experiment.status import status
 from homeprices.predictions import drift_log
 from homeprices.predictions.visitors import hashed_testers
-from homeprices.release import bundles, control, holds, orders, pages, promotion, versions
+from homeprices.registry import bundle_publisher, bundle_reader
+from homeprices.release import control_record, holds, orders, pages, promotion
 from homeprices.release.evaluation import Evaluation
-from homeprices.release.router_counts import SLOT_SECONDS, RouterDay, day_of, slot_of
 from homeprices.release.telling import tell_once
+from homeprices.release.traffic_counts import SLOT_SECONDS, RouterDay, day_of, slot_of
 from homeprices.release.watch import Watch
 from homeprices.resources import Parts
 from tests.bundles import make_draft, price
@@ -259,7 +260,7 @@ def test_an_inconclusive_experiment_is_rolled_back(trial: Trial, hook: Hook) -> 
     decided = evaluation.decide(evaluation.gather())
     assert (decided["outcome"], decided["ends"]) == ("inconclusive", True)
     evaluation.roll_back(decided)
-    assert versions.highest(trial.bucket, "CO") is None
+    assert bundle_reader.highest(trial.bucket, "CO") is None
     assert promotion.lost(trial.bucket) == ["CO1"]
     assert titles(hook) == ["CO1 is rolled back"]
 
@@ -310,8 +311,8 @@ def test_a_release_that_is_killed_after_any_step_ends_with_one_outcome_one_recor
         finished = carry_out(Evaluation(Parts(trial.settings, dying), "run1", clock=lambda: NOW), decided)
         assert carry_out(trial.evaluation("run1", NOW, "sequential"), decided)
         expected = ["BO1", "BO2"] if outcome == "promote" else ["BO1"]
-        assert versions.published(trial.bucket, "BO") == expected, operations
-        assert versions.highest(trial.bucket, "CO") is None
+        assert bundle_reader.published(trial.bucket, "BO") == expected, operations
+        assert bundle_reader.highest(trial.bucket, "CO") is None
         assert trial.decisions() == [("run1", outcome, expected[1] if outcome == "promote" else None)], operations
         assert len(hook.posts) == 1, operations
         assert finished == (operations == steps)
@@ -345,7 +346,7 @@ def test_two_promotions_at_once_promote_and_tell_once(trial: Trial, hook: Hook) 
     for thread in threads:
         thread.join()
     assert made == ["BO2"] * 3
-    assert versions.published(trial.bucket, "BO") == ["BO1", "BO2"]
+    assert bundle_reader.published(trial.bucket, "BO") == ["BO1", "BO2"]
     assert titles(hook) == ["CO1 is promoted: production is BO2 now"]
 
 
@@ -374,7 +375,7 @@ def test_a_promotion_that_does_harm_is_taken_back_in_its_bake_window(
     said = watch(trial, at + timedelta(hours=2))
     assert said.startswith("BO2 is taken back: BO1 is in production again, as BO3. BO2 does harm: it is rated 2.10")
     assert ("the same hours a week before" in said) == (before == timedelta(days=7))
-    assert bundles.read_manifest(trial.bucket, "BO3").promoted_from == "BO1"
+    assert bundle_reader.read_manifest(trial.bucket, "BO3").promoted_from == "BO1"
     assert trial.decisions()[-1] == ("bake:BO2", "revert", "BO3")
     assert promotion.lost(trial.bucket) == ["BO2"]
     assert "no promotion on record led to it" in watch(trial, at + timedelta(hours=3))
@@ -437,7 +438,7 @@ def test_a_revert_whose_run_was_killed_is_carried_out_by_the_next(trial: Trial) 
     assert trial.decisions()[-1] == ("bake:BO2", "revert", None)
     trial.replicas[0].held_back = False
     assert "BO1 is in production again, as BO3" in watch(trial, at + timedelta(hours=3))
-    assert versions.published(trial.bucket, "BO") == ["BO1", "BO2", "BO3"]
+    assert bundle_reader.published(trial.bucket, "BO") == ["BO1", "BO2", "BO3"]
     assert trial.decisions()[-1] == ("bake:BO2", "revert", "BO3")
 
 
@@ -470,7 +471,7 @@ def test_a_revert_that_is_killed_after_any_step_ends_with_one_bundle_one_record_
         begin_again()
         finished = take_back(trial, DyingBucket(trial.bucket, operations), now)
         assert take_back(trial, trial.bucket, now)
-        assert versions.published(trial.bucket, "BO") == ["BO1", "BO2", "BO3"], operations
+        assert bundle_reader.published(trial.bucket, "BO") == ["BO1", "BO2", "BO3"], operations
         assert trial.decisions() == [("run1", "promote", "BO2"), ("bake:BO2", "revert", "BO3")], operations
         assert (len(hook.posts), finished) == (1, operations == steps), operations
 
@@ -493,7 +494,7 @@ def test_two_watches_at_once_take_back_and_tell_once(trial: Trial, hook: Hook) -
     for thread in threads:
         thread.join()
     assert len(said) == 3 and any("BO1 is in production again, as BO3" in each for each in said)
-    assert versions.published(trial.bucket, "BO") == ["BO1", "BO2", "BO3"]
+    assert bundle_reader.published(trial.bucket, "BO") == ["BO1", "BO2", "BO3"]
     assert trial.decisions() == [("run1", "promote", "BO2"), ("bake:BO2", "revert", "BO3")]
     assert len([title for title in titles(hook) if title.startswith("BO2 is taken back")]) == 1
 
@@ -556,7 +557,7 @@ def test_a_roll_back_by_a_person_stands(trial: Trial) -> None:
     assert evaluation.obey("roll back", "CO1", "ann", "it insults villas")[0].startswith("CO1 is rolled back")
     with pytest.raises(Conflict, match="the decision to roll back it was made first"):
         evaluation.promote(decided)
-    assert versions.published(trial.bucket, "BO") == ["BO1"]
+    assert bundle_reader.published(trial.bucket, "BO") == ["BO1"]
 
 
 def test_status_says_where_the_experiment_stands_and_what_is_missing(trial: Trial) -> None:
@@ -573,7 +574,7 @@ def test_status_says_where_the_experiment_stands_and_what_is_missing(trial: Tria
     look(trial)
     lines = status(trial.parts, clock=lambda: NOW)
     assert "as tight as they get" in lines and "last look" in lines
-    control.end_experiment(trial.bucket, "CO1", "tests", "over", production="BO1")
+    control_record.end_experiment(trial.bucket, "CO1", "tests", "over", production="BO1")
     assert status(trial.parts) == "No experiment is running; BO1 is in production."
 
 
@@ -604,9 +605,11 @@ def test_a_notice_whose_process_died_is_told_again_but_not_while_another_may_be_
 def test_a_candidate_that_is_replaced_mid_hour_takes_nothing_along(trial: Trial, tmp_path: Path) -> None:
     better(trial)
     promotion.roll_back(trial.bucket, "CO1", "tests", "replaced")
-    bundles.stage(trial.bucket, "next", make_draft(tmp_path / "next", 1.2))
-    bundles.publish(trial.bucket, "next", "CO")
-    control.start_experiment(trial.bucket, "BO1", "CO2", 20.0, "tests", clock=lambda: NOW - timedelta(minutes=30))
+    bundle_publisher.stage(trial.bucket, "next", make_draft(tmp_path / "next", 1.2))
+    bundle_publisher.publish(trial.bucket, "next", "CO")
+    control_record.start_experiment(
+        trial.bucket, "BO1", "CO2", 20.0, "tests", clock=lambda: NOW - timedelta(minutes=30)
+    )
     trial.visits("candidate", 3, 5.0, bundle="CO2", ts=NOW - timedelta(minutes=5))
     trial.visits("candidate", 4, 1.0, bundle="CO1", ts=NOW - timedelta(minutes=5))
     seen = evidence(trial)

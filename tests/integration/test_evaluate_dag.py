@@ -18,7 +18,8 @@ from sqlalchemy import Engine, create_engine
 
 from homeprices.adapters import database
 from homeprices.adapters.object_store import S3Bucket
-from homeprices.release import bundles, control, versions
+from homeprices.registry import bundle_publisher, bundle_reader
+from homeprices.release import control_record
 from tests.bundles import make_draft
 from tests.mail_server import Mailbox, mail_server
 from tests.trial import Trial, database_settings, database_variables
@@ -172,24 +173,24 @@ def test_a_better_candidate_wins(trial: Trial, scheduler: Scheduler) -> None:
     trial.visits("production", 400, [2.0, 3.0], ts=an_hour_ago())
     trial.visits("candidate", 100, 5.0, ts=an_hour_ago())
     assert end(scheduler.run()) == "promote"
-    assert versions.published(trial.bucket, "BO") == ["BO1", "BO2"]
+    assert bundle_reader.published(trial.bucket, "BO") == ["BO1", "BO2"]
     assert [(outcome, result) for _, outcome, result in trial.decisions()][-1] == ("promote", "BO2")
 
 
 def test_a_promotion_that_does_harm_is_taken_back_by_the_next_run(trial: Trial, scheduler: Scheduler) -> None:
     trial.visits("production", 120, bundle="BO2", milliseconds=900.0, ts=datetime.now(UTC))
     assert end(scheduler.run()) == "go_on", "there is no candidate"
-    assert bundles.read_manifest(trial.bucket, "BO3").promoted_from == "BO1"
+    assert bundle_reader.read_manifest(trial.bucket, "BO3").promoted_from == "BO1"
     assert trial.decisions()[-1] == ("bake:BO2", "revert", "BO3")
 
 
 def test_a_person_holds_the_next_candidate_from_the_form_of_the_dag(
     trial: Trial, scheduler: Scheduler, tmp_path: Path
 ) -> None:
-    bundles.stage(trial.bucket, "next", make_draft(tmp_path / "next", 1.2))
-    assert bundles.publish(trial.bucket, "next", "CO") == "CO2"
+    bundle_publisher.stage(trial.bucket, "next", make_draft(tmp_path / "next", 1.2))
+    assert bundle_publisher.publish(trial.bucket, "next", "CO") == "CO2"
     since = datetime.now(UTC) - timedelta(hours=2)
-    control.start_experiment(trial.bucket, "BO3", "CO2", 20.0, "tests", clock=lambda: since)
+    control_record.start_experiment(trial.bucket, "BO3", "CO2", 20.0, "tests", clock=lambda: since)
     states = scheduler.run(order="hold", reason="a holiday")
     assert (states["obey"], states["watch"], states["decide"]) == ("success", "skipped", "skipped")
     assert [outcome for _, outcome, _ in trial.decisions()][-1] == "hold"
@@ -208,7 +209,7 @@ def test_a_run_that_fails_is_told_once_by_both_channels(
     assert title == "*evaluate_ab_dag has failed*" == f"*{message['Subject']}*"
     assert f"The run {states['id']} has failed in its task obey: " in text and "is required to revert" in text
     assert "/dags/evaluate_ab_dag/runs/" in link
-    assert "CO2" in versions.published(trial.bucket, "CO"), "nothing else has changed"
+    assert "CO2" in bundle_reader.published(trial.bucket, "CO"), "nothing else has changed"
 
 
 def test_a_broken_split_is_invalid_and_a_worse_candidate_with_a_sound_one_loses(
@@ -220,4 +221,4 @@ def test_a_broken_split_is_invalid_and_a_worse_candidate_with_a_sound_one_loses(
     assert [outcome for _, outcome, _ in trial.decisions()][-1] == "invalid"
     trial.visits("candidate", 120, ts=an_hour_ago(), bundle="CO2")
     assert end(scheduler.run()) == "roll_back"
-    assert versions.highest(trial.bucket, "CO") is None
+    assert bundle_reader.highest(trial.bucket, "CO") is None

@@ -12,7 +12,8 @@ from sqlalchemy import Engine, create_engine
 from homeprices import heartbeat
 from homeprices.adapters import database
 from homeprices.errors import NotReady
-from homeprices.release import bundles, control, versions
+from homeprices.registry import bundle_publisher, bundle_reader
+from homeprices.release import control_record
 from homeprices.release.evaluation import Evaluation
 from tests.trial import NOW, Trial, database_settings
 
@@ -41,7 +42,7 @@ def won(trial: Trial) -> Trial:
 
 
 def test_without_a_candidate_nothing_is_decided_and_nothing_recorded(trial: Trial) -> None:
-    bundles.archive(trial.bucket, "CO1")
+    bundle_publisher.archive(trial.bucket, "CO1")
     decision = trial.evaluation("run1").decide(trial.evaluation("run1").gather())
     assert decision == {"outcome": "continue", "reason": "There is no candidate."}
     assert trial.decisions() == []
@@ -52,7 +53,7 @@ def test_a_candidate_whose_pipeline_was_killed_before_its_start_is_started_once_
     assert "waits until every candidate replica serves it" in trial.evaluation("run1").gather()["nothing"]
     trial.replicas[1].held_back = False
     assert trial.evaluation("run2").gather()["evidence"]["experiment"] == "BO1-CO1"
-    assert control.read(trial.bucket).state == "running"
+    assert control_record.read(trial.bucket).state == "running"
 
 
 def test_too_little_evidence_goes_on_and_is_on_record_with_its_reason(trial: Trial) -> None:
@@ -79,8 +80,8 @@ def test_a_better_candidate_becomes_the_next_production(won: Trial) -> None:
     decision = evaluation.decide(evaluation.gather())
     assert decision["outcome"] == "promote"
     assert evaluation.promote(decision)["result_version"] == "BO2"
-    assert (versions.highest(won.bucket, "BO"), versions.highest(won.bucket, "CO")) == ("BO2", None)
-    assert control.read(won.bucket).state == "idle"
+    assert (bundle_reader.highest(won.bucket, "BO"), bundle_reader.highest(won.bucket, "CO")) == ("BO2", None)
+    assert control_record.read(won.bucket).state == "idle"
     assert won.decisions() == [("run1", "promote", "BO2")]
 
 
@@ -91,8 +92,8 @@ def test_a_worse_candidate_is_archived_and_production_stays(trial: Trial) -> Non
     evaluation = trial.evaluation("run1")
     decision = evaluation.decide(evaluation.gather())
     evaluation.roll_back(decision)
-    assert (versions.highest(trial.bucket, "BO"), versions.highest(trial.bucket, "CO")) == ("BO1", None)
-    assert bundles.read_manifest(trial.bucket, "CO1").version == "CO1"
+    assert (bundle_reader.highest(trial.bucket, "BO"), bundle_reader.highest(trial.bucket, "CO")) == ("BO1", None)
+    assert bundle_reader.read_manifest(trial.bucket, "CO1").version == "CO1"
     assert trial.decisions() == [("run1", "rollback", None)]
 
 
@@ -101,7 +102,7 @@ def test_a_promotion_that_is_repeated_promotes_once(won: Trial, again: int) -> N
     decision = won.evaluation("run1").decide(won.evaluation("run1").gather())
     made = {won.evaluation("run1").promote(decision)["result_version"] for _ in range(1 + again)}
     assert made == {"BO2"}
-    assert versions.published(won.bucket, "BO") == ["BO1", "BO2"]
+    assert bundle_reader.published(won.bucket, "BO") == ["BO1", "BO2"]
 
 
 def test_a_decision_whose_run_was_killed_is_carried_out_by_the_next_on_the_evidence_it_was_made_on(won: Trial) -> None:
@@ -120,7 +121,7 @@ def test_a_production_that_does_not_come_up_keeps_the_candidate_on_trial_until_i
     decision = evaluation.decide(evaluation.gather())
     with pytest.raises(NotReady, match="serves no model"):
         evaluation.promote(decision)
-    assert control.read(won.bucket).candidate == "CO1"
+    assert control_record.read(won.bucket).candidate == "CO1"
     won.replicas[0].held_back = False
     later = won.evaluation("run2", NOW + timedelta(hours=1))
     assert later.promote(later.decide(later.gather()))["result_version"] == "BO2"
@@ -129,7 +130,7 @@ def test_a_production_that_does_not_come_up_keeps_the_candidate_on_trial_until_i
 def test_a_candidate_that_the_circuit_breaker_stopped_is_rolled_back(trial: Trial) -> None:
     trial.begin()
     trial.visits("candidate", 9)
-    control.stop_share(trial.bucket, "router", "9 of 9 answers failed", clock=lambda: NOW)
+    control_record.stop_share(trial.bucket, "router", "9 of 9 answers failed", clock=lambda: NOW)
     evaluation = trial.evaluation("run1")
     decision = evaluation.decide(evaluation.gather())
     assert decision["outcome"] == "rollback"
@@ -138,7 +139,7 @@ def test_a_candidate_that_the_circuit_breaker_stopped_is_rolled_back(trial: Tria
 
 def test_a_candidate_that_a_person_stopped_waits_for_that_person(trial: Trial) -> None:
     trial.begin()
-    control.stop_share(trial.bucket, "person", "looking into it", clock=lambda: NOW)
+    control_record.stop_share(trial.bucket, "person", "looking into it", clock=lambda: NOW)
     evaluation = trial.evaluation("run1")
     assert evaluation.decide(evaluation.gather())["outcome"] == "continue"
 
@@ -149,4 +150,4 @@ def test_a_release_does_not_fail_because_mlflow_is_away(won: Trial, carry_out: C
     evaluation = won.evaluation("run1")
     decision = {**evaluation.decide(evaluation.gather()), "outcome": outcome}
     carry_out(evaluation, decision)
-    assert versions.highest(won.bucket, "CO") is None
+    assert bundle_reader.highest(won.bucket, "CO") is None

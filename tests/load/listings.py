@@ -9,12 +9,12 @@ from typing import Any
 import pandas as pd
 
 from homeprices.adapters.object_store import Bucket
-from homeprices.data import datasets
 from homeprices.data.cleaning import clean
 from homeprices.data.schema import read_listings
 from homeprices.data.synthetic import make_listings
 from homeprices.errors import InvalidInput
 from homeprices.pricing.home import Home
+from homeprices.registry import datasets
 
 # Above these relative errors a visitor takes off a star. They follow the errors of usual models (a median of 15 to
 # 30 %), so that a better model moves many ratings, and not only those of the few homes that it gets wrong by far.

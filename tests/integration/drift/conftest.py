@@ -18,7 +18,7 @@ from homeprices.adapters.object_store import MemoryBucket
 from homeprices.drift.watch import DriftWatch
 from homeprices.predictions.segments import Record
 from homeprices.predictions.store import store
-from homeprices.release import bundles
+from homeprices.registry import bundle_publisher
 from homeprices.resources import Parts
 from homeprices.settings import Settings, load_settings
 from tests.bundles import make_draft
@@ -54,8 +54,8 @@ class Town:
     visitors: list[tuple[int, str]] = field(default_factory=list)
 
     def publish(self, kind: Any, folder: Path, factor: float = 1.0) -> str:
-        bundles.stage(self.bucket, folder.name, make_draft(folder, factor))
-        return bundles.publish(self.bucket, folder.name, kind)
+        bundle_publisher.stage(self.bucket, folder.name, make_draft(folder, factor))
+        return bundle_publisher.publish(self.bucket, folder.name, kind)
 
     def visit(self, day: int, count: int, *, variant: str = "production", bundle: str = "BO1", **changes: Any) -> None:
         """So many visitors in the 24 hours before a day's noon, who ask for homes as those of the bundle's training."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from homeprices.release.control import ControlRecord
+from homeprices.release.control_record import ControlRecord
 from monitoring.metrics import Sample, families
 from monitoring.observed_database import DatabaseObserver
 from tests.integration.drift.conftest import Town

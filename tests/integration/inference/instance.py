@@ -21,7 +21,7 @@ from typing import Any
 from homeprices.adapters.object_store import Bucket
 from homeprices.pricing.bundle import COLUMNS_FILE, MODEL_FILE, digest
 from homeprices.pricing.manifest import MANIFEST_FILE
-from homeprices.release import versions
+from homeprices.registry import versions
 from tests.bundles import LOCATION_LEVELS, make_bundle, price, write_files
 from tests.services import clean_environment, free_ports
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from homeprices.adapters.object_store import S3Bucket
-from homeprices.release import bundles, control
+from homeprices.registry import bundle_publisher
+from homeprices.release import control_record
 from tests.bundles import make_bundle
 from tests.integration.inference.conftest import Make
 from tests.integration.inference.instance import (
@@ -89,9 +90,9 @@ def test_a_candidate_comes_and_goes(make: Make, s3: S3Bucket, tmp_path: Path) ->
     eventually(lambda: candidate.health()["status"] == "idle", "idle without a candidate")
     publish(s3, tmp_path / "made", "CO1")
     eventually(lambda: candidate.serves("CO1"), "the candidate served")
-    bundles.archive(s3, "CO1")
+    bundle_publisher.archive(s3, "CO1")
     eventually(lambda: candidate.health()["model_version"] is None, "nothing served after its end")
-    assert control.read(s3).state == "idle"
+    assert control_record.read(s3).state == "idle"
 
 
 def test_with_the_bucket_away_at_boot_the_cached_bundle_is_served_and_called_stale(

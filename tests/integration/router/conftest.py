@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from homeprices.adapters.object_store import MemoryBucket
-from homeprices.release import control
-from homeprices.release.control import ControlRecord
+from homeprices.release import control_record
+from homeprices.release.control_record import ControlRecord
 from router.agent import Agent
 from router.breaker import Limits
 from router.metrics import RouterMetrics
@@ -51,7 +51,7 @@ def running_record(share: float = 50.0, epoch: int = 1, salt: str = "5a17") -> C
         salt=salt,
         share=share,
         epoch=epoch,
-        epochs=(control.Epoch(epoch=epoch, share=share, since=now),),
+        epochs=(control_record.Epoch(epoch=epoch, share=share, since=now),),
         started_at=now,
     )
 
@@ -87,7 +87,7 @@ class Router:
     def obey(self, record: ControlRecord | None = None) -> None:
         """Put the record (or the one in the bucket) into force."""
         if record is not None:
-            self.bucket.put(control.KEY, record.model_dump_json().encode())
+            self.bucket.put(control_record.KEY, record.model_dump_json().encode())
         self.keeper.poll()
         self._step()
 

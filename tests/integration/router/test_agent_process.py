@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from homeprices.adapters.object_store import S3Bucket
-from homeprices.release import control, router_counts
-from homeprices.release.router_counts import RouterDay
+from homeprices.release import control_record, traffic_counts
+from homeprices.release.traffic_counts import RouterDay
 from router import ledger
 from router.nginx import Nginx, read_revision
 from tests.integration.router.client import Visitor
@@ -223,18 +223,18 @@ def test_a_change_in_the_bucket_arrives_and_the_breakers_word_is_written_there(
     stand: Stand, s3: S3Bucket, s3_settings: dict[str, str]
 ) -> None:
     stand.environment.update(s3_settings)
-    s3.put(control.KEY, running_record(share=30).model_dump_json().encode())
+    s3.put(control_record.KEY, running_record(share=30).model_dump_json().encode())
     stand.start_and_wait()
     assert stand.reported("share") == 30
-    control.set_share(s3, 50, "a person")
+    control_record.set_share(s3, 50, "a person")
     eventually(lambda: stand.reported("share") == 50, 20)
     stand.candidate.status = 503
     visitor = stand.visitor()
     eventually(lambda: visitor.predict().fallback or setattr(visitor, "cookie", None))
     for _ in range(5):
         visitor.predict()
-    eventually(lambda: control.read(s3).state == "stopped", 30)
-    record = control.read(s3)
+    eventually(lambda: control_record.read(s3).state == "stopped", 30)
+    record = control_record.read(s3)
     assert (record.share, record.epoch, record.updated_by) == (0.0, 3, "router")
     assert record.reason.startswith("circuit breaker: ")
 
@@ -257,7 +257,7 @@ def test_what_fails_is_counted_in_the_bucket_also_when_the_agent_was_killed_mean
 
     def handed_in() -> list[int]:
         router = json.loads(counts_of(stand))["router"]
-        told = [key.key for key in s3.list(router_counts.PREFIX) if key.key.endswith(f"/{router}.json")]
+        told = [key.key for key in s3.list(traffic_counts.PREFIX) if key.key.endswith(f"/{router}.json")]
         slots = [arms for key in told for arms in RouterDay.model_validate_json(s3.get(key).body).slots.values()]
         return [sum(numbers) for numbers in zip(*(arms["production"] for arms in slots), strict=True)]
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from homeprices.release import control
+from homeprices.release import control_record
 from router.breaker import Limits
 from tests.integration.router.conftest import Router, eventually, running_record
 
@@ -126,7 +126,7 @@ def test_the_breaker_takes_the_share_of_a_failing_candidate_to_zero(router: Rout
         assert visitor.predict().fallback
     eventually(lambda: _step_and_tell_state(router) == "stopped")
     assert time.monotonic() - began < 60
-    record = control.read(router.bucket)
+    record = control_record.read(router.bucket)
     assert (record.state, record.share, record.epoch, record.updated_by) == ("stopped", 0.0, 2, "router")
     assert "circuit breaker: 5 failed and 0 slow" in record.reason
     reply = visitor.predict()
@@ -143,7 +143,7 @@ def test_the_breaker_takes_the_share_of_a_slow_candidate_to_zero(router: Router)
     for _ in range(5):
         assert not visitor.predict().fallback
     eventually(lambda: _step_and_tell_state(router) == "stopped")
-    assert "5 slow (over 0.05 s)" in control.read(router.bucket).reason
+    assert "5 slow (over 0.05 s)" in control_record.read(router.bucket).reason
 
 
 def test_a_person_who_sets_the_share_again_closes_the_breaker(router: Router) -> None:
@@ -153,11 +153,11 @@ def test_a_person_who_sets_the_share_again_closes_the_breaker(router: Router) ->
         visitor.predict()
     eventually(lambda: _step_and_tell_state(router) == "stopped")
     router.candidate.status = 200
-    control.set_share(router.bucket, 50, "a person", "it is mended")
+    control_record.set_share(router.bucket, 50, "a person", "it is mended")
     router.obey()
     router.agent.step()
     assert visitor.predict().variant == "candidate"
-    assert control.read(router.bucket).state == "running"
+    assert control_record.read(router.bucket).state == "running"
     assert router.metrics.registry.get_sample_value("router_breaker_open") == 0
     assert router.metrics.registry.get_sample_value("router_breaker_trips_total") == 1
 
@@ -169,7 +169,7 @@ def test_a_single_failure_trips_nothing(router: Router) -> None:
     router.log_with(reply.headers["X-Request-ID"])
     router.agent.step()
     router.keeper.poll()
-    assert control.read(router.bucket) == running_record()
+    assert control_record.read(router.bucket) == running_record()
 
 
 def _step_and_tell_state(router: Router) -> str:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from homeprices.release import control
+from homeprices.release import control_record
 from router.apply import put_into_force
 from router.nginx import read_revision
 from router.render import render, revision_of
@@ -126,7 +126,7 @@ def test_an_nginx_that_died_is_started_again(router: Router) -> None:
 
 
 def test_a_damaged_record_is_not_obeyed(router: Router) -> None:
-    router.bucket.put(control.KEY, b'{"share": 5000}')
+    router.bucket.put(control_record.KEY, b'{"share": 5000}')
     router.obey()
     assert router.keeper.failure is not None
     assert router.visitor().ask("GET", "/router/version").json()["share"] == 50.0

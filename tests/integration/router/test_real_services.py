@@ -12,7 +12,7 @@ from sqlalchemy import Engine, select
 
 from homeprices.adapters.object_store import MemoryBucket, S3Bucket
 from homeprices.predictions.tables import prediction_logs, user_feedback
-from homeprices.release import control
+from homeprices.release import control_record
 from router.agent import Agent
 from router.metrics import RouterMetrics
 from router.nginx import Nginx
@@ -70,7 +70,7 @@ def house(make: Make, s3: S3Bucket, tmp_path: Path) -> Iterator[House]:  # noqa:
         keepalive_min_timeout=True,
     )
     bucket = MemoryBucket()
-    bucket.put(control.KEY, running_record().model_dump_json().encode())
+    bucket.put(control_record.KEY, running_record().model_dump_json().encode())
     keeper = RecordKeeper(BucketControl(bucket), nginx.folder / "control.json", 3600)
     keeper.poll()
     agent = Agent(nginx, keeper, lambda: site, RouterMetrics())
@@ -114,7 +114,7 @@ def test_a_candidate_that_is_killed_costs_no_answer_and_is_stopped(house: House,
     def stopped() -> bool:
         house.agent.step()
         house.keeper.poll()
-        return control.read(house.bucket).state == "stopped"
+        return control_record.read(house.bucket).state == "stopped"
 
     eventually(stopped)
     eventually(lambda: _prediction(engine, replies[0].json()["prediction_id"]), 30)

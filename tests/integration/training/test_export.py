@@ -12,13 +12,13 @@ import pandas as pd
 import pytest
 
 from homeprices.data.cleaning import clean
-from homeprices.data.datasets import Dataset
 from homeprices.data.holdout import SALT
 from homeprices.errors import PublicationRefused
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.features import NUMBERS, TEXTS, Locations
 from homeprices.pricing.predictor import Predictor
 from homeprices.pricing.reference import TextReference
+from homeprices.registry.datasets import Dataset
 from homeprices.training import export, validation
 from homeprices.training.homes import homes_of
 from homeprices.training.inputs import model_inputs

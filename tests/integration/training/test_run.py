@@ -11,11 +11,12 @@ import pytest
 
 from homeprices import heartbeat
 from homeprices.adapters.object_store import MemoryBucket
-from homeprices.data import datasets, synthetic
+from homeprices.data import synthetic
 from homeprices.errors import NotFound, PublicationRefused
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.predictor import Predictor
-from homeprices.release import bundles, promotion, versions
+from homeprices.registry import bundle_publisher, bundle_reader, datasets
+from homeprices.release import promotion
 from homeprices.resources import Parts
 from homeprices.settings import load_settings
 from homeprices.training.run import TrainingRun
@@ -72,7 +73,7 @@ def test_the_first_model_is_the_best_simple_one_and_the_next_the_best_of_all(
     assert (draft["kind"], draft["estimator"]) == ("CO", "boosting")
     assert second.publish(draft)["version"] == "CO1"
 
-    priced = Predictor(Bundle.open(bundles.fetch(bucket, "CO1", tmp_path)))
+    priced = Predictor(Bundle.open(bundle_reader.fetch(bucket, "CO1", tmp_path)))
     priced.replay_golden()
     assert [e.key for e in bucket.list("staging/")] == []
 
@@ -94,8 +95,8 @@ def test_a_second_candidate_waits_and_one_that_equals_production_is_not_publishe
     note = heartbeat.last(bucket, "training")
     assert note is not None and (note.outcome, note.run) == (said["reason"], "waits:3")
 
-    bundles.publish_again(bucket, "CO1", owner="promote:CO1", published_by="tests")
-    bundles.archive(bucket, "CO1")
+    bundle_publisher.publish_again(bucket, "CO1", owner="promote:CO1", published_by="tests")
+    bundle_publisher.archive(bucket, "CO1")
     fourth = run(bucket, mlflow_uri, "waits:4")
     draft = train(fourth)
     said = fourth.publish(draft)
@@ -124,7 +125,7 @@ def test_a_candidate_that_is_clearly_worse_than_production_is_not_published_and_
     draft = second.validate(second.build(listings, {"kind": "CO", "estimator": "linear"}))
     said = second.publish(draft)
     assert said["version"] is None and "it is clearly worse than BO1: on" in said["reason"]
-    assert versions.published(bucket, "CO") == []
+    assert bundle_reader.published(bucket, "CO") == []
     [report] = [json.loads(bucket.get(entry.key).body) for entry in bucket.list("reports/validation/gate-gate-2")]
     assert report["why_not"] == said["reason"]
     assert 0 < report["form"]["low"] < report["form"]["difference"] < report["form"]["high"]
@@ -143,7 +144,7 @@ def test_publishing_twice_gives_one_version(bucket: MemoryBucket, mlflow_uri: st
     steps = run(bucket, mlflow_uri, "twice")
     draft = train(steps)
     assert [steps.publish(draft)["version"] for _ in range(3)] == ["BO1"] * 3
-    assert versions.published(bucket, "BO") == ["BO1"]
+    assert bundle_reader.published(bucket, "BO") == ["BO1"]
 
 
 def test_a_draft_that_fails_its_checks_is_never_published(bucket: MemoryBucket, mlflow_uri: str) -> None:

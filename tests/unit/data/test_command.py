@@ -4,10 +4,10 @@ import pytest
 
 from homeprices.adapters.object_store import MemoryBucket
 from homeprices.data.__main__ import main
-from homeprices.data.datasets import Dataset, latest
 from homeprices.data.schema import read_listings, to_csv
 from homeprices.data.synthetic import make_listings
 from homeprices.errors import Unavailable
+from homeprices.registry.datasets import Dataset, latest
 from homeprices.resources import Parts
 from homeprices.settings import Settings
 

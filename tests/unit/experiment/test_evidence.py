@@ -7,7 +7,7 @@ import pytest
 from homeprices.errors import Conflict
 from homeprices.experiment import evidence
 from homeprices.experiment.always_valid import Sequential
-from homeprices.release.control import ControlRecord
+from homeprices.release.control_record import ControlRecord
 
 
 def test_without_an_experiment_there_is_no_evidence() -> None:

@@ -14,7 +14,7 @@ from homeprices.adapters.object_store import MemoryBucket
 from homeprices.errors import SpoolFull
 from homeprices.predictions.feedback import Feedback
 from homeprices.predictions.recorder import Knowledge, Prediction
-from homeprices.release import versions
+from homeprices.registry import versions
 from homeprices.settings import load_settings
 from inference.backend.caller import open_callers
 from inference.backend.inference_api import create_app

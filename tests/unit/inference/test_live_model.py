@@ -10,7 +10,7 @@ import pytest
 from homeprices.adapters.object_store import Entry, MemoryBucket, Object
 from homeprices.errors import NoModel, StorageUnavailable
 from homeprices.pricing.home import Home
-from homeprices.release import bundles, versions
+from homeprices.registry import bundle_publisher, versions
 from homeprices.settings import Variant
 from inference.backend.live_model import CACHED_BUNDLES, LONGEST_RETRY_SECONDS, LiveModel, Look
 from tests.bundles import make_bundle, price
@@ -172,7 +172,7 @@ def test_a_candidate_that_ends_leaves_the_instance_idle(world: World) -> None:
     live = world.live("candidate")
     live.poll()
     assert live.current().version == "CO1"
-    bundles.archive(world.bucket, "CO1")
+    bundle_publisher.archive(world.bucket, "CO1")
     assert (live.poll(), live.state) == ("none", "idle")
     with pytest.raises(NoModel, match="no candidate"):
         live.current()

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from homeprices.adapters.object_store import MemoryBucket
-from homeprices.data import datasets
 from homeprices.data.schema import to_csv
 from homeprices.data.synthetic import make_listings
 from homeprices.pricing.home import Home
+from homeprices.registry import datasets
 from tests.load.listings import Listing, find_raw, listings_of
 
 

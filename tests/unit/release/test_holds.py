@@ -8,22 +8,23 @@ import pytest
 
 from homeprices.adapters.object_store import MemoryBucket
 from homeprices.errors import Conflict, HomePricesError, InvalidInput
-from homeprices.release import bundles, holds
+from homeprices.registry import bundle_publisher
+from homeprices.release import holds
 from tests.clock import Clock
 
 
 @pytest.fixture
 def tried(bucket: MemoryBucket, drafts: list[Path]) -> MemoryBucket:
     for run, kind in (("first", "BO"), ("second", "CO")):
-        bundles.stage(bucket, run, drafts[0 if kind == "BO" else 1])
-        bundles.publish(bucket, run, kind)  # type: ignore[arg-type]
+        bundle_publisher.stage(bucket, run, drafts[0 if kind == "BO" else 1])
+        bundle_publisher.publish(bucket, run, kind)  # type: ignore[arg-type]
     return bucket
 
 
 def test_a_hold_is_of_the_candidate_and_of_production_where_there_is_none(tried: MemoryBucket, clock: Clock) -> None:
     assert holds.place(tried, None, "person:ann", "looking", clock=clock).version == "CO1"
     assert holds.lift(tried) is not None
-    bundles.archive(tried, "CO1")
+    bundle_publisher.archive(tried, "CO1")
     assert holds.place(tried, None, "person:ann", "looking", clock=clock).version == "BO1"
 
 

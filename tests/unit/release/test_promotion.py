@@ -9,7 +9,8 @@ import pytest
 
 from homeprices.adapters.object_store import MemoryBucket
 from homeprices.errors import BundleRefused, Conflict, NotFound, NotReady
-from homeprices.release import bundles, control, promotion, versions
+from homeprices.registry import bundle_publisher, bundle_reader
+from homeprices.release import control_record, promotion
 from tests.clock import Clock
 from tests.contract.release import assert_consistent, in_production, publish, start_trial, survive_every_kill
 from tests.faulty_buckets import DyingBucket, Killed, LostAnswers
@@ -26,20 +27,20 @@ def test_a_promotion_makes_the_candidate_the_next_production(trial: MemoryBucket
     waited = []
     version = promotion.promote(trial, "CO1", waited.append, "evaluation", "it scores more", clock=clock)
     assert (version, waited) == ("BO2", ["BO2"])
-    manifest, candidate = bundles.read_manifest(trial, "BO2"), bundles.read_manifest(trial, "CO1")
+    manifest, candidate = bundle_reader.read_manifest(trial, "BO2"), bundle_reader.read_manifest(trial, "CO1")
     assert (manifest.promoted_from, manifest.kind, manifest.published_by) == ("CO1", "BO", "evaluation")
     assert (manifest.files, manifest.golden, manifest.metrics) == (candidate.files, candidate.golden, candidate.metrics)
-    record = control.read(trial)
+    record = control_record.read(trial)
     assert (record.state, record.production, record.reason) == ("idle", "BO2", "it scores more")
-    assert versions.highest(trial, "CO") is None
+    assert bundle_reader.highest(trial, "CO") is None
     assert_consistent(trial)
 
 
 def test_the_candidate_is_tried_until_production_serves_its_model(trial: MemoryBucket) -> None:
     def wait(version: str) -> None:
-        assert versions.highest(trial, "BO") == version == "BO2"
-        assert versions.highest(trial, "CO") == "CO1"
-        assert control.read(trial).state == "running"
+        assert bundle_reader.highest(trial, "BO") == version == "BO2"
+        assert bundle_reader.highest(trial, "CO") == "CO1"
+        assert control_record.read(trial).state == "running"
 
     promotion.promote(trial, "CO1", wait, "evaluation", "better")
 
@@ -50,9 +51,9 @@ def test_a_replica_that_does_not_come_leaves_the_trial_running_and_the_next_call
 
     with pytest.raises(NotReady):
         promotion.promote(trial, "CO1", never, "evaluation", "better")
-    assert control.read(trial).state == "running"
+    assert control_record.read(trial).state == "running"
     assert promotion.promote(trial, "CO1", in_production, "evaluation", "better") == "BO2"
-    assert versions.published(trial, "BO") == ["BO1", "BO2"]
+    assert bundle_reader.published(trial, "BO") == ["BO1", "BO2"]
 
 
 def test_a_promotion_that_is_repeated_changes_nothing(trial: MemoryBucket) -> None:
@@ -70,8 +71,8 @@ def test_a_promotion_that_was_reverted_meanwhile_is_finished_without_waiting(tri
     with pytest.raises(NotReady):
         promotion.promote(trial, "CO1", reverted, "evaluation", "better")
     assert promotion.promote(trial, "CO1", reverted, "evaluation", "better") == "BO2"
-    assert versions.highest(trial, "BO") == "BO3"
-    assert (control.read(trial).state, control.read(trial).production) == ("idle", "BO3")
+    assert bundle_reader.highest(trial, "BO") == "BO3"
+    assert (control_record.read(trial).state, control_record.read(trial).production) == ("idle", "BO3")
 
 
 def test_a_candidate_that_cannot_be_copied_is_not_decided_for_promotion(trial: MemoryBucket) -> None:
@@ -80,25 +81,25 @@ def test_a_candidate_that_cannot_be_copied_is_not_decided_for_promotion(trial: M
         promotion.promote(trial, "CO1", in_production, "evaluation", "better")
     assert promotion.outcome_of(trial, "CO1") is None
     promotion.roll_back(trial, "CO1", "person", "damaged")
-    assert versions.published(trial, "BO") == ["BO1"]
+    assert bundle_reader.published(trial, "BO") == ["BO1"]
 
 
 def test_a_rollback_sends_everybody_to_production(trial: MemoryBucket, clock: Clock) -> None:
     promotion.roll_back(trial, "CO1", "evaluation", "it scores less", clock=clock)
-    record = control.read(trial)
+    record = control_record.read(trial)
     assert (record.state, record.production, record.candidate, record.reason) == ("idle", "BO1", None, "it scores less")
-    assert versions.published(trial, "BO") == ["BO1"]
-    assert versions.highest(trial, "CO") is None
-    bundles.verify(trial, "CO1")
+    assert bundle_reader.published(trial, "BO") == ["BO1"]
+    assert bundle_reader.highest(trial, "CO") is None
+    bundle_reader.verify(trial, "CO1")
     promotion.roll_back(trial, "CO1", "evaluation", "again")
-    assert control.read(trial) == record
+    assert control_record.read(trial) == record
 
 
 def test_what_was_decided_stays_decided(trial: MemoryBucket) -> None:
     promotion.roll_back(trial, "CO1", "person", "worse")
     with pytest.raises(Conflict, match="CO1: the decision to roll back it was made first"):
         promotion.promote(trial, "CO1", in_production, "evaluation", "better")
-    assert versions.published(trial, "BO") == ["BO1"]
+    assert bundle_reader.published(trial, "BO") == ["BO1"]
 
 
 def test_a_decision_whose_answer_was_lost_is_ours(trial: MemoryBucket) -> None:
@@ -122,11 +123,11 @@ def test_a_start_that_was_under_way_does_not_outlive_the_end(trial: MemoryBucket
 
         def copy(self, source: str, target: str) -> None:
             if target.endswith("CO1/manifest.json"):  # after the experiment's end, before the candidate's
-                control.start_experiment(trial, "BO1", "CO1", 20, "late")
+                control_record.start_experiment(trial, "BO1", "CO1", 20, "late")
             super().copy(source, target)
 
     promotion.roll_back(StartsAgain(), "CO1", "evaluation", "worse")
-    assert control.read(trial).state == "idle"
+    assert control_record.read(trial).state == "idle"
 
 
 def test_a_revert_publishes_the_earlier_bundle_as_the_next(trial: MemoryBucket, clock: Clock) -> None:
@@ -134,9 +135,11 @@ def test_a_revert_publishes_the_earlier_bundle_as_the_next(trial: MemoryBucket, 
     waited = []
     assert promotion.revert(trial, "BO1", waited.append, "person", "BO2 overprices", clock=clock) == "BO3"
     assert waited == ["BO3"]
-    assert bundles.read_manifest(trial, "BO3").promoted_from == "BO1"
-    assert bundles.same_content(bundles.read_manifest(trial, "BO3"), bundles.read_manifest(trial, "BO1"))
-    assert (control.read(trial).production, control.read(trial).reason) == ("BO3", "BO2 overprices")
+    assert bundle_reader.read_manifest(trial, "BO3").promoted_from == "BO1"
+    assert bundle_publisher.same_content(
+        bundle_reader.read_manifest(trial, "BO3"), bundle_reader.read_manifest(trial, "BO1")
+    )
+    assert (control_record.read(trial).production, control_record.read(trial).reason) == ("BO3", "BO2 overprices")
     assert promotion.revert(trial, "BO1", waited.append, "person", "again") == "BO3"
     assert_consistent(trial)
 
@@ -145,9 +148,9 @@ def test_a_revert_begins_a_running_experiment_anew(bucket: MemoryBucket, drafts:
     for number, draft in enumerate(drafts[:2]):
         publish(bucket, draft, f"run {number}", "BO")
     publish(bucket, drafts[2], "candidate", "CO")
-    control.start_experiment(bucket, "BO2", "CO1", 20, "test")
+    control_record.start_experiment(bucket, "BO2", "CO1", 20, "test")
     assert promotion.revert(bucket, "BO1", in_production, "person", "BO2 is bad") == "BO3"
-    assert control.read(bucket).experiment == "BO3-CO1"
+    assert control_record.read(bucket).experiment == "BO3-CO1"
 
 
 def test_the_same_bundle_can_be_brought_back_a_second_time(bucket: MemoryBucket, drafts: list[Path]) -> None:
@@ -169,7 +172,7 @@ def test_the_same_bundle_can_be_brought_back_a_second_time(bucket: MemoryBucket,
 def test_what_cannot_be_reverted_to_is_said(trial: MemoryBucket, to: str, problem: str) -> None:
     with pytest.raises((Conflict, NotFound), match=problem):
         promotion.revert(trial, to, in_production, "person", "try")
-    assert versions.published(trial, "BO") == ["BO1"]
+    assert bundle_reader.published(trial, "BO") == ["BO1"]
 
 
 def test_without_production_there_is_nothing_to_revert(bucket: MemoryBucket) -> None:
@@ -179,9 +182,9 @@ def test_without_production_there_is_nothing_to_revert(bucket: MemoryBucket) -> 
 
 def test_a_rollback_survives_a_kill_after_every_operation(bucket: MemoryBucket, drafts: list[Path]) -> None:
     def check(bucket: MemoryBucket) -> None:
-        assert versions.published(bucket, "BO") == ["BO1"]
+        assert bundle_reader.published(bucket, "BO") == ["BO1"]
         assert list(bucket.list("models/price_check_CO")) == []
-        assert (control.read(bucket).state, control.read(bucket).epoch) == ("idle", 2)
+        assert (control_record.read(bucket).state, control_record.read(bucket).epoch) == ("idle", 2)
 
     survive_every_kill(
         bucket, lambda b: start_trial(b, drafts), lambda b: promotion.roll_back(b, "CO1", "t", "worse"), check
@@ -194,9 +197,9 @@ def test_a_revert_survives_a_kill_after_every_operation(bucket: MemoryBucket, dr
         promotion.promote(bucket, "CO1", in_production, "test", "better")
 
     def check(bucket: MemoryBucket) -> None:
-        assert versions.published(bucket, "BO") == ["BO1", "BO2", "BO3"]
+        assert bundle_reader.published(bucket, "BO") == ["BO1", "BO2", "BO3"]
         assert len(list(bucket.list("claims/BO"))) == 3
-        assert control.read(bucket).production == "BO3"
+        assert control_record.read(bucket).production == "BO3"
 
     survive_every_kill(bucket, two_productions, lambda b: promotion.revert(b, "BO1", in_production, "t", "bad"), check)
 
@@ -207,9 +210,9 @@ def test_a_start_survives_a_kill_after_every_operation(bucket: MemoryBucket, dra
         publish(bucket, drafts[1], "second", "CO")
 
     def check(bucket: MemoryBucket) -> None:
-        assert (control.read(bucket).experiment, control.read(bucket).epoch) == ("BO1-CO1", 1)
+        assert (control_record.read(bucket).experiment, control_record.read(bucket).epoch) == ("BO1-CO1", 1)
 
-    survive_every_kill(bucket, published, lambda b: control.start_experiment(b, "BO1", "CO1", 20, "test"), check)
+    survive_every_kill(bucket, published, lambda b: control_record.start_experiment(b, "BO1", "CO1", 20, "test"), check)
 
 
 Act = Callable[[MemoryBucket], object]
@@ -234,12 +237,12 @@ def test_whatever_was_cut_short_is_finished_by_the_next_run(drafts: list[Path], 
             assert_consistent(bucket)
             assert promotion.finish_interrupted(bucket, "next run", in_production) == []
             if promotion.outcome_of(bucket, "CO1"):
-                assert versions.highest(bucket, "CO") is None
-                assert versions.highest(bucket, "BO") == ("BO2" if outcome == "promote" else "BO1")
-                assert control.read(bucket).state == "idle"
+                assert bundle_reader.highest(bucket, "CO") is None
+                assert bundle_reader.highest(bucket, "BO") == ("BO2" if outcome == "promote" else "BO1")
+                assert control_record.read(bucket).state == "idle"
                 finished += bool(done)
             else:
-                assert control.read(bucket).state == "running"
+                assert control_record.read(bucket).state == "running"
             continue
         break
     assert finished > 10
@@ -252,7 +255,7 @@ def test_a_decided_promotion_waits_for_somebody_who_can_wait_for_replicas(trial:
     with pytest.raises(NotReady):
         promotion.promote(trial, "CO1", never, "evaluation", "better")
     assert promotion.finish_interrupted(trial, "next run") == []
-    assert versions.highest(trial, "CO") == "CO1"
+    assert bundle_reader.highest(trial, "CO") == "CO1"
     assert promotion.finish_interrupted(trial, "next run", in_production) == [
         "the promotion of CO1 as BO2 was finished"
     ]
@@ -261,7 +264,7 @@ def test_a_decided_promotion_waits_for_somebody_who_can_wait_for_replicas(trial:
 def test_of_several_candidates_the_one_on_trial_is_kept(trial: MemoryBucket, drafts: list[Path]) -> None:
     publish(trial, drafts[2], "third", "CO")
     assert promotion.finish_interrupted(trial, "next run") == ["CO2 was archived untried, because CO1 is the candidate"]
-    assert versions.published(trial, "CO") == ["CO1"]
+    assert bundle_reader.published(trial, "CO") == ["CO1"]
 
 
 def test_of_several_candidates_without_a_trial_the_highest_is_kept(bucket: MemoryBucket, drafts: list[Path]) -> None:
@@ -279,7 +282,7 @@ def test_bundles_that_lost_are_candidates_rolled_back_and_productions_taken_back
     assert promotion.lost(trial) == []
     promotion.roll_back(trial, "CO1", "tests", "it lost")
     publish(trial, drafts[1], "again", "CO")
-    control.start_experiment(trial, "BO1", "CO2", 20, "tests")
+    control_record.start_experiment(trial, "BO1", "CO2", 20, "tests")
     promotion.promote(trial, "CO2", lambda _: None, "tests", "it won")
     assert promotion.lost(trial) == ["CO1"]
     promotion.revert(trial, "BO1", lambda _: None, "tests", "it does harm")
@@ -288,7 +291,7 @@ def test_bundles_that_lost_are_candidates_rolled_back_and_productions_taken_back
 
 def test_half_an_archive_without_a_decision_is_finished(trial: MemoryBucket) -> None:
     with pytest.raises(Killed):
-        bundles.archive(DyingBucket(trial, 5), "CO1")  # type: ignore[arg-type]
+        bundle_publisher.archive(DyingBucket(trial, 5), "CO1")  # type: ignore[arg-type]
     assert promotion.finish_interrupted(trial, "next run") == [
         "the experiment BO1-CO1 was ended, because CO1 is in the archive",
         "the rest of CO1 was moved to the archive",

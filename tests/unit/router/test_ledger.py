@@ -14,8 +14,8 @@ from structlog.testing import capture_logs
 
 from homeprices.adapters.object_store import MemoryBucket
 from homeprices.errors import StorageUnavailable
-from homeprices.release import router_counts
-from homeprices.release.router_counts import RouterDay
+from homeprices.release import traffic_counts
+from homeprices.release.traffic_counts import RouterDay
 from router import ledger as module
 from router.access_log import Tail
 from router.ledger import FILE, Ledger
@@ -49,7 +49,7 @@ def write(folder: Path, count: int = 1, *, file: str = "access.log", **changes: 
 def held(bucket: MemoryBucket) -> dict[str, tuple[int, int]]:
     """The counts in the bucket, of all routers and slots together, by arm."""
     found: dict[str, tuple[int, int]] = {}
-    for entry in bucket.list(router_counts.PREFIX):
+    for entry in bucket.list(traffic_counts.PREFIX):
         for arms in RouterDay.model_validate_json(bucket.get(entry.key).body).slots.values():
             for arm, (requests, failed) in arms.items():
                 before = found.get(arm, (0, 0))
@@ -109,7 +109,7 @@ def test_after_a_kill_the_next_goes_on_at_that_very_line(
     for _ in range(2):
         ledger(bucket).hand_in()
     assert held(bucket) == {"production": (5, 2)}
-    assert len(list(bucket.list(router_counts.PREFIX))) == 1, "it is the same router"
+    assert len(list(bucket.list(traffic_counts.PREFIX))) == 1, "it is the same router"
 
 
 def test_a_log_that_was_set_aside_meanwhile_is_counted_to_its_end(

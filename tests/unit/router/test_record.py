@@ -8,8 +8,8 @@ import pytest
 
 from homeprices.adapters.object_store import MemoryBucket
 from homeprices.errors import StorageUnavailable
-from homeprices.release import control
-from homeprices.release.control import ControlRecord
+from homeprices.release import control_record
+from homeprices.release.control_record import ControlRecord
 from router.record import BucketControl, Held, RecordKeeper, Stop
 
 RUNNING = ControlRecord(
@@ -40,7 +40,7 @@ class Away:
 @pytest.fixture
 def bucket() -> MemoryBucket:
     held = MemoryBucket()
-    held.put(control.KEY, RUNNING.model_dump_json().encode())
+    held.put(control_record.KEY, RUNNING.model_dump_json().encode())
     return held
 
 
@@ -96,7 +96,7 @@ def test_a_stop_holds_at_once_and_is_told_when_the_bucket_answers(
     assert again.held.effective.state == "stopped"
     source.away = False
     again.poll()
-    told = control.read(bucket)
+    told = control_record.read(bucket)
     assert (told.state, told.epoch, told.updated_by, told.reason) == ("stopped", 4, "router", "it fails")
     assert again.held.effective == told
     assert again.held.breaker_open
@@ -118,10 +118,10 @@ def test_an_evaluation_is_asked_for_once_the_bucket_knows_of_the_stop(source: Aw
 
 def test_a_stop_of_an_epoch_that_is_over_stops_nobody(keeper: RecordKeeper, bucket: MemoryBucket) -> None:
     keeper.poll()
-    newer = control.set_share(bucket, 30, "a person")
+    newer = control_record.set_share(bucket, 30, "a person")
     keeper.ask_stop(3, "it failed under the old share")
     keeper.poll()
-    assert control.read(bucket) == newer
+    assert control_record.read(bucket) == newer
     assert keeper.held.effective == newer
     assert not keeper.held.breaker_open
 

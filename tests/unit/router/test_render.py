@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from homeprices.errors import InvalidInput
-from homeprices.release.control import ControlRecord
+from homeprices.release.control_record import ControlRecord
 from router.render import TEMPLATE, example, is_split, render, revision_of
 from router.site import NO_ADDRESS, RouterSite
 from router.template import fill

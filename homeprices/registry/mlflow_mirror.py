@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from homeprices.adapters.mlflow_client import ALREADY_EXISTS, DOES_NOT_EXIST, Tracking
 from homeprices.errors import HomePricesError, TrackingRefused
 from homeprices.log import get_logger
-from homeprices.release import bundles, versions
+from homeprices.registry import bundle_reader, versions
 
 if TYPE_CHECKING:
     from homeprices.adapters.object_store import Bucket
@@ -31,13 +31,13 @@ def follow_releases(tracking: Tracking, bucket: Bucket) -> dict[str, str | None]
     """
     _create_model(tracking)
     registered = _registered(tracking)
-    for version in [*versions.published(bucket, "BO"), *versions.published(bucket, "CO")]:
+    for version in [*bundle_reader.published(bucket, "BO"), *bundle_reader.published(bucket, "CO")]:
         if version not in registered:
             source = f"s3://{bucket.name}/{versions.folder(version).rstrip('/')}"
-            manifest = bundles.read_manifest(bucket, version)
-            columns = bundles.read_columns(bucket, version)
+            manifest = bundle_reader.read_manifest(bucket, version)
+            columns = bundle_reader.read_columns(bucket, version)
             registered[version] = register_bundle(tracking, manifest, source, columns.signature())
-    aliases = {"production": versions.highest(bucket, "BO"), "candidate": versions.highest(bucket, "CO")}
+    aliases = {"production": bundle_reader.highest(bucket, "BO"), "candidate": bundle_reader.highest(bucket, "CO")}
     for alias, bundle in aliases.items():
         _set_alias(tracking, alias, registered[bundle] if bundle else None)
     return aliases

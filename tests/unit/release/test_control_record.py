@@ -11,25 +11,25 @@ from pydantic import ValidationError
 
 from homeprices.adapters.object_store import MemoryBucket
 from homeprices.errors import Conflict, HomePricesError, InvalidInput, NotFound, PreconditionFailed, StorageUnavailable
-from homeprices.release import control
-from homeprices.release.control import ControlRecord, Epoch
+from homeprices.release import control_record
+from homeprices.release.control_record import ControlRecord, Epoch
 from tests.clock import Clock
 from tests.faulty_buckets import AwayBucket, DyingBucket, Killed, LostAnswers
 
 
 def start(bucket: MemoryBucket, clock: Clock, candidate: str = "CO1", production: str = "BO1") -> ControlRecord:
-    return control.start_experiment(bucket, production, candidate, 20, "test", clock=clock)
+    return control_record.start_experiment(bucket, production, candidate, 20, "test", clock=clock)
 
 
 def test_a_fresh_bucket_is_idle() -> None:
-    assert control.read(MemoryBucket()) == ControlRecord()
+    assert control_record.read(MemoryBucket()) == ControlRecord()
 
 
 def test_an_experiment_begins_with_an_epoch_a_salt_and_a_share(bucket: MemoryBucket, clock: Clock) -> None:
-    record = control.start_experiment(
+    record = control_record.start_experiment(
         bucket, "BO1", "CO1", 20, "pipeline", "the best of six", clock=clock, new_salt=lambda: "5a17"
     )
-    assert record == control.read(bucket)
+    assert record == control_record.read(bucket)
     assert record == ControlRecord(
         state="running",
         experiment="BO1-CO1",
@@ -54,13 +54,13 @@ def test_starting_twice_starts_one_experiment(bucket: MemoryBucket, clock: Clock
 
 def test_a_stopped_experiment_is_not_started_again_by_a_repeated_start(bucket: MemoryBucket, clock: Clock) -> None:
     start(bucket, clock)
-    stopped = control.stop_share(bucket, "router", "too many errors", clock=clock)
+    stopped = control_record.stop_share(bucket, "router", "too many errors", clock=clock)
     assert start(bucket, clock) == stopped
 
 
 def test_each_candidate_has_its_own_salt(bucket: MemoryBucket, clock: Clock) -> None:
     first = start(bucket, clock)
-    control.end_experiment(bucket, "CO1", "test", "over", clock=clock)
+    control_record.end_experiment(bucket, "CO1", "test", "over", clock=clock)
     second = start(bucket, clock, "CO2")
     assert first.salt != second.salt
     assert min(len(first.salt), len(second.salt)) >= 16
@@ -89,85 +89,85 @@ def test_an_archived_candidate_is_not_tried_again(bucket: MemoryBucket, clock: C
 )
 def test_arms_are_a_bo_and_a_co(bucket: MemoryBucket, production: str, candidate: str) -> None:
     with pytest.raises(InvalidInput):
-        control.start_experiment(bucket, production, candidate, 20, "test")
+        control_record.start_experiment(bucket, production, candidate, 20, "test")
 
 
 @pytest.mark.parametrize("share", [-1, 50.1, 100, float("nan"), float("inf")])
 def test_a_share_is_from_0_to_50_percent(bucket: MemoryBucket, clock: Clock, share: float) -> None:
     start(bucket, clock)
     with pytest.raises(InvalidInput, match="from 0 to 50 percent"):
-        control.set_share(bucket, share, "test")
+        control_record.set_share(bucket, share, "test")
 
 
 def test_another_share_opens_another_epoch_and_the_same_does_not(bucket: MemoryBucket, clock: Clock) -> None:
     start(bucket, clock)
     clock.forward(hours=2)
-    record = control.set_share(bucket, 30, "person", clock=clock)
+    record = control_record.set_share(bucket, 30, "person", clock=clock)
     assert (record.share, record.epoch, record.state) == (30, 2, "running")
     assert [(e.epoch, e.share) for e in record.epochs] == [(1, 20), (2, 30)]
     assert record.started_at != record.epochs[1].since == clock.now
-    assert control.set_share(bucket, 30, "another", clock=clock) == record
+    assert control_record.set_share(bucket, 30, "another", clock=clock) == record
 
 
 def test_stopping_takes_the_share_to_zero_and_keeps_the_experiment(bucket: MemoryBucket, clock: Clock) -> None:
     start(bucket, clock)
-    record = control.stop_share(bucket, "router", "12 of 40 answers failed", clock=clock)
+    record = control_record.stop_share(bucket, "router", "12 of 40 answers failed", clock=clock)
     assert (record.state, record.share, record.epoch, record.candidate) == ("stopped", 0, 2, "CO1")
     assert (record.updated_by, record.reason) == ("router", "12 of 40 answers failed")
-    assert control.stop_share(bucket, "router", "again", clock=clock) == record
+    assert control_record.stop_share(bucket, "router", "again", clock=clock) == record
 
 
 def test_a_share_of_zero_is_a_stop(bucket: MemoryBucket, clock: Clock) -> None:
     start(bucket, clock)
-    record = control.set_share(bucket, 0, "person", clock=clock)
+    record = control_record.set_share(bucket, 0, "person", clock=clock)
     assert (record.state, record.reason) == ("stopped", "share set to 0 %")
 
 
 def test_a_stopped_experiment_runs_again_when_it_is_given_a_share(bucket: MemoryBucket, clock: Clock) -> None:
     start(bucket, clock)
-    control.stop_share(bucket, "router", "slow", clock=clock)
-    record = control.set_share(bucket, 10, "person", clock=clock)
+    control_record.stop_share(bucket, "router", "slow", clock=clock)
+    record = control_record.set_share(bucket, 10, "person", clock=clock)
     assert (record.state, record.share, record.epoch) == ("running", 10, 3)
 
 
 def test_without_an_experiment_there_is_nothing_to_share_and_nothing_to_stop(bucket: MemoryBucket) -> None:
     with pytest.raises(Conflict, match="no experiment is running"):
-        control.set_share(bucket, 10, "person")
-    assert control.stop_share(bucket, "router", "slow") == ControlRecord()
+        control_record.set_share(bucket, 10, "person")
+    assert control_record.stop_share(bucket, "router", "slow") == ControlRecord()
     assert list(bucket.list("")) == []
 
 
 def test_ending_leaves_production_alone_and_the_epochs_to_read(bucket: MemoryBucket, clock: Clock) -> None:
     start(bucket, clock)
-    record = control.end_experiment(bucket, "CO1", "evaluation", "it lost", clock=clock)
+    record = control_record.end_experiment(bucket, "CO1", "evaluation", "it lost", clock=clock)
     assert (record.state, record.experiment, record.candidate, record.share) == ("idle", None, None, 0)
     assert (record.production, record.salt, record.started_at) == ("BO1", "", None)
     assert [(e.epoch, e.share) for e in record.epochs] == [(1, 20), (2, 0)]
-    assert control.end_experiment(bucket, "CO1", "evaluation", "it lost", clock=clock) == record
+    assert control_record.end_experiment(bucket, "CO1", "evaluation", "it lost", clock=clock) == record
 
 
 def test_ending_with_a_winner_names_what_is_in_production(bucket: MemoryBucket, clock: Clock) -> None:
     start(bucket, clock)
-    assert control.end_experiment(bucket, "CO1", "evaluation", "it won", production="BO2").production == "BO2"
+    assert control_record.end_experiment(bucket, "CO1", "evaluation", "it won", production="BO2").production == "BO2"
 
 
 def test_the_end_of_one_candidate_does_not_end_another(bucket: MemoryBucket, clock: Clock) -> None:
     running = start(bucket, clock, "CO2")
-    assert control.end_experiment(bucket, "CO1", "late", "it lost", production="BO9") == running
+    assert control_record.end_experiment(bucket, "CO1", "late", "it lost", production="BO9") == running
 
 
 def test_the_epoch_goes_on_counting_through_experiments(bucket: MemoryBucket, clock: Clock) -> None:
     start(bucket, clock)
-    control.end_experiment(bucket, "CO1", "test", "over", clock=clock)
+    control_record.end_experiment(bucket, "CO1", "test", "over", clock=clock)
     record = start(bucket, clock, "CO2")
     assert (record.epoch, [e.epoch for e in record.epochs]) == (3, [3])
 
 
 def test_another_production_is_noted(bucket: MemoryBucket, clock: Clock) -> None:
-    assert control.set_production(bucket, "BO1", "pipeline", "first model", clock=clock).production == "BO1"
-    assert control.read(bucket).epoch == 0
+    assert control_record.set_production(bucket, "BO1", "pipeline", "first model", clock=clock).production == "BO1"
+    assert control_record.read(bucket).epoch == 0
     with pytest.raises(InvalidInput):
-        control.set_production(bucket, "CO1", "pipeline", "no")
+        control_record.set_production(bucket, "CO1", "pipeline", "no")
 
 
 def test_another_production_begins_a_running_experiment_anew_for_the_same_visitors(
@@ -175,16 +175,16 @@ def test_another_production_begins_a_running_experiment_anew_for_the_same_visito
 ) -> None:
     before = start(bucket, clock)
     clock.forward(days=2)
-    record = control.set_production(bucket, "BO2", "person", "BO1 was bad", clock=clock)
+    record = control_record.set_production(bucket, "BO2", "person", "BO1 was bad", clock=clock)
     assert (record.experiment, record.candidate, record.salt, record.share) == ("BO2-CO1", "CO1", before.salt, 20)
     assert (record.epoch, record.started_at, len(record.epochs)) == (2, clock.now, 1)
-    assert control.set_production(bucket, "BO2", "person", "again", clock=clock) == record
+    assert control_record.set_production(bucket, "BO2", "person", "again", clock=clock) == record
 
 
 def test_another_production_does_not_start_a_stopped_experiment(bucket: MemoryBucket, clock: Clock) -> None:
     start(bucket, clock)
-    control.stop_share(bucket, "router", "slow", clock=clock)
-    assert control.set_production(bucket, "BO2", "person", "BO1 was bad", clock=clock).state == "stopped"
+    control_record.stop_share(bucket, "router", "slow", clock=clock)
+    assert control_record.set_production(bucket, "BO2", "person", "BO1 was bad", clock=clock).state == "stopped"
 
 
 def test_a_writer_that_lost_a_race_applies_its_change_to_the_newer_record(bucket: MemoryBucket, clock: Clock) -> None:
@@ -193,18 +193,18 @@ def test_a_writer_that_lost_a_race_applies_its_change_to_the_newer_record(bucket
 
     def set_to_30(record: ControlRecord) -> ControlRecord:
         if not raced:
-            raced.append(control.stop_share(bucket, "router", "slow", clock=clock))
+            raced.append(control_record.stop_share(bucket, "router", "slow", clock=clock))
         return record.model_copy(update={"reason": "", "production": "BO7", "epoch": record.epoch})
 
-    record = control.change(bucket, set_to_30, "person", "why", clock)
+    record = control_record.change(bucket, set_to_30, "person", "why", clock)
     assert (record.state, record.production, record.updated_by) == ("stopped", "BO7", "person")
 
 
 def test_our_own_write_that_is_answered_with_a_refusal_is_not_repeated(bucket: MemoryBucket, clock: Clock) -> None:
     record = start(LostAnswers(bucket), clock)  # type: ignore[arg-type]
-    assert record == control.read(bucket)
+    assert record == control_record.read(bucket)
     assert record.epoch == 1
-    assert control.set_share(LostAnswers(bucket), 30, "test", clock=clock).epoch == 2
+    assert control_record.set_share(LostAnswers(bucket), 30, "test", clock=clock).epoch == 2
 
 
 def test_our_own_write_is_recognised_in_a_record_that_grew_from_it(bucket: MemoryBucket, clock: Clock) -> None:
@@ -213,11 +213,11 @@ def test_our_own_write_is_recognised_in_a_record_that_grew_from_it(bucket: Memor
             try:
                 return super().put(key, body, if_absent=if_absent, if_match=if_match)
             finally:
-                control.stop_share(bucket, "router", "slow", clock=clock)
+                control_record.stop_share(bucket, "router", "slow", clock=clock)
 
     start(bucket, clock)
     clock.forward(minutes=1)
-    record = control.set_share(StoppedMeanwhile(bucket), 30, "person", clock=clock)
+    record = control_record.set_share(StoppedMeanwhile(bucket), 30, "person", clock=clock)
     assert (record.state, record.share, [e.share for e in record.epochs]) == ("stopped", 0, [20, 30, 0])
 
 
@@ -227,20 +227,20 @@ def test_a_record_that_never_holds_still_is_given_up(bucket: MemoryBucket) -> No
             raise PreconditionFailed(key)
 
     with pytest.raises(Conflict, match="changed by others 20 times"):
-        control.start_experiment(Refusing(), "BO1", "CO1", 20, "test")
+        control_record.start_experiment(Refusing(), "BO1", "CO1", 20, "test")
 
 
 def test_an_epoch_never_decreases(bucket: MemoryBucket, clock: Clock) -> None:
     start(bucket, clock)
     with pytest.raises(Conflict, match="epoch 0 is below 1"):
-        control.change(bucket, lambda _: ControlRecord(), "test", "reset")
+        control_record.change(bucket, lambda _: ControlRecord(), "test", "reset")
 
 
 def test_a_change_that_makes_no_sense_is_not_written(bucket: MemoryBucket, clock: Clock) -> None:
     record = start(bucket, clock)
     with pytest.raises(ValidationError):
-        control.change(bucket, lambda r: r.model_copy(update={"candidate": None}), "test", "broken")
-    assert control.read(bucket) == record
+        control_record.change(bucket, lambda r: r.model_copy(update={"candidate": None}), "test", "broken")
+    assert control_record.read(bucket) == record
 
 
 @pytest.mark.parametrize(
@@ -262,25 +262,25 @@ def test_a_record_of_contradictions_is_refused(fields: dict[str, object]) -> Non
 
 @pytest.mark.parametrize("body", [b"", b"{", b'{"state": "dancing"}'])
 def test_a_damaged_record_is_named_and_not_overwritten(bucket: MemoryBucket, body: bytes) -> None:
-    bucket.put(control.KEY, body)
+    bucket.put(control_record.KEY, body)
     with pytest.raises(HomePricesError, match=r"control/experiment.json is not a control record"):
-        control.stop_share(bucket, "router", "slow")
-    assert bucket.get(control.KEY).body == body
+        control_record.stop_share(bucket, "router", "slow")
+    assert bucket.get(control_record.KEY).body == body
 
 
 def test_a_bucket_that_is_away_is_said_to_be() -> None:
     with pytest.raises(StorageUnavailable):
-        control.read(AwayBucket())  # type: ignore[arg-type]
+        control_record.read(AwayBucket())  # type: ignore[arg-type]
 
 
 Step = Callable[[MemoryBucket, Clock], object]
 STEPS: dict[str, Step] = {
     "start 1": lambda b, c: start(b, c, "CO1"),
     "start 2": lambda b, c: start(b, c, "CO2"),
-    "share": lambda b, c: control.set_share(b, 35, "test", clock=c),
-    "stop": lambda b, c: control.stop_share(b, "test", "stop", clock=c),
-    "end 1": lambda b, c: control.end_experiment(b, "CO1", "test", "end", production="BO2", clock=c),
-    "production": lambda b, c: control.set_production(b, "BO3", "test", "new", clock=c),
+    "share": lambda b, c: control_record.set_share(b, 35, "test", clock=c),
+    "stop": lambda b, c: control_record.stop_share(b, "test", "stop", clock=c),
+    "end 1": lambda b, c: control_record.end_experiment(b, "CO1", "test", "end", production="BO2", clock=c),
+    "production": lambda b, c: control_record.set_production(b, "BO3", "test", "new", clock=c),
 }
 
 
@@ -289,12 +289,12 @@ def test_whatever_happens_epochs_rise_and_the_last_one_is_the_share_that_holds(s
     bucket, clock, last = MemoryBucket(), Clock(), 0
     for step in steps:
         clock.forward(minutes=1)
-        before = control.read(bucket)
+        before = control_record.read(bucket)
         try:
             STEPS[step](bucket, clock)
         except (Conflict, NotFound):
             continue
-        record = control.read(bucket)
+        record = control_record.read(bucket)
         assert record.epoch >= last
         assert (record.share, record.salt) == (before.share, before.salt) or record.epoch > last
         if record.epochs:
@@ -313,14 +313,14 @@ def test_a_change_that_is_killed_anywhere_and_made_again_is_made_once(step: str,
 
     whole = prepared()
     STEPS[step](whole, clock)
-    expected = control.read(whole)
+    expected = control_record.read(whole)
     for operations in range(20):
         bucket = prepared()
         try:
             STEPS[step](DyingBucket(bucket, operations), clock)  # type: ignore[arg-type]
         except Killed:
             STEPS[step](bucket, clock)
-            found = control.read(bucket)
+            found = control_record.read(bucket)
             assert found.model_copy(update={"salt": expected.salt}) == expected
             continue
         break

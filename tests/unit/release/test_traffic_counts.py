@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from homeprices.adapters.object_store import MemoryBucket
-from homeprices.release.router_counts import SLOT_SECONDS, RouterDay, day_of, production, slot_of
+from homeprices.release.traffic_counts import SLOT_SECONDS, RouterDay, day_of, production, slot_of
 
 MIDNIGHT = datetime(2026, 3, 2, tzinfo=UTC)
 

@@ -3,11 +3,11 @@ import threading
 import pytest
 
 from homeprices.adapters.object_store import MemoryBucket
-from homeprices.data import datasets
-from homeprices.data.datasets import Dataset, import_csv, latest, read
 from homeprices.data.schema import to_csv
 from homeprices.data.synthetic import make_listings
 from homeprices.errors import Conflict, DatasetRefused, ObjectNotFound, StorageUnavailable
+from homeprices.registry import datasets
+from homeprices.registry.datasets import Dataset, import_csv, latest, read
 
 ONE, OTHER = to_csv(make_listings(60, 1)), to_csv(make_listings(60, 2))
 

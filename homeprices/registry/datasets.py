@@ -13,7 +13,7 @@ from homeprices.adapters.object_store import Bucket
 from homeprices.data.cleaning import clean
 from homeprices.data.schema import read_listings
 from homeprices.errors import Conflict, PreconditionFailed
-from homeprices.release.versions import claim
+from homeprices.registry.bundle_publisher import claim
 
 PREFIX = "data/raw/"
 

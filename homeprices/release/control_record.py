@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from homeprices.adapters.object_store import Bucket
 from homeprices.errors import Conflict, HomePricesError, InvalidInput, ObjectNotFound, PreconditionFailed
-from homeprices.release.versions import MANIFEST, archive_folder, folder, kind_of, utc_now
+from homeprices.registry.versions import MANIFEST, archive_folder, folder, kind_of, utc_now
 
 KEY = "control/experiment.json"
 MAX_SHARE = 50.0  # percent; a candidate that gets more than production is no longer a trial
@@ -261,3 +261,13 @@ def _check_arms(production: str, candidate: str | None) -> None:
 def _check_share(share: float) -> None:
     if not 0 <= share <= MAX_SHARE:
         raise InvalidInput({"share": f"{share!r} is not allowed; from 0 to {MAX_SHARE:g} percent"})
+
+
+HUNDREDTHS = 10_000  # Nginx reads a share as percent with two decimals, and cuts the rest off
+
+
+def hundredths(share: float) -> int:
+    """A share in percent as whole hundredths of a percent, which is as fine as Nginx reads it."""
+    if not 0 <= share <= 100:
+        raise ValueError(f"a share is from 0 to 100 percent, not {share!r}")
+    return round(share * 100)

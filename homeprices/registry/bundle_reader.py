@@ -1,7 +1,6 @@
-"""Bundles in the bucket: staged, published under a version, fetched, and archived.
+"""Reads bundles from the bucket: which are published, their manifests, and verified local copies.
 
-A bundle is written file by file and its manifest last, so a folder without `manifest.json` does not exist to a
-reader. Each function can be killed after any of its writes and called again: it then finishes what it began.
+A folder without `manifest.json` does not exist to a reader.
 """
 
 from __future__ import annotations
@@ -16,92 +15,29 @@ from typing import Literal, TypeVar
 from pydantic import ValidationError
 
 from homeprices.adapters.object_store import Bucket
-from homeprices.errors import BundleRefused, Conflict, NotFound, ObjectNotFound, PreconditionFailed
-from homeprices.pricing.bundle import COLUMNS_FILE, MODEL_FILE, Bundle, Columns
+from homeprices.errors import BundleRefused, NotFound, ObjectNotFound
+from homeprices.pricing.bundle import COLUMNS_FILE, Bundle, Columns
 from homeprices.pricing.manifest import DRAFT_FILE, MANIFEST_FILE, Draft, FileDigest, Manifest
-from homeprices.release import versions
+from homeprices.registry import versions
+from homeprices.registry.versions import _BUNDLE_FILE, MANIFEST, number_of
 
-BundleKind = Literal["BO", "CO"]
+
+def published(bucket: Bucket, kind: Literal["BO", "CO"]) -> list[str]:
+    """Every complete bundle under `models/`, lowest number first. A folder without a manifest does not exist."""
+    keys = (entry.key for entry in bucket.list(f"models/price_check_{kind}"))
+    found = (_BUNDLE_FILE.fullmatch(key) for key in keys if key.endswith(f"/{MANIFEST}"))
+    return sorted({match[1] for match in found if match and match[2] == MANIFEST}, key=number_of)
+
+
+def highest(bucket: Bucket, kind: Literal["BO", "CO"]) -> str | None:
+    """The bundle in production (`BO`), or the candidate (`CO`); None when there is none."""
+    complete = published(bucket, kind)
+    return complete[-1] if complete else None
+
 
 INSTALL_ATTEMPTS = 5  # each lost one means that another process installed the same bundle meanwhile
 
 _Draft = TypeVar("_Draft", bound=Draft)
-
-
-def stage(bucket: Bucket, run_id: str, folder: Path) -> str:
-    """Upload a draft bundle (every file, `draft.json` last) and return its key prefix.
-
-    Raises BundleRefused when a file of the folder is missing or differs from the draft. Doing it again replaces it.
-    """
-    draft = Bundle.open_draft(folder).manifest
-    place = staging_folder(run_id)
-    bucket.delete(place + DRAFT_FILE)  # a draft that is being replaced must not be published half old, half new
-    for name in draft.files:
-        bucket.put(place + name, (folder / name).read_bytes())
-    bucket.put(place + DRAFT_FILE, (folder / DRAFT_FILE).read_bytes())
-    return place
-
-
-def publish(
-    bucket: Bucket,
-    run_id: str,
-    kind: BundleKind,
-    *,
-    owner: str | None = None,
-    promoted_from: str | None = None,
-    published_by: str = "pipeline",
-) -> str:
-    """Publish what `run_id` has staged as the next version of its kind, and return that version.
-
-    The same owner (by default the run) always gets the same version. Raises NotFound when nothing is staged,
-    BundleRefused when a staged file differs from its draft.
-    """
-    owner = owner or f"publish:{run_id}"
-    earlier = versions.claimed(bucket, kind, owner)
-    if earlier and is_complete(bucket, earlier):
-        return earlier
-    _, draft = _staged_draft(bucket, run_id)
-    version = versions.claim(bucket, kind, owner)
-    place = staging_folder(run_id)
-    manifest = draft.publish(version=version, promoted_from=promoted_from, published_by=published_by)
-    _write(bucket, manifest, lambda name: bucket.get(place + name).body)
-    return version
-
-
-def publish_again(bucket: Bucket, source: str, *, owner: str, published_by: str) -> str:
-    """Publish the files of a published bundle as the next BO: a promotion, or the return of an earlier BO."""
-    earlier = versions.claimed(bucket, "BO", owner)
-    if earlier and is_complete(bucket, earlier):
-        return earlier
-    content = read_manifest(bucket, source)
-    version = versions.claim(bucket, "BO", owner)
-    manifest = content.publish(version=version, promoted_from=source, published_by=published_by)
-    _write(bucket, manifest, lambda name: _read_file(bucket, source, name))
-    return version
-
-
-def discard_staging(bucket: Bucket, run_id: str) -> None:
-    """Remove what a run has staged; nothing staged is no error."""
-    place = staging_folder(run_id)
-    bucket.delete(place + DRAFT_FILE)
-    for entry in bucket.list(place):
-        bucket.delete(entry.key)
-
-
-def archive(bucket: Bucket, candidate: str) -> None:
-    """Move a candidate to `archive/`, its manifest first: from that moment it is no candidate to any reader.
-
-    Raises NotFound when there is no such candidate, Conflict for a BO: production bundles stay where they are.
-    """
-    if versions.kind_of(candidate) != "CO":
-        raise Conflict(f"{candidate} is no candidate; only candidates are archived")
-    source, target = versions.folder(candidate), versions.archive_folder(candidate)
-    if bucket.exists(source + MANIFEST_FILE):
-        _move(bucket, source + MANIFEST_FILE, target + MANIFEST_FILE)
-    elif not bucket.exists(target + MANIFEST_FILE):
-        raise NotFound(f"there is no candidate {candidate} to archive")
-    for entry in bucket.list(source):
-        _move(bucket, entry.key, target + entry.key.removeprefix(source))
 
 
 def half_archived(bucket: Bucket) -> list[str]:
@@ -134,11 +70,6 @@ def verify(bucket: Bucket, version: str) -> None:
     """Check every file of a published bundle in the bucket. Raises BundleRefused, ObjectNotFound."""
     for name, expected in read_manifest(bucket, version).files.items():
         _check(_read_file(bucket, version, name), expected, f"{name} of {version}")
-
-
-def same_content(one: Manifest, other: Manifest) -> bool:
-    """Whether two bundles hold the same model, to the byte."""
-    return one.files[MODEL_FILE].sha256 == other.files[MODEL_FILE].sha256
 
 
 def fetch(bucket: Bucket, version: str, into: Path) -> Path:
@@ -199,46 +130,12 @@ def _download(draft: Draft, read: Callable[[str], bytes], folder: Path) -> None:
         path.write_bytes(read(name))
 
 
-def _write(bucket: Bucket, manifest: Manifest, read: Callable[[str], bytes]) -> None:
-    place = versions.folder(manifest.version)
-    for name, expected in manifest.files.items():
-        body = read(name)
-        _check(body, expected, f"{name} for {manifest.version}")
-        _put_once(bucket, place + name, body, manifest_key=place + MANIFEST_FILE)
-    try:
-        bucket.put(place + MANIFEST_FILE, manifest.model_dump_json(indent=2).encode(), if_absent=True)
-    except PreconditionFailed:
-        # Our own repeated PUT, or a second process of the same owner: the claim lets nobody else write here.
-        return
-
-
-def _put_once(bucket: Bucket, key: str, body: bytes, *, manifest_key: str) -> None:
-    try:
-        bucket.put(key, body, if_absent=True)
-    except PreconditionFailed:
-        if bucket.get(key).body == body:
-            return
-        # An earlier attempt of this owner began with other content. It may be replaced only while nobody can see it.
-        if bucket.exists(manifest_key):
-            raise Conflict(f"{key} belongs to a published bundle and is not changed") from None
-        bucket.put(key, body)
-
-
 def _check(body: bytes, expected: FileDigest, what: str) -> None:
     found = hashlib.sha256(body).hexdigest()
     if found != expected.sha256 or len(body) != expected.size:
         raise BundleRefused(
             f"{what} has {len(body)} bytes with the digest {found}; it should be {expected.size} with {expected.sha256}"
         )
-
-
-def _move(bucket: Bucket, source: str, target: str) -> None:
-    try:
-        bucket.copy(source, target)
-    except ObjectNotFound:
-        if not bucket.exists(target):  # else another process has moved it first
-            raise
-    bucket.delete(source)
 
 
 def _read_file(bucket: Bucket, version: str, name: str) -> bytes:

@@ -10,7 +10,8 @@ import pytest
 from homeprices.adapters.mlflow_client import Tracking
 from homeprices.adapters.object_store import MemoryBucket
 from homeprices.errors import TrackingRefused, TrackingUnavailable
-from homeprices.release import bundles, control, promotion, registry, versions
+from homeprices.registry import bundle_reader, mlflow_mirror
+from homeprices.release import control_record, promotion
 from homeprices.settings import load_settings
 from tests.bundles import make_draft
 from tests.contract.release import drafts, in_production, publish  # noqa: F401
@@ -23,7 +24,7 @@ def tracking(mlflow_uri: str) -> Tracking:
 
 def alias(tracking: Tracking, name: str) -> str | None:
     """The bundle that an alias stands for."""
-    query = {"name": registry.REGISTERED_MODEL, "alias": name}
+    query = {"name": mlflow_mirror.REGISTERED_MODEL, "alias": name}
     try:
         found = tracking.call("GET", "registered-models/alias", query)["model_version"]
     except TrackingRefused:
@@ -41,7 +42,7 @@ def registered(tracking: Tracking) -> dict[str, str]:
 
 
 def _versions(tracking: Tracking) -> list[dict[str, Any]]:
-    query = {"filter": f"name='{registry.REGISTERED_MODEL}'"}
+    query = {"filter": f"name='{mlflow_mirror.REGISTERED_MODEL}'"}
     return list(tracking.pages("model-versions/search", query, "model_versions"))
 
 
@@ -50,13 +51,13 @@ def test_the_registry_follows_a_release_from_the_first_model_to_a_revert(
     drafts: list[Path],  # noqa: F811
 ) -> None:
     bucket = MemoryBucket("homeprices")
-    assert registry.follow_releases(tracking, bucket) == {"production": None, "candidate": None}
+    assert mlflow_mirror.follow_releases(tracking, bucket) == {"production": None, "candidate": None}
 
     publish(bucket, drafts[0], "one", "BO")
     publish(bucket, drafts[1], "two", "CO")
-    control.start_experiment(bucket, "BO1", "CO1", 20, "test")
+    control_record.start_experiment(bucket, "BO1", "CO1", 20, "test")
     for _ in range(2):
-        assert registry.follow_releases(tracking, bucket) == {"production": "BO1", "candidate": "CO1"}
+        assert mlflow_mirror.follow_releases(tracking, bucket) == {"production": "BO1", "candidate": "CO1"}
     assert registered(tracking) == {
         "BO1": "s3://homeprices/models/price_check_BO1",
         "CO1": "s3://homeprices/models/price_check_CO1",
@@ -66,12 +67,12 @@ def test_the_registry_follows_a_release_from_the_first_model_to_a_revert(
     assert first["signature"].startswith("total_sqft: number, location: text")
 
     promotion.promote(bucket, "CO1", in_production, "test", "better")
-    registry.follow_releases(tracking, bucket)
+    mlflow_mirror.follow_releases(tracking, bucket)
     assert (alias(tracking, "production"), alias(tracking, "candidate")) == ("BO2", None)
 
     promotion.revert(bucket, "BO1", in_production, "test", "BO2 is bad")
-    registry.follow_releases(tracking, bucket)
-    assert (alias(tracking, "production"), versions.highest(bucket, "BO")) == ("BO3", "BO3")
+    mlflow_mirror.follow_releases(tracking, bucket)
+    assert (alias(tracking, "production"), bundle_reader.highest(bucket, "BO")) == ("BO3", "BO3")
     assert sorted(registered(tracking)) == ["BO1", "BO2", "BO3", "CO1"]
 
 
@@ -81,9 +82,11 @@ def test_a_bundle_is_registered_with_what_it_was_made_of_and_the_run_that_made_i
     bucket = MemoryBucket()
     publish(bucket, make_draft(tmp_path / "draft"), "one", "CO")
     run_id = tracking.parent_run("the run that made it")
-    manifest = bundles.read_manifest(bucket, "CO1").model_copy(update={"mlflow_run_id": run_id, "version": "CO77"})
-    number = registry.register_bundle(tracking, manifest, "s3://memory/models/price_check_CO77", "a: text -> b")
-    query = {"name": registry.REGISTERED_MODEL, "version": number}
+    manifest = bundle_reader.read_manifest(bucket, "CO1").model_copy(
+        update={"mlflow_run_id": run_id, "version": "CO77"}
+    )
+    number = mlflow_mirror.register_bundle(tracking, manifest, "s3://memory/models/price_check_CO77", "a: text -> b")
+    query = {"name": mlflow_mirror.REGISTERED_MODEL, "version": number}
     found = tracking.call("GET", "model-versions/get", query)["model_version"]
     tags = {tag["key"]: tag["value"] for tag in found["tags"]}
     assert found["run_id"] == run_id
@@ -94,11 +97,11 @@ def test_a_bundle_is_registered_with_what_it_was_made_of_and_the_run_that_made_i
 def test_a_registry_that_is_away_is_said_to_be() -> None:
     away = Tracking(load_settings({"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}, ()))
     with pytest.raises(TrackingUnavailable):
-        registry.follow_releases(away, MemoryBucket())
+        mlflow_mirror.follow_releases(away, MemoryBucket())
 
 
 def test_refusals_other_than_the_expected_ones_are_raised(tracking: Tracking) -> None:
     with pytest.raises(TrackingRefused):
-        registry._set_alias(tracking, "production", "999999")
+        mlflow_mirror._set_alias(tracking, "production", "999999")
     with pytest.raises(TrackingRefused):
-        registry._set_alias(tracking, "not/allowed?", None)
+        mlflow_mirror._set_alias(tracking, "not/allowed?", None)

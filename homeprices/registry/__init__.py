@@ -1,0 +1,1 @@
+"""What is stored in the bucket, and under which version: datasets and bundles."""
