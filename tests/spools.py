@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from homeprices.predictions.segments import decode
 from homeprices.predictions.spool import Spool
+from homeprices.predictions.spool_segments import decode
 
 PLENTY = 1 << 30
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from homeprices.drift import live_comparison
 from homeprices.drift.comparison import compare
 from homeprices.drift.error import Holdout, error_drift
 from homeprices.drift.sample import baseline_of_bundle, sample_of_visits
 from homeprices.drift.subgroups import between_arms, by_segment
-from homeprices.predictions import drift_log
+from homeprices.predictions import drift_reports
 from homeprices.pricing.features import Locations
 from homeprices.pricing.manifest import INTERVAL_LOG_WIDTH
 
@@ -35,9 +36,9 @@ class Observation:
     until: datetime
     summary: dict[str, Any]
 
-    def report(self, run: str) -> drift_log.Report:
+    def report(self, run: str) -> drift_reports.Report:
         """The observation as it is stored, under the run that made it."""
-        return drift_log.Report(
+        return drift_reports.Report(
             variant=self.variant,
             bundle=self.bundle,
             window_start=self.since,
@@ -52,14 +53,14 @@ def observe(
 ) -> Observation:
     """The arm's visitors of the last `hours` before `until`. A candidate is also compared with `production`'s."""
     since = until - timedelta(hours=hours)
-    visits = drift_log.visits(connection, variant, bundle.version, since=since, until=until)
-    prices = drift_log.actual_prices(connection, bundle.version, until=until)
-    before = drift_log.visits(connection, variant, bundle.version, since=since - BEFORE, until=since)
+    visits = live_comparison.visits(connection, variant, bundle.version, since=since, until=until)
+    prices = live_comparison.actual_prices(connection, bundle.version, until=until)
+    before = live_comparison.visits(connection, variant, bundle.version, since=since - BEFORE, until=since)
     summary = compare(baseline_of_bundle(bundle.reference()), sample_of_visits(visits)).summary()
     summary["error"] = _error(bundle, prices, visits)
     summary["segments"] = by_segment(before, visits, Locations(bundle.columns.locations))
     if production is not None:
-        beside = drift_log.visits(connection, "production", production, since=since, until=until)
+        beside = live_comparison.visits(connection, "production", production, since=since, until=until)
         summary["arms"] = between_arms(beside, visits)
     return Observation(variant, bundle.version, since, until, summary)
 

@@ -25,7 +25,7 @@ from homeprices.errors import ObjectNotFound
 from homeprices.experiment import policies
 from homeprices.experiment.retraining import Retraining
 from homeprices.log import get_logger
-from homeprices.predictions import drift_log
+from homeprices.predictions import drift_reports
 from homeprices.pricing.bundle import Bundle
 from homeprices.registry import bundle_reader, versions
 from homeprices.resources import Parts, open_parts
@@ -95,7 +95,7 @@ class DriftWatch:
                     for hours in windows:
                         with transaction(engine) as connection:
                             seen = observe(connection, variant, bundle, now, hours, beside)
-                            drift_log.store(connection, seen.report(self._run_id))
+                            drift_reports.store(connection, seen.report(self._run_id))
                         said.setdefault(variant, str(seen.summary["sentence"]))
         finally:
             engine.dispose()
@@ -153,21 +153,21 @@ class DriftWatch:
         heartbeat.beat(self._parts.bucket, "drift", outcome, self._run_id, self._clock)
         return outcome
 
-    def _reports(self) -> dict[Variant, drift_log.Report]:
+    def _reports(self) -> dict[Variant, drift_reports.Report]:
         """This run's reports on one day, by arm."""
-        found: dict[Variant, drift_log.Report] = {}
+        found: dict[Variant, drift_reports.Report] = {}
         arms: tuple[Variant, ...] = ("production", "candidate")
         with transaction(self._parts.engine) as connection:
             for variant in arms:
-                report = drift_log.of_run(connection, variant, DAY_HOURS, self._run_id)
+                report = drift_reports.of_run(connection, variant, DAY_HOURS, self._run_id)
                 if report is not None:
                     found[variant] = report
         return found
 
-    def _page(self, report: drift_log.Report) -> str:
+    def _page(self, report: drift_reports.Report) -> str:
         """The key of a report's page; the same when the step is run again."""
         with transaction(self._parts.engine) as connection:
-            days = drift_log.daily(connection, report.variant, DAY_HOURS, report.window_end, DAYS_SHOWN)
+            days = drift_reports.daily(connection, report.variant, DAY_HOURS, report.window_end, DAYS_SHOWN)
         facts = (
             f"Visitors of {report.variant} whom {report.bundle} answered, from {report.window_start:%Y-%m-%d %H:%M} to "
             f"{report.window_end:%Y-%m-%d %H:%M} UTC, against what {report.bundle} has learned from."
@@ -201,7 +201,7 @@ class DriftWatch:
         self._parts.notifier.send(Notice(title, f"{state.told}{where}"))
 
 
-def _history(days: list[drift_log.Report]) -> History:
+def _history(days: list[drift_reports.Report]) -> History:
     """By feature, the stability index of each day."""
     found: dict[str, list[tuple[str, float, bool]]] = {}
     for report in days:

@@ -11,8 +11,8 @@ from homeprices.experiment import evidence as evidence_of
 from homeprices.experiment import policies, record
 from homeprices.experiment.always_valid import Sequential
 from homeprices.experiment.decision import Decision, Evidence
-from homeprices.predictions import drift_log
-from homeprices.predictions.visitors import hashed_testers
+from homeprices.predictions import drift_reports
+from homeprices.predictions.identifiers import hashed_testers
 from homeprices.registry import bundle_reader, versions
 from homeprices.release import control_record, holds
 from homeprices.release.rescoring import Rescorer
@@ -36,7 +36,7 @@ def status(parts: Parts, clock: Callable[[], datetime] = versions.utc_now) -> st
             policy,
             score=Rescorer(parts.bucket),
             testers=hashed_testers(parts.settings),
-            drift=drift_log.noted(connection, (str(running.production), str(running.candidate)), clock()),
+            drift=drift_reports.noted(connection, (str(running.production), str(running.candidate)), clock()),
         )
         newest = record.latest(connection, found.candidate.bundle)
     lines = [

@@ -18,11 +18,11 @@ from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 from homeprices.adapters.database import transaction
 from homeprices.errors import DatabaseUnavailable
 from homeprices.log import get_logger
-from homeprices.predictions.ids import IdReserve, reserve
+from homeprices.predictions.identifiers import IdReserve, reserve
+from homeprices.predictions.ingest import store
 from homeprices.predictions.retention import keep
-from homeprices.predictions.segments import Record, Segment, decode
 from homeprices.predictions.spool import Spool
-from homeprices.predictions.store import store
+from homeprices.predictions.spool_segments import Record, Segment, decode
 
 log = get_logger(__name__)
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from homeprices.errors import SpoolFull
-from homeprices.predictions import segments
-from homeprices.predictions.segments import Kind, Segment, Write, encode
+from homeprices.predictions import spool_segments
+from homeprices.predictions.spool_segments import Kind, Segment, Write, encode
 
 SEGMENT_BYTES = 4 * 2**20
 RETRY_AFTER_SECONDS = 30  # a full disk is not emptied in less
@@ -84,8 +84,8 @@ class Spool:
         """Take over the segments of processes that are gone, measure what the living ones hold; returns how many."""
         with self._changed:
             own = {segment.path for segment in self._held()}
-        adopted = segments.orphans(self.folder, own)
-        total = segments.total_bytes(self.folder)
+        adopted = spool_segments.orphans(self.folder, own)
+        total = spool_segments.total_bytes(self.folder)
         with self._changed:
             self._full.extend(adopted)
             self._others_bytes = max(0, total - sum(segment.size for segment in self._held()))
@@ -110,7 +110,7 @@ class Spool:
 
     def holds_from_before(self, moment: float) -> bool:
         """Whether any process of this instance, dead or alive, has a segment that is older than a Unix time."""
-        return segments.any_from_before(self.folder, moment)
+        return spool_segments.any_from_before(self.folder, moment)
 
     def close(self) -> None:
         """Let go of the files. What is in them stays on disk for the next process."""
@@ -158,7 +158,7 @@ class Spool:
             if self._current is not None and self._current.size >= SEGMENT_BYTES:
                 self._retire()
             if self._current is None:
-                self._current = segments.create(self.folder, durable=self._fsync)
+                self._current = spool_segments.create(self.folder, durable=self._fsync)
             self._current.append(data, records, self._write)
         except OSError as error:
             self._repair()

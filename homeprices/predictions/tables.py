@@ -31,8 +31,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import BIT, JSONB
 
-from homeprices.predictions.distinct import SKETCH_BITS
 from homeprices.predictions.feedback import FeedbackType
+from homeprices.predictions.sketches import SKETCH_BITS
 
 ID_BLOCK = 1000
 """Ids that one call of the sequence reserves: `nextval` is the first of them."""

@@ -19,8 +19,8 @@ from homeprices.experiment import evidence as evidence_of
 from homeprices.experiment import policies, record
 from homeprices.experiment.decision import Evidence
 from homeprices.log import get_logger
-from homeprices.predictions import drift_log
-from homeprices.predictions.visitors import hashed_testers
+from homeprices.predictions import drift_reports
+from homeprices.predictions.identifiers import hashed_testers
 from homeprices.registry import bundle_reader, mlflow_mirror, versions
 from homeprices.release import control_record, holds, orders, pages, promotion, replicas
 from homeprices.release.rescoring import Rescorer
@@ -112,7 +112,7 @@ class Evaluation:
                 score=Rescorer(bucket),
                 testers=hashed_testers(self._parts.settings),
                 stopped=stopped,
-                drift=drift_log.noted(connection, (str(running.production), candidate), self._clock()),
+                drift=drift_reports.noted(connection, (str(running.production), candidate), self._clock()),
             )
         return {"evidence": found.model_dump(mode="json"), "policy": policies.document_of(self._policy)}
 

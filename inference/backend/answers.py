@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from homeprices.errors import BundleRefused
-from homeprices.predictions.recorder import Prediction, PredictionLog
+from homeprices.predictions.prediction_log import Prediction, PredictionLog
 from homeprices.pricing.home import Home
 from homeprices.pricing.predictor import Estimate, Predictor
 from homeprices.settings import Variant

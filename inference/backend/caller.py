@@ -10,7 +10,7 @@ from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-from homeprices.predictions.visitors import VisitorHash
+from homeprices.predictions.identifiers import VisitorHash
 from homeprices.settings import Settings, Variant
 from inference.backend.visitor_cookie import signature
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from homeprices.predictions.drift_log import Report
+from homeprices.predictions.drift_reports import Report
 from homeprices.settings import Variant
 
 STATUSES = ("ok", "insufficient_data", "no_report")

@@ -11,9 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from homeprices.adapters.database import snapshot, transaction
 from homeprices.errors import InvalidInput
-from homeprices.predictions import drift_log, queries
-from homeprices.predictions.counts import hour_of
-from homeprices.predictions.queries import LogType
+from homeprices.predictions import drift_reports, log_queries
+from homeprices.predictions.log_queries import LogType, hour_of
 from homeprices.settings import Variant
 from inference.backend.drift import drift_answer
 from inference.backend.log_tail import read_tail
@@ -77,7 +76,7 @@ def metrics() -> dict[str, Any]:
     since, until = _window(hours)
     since = hour_of(since)
     with snapshot(this_service().engine) as connection:
-        variants = queries.metrics(connection, since=since, until=until)
+        variants = log_queries.metrics(connection, since=since, until=until)
     return {"hours": hours, "since": since.isoformat(), "until": until.isoformat(), "variants": variants}
 
 
@@ -86,7 +85,7 @@ def logs() -> dict[str, Any]:
     """The newest predictions, feedback, decisions or drift reports, newest first."""
     asked = _asked(Rows)
     with transaction(this_service().engine) as connection:
-        rows = queries.logs(connection, asked.type, asked.limit)
+        rows = log_queries.logs(connection, asked.type, asked.limit)
     return {"type": asked.type, "count": len(rows), "logs": [_plain(row) for row in rows]}
 
 
@@ -104,7 +103,7 @@ def drift_report() -> dict[str, Any]:
     service, asked = this_service(), _asked(Drift)
     variant = asked.variant or service.settings.variant
     with transaction(service.engine) as connection:
-        report = drift_log.newest(connection, variant, asked.hours)
+        report = drift_reports.newest(connection, variant, asked.hours)
     return drift_answer(report, variant, asked.hours, datetime.now(UTC))
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from homeprices.adapters.database import open_engine
 from homeprices.adapters.object_store import Bucket, open_bucket
-from homeprices.predictions.recorder import PredictionLog, open_prediction_log
+from homeprices.predictions.prediction_log import PredictionLog, open_prediction_log
 from homeprices.pricing.predictor import Predictor
 from homeprices.registry import versions
 from homeprices.settings import Settings

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from homeprices.predictions.recorder import open_prediction_log
+from homeprices.predictions.prediction_log import open_prediction_log
 from homeprices.settings import load_settings
 from tests.chaos import results
 from tests.chaos.counts import Counts

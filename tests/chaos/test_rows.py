@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Engine, create_engine, text
 
 from homeprices.adapters.object_store import S3Bucket
-from homeprices.predictions.counts import counting_sql
+from homeprices.predictions.ingest import counting_sql
 from homeprices.predictions.retention import keep, make_partition
 from homeprices.settings import load_settings
 from tests.chaos import results

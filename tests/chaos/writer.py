@@ -15,7 +15,7 @@ from pathlib import Path
 
 from homeprices.adapters.database import open_engine
 from homeprices.predictions.feedback import Feedback
-from homeprices.predictions.recorder import Prediction, PredictionLog, open_prediction_log
+from homeprices.predictions.prediction_log import Prediction, PredictionLog, open_prediction_log
 from homeprices.settings import load_settings
 
 THREADS = 3

@@ -21,8 +21,8 @@ from homeprices.experiment.__main__ import main as command
 from homeprices.experiment.decision import Evidence
 from homeprices.experiment.replay import replay
 from homeprices.experiment.status import status
-from homeprices.predictions import drift_log
-from homeprices.predictions.visitors import hashed_testers
+from homeprices.predictions import drift_reports
+from homeprices.predictions.identifiers import hashed_testers
 from homeprices.registry import bundle_publisher, bundle_reader
 from homeprices.release import control_record, holds, orders, pages, promotion
 from homeprices.release.evaluation import Evaluation
@@ -200,9 +200,9 @@ def test_a_result_is_noted_once(trial: Trial, engine: Engine) -> None:
 def note_drift(trial: Trial, bundle: str, sentence: str, now: datetime) -> None:
     """Store a drift report on the last day of a bundle, as the hourly evaluation does."""
     summary = {"run": f"{bundle} {now}", "overall_drift_detected": bool(sentence), "sentence": sentence}
-    report = drift_log.Report("production", bundle, now - timedelta(hours=24), now, 100, summary)
+    report = drift_reports.Report("production", bundle, now - timedelta(hours=24), now, 100, summary)
     with trial.engine.begin() as connection:
-        drift_log.store(connection, report)
+        drift_reports.store(connection, report)
         newest = text("UPDATE drift_reports SET ts = :now WHERE summary ->> 'run' = :run")
         connection.execute(newest, {"now": now, "run": summary["run"]})
 

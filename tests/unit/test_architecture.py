@@ -13,7 +13,11 @@ ORCHESTRATION = {"airflow", "flask"}
 HEAVY = {"airflow", "mlflow", "sklearn", "pandas", "scipy", "pyarrow", "skl2onnx", "matplotlib", "pandera"}
 EXPERIMENT = {"bake", "retraining", "decision", "composite", "always_valid", "comparison", "sequential", "simulation",
               "peers", "simulated_looks", "simulated_prices", "simulated_visitors"}  # fmt: skip
-DRIFT = {p.stem for p in (ROOT / "homeprices/drift").rglob("*.py")} - {"watch", "observation"}  # they read the log
+DRIFT = {p.stem for p in (ROOT / "homeprices/drift").rglob("*.py")} - {
+    "watch",
+    "observation",
+    "live_comparison",
+}  # they read the log
 PURE = {"data": {"cleaning", "holdout", "schema", "synthetic"}, "experiment": EXPERIMENT, "drift": DRIFT}
 IMPURE_MODULES = {"sqlalchemy", "boto3", "botocore", "httpx", "requests", "mlflow", "socket", "psycopg2",
                   "homeprices.adapters.object_store", "homeprices.database", "homeprices.adapters.mlflow_client", "homeprices.settings",

@@ -16,8 +16,8 @@ from sqlalchemy import Engine, text
 from homeprices.adapters.database import open_engine, upgrade
 from homeprices.adapters.object_store import MemoryBucket
 from homeprices.drift.watch import DriftWatch
-from homeprices.predictions.segments import Record
-from homeprices.predictions.store import store
+from homeprices.predictions.ingest import store
+from homeprices.predictions.spool_segments import Record
 from homeprices.registry import bundle_publisher
 from homeprices.resources import Parts
 from homeprices.settings import Settings, load_settings

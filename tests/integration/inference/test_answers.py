@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from homeprices.adapters.object_store import S3Bucket
-from homeprices.predictions import drift_log
+from homeprices.predictions import drift_reports
 from homeprices.settings import Variant
 from tests.bundles import price
 from tests.integration.inference.conftest import Make
@@ -164,7 +164,7 @@ def store_report(engine: Engine, points: int, hours: int, variant: Variant) -> N
                "overall_drift_detected": True}  # fmt: skip
     with engine.begin() as connection:
         since = until - timedelta(hours=hours)
-        drift_log.store(connection, drift_log.Report(variant, "BO1", since, until, points, summary))
+        drift_reports.store(connection, drift_reports.Report(variant, "BO1", since, until, points, summary))
 
 
 def test_each_worker_is_light(instance: Instance) -> None:

@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import Engine, event, text
 
 from homeprices.adapters import database
-from homeprices.predictions import counts
-from homeprices.predictions.latency import ACCURACY
-from homeprices.predictions.segments import Record
-from homeprices.predictions.store import store
+from homeprices.predictions import log_queries
+from homeprices.predictions.ingest import store
+from homeprices.predictions.sketches import ACCURACY
+from homeprices.predictions.spool_segments import Record
 from homeprices.settings import load_settings
 from tests.integration.predictions.conftest import EMPTY_LOG, database_variables
 from tests.integration.predictions.test_log import line
@@ -43,7 +43,7 @@ def made_records(count: int, seed: int = 7) -> list[Record]:
 
 def counted(engine: Engine) -> dict[str, dict[str, Any]]:
     with engine.connect() as connection:
-        return counts.traffic(connection, since=DAY, until=DAY + timedelta(days=1))
+        return log_queries.traffic(connection, since=DAY, until=DAY + timedelta(days=1))
 
 
 def looked_up(engine: Engine) -> dict[str, dict[str, Any]]:
@@ -111,7 +111,7 @@ def test_estimates_that_are_stored_between_two_questions_are_in_both_answers_or_
 
     with database.snapshot(engine) as reader:
         event.listen(reader, "after_cursor_execute", store_meanwhile)
-        assert counts.traffic(reader, since=DAY, until=DAY + timedelta(days=1)) == {}
+        assert log_queries.traffic(reader, since=DAY, until=DAY + timedelta(days=1)) == {}
     assert counted(engine)["production"]["requests"] == 1
 
 
@@ -119,8 +119,8 @@ def test_a_window_begins_with_a_whole_hour_and_ends_before_its_end(engine: Engin
     for number, minutes in enumerate((-1, 0, 59, 60, 120), start=1):
         put(engine, [line(number, ts=(DAY + timedelta(minutes=minutes)).isoformat())])
     with engine.connect() as connection:
-        since = counts.hour_of(DAY + timedelta(minutes=30))
-        found = counts.traffic(connection, since=since, until=DAY + timedelta(minutes=61))
+        since = log_queries.hour_of(DAY + timedelta(minutes=30))
+        found = log_queries.traffic(connection, since=since, until=DAY + timedelta(minutes=61))
     assert found["production"]["requests"] == 3
 
 
@@ -131,7 +131,7 @@ def test_a_window_of_days_and_hours_has_every_request_once(engine: Engine, first
     put(engine, [line(number, ts=hour.isoformat()) for number, hour in enumerate(every_hour, start=1)])
     with engine.connect() as connection:
         since = DAY + timedelta(hours=first_hour)
-        found = counts.traffic(connection, since=since, until=since + timedelta(hours=hours))
+        found = log_queries.traffic(connection, since=since, until=since + timedelta(hours=hours))
     assert found["production"]["requests"] == hours
 
 
@@ -149,7 +149,7 @@ def test_many_visitors_are_counted_within_the_sketchs_error(engine: Engine) -> N
         put(engine, [Record("p", json.dumps({**row, "visitor": f"v{row['id']}"}).encode()) for row in rows])
     with engine.connect() as connection:
         year = {"since": datetime(2026, 1, 1, tzinfo=UTC), "until": datetime(2027, 1, 1, tzinfo=UTC)}
-        assert counts.traffic(connection, **year)["production"]["visitors"] == pytest.approx(6000, rel=0.1)
+        assert log_queries.traffic(connection, **year)["production"]["visitors"] == pytest.approx(6000, rel=0.1)
 
 
 def test_the_migration_keeps_a_log_that_is_there_and_counts_it(servers) -> None:  # type: ignore[no-untyped-def]

@@ -16,11 +16,11 @@ from homeprices.adapters.database import open_engine
 from homeprices.errors import SpoolFull
 from homeprices.predictions.drain import BATCH_RECORDS, REFUSED_FILE, Drain, DrainReport
 from homeprices.predictions.feedback import Feedback
-from homeprices.predictions.ids import FEWEST_BLOCKS, IdReserve
-from homeprices.predictions.recorder import MOST_WAITING, Prediction, PredictionLog, open_prediction_log
-from homeprices.predictions.segments import Kind, Record
+from homeprices.predictions.identifiers import FEWEST_BLOCKS, IdReserve
+from homeprices.predictions.ingest import store
+from homeprices.predictions.prediction_log import MOST_WAITING, Prediction, PredictionLog, open_prediction_log
 from homeprices.predictions.spool import Spool
-from homeprices.predictions.store import store
+from homeprices.predictions.spool_segments import Kind, Record
 from homeprices.predictions.tables import ID_BLOCK, prediction_logs, user_feedback
 from homeprices.settings import Settings
 from tests.integration.predictions.conftest import EMPTY_LOG
@@ -331,7 +331,7 @@ def test_a_remark_on_an_estimate_that_was_never_given_is_dropped_and_counted(
 def test_only_some_may_wait_at_once_and_of_the_others_the_drain_will_tell(
     log: PredictionLog, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("homeprices.predictions.recorder.SETTLE_SECONDS", 60.0)
+    monkeypatch.setattr("homeprices.predictions.prediction_log.SETTLE_SECONDS", 60.0)
     first = another_block(engine)
     answers: list[str] = []
     threads = [threading.Thread(target=lambda: answers.append(log.knows(first))) for _ in range(MOST_WAITING + 2)]

@@ -10,10 +10,10 @@ from sqlalchemy import Connection, Engine, text
 from homeprices.adapters.database import open_engine
 from homeprices.errors import DatabaseUnavailable
 from homeprices.predictions import retention
-from homeprices.predictions.ids import IdReserve
+from homeprices.predictions.identifiers import IdReserve
+from homeprices.predictions.ingest import store
 from homeprices.predictions.retention import REST, UNMATCHED_DAYS, keep, make_partition, partition_of
 from homeprices.predictions.spool import Spool
-from homeprices.predictions.store import store
 from homeprices.predictions.tables import user_feedback
 from homeprices.settings import Settings
 from tests.integration.predictions.conftest import EMPTY_LOG

@@ -13,7 +13,7 @@ from homeprices.adapters.database import open_engine
 from homeprices.adapters.object_store import MemoryBucket
 from homeprices.errors import SpoolFull
 from homeprices.predictions.feedback import Feedback
-from homeprices.predictions.recorder import Knowledge, Prediction
+from homeprices.predictions.prediction_log import Knowledge, Prediction
 from homeprices.registry import versions
 from homeprices.settings import load_settings
 from inference.backend.caller import open_callers

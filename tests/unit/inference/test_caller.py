@@ -4,7 +4,7 @@ import hashlib
 import pytest
 from werkzeug.test import EnvironBuilder
 
-from homeprices.predictions.visitors import VisitorHash
+from homeprices.predictions.identifiers import VisitorHash
 from homeprices.settings import Settings, load_settings
 from inference.backend.caller import Caller, open_callers
 

@@ -1,6 +1,6 @@
 import pytest
 
-from homeprices.predictions.visitors import VisitorHash
+from homeprices.predictions.identifiers import VisitorHash
 from tests.unit.inference.conftest import Backend
 
 PATH = "/api/feedback"

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from homeprices.predictions.visitors import VisitorHash
+from homeprices.predictions.identifiers import VisitorHash
 from tests.bundles import LOCATION_LEVELS, LOWER_FACTOR, UPPER_FACTOR, price
 from tests.unit.inference.conftest import Backend, Start
 

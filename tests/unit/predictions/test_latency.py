@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from homeprices.predictions.latency import ACCURACY, GAMMA, quantile
+from homeprices.predictions.sketches import ACCURACY, GAMMA, quantile
 
 
 @pytest.mark.parametrize("share", [0.01, 0.5, 0.95, 1.0])

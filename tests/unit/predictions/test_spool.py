@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from homeprices.errors import SpoolFull
-from homeprices.predictions.segments import encode
 from homeprices.predictions.spool import SEGMENT_BYTES, Spool
+from homeprices.predictions.spool_segments import encode
 from tests.spools import PLENTY, bodies
 
 

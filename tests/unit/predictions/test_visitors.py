@@ -1,7 +1,7 @@
 import hashlib
 import hmac
 
-from homeprices.predictions.visitors import VisitorHash
+from homeprices.predictions.identifiers import VisitorHash
 
 
 def test_it_is_hmac_sha256_under_the_key() -> None:

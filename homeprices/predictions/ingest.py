@@ -1,8 +1,4 @@
-"""Records of the spool into PostgreSQL, by batches, as they are: the JSON of a record has the columns' names.
-
-Every statement can be run again with the same records and changes nothing: a batch that was committed while its segment
-was not yet deleted comes again after a crash.
-"""
+"""Inserts records into PostgreSQL once each, and updates the hourly and daily rollups in the same transaction."""
 
 from __future__ import annotations
 
@@ -10,9 +6,50 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, text
 
-from homeprices.predictions import counts
-from homeprices.predictions.segments import Record
+from homeprices.predictions.sketches import EMPTY_SQL, bucket_sql, sketch_sql
+from homeprices.predictions.spool_segments import Record
 from homeprices.predictions.tables import ID_BLOCK
+
+
+def counting_sql(added: str) -> str:
+    """Common table expressions that count the rows of the relation `added`: an item of a WITH list."""
+    items = [
+        f"{kind}_{unit} AS ({statement})"
+        for unit in ("hour", "day")
+        for kind, statement in (("traffic", _count_traffic(added, unit)), ("latency", _count_latency(added, unit)))
+    ]
+    return ",\n".join(items)
+
+
+def _count_traffic(added: str, unit: str) -> str:
+    return f"""
+        INSERT INTO traffic_{unit}s AS counted ({unit}, variant, bundle, requests, fallbacks, estimate_sum,
+                                                milliseconds_sum, visitors)
+        SELECT date_trunc('{unit}', ts, 'UTC'), served_variant, bundle, count(*), count(*) FILTER (WHERE fallback),
+               sum(estimate), sum(milliseconds), coalesce({sketch_sql("visitor")}, {EMPTY_SQL})
+        FROM {added} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+        ON CONFLICT ({unit}, variant, bundle) DO UPDATE
+        SET requests = counted.requests + excluded.requests, fallbacks = counted.fallbacks + excluded.fallbacks,
+            estimate_sum = counted.estimate_sum + excluded.estimate_sum,
+            milliseconds_sum = counted.milliseconds_sum + excluded.milliseconds_sum,
+            visitors = counted.visitors | excluded.visitors
+    """  # noqa: S608 - made of this package's own words
+
+
+def _count_latency(added: str, unit: str) -> str:
+    return f"""
+        INSERT INTO latency_{unit}s AS counted ({unit}, variant, bucket, requests)
+        SELECT date_trunc('{unit}', ts, 'UTC'), served_variant, {bucket_sql("milliseconds")}, count(*)
+        FROM {added} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+        ON CONFLICT ({unit}, variant, bucket) DO UPDATE SET requests = counted.requests + excluded.requests
+    """  # noqa: S608 - made of this package's own words
+
+
+# Records of the spool into PostgreSQL, by batches, as they are: the JSON of a record has the columns' names.
+#
+# Every statement can be run again with the same records and changes nothing: a batch that was committed while its segment
+# was not yet deleted comes again after a crash.
+
 
 PREDICTION, FEEDBACK = "p", "f"
 
@@ -37,7 +74,7 @@ _INSERT_PREDICTIONS = text(
             interval_low double precision, interval_high double precision, milliseconds double precision)
         ON CONFLICT DO NOTHING
         RETURNING id, ts, visitor, served_variant, fallback, bundle, estimate, milliseconds
-    ), {counts.counting_sql("added")}
+    ), {counting_sql("added")}
     UPDATE user_feedback
     SET served_variant = added.served_variant, verified = coalesce(user_feedback.visitor = added.visitor, false)
     FROM added WHERE prediction_id = added.id AND user_feedback.served_variant IS NULL

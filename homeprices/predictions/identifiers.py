@@ -6,14 +6,22 @@ it lasts for minutes while PostgreSQL is away. Ids that a killed process had res
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, text
 
 from homeprices.predictions.tables import ID_BLOCK
+
+if TYPE_CHECKING:
+    from homeprices.settings import Settings
+
 
 RESERVE_SECONDS = 600
 """How long the reserve lasts at the present traffic."""
@@ -104,3 +112,64 @@ def reserve(connection: Connection, blocks: int) -> list[range]:
     """
     starts = connection.execute(_RESERVE, {"blocks": blocks}).scalars().all()
     return [range(start, start + ID_BLOCK) for start in starts]
+
+
+# Whether an estimate of an id was given to anybody, as far as PostgreSQL can tell.
+#
+# A process gives the ids of a block in their order and drains them in that order, so an id that a later one of its block
+# has left behind was never given. One behind which nothing is stored may lie in the spool of any replica, for as long as
+# that replica does not reach PostgreSQL: it cannot be told, and only the drain will know.
+
+
+OUT_OF_ORDER_SECONDS = 60
+"""Longer than any request takes: two threads may take their ids in one order and put them on disk in the other."""
+
+_TRACE = text(
+    """
+    SELECT EXISTS (SELECT FROM prediction_logs WHERE id = :id) AS stored,
+           (SELECT is_called AND :id < last_value + :block FROM prediction_id) AS reserved,
+           EXISTS (SELECT FROM prediction_logs
+                   WHERE id > :id AND id <= :end AND ts < now() - make_interval(secs => :seconds)) AS passed_over
+    """
+)
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What PostgreSQL has of an id: its estimate, a block that somebody reserved, a later estimate of that block."""
+
+    stored: bool
+    reserved: bool
+    passed_over: bool
+
+
+def trace(connection: Connection, prediction_id: int) -> Trace:
+    """Look for an id in the log and in the sequence, in one statement."""
+    end = -(-prediction_id // ID_BLOCK) * ID_BLOCK  # blocks begin with 1
+    asked = {"id": prediction_id, "end": end, "block": ID_BLOCK, "seconds": OUT_OF_ORDER_SECONDS}
+    return Trace(**connection.execute(_TRACE, asked).mappings().one())
+
+
+# Visitors in the log: a keyed hash, the same for the same visitor, of no use to who has the log without the key.
+
+
+HASH_HEX_DIGITS = 32  # 128 bits: no two visitors meet by chance
+
+
+class VisitorHash:
+    """HMAC-SHA256 (RFC 2104) of a visitor id under the key of this installation."""
+
+    def __init__(self, key: bytes) -> None:
+        self._state = hmac.new(key, digestmod=hashlib.sha256)  # the key is worked in once, not at every request
+
+    def __call__(self, visitor: str) -> str:
+        """The hash of a visitor id, as hex."""
+        state = self._state.copy()
+        state.update(visitor.encode())
+        return state.hexdigest()[:HASH_HEX_DIGITS]
+
+
+def hashed_testers(settings: Settings) -> frozenset[str]:
+    """The visitors of `HOMEPRICES_TESTERS` as the log knows them: they are no part of an experiment."""
+    visitor_hash = VisitorHash(settings.visitor_key.get_secret_value().encode())
+    return frozenset(visitor_hash(tester) for tester in settings.tester_ids)

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from homeprices.predictions import queries
-from homeprices.predictions.queries import ArmSummary
-from homeprices.predictions.segments import Record
-from homeprices.predictions.store import store
+from homeprices.predictions import log_queries
+from homeprices.predictions.ingest import store
+from homeprices.predictions.log_queries import ArmSummary
+from homeprices.predictions.spool_segments import Record
 from tests.integration.predictions.conftest import EMPTY_LOG
 
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
@@ -64,7 +64,7 @@ class Visits:
     def arms(self, **changes: Any) -> dict[Any, ArmSummary]:
         with self.engine.connect() as connection:
             asked = {"production": "BO1", "candidate": "CO1", "since": SINCE, "until": UNTIL, **changes}
-            return queries.arm_summaries(connection, **asked)
+            return log_queries.arm_summaries(connection, **asked)
 
     def _put(self, record: Record) -> None:
         with self.engine.begin() as connection:
@@ -149,10 +149,10 @@ def test_logs_come_newest_first_and_no_more_than_asked(visits: Visits) -> None:
     for hour in (1, 3, 2):
         visits.visit("a", "production", ts=(SINCE + timedelta(hours=hour)).isoformat())
     with visits.engine.connect() as connection:
-        assert [row["id"] for row in queries.logs(connection, "predictions", 2)] == [2, 3]
-        assert queries.logs(connection, "feedback", 10) == []
-        assert queries.logs(connection, "decisions", 10) == []
-        assert queries.logs(connection, "drift", 10) == []
+        assert [row["id"] for row in log_queries.logs(connection, "predictions", 2)] == [2, 3]
+        assert log_queries.logs(connection, "feedback", 10) == []
+        assert log_queries.logs(connection, "decisions", 10) == []
+        assert log_queries.logs(connection, "drift", 10) == []
 
 
 def test_metrics_are_by_the_variant_that_answered(visits: Visits) -> None:
@@ -163,7 +163,7 @@ def test_metrics_are_by_the_variant_that_answered(visits: Visits) -> None:
     visits.rate(number, "a", None, kind="accurate")
     visits.fallback("c")
     with visits.engine.connect() as connection:
-        found = queries.metrics(connection, since=SINCE, until=UNTIL)
+        found = log_queries.metrics(connection, since=SINCE, until=UNTIL)
     assert set(found) == {"production"}
     production = found["production"]
     assert (production["requests"], production["fallbacks"], production["visitors"]) == (3, 1, 3)
@@ -175,5 +175,5 @@ def test_feedback_on_earlier_estimates_is_shown_even_without_new_ones(visits: Vi
     number = visits.visit("a", "candidate")
     visits.rate(number, "a", 3)
     with visits.engine.connect() as connection:
-        found = queries.metrics(connection, since=SINCE + timedelta(hours=2), until=UNTIL)
+        found = log_queries.metrics(connection, since=SINCE + timedelta(hours=2), until=UNTIL)
     assert found == {"candidate": {"requests": 0, "feedback": {"rating": 1}, "mean_rating": 3.0}}

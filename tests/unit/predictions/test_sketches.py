@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from homeprices.predictions.distinct import REGISTER_BITS, REGISTERS, SKETCH_BITS, estimate
+from homeprices.predictions.sketches import REGISTER_BITS, REGISTERS, SKETCH_BITS, estimate
 
 
 def sketch(values: range) -> str:

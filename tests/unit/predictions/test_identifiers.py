@@ -1,4 +1,10 @@
-from homeprices.predictions.ids import FEWEST_BLOCKS, MOST_BLOCKS, RATE_WINDOW_SECONDS, RESERVE_SECONDS, IdReserve
+from homeprices.predictions.identifiers import (
+    FEWEST_BLOCKS,
+    MOST_BLOCKS,
+    RATE_WINDOW_SECONDS,
+    RESERVE_SECONDS,
+    IdReserve,
+)
 from homeprices.predictions.tables import ID_BLOCK
 
 

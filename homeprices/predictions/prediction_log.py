@@ -14,10 +14,10 @@ from sqlalchemy import Engine
 
 from homeprices.adapters.database import transaction
 from homeprices.errors import DatabaseUnavailable, SpoolFull
-from homeprices.predictions import given
+from homeprices.predictions import identifiers
 from homeprices.predictions.drain import KEPT_MONTHS, DatabaseState, Drain, DrainReport
 from homeprices.predictions.feedback import Feedback
-from homeprices.predictions.ids import IdReserve
+from homeprices.predictions.identifiers import IdReserve
 from homeprices.predictions.spool import Spool
 from homeprices.settings import Settings, Variant
 
@@ -137,7 +137,7 @@ class PredictionLog:
 
     def _trace(self, prediction_id: int, asked_at: float) -> Knowledge:
         with transaction(self._engine) as connection:
-            trace = given.trace(connection, prediction_id)
+            trace = identifiers.trace(connection, prediction_id)
         if trace.stored:
             return "known"
         if not trace.reserved:
