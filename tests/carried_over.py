@@ -22,7 +22,7 @@ from homeprices.adapters.notifications import Notice
 from homeprices.adapters.object_store import S3Bucket
 from homeprices.batch.run import BatchRun
 from homeprices.drift.watch import DriftWatch
-from homeprices.experiment import policies, record, replay
+from homeprices.experiment import decision_log, policies
 from homeprices.release import traffic_counts
 from homeprices.release.evaluation import Evaluation
 from homeprices.release.telling import tell_once
@@ -100,7 +100,7 @@ class OldState:
 
     def replay(self, number: int) -> str:
         """What is said of a decision that is computed again."""
-        return replay.replay(self.parts(), number)
+        return decision_log.replay(self.parts(), number)
 
     def rows(self, query: str, **values: Any) -> list[tuple[Any, ...]]:
         """The rows of a query."""
@@ -163,5 +163,5 @@ def recorded_decisions() -> list[dict[str, Any]]:
 
 def computed_again(decision: dict[str, Any]) -> dict[str, Any]:
     """Outcome, reason and statistics, by the code of today from the evidence and policy on record."""
-    recorded = record.RecordedDecision(**{**decision, "ts": datetime.fromisoformat(decision["ts"])})
-    return replay.compute(recorded)
+    recorded = decision_log.RecordedDecision(**{**decision, "ts": datetime.fromisoformat(decision["ts"])})
+    return decision_log.compute(recorded)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from homeprices.experiment.retraining import Retraining
+from homeprices.experiment.policies.base import Retraining
 
 SURE = 0.001
 """A p-value, adjusted for all features, below which one report is enough."""

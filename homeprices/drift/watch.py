@@ -23,7 +23,7 @@ from homeprices.drift.observation import observe
 from homeprices.drift.page import History, render
 from homeprices.errors import ObjectNotFound
 from homeprices.experiment import policies
-from homeprices.experiment.retraining import Retraining
+from homeprices.experiment.policies.base import Retraining
 from homeprices.log import get_logger
 from homeprices.predictions import drift_reports
 from homeprices.pricing.bundle import Bundle

@@ -38,7 +38,7 @@ def _simulate(chosen: argparse.Namespace) -> str:
 
 
 def _replay(chosen: argparse.Namespace) -> str:
-    from homeprices.experiment.replay import replay
+    from homeprices.experiment.decision_log import replay
 
     return replay(open_parts(), chosen.id)
 

@@ -1,91 +1,141 @@
-"""Evidence of a running experiment, out of the prediction log."""
+"""The vocabulary of a decision: what two arms have shown, and what a policy makes of it.
+
+Everything here is a value: frozen, comparable, and the same after a journey through JSON. A policy is a pure function
+of the evidence, so a recorded decision can be computed again from its record, to the bit.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, timedelta
 
-from homeprices.errors import Conflict
-from homeprices.experiment.decision import Evidence
-from homeprices.experiment.tally import Log, Scored, tally
-from homeprices.predictions import visits
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
+"""In the order of importance: validity, harm, benefit, time. `inconclusive` is a rollback because the time is up."""
 
-    from homeprices.experiment.policies import AnyPolicy
-    from homeprices.release.control_record import ControlRecord
-
-RECENT = timedelta(hours=24)
-
-Score = Callable[[str, Sequence[dict[str, Any]]], list[float | None]]
-"""What a bundle says of logged inputs, in lakh rupees, in order; None of an input that it cannot price."""
+HIGHEST_RATING = 5.0  # stars
+LOWEST_RATING = 1.0
+ARMS = ("production", "candidate")
 
 
-def gather(
-    connection: Connection,
-    record: ControlRecord,
-    now: datetime,
-    policy: AnyPolicy,
-    *,
-    score: Score | None = None,
-    testers: Collection[str] = (),
-    stopped: str | None = None,
-    drift: str | None = None,
-) -> Evidence:
-    """What both arms of the experiment in the control record have shown until `now`.
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    Counts visits of the experiment's own epochs in which both arms were open. `testers` are hashed visitors to leave
-    out; without `score`, actual prices are not compared. Raises Conflict when no experiment is running.
+
+class Sample(_Value):
+    """Independent values, one a visitor: how many, their mean, and their variance (0 for fewer than two)."""
+
+    n: int = Field(default=0, ge=0)
+    mean: float = 0.0
+    variance: float = Field(default=0.0, ge=0)
+
+
+class Occurrences(_Value):
+    """How often something happened to visitors: `hits` in `trials`, summed over visitors, with their second moments.
+
+    The sums are exact and enough for the share of hits and its variance between visitors, however they cluster.
     """
-    if not (record.production and record.candidate and record.experiment and record.started_at):
-        raise Conflict("no experiment is running, so there is no evidence to gather")
-    shares = {epoch.epoch: epoch.share for epoch in record.epochs if epoch.share > 0}
-    window = visits.Window(
-        production=record.production,
-        candidate=record.candidate,
-        epochs=tuple(shares),
-        since=record.started_at,
-        until=now,
-        recent=max(record.started_at, now - RECENT),
-    )
-    visits.be_patient(connection)
-    p99 = visits.p99_milliseconds(connection, window)
-    if "production" in p99:
-        window = replace(window, slow_over_ms=policy.slow_over(p99["production"]))
-    log = Log(
-        visitors=visits.visitors(connection, window),
-        raters=visits.raters(connection, window),
-        scored=_scored(visits.prices(connection, window), window, score),
-        p99=p99,
-        shares=shares,
-        testers=testers,
-        most_a_day=policy.most_visits_a_day,
-    )
-    found = tally(log, (record.production, record.candidate))
-    return Evidence(
-        experiment=record.experiment,
-        production=found.arms[0],
-        candidate=found.arms[1],
-        started_at=record.started_at,
-        now=now,
-        strata=found.strata,
-        errors=found.errors,
-        slow=found.slow,
-        slow_over_ms=window.slow_over_ms,
-        paired=found.paired,
-        left_out={**found.left_out, **visits.left_out(connection, window)},
-        stopped=stopped,
-        drift=drift,
-    )
+
+    visitors: int = Field(default=0, ge=0)
+    hits: int = Field(default=0, ge=0)
+    trials: int = Field(default=0, ge=0)
+    hits_squared: int = Field(default=0, ge=0)
+    trials_squared: int = Field(default=0, ge=0)
+    hits_times_trials: int = Field(default=0, ge=0)
+
+    @property
+    def share(self) -> float:
+        """Hits a trial; 0 without a trial."""
+        return self.hits / self.trials if self.trials else 0.0
+
+    def excess(self, limit: float) -> Sample:
+        """Of each visitor, the hits above `limit` times the trials: a mean above zero is a share above the limit."""
+        n = self.visitors
+        if n == 0:
+            return Sample()
+        mean = (self.hits - limit * self.trials) / n
+        squares = self.hits_squared - 2 * limit * self.hits_times_trials + limit**2 * self.trials_squared
+        return Sample(n=n, mean=mean, variance=max((squares - n * mean**2) / (n - 1), 0.0) if n > 1 else 0.0)
 
 
-def _scored(told: list[visits.Price], window: visits.Window, score: Score | None) -> list[Scored]:
-    """Both models on every home whose price is known, whoever answered: the same homes for both."""
-    if score is None or not told:
-        return [Scored(price, None, None) for price in told]
-    inputs = [price.inputs for price in told]
-    both = score(window.production, inputs), score(window.candidate, inputs)
-    return [Scored(*row) for row in zip(told, *both, strict=True)]
+class Arm(_Value):
+    """What one arm has shown since the experiment began.
+
+    `recent_requests` are those of the last day; a rating is in stars, one a visitor and estimate; `errors` are a
+    candidate's fallbacks. A mean is None when there is nothing to take it of. `latency_variance` is in ms².
+    """
+
+    bundle: str
+    requests: int = Field(ge=0)
+    recent_requests: int = Field(ge=0)
+    errors: int = Field(default=0, ge=0)
+    visitors: int = Field(default=0, ge=0)
+    rated_visitors: int = Field(default=0, ge=0)
+    ratings: int = Field(ge=0)
+    mean_rating: float | None = Field(default=None, ge=0, le=HIGHEST_RATING)
+    mean_latency_ms: float | None = Field(default=None, ge=0)
+    latency_variance: float = Field(default=0.0, ge=0)
+    p99_latency_ms: float | None = Field(default=None, ge=0)
+    quick_feedback: dict[str, int] = Field(default_factory=dict)
+    prices: int = Field(default=0, ge=0)
+    mean_price_error: float | None = Field(default=None, ge=0)
+
+    @model_validator(mode="after")
+    def _means_have_something_to_be_of(self) -> Arm:
+        if (self.ratings > 0) != (self.mean_rating is not None):
+            raise ValueError(f"{self.bundle} has {self.ratings} ratings with the mean {self.mean_rating}")
+        return self
+
+
+class Stratum(_Value):
+    """An epoch: the visitors whose first visit fell into it, and what those of them who rated gave, in stars.
+
+    `share` is the candidate's, in percent; `assigned` and `ratings` are by arm, production first.
+    """
+
+    epoch: int = Field(ge=0)
+    share: float = Field(ge=0, le=100)
+    assigned: tuple[int, int] = (0, 0)
+    ratings: tuple[Sample, Sample] = (Sample(), Sample())
+
+
+class Paired(_Value):
+    """Both models on the estimates whose actual price became known, each as a share of that price, by visitor.
+
+    `difference` is candidate less production, so below zero the candidate is nearer to the prices.
+    """
+
+    difference: Sample = Sample()
+    production_error: float | None = Field(default=None, ge=0)
+    candidate_error: float | None = Field(default=None, ge=0)
+    unpriced: int = Field(default=0, ge=0)
+
+
+class Evidence(_Value):
+    """Both arms of one experiment at one look; times with their zone.
+
+    `errors` and `slow` are the candidate's, `slow` its answers that took longer than `slow_over_ms`. `left_out` counts
+    by reason what does not count; `stopped` is why the circuit breaker took the share to zero; `drift` what the
+    newest drift reports on the two bundles found.
+    """
+
+    experiment: str
+    production: Arm
+    candidate: Arm
+    started_at: AwareDatetime
+    now: AwareDatetime
+    strata: tuple[Stratum, ...] = ()
+    errors: Occurrences = Occurrences()
+    slow: Occurrences = Occurrences()
+    slow_over_ms: float | None = Field(default=None, gt=0)
+    paired: Paired = Paired()
+    left_out: dict[str, int] = Field(default_factory=dict)
+    stopped: str | None = None
+    drift: str | None = None
+
+    @property
+    def age(self) -> timedelta:
+        """How long the experiment has run. Clocks differ between machines: never below zero.
+
+        In UTC: two times of one zone are subtracted by the clock on the wall, which an hour of summer time changes.
+        """
+        return max(self.now.astimezone(UTC) - self.started_at.astimezone(UTC), timedelta(0))

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from homeprices.experiment.always_valid import SILENT_BELOW, Sequential
-from homeprices.experiment.composite import Composite
-from homeprices.experiment.decision import HIGHEST_RATING, LOWEST_RATING, Arm, Evidence, Occurrences, Sample, Stratum
+from homeprices.experiment.confidence_sequences import bounded_half_width, half_width
+from homeprices.experiment.evidence import HIGHEST_RATING, LOWEST_RATING, Arm, Evidence, Occurrences, Sample, Stratum
 from homeprices.experiment.policies import AnyPolicy
-from homeprices.experiment.sequential import bounded_half_width, half_width, sample_ratio_log_evidence
+from homeprices.experiment.policies.composite import Composite
+from homeprices.experiment.policies.sequential import SILENT_BELOW, Sequential
+from homeprices.experiment.sample_ratio import sample_ratio_log_evidence
 from homeprices.experiment.simulated_visitors import (
     HOURS_A_DAY,
     LATENCY_DEVIATION_MS,

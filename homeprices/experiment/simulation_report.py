@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from homeprices.experiment.always_valid import Primary, Sequential
 from homeprices.experiment.policies import AnyPolicy, load
+from homeprices.experiment.policies.sequential import Primary, Sequential
 from homeprices.experiment.simulated_prices import Prices, days_to_find
 from homeprices.experiment.simulation import PEERS, Scenario, simulate, simulate_peer, summary
 

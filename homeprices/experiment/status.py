@@ -7,15 +7,16 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from homeprices.adapters.database import transaction
-from homeprices.experiment import evidence as evidence_of
-from homeprices.experiment import policies, record
-from homeprices.experiment.always_valid import Sequential
-from homeprices.experiment.decision import Decision, Evidence
+from homeprices.experiment import collection as evidence_of
+from homeprices.experiment import decision_log, policies
+from homeprices.experiment.collection import Rescorer
+from homeprices.experiment.evidence import Evidence
+from homeprices.experiment.policies.base import Decision
+from homeprices.experiment.policies.sequential import Sequential
 from homeprices.predictions import drift_reports
 from homeprices.predictions.identifiers import hashed_testers
 from homeprices.registry import bundle_reader, versions
 from homeprices.release import control_record, holds
-from homeprices.release.rescoring import Rescorer
 
 if TYPE_CHECKING:
     from homeprices.resources import Parts
@@ -38,7 +39,7 @@ def status(parts: Parts, clock: Callable[[], datetime] = versions.utc_now) -> st
             testers=hashed_testers(parts.settings),
             drift=drift_reports.noted(connection, (str(running.production), str(running.candidate)), clock()),
         )
-        newest = record.latest(connection, found.candidate.bundle)
+        newest = decision_log.latest(connection, found.candidate.bundle)
     lines = [
         f"experiment   {running.experiment} {running.state}, {running.share:g} % of the visitors, day "
         f"{found.age / timedelta(days=1):.1f} of at most {policy.longest / timedelta(days=1):g} ({policy.name})",

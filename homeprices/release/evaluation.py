@@ -15,15 +15,15 @@ from homeprices import heartbeat
 from homeprices.adapters.database import transaction
 from homeprices.adapters.notifications import Notice
 from homeprices.errors import Conflict, InvalidInput
-from homeprices.experiment import evidence as evidence_of
-from homeprices.experiment import policies, record
-from homeprices.experiment.decision import Evidence
+from homeprices.experiment import collection as evidence_of
+from homeprices.experiment import decision_log, decision_report, policies
+from homeprices.experiment.collection import Rescorer
+from homeprices.experiment.evidence import Evidence
 from homeprices.log import get_logger
 from homeprices.predictions import drift_reports
 from homeprices.predictions.identifiers import hashed_testers
 from homeprices.registry import bundle_reader, mlflow_mirror, versions
-from homeprices.release import control_record, holds, orders, pages, promotion, replicas
-from homeprices.release.rescoring import Rescorer
+from homeprices.release import control_record, holds, orders, promotion, replicas
 from homeprices.release.telling import tell_once
 from homeprices.release.watch import Watch
 from homeprices.resources import Parts, open_parts
@@ -126,8 +126,8 @@ class Evaluation:
         # The policy that the evidence was gathered for: a repeated step decides by it, whatever is set meanwhile.
         policy = policies.from_document(gathered["policy"])
         with transaction(self._parts.engine) as connection:
-            before = record.latest(connection, evidence.candidate.bundle)
-            decided = record.record_decision(
+            before = decision_log.latest(connection, evidence.candidate.bundle)
+            decided = decision_log.record_decision(
                 connection,
                 self._run_id,
                 evidence,
@@ -136,7 +136,7 @@ class Evaluation:
                 policy_document=policies.document_of(policy),
                 software={"git_revision": self._parts.settings.git_revision},
             )
-        page = pages.publish(self._parts, decided.key)
+        page = decision_report.publish(self._parts, decided.key)
         if decided.outcome == "invalid" and not any(row.outcome == "invalid" for row in before if row != decided):
             title = f"{decided.experiment} is invalid: nothing is promoted"
             tell_once(self._parts, f"invalid:{decided.key}", Notice(title, decided.reason, page))
@@ -152,7 +152,7 @@ class Evaluation:
 
         version = promotion.promote(self._parts.bucket, candidate, wait, ACTOR, decision["reason"], clock=self._clock)
         with transaction(self._parts.engine) as connection:
-            record.note_result(connection, decision["key"], version)
+            decision_log.note_result(connection, decision["key"], version)
         self._tell(f"{candidate} is promoted: production is {version} now", decision)
         self._end(decision)
         return {**decision, "result_version": version}
@@ -176,7 +176,7 @@ class Evaluation:
     def _pending(self, candidate: str) -> dict[str, Any] | None:
         """A decision that was not carried out to its end. A hold voids one that was not even begun."""
         with transaction(self._parts.engine) as connection:
-            rows = record.latest(connection, candidate, limit=LOOKED_BACK)
+            rows = decision_log.latest(connection, candidate, limit=LOOKED_BACK)
         if promotion.outcome_of(self._parts.bucket, candidate) is not None:
             rows = [row for row in rows if row.outcome not in ("hold", "resume")]
         return {**_as_json(rows[0]), "ends": True} if rows and rows[0].outcome in FINAL else None
@@ -203,14 +203,14 @@ class Evaluation:
     def _tell(self, title: str, decision: dict[str, Any]) -> None:
         """Tell MLflow and people. Neither can change an outcome that stands already."""
         mlflow_mirror.follow(self._parts)
-        page = pages.publish(self._parts, decision["key"])
+        page = decision_report.publish(self._parts, decision["key"])
         tell_once(self._parts, decision["key"], Notice(title, decision["reason"], page))
 
 
-def _ends(decided: record.RecordedDecision, evidence: Evidence, policy: policies.AnyPolicy) -> bool:
+def _ends(decided: decision_log.RecordedDecision, evidence: Evidence, policy: policies.AnyPolicy) -> bool:
     """Whether the candidate ends here: an experiment that is still invalid when its time is up is not kept on."""
     return decided.outcome in FINAL or (decided.outcome == "invalid" and evidence.age >= policy.longest)
 
 
-def _as_json(row: record.RecordedDecision) -> dict[str, Any]:
+def _as_json(row: decision_log.RecordedDecision) -> dict[str, Any]:
     return {**asdict(row), "ts": row.ts.isoformat()}

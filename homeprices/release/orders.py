@@ -16,7 +16,7 @@ from homeprices.adapters.database import transaction
 from homeprices.adapters.mlflow_client import Tracking
 from homeprices.adapters.notifications import Notice
 from homeprices.errors import Conflict, HomePricesError
-from homeprices.experiment.record import note_result, record_order
+from homeprices.experiment.decision_log import note_result, record_order
 from homeprices.registry import bundle_reader, mlflow_mirror
 from homeprices.release import control_record, holds, promotion
 from homeprices.release.replicas import wait_until_served

@@ -11,24 +11,23 @@ from typing import TYPE_CHECKING
 
 from homeprices.adapters.database import transaction
 from homeprices.adapters.notifications import Notice
-from homeprices.experiment import record
-from homeprices.experiment.bake import BEFORE, Bake, BakeEvidence, Baseline
-from homeprices.experiment.decision import Occurrences, Sample
+from homeprices.experiment import decision_log, decision_report
+from homeprices.experiment.aggregation import occurrences, sample
+from homeprices.experiment.evidence import Occurrences, Sample
+from homeprices.experiment.exposures import Guest, Stretch, be_patient, guests, production_p99
 from homeprices.experiment.policies import document_of
-from homeprices.experiment.tally import occurrences, sample
+from homeprices.experiment.policies.post_promotion import BEFORE, Bake, BakeEvidence, Baseline
 from homeprices.log import get_logger
-from homeprices.predictions.production_visits import Guest, Stretch, guests, p99_milliseconds
-from homeprices.predictions.visits import be_patient
 from homeprices.registry import bundle_reader, mlflow_mirror, versions
-from homeprices.release import holds, pages, promotion, replicas, traffic_counts
+from homeprices.release import holds, promotion, replicas, traffic_counts
 from homeprices.release.telling import tell_once
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from homeprices.adapters.object_store import Bucket
+    from homeprices.experiment.decision_log import RecordedDecision
     from homeprices.experiment.policies import AnyPolicy
-    from homeprices.experiment.record import RecordedDecision
     from homeprices.resources import Parts
 
 ACTOR = "watch"
@@ -52,7 +51,7 @@ class Watch:
             return str(held)
         with transaction(self._parts.engine) as connection:
             begun = self._unfinished(connection)
-            origin = record.promotion_to(connection, production)
+            origin = decision_log.promotion_to(connection, production)
         if begun is not None:
             return self._take_back(begun)
         if origin is None:
@@ -67,7 +66,7 @@ class Watch:
         if found.outcome == "continue":
             return found.reason
         with transaction(self._parts.engine) as connection:
-            decided = record.record_watch(
+            decided = decision_log.record_watch(
                 connection,
                 f"bake:{production}",
                 evidence,
@@ -91,7 +90,7 @@ class Watch:
         """A decision of this watch that was not carried out to its end."""
         production = bundle_reader.highest(self._parts.bucket, "BO")
         for version in reversed(bundle_reader.published(self._parts.bucket, "BO")):
-            decided = record.find(connection, f"bake:{version}")
+            decided = decision_log.find(connection, f"bake:{version}")
             if decided is not None and decided.result_version is None:
                 return decided if version == production or self._is_return(production, decided) else None
         return None
@@ -111,13 +110,13 @@ class Watch:
 
         version = promotion.revert(parts.bucket, decided.candidate, wait, ACTOR, decided.reason, clock=self._clock)
         mlflow_mirror.follow(parts)
-        page = pages.publish(parts, decided.key)
+        page = decision_report.publish(parts, decided.key)
         title = f"{decided.production} is taken back: {decided.candidate} is in production again, as {version}"
         # Told before it is noted as done: a look that dies in between leaves it to the next, and it is told once.
         tell_once(parts, decided.key, Notice(title, decided.reason, page))
         with transaction(parts.engine) as connection:
-            record.note_result(connection, decided.key, version)
-        pages.publish(parts, decided.key)  # which now says what became of it
+            decision_log.note_result(connection, decided.key, version)
+        decision_report.publish(parts, decided.key)  # which now says what became of it
         return f"{title}. {decided.reason}"
 
 
@@ -126,7 +125,7 @@ def gather(
 ) -> BakeEvidence:
     """The new production's hours, beside the same hours a week before, or a day before where that week has nobody."""
     baseline, before = _baseline(connection, bake, origin.ts, now)
-    p99 = None if before is None else p99_milliseconds(connection, before)
+    p99 = None if before is None else production_p99(connection, before)
     slow_over = bake.slow_over(p99)
     new = guests(connection, Stretch(origin.ts, now, production), slow_over)
     old = [] if before is None else guests(connection, before, slow_over)

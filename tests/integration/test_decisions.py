@@ -16,15 +16,15 @@ from sqlalchemy.exc import DBAPIError
 from homeprices.adapters import database
 from homeprices.adapters.notifications import Notice
 from homeprices.errors import Conflict, InvalidInput, NotFound
-from homeprices.experiment import policies, record
+from homeprices.experiment import decision_log, decision_report, policies
 from homeprices.experiment.__main__ import main as command
-from homeprices.experiment.decision import Evidence
-from homeprices.experiment.replay import replay
+from homeprices.experiment.decision_log import replay
+from homeprices.experiment.evidence import Evidence
 from homeprices.experiment.status import status
 from homeprices.predictions import drift_reports
 from homeprices.predictions.identifiers import hashed_testers
 from homeprices.registry import bundle_publisher, bundle_reader
-from homeprices.release import control_record, holds, orders, pages, promotion
+from homeprices.release import control_record, holds, orders, promotion
 from homeprices.release.evaluation import Evaluation
 from homeprices.release.telling import tell_once
 from homeprices.release.traffic_counts import SLOT_SECONDS, RouterDay, day_of, slot_of
@@ -191,9 +191,9 @@ def test_a_result_is_noted_once(trial: Trial, engine: Engine) -> None:
     better(trial)
     look(trial)
     with engine.begin() as connection:
-        record.note_result(connection, "run1", "BO2")
-        record.note_result(connection, "run1", "BO3")
-        found = record.find(connection, "run1")
+        decision_log.note_result(connection, "run1", "BO2")
+        decision_log.note_result(connection, "run1", "BO3")
+        found = decision_log.find(connection, "run1")
     assert found is not None and found.result_version == "BO2"
 
 
@@ -268,7 +268,7 @@ def test_an_inconclusive_experiment_is_rolled_back(trial: Trial, hook: Hook) -> 
 def test_a_page_of_each_decision_lies_in_the_bucket(trial: Trial) -> None:
     better(trial)
     decided = look(trial)
-    page = trial.bucket.get(pages.key_of(decided["id"])).body.decode()
+    page = trial.bucket.get(decision_report.key_of(decided["id"])).body.decode()
     assert "even the lower bound is above 0" in page and page.count("<svg") == 5
 
 
@@ -356,7 +356,7 @@ def promoted(trial: Trial) -> tuple[datetime, str]:
     evaluation = trial.evaluation("run1", NOW, "sequential")
     evaluation.promote(evaluation.decide(evaluation.gather()))
     with database.transaction(trial.engine) as connection:
-        decided = record.promotion_to(connection, "BO2")
+        decided = decision_log.promotion_to(connection, "BO2")
     assert decided is not None
     return decided.ts, "BO2"
 
@@ -381,7 +381,7 @@ def test_a_promotion_that_does_harm_is_taken_back_in_its_bake_window(
     assert "no promotion on record led to it" in watch(trial, at + timedelta(hours=3))
     assert len(titles(hook)) == 2
     with database.transaction(trial.engine) as connection:
-        decided = record.find(connection, "bake:BO2")
+        decided = decision_log.find(connection, "bake:BO2")
     assert decided is not None and "comes out the same: revert" in replay(trial.parts, decided.id)
 
 
@@ -415,7 +415,7 @@ def test_a_promotion_whose_requests_fail_is_taken_back(trial: Trial, hook: Hook,
     assert trial.decisions()[-1] == ("bake:BO2", "revert", "BO3")
     assert titles(hook)[-1].startswith("BO2 is taken back")
     with database.transaction(trial.engine) as connection:
-        decided = record.find(connection, "bake:BO2")
+        decided = decision_log.find(connection, "bake:BO2")
     assert decided is not None and "comes out the same: revert" in replay(trial.parts, decided.id)
 
 
@@ -458,7 +458,7 @@ def test_a_revert_that_is_killed_after_any_step_ends_with_one_bundle_one_record_
     def begin_again() -> None:
         trial.begin_again_from(start)
         with trial.engine.begin() as connection:
-            record.note_result(connection, "run1", "BO2")
+            decision_log.note_result(connection, "run1", "BO2")
         hook.posts.clear()
 
     take_back(trial, trial.bucket, now)  # decides; from here on, every look finds what was decided and not done
@@ -511,7 +511,7 @@ def test_what_a_person_has_promoted_is_not_taken_back(trial: Trial) -> None:
     report = orders.promote(trial.parts, None, "person:ann", "I know better")
     assert report.done == ["CO1 is in production as BO2."]
     with database.transaction(trial.engine) as connection:
-        decided = record.promotion_to(connection, "BO2")
+        decided = decision_log.promotion_to(connection, "BO2")
     assert decided is not None
     trial.visits("production", 120, milliseconds=900.0, ts=decided.ts + timedelta(hours=1), bundle="BO2")
     assert watch(trial, decided.ts + timedelta(hours=2)) == "BO2 is not watched: person:ann has promoted it."

@@ -13,8 +13,8 @@ import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
 from homeprices.errors import InvalidInput, NotFound
-from homeprices.experiment.always_valid import Sequential
-from homeprices.experiment.composite import Composite
+from homeprices.experiment.policies.composite import Composite
+from homeprices.experiment.policies.sequential import Sequential
 
 AnyPolicy = Sequential | Composite
 

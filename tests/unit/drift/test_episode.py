@@ -5,7 +5,7 @@ import pytest
 
 from homeprices.drift import episode
 from homeprices.drift.episode import ERROR, Finding, State, Turn
-from homeprices.experiment.retraining import Retraining
+from homeprices.experiment.policies.base import Retraining
 
 DAY = timedelta(days=1)
 MONDAY = datetime(2026, 1, 5, tzinfo=UTC)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from homeprices.experiment.decision import Arm, Evidence, Occurrences, Paired, Sample, Stratum
+from homeprices.experiment.evidence import Arm, Evidence, Occurrences, Paired, Sample, Stratum
 
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
 

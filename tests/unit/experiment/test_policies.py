@@ -9,8 +9,8 @@ import pytest
 
 from homeprices.errors import InvalidInput, NotFound
 from homeprices.experiment import policies
-from homeprices.experiment.always_valid import Sequential
-from homeprices.experiment.composite import Composite
+from homeprices.experiment.policies.composite import Composite
+from homeprices.experiment.policies.sequential import Sequential
 
 
 def test_the_documents_say_what_the_rules_default_to() -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from homeprices.experiment import policies, simulation_report
 from homeprices.experiment.__main__ import main
-from homeprices.experiment.always_valid import Primary, Sequential
+from homeprices.experiment.policies.sequential import Primary, Sequential
 from homeprices.experiment.simulated_looks import evidence_at, may_decide, rating_moments, visitor_moments
 from homeprices.experiment.simulated_prices import Prices, days_to_find
 from homeprices.experiment.simulated_visitors import STARS, Scenario, rating_probabilities, simulate_arms

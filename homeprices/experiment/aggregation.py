@@ -11,8 +11,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from homeprices.experiment.decision import ARMS, HIGHEST_RATING, Arm, Occurrences, Paired, Sample, Stratum
-from homeprices.predictions.visits import Price, Rater, Visitor
+from homeprices.experiment.evidence import ARMS, HIGHEST_RATING, Arm, Occurrences, Paired, Sample, Stratum
+from homeprices.experiment.exposures import Price, Rater, Visitor
 from homeprices.settings import Variant
 
 MOST_RELATIVE_ERROR = 1.0

@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from homeprices.experiment.decision import Occurrences, Sample
-from homeprices.experiment.sequential import half_width
+from homeprices.experiment.confidence_sequences import half_width
+from homeprices.experiment.evidence import Occurrences, Sample
 
 Baseline = Literal["week", "day", "none"]
 BEFORE = {"week": timedelta(days=7), "day": timedelta(days=1)}

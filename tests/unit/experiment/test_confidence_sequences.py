@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from homeprices.experiment.sequential import (
+from homeprices.experiment.confidence_sequences import (
     always_valid_p,
     bounded_half_width,
     expected_loss,
     half_width,
     normal_mixture,
-    sample_ratio_log_evidence,
 )
+from homeprices.experiment.sample_ratio import sample_ratio_log_evidence
 
 # growthbook/growthbook, packages/stats/tests/frequentist/test_tests.py: stat_a has sum 1396.87, sum of squares
 # 52377.9767, n 3000; stat_b 2422.7, 134698.29, 3461.

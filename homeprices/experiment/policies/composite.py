@@ -12,17 +12,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from homeprices.experiment.bake import Bake
-from homeprices.experiment.decision import (
-    HIGHEST_RATING,
-    Arm,
-    Decision,
-    Evidence,
-    Outcome,
-    breaker_stopped,
-    time_is_up,
-)
-from homeprices.experiment.retraining import Retraining
+from homeprices.experiment.evidence import HIGHEST_RATING, Arm, Evidence
+from homeprices.experiment.policies.base import Decision, Outcome, Retraining, breaker_stopped, time_is_up
+from homeprices.experiment.policies.post_promotion import Bake
 
 
 class Composite(BaseModel):

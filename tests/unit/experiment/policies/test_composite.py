@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from homeprices.experiment.composite import Composite
-from homeprices.experiment.decision import Arm, Decision, Evidence
+from homeprices.experiment.evidence import Arm, Evidence
+from homeprices.experiment.policies.base import Decision
+from homeprices.experiment.policies.composite import Composite
 
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
 RULE = Composite()

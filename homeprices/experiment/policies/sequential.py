@@ -13,18 +13,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from homeprices.experiment.bake import Bake
-from homeprices.experiment.comparison import Difference, composite_difference
-from homeprices.experiment.decision import (
-    ARMS,
-    Decision,
-    Evidence,
-    Outcome,
-    breaker_stopped,
-    time_is_up,
-)
-from homeprices.experiment.retraining import Retraining
-from homeprices.experiment.sequential import half_width, sample_ratio_log_evidence
+from homeprices.experiment.confidence_sequences import half_width
+from homeprices.experiment.evidence import ARMS, Evidence
+from homeprices.experiment.policies.base import Decision, Outcome, Retraining, breaker_stopped, time_is_up
+from homeprices.experiment.policies.post_promotion import Bake
+from homeprices.experiment.sample_ratio import sample_ratio_log_evidence
+from homeprices.experiment.treatment_effect import Difference, composite_difference
 
 SILENT_BELOW = 20
 """Requests expected in a day of which chance does not lose every one (e^-20), even when visitors come in groups."""

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homeprices.experiment.always_valid import Sequential
-from homeprices.experiment.decision import Evidence, Sample
-from homeprices.experiment.tally import Log, Scored, Tally, occurrences, relative_error, sample, tally
-from homeprices.predictions.visits import Price, Rater, Visitor
+from homeprices.experiment.aggregation import Log, Scored, Tally, occurrences, relative_error, sample, tally
+from homeprices.experiment.evidence import Evidence, Sample
+from homeprices.experiment.exposures import Price, Rater, Visitor
+from homeprices.experiment.policies.sequential import Sequential
 from tests.unit.experiment.looks import BEGIN
 
 

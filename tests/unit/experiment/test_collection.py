@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 import pytest
 
 from homeprices.errors import Conflict
-from homeprices.experiment import evidence
-from homeprices.experiment.always_valid import Sequential
+from homeprices.experiment import collection
+from homeprices.experiment.policies.sequential import Sequential
 from homeprices.release.control_record import ControlRecord
 
 
 def test_without_an_experiment_there_is_no_evidence() -> None:
     with pytest.raises(Conflict, match="no experiment is running"):
-        evidence.gather(None, ControlRecord(), datetime(2026, 3, 1, tzinfo=UTC), Sequential())  # type: ignore[arg-type]
+        collection.gather(None, ControlRecord(), datetime(2026, 3, 1, tzinfo=UTC), Sequential())  # type: ignore[arg-type]

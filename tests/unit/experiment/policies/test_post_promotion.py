@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from homeprices.experiment.bake import Bake, BakeEvidence
-from homeprices.experiment.decision import Occurrences, Sample
-from homeprices.experiment.tally import occurrences
+from homeprices.experiment.aggregation import occurrences
+from homeprices.experiment.evidence import Occurrences, Sample
+from homeprices.experiment.policies.post_promotion import Bake, BakeEvidence
 from tests.unit.experiment.looks import BEGIN, happened
 
 BAKE = Bake()

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
-from homeprices.experiment.decision import HIGHEST_RATING, LOWEST_RATING, Evidence, Sample, Stratum
-from homeprices.experiment.sequential import always_valid_p, bounded_half_width, expected_loss, half_width
+from homeprices.experiment.confidence_sequences import always_valid_p, bounded_half_width, expected_loss, half_width
+from homeprices.experiment.evidence import HIGHEST_RATING, LOWEST_RATING, Evidence, Sample, Stratum
 
 
 class Weights(Protocol):

@@ -9,7 +9,7 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy.special import gammaln, ndtr
+from scipy.special import ndtr
 
 Numbers = Any
 """A float, or an array of floats that broadcasts with the others."""
@@ -81,21 +81,6 @@ def normal_mixture(variance: Numbers, *, alpha: float, optimum: Numbers, one_sid
     if one_sided:
         return np.sqrt(2 * grown * np.log1p(np.sqrt(grown / rho) / (2 * alpha)))
     return np.sqrt(grown * np.log(grown / (rho * alpha**2)))
-
-
-def sample_ratio_log_evidence(counts: Numbers, shares: Numbers, *, concentration: float) -> Numbers:
-    """The logarithm of the evidence against a split by `shares`: a mismatch at rate alpha when above log(1/alpha).
-
-    `counts` and `shares` have the arms along their last axis. The prior is a Dirichlet around the shares, with the
-    weight of `concentration` visitors. Lindon and Malek, Anytime-valid inference for multinomial count data,
-    arXiv 2011.03567: the Bayes factor of their section 2. Evidence of independent strata adds up.
-    """
-    counts, shares = np.asarray(counts, dtype=float), np.asarray(shares, dtype=float)
-    prior = concentration * shares
-    total = counts.sum(axis=-1)
-    log_beta = (gammaln(prior + counts) - gammaln(prior)).sum(axis=-1)
-    log_beta -= gammaln(concentration + total) - gammaln(concentration)
-    return _plain(log_beta - (counts * np.log(shares)).sum(axis=-1))
 
 
 def expected_loss(estimate: Numbers, variance: Numbers) -> Numbers:

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from homeprices.experiment.always_valid import Margins, Minimum, Primary, Sequential
-from homeprices.experiment.comparison import composite_difference, stratified_difference
-from homeprices.experiment.decision import Arm, Evidence, Occurrences, Sample
+from homeprices.experiment.evidence import Arm, Evidence, Occurrences, Sample
+from homeprices.experiment.policies.sequential import Margins, Minimum, Primary, Sequential
+from homeprices.experiment.treatment_effect import composite_difference, stratified_difference
 from tests.unit.experiment.looks import BEGIN, arm, happened, look, paired, stratum
 
 RULE = Sequential()

@@ -1,0 +1,135 @@
+"""Evidence of a running experiment, out of the prediction log."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from homeprices.adapters.object_store import Bucket
+from homeprices.errors import BundleRefused, Conflict, InvalidInput
+from homeprices.experiment import exposures
+from homeprices.experiment.aggregation import Log, Scored, tally
+from homeprices.experiment.evidence import Evidence
+from homeprices.pricing.bundle import Bundle
+from homeprices.pricing.home import Home
+from homeprices.pricing.predictor import Predictor
+from homeprices.registry import bundle_reader
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from homeprices.experiment.policies import AnyPolicy
+    from homeprices.release.control_record import ControlRecord
+
+
+RECENT = timedelta(hours=24)
+
+Score = Callable[[str, Sequence[dict[str, Any]]], list[float | None]]
+"""What a bundle says of logged inputs, in lakh rupees, in order; None of an input that it cannot price."""
+
+
+def gather(
+    connection: Connection,
+    record: ControlRecord,
+    now: datetime,
+    policy: AnyPolicy,
+    *,
+    score: Score | None = None,
+    testers: Collection[str] = (),
+    stopped: str | None = None,
+    drift: str | None = None,
+) -> Evidence:
+    """What both arms of the experiment in the control record have shown until `now`.
+
+    Counts visits of the experiment's own epochs in which both arms were open. `testers` are hashed visitors to leave
+    out; without `score`, actual prices are not compared. Raises Conflict when no experiment is running.
+    """
+    if not (record.production and record.candidate and record.experiment and record.started_at):
+        raise Conflict("no experiment is running, so there is no evidence to gather")
+    shares = {epoch.epoch: epoch.share for epoch in record.epochs if epoch.share > 0}
+    window = exposures.Window(
+        production=record.production,
+        candidate=record.candidate,
+        epochs=tuple(shares),
+        since=record.started_at,
+        until=now,
+        recent=max(record.started_at, now - RECENT),
+    )
+    exposures.be_patient(connection)
+    p99 = exposures.p99_milliseconds(connection, window)
+    if "production" in p99:
+        window = replace(window, slow_over_ms=policy.slow_over(p99["production"]))
+    log = Log(
+        visitors=exposures.visitors(connection, window),
+        raters=exposures.raters(connection, window),
+        scored=_scored(exposures.prices(connection, window), window, score),
+        p99=p99,
+        shares=shares,
+        testers=testers,
+        most_a_day=policy.most_visits_a_day,
+    )
+    found = tally(log, (record.production, record.candidate))
+    return Evidence(
+        experiment=record.experiment,
+        production=found.arms[0],
+        candidate=found.arms[1],
+        started_at=record.started_at,
+        now=now,
+        strata=found.strata,
+        errors=found.errors,
+        slow=found.slow,
+        slow_over_ms=window.slow_over_ms,
+        paired=found.paired,
+        left_out={**found.left_out, **exposures.left_out(connection, window)},
+        stopped=stopped,
+        drift=drift,
+    )
+
+
+def _scored(told: list[exposures.Price], window: exposures.Window, score: Score | None) -> list[Scored]:
+    """Both models on every home whose price is known, whoever answered: the same homes for both."""
+    if score is None or not told:
+        return [Scored(price, None, None) for price in told]
+    inputs = [price.inputs for price in told]
+    both = score(window.production, inputs), score(window.candidate, inputs)
+    return [Scored(*row) for row in zip(told, *both, strict=True)]
+
+
+# What a bundle of the bucket says of homes that were priced before: both models on the same homes.
+
+
+HOMES_AT_ONCE = 1000
+
+
+class Rescorer:
+    """Prices logged inputs again. Raises StorageUnavailable and ObjectNotFound; a refused bundle prices nothing."""
+
+    def __init__(self, bucket: Bucket) -> None:
+        self._bucket = bucket
+
+    def __call__(self, version: str, inputs: Sequence[dict[str, Any]]) -> list[float | None]:
+        """One price an input in lakh rupees, in order; None for what is no home to this model."""
+        homes = [_home(values) for values in inputs]
+        known = [home for home in homes if home is not None]
+        try:
+            found = iter(self._prices(version, known))
+        except BundleRefused:
+            return [None] * len(homes)
+        return [None if home is None else next(found) for home in homes]
+
+    def _prices(self, version: str, homes: list[Home]) -> list[float]:
+        with tempfile.TemporaryDirectory() as temporary:
+            predictor = Predictor(Bundle.open(bundle_reader.fetch(self._bucket, version, Path(temporary))))
+            pieces = (homes[start : start + HOMES_AT_ONCE] for start in range(0, len(homes), HOMES_AT_ONCE))
+            return [estimate.price for piece in pieces for estimate in predictor.estimate(piece)]
+
+
+def _home(inputs: dict[str, Any]) -> Home | None:
+    try:
+        return Home.parse(inputs)
+    except InvalidInput:
+        return None

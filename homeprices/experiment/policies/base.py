@@ -1,0 +1,50 @@
+"""What every policy shares: outcomes, the decision with its reason, and the rule for retraining."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from homeprices.experiment.evidence import Evidence, _Value
+
+Outcome = Literal["invalid", "rollback", "promote", "continue", "inconclusive"]
+
+
+class Decision(_Value):
+    """What follows, and why in one sentence.
+
+    `scores` are what the composite compared, by arm; `statistics` every number that decided or is reported beside. A
+    name is missing where there was nothing to compute it of.
+    """
+
+    outcome: Outcome
+    reason: str
+    policy: str
+    scores: dict[str, float] | None = None
+    statistics: dict[str, float] = Field(default_factory=dict)
+
+
+def time_is_up(evidence: Evidence, longest: timedelta) -> str:
+    """The beginning of a sentence."""
+    limit, age = longest / timedelta(days=1), evidence.age / timedelta(days=1)
+    return f"The {limit:g} days are up (day {age:.1f})"
+
+
+def breaker_stopped(evidence: Evidence) -> str:
+    """The sentence for a candidate that the router's circuit breaker has stopped."""
+    return f"The router's circuit breaker had stopped {evidence.candidate.bundle}: {evidence.stopped}"
+
+
+# When a drift asks for a new model: a part of the policy's document, read by the drift check.
+
+
+class Retraining(BaseModel):
+    """When the inputs drift, of which so many homes must have been seen; when the error does. Once for each drift."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    on_inputs: bool = True
+    on_error: bool = True
+    least_homes: int = Field(default=100, ge=1)
