@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from benchmarks.drift_error_rates import rival_rules
+from benchmarks.drift_error_rates.population import NUMBERS, Homes, homes_of
+from benchmarks.drift_error_rates.shifts import nothing, shifts
+from benchmarks.drift_error_rates.simulation import REFERENCE_ROWS
 from homeprices.data.cleaning import clean
 from homeprices.data.schema import read_listings
-from homeprices.drift.rates import rivals
-from homeprices.drift.rates.population import NUMBERS, Homes, homes_of
-from homeprices.drift.rates.shifts import nothing, shifts
-from homeprices.drift.rates.simulation import REFERENCE_ROWS
 
 SIZES = (50, 500)
 
@@ -39,7 +39,7 @@ def main() -> int:
             chance = np.random.default_rng([1, size, number])
             reference, current = population.drawn(REFERENCE_ROWS, chance), population.drawn(size, chance)
             current = shift(current, chance)
-            expected.append(sorted(rivals.evidently(reference, current)))
+            expected.append(sorted(rival_rules.evidently(reference, current)))
             _write(reference, Path(folder) / f"{number}.reference.csv")
             _write(current, Path(folder) / f"{number}.current.csv")
         script = Path(__file__).with_name("evidently_drift.py")
@@ -55,7 +55,7 @@ def main() -> int:
 
 def _write(homes: Homes, path: Path) -> None:
     frame = pd.DataFrame({name: homes.numbers[name] for name in NUMBERS})
-    for name in rivals.WORDS:
+    for name in rival_rules.WORDS:
         names = np.array([*homes.names[name], None], dtype=object)
         frame[name] = names[homes.words[name]]
     frame.to_csv(path, index=False)

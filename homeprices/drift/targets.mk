@@ -5,7 +5,7 @@ LISTINGS ?= ../shared/data/bengaluru_house_prices.csv
 .PHONY: simulate-drift
 
 simulate-drift: ## Measure how often drift is found with and without any, and write the table (RUNS=1000, LISTINGS=path.csv)
-	$(PYTHON) -m homeprices.drift.rates --listings $(LISTINGS) --runs $(or $(RUNS),1000) --page documentations/drift.md
+	$(PYTHON) -m benchmarks.drift_error_rates --listings $(LISTINGS) --runs $(or $(RUNS),1000) --page documentations/drift.md
 
 .PHONY: benchmark-drift
 

@@ -25,15 +25,17 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _simulate(chosen: argparse.Namespace) -> str:
-    from homeprices.experiment import policies, simulation
+    from homeprices.experiment import policies
+    from homeprices.simulation import experiments
+    from homeprices.simulation.visitors import Scenario
 
     policy = policies.load(chosen.policy)
     try:
-        scenario = simulation.Scenario(**{name: getattr(chosen, name) for name in simulation.Scenario.model_fields})
+        scenario = Scenario(**{name: getattr(chosen, name) for name in Scenario.model_fields})
     except ValidationError as error:
         problems = {str(problem["loc"][0]): f"{problem['msg']}, not {problem['input']!r}" for problem in error.errors()}
         raise InvalidInput(problems) from None
-    found = simulation.summary(policy, scenario, simulation.simulate(policy, scenario))
+    found = experiments.summary(policy, scenario, experiments.simulate(policy, scenario))
     return json.dumps(found, indent=2, allow_nan=False) if chosen.json else _as_text(found)
 
 

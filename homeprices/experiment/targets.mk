@@ -3,4 +3,4 @@
 .PHONY: simulate
 
 simulate: $(READY) ## how often each rule errs: table and picture of documentations/abtest.md (RUNS=2000; minutes)
-	@$(PYTHON) -m homeprices.experiment.simulation_report --runs $(or $(RUNS),2000)
+	@$(PYTHON) -m benchmarks.policy_error_rates --runs $(or $(RUNS),2000)

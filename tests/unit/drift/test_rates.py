@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.drift_error_rates import __main__ as command
+from benchmarks.drift_error_rates import rival_rules
+from benchmarks.drift_error_rates.population import Homes, homes_of
+from benchmarks.drift_error_rates.shifts import nothing, shifts
+from benchmarks.drift_error_rates.simulation import RULES, simulate
 from homeprices.data.cleaning import clean
 from homeprices.data.synthetic import make_listings
-from homeprices.drift.rates import __main__ as command
-from homeprices.drift.rates import rivals
-from homeprices.drift.rates.population import Homes, homes_of
-from homeprices.drift.rates.shifts import nothing, shifts
-from homeprices.drift.rates.simulation import RULES, simulate
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +51,9 @@ def test_the_simulation_finds_what_moved_and_hardly_anything_else(population: Ho
 
 def test_the_mean_rule_sees_means_and_nothing_else(population: Homes) -> None:
     homes = population.drawn(2000, np.random.default_rng(1))
-    assert rivals.means(homes, homes) == set()
+    assert rival_rules.means(homes, homes) == set()
     larger = Homes({**homes.numbers, "bath": homes.numbers["bath"] * 1.21}, homes.words, homes.names)
-    assert rivals.means(homes, larger) == {"bath"}
+    assert rival_rules.means(homes, larger) == {"bath"}
 
 
 def test_the_table_is_written_between_its_marks(

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.policy_error_rates.paired_prices import Prices, days_to_find
+from benchmarks.policy_error_rates.rival_rules import PEERS, simulate_peer
 from homeprices.experiment.policies import AnyPolicy, load
 from homeprices.experiment.policies.sequential import Primary, Sequential
-from homeprices.experiment.simulated_prices import Prices, days_to_find
-from homeprices.experiment.simulation import PEERS, Scenario, simulate, simulate_peer, summary
+from homeprices.simulation.experiments import simulate, summary
+from homeprices.simulation.visitors import Scenario
 
 DOCUMENT = Path("documentations/abtest.md")
 PICTURE = Path("documentations/pictures/decision_rates.png")
@@ -188,7 +190,7 @@ def _curve(cell: dict[str, Any]) -> tuple[list[int], list[float]]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure, and write what was measured between the marks of the document, and the picture."""
-    parser = argparse.ArgumentParser(prog="python -m homeprices.experiment.simulation_report", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.policy_error_rates", description=__doc__)
     parser.add_argument("--runs", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--document", type=Path, default=DOCUMENT)

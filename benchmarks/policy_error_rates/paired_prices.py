@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from homeprices.experiment.confidence_sequences import half_width
-from homeprices.experiment.simulated_visitors import HOURS_A_DAY, Array
+from homeprices.simulation.visitors import HOURS_A_DAY, Array
 
 MOST_RELATIVE_ERROR = 1.0  # as evidence caps it: a mistyped price must not decide
 LEAST_PRICES = 30

@@ -1,12 +1,32 @@
-"""The usual rules, as they are used: looked at every hour, every rating a unit of its own. For comparison only."""
+"""The usual decision rules, evaluated every hour with each rating as an independent unit. For comparison only."""
 
 from __future__ import annotations
 
 import numpy as np
 from scipy.special import ndtr, stdtr
 
-from homeprices.experiment.simulated_looks import Arms, rating_moments
-from homeprices.experiment.simulated_visitors import Array
+from homeprices.simulation.experiments import Ended
+from homeprices.simulation.interim_looks import Arms, rating_moments
+from homeprices.simulation.visitors import Array, Scenario, simulate_arms
+
+
+def simulate_peer(name: str, scenario: Scenario) -> list[Ended]:
+    """The end of every run under one of the usual rules of `PEERS`."""
+    ended: list[Ended] = []
+    for number, start in enumerate(range(0, scenario.runs, scenario.chunk)):
+        runs = min(scenario.chunk, scenario.runs - start)
+        codes = peer_outcomes(name, simulate_arms(scenario, number, runs))
+        for row in codes:
+            decided = np.flatnonzero(row)
+            if len(decided):
+                ended.append(Ended("promote" if row[decided[0]] > 0 else "rollback", int(decided[0]) + 1))
+            else:
+                ended.append(Ended("inconclusive", scenario.looks))
+    return ended
+
+
+# The usual rules, as they are used: looked at every hour, every rating a unit of its own. For comparison only.
+
 
 LEAST_RATINGS = 10  # of the candidate, as the published rule has it
 T_TEST_LEVEL = 0.05

@@ -14,13 +14,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from homeprices.experiment import policies, simulation_report
+from benchmarks.policy_error_rates import __main__ as report
+from benchmarks.policy_error_rates.paired_prices import Prices, days_to_find
+from benchmarks.policy_error_rates.rival_rules import simulate_peer
+from homeprices.experiment import policies
 from homeprices.experiment.__main__ import main
 from homeprices.experiment.policies.sequential import Primary, Sequential
-from homeprices.experiment.simulated_looks import evidence_at, may_decide, rating_moments, visitor_moments
-from homeprices.experiment.simulated_prices import Prices, days_to_find
-from homeprices.experiment.simulated_visitors import STARS, Scenario, rating_probabilities, simulate_arms
-from homeprices.experiment.simulation import Ended, simulate, simulate_peer, summary
+from homeprices.simulation.experiments import Ended, simulate, summary
+from homeprices.simulation.interim_looks import evidence_at, may_decide, rating_moments, visitor_moments
+from homeprices.simulation.visitors import STARS, Scenario, rating_probabilities, simulate_arms
 
 ROOT = Path(__file__).parents[3]
 OURS = policies.load("sequential")
@@ -111,7 +113,7 @@ def test_a_broken_split_is_flagged_within_36_hours_and_a_sound_one_hardly_ever()
 def test_the_committed_table_keeps_every_promise() -> None:
     """The bounds of the issue on what `make simulate` measured with 2,000 runs a cell and more."""
     page = (ROOT / "documentations/abtest.md").read_text(encoding="utf-8")
-    measured = page.partition(simulation_report.BEGIN)[2].partition(simulation_report.END)[0]
+    measured = page.partition(report.BEGIN)[2].partition(report.END)[0]
     [runs] = re.findall(r"^([0-9,]+) experiments a cell", measured, re.MULTILINE)
     assert int(runs.replace(",", "")) >= 2000
     rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in measured.splitlines() if "|" in line]
@@ -202,8 +204,8 @@ def test_make_measures_with_as_many_runs_as_it_says(target: str, runs: str) -> N
 
 def test_the_report_goes_between_its_marks_and_nowhere_else(tmp_path: Path) -> None:
     document, picture = tmp_path / "page.md", tmp_path / "pictures" / "rates.png"
-    document.write_text(f"before\n{simulation_report.BEGIN}\nold\n{simulation_report.END}\nafter\n")
-    simulation_report.main(["--runs", "8", "--document", str(document), "--picture", str(picture)])
+    document.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
+    report.main(["--runs", "8", "--document", str(document), "--picture", str(picture)])
     text = document.read_text()
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
     assert text.count("\n| ") == 3 * 2 + 5 + 5 + 4, "the rates, the year, the prices"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from benchmarks.drift_error_rates.population import homes_of
+from benchmarks.drift_error_rates.simulation import REFERENCE_ROWS, RULES, Found, simulate
 from homeprices.data.cleaning import clean
 from homeprices.data.schema import read_listings
 from homeprices.data.synthetic import DEFAULT_ROWS, DEFAULT_SEED, make_listings
 from homeprices.drift.finding import Rules
-from homeprices.drift.rates.population import homes_of
-from homeprices.drift.rates.simulation import REFERENCE_ROWS, RULES, Found, simulate
 
 BEGIN, END = "<!-- rates: begin -->", "<!-- rates: end -->"
 
@@ -60,7 +60,7 @@ def _with(page: str, text: str) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m homeprices.drift.rates", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.drift_error_rates", description=__doc__)
     parser.add_argument("--listings", type=Path, default=Path("../shared/data/bengaluru_house_prices.csv"))
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)

@@ -18,14 +18,7 @@ from homeprices.experiment.policies import AnyPolicy
 from homeprices.experiment.policies.composite import Composite
 from homeprices.experiment.policies.sequential import SILENT_BELOW, Sequential
 from homeprices.experiment.sample_ratio import sample_ratio_log_evidence
-from homeprices.experiment.simulated_visitors import (
-    HOURS_A_DAY,
-    LATENCY_DEVIATION_MS,
-    LATENCY_MS,
-    Array,
-    Scenario,
-    SimulatedArm,
-)
+from homeprices.simulation.visitors import HOURS_A_DAY, LATENCY_DEVIATION_MS, LATENCY_MS, Array, Scenario, SimulatedArm
 
 BEGIN = datetime(2026, 1, 5, tzinfo=UTC)
 

@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from homeprices.experiment.peers import PEERS, peer_outcomes
 from homeprices.experiment.policies import AnyPolicy, digest
-from homeprices.experiment.simulated_looks import Arms, evidence_at, may_decide
-from homeprices.experiment.simulated_visitors import HOURS_A_DAY, Scenario, simulate_arms
+from homeprices.simulation.interim_looks import Arms, evidence_at, may_decide
+from homeprices.simulation.visitors import HOURS_A_DAY, Scenario, simulate_arms
 
 OUTCOMES = ("promote", "rollback", "inconclusive", "invalid", "continue")
 QUANTILES = {"p10": 0.1, "median": 0.5, "p90": 0.9}
@@ -33,21 +32,6 @@ def simulate(policy: AnyPolicy, scenario: Scenario) -> list[Ended]:
         arms = simulate_arms(scenario, number, runs)
         candidates = may_decide(policy, scenario, arms)
         ended.extend(_decide(policy, scenario, arms, run, candidates[run]) for run in range(runs))
-    return ended
-
-
-def simulate_peer(name: str, scenario: Scenario) -> list[Ended]:
-    """The end of every run under one of the usual rules of `PEERS`."""
-    ended: list[Ended] = []
-    for number, start in enumerate(range(0, scenario.runs, scenario.chunk)):
-        runs = min(scenario.chunk, scenario.runs - start)
-        codes = peer_outcomes(name, simulate_arms(scenario, number, runs))
-        for row in codes:
-            decided = np.flatnonzero(row)
-            if len(decided):
-                ended.append(Ended("promote" if row[decided[0]] > 0 else "rollback", int(decided[0]) + 1))
-            else:
-                ended.append(Ended("inconclusive", scenario.looks))
     return ended
 
 
@@ -87,6 +71,3 @@ def _days(ended: list[Ended], outcome: str) -> dict[str, float] | None:
         return None
     days = np.array(hours) / HOURS_A_DAY
     return {"mean": float(days.mean()), **{name: float(np.quantile(days, q)) for name, q in QUANTILES.items()}}
-
-
-__all__ = ["OUTCOMES", "PEERS", "Ended", "Scenario", "simulate", "simulate_peer", "summary"]

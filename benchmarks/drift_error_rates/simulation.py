@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from benchmarks.drift_error_rates import rival_rules
+from benchmarks.drift_error_rates.population import NUMBERS, WORDS, Homes
+from benchmarks.drift_error_rates.shifts import Shift, nothing, shifts
 from homeprices.drift.comparison import compare
-from homeprices.drift.rates import rivals
-from homeprices.drift.rates.population import NUMBERS, WORDS, Homes
-from homeprices.drift.rates.shifts import Shift, nothing, shifts
 from homeprices.drift.sample import Baseline, TextSample, baseline_of_sample
 from homeprices.pricing.features import OPTIONAL, OTHER_LOCATION
 from homeprices.pricing.reference import NumberReference, TextReference
@@ -66,8 +66,8 @@ def _found(population: Homes, found: Found, shift: Shift, runs: int, seed: int) 
         said = (
             set(compare(baseline, sample).drifted),
             set(compare(as_served(reference, baseline), sample).drifted),
-            rivals.evidently(reference, current),
-            rivals.means(reference, current),
+            rival_rules.evidently(reference, current),
+            rival_rules.means(reference, current),
         )
         for rule, names in zip(RULES, said, strict=True):
             found.by_rule[rule].append(names)

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from benchmarks.drift_error_rates.population import NUMBERS, Homes
 from homeprices.drift.effects import jensen_shannon
-from homeprices.drift.rates.population import NUMBERS, Homes
 from homeprices.drift.sample import Floats
 
 WORDS = ("location", "area_type", "availability")

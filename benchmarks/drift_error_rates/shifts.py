@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from homeprices.drift.rates.population import Homes
+from benchmarks.drift_error_rates.population import Homes
 
 Shift = Callable[[Homes, np.random.Generator], Homes]
 

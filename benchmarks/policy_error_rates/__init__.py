@@ -1,0 +1,1 @@
+"""Error rates of the decision policies and of rival rules, measured by simulation."""

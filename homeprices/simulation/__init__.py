@@ -1,0 +1,1 @@
+"""Whole experiments, simulated: visitors, interim looks, outcomes."""
