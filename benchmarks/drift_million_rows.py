@@ -45,7 +45,7 @@ def write_homes(path: Path, rows: int, seed: int) -> None:
 def ours(reference: Path, current: Path) -> None:
     """The command's own work: both files read, every feature compared."""
     from homeprices.drift.__main__ import check
-    from homeprices.drift.finding import Rules
+    from homeprices.drift.findings import Rules
 
     assert check(reference, current, Rules())["status"] == "ok"
 

@@ -27,8 +27,8 @@ from sqlalchemy import Engine, create_engine, text
 
 from benchmarks import machine
 from homeprices.adapters.database import upgrade
-from homeprices.drift.comparison import compare
-from homeprices.drift.sample import baseline_of_sample, sample_of_visits
+from homeprices.drift.detector import compare
+from homeprices.drift.samples import baseline_of_sample, sample_of_visits
 from homeprices.settings import load_settings
 from tests.integration.inference.instance import Instance, publish
 from tests.integration.predictions.conftest import database_variables

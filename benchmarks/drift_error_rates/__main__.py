@@ -10,7 +10,7 @@ from benchmarks.drift_error_rates.simulation import REFERENCE_ROWS, RULES, Found
 from homeprices.data.cleaning import clean
 from homeprices.data.schema import read_listings
 from homeprices.data.synthetic import DEFAULT_ROWS, DEFAULT_SEED, make_listings
-from homeprices.drift.finding import Rules
+from homeprices.drift.findings import Rules
 
 BEGIN, END = "<!-- rates: begin -->", "<!-- rates: end -->"
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from homeprices.drift.sample import Floats, NumberSample, Sample, TextSample, number_sample
+from homeprices.drift.samples import Floats, NumberSample, Sample, TextSample, number_sample
 from homeprices.pricing.features import area_type_feature, availability_feature, society_feature
 
 Codes = npt.NDArray[np.int64]

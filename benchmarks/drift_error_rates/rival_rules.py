@@ -12,8 +12,8 @@ import numpy.typing as npt
 from scipy import stats
 
 from benchmarks.drift_error_rates.population import NUMBERS, Homes
-from homeprices.drift.effects import jensen_shannon
-from homeprices.drift.sample import Floats
+from homeprices.drift.samples import Floats
+from homeprices.drift.two_sample_statistics import jensen_shannon
 
 WORDS = ("location", "area_type", "availability")
 """Societies are left out: with 2,000 names they would only be one more alarm."""

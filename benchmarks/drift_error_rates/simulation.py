@@ -14,8 +14,8 @@ import numpy as np
 from benchmarks.drift_error_rates import rival_rules
 from benchmarks.drift_error_rates.population import NUMBERS, WORDS, Homes
 from benchmarks.drift_error_rates.shifts import Shift, nothing, shifts
-from homeprices.drift.comparison import compare
-from homeprices.drift.sample import Baseline, TextSample, baseline_of_sample
+from homeprices.drift.detector import compare
+from homeprices.drift.samples import Baseline, TextSample, baseline_of_sample
 from homeprices.pricing.features import OPTIONAL, OTHER_LOCATION
 from homeprices.pricing.reference import NumberReference, TextReference
 from homeprices.training.summary import number_reference

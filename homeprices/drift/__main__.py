@@ -12,10 +12,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from homeprices.drift.comparison import compare
-from homeprices.drift.files import read_baseline, read_sample
-from homeprices.drift.finding import Rules
-from homeprices.drift.page import render
+from homeprices.drift.detector import compare
+from homeprices.drift.file_samples import read_baseline, read_sample
+from homeprices.drift.findings import Rules
+from homeprices.drift.report_page import render
 from homeprices.errors import HomePricesError
 
 DRIFT_EXIT = 3

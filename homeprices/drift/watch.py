@@ -18,9 +18,9 @@ from homeprices import heartbeat
 from homeprices.adapters.database import open_engine, transaction
 from homeprices.adapters.mlflow_client import Tracking
 from homeprices.adapters.notifications import Notice
-from homeprices.drift import episode
-from homeprices.drift.observation import observe
-from homeprices.drift.page import History, render
+from homeprices.drift import alert_state
+from homeprices.drift.live_comparison import observe
+from homeprices.drift.report_page import History, render
 from homeprices.errors import ObjectNotFound
 from homeprices.experiment import policies
 from homeprices.experiment.policies.base import Retraining
@@ -47,13 +47,13 @@ class Standing(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    arms: dict[Variant, episode.State] = {}
+    arms: dict[Variant, alert_state.State] = {}
 
-    def of(self, variant: Variant) -> episode.State:
+    def of(self, variant: Variant) -> alert_state.State:
         """The state of an arm; one that was never looked at is calm."""
-        return self.arms.get(variant, episode.State())
+        return self.arms.get(variant, alert_state.State())
 
-    def with_(self, variant: Variant, state: episode.State) -> Standing:
+    def with_(self, variant: Variant, state: alert_state.State) -> Standing:
         """The same with another state of one arm."""
         return Standing(arms={**self.arms, variant: state})
 
@@ -125,10 +125,14 @@ class DriftWatch:
         standing, wanted = self._standing(), ""
         reports = self._reports()
         for variant, report in reports.items():
-            finding = episode.finding_of(report.summary, report.bundle)
-            state = episode.after(standing.of(variant), finding, self._run_id, self._clock())
+            finding = alert_state.finding_of(report.summary, report.bundle)
+            state = alert_state.after(standing.of(variant), finding, self._run_id, self._clock())
             standing = standing.with_(variant, state)
-            if variant == "production" and episode.asks(self._retraining, state, report.data_points) and state.episode:
+            if (
+                variant == "production"
+                and alert_state.asks(self._retraining, state, report.data_points)
+                and state.episode
+            ):
                 wanted = state.episode.sentence
         # Told before it is kept: a step that is killed in between tells again, instead of never.
         known = self._standing()
@@ -143,7 +147,7 @@ class DriftWatch:
     def ask_for_retraining(self, told: dict[str, Any]) -> str:
         """Note that this run has asked for a new model, so that no later one does for the same drift."""
         standing = self._standing()
-        self._keep(standing.with_("production", episode.asked(standing.of("production"), self._run_id)))
+        self._keep(standing.with_("production", alert_state.asked(standing.of("production"), self._run_id)))
         self._parts.notifier.send(Notice("A new model is asked for because of drift", str(told["reason"])))
         return str(told["reason"])
 
@@ -195,7 +199,7 @@ class DriftWatch:
     def _keep(self, standing: Standing) -> None:
         self._parts.bucket.put(STATE_KEY, standing.model_dump_json(indent=2).encode())
 
-    def _notify(self, variant: Variant, state: episode.State, page: str | None) -> None:
+    def _notify(self, variant: Variant, state: alert_state.State, page: str | None) -> None:
         title = f"Drift {state.turn}: visitors of {variant}"
         where = f" The report is {page} in the bucket." if page else ""
         self._parts.notifier.send(Notice(title, f"{state.told}{where}"))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from homeprices.drift.sample import Sample, sample_of_columns
+from homeprices.drift.samples import Sample, sample_of_columns
 
 PLACES = np.array([f"Place {n}" for n in range(40)])
 WEIGHTS = 1 / np.arange(1, 41) / np.sum(1 / np.arange(1, 41))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from homeprices.drift.observation import _error
+from homeprices.drift.live_comparison import _error
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.manifest import INTERVAL_LOG_WIDTH, MANIFEST_FILE
 from tests.bundles import make_bundle

@@ -9,7 +9,7 @@ import jinja2
 from markupsafe import Markup
 
 from homeprices.drift import pictures
-from homeprices.drift.sentences import NAMES
+from homeprices.drift.findings import NAMES
 
 History = Mapping[str, Sequence[tuple[str, float, bool]]]
 """By feature: (date, stability index beyond chance, whether there was drift), oldest first."""

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from homeprices.drift import sentences, statistics
-from homeprices.drift.features import look_at_number, look_at_text
-from homeprices.drift.finding import Finding, Rules
-from homeprices.drift.sample import NUMBER_FEATURES, TEXT_FEATURES, Baseline, NumberSample, Sample, TextSample
+from homeprices.drift import two_sample_statistics
+from homeprices.drift.feature_tests import look_at_number, look_at_text
+from homeprices.drift.findings import Finding, Rules, deciding_test, of_all, of_feature
+from homeprices.drift.samples import (
+    NUMBER_FEATURES,
+    TEXT_FEATURES,
+    Baseline,
+    NumberSample,
+    Sample,
+    TextSample,
+    baseline_of_sample,
+    sample_of_visits,
+)
+from homeprices.pricing.features import Locations
 from homeprices.pricing.reference import NumberReference, TextReference
 
 Status = Literal["ok", "insufficient_data"]
@@ -52,7 +63,7 @@ class Comparison(BaseModel):
             "drift_indicators": {name: _indicator(verdict) for name, verdict in self.verdicts.items()},
             "overall_drift_detected": bool(self.drifted),
             "drifted": list(self.drifted),
-            "sentence": sentences.of_all(self.status, self.rows, {n: v.sentence for n, v in self.verdicts.items()},
+            "sentence": of_all(self.status, self.rows, {n: v.sentence for n, v in self.verdicts.items()},
                                          self.drifted),
         }  # fmt: skip
 
@@ -69,8 +80,8 @@ def compare(baseline: Baseline, current: Sample, rules: Rules | None = None) -> 
     findings = {name: _look(name, baseline, current, rules) for name in names}
     enough = current.rows >= rules.least_rows and baseline.rows >= rules.least_rows
     tested = {name: found for name, found in findings.items() if found.tests} if enough else {}
-    adjusted = statistics.holm(
-        {name: statistics.simes([test.counted for test in found.tests]) for name, found in tested.items()}
+    adjusted = two_sample_statistics.holm(
+        {name: two_sample_statistics.simes([test.counted for test in found.tests]) for name, found in tested.items()}
     )
     verdicts = {}
     for name, found in findings.items():
@@ -80,7 +91,7 @@ def compare(baseline: Baseline, current: Sample, rules: Rules | None = None) -> 
             finding=found,
             p_value=p_value,
             significant=significant,
-            sentence=sentences.of_feature(found, p_value, significant=significant),
+            sentence=of_feature(found, p_value, significant=significant),
         )
     return Comparison(
         status="ok" if tested else "insufficient_data",
@@ -116,7 +127,7 @@ def _indicator(verdict: Verdict) -> dict[str, Any]:
         "drift_percentage": percent,
         "significant_drift": verdict.significant,
         "status": found.status,
-        "test": sentences.deciding_test(found),
+        "test": deciding_test(found),
         "p_value": verdict.p_value,
         "effect": found.effect.model_dump(),
         "sentence": verdict.sentence,
@@ -129,3 +140,55 @@ def _indicator(verdict: Verdict) -> dict[str, Any]:
         "moved": [word.model_dump() for word in found.moved],
         "bars": [list(bar) for bar in found.bars],
     }
+
+
+# Drift between the two arms, and within segments of the visitors: where it is, once it is there.
+#
+# These comparisons are beside the report proper, and do not raise its alarm: the rate of that is its own.
+
+
+Visit = Mapping[str, Any]
+
+SMALL_BEDROOMS = 2
+
+
+def between_arms(production: Sequence[Visit], candidate: Sequence[Visit]) -> dict[str, Any]:
+    """What visitors of the two arms ask for, candidate against production: without a fault of the split, the same.
+
+    Estimates are left out: two models give two.
+    """
+    return _short(
+        compare(baseline_of_sample(sample_of_visits(_inputs(production))), sample_of_visits(_inputs(candidate)))
+    )
+
+
+def by_segment(before: Sequence[Visit], now: Sequence[Visit], locations: Locations) -> dict[str, dict[str, Any]]:
+    """Each segment of now's visitors against the same segment before; one rate of false alarms for all of them."""
+    segments = segments_of(locations)
+    rules = Rules(alpha=Rules().alpha / len(segments))
+    found = {}
+    for name, belongs in segments.items():
+        earlier, later = [visit for visit in before if belongs(visit)], [visit for visit in now if belongs(visit)]
+        baseline = baseline_of_sample(sample_of_visits(earlier))
+        found[name] = _short(compare(baseline, sample_of_visits(later), rules))
+    return found
+
+
+def segments_of(locations: Locations) -> dict[str, Callable[[Visit], bool]]:
+    """Who belongs to which segment; a visitor is in two: by the home's size, and by whether its place is known."""
+    return {
+        f"homes of up to {SMALL_BEDROOMS} bedrooms": lambda visit: visit.get("bhk", 0) <= SMALL_BEDROOMS,
+        f"homes of more than {SMALL_BEDROOMS} bedrooms": lambda visit: visit.get("bhk", 0) > SMALL_BEDROOMS,
+        "places that the model knows": lambda visit: str(visit.get("location", "")) in locations,
+        "other places": lambda visit: str(visit.get("location", "")) not in locations,
+    }
+
+
+def _inputs(visits: Sequence[Visit]) -> list[Visit]:
+    return [{name: value for name, value in visit.items() if name != "estimate"} for visit in visits]
+
+
+def _short(found: Comparison) -> dict[str, Any]:
+    """Without the pictures."""
+    summary = found.summary()
+    return {name: summary[name] for name in ("status", "data_points", "overall_drift_detected", "drifted", "sentence")}

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from homeprices.data.area import parse_area
 from homeprices.data.cleaning import bedrooms
-from homeprices.drift.sample import (
+from homeprices.drift.samples import (
     NUMBER_FEATURES,
     PREDICTION,
     TEXT_FEATURES,

@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
 
-from homeprices.drift import bars, effects, statistics, words
-from homeprices.drift.cells import NumberCells, grouped, number_cells, text_cells, without_rare
-from homeprices.drift.finding import Effect, Finding, Rules, Test
-from homeprices.drift.sample import Floats, NumberSample, TextSample, matched_locations
+from homeprices.drift import display_bins, two_sample_statistics
+from homeprices.drift.findings import (
+    G_TEST,
+    KOLMOGOROV_SMIRNOV,
+    MANN_WHITNEY,
+    MISSING_VALUES,
+    SINGLE_VALUES,
+    Effect,
+    Finding,
+    MovedWord,
+    Rules,
+    Test,
+)
+from homeprices.drift.samples import Floats, NumberSample, TextSample, matched_locations
+from homeprices.drift.two_sample_statistics import (
+    NumberCells,
+    TextCells,
+    grouped,
+    number_cells,
+    text_cells,
+    without_rare,
+)
+from homeprices.pricing.features import OTHER_LOCATION
 from homeprices.pricing.reference import NumberReference, TextReference
-
-KOLMOGOROV_SMIRNOV = "Kolmogorov-Smirnov"
-MANN_WHITNEY = "Mann-Whitney"
-G_TEST = "G-test"
-SINGLE_VALUES = "binomial test of each value"
-MISSING_VALUES = "binomial test of the missing values"
 
 WHOLE_NUMBERS = frozenset({"bhk", "bath", "balcony"})
 NEW_SHOWN = 5
@@ -42,20 +58,24 @@ def look_at_number(
     cells = number_cells(reference, current)
     shares = grouped(cells)
     effect = Effect(
-        wasserstein=effects.wasserstein(_percentiles(reference), current.percentiles),
-        stability_index=effects.beyond_chance(*shares),
-        jensen_shannon=effects.jensen_shannon(*shares),
+        wasserstein=two_sample_statistics.wasserstein(_percentiles(reference), current.percentiles),
+        stability_index=two_sample_statistics.beyond_chance(*shares),
+        jensen_shannon=two_sample_statistics.jensen_shannon(*shares),
     )
     matters = (
-        effects.beyond_chance(*shares) >= rules.index_floor
+        two_sample_statistics.beyond_chance(*shares) >= rules.index_floor
         if effect.wasserstein is None
         else effect.wasserstein >= rules.wasserstein_floor
     )
     tests = (
-        Test(name=MANN_WHITNEY, p_value=statistics.mann_whitney(cells.reference, cells.current), matters=matters),
+        Test(
+            name=MANN_WHITNEY,
+            p_value=two_sample_statistics.mann_whitney(cells.reference, cells.current),
+            matters=matters,
+        ),
         _shape_test(name, cells, matters),
     )
-    drawn = bars.of_number(reference, current)
+    drawn = display_bins.of_number(reference, current)
     return found.model_copy(update={"tests": tests + missing, "effect": effect, "bars": drawn})
 
 
@@ -81,13 +101,13 @@ def look_at_text(
         return _too_few(found, missing)
     cells = text_cells(reference, matched)
     common = without_rare(cells.reference, cells.current)
-    index = effects.beyond_chance(*common)
-    each = words.each(cells, new if matched is not current else {})
+    index = two_sample_statistics.beyond_chance(*common)
+    each = test_each_category(cells, new if matched is not current else {})
     matter = each.change >= rules.share_floor
-    moved = words.moved(each, rules)
+    moved = shifted_categories(each, rules)
     update = {
         "tests": (
-            Test(name=G_TEST, p_value=statistics.g_test(*common), matters=index >= rules.index_floor),
+            Test(name=G_TEST, p_value=two_sample_statistics.g_test(*common), matters=index >= rules.index_floor),
             Test(
                 name=SINGLE_VALUES,
                 p_value=float(each.p_values[matter].min()) if matter.any() else 1.0,
@@ -95,9 +115,9 @@ def look_at_text(
             ),
             *missing,
         ),
-        "effect": Effect(stability_index=index, jensen_shannon=effects.jensen_shannon(*common)),
+        "effect": Effect(stability_index=index, jensen_shannon=two_sample_statistics.jensen_shannon(*common)),
         "moved": moved,
-        "bars": bars.of_text(cells, moved),
+        "bars": display_bins.of_text(cells, moved),
     }
     return found.model_copy(update=update)
 
@@ -105,9 +125,9 @@ def look_at_text(
 def _shape_test(name: str, cells: NumberCells, matters: bool) -> Test:
     """A test that also sees another spread. Of a handful of whole numbers Kolmogorov-Smirnov sees next to nothing."""
     if name in WHOLE_NUMBERS:
-        p_value = statistics.g_test(*without_rare(cells.reference, cells.current))
+        p_value = two_sample_statistics.g_test(*without_rare(cells.reference, cells.current))
         return Test(name=G_TEST, p_value=p_value, matters=matters)
-    p_value = statistics.kolmogorov_smirnov(cells.reference, cells.current)
+    p_value = two_sample_statistics.kolmogorov_smirnov(cells.reference, cells.current)
     return Test(name=KOLMOGOROV_SMIRNOV, p_value=p_value, matters=matters)
 
 
@@ -121,7 +141,7 @@ def _missing_test(
     return (
         Test(
             name=MISSING_VALUES,
-            p_value=statistics.count_test(reference, rows[0], current, rows[1]),
+            p_value=two_sample_statistics.count_test(reference, rows[0], current, rows[1]),
             matters=abs(found.current_missing - found.reference_missing) >= rules.share_floor,
         ),
     )
@@ -159,3 +179,68 @@ def _present(reference: NumberReference | NumberSample) -> int:
 
 def _share(missing: int, present: int) -> float:
     return missing / (missing + present) if missing + present else 0.0
+
+
+# Each word of a feature by itself: whether its share of the homes changed.
+
+
+MOVED_SHOWN = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Words:
+    """Words with their shares in both samples, and p-values times the number of words (Bonferroni).
+
+    Of the last ones, `unlisted` in number, the reference lumped together all it knew: `before` is the most that each of
+    them can have had, and only more of them counts as a change.
+    """
+
+    names: tuple[str, ...]
+    before: Floats
+    after: Floats
+    p_values: Floats
+    unlisted: int
+
+    @property
+    def change(self) -> Floats:
+        """By how much each share changed, from 0 to 1."""
+        change = self.after - self.before
+        bounded = np.arange(len(self.names)) >= len(self.names) - self.unlisted
+        return np.where(bounded, np.maximum(change, 0.0), np.abs(change))
+
+
+def test_each_category(cells: TextCells, unlisted: Mapping[str, int]) -> Words:
+    """Every word of the cells, and, where the reference lumps rare places into `other`, every place in there.
+
+    A place that was lumped had no more rows than the rarest that was not.
+    """
+    rows = float(cells.reference.sum()), float(cells.current.sum())
+    p_values = two_sample_statistics.share_tests(cells.reference, cells.current, rows)
+    reference, current, names = cells.reference, cells.current, cells.names
+    listed = [n for n, name in zip(cells.reference, cells.names, strict=True) if n > 0 and name != OTHER_LOCATION]
+    if OTHER_LOCATION not in cells.names or not listed:
+        unlisted = {}
+    if unlisted:
+        at_most = np.full(len(unlisted), min(listed))
+        counts = np.array(list(unlisted.values()), dtype=np.float64)
+        p_values = np.concatenate([p_values, two_sample_statistics.excess_tests(at_most, counts, rows)])
+        reference, current = np.concatenate([reference, at_most]), np.concatenate([current, counts])
+        names = (*names, *unlisted)
+    adjusted = np.minimum(1.0, p_values * len(names))
+    return Words(names, reference / rows[0], current / rows[1], adjusted, len(unlisted))
+
+
+def shifted_categories(words: Words, rules: Rules) -> tuple[MovedWord, ...]:
+    """The words whose share changed, surely and by enough, the surest first."""
+    counted = np.where(words.change >= rules.share_floor, words.p_values, 1.0)
+    order = [int(i) for i in np.argsort(counted, kind="stable")[:MOVED_SHOWN] if counted[i] <= rules.alpha]
+    return tuple(
+        MovedWord(
+            name=words.names[i],
+            reference_share=float(words.before[i]),
+            current_share=float(words.after[i]),
+            p_value=float(words.p_values[i]),
+            at_most=i >= len(words.names) - words.unlisted,
+        )
+        for i in order
+    )

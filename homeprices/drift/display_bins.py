@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from homeprices.drift.cells import TextCells, binned
-from homeprices.drift.finding import MovedWord
-from homeprices.drift.sample import Floats, NumberSample
+from homeprices.drift.findings import MovedWord
+from homeprices.drift.samples import Floats, NumberSample
+from homeprices.drift.two_sample_statistics import TextCells, binned
 from homeprices.pricing.reference import NumberReference
 
 GROUPS = 10

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from homeprices.drift.error import ALPHA, Holdout, error_drift, estimated_error, log_evidence
+from homeprices.drift.error_drift import ALPHA, Holdout, error_drift, estimated_error, log_evidence
 
 HOLDOUT = Holdout(median_ape=0.2, coverage=0.9, log_width=0.8)
 

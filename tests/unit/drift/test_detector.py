@@ -3,9 +3,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from homeprices.drift.comparison import Comparison, compare
-from homeprices.drift.finding import Rules
-from homeprices.drift.sample import (
+from homeprices.drift.detector import Comparison, compare
+from homeprices.drift.findings import Rules
+from homeprices.drift.samples import (
     PREDICTION,
     Baseline,
     baseline_of_bundle,

@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from homeprices.drift import episode
-from homeprices.drift.episode import ERROR, Finding, State, Turn
+from homeprices.drift import alert_state
+from homeprices.drift.alert_state import ERROR, Finding, State, Turn
 from homeprices.experiment.policies.base import Retraining
 
 DAY = timedelta(days=1)
@@ -25,7 +25,7 @@ def turns(*findings: Finding, state: State | None = None) -> tuple[list[Turn], S
     """The turn after each day's report."""
     state, taken = state or State(), []
     for day, found in enumerate(findings):
-        state = episode.after(state, found, f"run{day}", MONDAY + day * DAY)
+        state = alert_state.after(state, found, f"run{day}", MONDAY + day * DAY)
         taken.append(state.turn)
     return taken, state
 
@@ -82,7 +82,7 @@ def test_what_drifts_later_belongs_to_the_same_drift() -> None:
 
 def test_a_step_that_is_run_again_changes_nothing() -> None:
     _, state = turns(SURE)
-    assert episode.after(state, SURE, "run0", MONDAY + DAY) == state
+    assert alert_state.after(state, SURE, "run0", MONDAY + DAY) == state
 
 
 @pytest.mark.parametrize(
@@ -97,17 +97,17 @@ def test_a_step_that_is_run_again_changes_nothing() -> None:
     ],
 )
 def test_a_new_model_is_asked_for_by_the_policy(policy: Retraining, found: Finding, homes: int, wanted: bool) -> None:
-    assert episode.asks(policy, turns(found)[1], homes) is wanted
+    assert alert_state.asks(policy, turns(found)[1], homes) is wanted
 
 
 def test_a_new_model_is_asked_for_once_a_drift() -> None:
     policy, (_, state) = Retraining(), turns(SURE)
-    state = episode.asked(state, "run0")
-    assert not episode.asks(policy, state, 5000)
+    state = alert_state.asked(state, "run0")
+    assert not alert_state.asks(policy, state, 5000)
     _, later = turns(SURE, CALM, CALM, state=state.model_copy(update={"run": ""}))
-    assert not episode.asks(policy, later, 5000)
-    assert episode.asks(policy, episode.after(later, SURE, "another", MONDAY + 9 * DAY), 5000)
-    assert episode.asked(State(), "run0") == State()
+    assert not alert_state.asks(policy, later, 5000)
+    assert alert_state.asks(policy, alert_state.after(later, SURE, "another", MONDAY + 9 * DAY), 5000)
+    assert alert_state.asked(State(), "run0") == State()
 
 
 def test_the_state_survives_its_journey_through_the_bucket() -> None:
@@ -139,5 +139,5 @@ def test_the_state_survives_its_journey_through_the_bucket() -> None:
 def test_a_stored_summary_comes_to_a_finding(
     summary: dict[str, Any], expected: tuple[bool, dict[str, float], str]
 ) -> None:
-    found = episode.finding_of(summary, "BO1")
+    found = alert_state.finding_of(summary, "BO1")
     assert (found.tested, found.drifted, found.sentence) == expected

@@ -1,0 +1,270 @@
+"""Two-sample tests on counts. Each takes cells of two samples and gives a p-value for "both come from one population".
+
+Working on counts instead of rows makes them the same for a file and for a binned reference, and a million rows cost
+what their distinct values cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from homeprices.drift.samples import Floats, NumberSample, TextSample
+from homeprices.pricing.reference import NumberReference, TextReference
+
+
+def kolmogorov_smirnov(reference: Floats, current: Floats) -> float:
+    """The asymptotic p-value of the largest distance between the two distribution functions.
+
+    With few distinct values it is above the exact one, so it alarms less often than it says. Source: Kolmogorov's
+    limit; `scipy.stats.ks_2samp(method="asymp")` is its finite-size refinement.
+    """
+    m, n = reference.sum(), current.sum()
+    distance = float(np.max(np.abs(np.cumsum(reference) / m - np.cumsum(current) / n)))
+    return float(stats.kstwobign.sf(distance * np.sqrt(m * n / (m + n))))
+
+
+def mann_whitney(reference: Floats, current: Floats) -> float:
+    """The two-sided p-value of the rank sum, normal approximation with the variance corrected for ties.
+
+    Source: Mann and Whitney 1947; the tie correction as in `scipy.stats.mannwhitneyu`.
+    """
+    m, n = reference.sum(), current.sum()
+    ties, total = reference + current, m + n
+    below = np.cumsum(reference) - reference
+    u = float(np.sum(current * (below + reference / 2)))
+    variance = m * n / 12 * (total + 1 - float(np.sum(ties**3 - ties)) / (total * (total - 1)))
+    if variance <= 0:  # one single value
+        return 1.0
+    return float(2 * stats.norm.sf(abs(u - m * n / 2) / np.sqrt(variance)))
+
+
+def g_test(reference: Floats, current: Floats) -> float:
+    """The likelihood-ratio test that two rows of counts have the same shares, with Williams' correction.
+
+    Source: Sokal and Rohlf, Biometry, 4th edition, 17.4; without the correction it alarms too often where cells
+    hold five or ten. Cells should hold about five of each sample (`cells.without_rare`).
+    """
+    table = np.vstack([reference, current])
+    table = table[:, table.sum(axis=0) > 0]
+    degrees = table.shape[1] - 1
+    if degrees == 0:
+        return 1.0
+    total, rows, columns = table.sum(), table.sum(axis=1), table.sum(axis=0)
+    expected = np.outer(rows, columns) / total
+    g = 2 * float(np.sum(table * np.log(np.where(table > 0, table, 1) / expected)))
+    williams = 1 + (total * np.sum(1 / rows) - 1) * (total * np.sum(1 / columns) - 1) / (6 * total * degrees)
+    return float(stats.chi2.sf(g / williams, degrees))
+
+
+def share_tests(reference: Floats, current: Floats, rows: tuple[float, float]) -> Floats:
+    """For each word the two-sided binomial p-value that its share is the same in both samples of these many rows.
+
+    Of the rows that have the word, each is one of the current sample with probability n / (m + n). That is exact for
+    a rare word, also for one that only one sample has, and too careful for a common one.
+    """
+    fewer, more = _tails(reference, current, rows)
+    p_values: Floats = np.minimum(1.0, 2 * np.minimum(fewer, more))
+    return p_values
+
+
+def excess_tests(at_most: Floats, current: Floats, rows: tuple[float, float]) -> Floats:
+    """The same for words of which the reference had `at_most` so many: they can be shown to be more frequent only."""
+    p_values: Floats = np.minimum(1.0, 2 * _tails(at_most, current, rows)[1])
+    return p_values
+
+
+def _tails(reference: Floats, current: Floats, rows: tuple[float, float]) -> tuple[Floats, Floats]:
+    both, chance = reference + current, rows[1] / sum(rows)
+    return stats.binom.cdf(current, both, chance), stats.binom.sf(current - 1, both, chance)
+
+
+def count_test(reference: int, reference_rows: int, current: int, current_rows: int) -> float:
+    """The same for one kind of row: `current` of `current_rows` beside `reference` of `reference_rows`."""
+    if reference + current > (reference_rows + current_rows) / 2:  # the binomial is exact for the rarer side
+        reference, current = reference_rows - reference, current_rows - current
+    chance = current_rows / (reference_rows + current_rows)
+    both = reference + current
+    tails = stats.binom.cdf(current, both, chance), stats.binom.sf(current - 1, both, chance)
+    return float(min(1.0, 2 * min(tails)))
+
+
+def simes(p_values: Sequence[float]) -> float:
+    """One p-value for "none of these": the least of m p(j) / j over the sorted p-values; 1 without any.
+
+    Source: Simes 1986, An improved Bonferroni procedure; it holds for independent tests and for those that tend to
+    agree (Sarkar 1998), as tests of one feature do.
+    """
+    ordered = sorted(p_values)
+    return min([1.0, *(len(ordered) * p / (j + 1) for j, p in enumerate(ordered))])
+
+
+def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+    """p-values adjusted so that comparing each with alpha gives any false alarm with probability alpha at most.
+
+    Source: Holm 1979, A simple sequentially rejective multiple test procedure.
+    """
+    adjusted: dict[str, float] = {}
+    highest = 0.0
+    for position, name in enumerate(sorted(p_values, key=lambda name: p_values[name])):
+        highest = max(highest, min(1.0, p_values[name] * (len(p_values) - position)))
+        adjusted[name] = highest
+    return adjusted
+
+
+# How much changed, which a p-value does not say: with enough rows any difference is significant.
+
+
+HALF = 0.5
+"""Added to each count, so that an empty cell has a logarithm (Jeffreys' prior)."""
+
+
+def wasserstein(reference: Floats | None, current: Floats) -> float | None:
+    """How far a value has to be moved on average, in standard deviations, from the percentiles of both samples.
+
+    Distance and deviation are those of the middle 98 %: one listing of a million square feet would otherwise be the
+    deviation of all. None for an old bundle, whose reference has no percentiles. A reference that is constant has no
+    spread: both samples together give it then.
+    """
+    if reference is None:
+        return None
+    distance = float(np.mean(np.abs(reference - current)))
+    if distance == 0:
+        return 0.0
+    return distance / float(np.std(reference) or np.std(np.concatenate([reference, current])))
+
+
+def stability_index(reference: Floats, current: Floats) -> float:
+    """The population stability index: sum of (q - p) ln(q / p) over the cells. 0 for equal shares.
+
+    Source: Yurdakul 2018, Statistical Properties of the Population Stability Index.
+    """
+    p, q = _shares(reference), _shares(current)
+    return float(np.sum((q - p) * np.log(q / p)))
+
+
+def beyond_chance(reference: Floats, current: Floats) -> float:
+    """The stability index without what chance alone adds to it on average: about 0 without drift, at every size."""
+    return stability_index(reference, current) - index_by_chance(reference, current)
+
+
+def index_by_chance(reference: Floats, current: Floats) -> float:
+    """What the stability index is on average without any drift: (cells - 1) (1/m + 1/n). Source: the same."""
+    return (len(reference) - 1) * (1 / float(reference.sum()) + 1 / float(current.sum()))
+
+
+def jensen_shannon(reference: Floats, current: Floats) -> float:
+    """The Jensen-Shannon distance to base 2: 0 for equal shares, 1 for samples that have nothing in common."""
+    p, q = reference / reference.sum(), current / current.sum()
+    middle = (p + q) / 2
+    divergence = (_divergence(p, middle) + _divergence(q, middle)) / 2
+    return float(np.sqrt(max(0.0, divergence)))
+
+
+def _divergence(p: Floats, q: Floats) -> float:
+    held = p > 0
+    return float(np.sum(p[held] * np.log2(p[held] / q[held])))
+
+
+def _shares(counts: Floats) -> Floats:
+    smoothed = counts + HALF
+    shares: Floats = smoothed / smoothed.sum()
+    return shares
+
+
+# Two samples on one scale: how often each of the two has a value, cell by cell.
+
+
+LEAST_EXPECTED = 5.0
+"""Cochran's rule: the G-test's chi-square needs about so many in every cell."""
+
+GROUPS = 10
+"""Groups of numbers for the population stability index, as in its usual definition: the reference's deciles."""
+
+
+@dataclass(frozen=True, eq=False)
+class NumberCells:
+    """Counts of two samples over the same cells, in rising order of value."""
+
+    reference: Floats
+    current: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class TextCells:
+    """Counts of two samples by word, in falling order of both together."""
+
+    names: tuple[str, ...]
+    reference: Floats
+    current: Floats
+
+
+def number_cells(reference: NumberReference | NumberSample, current: NumberSample) -> NumberCells:
+    """A cell a distinct value, or, where the reference is binned, a cell a bin. Both must have a value."""
+    if isinstance(reference, NumberReference):
+        return _binned(reference, current)
+    values = np.union1d(reference.values, current.values)
+    return NumberCells(_counts_at(values, reference), _counts_at(values, current))
+
+
+def text_cells(reference: TextReference | TextSample, current: TextSample) -> TextCells:
+    """A cell a word that either of the two has."""
+    both = {name: reference.counts.get(name, 0) + current.counts.get(name, 0) for name in reference.counts}
+    both |= {name: count for name, count in current.counts.items() if name not in both}
+    names = tuple(sorted(both, key=lambda name: (-both[name], name)))
+    return TextCells(
+        names,
+        np.array([reference.counts.get(name, 0) for name in names], dtype=np.float64),
+        np.array([current.counts.get(name, 0) for name in names], dtype=np.float64),
+    )
+
+
+def without_rare(reference: Floats, current: Floats) -> tuple[Floats, Floats]:
+    """The cells with at least five expected of each sample; the others make one cell together.
+
+    Who is rare depends on both samples together. Chosen by the reference alone, the rare would be those that chance
+    made rare there, and the other sample would differ from it without any drift.
+    """
+    both = reference + current
+    kept = both * min(reference.sum(), current.sum()) / both.sum() >= LEAST_EXPECTED
+    if kept.all():
+        return reference, current
+    return (
+        np.append(reference[kept], reference[~kept].sum()),
+        np.append(current[kept], current[~kept].sum()),
+    )
+
+
+def grouped(cells: NumberCells) -> tuple[Floats, Floats]:
+    """(reference, current) counts in at most ten groups that hold about as much of the reference each."""
+    before = np.cumsum(cells.reference) - cells.reference
+    group = np.minimum((before * GROUPS / cells.reference.sum()).astype(int), GROUPS - 1)
+    reference, current = binned(group, cells.reference, GROUPS), binned(group, cells.current, GROUPS)
+    held = reference + current > 0
+    return reference[held], current[held]
+
+
+def binned(places: npt.NDArray[np.int64], counts: Floats, bins: int) -> Floats:
+    """The sum of the counts in each of `bins` places."""
+    return np.bincount(places, counts, minlength=bins).astype(np.float64)
+
+
+def _counts_at(values: Floats, sample: NumberSample) -> Floats:
+    counts = np.zeros(len(values))
+    counts[np.searchsorted(values, sample.values)] = sample.counts
+    return counts
+
+
+def _binned(reference: NumberReference, current: NumberSample) -> NumberCells:
+    """Values beyond the outer edges count in the outer bins.
+
+    The edges are values of float32 inputs: a value that was not rounded the same way would fall beside its own edge.
+    """
+    bins = len(reference.counts)
+    values = current.values.astype(np.float32).astype(np.float64)
+    places = np.clip(np.searchsorted(np.array(reference.edges), values, side="right") - 1, 0, bins - 1)
+    return NumberCells(np.array(reference.counts, dtype=np.float64), binned(places, current.counts, bins))
