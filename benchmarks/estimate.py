@@ -33,11 +33,12 @@ from homeprices.data import holdout
 from homeprices.data.cleaning import clean
 from homeprices.data.schema import read_listings
 from homeprices.data.synthetic import make_listings
+from homeprices.model import price_model
+from homeprices.model.presets import effort
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.predictor import Predictor
 from homeprices.registry.datasets import Dataset
-from homeprices.training import export, storage
-from homeprices.training.effort import effort
+from homeprices.training import export
 from homeprices.training.homes import homes_of
 
 SEED = 7
@@ -110,7 +111,7 @@ def _contenders(folder: Path, training: pd.DataFrame, unseen: pd.DataFrame, name
         quality=quality,
         effort=size,
     )
-    predictor, fitted = Predictor(Bundle.open_draft(folder)), storage.load(folder / "model.skops")
+    predictor, fitted = Predictor(Bundle.open_draft(folder)), price_model.load(folder / "model.skops")
     form, full = homes_of(unseen, form=True), homes_of(unseen)
     rows = [unseen.iloc[[n]] for n in range(SLOW_HOMES)]
     return {

@@ -27,7 +27,7 @@ from benchmarks import machine
 from homeprices.data import holdout
 from homeprices.data.cleaning import clean
 from homeprices.data.schema import read_listings
-from homeprices.training.effort import effort
+from homeprices.model.presets import effort
 from homeprices.training.evaluation import score, train_on
 
 DIVISIONS = 5

@@ -10,10 +10,10 @@ from benchmarks.environments import REQUIREMENTS, environment
 from homeprices.data import cleaning, holdout
 from homeprices.data.schema import read_listings, to_csv
 from homeprices.data.synthetic import make_listings
+from homeprices.model.estimators import ESTIMATORS
 from homeprices.pricing.manifest import Manifest
 from homeprices.registry.datasets import Dataset
 from homeprices.training import export, search
-from homeprices.training.estimators import ESTIMATORS
 
 SEED = 7
 TRAIN_SECONDS = 900

@@ -13,10 +13,10 @@ from homeprices.adapters.object_store import Bucket
 from homeprices.data import holdout
 from homeprices.data.cleaning import clean
 from homeprices.data.synthetic import make_listings
+from homeprices.model.presets import effort
 from homeprices.registry import bundle_publisher
 from homeprices.registry.datasets import Dataset
 from homeprices.training import export
-from homeprices.training.effort import effort
 
 ROWS, LISTINGS_SEED, SEED = 1_000, 11, 3
 

@@ -7,7 +7,7 @@ import hashlib
 from homeprices.data import holdout
 from homeprices.data.cleaning import clean
 from homeprices.data.synthetic import make_listings
-from homeprices.training.effort import QUICK
+from homeprices.model.presets import QUICK
 from homeprices.training.search import fit_with_spread
 
 ROWS, SEED = 3_000, 7

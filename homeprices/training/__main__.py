@@ -19,7 +19,7 @@ from homeprices.data.cleaning import clean
 from homeprices.data.schema import read_listings
 from homeprices.data.synthetic import make_listings
 from homeprices.errors import HomePricesError, InvalidInput
-from homeprices.training.effort import effort
+from homeprices.model.presets import effort
 from homeprices.training.evaluation import evaluate
 from homeprices.training.table import as_markdown, compare_estimators, put_between_marks
 

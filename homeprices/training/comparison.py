@@ -16,11 +16,11 @@ from pydantic import BaseModel, ConfigDict
 
 from homeprices.data.holdout import SALT
 from homeprices.errors import PublicationRefused
+from homeprices.model.feature_matrix import Prices
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.home import Home
 from homeprices.pricing.manifest import DRAFT_FILE
 from homeprices.pricing.predictor import Estimate, Predictor
-from homeprices.training.encoding import Prices
 from homeprices.training.homes import priced_homes_of
 
 SAME_RELATIVE = 1e-3

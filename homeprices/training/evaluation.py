@@ -15,12 +15,12 @@ from homeprices.data.cleaning import Cleaned, clean
 from homeprices.data.holdout import HOME_COLUMNS
 from homeprices.data.schema import MAX_BYTES, read_listings
 from homeprices.errors import DatasetRefused
-from homeprices.training.effort import FULL, Effort
-from homeprices.training.estimators import ESTIMATORS
+from homeprices.model.calibration import COVERAGE
+from homeprices.model.estimators import ESTIMATORS
+from homeprices.model.presets import FULL, Effort
+from homeprices.model.price_model import PriceModel
 from homeprices.training.metrics import bootstrap, coverage, measure, measure_slices
-from homeprices.training.model import PriceModel
 from homeprices.training.search import choose, cross_validate, fit_with_spread
-from homeprices.training.spread import COVERAGE
 
 MIN_TRAINING_ROWS = 50
 """Fewer cannot be divided into folds within folds."""

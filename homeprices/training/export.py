@@ -15,22 +15,22 @@ import pandas as pd
 
 from homeprices.data.holdout import SALT
 from homeprices.errors import PublicationRefused
+from homeprices.model import price_model
+from homeprices.model.calibration import COVERAGE, OutOfFold
+from homeprices.model.feature_matrix import form_only, model_inputs
+from homeprices.model.presets import QUICK, Effort
+from homeprices.model.price_model import Estimates, PriceModel
 from homeprices.pricing.bundle import COLUMNS_FILE, MODEL_FILE, Bundle, Columns, Input, Interval, digest
 from homeprices.pricing.home import Home
 from homeprices.pricing.manifest import DRAFT_FILE, INTERVAL_LOG_WIDTH, MANIFEST_FILE, DatasetReference, Draft, Golden
 from homeprices.pricing.predictor import HIGH_OUTPUT, LOW_OUTPUT, OUTPUT
 from homeprices.pricing.reference import REFERENCE_FILE
 from homeprices.registry.datasets import Dataset
-from homeprices.training import storage
-from homeprices.training.effort import QUICK, Effort
 from homeprices.training.homes import homes_of
-from homeprices.training.inputs import form_only, model_inputs
 from homeprices.training.metrics import ALL_INPUTS_PREFIX, coverage, measure_both
 from homeprices.training.mlmodel import MLMODEL_FILE, mlmodel
-from homeprices.training.model import Estimates, PriceModel
 from homeprices.training.report import write_report
-from homeprices.training.search import OutOfFold, fit_with_spread
-from homeprices.training.spread import COVERAGE
+from homeprices.training.search import fit_with_spread
 from homeprices.training.summary import reference_of
 from homeprices.training.validation import BASELINE
 
@@ -74,7 +74,7 @@ def build(
     (out / MLMODEL_FILE).write_text(mlmodel(columns, created_at=created_at, run_id=mlflow_run_id))
     (out / REFERENCE_FILE).write_text(reference.model_dump_json(indent=1))
     _write(out / "quality.json", quality)
-    storage.save(model, out / "model.skops")
+    price_model.save(model, out / "model.skops")
     draft = Draft(
         created_at=created_at,
         dataset=DatasetReference(

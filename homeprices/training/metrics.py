@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from homeprices.training.encoding import Prices
+from homeprices.model.feature_matrix import Prices
 
 Inside = npt.NDArray[np.bool_]
 

@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from homeprices.model.feature_matrix import Prices
+from homeprices.model.price_model import Estimates, PriceModel
 from homeprices.pricing.features import NUMBERS, TEXTS
-from homeprices.training.encoding import Prices
-from homeprices.training.model import Estimates, PriceModel
 
 INCHES = (5.0, 3.6)
 DOTS_PER_INCH = 80

@@ -10,10 +10,10 @@ import jinja2
 import numpy as np
 import pandas as pd
 
+from homeprices.model.price_model import Estimates, PriceModel
 from homeprices.pricing.bundle import Bundle
 from homeprices.training.card import CARD_FILE, model_card
 from homeprices.training.metrics import ALL_INPUTS_PREFIX, bootstrap, measure_slices
-from homeprices.training.model import Estimates, PriceModel
 from homeprices.training.plots import draw
 from homeprices.training.validation import Report, inspect
 

@@ -30,8 +30,8 @@ from homeprices.resources import Parts, open_parts
 from homeprices.settings import Variant
 
 if TYPE_CHECKING:
+    from homeprices.model.calibration import OutOfFold
     from homeprices.training.comparison import Comparison
-    from homeprices.training.search import OutOfFold
 
 ACTOR = "pipeline"
 LOST_COMPARED = 12  # the newest that a draft is compared with; older ones had older data
@@ -77,7 +77,7 @@ class TrainingRun:
 
         Opens the parent run in MLflow and notes the dataset there.
         """
-        from homeprices.training.estimators import ESTIMATORS
+        from homeprices.model.estimators import ESTIMATORS
 
         dataset = listings["dataset"]
         self._tracking.log(
@@ -95,9 +95,9 @@ class TrainingRun:
 
     def cross_validate(self, listings: dict[str, Any], estimator: str) -> dict[str, Any]:
         """An estimator's metrics by cross-validation on the training rows, logged as a run under the parent."""
+        from homeprices.model.estimators import parameters
+        from homeprices.model.presets import effort
         from homeprices.training import search
-        from homeprices.training.effort import effort
-        from homeprices.training.estimators import parameters
 
         training, _ = self._rows(listings["dataset"])
         result, unseen = search.cross_validate(estimator, training, self._seed, effort(listings["effort"]))
@@ -120,8 +120,8 @@ class TrainingRun:
 
     def build(self, listings: dict[str, Any], chosen: dict[str, Any]) -> dict[str, Any]:
         """A bundle fitted on all training rows and measured on the hold-out, staged in the bucket and logged."""
+        from homeprices.model.presets import effort
         from homeprices.training import export
-        from homeprices.training.effort import effort
 
         cleaned = self._cleaned(listings["dataset"])
         training, held_out = holdout.split(cleaned.rows)
@@ -264,7 +264,7 @@ class TrainingRun:
 
     def _unseen(self, estimator: str) -> OutOfFold | None:
         """What cross-validation has said of the training rows; None when it was not run."""
-        from homeprices.training.search import OutOfFold
+        from homeprices.model.calibration import OutOfFold
 
         try:
             return OutOfFold.from_bytes(self._bucket.get(self._unseen_key(estimator)).body)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +13,13 @@ from pydantic import BaseModel, ConfigDict
 from sklearn.model_selection import RepeatedKFold
 
 from homeprices.errors import PublicationRefused
-from homeprices.training.effort import QUICK, Effort
-from homeprices.training.encoding import Prices
-from homeprices.training.estimators import ESTIMATORS, EstimatorSpec, estimator
+from homeprices.model.calibration import OutOfFold
+from homeprices.model.estimators import ESTIMATORS, EstimatorSpec, estimator
+from homeprices.model.feature_matrix import Prices
+from homeprices.model.fitting import fit, with_spread
+from homeprices.model.presets import QUICK, Effort
+from homeprices.model.price_model import PriceModel
 from homeprices.training.metrics import measure_both
-from homeprices.training.model import PriceModel, fit, with_spread
 
 CRITERION = "median_ape"
 
@@ -39,26 +39,6 @@ class CrossValidation(BaseModel):
     folds: list[dict[str, float]]
     mean: dict[str, float]
     seconds: float
-
-
-@dataclass(frozen=True, eq=False)
-class OutOfFold:
-    """Log estimates of every training row by models that had not seen it, from the form's fields and from all."""
-
-    form: Prices
-    full: Prices
-
-    def to_bytes(self) -> bytes:
-        """For another process, by `from_bytes`."""
-        body = io.BytesIO()
-        np.savez(body, form=self.form, full=self.full)
-        return body.getvalue()
-
-    @classmethod
-    def from_bytes(cls, body: bytes) -> OutOfFold:
-        """What `to_bytes` gave."""
-        with np.load(io.BytesIO(body), allow_pickle=False) as arrays:
-            return cls(arrays["form"], arrays["full"])
 
 
 def cross_validate(

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from homeprices.model.feature_matrix import Prices
 from homeprices.pricing.features import MISSING, NUMBERS
 from homeprices.pricing.reference import NumberReference, Reference, TextReference
-from homeprices.training.encoding import Prices
 
 BINS = 10
 PERCENTS = np.arange(1, 100)

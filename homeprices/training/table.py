@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from homeprices.errors import InvalidInput
-from homeprices.training.effort import Effort
-from homeprices.training.estimators import ESTIMATORS
+from homeprices.model.estimators import ESTIMATORS
+from homeprices.model.presets import Effort
 from homeprices.training.search import CrossValidation, cross_validate
 
 

@@ -9,9 +9,9 @@ from homeprices.data import holdout
 from homeprices.data.cleaning import clean
 from homeprices.data.schema import to_csv
 from homeprices.data.synthetic import make_listings
-from homeprices.training.effort import Effort
-from homeprices.training.inputs import form_only, model_inputs
-from homeprices.training.model import Estimates, PriceModel
+from homeprices.model.feature_matrix import form_only, model_inputs
+from homeprices.model.presets import Effort
+from homeprices.model.price_model import Estimates, PriceModel
 from homeprices.training.search import fit_with_spread
 
 TINY = Effort("quick", folds=2, repeats=1, trees=4, rounds=15, teachers=2, knots=12, copies=2, trials=0)

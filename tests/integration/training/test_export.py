@@ -14,6 +14,8 @@ import pytest
 from homeprices.data.cleaning import clean
 from homeprices.data.holdout import SALT
 from homeprices.errors import PublicationRefused
+from homeprices.model.feature_matrix import model_inputs
+from homeprices.model.price_model import PriceModel
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.features import NUMBERS, TEXTS, Locations
 from homeprices.pricing.predictor import Predictor
@@ -21,8 +23,6 @@ from homeprices.pricing.reference import TextReference
 from homeprices.registry.datasets import Dataset
 from homeprices.training import export, validation
 from homeprices.training.homes import homes_of
-from homeprices.training.inputs import model_inputs
-from homeprices.training.model import PriceModel
 from tests.integration.training.conftest import SEED, TINY
 
 Split = tuple[pd.DataFrame, pd.DataFrame]

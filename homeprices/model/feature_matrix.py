@@ -1,23 +1,137 @@
-"""Learning the columns of a design matrix from training rows, so that no row sees its own price.
+"""The design matrix: a list of small columns that compute themselves in numpy and, with the same numbers, in ONNX.
 
-The price level of a location or a society is learned from prices. A model that is fitted on rows whose own price is in
-their level trusts the level too much; so each training row gets levels that were learned from the other folds.
+Only trees and linear models are left to skl2onnx; logarithms and ratios are each one ONNX operator, and what is learned
+of a text is two, however much it is. What serving computes is read from the same objects as what was trained.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from sklearn.model_selection import KFold
 
-from homeprices.pricing.features import LATER, MISSING, READY
-from homeprices.pricing.home import AREA_TYPES
-from homeprices.training.design import Column, Design, Log, Lookup, Matrix, Number, OneHot, Ratio
+from homeprices.model.feature_columns import Column, Log, Lookup, Matrix, Number, OneHot, Ratio
+from homeprices.model.onnx_builder import GraphBuilder
+from homeprices.pricing.features import (
+    LATER,
+    MISSING,
+    NUMBERS,
+    OTHER_LOCATION,
+    READY,
+    TEXTS,
+    Locations,
+    area_type_feature,
+    availability_feature,
+    society_feature,
+)
+from homeprices.pricing.home import AREA_TYPES, key_of
+
+
+@dataclass(frozen=True)
+class Design:
+    """The columns of a matrix, in order."""
+
+    columns: Sequence[Column]
+
+    def matrix(self, inputs: pd.DataFrame) -> Matrix:
+        """[N, width] float32."""
+        return np.hstack([column.values(inputs) for column in self.columns])
+
+    def node(self, graph: GraphBuilder) -> str:
+        """The name of the same matrix in the graph."""
+        nodes = []
+        for text, beside in groupby(self.columns, _text_of):
+            if text is None:
+                nodes += [column.node(graph) for column in beside]
+            else:
+                lookups = [column for column in beside if isinstance(column, Lookup)]
+                nodes.append(graph.look_up(text, [one.table for one in lookups], [one.default for one in lookups]))
+        return graph.add("Concat", nodes, axis=1)
+
+    def vocabularies(self) -> dict[str, set[str]]:
+        """The values of each text input of which a number is learned."""
+        known: dict[str, set[str]] = {}
+        for column in self.columns:
+            if isinstance(column, Lookup):
+                known.setdefault(column.name, set()).update(column.table)
+        return known
+
+    def names(self) -> list[str]:
+        """A readable name for each column of the matrix."""
+        return [name for column in self.columns for name in column.names()]
+
+    def directions(self) -> list[int]:
+        """The direction of each column of the matrix."""
+        return [column.direction for column in self.columns for _ in column.names()]
+
+    def inputs(self) -> set[str]:
+        """The model inputs that the matrix reads."""
+        return set().union(*(column.inputs() for column in self.columns))
+
+
+def join(*designs: Design) -> tuple[Design, list[list[int]]]:
+    """One design with every column of these once, what is looked up by one text beside each other; and of each of these
+    designs the places of its columns, which have a width of 1, in it.
+    """
+    columns: list[Column] = []
+    for column in (column for design in designs for column in design.columns):
+        if column not in columns:
+            columns.append(column)
+    columns.sort(key=lambda column: _text_of(column) or "")
+    return Design(columns), [[columns.index(column) for column in design.columns] for design in designs]
+
+
+def _text_of(column: Column) -> str | None:
+    """The text input that a column is looked up by; columns beside each other that share one are looked up at once."""
+    return column.name if isinstance(column, Lookup) else None
+
+
+# Clean listings as the model's inputs, through the same functions that serving uses.
+
+
+_TEXT_FEATURES: dict[str, Callable[[str], str]] = {
+    "area_type": area_type_feature,
+    "availability": availability_feature,
+    "society": society_feature,
+}
+
+
+def model_inputs(rows: pd.DataFrame, locations: Locations) -> pd.DataFrame:
+    """The inputs of clean rows: float32 numbers (missing: NaN), text (missing: ''), an unknown location as `other`."""
+    frame = {name: rows[name].astype(np.float32) for name in NUMBERS}
+    texts = {"location": locations.match, **_TEXT_FEATURES}
+    frame |= {name: _mapped(rows[name], texts[name]) for name in TEXTS}
+    return pd.DataFrame(frame, index=rows.index)
+
+
+def form_only(inputs: pd.DataFrame) -> pd.DataFrame:
+    """The same homes as somebody describes them who fills in the four fields of the form and nothing else."""
+    return inputs.assign(balcony=np.float32(np.nan), area_type=MISSING, availability=MISSING, society=MISSING)
+
+
+def learn_locations(rows: pd.DataFrame, min_listings: int) -> Locations:
+    """The locations with at least `min_listings` rows, each under its most frequent spelling."""
+    spellings = rows["location"].value_counts().sort_index()
+    listings = spellings.groupby(spellings.index.map(key_of)).agg(["sum", "idxmax"])
+    learned = listings[listings["sum"] >= min_listings]
+    return Locations(name for name in learned["idxmax"] if key_of(name) != OTHER_LOCATION)
+
+
+def _mapped(column: pd.Series, feature: Callable[[str], str]) -> pd.Series:
+    return column.map({text: feature(text) for text in column.unique()}).astype(object)
+
+
+# Learning the columns of a design matrix from training rows, so that no row sees its own price.
+#
+# The price level of a location or a society is learned from prices. A model that is fitted on rows whose own price is in
+# their level trusts the level too much; so each training row gets levels that were learned from the other folds.
+
 
 Prices = npt.NDArray[np.float64]
 FitDesign = Callable[[pd.DataFrame, Prices], Design]

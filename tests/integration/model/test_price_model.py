@@ -9,13 +9,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from homeprices.training import distill, storage
-from homeprices.training.design import Matrix
-from homeprices.training.effort import Effort
-from homeprices.training.encoding import Prices
-from homeprices.training.estimators import ESTIMATORS, estimator
-from homeprices.training.model import PriceModel, fit
-from homeprices.training.teacher import Teacher, TeacherSettings, fit_teacher
+from homeprices.model import distillation, price_model
+from homeprices.model.distillation import Teacher, fit_teacher
+from homeprices.model.estimators import ESTIMATORS, estimator
+from homeprices.model.feature_columns import Matrix
+from homeprices.model.feature_matrix import Prices
+from homeprices.model.fitting import fit
+from homeprices.model.presets import Effort, TeacherSettings
+from homeprices.model.price_model import PriceModel
 from tests.integration.training.conftest import SEED, TINY, run_graph
 
 Split = tuple[pd.DataFrame, pd.DataFrame]
@@ -52,7 +53,7 @@ def test_each_teacher_learns_from_a_division_of_its_own_and_they_share_a_forests
         lessons.append((matrix, effort.trees))
         return fit_teacher(matrix, log_prices, settings, effort, seed)
 
-    monkeypatch.setattr(distill, "fit_teacher", watched)
+    monkeypatch.setattr(distillation, "fit_teacher", watched)
     fit(estimator("distilled"), split[0], SEED, TINY)
     (one, _), (other, _), (one_of_all, _), (other_of_all, _) = lessons
     assert [trees for _, trees in lessons] == [TINY.trees // 2] * 4
@@ -90,8 +91,8 @@ def test_the_same_seed_gives_the_same_model_and_another_seed_another(distilled: 
 
 
 def test_a_model_is_written_and_read_without_a_pickle(distilled: PriceModel, split: Split, tmp_path: Path) -> None:
-    storage.save(distilled, tmp_path / "model.skops")
-    read = storage.load(tmp_path / "model.skops")
+    price_model.save(distilled, tmp_path / "model.skops")
+    read = price_model.load(tmp_path / "model.skops")
     for form in (True, False):
         expected, found = distilled.estimate(split[1], form=form), read.estimate(split[1], form=form)
         np.testing.assert_array_equal(found.low, expected.low)

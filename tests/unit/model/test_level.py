@@ -2,7 +2,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from homeprices.training.level import best_level
+from homeprices.model.calibration import best_level
 
 
 def within(errors: npt.NDArray[np.float64], shift: float, share: float) -> float:

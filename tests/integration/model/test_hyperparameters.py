@@ -8,11 +8,10 @@ import pandas as pd
 from joblib import parallel_config, register_parallel_backend
 from joblib._parallel_backends import ThreadingBackend
 
-from homeprices.training.encoding import FILLED_LEVELS
-from homeprices.training.inputs import learn_locations, model_inputs
+from homeprices.model.feature_matrix import FILLED_LEVELS, learn_locations, model_inputs
+from homeprices.model.hyperparameters import FOLDS, SPACE, FormTeacher, search
+from homeprices.model.presets import TeacherSettings
 from homeprices.training.search import cross_validate
-from homeprices.training.teacher import TeacherSettings
-from homeprices.training.tuning import FOLDS, SPACE, FormTeacher, search
 from tests.integration.training.conftest import SEED, TINY
 
 SEARCHING = replace(TINY, trials=3)

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from sklearn.ensemble import HistGradientBoostingRegressor
 
-from homeprices.training.design import Design, Log, Lookup, Number, Ratio, join
-from homeprices.training.graph import GraphBuilder, add_tree, constant_ensemble, ensemble_of
+from homeprices.model.feature_columns import Log, Lookup, Number, Ratio
+from homeprices.model.feature_matrix import Design, join
+from homeprices.model.onnx_builder import GraphBuilder, add_tree, constant_ensemble, ensemble_of
 
 VOCABULARIES = {"location": ["Hebbal", "Whitefield"], "society": ["a", "b"]}
 LEVEL = Lookup("location", "level", {"Hebbal": 0.5, "Whitefield": -0.25}, 0.125)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from homeprices.training.design import Matrix
-from homeprices.training.encoding import Prices
-from homeprices.training.teacher import Teacher, mean_of
+from homeprices.model.distillation import Teacher, mean_of
+from homeprices.model.feature_columns import Matrix
+from homeprices.model.feature_matrix import Prices
 
 
 class Says:

@@ -16,9 +16,9 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.optimize import isotonic_regression
 
+from homeprices.model.feature_columns import Matrix
+from homeprices.model.onnx_builder import GraphBuilder
 from homeprices.pricing.features import OTHER_LOCATION
-from homeprices.training.design import Matrix
-from homeprices.training.graph import GraphBuilder
 
 MAX_ROOMS = 9
 """Bedrooms and baths of homes that have a curve; larger ones are too few to be alike."""

@@ -41,3 +41,14 @@ def effort(name: str) -> Effort:
     if name not in _EFFORTS:
         raise InvalidInput({"effort": f"{name} is not one of {', '.join(_EFFORTS)}"})
     return _EFFORTS[name]
+
+
+@dataclass(frozen=True)
+class TeacherSettings:
+    """What a search may change. `forest_share` is the forest's in the mean; the rest is the boosting's."""
+
+    forest_leaf: int = 2
+    forest_features: float = 0.6
+    boosting_rate: float = 0.1
+    boosting_leaves: int = 31
+    forest_share: float = 0.6

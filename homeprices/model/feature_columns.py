@@ -1,21 +1,15 @@
-"""The design matrix: a list of small columns that compute themselves in numpy and, with the same numbers, in ONNX.
-
-Only trees and linear models are left to skl2onnx; logarithms and ratios are each one ONNX operator, and what is learned
-of a text is two, however much it is. What serving computes is read from the same objects as what was trained.
-"""
+"""Column types of the feature matrix: each computes its block in NumPy and writes the same block as ONNX operators."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from itertools import groupby
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from homeprices.training.graph import GraphBuilder
+from homeprices.model.onnx_builder import GraphBuilder
 
 Matrix = npt.NDArray[np.float32]
 
@@ -181,62 +175,3 @@ class OneHot:
 
     def inputs(self) -> set[str]:
         return {self.name}
-
-
-@dataclass(frozen=True)
-class Design:
-    """The columns of a matrix, in order."""
-
-    columns: Sequence[Column]
-
-    def matrix(self, inputs: pd.DataFrame) -> Matrix:
-        """[N, width] float32."""
-        return np.hstack([column.values(inputs) for column in self.columns])
-
-    def node(self, graph: GraphBuilder) -> str:
-        """The name of the same matrix in the graph."""
-        nodes = []
-        for text, beside in groupby(self.columns, _text_of):
-            if text is None:
-                nodes += [column.node(graph) for column in beside]
-            else:
-                lookups = [column for column in beside if isinstance(column, Lookup)]
-                nodes.append(graph.look_up(text, [one.table for one in lookups], [one.default for one in lookups]))
-        return graph.add("Concat", nodes, axis=1)
-
-    def vocabularies(self) -> dict[str, set[str]]:
-        """The values of each text input of which a number is learned."""
-        known: dict[str, set[str]] = {}
-        for column in self.columns:
-            if isinstance(column, Lookup):
-                known.setdefault(column.name, set()).update(column.table)
-        return known
-
-    def names(self) -> list[str]:
-        """A readable name for each column of the matrix."""
-        return [name for column in self.columns for name in column.names()]
-
-    def directions(self) -> list[int]:
-        """The direction of each column of the matrix."""
-        return [column.direction for column in self.columns for _ in column.names()]
-
-    def inputs(self) -> set[str]:
-        """The model inputs that the matrix reads."""
-        return set().union(*(column.inputs() for column in self.columns))
-
-
-def join(*designs: Design) -> tuple[Design, list[list[int]]]:
-    """One design with every column of these once, what is looked up by one text beside each other; and of each of these
-    designs the places of its columns, which have a width of 1, in it.
-    """
-    columns: list[Column] = []
-    for column in (column for design in designs for column in design.columns):
-        if column not in columns:
-            columns.append(column)
-    columns.sort(key=lambda column: _text_of(column) or "")
-    return Design(columns), [[columns.index(column) for column in design.columns] for design in designs]
-
-
-def _text_of(column: Column) -> str | None:
-    """The text input that a column is looked up by; columns beside each other that share one are looked up at once."""
-    return column.name if isinstance(column, Lookup) else None

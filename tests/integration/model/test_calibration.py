@@ -3,9 +3,9 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from homeprices.training import spread as spreads
-from homeprices.training.inputs import form_only
-from homeprices.training.spread import MIN_HOMES, NARROWEST, fit_spread
+from homeprices.model import calibration as spreads
+from homeprices.model.calibration import MIN_HOMES, NARROWEST, fit_spread
+from homeprices.model.feature_matrix import form_only
 
 
 def homes(count: int, seed: int) -> pd.DataFrame:

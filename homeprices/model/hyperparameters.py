@@ -16,10 +16,9 @@ import pandas as pd
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.model_selection import KFold, RandomizedSearchCV
 
-from homeprices.training.effort import Effort
-from homeprices.training.encoding import Encoding, Prices
-from homeprices.training.inputs import form_only
-from homeprices.training.teacher import Teacher, TeacherSettings, fit_teacher, form_columns
+from homeprices.model.distillation import Teacher, fit_teacher, form_columns
+from homeprices.model.feature_matrix import Encoding, Prices, form_only
+from homeprices.model.presets import Effort, TeacherSettings
 
 FOLDS = 2
 

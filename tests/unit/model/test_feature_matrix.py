@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from homeprices.training.area_table import AreaTable
-from homeprices.training.design import Column, Lookup, Number, join
-from homeprices.training.encoding import level_design
+from homeprices.model.feature_columns import Column, Lookup, Number
+from homeprices.model.feature_matrix import join, level_design
+from homeprices.model.isotonic_curves import AreaTable
 
 
 def number(missing: float) -> Column:

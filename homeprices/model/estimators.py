@@ -19,9 +19,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
 from homeprices.errors import InvalidInput
-from homeprices.training.effort import Effort
-from homeprices.training.encoding import FILLED_LEVELS, LEVELS, ONE_HOT, Encoding
-from homeprices.training.teacher import TeacherSettings
+from homeprices.model.feature_matrix import FILLED_LEVELS, LEVELS, ONE_HOT, Encoding
+from homeprices.model.presets import Effort, TeacherSettings
 
 STACKING_FOLDS = 2
 

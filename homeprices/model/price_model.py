@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,20 +13,15 @@ import pandas as pd
 from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from homeprices.errors import BundleRefused
+from homeprices.model.calibration import Spread
+from homeprices.model.distillation import form_columns
+from homeprices.model.feature_columns import Matrix
+from homeprices.model.feature_matrix import Design, Prices, form_only, join, model_inputs
+from homeprices.model.isotonic_curves import AreaTable
+from homeprices.model.onnx_builder import GraphBuilder, add_tree, constant_ensemble, converted, ensemble_of
 from homeprices.pricing.features import MISSING, NUMBERS, REQUIRED, TEXTS, Locations
 from homeprices.pricing.predictor import HIGH_OUTPUT, LOW_OUTPUT, OUTPUT
-from homeprices.training.area_table import AreaTable
-from homeprices.training.design import Design, Matrix, join
-from homeprices.training.distill import distil
-from homeprices.training.effort import QUICK, Effort
-from homeprices.training.encoding import Prices
-from homeprices.training.estimators import EstimatorSpec
-from homeprices.training.graph import GraphBuilder, add_tree, constant_ensemble, converted, ensemble_of
-from homeprices.training.inputs import form_only, learn_locations, model_inputs
-from homeprices.training.level import best_level
-from homeprices.training.spread import Spread, fit_spread
-from homeprices.training.teacher import form_columns
-from homeprices.training.tuning import search
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,53 +148,46 @@ class PriceModel:
         return columns, self.design.matrix(_nothing())[0, columns]
 
 
-def fit(spec: EstimatorSpec, rows: pd.DataFrame, seed: int, effort: Effort = QUICK) -> PriceModel:
-    """Fit an estimator on clean rows, without intervals. The same rows, seed and effort give the same model.
-
-    An estimator that reads optional inputs sees every home twice, fully described and by the form's fields only, so
-    that it has learned what to say when they are missing.
-    """
-    encoding = spec.encoding
-    locations = learn_locations(rows, encoding.min_listings)
-    inputs = model_inputs(rows, locations)
-    prices = rows["price"].to_numpy(np.float64)
-    design, matrix = encoding.fit_matrix(inputs, prices, seed)
-    # Boosting's threads meet at a barrier for every split; on a busy machine they wait for each other far longer than a
-    # second thread saves on rows this few. The scheduler runs estimators side by side instead.
-    with threadpool_limits(limits=1):
-        if spec.build is None:
-            settings = search(encoding, inputs, prices, effort, seed)
-            student, table = distil(encoding, design, matrix, inputs, prices, settings, effort, seed)
-            return PriceModel(spec.name, locations.names, design, student, table)
-        target = np.log(prices)
-        if encoding.optional:
-            blank = _blank_optional(design, matrix)
-            matrix, target = np.vstack([matrix, blank]), np.concatenate([target, target])
-        # Boosting cannot bin a column of which nothing is known. As a constant it is never split on.
-        matrix[:, np.isnan(matrix).all(axis=0)] = 0
-        regressor = spec.build(seed, design.directions(), effort).fit(matrix, target)
-    return PriceModel(spec.name, locations.names, design, regressor)
-
-
-def with_spread(model: PriceModel, rows: pd.DataFrame, log_form: Prices, log_full: Prices, seed: int) -> PriceModel:
-    """The model with level and intervals, learned from log estimates of its training rows by models that had not seen
-    them.
-    """
-    inputs = model_inputs(rows, model.locations)
-    log_prices = np.log(rows["price"].to_numpy(np.float64))
-    level = best_level(np.concatenate([log_prices - log_form, log_prices - log_full]))
-    with threadpool_limits(limits=1):
-        spread = fit_spread(inputs, log_form + level, log_full + level, log_prices, seed)
-    return replace(model, level=level, spread=spread)
-
-
-def _blank_optional(design: Design, matrix: Matrix) -> Matrix:
-    """The matrix with every column that reads an optional input as it is when that input is missing."""
-    optional = ~form_columns(design)
-    return np.where(optional[None, :], design.matrix(_nothing()), matrix)
-
-
 def _nothing() -> pd.DataFrame:
     """The inputs of one home of which only is said that it is a home."""
     numbers: dict[str, Any] = {name: np.ones(1, dtype=np.float32) for name in NUMBERS}
     return form_only(pd.DataFrame(numbers | {name: [MISSING] for name in TEXTS}))
+
+
+# `model.skops`: the fitted model for data scientists. skops loads named types only; nothing is unpickled.
+#
+# skops is imported where it is used: its import looks every ufunc up in every module that is loaded, which takes twenty
+# seconds inside an Airflow task.
+
+
+# Values of this project that make up a model, and parts of scikit-learn's estimators that skops does not vouch for by
+# itself: arrays of tree nodes, and a dictionary.
+TRUSTED = {
+    "homeprices.model.price_model.PriceModel",
+    "homeprices.model.isotonic_curves.AreaTable",
+    "homeprices.model.calibration.Spread",
+    *(f"homeprices.model.feature_matrix.{name}" for name in ("Design", "Log", "Lookup", "Number", "OneHot", "Ratio")),
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.tree._tree.Tree",
+    "sklearn.utils._bunch.Bunch",
+}
+
+
+def save(model: PriceModel, path: Path) -> None:
+    """Write the model."""
+    import skops.io
+
+    skops.io.dump(model, path)
+
+
+def load(path: Path) -> PriceModel:
+    """The model in `path`. Raises BundleRefused when it holds any other type than those of a model."""
+    import skops.io
+
+    unknown = set(skops.io.get_untrusted_types(file=path)) - TRUSTED
+    if unknown:
+        raise BundleRefused(f"{path.name} holds types that are not trusted: {', '.join(sorted(unknown))}")
+    model = skops.io.load(path, trusted=sorted(TRUSTED))
+    if not isinstance(model, PriceModel):
+        raise BundleRefused(f"{path.name} holds no model of prices")
+    return model

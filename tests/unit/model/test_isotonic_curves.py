@@ -4,9 +4,9 @@ import onnxruntime
 import pandas as pd
 import pytest
 
-from homeprices.training import area_table
-from homeprices.training.area_table import MAX_ROOMS, AreaTable, tabulate
-from homeprices.training.graph import GraphBuilder
+from homeprices.model import isotonic_curves
+from homeprices.model.isotonic_curves import MAX_ROOMS, AreaTable, tabulate
+from homeprices.model.onnx_builder import GraphBuilder
 
 
 def homes(*described: tuple[str, float, int, int]) -> pd.DataFrame:
@@ -50,7 +50,7 @@ def test_a_curve_is_near_its_teacher_where_the_homes_of_its_kind_are() -> None:
 
 def test_curves_are_the_same_however_many_kinds_are_asked_about_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     at_once = tabulate(wavy, LISTED, knots=60)
-    monkeypatch.setattr(area_table, "ASKED_AT_ONCE", 2)
+    monkeypatch.setattr(isotonic_curves, "ASKED_AT_ONCE", 2)
     in_turn = tabulate(wavy, LISTED, knots=60)
     assert len(at_once.curves) == 3, "one and a half times as many as are asked about at once"
     np.testing.assert_array_equal(in_turn.curves, at_once.curves)
