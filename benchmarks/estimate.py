@@ -29,8 +29,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from benchmarks import machine
-from homeprices.data import holdout
+from homeprices.data import preparation
 from homeprices.data.cleaning import clean
+from homeprices.data.preparation import homes_of
 from homeprices.data.schema import read_listings
 from homeprices.data.synthetic import make_listings
 from homeprices.model import price_model
@@ -39,7 +40,6 @@ from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.predictor import Predictor
 from homeprices.registry.datasets import Dataset
 from homeprices.training import export
-from homeprices.training.homes import homes_of
 
 SEED = 7
 HOMES = 200
@@ -60,7 +60,7 @@ def main() -> int:
     options = parser.parse_args()
     table = read_listings(options.listings.read_bytes()) if options.listings else make_listings()
     with tempfile.TemporaryDirectory() as folder:
-        training, unseen = holdout.split(clean(table).rows)
+        training, unseen = preparation.split(clean(table).rows)
         contenders = _contenders(Path(folder) / "bundle", training, unseen, options.effort)
         busy = machine.busy_share()
         found = measure(contenders)

@@ -24,7 +24,7 @@ import psutil
 from joblib import parallel_config  # type: ignore[import-untyped]
 
 from benchmarks import machine
-from homeprices.data import holdout
+from homeprices.data import preparation
 from homeprices.data.cleaning import clean
 from homeprices.data.schema import read_listings
 from homeprices.model.presets import effort
@@ -68,7 +68,7 @@ def main() -> int:
 def one_division(listings: Path, name: str, number: int) -> dict[str, Any]:
     """The figures of one division of a file."""
     rows = clean(read_listings(listings.read_bytes())).rows
-    training, unseen = holdout.split(rows, salt=f"division {number}")
+    training, unseen = preparation.split(rows, salt=f"division {number}")
     started = time.perf_counter()
     with parallel_config(n_jobs=CORES):
         trained = train_on(training, seed=number, effort=effort(name))

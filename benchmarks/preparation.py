@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from benchmarks.environments import REQUIREMENTS, environment
-from homeprices.data import cleaning, holdout
+from homeprices.data import cleaning, preparation
 from homeprices.data.schema import read_listings, to_csv
 from homeprices.data.synthetic import make_listings
 from homeprices.model.estimators import ESTIMATORS
@@ -41,7 +41,7 @@ def bundle(home: Path, given: Path | None, *, simple: bool) -> Path:
 def _build(folder: Path, given: Path | None, *, simple: bool) -> None:
     body = given.read_bytes() if given else to_csv(make_listings())
     cleaned = cleaning.clean(read_listings(body))
-    training, held_out = holdout.split(cleaned.rows)
+    training, held_out = preparation.split(cleaned.rows)
     names = [name for name, spec in ESTIMATORS.items() if spec.simple or not simple]
     chosen = search.choose([search.cross_validate(name, training, SEED)[0] for name in names], simple_only=simple)
     draft = export.build(

@@ -11,8 +11,18 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from homeprices.pricing.bundle import COLUMNS_FILE, MODEL_FILE, digest
-from homeprices.pricing.manifest import DRAFT_FILE, MANIFEST_FILE, DatasetReference, Draft, FileDigest, Golden
-from homeprices.pricing.reference import REFERENCE_FILE, NumberReference, Reference, TextReference
+from homeprices.pricing.manifest import (
+    DRAFT_FILE,
+    MANIFEST_FILE,
+    REFERENCE_FILE,
+    DatasetReference,
+    Draft,
+    FileDigest,
+    Golden,
+    NumberReference,
+    Reference,
+    TextReference,
+)
 
 LOCATION_LEVELS = {"Electronic City": 0.9, "Indira Nagar": 2.0, "Rajaji Nagar": 1.8, "Whitefield": 1.2}
 OTHER_LEVEL = 1.0

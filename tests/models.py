@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from homeprices.adapters.object_store import Bucket
-from homeprices.data import holdout
+from homeprices.data import preparation
 from homeprices.data.cleaning import clean
 from homeprices.data.synthetic import make_listings
 from homeprices.model.presets import effort
@@ -25,7 +25,7 @@ def train_draft(estimator: str, folder: Path) -> None:
     """Train on synthetic listings with the preset `quick` and write the draft bundle into the folder."""
     listings = make_listings(ROWS, seed=LISTINGS_SEED)
     cleaned = clean(listings)
-    training, held_out = holdout.split(cleaned.rows)
+    training, held_out = preparation.split(cleaned.rows)
     export.build(
         estimator,
         training,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from homeprices.data import holdout
+from homeprices.data import preparation
 from homeprices.data.cleaning import clean
 from homeprices.data.synthetic import make_listings
 from homeprices.model.presets import QUICK
@@ -16,7 +16,7 @@ ESTIMATOR = "distilled"  # joins designs with missing values, as no other does
 
 def main() -> None:
     """Train, and print the digest of the ONNX graph."""
-    rows, _ = holdout.split(clean(make_listings(ROWS, seed=SEED)).rows)
+    rows, _ = preparation.split(clean(make_listings(ROWS, seed=SEED)).rows)
     model = fit_with_spread(ESTIMATOR, rows, SEED, QUICK)
     print(hashlib.sha256(model.graph().SerializeToString(deterministic=True)).hexdigest())
 

@@ -21,7 +21,7 @@ from homeprices.drift.samples import (
     sample_of_visits,
 )
 from homeprices.pricing.features import Locations
-from homeprices.pricing.reference import NumberReference, TextReference
+from homeprices.pricing.manifest import NumberReference, TextReference
 
 Status = Literal["ok", "insufficient_data"]
 

@@ -7,7 +7,7 @@ import numpy as np
 from homeprices.drift.findings import MovedWord
 from homeprices.drift.samples import Floats, NumberSample
 from homeprices.drift.two_sample_statistics import TextCells, binned
-from homeprices.pricing.reference import NumberReference
+from homeprices.pricing.manifest import NumberReference
 
 GROUPS = 10
 SINGLE_VALUES = 12

@@ -30,7 +30,7 @@ from homeprices.drift.two_sample_statistics import (
     without_rare,
 )
 from homeprices.pricing.features import OTHER_LOCATION
-from homeprices.pricing.reference import NumberReference, TextReference
+from homeprices.pricing.manifest import NumberReference, TextReference
 
 WHOLE_NUMBERS = frozenset({"bhk", "bath", "balcony"})
 NEW_SHOWN = 5

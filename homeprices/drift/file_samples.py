@@ -19,8 +19,7 @@ import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
-from homeprices.data.area import parse_area
-from homeprices.data.cleaning import bedrooms
+from homeprices.data.cleaning import bedrooms, parse_area
 from homeprices.drift.samples import (
     NUMBER_FEATURES,
     PREDICTION,
@@ -33,7 +32,7 @@ from homeprices.drift.samples import (
     sample_of_columns,
 )
 from homeprices.errors import DatasetRefused
-from homeprices.pricing.reference import Reference
+from homeprices.pricing.manifest import Reference
 
 MAX_BYTES = 512 * 2**20
 """Some eight million listings."""

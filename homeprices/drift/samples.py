@@ -21,7 +21,7 @@ from homeprices.pricing.features import (
     society_feature,
 )
 from homeprices.pricing.home import key_of, tidy
-from homeprices.pricing.reference import NumberReference, Reference, TextReference
+from homeprices.pricing.manifest import NumberReference, Reference, TextReference
 
 Floats = npt.NDArray[np.float64]
 

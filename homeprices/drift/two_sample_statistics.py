@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from homeprices.drift.samples import Floats, NumberSample, TextSample
-from homeprices.pricing.reference import NumberReference, TextReference
+from homeprices.pricing.manifest import NumberReference, TextReference
 
 
 def kolmogorov_smirnov(reference: Floats, current: Floats) -> float:

@@ -5,13 +5,21 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from homeprices.errors import BundleRefused
-from homeprices.pricing.manifest import DRAFT_FILE, MANIFEST_FILE, Draft, FileDigest, Manifest
-from homeprices.pricing.reference import REFERENCE_FILE, Reference
+from homeprices.pricing.manifest import (
+    DRAFT_FILE,
+    MANIFEST_FILE,
+    REFERENCE_FILE,
+    Columns,
+    Draft,
+    FileDigest,
+    Manifest,
+    Reference,
+)
 
 MODEL_FILE = "model.onnx"
 COLUMNS_FILE = "columns.json"
@@ -23,35 +31,6 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class Input(_Frozen):
-    """One named input of the ONNX graph, [N, 1]: `number` is float32, `text` is string."""
-
-    name: Literal["total_sqft", "location", "bhk", "bath", "area_type", "balcony", "availability", "society"]
-    type: Literal["number", "text"]
-
-
-class Interval(_Frozen):
-    """The interval around an estimate: from `lower_factor` to `upper_factor` times it, covering `coverage` of homes."""
-
-    coverage: float = Field(gt=0, lt=1)
-    lower_factor: float = Field(gt=0, le=1)
-    upper_factor: float = Field(ge=1, allow_inf_nan=False)
-
-
-class Columns(_Frozen):
-    """What the graph takes: its inputs, the locations it has learned, and the range each number had in training."""
-
-    inputs: tuple[Input, ...] = Field(min_length=1)
-    locations: tuple[str, ...]
-    interval: Interval
-    ranges: dict[str, tuple[float, float]]
-
-    def signature(self) -> str:
-        """The inputs and outputs of the graph in one line: `total_sqft: number, ... -> estimate, low, high`."""
-        taken = ", ".join(f"{spec.name}: {spec.type}" for spec in self.inputs)
-        return f"{taken} -> estimate, low, high in lakh rupees"
 
 
 @dataclass(frozen=True)

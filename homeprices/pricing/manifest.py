@@ -99,3 +99,81 @@ class Manifest(Draft):
 
 def _kind(version: str) -> Literal["BO", "CO"]:
     return "BO" if version.startswith("BO") else "CO"
+
+
+class Input(_Frozen):
+    """One named input of the ONNX graph, [N, 1]: `number` is float32, `text` is string."""
+
+    name: Literal["total_sqft", "location", "bhk", "bath", "area_type", "balcony", "availability", "society"]
+    type: Literal["number", "text"]
+
+
+class Interval(_Frozen):
+    """The interval around an estimate: from `lower_factor` to `upper_factor` times it, covering `coverage` of homes."""
+
+    coverage: float = Field(gt=0, lt=1)
+    lower_factor: float = Field(gt=0, le=1)
+    upper_factor: float = Field(ge=1, allow_inf_nan=False)
+
+
+class Columns(_Frozen):
+    """What the graph takes: its inputs, the locations it has learned, and the range each number had in training."""
+
+    inputs: tuple[Input, ...] = Field(min_length=1)
+    locations: tuple[str, ...]
+    interval: Interval
+    ranges: dict[str, tuple[float, float]]
+
+    def signature(self) -> str:
+        """The inputs and outputs of the graph in one line: `total_sqft: number, ... -> estimate, low, high`."""
+        taken = ", ".join(f"{spec.name}: {spec.type}" for spec in self.inputs)
+        return f"{taken} -> estimate, low, high in lakh rupees"
+
+
+# `reference.json`: binned features and predictions of the training rows, which drift compares traffic with.
+
+
+REFERENCE_FILE = "reference.json"
+
+
+class NumberReference(BaseModel):
+    """A number's distribution. `counts[i]` rows lie in [edges[i], edges[i+1]), the last bin includes its upper edge.
+
+    `percentiles` are the values at 1, 2, ..., 99 %; bundles from before it have none.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    type: Literal["number"] = "number"
+    edges: list[float]
+    counts: list[int]
+    missing: int
+    mean: float
+    std: float
+    minimum: float
+    median: float
+    maximum: float
+    percentiles: list[float] | None = None
+
+
+class TextReference(BaseModel):
+    """A word's distribution: rows by value, the missing apart."""
+
+    model_config = ConfigDict(frozen=True)
+
+    type: Literal["text"] = "text"
+    counts: dict[str, int]
+    missing: int
+
+
+FeatureReference = Annotated[NumberReference | TextReference, Field(discriminator="type")]
+
+
+class Reference(BaseModel):
+    """The training rows (not the hold-out): features as the model sees them, and its estimates in lakh rupees."""
+
+    model_config = ConfigDict(frozen=True)
+
+    rows: int
+    features: dict[str, FeatureReference]
+    prediction: NumberReference

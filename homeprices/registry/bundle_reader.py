@@ -16,8 +16,8 @@ from pydantic import ValidationError
 
 from homeprices.adapters.object_store import Bucket
 from homeprices.errors import BundleRefused, NotFound, ObjectNotFound
-from homeprices.pricing.bundle import COLUMNS_FILE, Bundle, Columns
-from homeprices.pricing.manifest import DRAFT_FILE, MANIFEST_FILE, Draft, FileDigest, Manifest
+from homeprices.pricing.bundle import COLUMNS_FILE, Bundle
+from homeprices.pricing.manifest import DRAFT_FILE, MANIFEST_FILE, Columns, Draft, FileDigest, Manifest
 from homeprices.registry import versions
 from homeprices.registry.versions import _BUNDLE_FILE, MANIFEST, number_of
 

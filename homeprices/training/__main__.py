@@ -14,7 +14,7 @@ from typing import Any
 
 from joblib import cpu_count, parallel_config  # type: ignore[import-untyped]
 
-from homeprices.data import holdout
+from homeprices.data import preparation
 from homeprices.data.cleaning import clean
 from homeprices.data.schema import read_listings
 from homeprices.data.synthetic import make_listings
@@ -56,7 +56,7 @@ def _compare(options: argparse.Namespace) -> int:
     """Write the table of estimators into a page, for the synthetic listings or for a file of them."""
     size = effort(options.effort)
     table = read_listings(options.listings.read_bytes()) if options.listings else make_listings()
-    rows, _ = holdout.split(clean(table).rows)
+    rows, _ = preparation.split(clean(table).rows)
     text = as_markdown(compare_estimators(rows, options.seed, size), len(rows), options.seed, size)
     put_between_marks(options.page, "listings of one's own" if options.listings else "synthetic listings", text)
     print(text)

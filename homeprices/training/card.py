@@ -11,9 +11,8 @@ from typing import Any
 import jinja2
 
 from homeprices.model.estimators import estimator
-from homeprices.pricing.bundle import Columns
 from homeprices.pricing.home import AREA_LIMITS_SQUARE_FEET, ROOM_LIMITS
-from homeprices.pricing.manifest import Draft
+from homeprices.pricing.manifest import Columns, Draft
 
 CARD_FILE = "model_card.md"
 

@@ -14,14 +14,13 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from homeprices.data.holdout import SALT
+from homeprices.data.preparation import SALT, priced_homes_of
 from homeprices.errors import PublicationRefused
 from homeprices.model.feature_matrix import Prices
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.home import Home
 from homeprices.pricing.manifest import DRAFT_FILE
 from homeprices.pricing.predictor import Estimate, Predictor
-from homeprices.training.homes import priced_homes_of
 
 SAME_RELATIVE = 1e-3
 """Estimates closer than this are the same to a visitor, who sees lakh rupees with two decimals at most."""

@@ -12,7 +12,7 @@ import pandas as pd
 
 from homeprices.data import contract
 from homeprices.data.cleaning import Cleaned, clean
-from homeprices.data.holdout import HOME_COLUMNS
+from homeprices.data.preparation import HOME_COLUMNS
 from homeprices.data.schema import MAX_BYTES, read_listings
 from homeprices.errors import DatasetRefused
 from homeprices.model.calibration import COVERAGE

@@ -13,20 +13,29 @@ import numpy as np
 import onnxruntime
 import pandas as pd
 
-from homeprices.data.holdout import SALT
+from homeprices.data.preparation import SALT, homes_of
 from homeprices.errors import PublicationRefused
 from homeprices.model import price_model
 from homeprices.model.calibration import COVERAGE, OutOfFold
 from homeprices.model.feature_matrix import form_only, model_inputs
 from homeprices.model.presets import QUICK, Effort
 from homeprices.model.price_model import Estimates, PriceModel
-from homeprices.pricing.bundle import COLUMNS_FILE, MODEL_FILE, Bundle, Columns, Input, Interval, digest
+from homeprices.pricing.bundle import COLUMNS_FILE, MODEL_FILE, Bundle, digest
 from homeprices.pricing.home import Home
-from homeprices.pricing.manifest import DRAFT_FILE, INTERVAL_LOG_WIDTH, MANIFEST_FILE, DatasetReference, Draft, Golden
+from homeprices.pricing.manifest import (
+    DRAFT_FILE,
+    INTERVAL_LOG_WIDTH,
+    MANIFEST_FILE,
+    REFERENCE_FILE,
+    Columns,
+    DatasetReference,
+    Draft,
+    Golden,
+    Input,
+    Interval,
+)
 from homeprices.pricing.predictor import HIGH_OUTPUT, LOW_OUTPUT, OUTPUT
-from homeprices.pricing.reference import REFERENCE_FILE
 from homeprices.registry.datasets import Dataset
-from homeprices.training.homes import homes_of
 from homeprices.training.metrics import ALL_INPUTS_PREFIX, coverage, measure_both
 from homeprices.training.mlmodel import MLMODEL_FILE, mlmodel
 from homeprices.training.report import write_report

@@ -12,7 +12,8 @@ from datetime import datetime
 from importlib.metadata import version
 from typing import Any
 
-from homeprices.pricing.bundle import MODEL_FILE, Columns
+from homeprices.pricing.bundle import MODEL_FILE
+from homeprices.pricing.manifest import Columns
 from homeprices.pricing.predictor import HIGH_OUTPUT, LOW_OUTPUT, OUTPUT
 
 MLMODEL_FILE = "MLmodel"

@@ -19,7 +19,7 @@ import pandas as pd
 from homeprices import heartbeat
 from homeprices.adapters.mlflow_client import Tracking
 from homeprices.adapters.notifications import Notice
-from homeprices.data import cleaning, holdout
+from homeprices.data import cleaning, preparation
 from homeprices.errors import HomePricesError, NotFound, ObjectNotFound
 from homeprices.log import get_logger
 from homeprices.pricing.bundle import Bundle
@@ -124,7 +124,7 @@ class TrainingRun:
         from homeprices.training import export
 
         cleaned = self._cleaned(listings["dataset"])
-        training, held_out = holdout.split(cleaned.rows)
+        training, held_out = preparation.split(cleaned.rows)
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary) / "bundle"
             draft = export.build(
@@ -279,7 +279,7 @@ class TrainingRun:
         return cleaning.clean(datasets.read(self._bucket, _dataset(dataset)))
 
     def _rows(self, dataset: dict[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
-        return holdout.split(self._cleaned(dataset).rows)
+        return preparation.split(self._cleaned(dataset).rows)
 
     @contextmanager
     def _staged(self) -> Iterator[Path]:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from homeprices.model.feature_matrix import Prices
 from homeprices.pricing.features import MISSING, NUMBERS
-from homeprices.pricing.reference import NumberReference, Reference, TextReference
+from homeprices.pricing.manifest import NumberReference, Reference, TextReference
 
 BINS = 10
 PERCENTS = np.arange(1, 100)

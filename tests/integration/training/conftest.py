@@ -5,7 +5,7 @@ import onnxruntime
 import pandas as pd
 import pytest
 
-from homeprices.data import holdout
+from homeprices.data import preparation
 from homeprices.data.cleaning import clean
 from homeprices.data.schema import to_csv
 from homeprices.data.synthetic import make_listings
@@ -30,7 +30,7 @@ def rows(raw: pd.DataFrame) -> pd.DataFrame:
 
 @pytest.fixture(scope="session")
 def split(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    return holdout.split(rows)
+    return preparation.split(rows)
 
 
 @pytest.fixture(scope="session")

@@ -12,17 +12,16 @@ import pandas as pd
 import pytest
 
 from homeprices.data.cleaning import clean
-from homeprices.data.holdout import SALT
+from homeprices.data.preparation import SALT, homes_of
 from homeprices.errors import PublicationRefused
 from homeprices.model.feature_matrix import model_inputs
 from homeprices.model.price_model import PriceModel
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.features import NUMBERS, TEXTS, Locations
+from homeprices.pricing.manifest import TextReference
 from homeprices.pricing.predictor import Predictor
-from homeprices.pricing.reference import TextReference
 from homeprices.registry.datasets import Dataset
 from homeprices.training import export, validation
-from homeprices.training.homes import homes_of
 from tests.integration.training.conftest import SEED, TINY
 
 Split = tuple[pd.DataFrame, pd.DataFrame]

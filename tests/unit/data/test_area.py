@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homeprices.data.area import parse_area
+from homeprices.data.cleaning import parse_area
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from homeprices.drift.samples import (
     sample_of_columns,
     sample_of_visits,
 )
-from homeprices.pricing.reference import NumberReference, Reference, TextReference
+from homeprices.pricing.manifest import NumberReference, Reference, TextReference
 from homeprices.training.summary import number_reference
 from tests.unit.drift.samples import columns, sample
 

@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from homeprices.data.cleaning import clean
-from homeprices.data.holdout import split
+from homeprices.data.preparation import split
 from homeprices.data.schema import read_listings
 from homeprices.data.synthetic import make_listings
 
