@@ -80,7 +80,7 @@ def prepare(folder: Path, rows: list[int]) -> None:
     from homeprices.data.synthetic import make_listings
     from homeprices.pricing.bundle import Bundle
     from homeprices.registry.datasets import Dataset
-    from homeprices.training.export import build
+    from homeprices.training.bundle_builder import build
 
     cleaned = clean(make_listings(seed=SEED))
     holdout = cleaned.rows.iloc[::7]

@@ -39,7 +39,7 @@ from homeprices.model.presets import effort
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.predictor import Predictor
 from homeprices.registry.datasets import Dataset
-from homeprices.training import export
+from homeprices.training import bundle_builder
 
 SEED = 7
 HOMES = 200
@@ -99,7 +99,7 @@ def _contenders(folder: Path, training: pd.DataFrame, unseen: pd.DataFrame, name
     size = replace(effort(name), folds=2, repeats=1)  # the published model is as large as ever, its intervals rougher
     dataset = Dataset(version=1, key="data/raw/train_V1.csv", sha256="0" * 64, rows=len(training) + len(unseen))
     quality = {"rows": len(training), "used": len(training), "duplicates": 0, "refused": {}, "missing": {}}
-    export.build(
+    bundle_builder.build(
         "distilled",
         training,
         unseen,

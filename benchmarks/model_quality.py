@@ -28,7 +28,7 @@ from homeprices.data import preparation
 from homeprices.data.cleaning import clean
 from homeprices.data.schema import read_listings
 from homeprices.model.presets import effort
-from homeprices.training.evaluation import score, train_on
+from homeprices.training.evaluate_files import score, train_on
 
 DIVISIONS = 5
 CORES = 2

@@ -13,7 +13,7 @@ from homeprices.data.synthetic import make_listings
 from homeprices.model.estimators import ESTIMATORS
 from homeprices.pricing.manifest import Manifest
 from homeprices.registry.datasets import Dataset
-from homeprices.training import export, search
+from homeprices.training import bundle_builder, cross_validation
 
 SEED = 7
 TRAIN_SECONDS = 900
@@ -43,8 +43,10 @@ def _build(folder: Path, given: Path | None, *, simple: bool) -> None:
     cleaned = cleaning.clean(read_listings(body))
     training, held_out = preparation.split(cleaned.rows)
     names = [name for name, spec in ESTIMATORS.items() if spec.simple or not simple]
-    chosen = search.choose([search.cross_validate(name, training, SEED)[0] for name in names], simple_only=simple)
-    draft = export.build(
+    chosen = cross_validation.choose(
+        [cross_validation.cross_validate(name, training, SEED)[0] for name in names], simple_only=simple
+    )
+    draft = bundle_builder.build(
         chosen,
         training,
         held_out,

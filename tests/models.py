@@ -16,7 +16,7 @@ from homeprices.data.synthetic import make_listings
 from homeprices.model.presets import effort
 from homeprices.registry import bundle_publisher
 from homeprices.registry.datasets import Dataset
-from homeprices.training import export
+from homeprices.training import bundle_builder
 
 ROWS, LISTINGS_SEED, SEED = 1_000, 11, 3
 
@@ -26,7 +26,7 @@ def train_draft(estimator: str, folder: Path) -> None:
     listings = make_listings(ROWS, seed=LISTINGS_SEED)
     cleaned = clean(listings)
     training, held_out = preparation.split(cleaned.rows)
-    export.build(
+    bundle_builder.build(
         estimator,
         training,
         held_out,

@@ -8,7 +8,7 @@ from homeprices.data import preparation
 from homeprices.data.cleaning import clean
 from homeprices.data.synthetic import make_listings
 from homeprices.model.presets import QUICK
-from homeprices.training.search import fit_with_spread
+from homeprices.training.cross_validation import fit_with_spread
 
 ROWS, SEED = 3_000, 7
 ESTIMATOR = "distilled"  # joins designs with missing values, as no other does

@@ -18,7 +18,7 @@ from homeprices.drift.detector import compare
 from homeprices.drift.samples import Baseline, TextSample, baseline_of_sample
 from homeprices.pricing.features import OPTIONAL, OTHER_LOCATION
 from homeprices.pricing.manifest import NumberReference, TextReference
-from homeprices.training.summary import number_reference
+from homeprices.training.bundle_metadata import number_reference
 
 SIZES = (50, 100, 200, 500, 1000, 2000, 5000)
 POWER_SIZE = 500

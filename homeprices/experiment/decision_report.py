@@ -14,9 +14,9 @@ from homeprices.adapters.database import transaction
 from homeprices.adapters.mlflow_client import Tracking
 from homeprices.errors import HomePricesError
 from homeprices.experiment import decision_log
-from homeprices.experiment.charts import Chart, Line
 from homeprices.experiment.decision_log import RecordedDecision
 from homeprices.log import get_logger
+from homeprices.reporting.charts import Chart, Line
 
 if TYPE_CHECKING:
     from homeprices.resources import Parts

@@ -20,8 +20,8 @@ from homeprices.data.schema import read_listings
 from homeprices.data.synthetic import make_listings
 from homeprices.errors import HomePricesError, InvalidInput
 from homeprices.model.presets import effort
-from homeprices.training.evaluation import evaluate
-from homeprices.training.table import as_markdown, compare_estimators, put_between_marks
+from homeprices.reporting.markdown import put_between_marks
+from homeprices.training.evaluate_files import as_markdown, compare_estimators, evaluate
 
 DEFAULT_SEED = 7
 MAX_SEED = 2**31 - 1

@@ -31,7 +31,7 @@ from homeprices.settings import Variant
 
 if TYPE_CHECKING:
     from homeprices.model.calibration import OutOfFold
-    from homeprices.training.comparison import Comparison
+    from homeprices.training.challenger import Comparison
 
 ACTOR = "pipeline"
 LOST_COMPARED = 12  # the newest that a draft is compared with; older ones had older data
@@ -97,10 +97,10 @@ class TrainingRun:
         """An estimator's metrics by cross-validation on the training rows, logged as a run under the parent."""
         from homeprices.model.estimators import parameters
         from homeprices.model.presets import effort
-        from homeprices.training import search
+        from homeprices.training import cross_validation
 
         training, _ = self._rows(listings["dataset"])
-        result, unseen = search.cross_validate(estimator, training, self._seed, effort(listings["effort"]))
+        result, unseen = cross_validation.cross_validate(estimator, training, self._seed, effort(listings["effort"]))
         self._bucket.put(self._unseen_key(estimator), unseen.to_bytes())
         settings = parameters(estimator, self._seed, effort(listings["effort"]))
         child = self._tracking.child_run(self._parent(), estimator)
@@ -111,23 +111,23 @@ class TrainingRun:
 
     def choose(self, scores: list[dict[str, Any]]) -> dict[str, Any]:
         """The estimator to publish, and as what: `BO` when there is no production yet, else `CO`."""
-        from homeprices.training import search
+        from homeprices.training import cross_validation
 
-        results = [search.CrossValidation.model_validate(score) for score in scores]
-        chosen = search.choose(results, simple_only=self._simple_only)
+        results = [cross_validation.CrossValidation.model_validate(score) for score in scores]
+        chosen = cross_validation.choose(results, simple_only=self._simple_only)
         self._tracking.log(self._parent(), params={"chosen": chosen, "kind": self._kind})
         return {"kind": self._kind, "estimator": chosen}
 
     def build(self, listings: dict[str, Any], chosen: dict[str, Any]) -> dict[str, Any]:
         """A bundle fitted on all training rows and measured on the hold-out, staged in the bucket and logged."""
         from homeprices.model.presets import effort
-        from homeprices.training import export
+        from homeprices.training import bundle_builder
 
         cleaned = self._cleaned(listings["dataset"])
         training, held_out = preparation.split(cleaned.rows)
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary) / "bundle"
-            draft = export.build(
+            draft = bundle_builder.build(
                 chosen["estimator"],
                 training,
                 held_out,
@@ -204,7 +204,7 @@ class TrainingRun:
             return None
         if pending := bundle_reader.highest(self._bucket, "CO"):
             return f"{pending} is on trial; one candidate is tried at a time"
-        from homeprices.training import comparison
+        from homeprices.training import challenger
 
         production = str(bundle_reader.highest(self._bucket, "BO"))
         if not self._bucket.exists(bundle_reader.staging_folder(self._run_id) + DRAFT_FILE):
@@ -212,13 +212,13 @@ class TrainingRun:
         with self._staged() as folder, tempfile.TemporaryDirectory() as temporary:
             other = bundle_reader.fetch(self._bucket, production, Path(temporary))
             _, held_out = self._rows(Bundle.open_draft(folder).manifest.dataset.model_dump(mode="json"))
-            found = comparison.compare(folder, other, held_out)
+            found = challenger.compare(folder, other, held_out)
             self._note_gate(found)
             if reason := found.why_not():
                 return reason
             for lost in promotion.lost(self._bucket)[:LOST_COMPARED]:
                 other = bundle_reader.fetch(self._bucket, lost, Path(temporary))
-                if comparison.same_estimates(folder, other, held_out):
+                if challenger.same_estimates(folder, other, held_out):
                     return f"its estimates equal those of {lost}, which has lost; it waits for new data"
         return None
 

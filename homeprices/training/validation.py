@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from homeprices.errors import PublicationRefused
+from homeprices.errors import BundleRefused, PublicationRefused
 from homeprices.pricing.bundle import Bundle
+from homeprices.pricing.home import AREA_LIMITS_SQUARE_FEET, AREA_TYPES, ROOM_LIMITS, Home
 from homeprices.pricing.manifest import DRAFT_FILE, FileDigest
-from homeprices.pricing.predictor import Predictor
-from homeprices.training.behaviour import Check, check_behaviour
+from homeprices.pricing.predictor import Estimate, Predictor
 
 MAX_MEGABYTES = 25
 BYTES_A_MEGABYTE = 1_000_000
@@ -75,3 +78,125 @@ def _beats_constant(metrics: dict[str, float]) -> Check:
         passed=bool(known and found < constant),  # type: ignore[operator]
         detail=f"median error {found}, a constant's {constant}",
     )
+
+
+# What any model of prices must do, whatever its metrics: checked on the exported file, by the code that serves it.
+
+
+# Monotone models add up float32 numbers, and the last of seven digits may go either way; a real fall is far larger.
+FALL_TOLERANCE = 1e-5
+AREA_STEPS = 60
+PROBED_AREAS = (300.0, 10_000.0)
+PROBED_LOCATIONS = 40
+PROBED_BEDROOMS = (1, 2, 3, 4, 6)
+
+# Even the largest or smallest home that the form takes is priced within this factor of what training homes were, where
+# a home larger (or smaller) than all of them may cost more (or less) in proportion to its area.
+SANE_FACTOR = 10.0
+SHOWN = 3
+
+Prices = dict[Home, Estimate]
+
+
+class Check(BaseModel):
+    """One behaviour, whether the model has it, and the first homes of which it does not hold."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    passed: bool
+    detail: str
+
+
+def check_behaviour(predictor: Predictor) -> list[Check]:
+    """Every behaviour check of a loaded model."""
+    checks: list[tuple[str, Callable[[Predictor], list[str]]]] = [
+        ("more area never costs less", _falls_with_area),
+        ("a spelling with other capitals or spaces changes nothing", _spelling_matters),
+        ("an unknown location is priced as other", _unknown_refused),
+        ("extreme and minimal homes have sane prices", _insane_extremes),
+        ("any subset of the optional fields is priced", _subsets_fail),
+    ]
+    return [_run(name, find, predictor) for name, find in checks]
+
+
+def _run(name: str, find: Callable[[Predictor], list[str]], predictor: Predictor) -> Check:
+    try:
+        broken = find(predictor)
+    except BundleRefused as error:
+        broken = [str(error)]
+    more = f" and {len(broken) - SHOWN} more" if len(broken) > SHOWN else ""
+    return Check(name=name, passed=not broken, detail="; ".join(broken[:SHOWN]) + more)
+
+
+def _falls_with_area(predictor: Predictor) -> list[str]:
+    areas = np.geomspace(*PROBED_AREAS, AREA_STEPS).round(1).tolist()
+    broken = []
+    for location, bhk in itertools.product(_some_locations(predictor), PROBED_BEDROOMS):
+        for more in ({}, {"area_type": AREA_TYPES[2], "balcony": 1, "availability": "Ready To Move"}):
+            homes = [_home(total_sqft=area, location=location, bhk=bhk, bath=bhk, **more) for area in areas]
+            prices = [estimate.price for estimate in predictor.estimate(homes)]
+            for (small, less), (large, price) in itertools.pairwise(zip(areas, prices, strict=True)):
+                if price < less * (1 - FALL_TOLERANCE):
+                    broken.append(f"{location}, {bhk} bhk: {small} sq ft {less:.2f} lakh, {large} sq ft {price:.2f}")
+    return broken
+
+
+def _spelling_matters(predictor: Predictor) -> list[str]:
+    broken = []
+    for location in _some_locations(predictor):
+        spellings = [location, location.upper(), location.lower(), f"  {location.replace(' ', '   ')} "]
+        homes = [_home(total_sqft=1200, location=spelling, bhk=2, bath=2) for spelling in spellings]
+        if len({(estimate.price, estimate.location) for estimate in predictor.estimate(homes)}) > 1:
+            broken.append(location)
+    return broken
+
+
+def _unknown_refused(predictor: Predictor) -> list[str]:
+    home = _home(total_sqft=1200, location="No Such Place In Bangalore", bhk=2, bath=2)
+    estimate = predictor.estimate([home])[0]
+    return [f"{home.location} is taken for {estimate.location}"] if estimate.location_known else []
+
+
+def _insane_extremes(predictor: Predictor) -> list[str]:
+    seen = predictor.bundle.reference().prediction
+    smallest, largest = predictor.bundle.columns.ranges["total_sqft"]
+    broken = []
+    locations = [*_some_locations(predictor)[:: PROBED_LOCATIONS // 5], "No Such Place In Bangalore"]
+    for location, area, bhk, bath in itertools.product(locations, AREA_LIMITS_SQUARE_FEET, ROOM_LIMITS, ROOM_LIMITS):
+        home = _home(total_sqft=area, location=location, bhk=bhk, bath=bath)
+        low, price, high = _triple(predictor.estimate([home])[0])
+        lowest = seen.minimum / SANE_FACTOR * min(1.0, area / smallest)
+        highest = seen.maximum * SANE_FACTOR * max(1.0, area / largest)
+        if not (0 < low <= price <= high < math.inf and lowest <= price <= highest):
+            broken.append(
+                f"{location}, {area:.0f} sq ft, {bhk} bhk, {bath} bath: {low:.2f} {price:.2f} {high:.2f} lakh"
+            )
+    return broken
+
+
+def _subsets_fail(predictor: Predictor) -> list[str]:
+    optional = {"area_type": AREA_TYPES[0], "balcony": 2, "availability": "Ready To Move", "society": "No Such Society"}
+    location = _some_locations(predictor)[0]
+    homes = [
+        _home(total_sqft=1200, location=location, bhk=2, bath=2, **{name: optional[name] for name in names})
+        for size in range(len(optional) + 1)
+        for names in itertools.combinations(optional, size)
+    ]
+    estimates = predictor.estimate(homes)  # raises BundleRefused for a price that is none
+    return [str(home) for home, estimate in zip(homes, estimates, strict=True) if not math.isfinite(estimate.price)]
+
+
+def _triple(estimate: Estimate) -> tuple[float, float, float]:
+    return estimate.low, estimate.price, estimate.high
+
+
+def _some_locations(predictor: Predictor) -> list[str]:
+    """Locations spread evenly over the alphabet, and one that the model does not know."""
+    names = predictor.locations
+    step = max(1, len(names) // PROBED_LOCATIONS)
+    return [*names[::step], "No Such Place In Bangalore"]
+
+
+def _home(**values: object) -> Home:
+    return Home.parse(values)

@@ -11,7 +11,7 @@ from joblib._parallel_backends import ThreadingBackend
 from homeprices.model.feature_matrix import FILLED_LEVELS, learn_locations, model_inputs
 from homeprices.model.hyperparameters import FOLDS, SPACE, FormTeacher, search
 from homeprices.model.presets import TeacherSettings
-from homeprices.training.search import cross_validate
+from homeprices.training.cross_validation import cross_validate
 from tests.integration.training.conftest import SEED, TINY
 
 SEARCHING = replace(TINY, trials=3)

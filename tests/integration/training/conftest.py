@@ -12,7 +12,7 @@ from homeprices.data.synthetic import make_listings
 from homeprices.model.feature_matrix import form_only, model_inputs
 from homeprices.model.presets import Effort
 from homeprices.model.price_model import Estimates, PriceModel
-from homeprices.training.search import fit_with_spread
+from homeprices.training.cross_validation import fit_with_spread
 
 TINY = Effort("quick", folds=2, repeats=1, trees=4, rounds=15, teachers=2, knots=12, copies=2, trials=0)
 SEED = 3

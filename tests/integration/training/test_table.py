@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from homeprices.errors import InvalidInput
+from homeprices.reporting.markdown import put_between_marks
 from homeprices.training import __main__ as command
-from homeprices.training.table import as_markdown, compare_estimators, put_between_marks
+from homeprices.training.evaluate_files import as_markdown, compare_estimators
 from tests.integration.training.conftest import SEED, TINY
 
 ROOT = Path(__file__).parents[3]

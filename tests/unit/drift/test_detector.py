@@ -14,7 +14,7 @@ from homeprices.drift.samples import (
     sample_of_visits,
 )
 from homeprices.pricing.manifest import NumberReference, Reference, TextReference
-from homeprices.training.summary import number_reference
+from homeprices.training.bundle_metadata import number_reference
 from tests.unit.drift.samples import columns, sample
 
 FILE = baseline_of_sample(sample(4000, seed=1))

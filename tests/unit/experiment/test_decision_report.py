@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from typing import Any
 
-from homeprices.experiment.charts import HEIGHT, WIDTH, Chart, Line
 from homeprices.experiment.decision_log import RecordedDecision
 from homeprices.experiment.decision_report import render
 from homeprices.experiment.policies import document_of
 from homeprices.experiment.policies.sequential import Sequential
+from homeprices.reporting.charts import HEIGHT, WIDTH, Chart, Line
 from tests.unit.experiment.looks import look, paired
 
 RULE = Sequential()

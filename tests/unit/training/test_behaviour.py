@@ -8,7 +8,7 @@ from homeprices.errors import BundleRefused
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.home import Home, key_of
 from homeprices.pricing.predictor import Estimate, Predictor
-from homeprices.training.behaviour import Check, check_behaviour
+from homeprices.training.validation import Check, check_behaviour
 from tests.bundles import make_draft
 
 Price = Callable[[Home], float]

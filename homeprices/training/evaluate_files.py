@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,8 +20,8 @@ from homeprices.model.calibration import COVERAGE
 from homeprices.model.estimators import ESTIMATORS
 from homeprices.model.presets import FULL, Effort
 from homeprices.model.price_model import PriceModel
-from homeprices.training.metrics import bootstrap, coverage, measure, measure_slices
-from homeprices.training.search import choose, cross_validate, fit_with_spread
+from homeprices.training.cross_validation import CrossValidation, choose, cross_validate, fit_with_spread
+from homeprices.training.regression_metrics import bootstrap, coverage, measure, measure_slices
 
 MIN_TRAINING_ROWS = 50
 """Fewer cannot be divided into folds within folds."""
@@ -148,3 +149,35 @@ def _shared(training: Cleaned, testing: Cleaned) -> int:
     columns = list(HOME_COLUMNS)
     known = set(training.rows[columns].fillna(-1).itertuples(index=False, name=None))
     return sum(home in known for home in testing.rows[columns].fillna(-1).itertuples(index=False, name=None))
+
+
+# The comparison table of `documentations/models.md`: every estimator on the same folds of the same listings.
+
+
+def compare_estimators(
+    rows: pd.DataFrame, seed: int, effort: Effort, names: Iterable[str] = tuple(ESTIMATORS)
+) -> list[CrossValidation]:
+    """Each estimator cross-validated on these clean rows, in the order of the table."""
+    return [cross_validate(name, rows, seed, effort)[0] for name in names]
+
+
+def as_markdown(results: Iterable[CrossValidation], homes: int, seed: int, effort: Effort) -> str:
+    """The table, with what it was measured on."""
+    times = f"{effort.repeats} time{'s' if effort.repeats > 1 else ''} over for what may be published"
+    head = (
+        f"{homes:,} homes, {effort.folds} folds, {times}, seed {seed}, effort {effort.name}; "
+        "means over the folds. Median error and share within 20 %."
+    )
+    lines = [
+        head,
+        "",
+        "| estimator | published | form: median | form: within 20 % | all: median | all: within 20 % |",
+        "|---|---|---|---|---|---|",
+    ]
+    for result in results:
+        mean = result.mean
+        figures = (mean["median_ape"], mean["within_20"], mean["all_median_ape"], mean["all_within_20"])
+        may = "yes" if result.monotone else "no: not monotone"
+        cells = [ESTIMATORS[result.estimator].title, may, *(f"{value:.1%}" for value in figures)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)

@@ -21,7 +21,7 @@ from homeprices.pricing.features import NUMBERS, TEXTS, Locations
 from homeprices.pricing.manifest import TextReference
 from homeprices.pricing.predictor import Predictor
 from homeprices.registry.datasets import Dataset
-from homeprices.training import export, validation
+from homeprices.training import bundle_builder, validation
 from tests.integration.training.conftest import SEED, TINY
 
 Split = tuple[pd.DataFrame, pd.DataFrame]
@@ -45,7 +45,7 @@ print(json.dumps({"taken": taken, **answers}))
 def folder(split: Split, raw: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("bundle") / "draft"
     training, held_out = split
-    export.build(
+    bundle_builder.build(
         "distilled",
         training,
         held_out,
@@ -135,11 +135,11 @@ def test_mlflow_opens_the_bundle_and_knows_its_signature(folder: Path, split: Sp
 def test_a_graph_that_gives_other_prices_or_bounds_is_never_published_and_names_the_rows(
     folder: Path, split: Split, distilled: PriceModel
 ) -> None:
-    assert export.require_equal(distilled, folder / "model.onnx", split[1]) <= 1e-4
+    assert bundle_builder.require_equal(distilled, folder / "model.onnx", split[1]) <= 1e-4
     assert distilled.table is not None and distilled.spread is not None
     dearer = replace(distilled, table=replace(distilled.table, curves=distilled.table.curves + np.float32(0.01)))
     with pytest.raises(PublicationRefused, match=r"the price of the ONNX graph .* differs on \d+ rows \(lines"):
-        export.require_equal(dearer, folder / "model.onnx", split[1])
+        bundle_builder.require_equal(dearer, folder / "model.onnx", split[1])
     wider = replace(distilled, spread=replace(distilled.spread, form=distilled.spread.form + 0.1))
     with pytest.raises(PublicationRefused, match="the low of the ONNX graph"):
-        export.require_equal(wider, folder / "model.onnx", split[1])
+        bundle_builder.require_equal(wider, folder / "model.onnx", split[1])

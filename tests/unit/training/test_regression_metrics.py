@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from homeprices.training.metrics import bootstrap, coverage, measure, measure_both, measure_slices
+from homeprices.training.regression_metrics import bootstrap, coverage, measure, measure_both, measure_slices
 
 PRICES = np.array([50.0, 100.0, 200.0, 400.0])
 ESTIMATES = np.array([55.0, 100.0, 150.0, 500.0])

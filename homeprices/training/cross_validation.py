@@ -19,7 +19,7 @@ from homeprices.model.feature_matrix import Prices
 from homeprices.model.fitting import fit, with_spread
 from homeprices.model.presets import QUICK, Effort
 from homeprices.model.price_model import PriceModel
-from homeprices.training.metrics import measure_both
+from homeprices.training.regression_metrics import measure_both
 
 CRITERION = "median_ape"
 

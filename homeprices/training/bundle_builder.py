@@ -36,12 +36,11 @@ from homeprices.pricing.manifest import (
 )
 from homeprices.pricing.predictor import HIGH_OUTPUT, LOW_OUTPUT, OUTPUT
 from homeprices.registry.datasets import Dataset
-from homeprices.training.metrics import ALL_INPUTS_PREFIX, coverage, measure_both
-from homeprices.training.mlmodel import MLMODEL_FILE, mlmodel
-from homeprices.training.report import write_report
-from homeprices.training.search import fit_with_spread
-from homeprices.training.summary import reference_of
+from homeprices.training.bundle_metadata import MLMODEL_FILE, mlmodel, reference_of
+from homeprices.training.cross_validation import fit_with_spread
+from homeprices.training.regression_metrics import ALL_INPUTS_PREFIX, coverage, measure_both
 from homeprices.training.validation import BASELINE
+from homeprices.training.validation_report import write_report
 
 ONNX_RELATIVE_TOLERANCE = 1e-4
 GOLDEN_HOMES = 5

@@ -11,7 +11,7 @@ import pytest
 from homeprices.data.schema import to_csv
 from homeprices.errors import DatasetRefused
 from homeprices.training import __main__ as command
-from homeprices.training.evaluation import COMPARED, MIN_TRAINING_ROWS, evaluate
+from homeprices.training.evaluate_files import COMPARED, MIN_TRAINING_ROWS, evaluate
 from tests.integration.training.conftest import SEED, TINY
 
 Files = tuple[Path, Path]

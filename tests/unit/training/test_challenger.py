@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from homeprices.errors import PublicationRefused
-from homeprices.training.comparison import bootstrap_difference, compare
+from homeprices.training.challenger import bootstrap_difference, compare
 from tests.bundles import make_bundle, make_draft, price
 
 
