@@ -107,7 +107,7 @@ def prepare(folder: Path, rows: list[int]) -> None:
 
 def ours(folder: Path, rows: int) -> None:
     """A whole job."""
-    from homeprices.batch.run import BatchRun
+    from homeprices.workflows.score_batch import BatchRun
 
     run = BatchRun(FolderBucket(folder), f"rows-{rows}")
     for number in run.plan(f"in/{rows}/", "BO1", datetime(2026, 1, 1, tzinfo=UTC)):

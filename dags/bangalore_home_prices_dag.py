@@ -14,7 +14,7 @@ from conventions import CANDIDATE_WANTED, DATASET, TASK_DEFAULTS, tell_of_failur
 
 def this_run() -> Any:
     """The steps of the training run that this task belongs to."""
-    from homeprices.training.run import open_run
+    from homeprices.workflows.train_and_publish import open_run
 
     return open_run(get_current_context()["run_id"])
 

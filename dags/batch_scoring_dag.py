@@ -14,7 +14,7 @@ from conventions import TASK_DEFAULTS, tell_of_failure
 
 def this_job() -> Any:
     """The steps of the job that this task belongs to: of the name that was given, else of the run."""
-    from homeprices.batch.run import open_job
+    from homeprices.workflows.score_batch import open_job
 
     context = get_current_context()
     return open_job(context["params"]["job"] or context["run_id"])

@@ -31,8 +31,8 @@ RETRIES = ExceptionRetryPolicy(
 
 def tell_of_failure(context: Any) -> None:
     """Tells people that a run has failed. Called of a task that failed for good, and of the run itself."""
-    from homeprices.failed_runs import tell_of_failed_run
     from homeprices.resources import open_parts
+    from homeprices.workflows.notify_once import tell_of_failed_run
 
     task = context.get("task_instance")
     tell_of_failed_run(

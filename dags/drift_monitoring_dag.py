@@ -13,7 +13,7 @@ from conventions import CANDIDATE_WANTED, TASK_DEFAULTS, tell_of_failure
 
 def this_watch() -> Any:
     """The steps of the drift check that this task belongs to."""
-    from homeprices.drift.watch import open_watch
+    from homeprices.workflows.monitor_drift import open_watch
 
     return open_watch(get_current_context()["run_id"])
 

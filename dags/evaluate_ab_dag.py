@@ -16,7 +16,7 @@ EVALUATE = "evaluate"
 
 def this_evaluation() -> Any:
     """The steps of the evaluation that this task belongs to."""
-    from homeprices.release.evaluation import open_evaluation
+    from homeprices.workflows.evaluate_experiment import open_evaluation
 
     return open_evaluation(get_current_context()["run_id"])
 
@@ -94,7 +94,7 @@ def evaluate_ab_dag() -> None:
     @task
     def watch_drift() -> dict[str, str]:
         """Reports on the visitors of the last day, stored for `/api/drift_report` and the metrics."""
-        from homeprices.drift.watch import HOURLY, open_watch
+        from homeprices.workflows.monitor_drift import HOURLY, open_watch
 
         return open_watch(get_current_context()["run_id"]).compare(HOURLY)
 

@@ -10,10 +10,10 @@ from homeprices.adapters import notifications
 from homeprices.adapters.notifications import CHANNELS
 from homeprices.adapters.object_store import Bucket
 from homeprices.errors import ObjectNotFound
-from homeprices.heartbeat import PROCESSES, last
 from homeprices.pricing.manifest import Manifest
 from homeprices.registry import bundle_reader, versions
 from homeprices.release import control_record
+from homeprices.workflows.heartbeat import PROCESSES, last
 from monitoring.metrics import Sample
 
 KINDS: tuple[Literal["BO", "CO"], ...] = ("BO", "CO")

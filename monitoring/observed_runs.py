@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from homeprices.errors import NotFound
-from homeprices.heartbeat import Process
+from homeprices.workflows.heartbeat import Process
 from monitoring.metrics import Sample
 
 DAGS: Mapping[str, Process | None] = {

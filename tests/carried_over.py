@@ -20,14 +20,14 @@ from sqlalchemy import Engine, create_engine, text
 from homeprices.adapters import database
 from homeprices.adapters.notifications import Notice
 from homeprices.adapters.object_store import S3Bucket
-from homeprices.batch.run import BatchRun
-from homeprices.drift.watch import DriftWatch
 from homeprices.experiment import decision_log, policies
 from homeprices.release import traffic_counts
-from homeprices.release.evaluation import Evaluation
-from homeprices.release.telling import tell_once
 from homeprices.resources import Parts
 from homeprices.settings import load_settings
+from homeprices.workflows.evaluate_experiment import Evaluation
+from homeprices.workflows.monitor_drift import DriftWatch
+from homeprices.workflows.notify_once import tell_once
+from homeprices.workflows.score_batch import BatchRun
 from tests.services import Servers, clean_environment, open_s3
 from tests.stored import PINNED
 from tests.trial import database_variables

@@ -17,9 +17,9 @@ from homeprices.experiment import policies
 from homeprices.predictions.tables import ab_decisions, drift_reports, prediction_logs, user_feedback
 from homeprices.registry import bundle_publisher, bundle_reader
 from homeprices.release import control_record
-from homeprices.release.evaluation import Evaluation
 from homeprices.resources import Parts
 from homeprices.settings import Settings, load_settings
+from homeprices.workflows.evaluate_experiment import Evaluation
 from tests.bundles import make_draft
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)

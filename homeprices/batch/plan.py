@@ -20,7 +20,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from homeprices.adapters.object_store import Entry, RangedBucket
-from homeprices.batch.objects import parquet_groups
+from homeprices.batch.object_file import parquet_groups
 from homeprices.errors import Conflict, HomePricesError, InvalidInput, NotFound, ObjectNotFound, PreconditionFailed
 
 ROOT = "batch/"

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
 from homeprices.adapters.object_store import Bucket
-from homeprices.batch.columns import Refused
+from homeprices.batch.feature_reader import Refused
 from homeprices.pricing.manifest import FileDigest
 
 PART_ROWS = 1_000_000

@@ -46,7 +46,7 @@ def _replay(chosen: argparse.Namespace) -> str:
 
 
 def _status(_: argparse.Namespace) -> str:
-    from homeprices.experiment.status import status
+    from homeprices.workflows.status import status
 
     return status(open_parts())
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from homeprices.errors import HomePricesError
 from homeprices.registry import bundle_reader
-from homeprices.release import control_record, holds, orders
+from homeprices.release import control_record, holds
 from homeprices.release.replicas import probe
 from homeprices.resources import Parts, open_parts
+from homeprices.workflows import manual_actions
 
 if TYPE_CHECKING:
-    from homeprices.release.orders import Report
+    from homeprices.workflows.manual_actions import Report
 
 
 def main(arguments: list[str] | None = None, parts: Parts | None = None) -> int:
@@ -40,15 +41,15 @@ def _run(chosen: argparse.Namespace, parts: Parts) -> int:
             record = control_record.stop_share(parts.bucket, actor, chosen.reason or "stopped by hand")
             print(f"{record.experiment} is stopped." if record.experiment else "No experiment is running.")
         case "promote":
-            return _say(orders.promote(parts, chosen.candidate, actor, chosen.reason))
+            return _say(manual_actions.promote(parts, chosen.candidate, actor, chosen.reason))
         case "rollback":
-            return _say(orders.roll_back(parts, chosen.candidate, actor, chosen.reason))
+            return _say(manual_actions.roll_back(parts, chosen.candidate, actor, chosen.reason))
         case "hold":
-            return _say(orders.hold(parts, chosen.version, actor, chosen.reason))
+            return _say(manual_actions.hold(parts, chosen.version, actor, chosen.reason))
         case "resume":
-            return _say(orders.resume(parts, actor, chosen.reason))
+            return _say(manual_actions.resume(parts, actor, chosen.reason))
         case "revert":
-            return _say(orders.revert(parts, chosen.to, actor, chosen.reason))
+            return _say(manual_actions.revert(parts, chosen.to, actor, chosen.reason))
     return 0
 
 

@@ -20,16 +20,17 @@ from homeprices.experiment import decision_log, decision_report, policies
 from homeprices.experiment.__main__ import main as command
 from homeprices.experiment.decision_log import replay
 from homeprices.experiment.evidence import Evidence
-from homeprices.experiment.status import status
 from homeprices.predictions import drift_reports
 from homeprices.predictions.identifiers import hashed_testers
 from homeprices.registry import bundle_publisher, bundle_reader
-from homeprices.release import control_record, holds, orders, promotion
-from homeprices.release.evaluation import Evaluation
-from homeprices.release.telling import tell_once
+from homeprices.release import control_record, holds, promotion
 from homeprices.release.traffic_counts import SLOT_SECONDS, RouterDay, day_of, slot_of
-from homeprices.release.watch import Watch
 from homeprices.resources import Parts
+from homeprices.workflows import manual_actions
+from homeprices.workflows.auto_revert import Watch
+from homeprices.workflows.evaluate_experiment import Evaluation
+from homeprices.workflows.notify_once import tell_once
+from homeprices.workflows.status import status
 from tests.bundles import make_draft, price
 from tests.faulty_buckets import DyingBucket, Killed
 from tests.trial import NOW, Trial, copy_of, database_settings, database_variables
@@ -508,7 +509,7 @@ def test_a_production_without_harm_or_past_its_window_stays(trial: Trial) -> Non
 
 
 def test_what_a_person_has_promoted_is_not_taken_back(trial: Trial) -> None:
-    report = orders.promote(trial.parts, None, "person:ann", "I know better")
+    report = manual_actions.promote(trial.parts, None, "person:ann", "I know better")
     assert report.done == ["CO1 is in production as BO2."]
     with database.transaction(trial.engine) as connection:
         decided = decision_log.promotion_to(connection, "BO2")

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, create_engine
 
-from homeprices import heartbeat
 from homeprices.adapters import database
 from homeprices.errors import NotReady
 from homeprices.registry import bundle_publisher, bundle_reader
 from homeprices.release import control_record
-from homeprices.release.evaluation import Evaluation
+from homeprices.workflows import heartbeat
+from homeprices.workflows.evaluate_experiment import Evaluation
 from tests.trial import NOW, Trial, database_settings
 
 

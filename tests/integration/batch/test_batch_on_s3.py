@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from homeprices.adapters.object_store import S3Bucket
-from homeprices.batch.run import BatchRun
+from homeprices.workflows.score_batch import BatchRun
 from tests.bundles import make_bundle
 from tests.homes import NOW, parquet, table
 from tests.services import clean_environment
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[3]
 FILES, ROWS = 6, 60_000
 WORKER = """
 import sys
-from homeprices.batch.run import open_job
+from homeprices.workflows.score_batch import open_job
 job = open_job(sys.argv[1])
 for number in map(int, sys.argv[2:]):
     print(number, flush=True)

@@ -15,12 +15,12 @@ from sqlalchemy import Engine, text
 
 from homeprices.adapters.database import open_engine, upgrade
 from homeprices.adapters.object_store import MemoryBucket
-from homeprices.drift.watch import DriftWatch
 from homeprices.predictions.ingest import store
 from homeprices.predictions.spool_segments import Record
 from homeprices.registry import bundle_publisher
 from homeprices.resources import Parts
 from homeprices.settings import Settings, load_settings
+from homeprices.workflows.monitor_drift import DriftWatch
 from tests.bundles import make_draft
 from tests.integration.predictions.conftest import database_variables
 from tests.webhook import Hook, webhook

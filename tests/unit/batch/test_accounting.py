@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks import batch_in_airflow
 from homeprices.adapters.object_store import MemoryBucket
-from homeprices.batch.run import BatchRun
+from homeprices.workflows.score_batch import BatchRun
 from tests.bundles import make_bundle
 from tests.homes import NOW
 

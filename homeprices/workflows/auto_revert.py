@@ -20,7 +20,7 @@ from homeprices.experiment.policies.post_promotion import BEFORE, Bake, BakeEvid
 from homeprices.log import get_logger
 from homeprices.registry import bundle_reader, mlflow_mirror, versions
 from homeprices.release import holds, promotion, replicas, traffic_counts
-from homeprices.release.telling import tell_once
+from homeprices.workflows.notify_once import tell_once
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

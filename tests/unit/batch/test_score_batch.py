@@ -13,9 +13,9 @@ import pytest
 from homeprices.adapters.object_store import MemoryBucket
 from homeprices.batch import results, scoring
 from homeprices.batch.plan import read_plan
-from homeprices.batch.run import BatchRun
 from homeprices.errors import BundleRefused, Conflict, InvalidInput, NotReady
 from homeprices.pricing.predictor import Predictor
+from homeprices.workflows.score_batch import BatchRun
 from tests.bundles import price
 from tests.faulty_buckets import DyingBucket, Killed
 from tests.homes import NOW, parquet, table
@@ -78,7 +78,7 @@ def test_the_manifest_counts_and_has_the_digest_of_every_file(bucket: MemoryBuck
 def test_results_are_written_in_parts(bucket: MemoryBucket, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(results, "PART_ROWS", 400)
     monkeypatch.setattr(results, "PART_BYTES", 300)
-    monkeypatch.setattr("homeprices.batch.reading.BATCH_ROWS", 100)
+    monkeypatch.setattr("homeprices.batch.scoring.BATCH_ROWS", 100)
     bucket.put("in/a.parquet", parquet(table(1_000)))
     bucket.put("in/b.csv", CSV)
     scored(bucket)

@@ -10,9 +10,9 @@ from structlog.testing import capture_logs
 from homeprices.adapters import notifications
 from homeprices.adapters.object_store import MemoryBucket
 from homeprices.errors import StorageUnavailable
-from homeprices.failed_runs import LONGEST_REASON, tell_of_failed_run
 from homeprices.resources import Parts
 from homeprices.settings import load_settings
+from homeprices.workflows.notify_once import LONGEST_REASON, tell_of_failed_run
 from tests.mail_server import Mailbox, mail_server
 from tests.webhook import Hook, webhook
 

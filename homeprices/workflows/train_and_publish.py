@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from homeprices import heartbeat
 from homeprices.adapters.mlflow_client import Tracking
 from homeprices.adapters.notifications import Notice
 from homeprices.data import cleaning, preparation
@@ -28,6 +27,7 @@ from homeprices.registry import bundle_publisher, bundle_reader, datasets, mlflo
 from homeprices.release import control_record, promotion, replicas
 from homeprices.resources import Parts, open_parts
 from homeprices.settings import Variant
+from homeprices.workflows import heartbeat
 
 if TYPE_CHECKING:
     from homeprices.model.calibration import OutOfFold

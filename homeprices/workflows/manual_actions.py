@@ -20,7 +20,7 @@ from homeprices.experiment.decision_log import note_result, record_order
 from homeprices.registry import bundle_reader, mlflow_mirror
 from homeprices.release import control_record, holds, promotion
 from homeprices.release.replicas import wait_until_served
-from homeprices.release.telling import tell_once
+from homeprices.workflows.notify_once import tell_once
 
 if TYPE_CHECKING:
     from homeprices.resources import Parts

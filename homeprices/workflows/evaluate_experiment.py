@@ -11,7 +11,6 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from homeprices import heartbeat
 from homeprices.adapters.database import transaction
 from homeprices.adapters.notifications import Notice
 from homeprices.errors import Conflict, InvalidInput
@@ -23,10 +22,11 @@ from homeprices.log import get_logger
 from homeprices.predictions import drift_reports
 from homeprices.predictions.identifiers import hashed_testers
 from homeprices.registry import bundle_reader, mlflow_mirror, versions
-from homeprices.release import control_record, holds, orders, promotion, replicas
-from homeprices.release.telling import tell_once
-from homeprices.release.watch import Watch
+from homeprices.release import control_record, holds, promotion, replicas
 from homeprices.resources import Parts, open_parts
+from homeprices.workflows import heartbeat, manual_actions
+from homeprices.workflows.auto_revert import Watch
+from homeprices.workflows.notify_once import tell_once
 
 ACTOR = "evaluation"
 BREAKER = "router"
@@ -68,15 +68,15 @@ class Evaluation:
         who, chosen = f"person:{actor}", version or None
         match order:
             case "hold":
-                report = orders.hold(self._parts, chosen, who, reason)
+                report = manual_actions.hold(self._parts, chosen, who, reason)
             case "resume":
-                report = orders.resume(self._parts, who, reason)
+                report = manual_actions.resume(self._parts, who, reason)
             case "promote":
-                report = orders.promote(self._parts, chosen, who, reason)
+                report = manual_actions.promote(self._parts, chosen, who, reason)
             case "roll back":
-                report = orders.roll_back(self._parts, chosen, who, reason)
+                report = manual_actions.roll_back(self._parts, chosen, who, reason)
             case "revert" if chosen:
-                report = orders.revert(self._parts, chosen, who, reason)
+                report = manual_actions.revert(self._parts, chosen, who, reason)
             case "revert":
                 raise InvalidInput({"version": "is required to revert, for example BO1"})
             case _:

@@ -11,13 +11,13 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from homeprices import heartbeat
-from homeprices.drift import watch as module
-from homeprices.drift.watch import DAY_HOURS, HOURLY, STATE_KEY, WEEK_HOURS, DriftWatch, Standing
 from homeprices.errors import TrackingUnavailable
 from homeprices.predictions import drift_reports
 from homeprices.resources import Parts
 from homeprices.settings import Variant
+from homeprices.workflows import heartbeat
+from homeprices.workflows import monitor_drift as module
+from homeprices.workflows.monitor_drift import DAY_HOURS, HOURLY, STATE_KEY, WEEK_HOURS, DriftWatch, Standing
 from tests.integration.drift.conftest import NOON, Town
 
 LARGE = {"home": {"total_sqft": 4800.0}}

@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 import pytest
 
 from homeprices.adapters.object_store import MemoryBucket
-from homeprices.heartbeat import PROCESSES, beat, key, last
+from homeprices.workflows.heartbeat import PROCESSES, beat, key, last
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -9,7 +9,6 @@ from typing import Any
 import httpx
 import pytest
 
-from homeprices import heartbeat
 from homeprices.adapters.object_store import MemoryBucket
 from homeprices.data import synthetic
 from homeprices.errors import NotFound, PublicationRefused
@@ -19,7 +18,8 @@ from homeprices.registry import bundle_publisher, bundle_reader, datasets
 from homeprices.release import promotion
 from homeprices.resources import Parts
 from homeprices.settings import load_settings
-from homeprices.training.run import TrainingRun
+from homeprices.workflows import heartbeat
+from homeprices.workflows.train_and_publish import TrainingRun
 from tests.stored import document_pattern, key_pattern, members, pinned
 
 SOME = ("linear", "ridge", "boosting")  # the whole table is for the end-to-end test

@@ -14,7 +14,6 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from homeprices import heartbeat
 from homeprices.adapters.database import open_engine, transaction
 from homeprices.adapters.mlflow_client import Tracking
 from homeprices.adapters.notifications import Notice
@@ -30,6 +29,7 @@ from homeprices.pricing.bundle import Bundle
 from homeprices.registry import bundle_reader, versions
 from homeprices.resources import Parts, open_parts
 from homeprices.settings import Variant
+from homeprices.workflows import heartbeat
 
 DAY_HOURS, WEEK_HOURS = 24, 168
 WINDOWS = (DAY_HOURS, WEEK_HOURS)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from homeprices.batch.columns import FeatureReader, Features
+from homeprices.batch.feature_reader import FeatureReader, Features
 from homeprices.errors import InvalidInput
 from homeprices.pricing.features import Locations
 from homeprices.pricing.home import Home
@@ -140,7 +140,7 @@ def test_estimates_are_those_of_serving(predictor: Predictor) -> None:
 
 
 def test_spellings_are_forgotten_before_they_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("homeprices.batch.columns.SPELLINGS_REMEMBERED", 10)
+    monkeypatch.setattr("homeprices.batch.feature_reader.SPELLINGS_REMEMBERED", 10)
     reader = FeatureReader(LEARNED)
     reader.read(table(1_000).combine_chunks().to_batches()[0])
     assert len(reader._spellings["society"]) <= 10

@@ -1,0 +1,1 @@
+"""The steps that DAGs and people run. All input and output is composed here."""
