@@ -8,4 +8,4 @@ test-contract: $(READY) ## have Schemathesis try the contract on a running insta
 	@CONTRACT_EXAMPLES=$(EXAMPLES) $(PYTHON) -m pytest tests/integration/inference/test_schemathesis.py
 
 contract: $(READY) ## write inference/openapi.json anew
-	@$(PYTHON) -m inference.backend.openapi > inference/openapi.json
+	@$(PYTHON) -m inference.backend.api.openapi > inference/openapi.json

@@ -12,7 +12,7 @@ from gunicorn.glogging import Logger  # type: ignore[import-untyped] # noqa: E40
 
 from homeprices.log import configure_logging  # noqa: E402
 from homeprices.settings import load_settings  # noqa: E402
-from inference.backend.memory import keep_little  # noqa: E402
+from inference.backend.runtime.process import keep_little  # noqa: E402
 
 keep_little()
 _settings = load_settings()

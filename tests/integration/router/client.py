@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from inference.backend.visitor_cookie import signature
+from inference.backend.runtime.request_context import signature
 
 HOME = json.dumps({"total_sqft": 1200, "location": "Whitefield", "bhk": 2, "bath": 2})
 COOKIE_KEY = "0" * 32

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from homeprices.release.assignment import arm_of
-from inference.backend.visitor_cookie import signature
+from inference.backend.runtime.request_context import signature
 from tests.integration.router.client import COOKIE_KEY, Visitor, signed
 from tests.integration.router.conftest import Router, running_record
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from inference.backend.visitor_cookie import signature
+from inference.backend.runtime.request_context import signature
 
 
 @dataclass

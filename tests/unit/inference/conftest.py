@@ -16,12 +16,12 @@ from homeprices.predictions.feedback import Feedback
 from homeprices.predictions.prediction_log import Knowledge, Prediction
 from homeprices.registry import versions
 from homeprices.settings import load_settings
-from inference.backend.caller import open_callers
 from inference.backend.inference_api import create_app
-from inference.backend.live_model import LiveModel
-from inference.backend.metrics import Metrics
-from inference.backend.service import Service
-from inference.backend.worker_cards import WorkerCards
+from inference.backend.runtime.app_state import Service
+from inference.backend.runtime.live_model import LiveModel
+from inference.backend.runtime.request_context import open_callers
+from inference.backend.runtime.service_metrics import Metrics
+from inference.backend.runtime.worker_status import WorkerCards
 from tests.bundles import make_bundle
 
 NOBODY_LISTENS = "1"

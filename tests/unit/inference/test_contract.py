@@ -11,9 +11,9 @@ from typing import Any
 import jsonschema
 import pytest
 
-from inference.backend import openapi
-from inference.backend.batch_forms import CSV_COLUMNS
-from inference.backend.openapi_page import page
+from inference.backend.api import openapi
+from inference.backend.api.batch_formats import CSV_COLUMNS
+from inference.backend.api.openapi_page import page
 from tests.unit.inference.conftest import Backend
 
 ROOT = Path(__file__).parents[3]
@@ -28,7 +28,7 @@ def resolved(schema: dict[str, Any]) -> dict[str, Any]:
 
 def test_the_committed_document_is_the_one_that_the_code_gives() -> None:
     committed = (ROOT / "inference/openapi.json").read_text(encoding="utf-8")
-    assert committed == openapi.text(), "stale: python -m inference.backend.openapi > inference/openapi.json"
+    assert committed == openapi.text(), "stale: python -m inference.backend.api.openapi > inference/openapi.json"
 
 
 def test_every_route_is_in_it_and_nothing_else(backend: Backend) -> None:

@@ -7,8 +7,7 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from inference.backend.body import LARGEST_BODY_BYTES
-from inference.backend.problem import MEDIA_TYPE
+from inference.backend.runtime.http import LARGEST_BODY_BYTES, MEDIA_TYPE
 from tests.unit.inference.conftest import Backend, Start
 
 HOME: dict[str, Any] = {"total_sqft": 1200, "location": "Whitefield", "bhk": 2, "bath": 2}

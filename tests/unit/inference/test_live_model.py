@@ -12,7 +12,7 @@ from homeprices.errors import NoModel, StorageUnavailable
 from homeprices.pricing.home import Home
 from homeprices.registry import bundle_publisher, versions
 from homeprices.settings import Variant
-from inference.backend.live_model import CACHED_BUNDLES, LONGEST_RETRY_SECONDS, LiveModel, Look
+from inference.backend.runtime.live_model import CACHED_BUNDLES, LONGEST_RETRY_SECONDS, LiveModel, Look
 from tests.bundles import make_bundle, price
 
 SLOW = 1_000_000

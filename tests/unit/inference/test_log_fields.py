@@ -12,8 +12,8 @@ from flask import Flask, g
 
 from homeprices.log import configure_logging, get_logger
 from homeprices.settings import load_settings
-from inference.backend.caller import open_callers
-from inference.backend.log_fields import fields_of
+from inference.backend.runtime.process import fields_of
+from inference.backend.runtime.request_context import open_callers
 
 ADDRESS = "203.0.113.77"
 

@@ -9,7 +9,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
-from inference.backend.metrics import Metrics
+from inference.backend.runtime.service_metrics import Metrics
 from monitoring.grafana.pages import DASHBOARDS
 from monitoring.grafana.panels import Prom
 from monitoring.metrics import METRICS

@@ -17,12 +17,12 @@ from homeprices.predictions.prediction_log import PredictionLog, open_prediction
 from homeprices.pricing.predictor import Predictor
 from homeprices.registry import versions
 from homeprices.settings import Settings
-from inference.backend.answers import Answers
-from inference.backend.batch_places import BatchPlaces
-from inference.backend.caller import Caller, open_callers
-from inference.backend.live_model import LiveModel, Look
-from inference.backend.metrics import Metrics
-from inference.backend.worker_cards import WorkerCards
+from inference.backend.runtime.live_model import LiveModel, Look
+from inference.backend.runtime.micro_batcher import BatchPlaces
+from inference.backend.runtime.prediction_service import Answers
+from inference.backend.runtime.request_context import Caller, open_callers
+from inference.backend.runtime.service_metrics import Metrics
+from inference.backend.runtime.worker_status import WorkerCards
 
 EXTENSION = "homeprices"
 

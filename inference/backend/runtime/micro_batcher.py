@@ -9,9 +9,13 @@ waits for a time to pass: who is alone is served at once, and the more there is 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from threading import Lock
 from typing import Generic, TypeVar
+
+from homeprices.errors import Unavailable
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -78,3 +82,35 @@ class Together(Generic[Item, Result]):
         finally:
             for call in calls[1:]:
                 call.answered.release()
+
+
+# How many batches a worker has in hand: one is worked on, one waits, and the other threads are for visitors.
+
+
+MOST_PRESENT = 2
+WAIT_SECONDS = 5.0
+RETRY_AFTER_SECONDS = 2
+
+
+class BatchPlaces:
+    """Room for the batches of one worker."""
+
+    def __init__(self) -> None:
+        self._present = threading.BoundedSemaphore(MOST_PRESENT)
+        self._working = threading.Lock()
+
+    @contextmanager
+    def turn(self, wait_seconds: float = WAIT_SECONDS) -> Iterator[None]:
+        """This batch's turn, soon. Raises Unavailable when too many wait already, or the one before takes too long."""
+        busy = Unavailable("this worker has other batches to price; try again", RETRY_AFTER_SECONDS)
+        if not self._present.acquire(blocking=False):
+            raise busy
+        try:
+            if not self._working.acquire(timeout=wait_seconds):
+                raise busy
+            try:
+                yield
+            finally:
+                self._working.release()
+        finally:
+            self._present.release()

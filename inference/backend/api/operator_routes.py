@@ -12,13 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from homeprices.adapters.database import snapshot, transaction
 from homeprices.errors import InvalidInput
 from homeprices.predictions import drift_reports, log_queries
+from homeprices.predictions.drift_reports import Report
 from homeprices.predictions.log_queries import LogType, hour_of
 from homeprices.settings import Variant
-from inference.backend.drift import drift_answer
-from inference.backend.log_tail import read_tail
-from inference.backend.metrics import CONTENT_TYPE
-from inference.backend.problem import problem
-from inference.backend.service import this_service
+from inference.backend.runtime.app_state import this_service
+from inference.backend.runtime.http import problem
+from inference.backend.runtime.process import read_tail
+from inference.backend.runtime.service_metrics import CONTENT_TYPE
 
 blueprint = Blueprint("operations", __name__)
 
@@ -121,3 +121,37 @@ def _window(hours: int) -> tuple[datetime, datetime]:
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}
+
+
+# What `GET /api/drift_report` answers: a stored report in its classic shape, or that there is none yet.
+
+
+STATUSES = ("ok", "insufficient_data", "no_report")
+
+
+def drift_answer(report: Report | None, variant: Variant, hours: int, now: datetime) -> dict[str, Any]:
+    """The newest stored report on an arm and a window, with its age in seconds."""
+    asked = {"variant": variant, "hours": hours}
+    if report is None:
+        return {
+            "status": "no_report",
+            "timestamp": now.isoformat(),
+            "age_seconds": None,
+            "data_points": 0,
+            "drift_indicators": {},
+            "overall_drift_detected": False,
+            "sentence": f"No report on {variant} with a window of {hours} hours has been stored yet.",
+            "model_version": None,
+            **asked,
+        }
+    at = report.ts or report.window_end
+    return {
+        **report.summary,
+        "timestamp": at.isoformat(),
+        "age_seconds": round((now - at).total_seconds(), 3),
+        "data_points": report.data_points,
+        "window_start": report.window_start.isoformat(),
+        "window_end": report.window_end.isoformat(),
+        "model_version": report.bundle,
+        **asked,
+    }

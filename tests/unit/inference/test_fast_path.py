@@ -12,8 +12,8 @@ from werkzeug.test import TestResponse
 from homeprices.errors import BundleRefused
 from homeprices.pricing.home import Home
 from homeprices.pricing.predictor import Estimate
-from inference.backend.answers import Answer, Question
-from inference.backend.fast_lane import _Arrived, _replies
+from inference.backend.api.fast_path import _Arrived, _replies
+from inference.backend.runtime.prediction_service import Answer, Question
 from tests.unit.inference.conftest import Backend, Start
 
 PATH = "/api/predict_home_price"
@@ -32,7 +32,7 @@ def ask(backend: Backend, media_type: str, home: dict[str, Any], **more: Any) ->
 def test_it_answers_and_records_what_the_view_does(
     backend: Backend, monkeypatch: pytest.MonkeyPatch, home: dict[str, Any], headers: dict[str, str]
 ) -> None:
-    monkeypatch.setattr("inference.backend.caller._new_request_id", lambda: "made")
+    monkeypatch.setattr("inference.backend.runtime.request_context._new_request_id", lambda: "made")
     fast, view = (ask(backend, media_type, home, headers=headers) for media_type in ("application/json", BY_THE_VIEW))
     said = [{**answer.get_json(), "prediction_id": 0, "response_time_ms": 0} for answer in (fast, view)]
     assert said[0] == said[1]

@@ -15,8 +15,8 @@ from werkzeug.test import TestResponse
 from homeprices.errors import BundleRefused, Unavailable
 from homeprices.pricing.home import Home
 from homeprices.pricing.predictor import Estimate
-from inference.backend.batch import LARGEST_BATCH_BYTES, MOST_HOMES, PIECE_HOMES
-from inference.backend.batch_places import MOST_PRESENT, RETRY_AFTER_SECONDS, BatchPlaces
+from inference.backend.api.batch_routes import LARGEST_BATCH_BYTES, MOST_HOMES, PIECE_HOMES
+from inference.backend.runtime.micro_batcher import MOST_PRESENT, RETRY_AFTER_SECONDS, BatchPlaces
 from tests.bundles import price
 from tests.unit.inference.conftest import Backend, Start
 from tests.unit.inference.test_errors import assert_problem

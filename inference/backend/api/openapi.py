@@ -1,6 +1,6 @@
 """The contract of the service as an OpenAPI 3.1 document, a pure function of the code's own limits.
 
-`python -m inference.backend.openapi > inference/openapi.json` writes the committed copy; tests keep it, the routes and
+`python -m inference.backend.api.openapi > inference/openapi.json` writes the committed copy; tests keep it, the routes and
 the answers of a running instance the same.
 """
 
@@ -12,13 +12,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from inference.backend.batch import LARGEST_BATCH_BYTES, MOST_HOMES
-from inference.backend.batch_forms import CSV_COLUMNS, CSV_TYPE, NDJSON_TYPES
-from inference.backend.body import FORM_TYPES, JSON_TYPE, LARGEST_BODY_BYTES
-from inference.backend.metrics import CONTENT_TYPE as PROMETHEUS_TYPE
-from inference.backend.openapi_schemas import VARIANT, VERSION, Schema, components, reference
-from inference.backend.operations import Drift, Lines, Rows, Window
-from inference.backend.problem import MEDIA_TYPE as PROBLEM_TYPE
+from inference.backend.api.batch_formats import CSV_COLUMNS, CSV_TYPE, NDJSON_TYPES
+from inference.backend.api.batch_routes import LARGEST_BATCH_BYTES, MOST_HOMES
+from inference.backend.api.operator_routes import Drift, Lines, Rows, Window
+from inference.backend.api.schemas import VARIANT, VERSION, Schema, components, reference
+from inference.backend.runtime.http import FORM_TYPES, JSON_TYPE, LARGEST_BODY_BYTES
+from inference.backend.runtime.http import MEDIA_TYPE as PROBLEM_TYPE
+from inference.backend.runtime.service_metrics import CONTENT_TYPE as PROMETHEUS_TYPE
 
 VERSION_OF_THE_API = "1.0"
 CSV_EXAMPLE = "total_sqft,location,bhk,bath\r\n1200,Whitefield,2,2\r\n"

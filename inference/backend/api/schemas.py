@@ -10,7 +10,7 @@ from homeprices.predictions.feedback import TEXT_LIMIT as FEEDBACK_TEXT_LIMIT
 from homeprices.pricing.features import REQUIRED
 from homeprices.pricing.home import AREA_LIMITS_SQUARE_FEET, AREA_TYPES, BALCONY_LIMITS, ROOM_LIMITS, TEXT_LIMIT
 from homeprices.settings import Variant
-from inference.backend.drift import STATUSES
+from inference.backend.api.operator_routes import STATUSES
 
 Schema = dict[str, Any]
 

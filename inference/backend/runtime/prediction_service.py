@@ -12,9 +12,9 @@ from homeprices.predictions.prediction_log import Prediction, PredictionLog
 from homeprices.pricing.home import Home
 from homeprices.pricing.predictor import Estimate, Predictor
 from homeprices.settings import Variant
-from inference.backend.caller import Caller
-from inference.backend.live_model import LiveModel
-from inference.backend.metrics import Metrics
+from inference.backend.runtime.live_model import LiveModel
+from inference.backend.runtime.request_context import Caller
+from inference.backend.runtime.service_metrics import Metrics
 
 PRICE_DIGITS = 2  # of a lakh: a thousand rupees
 

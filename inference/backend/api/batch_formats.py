@@ -19,7 +19,7 @@ from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 from homeprices.errors import InvalidInput
 from homeprices.pricing.features import REQUIRED
 from homeprices.pricing.home import Home
-from inference.backend.body import JSON_TYPE
+from inference.backend.runtime.http import JSON_TYPE
 
 Row = dict[str, Any] | InvalidInput
 Answer = dict[str, Any]

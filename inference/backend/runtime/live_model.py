@@ -23,7 +23,7 @@ from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.predictor import Predictor
 from homeprices.registry import bundle_reader
 from homeprices.settings import Variant
-from inference.backend.memory import give_back
+from inference.backend.runtime.process import give_back
 
 log = get_logger(__name__)
 

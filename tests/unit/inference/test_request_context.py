@@ -6,7 +6,7 @@ from werkzeug.test import EnvironBuilder
 
 from homeprices.predictions.identifiers import VisitorHash
 from homeprices.settings import Settings, load_settings
-from inference.backend.caller import Caller, open_callers
+from inference.backend.runtime.request_context import Caller, open_callers
 
 SETTINGS = load_settings({"HOMEPRICES_VISITOR_KEY": "key", "TRUSTED_NETWORKS": "10.1.0.0/16,::1/128"}, ())
 FROM_ROUTER = {

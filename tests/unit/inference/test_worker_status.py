@@ -3,7 +3,7 @@ import signal
 import time
 from pathlib import Path
 
-from inference.backend.worker_cards import WorkerCards, same_version
+from inference.backend.runtime.worker_status import WorkerCards, same_version
 
 
 def test_a_worker_says_what_it_serves(tmp_path: Path) -> None:

@@ -18,12 +18,12 @@ from werkzeug.exceptions import HTTPException
 
 from homeprices.errors import BundleRefused, HomePricesError
 from homeprices.pricing.home import Home
-from inference.backend.answers import Answer, Question
-from inference.backend.body import JSON_TYPE, LARGEST_BODY_BYTES, read_json
-from inference.backend.caller import Caller
-from inference.backend.predict import PATH
-from inference.backend.service import Service
-from inference.backend.together import Together
+from inference.backend.api.visitor_routes import PATH
+from inference.backend.runtime.app_state import Service
+from inference.backend.runtime.http import JSON_TYPE, LARGEST_BODY_BYTES, read_json
+from inference.backend.runtime.micro_batcher import Together
+from inference.backend.runtime.prediction_service import Answer, Question
+from inference.backend.runtime.request_context import Caller
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

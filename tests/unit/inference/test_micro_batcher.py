@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from inference.backend.together import Together
+from inference.backend.runtime.micro_batcher import Together
 
 SECONDS = 10
 THREADS, CALLS = 16, 400

@@ -17,11 +17,11 @@ from flask import Blueprint, Response, g, request
 from homeprices.errors import BundleRefused, InvalidInput
 from homeprices.pricing.home import Home
 from homeprices.pricing.predictor import Estimate, Predictor
-from inference.backend.answers import priced, recorded, told
-from inference.backend.batch_forms import Answer, Row, form_of
-from inference.backend.caller import Caller
-from inference.backend.memory import give_back
-from inference.backend.service import Service, this_service
+from inference.backend.api.batch_formats import Answer, Row, form_of
+from inference.backend.runtime.app_state import Service, this_service
+from inference.backend.runtime.prediction_service import priced, recorded, told
+from inference.backend.runtime.process import give_back
+from inference.backend.runtime.request_context import Caller
 
 blueprint = Blueprint("batch", __name__)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 import uuid
 from collections.abc import Callable, Mapping
@@ -12,7 +14,6 @@ from typing import Any
 
 from homeprices.predictions.identifiers import VisitorHash
 from homeprices.settings import Settings, Variant
-from inference.backend.visitor_cookie import signature
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _LONGEST_VISITOR_ID = 128
@@ -88,3 +89,15 @@ def _epoch(value: str) -> int | None:
 
 def _new_request_id() -> str:
     return uuid.uuid4().hex
+
+
+# The signature of a visitor's cookie, as the router's Nginx checks it (`secure_link_md5 "$cookie_id key"`).
+#
+# Nginx can check it and cannot make one, so the service does for a visitor who is new, with the key that the router sends
+# along. MD5 is what Nginx knows; the key stands behind an id of fixed length, so a signature says nothing of another id.
+
+
+def signature(visitor: str, key: str) -> str:
+    """22 characters of base64, for URLs, without padding."""
+    digest = hashlib.md5(f"{visitor} {key}".encode(), usedforsecurity=False).digest()
+    return base64.urlsafe_b64encode(digest).decode().rstrip("=")

@@ -8,7 +8,7 @@ import pytest
 
 from homeprices.log import configure_logging, get_logger
 from homeprices.settings import load_settings
-from inference.backend.log_tail import FILES_KEPT, keep_tail, read_tail
+from inference.backend.runtime.process import FILES_KEPT, keep_tail, read_tail
 
 
 @pytest.fixture
