@@ -31,16 +31,14 @@ from homeprices.errors import HomePricesError
 from homeprices.log import configure_logging, get_logger
 from homeprices.settings import Settings, load_settings
 from router.access_log import Answer, Tail, parse
-from router.apply import Applied, put_into_force
-from router.breaker import Limits, Verdict, concerns, judge
-from router.escalation import ask_for_evaluation
-from router.ledger import Ledger
-from router.metrics import RouterMetrics
+from router.circuit_breaker import Limits, Verdict, ask_for_evaluation, concerns, judge
+from router.control_cache import BucketControl, RecordKeeper
 from router.nginx import Nginx, NginxFailed, find_program
-from router.record import BucketControl, RecordKeeper
-from router.render import is_split, render
-from router.site import RouterSite, router_folder, site_of
-from router.template import write_whole
+from router.reload import Applied, put_into_force
+from router.render import is_split, render, write_whole
+from router.router_metrics import RouterMetrics
+from router.site_config import RouterSite, router_folder, site_of
+from router.traffic_counter import Ledger
 
 STEP_SECONDS = 0.5
 POLL_SECONDS = 2.0  # the bucket is asked at most so often; a change of share takes about as long to arrive

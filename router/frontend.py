@@ -15,8 +15,8 @@ from homeprices.errors import HomePricesError
 from homeprices.log import configure_logging, get_logger
 from homeprices.settings import Settings, load_settings
 from router.nginx import Nginx, find_program
-from router.site import address, worker_user
-from router.template import fill, write_whole
+from router.render import fill, write_whole
+from router.site_config import address, worker_user
 
 STATIC = Path(__file__).resolve().parent.parent / "inference" / "frontend"
 log = get_logger("frontend")

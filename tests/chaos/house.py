@@ -11,10 +11,10 @@ from pathlib import Path
 
 from homeprices.adapters.object_store import S3Bucket
 from router.agent import Agent
-from router.metrics import RouterMetrics
+from router.control_cache import BucketControl, RecordKeeper
 from router.nginx import Nginx, find_program
-from router.record import BucketControl, RecordKeeper
-from router.site import RouterSite, worker_user
+from router.router_metrics import RouterMetrics
+from router.site_config import RouterSite, worker_user
 from tests.bundles import price
 from tests.integration.inference.instance import Instance, eventually, publish
 from tests.integration.router.client import Visitor

@@ -15,11 +15,11 @@ from homeprices.adapters.object_store import MemoryBucket
 from homeprices.release import control_record
 from homeprices.release.control_record import ControlRecord
 from router.agent import Agent
-from router.breaker import Limits
-from router.metrics import RouterMetrics
+from router.circuit_breaker import Limits
+from router.control_cache import BucketControl, RecordKeeper
 from router.nginx import Nginx, find_program
-from router.record import BucketControl, RecordKeeper
-from router.site import RouterSite, worker_user
+from router.router_metrics import RouterMetrics
+from router.site_config import RouterSite, worker_user
 from tests.integration.router.client import Visitor
 from tests.integration.router.upstream import Upstream, listening
 from tests.programs import NGINX, SYSTEM_NGINX

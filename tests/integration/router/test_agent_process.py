@@ -17,7 +17,7 @@ import pytest
 from homeprices.adapters.object_store import S3Bucket
 from homeprices.release import control_record, traffic_counts
 from homeprices.release.traffic_counts import RouterDay
-from router import ledger
+from router import traffic_counter
 from router.nginx import Nginx, read_revision
 from tests.integration.router.client import Visitor
 from tests.integration.router.conftest import PROGRAMS, eventually, free_port, running_record
@@ -266,7 +266,7 @@ def test_what_fails_is_counted_in_the_bucket_also_when_the_agent_was_killed_mean
 
 def counts_of(stand: Stand) -> str:
     """What the ledger has counted so far."""
-    file = stand.folder / "router" / ledger.FILE
+    file = stand.folder / "router" / traffic_counter.FILE
     return file.read_text() if file.exists() else ""
 
 

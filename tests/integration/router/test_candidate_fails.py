@@ -8,7 +8,7 @@ import time
 import pytest
 
 from homeprices.release import control_record
-from router.breaker import Limits
+from router.circuit_breaker import Limits
 from tests.integration.router.conftest import Router, eventually, running_record
 
 
@@ -62,7 +62,7 @@ def test_a_slow_candidate_costs_its_visitor_no_more_than_the_limit(router: Route
     make_it_hang(router)
     began = time.monotonic()
     assert visitor.predict().fallback
-    assert time.monotonic() - began < router.site.candidate_timeout + 1
+    assert time.monotonic() - began < router.site_config.candidate_timeout + 1
 
 
 def test_what_a_visitor_did_wrong_is_not_the_candidates_failure(router: Router) -> None:
@@ -158,8 +158,8 @@ def test_a_person_who_sets_the_share_again_closes_the_breaker(router: Router) ->
     router.agent.step()
     assert visitor.predict().variant == "candidate"
     assert control_record.read(router.bucket).state == "running"
-    assert router.metrics.registry.get_sample_value("router_breaker_open") == 0
-    assert router.metrics.registry.get_sample_value("router_breaker_trips_total") == 1
+    assert router.router_metrics.registry.get_sample_value("router_breaker_open") == 0
+    assert router.router_metrics.registry.get_sample_value("router_breaker_trips_total") == 1
 
 
 def test_a_single_failure_trips_nothing(router: Router) -> None:

@@ -14,10 +14,10 @@ from homeprices.adapters.object_store import MemoryBucket, S3Bucket
 from homeprices.predictions.tables import prediction_logs, user_feedback
 from homeprices.release import control_record
 from router.agent import Agent
-from router.metrics import RouterMetrics
+from router.control_cache import BucketControl, RecordKeeper
 from router.nginx import Nginx
-from router.record import BucketControl, RecordKeeper
-from router.site import RouterSite, worker_user
+from router.router_metrics import RouterMetrics
+from router.site_config import RouterSite, worker_user
 from tests.browser import chromium
 from tests.frontend import frontend
 from tests.integration.inference.conftest import Make, engine, make, variables  # noqa: F401

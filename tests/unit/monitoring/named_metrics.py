@@ -13,7 +13,7 @@ from inference.backend.runtime.service_metrics import Metrics
 from monitoring.grafana.pages import DASHBOARDS
 from monitoring.grafana.panels import Prom
 from monitoring.metrics import METRICS
-from router.metrics import RouterMetrics
+from router.router_metrics import RouterMetrics
 from tests.contract.golden import ROOT
 from tests.promql import metric_names
 from tests.unit.monitoring.alert_rules import rules

@@ -27,7 +27,7 @@ def test_every_window_of_a_condition_is_recorded() -> None:
 
 
 def test_the_latency_objective_is_a_bound_of_the_routers_histogram() -> None:
-    from router.metrics import BUCKETS_SECONDS
+    from router.router_metrics import BUCKETS_SECONDS
 
     assert 0.25 in BUCKETS_SECONDS
     assert 'le="0.25"' in next(one.bad for one in slo.OBJECTIVES if one.name == "latency")

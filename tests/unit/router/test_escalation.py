@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from homeprices.settings import load_settings
-from router.escalation import ask_for_evaluation
+from router.circuit_breaker import ask_for_evaluation
 
 
 class Airflow(BaseHTTPRequestHandler):

@@ -10,9 +10,8 @@ import pytest
 
 from homeprices.errors import InvalidInput
 from homeprices.release.control_record import ControlRecord
-from router.render import TEMPLATE, example, is_split, render, revision_of
-from router.site import NO_ADDRESS, RouterSite
-from router.template import fill
+from router.render import TEMPLATE, example, fill, is_split, render, revision_of
+from router.site_config import NO_ADDRESS, RouterSite
 
 SITE = RouterSite("127.0.0.1:7000", ("127.0.0.1:6001",), ("127.0.0.1:6002",), ("127.0.0.0/8",), Path("/state/router"))
 RUNNING = ControlRecord(

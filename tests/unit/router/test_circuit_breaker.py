@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from router.access_log import PREDICT_PATH, Answer
-from router.breaker import Limits, judge
+from router.circuit_breaker import Limits, judge
 
 NOW = 1000.0
 LIMITS = Limits(window_seconds=60, minimum_bad=5, bad_share=0.2, slow_seconds=1.0)

@@ -9,7 +9,7 @@ import pytest
 
 from homeprices.errors import SettingsError
 from homeprices.settings import load_settings
-from router.site import NO_ADDRESS, RouterSite, address, resolve_name, router_folder, site_of, worker_user
+from router.site_config import NO_ADDRESS, RouterSite, address, resolve_name, router_folder, site_of, worker_user
 
 
 def site(**environment: str) -> RouterSite:

@@ -10,7 +10,7 @@ from homeprices.adapters.object_store import MemoryBucket
 from homeprices.errors import StorageUnavailable
 from homeprices.release import control_record
 from homeprices.release.control_record import ControlRecord
-from router.record import BucketControl, Held, RecordKeeper, Stop
+from router.control_cache import BucketControl, Held, RecordKeeper, Stop
 
 RUNNING = ControlRecord(
     state="running", experiment="BO1-CO1", production="BO1", candidate="CO1", salt="ab", share=20, epoch=3

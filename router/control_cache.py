@@ -19,7 +19,7 @@ from homeprices.errors import HomePricesError
 from homeprices.log import get_logger
 from homeprices.release import control_record
 from homeprices.release.control_record import ControlRecord
-from router.template import write_whole
+from router.render import write_whole
 
 ACTOR = "router"
 log = get_logger(__name__)

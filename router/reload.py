@@ -10,8 +10,7 @@ from typing import Literal
 
 from router import nginx as nginx_process
 from router.nginx import ConfigurationRefused, Nginx, NginxFailed
-from router.render import revision_of
-from router.template import write_whole
+from router.render import revision_of, write_whole
 
 Outcome = Literal["applied", "unchanged", "refused", "unconfirmed", "failed"]
 Confirm = Callable[[str, str], bool]

@@ -22,7 +22,7 @@ from homeprices.log import get_logger
 from homeprices.release.traffic_counts import Counts, RouterDay, day_of, slot_of
 from homeprices.settings import Variant
 from router.access_log import Answer, Mark, Tail, parse
-from router.template import write_whole
+from router.render import write_whole
 
 FILE = "traffic.json"
 COUNT_SECONDS = 5.0

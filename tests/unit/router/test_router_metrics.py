@@ -5,7 +5,7 @@ from __future__ import annotations
 from prometheus_client import generate_latest
 
 from router.access_log import PREDICT_PATH, Answer
-from router.metrics import RouterMetrics
+from router.router_metrics import RouterMetrics
 
 
 def test_answers_are_counted_by_assigned_arm_and_status() -> None:

@@ -16,9 +16,9 @@ from homeprices.adapters.object_store import MemoryBucket
 from homeprices.errors import StorageUnavailable
 from homeprices.release import traffic_counts
 from homeprices.release.traffic_counts import RouterDay
-from router import ledger as module
+from router import traffic_counter as module
 from router.access_log import Tail
-from router.ledger import FILE, Ledger
+from router.traffic_counter import FILE, Ledger
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC).timestamp()
 DAY = 86_400.0

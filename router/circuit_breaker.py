@@ -6,9 +6,14 @@ candidate answers at all, and in time.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from homeprices.adapters.airflow_client import Airflow
+from homeprices.errors import HomePricesError
+from homeprices.log import get_logger
+from homeprices.settings import Settings
 from router.access_log import Answer
 
 
@@ -67,3 +72,26 @@ def concerns(answer: Answer, epoch: int) -> bool:
 def is_failure(answer: Answer) -> bool:
     """Whether the candidate gave no answer: production stood in for it, or nobody did."""
     return answer.fallback or answer.status >= 500
+
+
+# What the breaker asks for once it has taken the share to zero: an evaluation now, instead of at the full hour.
+
+
+EVALUATION = "evaluate_ab_dag"
+
+log = get_logger("router")
+
+
+def ask_for_evaluation(settings: Settings) -> threading.Thread:
+    """Ask Airflow in the background; the router waits for nobody. One that is away looks at the full hour anyway."""
+    thread = threading.Thread(target=_ask, args=(settings,), name="ask for an evaluation", daemon=True)
+    thread.start()
+    return thread
+
+
+def _ask(settings: Settings) -> None:
+    try:
+        with Airflow(settings) as airflow:
+            log.info("evaluation asked for", run=airflow.trigger(EVALUATION))
+    except HomePricesError as error:
+        log.warning("no evaluation before the full hour", error=str(error))
