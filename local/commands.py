@@ -12,14 +12,14 @@ from types import FrameType
 from rich.console import Console
 from rich.table import Table
 
-from local import board, control, memory, placement, processes
-from local.display import Show, progress, status_table
+from local import display, lifecycle
+from local.display import Show, progress, show_end, show_new, status_table
 from local.first_run import FirstRun, FirstRunFailed
-from local.logs import show_end, show_new
-from local.processes import CommandFailed
-from local.services import services
+from local.services.catalogue import services
 from local.stack import Stack
-from local.supervisor import Supervisor, lock
+from local.supervision import accounts, processes, status_board
+from local.supervision.processes import CommandFailed
+from local.supervision.supervisor import Supervisor, lock
 
 RESTART_SECONDS = 60.0
 LOOK_SECONDS = 0.25
@@ -49,21 +49,21 @@ def up(stack: Stack) -> int:
         return 1
     for signum in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, _as_interrupt)
-    was_running = control.is_running(stack)
+    was_running = lifecycle.is_running(stack)
     try:
         if was_running:
             console.print("The stack is running already.")
         else:
-            control.start(stack, os.environ)
+            lifecycle.start(stack, os.environ)
         with progress(console) as show:
-            for current in control.follow(stack):
+            for current in lifecycle.follow(stack):
                 show(current, "")
             said = _first_run(stack, dataset, show)
     except KeyboardInterrupt:
         console.print("Interrupted; stopping what was started.")
         _stop(stack)
         return 130
-    except (control.StartFailed, CommandFailed, FirstRunFailed) as error:
+    except (lifecycle.StartFailed, CommandFailed, FirstRunFailed) as error:
         console.print(str(error), highlight=False, markup=False, soft_wrap=True)
         if was_running:
             return 1
@@ -79,7 +79,7 @@ def down(stack: Stack) -> int:
     if not stack.folder.exists():
         console.print("There is no stack here.")
         return 0
-    ran = control.is_running(stack)
+    ran = lifecycle.is_running(stack)
     left = _stop(stack)
     if left:
         console.print(f"Stopped what nobody watched any more: {', '.join(left)}.", highlight=False)
@@ -89,14 +89,14 @@ def down(stack: Stack) -> int:
 
 def status(stack: Stack) -> int:
     """Print every service; 0 when all are well, 1 when one is not, 3 when the stack does not run."""
-    known = board.read(stack.status_file)
-    if known is None or not control.is_running(stack):
+    known = status_board.read(stack.status_file)
+    if known is None or not lifecycle.is_running(stack):
         left = processes.marked(stack.mark, stack.folder) if stack.folder.exists() else []
         console.print(f"The stack is not running{f', but {len(left)} of its processes are' if left else ''}.")
         return 3
     pids = {name: entry.pid for name, entry in known.services.items() if entry.pid}
     console.print(
-        status_table(known, memory.by_service(stack.mark, stack.folder, {**pids, "supervisor": known.supervisor}))
+        status_table(known, display.by_service(stack.mark, stack.folder, {**pids, "supervisor": known.supervisor}))
     )
     return 0 if known.all_good else 1
 
@@ -122,19 +122,23 @@ def logs(stack: Stack, name: str | None, *, follow: bool) -> int:
 
 def restart(stack: Stack, name: str) -> int:
     """Have the supervisor restart one service, and wait until it is ready again."""
-    known = board.read(stack.status_file)
-    if known is None or not control.is_running(stack):
+    known = status_board.read(stack.status_file)
+    if known is None or not lifecycle.is_running(stack):
         console.print("The stack is not running.")
         return 3
-    if not known.services.get(name, board.Entry()).pid:
+    if not known.services.get(name, status_board.Entry()).pid:
         running = ", ".join(name for name, entry in known.services.items() if entry.pid)
         console.print(f"{name} is no running service; running are {running}.", highlight=False)
         return 1
     asked = time.time()
     (stack.requests / name).touch()
     while time.time() < asked + RESTART_SECONDS:
-        current = board.read(stack.status_file)
-        if current and current.services[name].phase is board.Phase.READY and current.services[name].since > asked:
+        current = status_board.read(stack.status_file)
+        if (
+            current
+            and current.services[name].phase is status_board.Phase.READY
+            and current.services[name].since > asked
+        ):
             console.print(f"{name} is ready again.")
             return 0
         time.sleep(LOOK_SECONDS)
@@ -148,7 +152,7 @@ def clean(stack: Stack) -> int:
         console.print(f"There is no stack in {stack.folder}.", highlight=False)
         return 0
     _stop(stack)
-    placement.remove(stack.folder)
+    accounts.remove(stack.folder)
     console.print(f"Removed {stack.folder}.", highlight=False)
     return 0
 
@@ -164,9 +168,9 @@ def supervise(stack: Stack) -> int:
 
 def _first_run(stack: Stack, dataset: Path | None, show: Show) -> str:
     def say(activity: str) -> None:
-        current = board.read(stack.status_file)
-        if current is None or not control.is_running(stack):
-            raise control.StartFailed(f"the supervisor has ended\n{control.log_end(stack, 'supervisor')}")
+        current = status_board.read(stack.status_file)
+        if current is None or not lifecycle.is_running(stack):
+            raise lifecycle.StartFailed(f"the supervisor has ended\n{lifecycle.log_end(stack, 'supervisor')}")
         show(current, activity)
 
     run = FirstRun(stack, say)
@@ -181,7 +185,7 @@ def _first_run(stack: Stack, dataset: Path | None, show: Show) -> str:
 def _stop(stack: Stack) -> list[str]:
     """Stop; at a Ctrl-C while it waits, kill instead."""
     try:
-        return control.stop(stack)
+        return lifecycle.stop(stack)
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         return processes.sweep(stack.mark, stack.folder, grace_seconds=0)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
+import psutil
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from local.board import Entry, Phase, Status
+from local.supervision import processes
+from local.supervision.status_board import Entry, Phase, Status
 
 STYLE = {
     Phase.READY: "green",
@@ -107,3 +112,101 @@ def _mark(entry: Entry) -> RenderableType:
     if entry.phase in (Phase.FAILED, Phase.BACKING_OFF):
         return Text("✗", "red")
     return Text("·", "dim") if entry.phase is Phase.WAITING else Spinner("dots")
+
+
+# The services' logs, on one screen.
+
+
+LINES = 40
+"""Of each log, to begin with."""
+
+KEPT_BYTES = 20 * 2**20
+"""A log that is larger when the stack starts is put aside, in place of the one put aside before."""
+
+
+def show_end(files: Iterable[Path]) -> dict[Path, int]:
+    """Print the last lines of each file; gives up to where each was read."""
+    positions = {}
+    several = len(names := list(files)) > 1
+    for file in names:
+        content = file.read_bytes()
+        positions[file] = len(content)
+        for line in content.decode(errors="replace").splitlines()[-LINES:]:
+            print(_line(file, line, several))
+    return positions
+
+
+def show_new(positions: Mapping[Path, int]) -> dict[Path, int]:
+    """Print the whole lines that were added since; gives up to where each was read."""
+    moved = dict(positions)
+    for file, position in positions.items():
+        with file.open("rb") as log:
+            if log.seek(0, 2) < position:  # put aside meanwhile
+                position = 0
+            log.seek(position)
+            added = log.read()
+        whole = added[: added.rfind(b"\n") + 1]
+        moved[file] = position + len(whole)
+        for line in whole.decode(errors="replace").splitlines():
+            print(_line(file, line, len(positions) > 1), flush=True)
+    return moved
+
+
+def put_aside(folder: Path) -> None:
+    """Rename the logs that have become large."""
+    for file in folder.glob("*.log"):
+        if file.stat().st_size > KEPT_BYTES:
+            file.replace(file.with_suffix(".log.1"))
+
+
+def _line(file: Path, line: str, named: bool) -> str:
+    return f"{file.stem:>22} | {line}" if named else line
+
+
+# How much memory each service of a stack takes: proportional set size, so that shared pages are counted once.
+
+
+PSS = re.compile(r"^Pss:\s+(\d+) kB$", re.MULTILINE)
+
+
+def by_service(mark: str, folder: Path, pids: Mapping[str, int]) -> dict[str, int]:
+    """Bytes by service, `pids` naming the first process of each; what belongs to none is under "other"."""
+    total: dict[str, int] = defaultdict(int)
+    names = {pid: name for name, pid in pids.items()}
+    for process in processes.marked(mark, folder):
+        total[_service_of(process, names)] += pss(process.pid)
+    return dict(total)
+
+
+def pss(pid: int) -> int:
+    """Bytes of one process; 0 when it has ended or belongs to another user."""
+    try:
+        found = PSS.search(Path(f"/proc/{pid}/smaps_rollup").read_text())
+    except OSError:
+        return _resident(pid)
+    return int(found.group(1)) * 1024 if found else 0
+
+
+def _resident(pid: int) -> int:
+    try:
+        return psutil.Process(pid).memory_info().rss
+    except psutil.Error:
+        return 0
+
+
+def _service_of(process: psutil.Process, names: Mapping[int, str]) -> str:
+    for pid in (process.pid, *_ancestors(process)):
+        if pid in names:
+            return names[pid]
+    # An Nginx that outlives the agent that started it writes to the log of the same service.
+    for output in processes.outputs(process.pid):
+        if output.suffix == ".log" and output.stem in names.values():
+            return output.stem
+    return "other"
+
+
+def _ancestors(process: psutil.Process) -> list[int]:
+    try:
+        return [parent.pid for parent in process.parents()]
+    except psutil.NoSuchProcess:
+        return []

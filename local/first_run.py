@@ -13,9 +13,9 @@ from typing import Any
 from homeprices.adapters.airflow_client import Airflow
 from homeprices.errors import NotFound, Unavailable
 from homeprices.settings import load_settings
-from local import probes, processes
-from local.service import Command
 from local.stack import ROOT, Stack
+from local.supervision import probes, processes
+from local.supervision.service_spec import Command
 
 DAG = "bangalore_home_prices_pipeline"
 ACTIVE = frozenset({"queued", "running"})

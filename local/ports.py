@@ -8,10 +8,8 @@ from dataclasses import asdict, dataclass
 
 import psutil
 
-from local.probes import LOOPBACK
-from local.seaweedfs import GRPC_OFFSET, SeaweedPorts
-
 HIGHEST = 65_535
+GRPC_OFFSET = 10_000  # above the port for HTTP, as SeaweedFS wants it by default
 
 BASE = {
     "postgres": 5432,
@@ -111,3 +109,26 @@ def _describe(pid: int) -> str:
             return f"{process.name()} (process {pid} of {process.username()}, in {process.cwd()})"
     except psutil.Error:
         return f"process {pid}"
+
+
+@dataclass(frozen=True)
+class SeaweedPorts:
+    """Every port that the process opens. The volume server's own default, 8080, is Airflow's."""
+
+    s3: int
+    master: int
+    volume: int
+    filer: int
+    s3_grpc: int
+    master_grpc: int
+    volume_grpc: int
+    filer_grpc: int
+
+    @classmethod
+    def beside(cls, s3: int, master: int, volume: int, filer: int) -> SeaweedPorts:
+        """The usual layout: gRPC on each port plus 10,000."""
+        http = (s3, master, volume, filer)
+        return cls(*http, *(port + GRPC_OFFSET for port in http))
+
+
+LOOPBACK = "127.0.0.1"

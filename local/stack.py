@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,9 +14,7 @@ from dotenv import dotenv_values
 
 from homeprices.settings import load_settings, variable_names
 from local.credentials import Credentials, load_or_create, write_private
-from local.ports import Ports
-from local.probes import LOOPBACK
-from local.revision import git_revision
+from local.ports import LOOPBACK, Ports
 
 ROOT = Path(__file__).resolve().parent.parent
 BUCKET = "homeprices"
@@ -189,3 +188,24 @@ class Stack:
         """Leave the settings where `homeprices.settings` finds them."""
         lines = [f"{name}={value}" for name, value in sorted({**self.wishes, **self.settings}.items())]
         write_private(self.env_file, "\n".join(lines) + "\n")
+
+
+# Which state of the code a stack runs, for the bundles that it trains.
+
+
+LOOK_SECONDS = 10.0
+
+
+def git_revision(root: Path) -> str:
+    """The commit of a clone, with `-dirty` when files differ from it; `unknown` without git or outside of a clone."""
+    try:
+        described = subprocess.run(
+            ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            timeout=LOOK_SECONDS,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return described.stdout.strip()

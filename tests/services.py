@@ -20,11 +20,12 @@ from pathlib import Path
 
 from homeprices.adapters.object_store import S3Bucket, open_bucket
 from homeprices.settings import load_settings
-from local import placement, processes
-from local.mlflow import mlflow
-from local.postgres import Database, connect, create, place, postgres
-from local.seaweedfs import SeaweedPorts, seaweedfs
-from local.service import Command, Service
+from local.ports import SeaweedPorts
+from local.services.pipeline_servers import mlflow
+from local.services.postgres import Database, connect, create, place, postgres
+from local.services.seaweedfs import seaweedfs
+from local.supervision import accounts, processes
+from local.supervision.service_spec import Command, Service
 
 LOOPBACK = "127.0.0.1"
 PR_SET_PDEATHSIG = 1
@@ -81,7 +82,7 @@ class Servers:
         if self._postgres is None:
             home = self.folder / "postgres"
             port, password = free_ports(1)[0], secrets.token_hex(12)
-            self._stack.callback(placement.remove, home)
+            self._stack.callback(accounts.remove, home)
             server = postgres(place(home), port, password, [], clean_environment(), durable=False)
             self._start(server)
             self._postgres = port, password

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from local.revision import git_revision
+from local.stack import git_revision
 from tests.compose.compose_stack import ROOT, ComposeStack
 from tests.compose.conftest import OWN
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 
-from local.revision import git_revision
+from local.stack import git_revision
 from tests.compose.compose_stack import EVALUATION, PIPELINE, PROJECT, ROOT, ComposeStack, seconds_since
 from tests.e2e.visitors import HOME
 

@@ -19,7 +19,7 @@ from sqlalchemy import text
 
 from homeprices.registry import bundle_reader
 from homeprices.release import control_record
-from local import board
+from local.supervision import status_board
 from tests.e2e.running_stack import ROOT, RunningStack, wait_until
 from tests.e2e.visitors import Visitors
 from tests.programs import CURL, GIT, REAL_LISTINGS
@@ -159,14 +159,14 @@ def test_the_next_one_waits_for_new_data_because_the_same_data_give_the_model_th
 
 
 def test_a_service_that_is_killed_is_started_again_and_status_says_so(stack: RunningStack) -> None:
-    before = board.read(stack.folder / "status.json")
+    before = status_board.read(stack.folder / "status.json")
     assert before is not None
     psutil.Process(before.services["infer-cand"].pid).kill()
 
     def again() -> bool:
-        now = board.read(stack.folder / "status.json")
+        now = status_board.read(stack.folder / "status.json")
         entry = now.services["infer-cand"] if now else None
-        return entry is not None and entry.restarts >= 1 and entry.phase is board.Phase.READY
+        return entry is not None and entry.restarts >= 1 and entry.phase is status_board.Phase.READY
 
     wait_until(again, 30, "infer-cand started again, although its workers had held its port")
     wait_until(lambda: stack.health("candidate")["model_version"] == "CO3", 60, "CO3 served again")

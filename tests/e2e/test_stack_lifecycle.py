@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from local import board, processes
+from local.supervision import processes, status_board
 from tests.e2e.running_stack import ROOT, RunningStack, wait_until
 from tests.services import open_s3
 
@@ -65,7 +65,7 @@ def test_what_a_killed_supervisor_leaves_is_ended_by_down(stack: RunningStack, s
     stack.environ |= s3_settings
     starting = up(stack)
     wait_until(lambda: started(stack, "infer-prod"), 120, "infer-prod")
-    status = board.read(stack.folder / "status.json")
+    status = status_board.read(stack.folder / "status.json")
     assert status is not None
     assert "seaweedfs" not in status.services
     starting.kill()
@@ -89,8 +89,8 @@ def up(stack: RunningStack) -> subprocess.Popen[str]:
 
 
 def started(stack: RunningStack, name: str) -> bool:
-    status = board.read(stack.folder / "status.json")
-    return status is not None and status.services[name].phase is board.Phase.READY
+    status = status_board.read(stack.folder / "status.json")
+    return status is not None and status.services[name].phase is status_board.Phase.READY
 
 
 def left_behind(stack: RunningStack) -> list[psutil.Process]:

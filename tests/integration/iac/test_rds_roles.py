@@ -10,8 +10,8 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from local import placement
-from local.postgres import connect, place, postgres
+from local.services.postgres import connect, place, postgres
+from local.supervision import accounts
 from tests.infrastructure.iac.graph import ROOT
 from tests.services import LOOPBACK, clean_environment, free_ports, running
 
@@ -35,7 +35,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path
             connection.close()
             yield port, where.programs / "psql"
     finally:
-        placement.remove(home)
+        accounts.remove(home)
 
 
 def run(server: tuple[int, Path], sql: Path, **passwords: str) -> subprocess.CompletedProcess[str]:

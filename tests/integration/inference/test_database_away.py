@@ -13,9 +13,9 @@ from sqlalchemy import text
 from homeprices.adapters.database import open_engine, transaction, upgrade
 from homeprices.adapters.object_store import S3Bucket
 from homeprices.settings import load_settings
-from local import placement
-from local.postgres import Database, connect, create, place, postgres
-from local.service import Service
+from local.services.postgres import Database, connect, create, place, postgres
+from local.supervision import accounts
+from local.supervision.service_spec import Service
 from tests.integration.inference.conftest import Make
 from tests.integration.inference.instance import Instance, Memory, eventually, publish, visitors
 from tests.services import clean_environment, free_ports
@@ -29,7 +29,7 @@ def server(tmp_path: Path) -> Iterator[tuple[Service, str]]:
     """A server that this test may stop, and its superuser's password."""
     password, home = secrets.token_hex(12), tmp_path / "postgres"
     yield postgres(place(home), free_ports(1)[0], password, [], clean_environment(), durable=False), password
-    placement.remove(home)
+    accounts.remove(home)
 
 
 def variables_of(server: Service) -> dict[str, str]:

@@ -7,7 +7,7 @@ import sys
 
 import psutil
 
-from local import processes
+from local.supervision import processes
 
 A_LEADER_AND_TWO_WORKERS = """
 import os, time

@@ -6,14 +6,14 @@ import json
 import os
 import sysconfig
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
-from local import probes
 from local.credentials import write_private
-from local.service import Job, Service
+from local.ports import LOOPBACK, SeaweedPorts
+from local.supervision import probes
+from local.supervision.service_spec import Job, Service
 
-GRPC_OFFSET = 10_000
 """SeaweedFS opens each of its ports once more, this much higher."""
 
 VOLUME_SIZE_MB = 256
@@ -21,33 +21,13 @@ SOCKET_PATH_BYTES = 100
 """A Unix socket's path may have 108 bytes; a few are left for its name."""
 
 
-@dataclass(frozen=True)
-class SeaweedPorts:
-    """Every port that the process opens. The volume server's own default, 8080, is Airflow's."""
-
-    s3: int
-    master: int
-    volume: int
-    filer: int
-    s3_grpc: int
-    master_grpc: int
-    volume_grpc: int
-    filer_grpc: int
-
-    @classmethod
-    def beside(cls, s3: int, master: int, volume: int, filer: int) -> SeaweedPorts:
-        """The usual layout: gRPC on each port plus 10,000."""
-        http = (s3, master, volume, filer)
-        return cls(*http, *(port + GRPC_OFFSET for port in http))
-
-
 def seaweedfs(home: Path, ports: SeaweedPorts, access_key: str, secret_key: str, env: Mapping[str, str]) -> Service:
     """An S3 server that keeps everything under `home` and knows one identity."""
     identities = home / "identities.json"
     options = {
         "dir": home / "data",
-        "ip": probes.LOOPBACK,
-        "ip.bind": probes.LOOPBACK,
+        "ip": LOOPBACK,
+        "ip.bind": LOOPBACK,
         "master.port": ports.master,
         "master.port.grpc": ports.master_grpc,
         "master.telemetry": "false",
@@ -83,7 +63,7 @@ def seaweedfs(home: Path, ports: SeaweedPorts, access_key: str, secret_key: str,
     return Service(
         name="seaweedfs",
         argv=(str(weed()), "server", *(f"-{name}={value}" for name, value in options.items())),
-        ready=probes.answers(f"http://{probes.LOOPBACK}:{ports.s3}/healthz"),
+        ready=probes.answers(f"http://{LOOPBACK}:{ports.s3}/healthz"),
         env=env,
         cwd=home,
         ports=asdict(ports),

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from local import processes
-from local.board import GOOD, Board, Phase
-from local.service import Command, Service
+from local.supervision import processes
+from local.supervision.service_spec import Command, Service
+from local.supervision.status_board import GOOD, Board, Phase
 
 LOOK_EVERY_SECONDS = 0.25
 """How often a starting service is asked whether it is ready, and a ready one whether it lives."""

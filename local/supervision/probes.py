@@ -9,12 +9,11 @@ from collections.abc import Mapping
 
 import psycopg2
 
-from local.service import Probe
+from local.ports import LOOPBACK
+from local.supervision.service_spec import Probe
 
 LOOK_SECONDS = 3.0
 """Longest that one look may take."""
-
-LOOPBACK = "127.0.0.1"
 
 # A proxy of the user's environment must not answer for a server on this machine.
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from local.service import Account, Command, Service
+from local.supervision.service_spec import Account, Command, Service
 
 MARK = "STACK_ID"
 KILL_SECONDS = 5.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from local.services import services
+from local.services.catalogue import services
 from local.stack import Stack
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import signal
 import sys
 
-from local import probes
-from local.service import Command, Job, Service
+from local import ports
 from local.stack import ROOT, Stack
+from local.supervision import probes
+from local.supervision.service_spec import Command, Job, Service
 
 WORKERS = "2"
 
@@ -45,7 +46,7 @@ def _inference(stack: Stack, name: str, prefix: str) -> Service:
         env=stack.environment(
             MODEL_PREFIX=prefix,
             HOMEPRICES_INSTANCE=name,
-            HOMEPRICES_BIND=f"{probes.LOOPBACK}:{port}",
+            HOMEPRICES_BIND=f"{ports.LOOPBACK}:{port}",
             PORT=str(port),
             WEB_CONCURRENCY=WORKERS,
         ),

@@ -18,8 +18,9 @@ import psutil
 import psycopg2
 from psycopg2 import sql
 
-from local import placement, probes
-from local.service import Account, Command, Job, Service
+from local import ports
+from local.supervision import accounts, probes
+from local.supervision.service_spec import Account, Command, Job, Service
 
 SUPERUSER = "postgres"
 
@@ -33,7 +34,7 @@ TUNING = {
 
 FAST_AND_UNSAFE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
-HBA = f"host all all {probes.LOOPBACK}/32 scram-sha-256\n"
+HBA = f"host all all {ports.LOOPBACK}/32 scram-sha-256\n"
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,12 @@ class Place:
 
 def place(home: Path) -> Place:
     """The place of a server that keeps its cluster in `home`, which is made where the server's user can reach it."""
-    account = placement.unprivileged()
-    real = placement.private_folder(home, account)
+    account = accounts.unprivileged()
+    real = accounts.private_folder(home, account)
     package = _package()
-    copy = placement.reachable_copy(package, real, account)
+    copy = accounts.reachable_copy(package, real, account)
     if copy != package:  # its programs look for their libraries beside the package
-        placement.reachable_copy(package.with_suffix(".libs"), real, account)
+        accounts.reachable_copy(package.with_suffix(".libs"), real, account)
     return Place(copy / "pginstall" / "bin", real / "data", account)
 
 
@@ -74,7 +75,7 @@ def postgres(
     durable: bool = True,
 ) -> Service:
     """A server whose superuser `postgres` has `password`. `durable` False gives up safety for speed: for tests."""
-    options = {"port": str(port), "listen_addresses": probes.LOOPBACK, "unix_socket_directories": "", **TUNING}
+    options = {"port": str(port), "listen_addresses": ports.LOOPBACK, "unix_socket_directories": "", **TUNING}
     if not durable:
         options |= FAST_AND_UNSAFE
 
@@ -113,7 +114,7 @@ def postgres(
 def connect(port: int, password: str) -> psycopg2.extensions.connection:
     """The superuser's connection, in which every statement commits on its own."""
     connection = psycopg2.connect(
-        host=probes.LOOPBACK, port=port, user=SUPERUSER, password=password, dbname="postgres", connect_timeout=10
+        host=ports.LOOPBACK, port=port, user=SUPERUSER, password=password, dbname="postgres", connect_timeout=10
     )
     connection.autocommit = True
     return connection

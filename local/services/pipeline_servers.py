@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-from local import probes
 from local.credentials import write_private
-from local.service import Command, Job, Probe, Service
+from local.ports import LOOPBACK
 from local.stack import ROOT, Stack
+from local.supervision import probes
+from local.supervision.service_spec import Command, Job, Probe, Service
 
 USER = "airflow"
 PASSWORD = "airflow"  # noqa: S105  (published in the README; the server listens on the loopback address only)
@@ -80,7 +81,7 @@ def configuration(stack: Stack, home: Path, dags: Path) -> dict[str, str]:
             "SQL_ALCHEMY_MAX_OVERFLOW": 5,
         },
         "API": {
-            "HOST": probes.LOOPBACK,
+            "HOST": LOOPBACK,
             "PORT": stack.ports["airflow"],
             "BASE_URL": stack.url("airflow"),
             "WORKERS": 1,
@@ -120,3 +121,35 @@ def heartbeat(url: str, component: str) -> Probe:
         return None
 
     return look
+
+
+# MLflow's tracking server: its tables in PostgreSQL, artifacts through the server to the bucket.
+
+
+def mlflow(home: Path, port: int, database_url: str, bucket: str, env: Mapping[str, str]) -> Service:
+    """A server on the loopback address. `env` has the credentials of the bucket."""
+    hosts = f"localhost:{port},{LOOPBACK}:{port}"
+    return Service(
+        name="mlflow",
+        argv=(sys.executable, "-m", "mlflow", "server", "--serve-artifacts", "--workers", "1"),
+        ready=probes.answers(f"http://{LOOPBACK}:{port}/health"),
+        env={
+            **env,
+            "MLFLOW_HOST": LOOPBACK,
+            "MLFLOW_PORT": str(port),
+            # In the environment rather than in the arguments, which every user of the machine can read.
+            "MLFLOW_BACKEND_STORE_URI": database_url,
+            "MLFLOW_ARTIFACTS_DESTINATION": f"s3://{bucket}/mlflow",
+            "MLFLOW_SERVER_ALLOWED_HOSTS": hosts,
+            "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": ",".join(f"http://{host}" for host in hosts.split(",")),
+            # They leak (mlflow#22792), and nothing here uses them.
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "DO_NOT_TRACK": "true",
+        },
+        cwd=home,
+        ports={"mlflow": port},
+        depends_on=("postgres", "bucket"),
+        prepare=lambda _job: home.mkdir(parents=True, exist_ok=True),
+        ready_seconds=180.0,
+    )

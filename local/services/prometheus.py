@@ -7,9 +7,10 @@ import shutil
 import sys
 from pathlib import Path
 
-from local import probes
-from local.service import Job, Service
+from local import ports
 from local.stack import ROOT, Stack
+from local.supervision import probes
+from local.supervision.service_spec import Job, Service
 from monitoring import scrape
 
 
@@ -47,7 +48,7 @@ def prometheus(stack: Stack) -> list[Service]:
                 f"--config.file={home / 'prometheus.yml'}",
                 f"--storage.tsdb.path={home / 'data'}",
                 "--storage.tsdb.retention.time=15d",
-                f"--web.listen-address={probes.LOOPBACK}:{port}",
+                f"--web.listen-address={ports.LOOPBACK}:{port}",
             ),
             ready=probes.answers(f"{stack.url('prometheus')}/-/ready"),
             env=stack.environment(),

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping
 
 import psutil
 
-from local import board, logs, ports, processes
-from local.board import Status
+from local import display, ports
 from local.stack import ROOT, Stack
-from local.supervisor import THREADS_SECONDS, is_locked
+from local.supervision import processes, status_board
+from local.supervision.status_board import Status
+from local.supervision.supervisor import THREADS_SECONDS, is_locked
 
 SUPERVISOR_SECONDS = 15.0
 LOOK_SECONDS = 0.2
@@ -37,7 +38,7 @@ def start(stack: Stack, environ: Mapping[str, str]) -> list[str]:
     left = processes.sweep(stack.mark, stack.folder)
     ports.check_free(stack.listens_on)
     stack.status_file.unlink(missing_ok=True)
-    logs.put_aside(stack.logs)
+    display.put_aside(stack.logs)
     stack.write_env()
     with (stack.logs / "supervisor.log").open("ab") as log:
         process = subprocess.Popen(
@@ -60,7 +61,7 @@ def start(stack: Stack, environ: Mapping[str, str]) -> list[str]:
 def follow(stack: Stack) -> Iterator[Status]:
     """The state of a starting stack, again and again until every service is ready. Raises StartFailed."""
     while True:
-        status = board.read(stack.status_file)
+        status = status_board.read(stack.status_file)
         if status is not None:
             if status.failed:
                 raise StartFailed("\n".join(_why(stack, status, name) for name in status.failed))
@@ -74,7 +75,7 @@ def follow(stack: Stack) -> Iterator[Status]:
 
 def stop(stack: Stack) -> list[str]:
     """End everything, in order when a supervisor lives. Describes the processes that had to be swept up after it."""
-    status = board.read(stack.status_file)
+    status = status_board.read(stack.status_file)
     if status is not None and is_running(stack):
         with contextlib.suppress(psutil.NoSuchProcess):
             supervisor = psutil.Process(status.supervisor)

@@ -8,14 +8,13 @@ from graphlib import TopologicalSorter
 
 from homeprices.adapters.object_store import open_bucket
 from homeprices.settings import load_settings
-from local.airflow import airflow
-from local.mlflow import mlflow
-from local.postgres import Database, place, postgres
-from local.prometheus import exporter, prometheus
-from local.seaweedfs import seaweedfs
-from local.service import Service
-from local.serving import serving
+from local.services.applications import serving
+from local.services.pipeline_servers import airflow, mlflow
+from local.services.postgres import Database, place, postgres
+from local.services.prometheus import exporter, prometheus
+from local.services.seaweedfs import seaweedfs
 from local.stack import Stack
+from local.supervision.service_spec import Service
 
 
 def services(stack: Stack) -> list[Service]:

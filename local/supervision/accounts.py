@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from local.service import Account
+from local.supervision.service_spec import Account
 
 UNPRIVILEGED = "nobody"
 OUTSIDE = Path("/var/tmp")  # noqa: S108  (only folders made by mkdtemp: a random name, mode 0700)

@@ -14,11 +14,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import FrameType
 
-from local import processes
-from local.board import Board
-from local.runner import Runner
-from local.service import Service
 from local.stack import Stack
+from local.supervision import processes
+from local.supervision.runner import Runner
+from local.supervision.service_spec import Service
+from local.supervision.status_board import Board
 
 TICK_SECONDS = 0.25
 THREADS_SECONDS = 90.0

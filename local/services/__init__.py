@@ -1,0 +1,1 @@
+"""The servers of the stack, each as the supervisor starts it."""
