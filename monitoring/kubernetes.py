@@ -12,8 +12,7 @@ from typing import Any
 
 import yaml
 
-from monitoring.scrape import INTERVAL, JOBS, Job
-from monitoring.yaml_text import dump
+from monitoring.scrape_config import INTERVAL, JOBS, Job, dump
 
 RULES = Path(__file__).parent / "rules"
 FOLDER = Path(__file__).parent.parent / "kubernetes" / "monitoring"

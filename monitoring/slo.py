@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from monitoring.yaml_text import dump
+from monitoring.scrape_config import dump
 
 PERIOD_DAYS = 30
 RULES = Path(__file__).parent / "rules" / "slo.yml"

@@ -8,12 +8,12 @@ MINUTES ?= 60
 
 dashboards: ## Write anew what is generated: SLO rules, Prometheus' configuration, Grafana's dashboards
 	$(PYTHON) -m monitoring.slo
-	$(PYTHON) -m monitoring.scrape
+	$(PYTHON) -m monitoring.scrape_config
 	$(PYTHON) -m monitoring.grafana.build
 
 check-dashboards: ## Fail when one of these is stale
 	$(PYTHON) -m monitoring.slo --check
-	$(PYTHON) -m monitoring.scrape --check
+	$(PYTHON) -m monitoring.scrape_config --check
 	$(PYTHON) -m monitoring.grafana.build --check
 
 test-rules: ## Check the alerting rules, and that each fires when it must and not else (promtool)
@@ -21,4 +21,4 @@ test-rules: ## Check the alerting rules, and that each fires when it must and no
 	$(PROMTOOL) test rules monitoring/rules/tests/*.yml
 
 monitoring-pictures: ## Draw the dashboards of a running stack into documentations/pictures (MINUTES=60, PROMETHEUS=url)
-	$(PYTHON) -m monitoring.pictures --prometheus $(PROMETHEUS) --minutes $(MINUTES)
+	$(PYTHON) -m monitoring.grafana.pictures --prometheus $(PROMETHEUS) --minutes $(MINUTES)

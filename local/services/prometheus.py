@@ -11,7 +11,7 @@ from local import ports
 from local.stack import ROOT, Stack
 from local.supervision import probes
 from local.supervision.service_spec import Job, Service
-from monitoring import scrape
+from monitoring import scrape_config
 
 
 def exporter(stack: Stack) -> Service:
@@ -38,7 +38,7 @@ def prometheus(stack: Stack) -> list[Service]:
     def prepare(_job: Job) -> None:
         (home / "data").mkdir(parents=True, exist_ok=True)
         # JSON is YAML.
-        (home / "prometheus.yml").write_text(json.dumps(scrape.local(stack.ports.by_purpose), indent=2) + "\n")
+        (home / "prometheus.yml").write_text(json.dumps(scrape_config.local(stack.ports.by_purpose), indent=2) + "\n")
 
     return [
         Service(

@@ -15,7 +15,7 @@ from grafana_foundation_sdk.cog.variants import Dataquery
 from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models import dashboard as models
 
-from monitoring.grafana.pages import DASHBOARDS
+from monitoring.grafana.dashboards import DASHBOARDS
 from monitoring.grafana.panels import Annotation, Dashboard, Panel, Prom, Sql
 
 FOLDER = Path(__file__).parent / "dashboards"

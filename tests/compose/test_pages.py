@@ -26,7 +26,7 @@ def test_every_query_of_every_page_answers_after_traffic(stack: ComposeStack, fi
             assert visitor.post("/api/feedback", json={k: v for k, v in remark.items() if v is not None}).is_success
         compare = "from homeprices.workflows.monitor_drift import open_watch; open_watch('looked at').compare()"
         stack.compose("exec", "-T", "airflow-scheduler", "python", "-c", compare)
-        ask = f"docker compose -f {MONITORING} exec -T exporter python -m monitoring.grafana.ask"
+        ask = f"docker compose -f {MONITORING} exec -T exporter python -m monitoring.grafana.query_runner"
 
         def silent() -> list[str]:
             lines = stack.run(*ask.split(), "--prometheus", "http://prometheus:9090").stdout.splitlines()

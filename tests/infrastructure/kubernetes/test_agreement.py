@@ -12,7 +12,7 @@ import yaml
 
 from homeprices.settings import load_settings, variable_names
 from monitoring import kubernetes as generated
-from monitoring.scrape import JOBS
+from monitoring.scrape_config import JOBS
 
 ROOT = Path(__file__).parents[3]
 BASE = ROOT / "kubernetes/base"

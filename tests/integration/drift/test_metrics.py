@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from homeprices.release.control_record import ControlRecord
-from monitoring.metrics import Sample, families
-from monitoring.observed_database import DatabaseObserver
+from monitoring.exporter.database_collector import DatabaseObserver
+from monitoring.exporter.metric_table import Sample, families
 from tests.integration.drift.conftest import Town
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from local.ports import Ports
-from monitoring import scrape
+from monitoring import scrape_config
 from tests.programs import PROMTOOL
 from tests.unit.monitoring.alert_rules import FOLDER
 
@@ -27,7 +27,9 @@ def test_each_alert_fires_when_it_must_and_not_else(file: Path) -> None:
     assert "SUCCESS" in promtool("test", "rules", str(file))
 
 
-@pytest.mark.parametrize("made", [scrape.compose(), json.dumps(scrape.local(Ports.moved_by("0").by_purpose))])
+@pytest.mark.parametrize(
+    "made", [scrape_config.compose(), json.dumps(scrape_config.local(Ports.moved_by("0").by_purpose))]
+)
 def test_prometheus_takes_both_configurations(made: str, tmp_path: Path) -> None:
     file = tmp_path / "prometheus.yml"
     file.write_text(made.replace("/etc/prometheus/rules", str(FOLDER)))

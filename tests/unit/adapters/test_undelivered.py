@@ -13,7 +13,7 @@ from homeprices.adapters.object_store import MemoryBucket
 from homeprices.errors import PreconditionFailed, StorageUnavailable
 from homeprices.resources import Parts
 from homeprices.settings import load_settings
-from monitoring.observed_bucket import BucketObserver
+from monitoring.exporter.bucket_collector import BucketObserver
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
 from inference.backend.runtime.service_metrics import Metrics
-from monitoring.grafana.pages import DASHBOARDS
+from monitoring.exporter.metric_table import METRICS
+from monitoring.grafana.dashboards import DASHBOARDS
 from monitoring.grafana.panels import Prom
-from monitoring.metrics import METRICS
 from router.router_metrics import RouterMetrics
 from tests.contract.golden import ROOT
 from tests.promql import metric_names

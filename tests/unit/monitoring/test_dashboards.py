@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from monitoring.grafana import build
-from monitoring.grafana.pages import DASHBOARDS
+from monitoring.grafana.dashboards import DASHBOARDS
 from monitoring.grafana.panels import GRID
 from tests.unit.monitoring.alert_rules import ROOT
 

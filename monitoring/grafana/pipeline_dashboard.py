@@ -1,6 +1,6 @@
 """Do training, evaluation and drift check happen, and is what they need there?"""
 
-from monitoring.grafana.experiment import DECISIONS
+from monitoring.grafana.experiment_dashboard import DECISIONS
 from monitoring.grafana.panels import Dashboard, Prom, Row, Sql, bars, lines, stat
 
 PROCESSES = Row(

@@ -14,7 +14,7 @@ from homeprices.pricing.manifest import Manifest
 from homeprices.registry import bundle_reader, versions
 from homeprices.release import control_record
 from homeprices.workflows.heartbeat import PROCESSES, last
-from monitoring.metrics import Sample
+from monitoring.exporter.metric_table import Sample
 
 KINDS: tuple[Literal["BO", "CO"], ...] = ("BO", "CO")
 

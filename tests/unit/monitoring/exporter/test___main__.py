@@ -8,8 +8,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from homeprices.errors import StorageUnavailable
-from monitoring.exporter import Exporter
-from monitoring.metrics import Sample, families
+from monitoring.exporter.__main__ import Exporter
+from monitoring.exporter.metric_table import Sample, families
 
 AGE = "homeprices_process_last_success_timestamp_seconds"
 

@@ -1,6 +1,6 @@
 """Which model answers, how old is it, what does it say, and are visitors still like the data it learned from?"""
 
-from monitoring.grafana.experiment import DECISIONS
+from monitoring.grafana.experiment_dashboard import DECISIONS
 from monitoring.grafana.panels import Dashboard, Prom, Row, Sql, bars, lines, stat
 
 VERSIONS = Row(

@@ -1,6 +1,6 @@
 """What Prometheus scrapes, for Compose and for the stack without Docker, from one table of jobs.
 
-`python -m monitoring.scrape` writes `monitoring/prometheus.yml` (Compose); `--check` says whether it is up to date.
+`python -m monitoring.scrape_config` writes `monitoring/prometheus.yml` (Compose); `--check` says whether it is up to date.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from monitoring.yaml_text import dump
+import yaml
 
 FOLDER = Path(__file__).parent
 COMPOSE_FILE = FOLDER / "prometheus.yml"
@@ -59,7 +59,7 @@ def compose() -> str:
         else {"job_name": job.name, "static_configs": [{"targets": [f"{job.host}:{job.port}"]}]}
         for job in JOBS
     ]
-    head = "# Made by `make dashboards` from monitoring/scrape.py; change it there.\n"
+    head = "# Made by `make dashboards` from monitoring/scrape_config.py; change it there.\n"
     return head + dump(_configuration(jobs, "/etc/prometheus/rules/*.yml", "alertmanager:9093"))
 
 
@@ -89,7 +89,9 @@ def _configuration(jobs: list[dict[str, Any]], rules: str, alertmanager: str | N
 
 def main(arguments: list[str] | None = None) -> int:
     """Write the configuration for Compose, or with `--check` say whether it is as this table makes it."""
-    parser = argparse.ArgumentParser(prog="python -m monitoring.scrape", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m monitoring.scrape_config", description=(__doc__ or "").splitlines()[0]
+    )
     parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 when the file is stale")
     if not parser.parse_args(arguments).check:
         COMPOSE_FILE.write_text(compose())
@@ -98,6 +100,28 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     print(f"{COMPOSE_FILE.name} is stale: run `make dashboards` and commit it", file=sys.stderr)
     return 1
+
+
+# YAML as people write it: long queries as blocks, nothing as an alias of something else.
+
+
+class _Dumper(yaml.SafeDumper):  # type: ignore[misc]
+    """`yaml.SafeDumper` without aliases, with literal blocks for texts of several lines."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - as PyYAML calls it
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def dump(document: Any) -> str:
+    """The document in YAML, in the order it was made in."""
+    return str(yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=140, allow_unicode=True))
 
 
 if __name__ == "__main__":

@@ -25,11 +25,10 @@ from homeprices.errors import HomePricesError
 from homeprices.log import configure_logging, get_logger
 from homeprices.resources import Parts
 from homeprices.settings import load_settings
-from monitoring.metrics import Sample, families
-from monitoring.observed_bucket import BucketObserver
-from monitoring.observed_database import DatabaseObserver
-from monitoring.observed_runs import RunsObserver
-from monitoring.observed_services import AirflowObserver, DiskObserver, MlflowObserver
+from monitoring.exporter.bucket_collector import BucketObserver
+from monitoring.exporter.database_collector import DatabaseObserver
+from monitoring.exporter.metric_table import Sample, families
+from monitoring.exporter.service_collectors import AirflowObserver, DiskObserver, MlflowObserver, RunsObserver
 
 LOOK_SECONDS = 15.0
 # Airflow answers the list of a DAG's runs out of its database, and a run takes minutes.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import text
 
 from homeprices.adapters.database import transaction
-from monitoring.metrics import Sample
+from monitoring.exporter.metric_table import Sample
 from monitoring.sample_ratio import p_value
 
 if TYPE_CHECKING:

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from monitoring.grafana.answers import Answer, Series, Window
 from monitoring.grafana.panels import Annotation, Dashboard, Panel, Prom, Row, Sql
-from monitoring.panel_pictures import limits, shown, with_gaps
-from monitoring.pictures import draw
+from monitoring.grafana.pictures import draw, limits, shown, with_gaps
+from monitoring.grafana.query_runner import Answer, Series, Window
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 WINDOW = Window(NOW - timedelta(hours=1), NOW, 15)

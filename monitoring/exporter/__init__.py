@@ -1,0 +1,1 @@
+"""Prometheus exporter for bucket, database, Airflow, MLflow and disk."""
