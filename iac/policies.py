@@ -11,7 +11,7 @@ from typing import Any
 
 import pulumi
 
-from iac.place import Place
+from iac.stack_names import Place
 
 Text = str | pulumi.Output[str]
 Statement = dict[str, Any]

@@ -19,8 +19,8 @@ from iac.components.secrets import Secrets, SecretsArgs
 from iac.components.storage import ACCESS_LOG_RULES, DATA_RULES, PrivateBucket, PrivateBucketArgs
 from iac.config import StackConfig
 from iac.host.environment import host_environment
-from iac.place import IMAGES, Place
 from iac.policies import deliver_access_logs
+from iac.stack_names import IMAGES, Place
 from iac.workloads import workloads
 
 Outputs = dict[str, Any]

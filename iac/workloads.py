@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from iac import policies
-from iac.place import Place
 from iac.policies import Document, Text
+from iac.stack_names import Place
 
 NAMESPACE = "homeprices"
 

@@ -17,7 +17,7 @@ from homeprices.registry import versions
 from homeprices.release.control_record import Clock
 from homeprices.resources import Parts
 
-TELLING_TAKES = timedelta(seconds=8)  # less than until the scheduler runs a step again (dags/conventions.py)
+TELLING_TAKES = timedelta(seconds=8)  # less than until the scheduler runs a step again (dags/dag_defaults.py)
 
 log = get_logger(__name__)
 

@@ -10,7 +10,7 @@ import pulumi
 import pulumi_aws as aws
 
 from iac.config import StackConfig
-from iac.place import Place
+from iac.stack_names import Place
 
 GIB = 2**30
 FREE_STORAGE_SHARE = 0.15

@@ -16,7 +16,7 @@ import pulumi_aws as aws
 from iac import policies
 from iac.components.role import Role, RoleArgs
 from iac.config import KubernetesConfig, NodesConfig
-from iac.place import Place
+from iac.stack_names import Place
 from iac.workloads import NAMESPACE, Workload
 
 ADMIN_POLICY = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"

@@ -8,7 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from iac.config import DatabaseConfig
-from iac.place import Place
+from iac.stack_names import Place
 
 PORT = 5432
 MASTER_USER = "postgres"

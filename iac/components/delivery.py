@@ -8,7 +8,7 @@ import pulumi
 
 from iac import policies
 from iac.components.role import Role, RoleArgs
-from iac.place import Place
+from iac.stack_names import Place
 
 ISSUER = "token.actions.githubusercontent.com"
 

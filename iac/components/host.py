@@ -17,7 +17,7 @@ from iac import policies
 from iac.components.role import Role, RoleArgs
 from iac.config import HostConfig
 from iac.host.boot import DATA_DEVICE, boot_script
-from iac.place import Place
+from iac.stack_names import Place
 
 SYSTEM_IMAGE = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-"
 PORTS_OUT = {"aws-and-images": 443, "mail": 587}

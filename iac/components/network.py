@@ -10,7 +10,7 @@ import pulumi_aws as aws
 
 from iac import policies
 from iac.config import SUBNET_BITS, NetworkConfig
-from iac.place import Place
+from iac.stack_names import Place
 
 KINDS = ("public", "private", "isolated")
 SERVICES_WITHOUT_NAT = ("ssm", "ssmmessages", "ecr.api", "ecr.dkr", "logs", "secretsmanager", "sts", "ec2", "eks",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from iac.place import Place
+from iac.stack_names import Place
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from iac.place import Place
+from iac.stack_names import Place
 
 DATA_DEVICE = "/dev/sdf"
 FOLDER = Path(__file__).parent

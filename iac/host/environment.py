@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pulumi
 
 from iac.config import StackConfig
-from iac.place import Place
+from iac.stack_names import Place
 
 SUBNET_PREFIX = "172.30.65"
 CONTAINERS = (f"{SUBNET_PREFIX}.10/32", f"{SUBNET_PREFIX}.64/26", f"{SUBNET_PREFIX}.192/26")

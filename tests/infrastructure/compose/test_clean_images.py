@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from compose.clean_images import MOST_REMEMBERED, CleanImages
+from compose.scan_images import MOST_REMEMBERED, CleanImages
 
 
 def memory(folder: Path, secret: str = "hush", scanner: bytes = b"1") -> CleanImages:

@@ -15,8 +15,8 @@ from iac.config import parse
 from iac.host import override
 from iac.host.boot import boot_script
 from iac.host.environment import ROLE_INSTEAD_OF_KEY, host_environment, interface_addresses
-from iac.place import IMAGES, Place
 from iac.seed_secrets import WANTED
+from iac.stack_names import IMAGES, Place
 from tests.infrastructure.iac.graph import ROOT, Graph, stack_files
 from tests.programs import DOCKER_COMPOSE
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from iac import policies
-from iac.place import Place
+from iac.stack_names import Place
 from tests.infrastructure.iac.graph import Graph
 
 PLACE = Place("homeprices-production", "ap-south-1", "111122223333")

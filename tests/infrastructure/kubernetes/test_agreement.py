@@ -224,7 +224,7 @@ def test_nobody_talks_to_anybody_unless_it_is_said() -> None:
 
 
 def test_accounts_are_the_workloads_that_aws_knows() -> None:
-    from iac.place import Place
+    from iac.stack_names import Place
     from iac.workloads import NAMESPACE, workloads
 
     known = {w.service_account for w in workloads(Place("p", "r", "1"), [], []) if w.namespace == NAMESPACE}

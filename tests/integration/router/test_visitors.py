@@ -7,10 +7,10 @@ import re
 
 import pytest
 
-from homeprices.release.assignment import arm_of
 from inference.backend.runtime.request_context import signature
 from tests.integration.router.client import COOKIE_KEY, Visitor, signed
 from tests.integration.router.conftest import Router, running_record
+from tests.support.nginx_split import arm_of
 
 STRANGER = {"X-Forwarded-For": "203.0.113.9"}
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homeprices.release.assignment import HASH_LIMIT, arm_of, bound, murmur_hash2, position, unmoved
 from homeprices.release.control_record import hundredths
+from tests.support.nginx_split import HASH_LIMIT, arm_of, bound, murmur_hash2, position, unmoved
 
 SHARES = st.integers(0, 5000).map(lambda n: n / 100)
 VISITORS = st.text(max_size=64)
