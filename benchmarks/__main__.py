@@ -27,7 +27,7 @@ from benchmarks.servers import PEERS, Contender, forget, gunicorn, ours, peers, 
 from homeprices.adapters.database import upgrade
 from homeprices.registry import versions as release_versions
 from homeprices.settings import load_settings
-from tests.services import Servers, open_s3
+from tests.support.servers import Servers, open_s3
 
 FOLDER = Path(__file__).parent
 OWN_PACKAGES = ("flask", "gunicorn", "onnxruntime")

@@ -28,7 +28,7 @@ from homeprices.adapters.database import upgrade
 from homeprices.settings import load_settings
 from tests.integration.inference.instance import Instance, eventually, upload
 from tests.integration.predictions.conftest import database_variables
-from tests.services import Servers, open_s3
+from tests.support.servers import Servers, open_s3
 
 CONNECTIONS = 8
 REFUSALS = 60

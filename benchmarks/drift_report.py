@@ -32,7 +32,7 @@ from homeprices.drift.samples import baseline_of_sample, sample_of_visits
 from homeprices.settings import load_settings
 from tests.integration.inference.instance import Instance, publish
 from tests.integration.predictions.conftest import database_variables
-from tests.services import Servers, open_s3
+from tests.support.servers import Servers, open_s3
 
 ALLOWED_MS = 200.0
 PATHS = ("/api/drift_report", "/api/drift_report?variant=candidate", "/api/drift_report?hours=168")

@@ -18,7 +18,7 @@ import psutil
 
 from benchmarks.environments import environment
 from benchmarks.load import Load, LoadFailed, Request
-from tests.services import clean_environment, free_ports
+from tests.support.servers import clean_environment, free_ports
 
 ROOT = Path(__file__).parents[1]
 PEERS = Path(__file__).parent / "peers"

@@ -28,9 +28,9 @@ from homeprices.workflows.evaluate_experiment import Evaluation
 from homeprices.workflows.monitor_drift import DriftWatch
 from homeprices.workflows.notify_once import tell_once
 from homeprices.workflows.score_batch import BatchRun
-from tests.services import Servers, clean_environment, open_s3
 from tests.stored import PINNED
-from tests.trial import database_variables
+from tests.support.servers import Servers, clean_environment, open_s3
+from tests.support.trial import database_variables
 
 ROOT = Path(__file__).parents[1]
 STATE = PINNED / "fc80cdd"

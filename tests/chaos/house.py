@@ -15,10 +15,10 @@ from router.control_cache import BucketControl, RecordKeeper
 from router.nginx import Nginx, find_program
 from router.router_metrics import RouterMetrics
 from router.site_config import RouterSite, worker_user
-from tests.bundles import price
 from tests.integration.inference.instance import Instance, eventually, publish
 from tests.integration.router.client import Visitor
-from tests.services import free_ports
+from tests.support.bundles import price
+from tests.support.servers import free_ports
 
 AREA_SQFT, LOCATION, ROOMS = 1200.0, "Whitefield", 2
 """The home that `tests.integration.router.client` asks for."""

@@ -23,7 +23,7 @@ from tests.chaos import results
 from tests.chaos.counts import Counts
 from tests.chaos.visitors import empty_log
 from tests.integration.inference.instance import eventually
-from tests.services import clean_environment
+from tests.support.servers import clean_environment
 
 ROOT = Path(__file__).parents[2]
 AT_ONCE = 2

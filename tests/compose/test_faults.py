@@ -8,8 +8,7 @@ import httpx
 
 from tests.compose.compose_stack import PROJECT, REPLICAS, SUBNET_PREFIX, ComposeStack, seconds_since
 from tests.e2e.visitors import HOME, Visitors
-from tests.mail_server import Mailbox, mail_server
-from tests.webhook import Hook, webhook
+from tests.support.fake_servers import Hook, Mailbox, mail_server, webhook
 
 GATEWAY = f"{SUBNET_PREFIX}.129"
 """This machine, as the containers reach it."""

@@ -3,7 +3,7 @@
     python -m tests.contract.http_recording --renew
 
 writes `recorded/http.ndjson` again. An answer may change only on purpose: look at the difference before committing it.
-The instances serve the bundle of the folder `bundle`, which `tests.bundles.make_bundle` wrote once.
+The instances serve the bundle of the folder `bundle`, which `tests.support.bundles.make_bundle` wrote once.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import boto3
 
 from tests.contract.http_requests import GIVEN, Request, requests
 from tests.integration.inference.instance import ROOT, Instance, eventually, running
-from tests.services import Servers, clean_environment
+from tests.support.servers import Servers, clean_environment
 
 HERE = Path(__file__).parent
 RECORDED = HERE / "recorded/http.ndjson"

@@ -13,9 +13,9 @@ from homeprices.errors import Conflict, PreconditionFailed
 from homeprices.pricing.manifest import Manifest
 from homeprices.registry import bundle_publisher, bundle_reader
 from homeprices.release import control_record, promotion
-from tests.bundles import make_draft
 from tests.contract.bucket import at_once
-from tests.faulty_buckets import DyingBucket, Killed, LostAnswers
+from tests.support.bundles import make_draft
+from tests.support.faulty_bucket import DyingBucket, Killed, LostAnswers
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,8 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, expect
 
 from homeprices.settings import load_settings
-from tests.browser import chromium
-from tests.frontend import frontend
-from tests.price_service import price_service
+from tests.support.browser import chromium, frontend
+from tests.support.stub_inference import price_service
 
 PICTURES = Path(__file__).parents[2] / "documentations" / "pictures"
 DESKTOP = {"width": 1180, "height": 900}

@@ -16,7 +16,7 @@ import pytest
 
 from local.supervision import processes, status_board
 from tests.e2e.running_stack import ROOT, RunningStack, wait_until
-from tests.services import open_s3
+from tests.support.servers import open_s3
 
 OFFSET = int(os.environ.get("E2E_PORT_OFFSET", "3000")) + 1000
 FRONTEND_PORT = 6500 + OFFSET

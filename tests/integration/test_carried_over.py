@@ -18,9 +18,9 @@ import pytest
 
 from tests.carried_over import CANDIDATE, PRODUCTION, SPOOLED_VISITS, OldState, put_spool, restore, stored_objects
 from tests.integration.inference.instance import Instance, eventually, running
-from tests.services import Servers
 from tests.stored import document_pattern, key_pattern, members, pinned
-from tests.webhook import webhook
+from tests.support.fake_servers import webhook
+from tests.support.servers import Servers
 
 NAMES, TABLES = pinned("stored_names.json"), pinned("tables.json")
 AWAY = "http://127.0.0.1:1"

@@ -31,10 +31,10 @@ from homeprices.workflows.auto_revert import Watch
 from homeprices.workflows.evaluate_experiment import Evaluation
 from homeprices.workflows.notify_once import tell_once
 from homeprices.workflows.status import status
-from tests.bundles import make_draft, price
-from tests.faulty_buckets import DyingBucket, Killed
-from tests.trial import NOW, Trial, copy_of, database_settings, database_variables
-from tests.webhook import Hook, webhook
+from tests.support.bundles import make_draft, price
+from tests.support.fake_servers import Hook, webhook
+from tests.support.faulty_bucket import DyingBucket, Killed
+from tests.support.trial import NOW, Trial, copy_of, database_settings, database_variables
 
 HOME = {"total_sqft": 1200.0, "location": "Whitefield", "bhk": 2, "bath": 2}
 MIXED = (2.0, 3.0, 4.0, 5.0, 4.0)

@@ -20,10 +20,9 @@ from homeprices.adapters import database
 from homeprices.adapters.object_store import S3Bucket
 from homeprices.registry import bundle_publisher, bundle_reader
 from homeprices.release import control_record
-from tests.bundles import make_draft
-from tests.mail_server import Mailbox, mail_server
-from tests.trial import Trial, database_settings, database_variables
-from tests.webhook import Hook, webhook
+from tests.support.bundles import make_draft
+from tests.support.fake_servers import Hook, Mailbox, mail_server, webhook
+from tests.support.trial import Trial, database_settings, database_variables
 
 ROOT = Path(__file__).parents[2]
 MIXED = (2.0, 3.0, 4.0, 5.0, 4.0)

@@ -15,7 +15,7 @@ from homeprices.registry import bundle_publisher, bundle_reader
 from homeprices.release import control_record
 from homeprices.workflows import heartbeat
 from homeprices.workflows.evaluate_experiment import Evaluation
-from tests.trial import NOW, Trial, database_settings
+from tests.support.trial import NOW, Trial, database_settings
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from homeprices.adapters.object_store import MemoryBucket
-from tests.bundles import make_draft
-from tests.clock import Clock
+from tests.support.bundles import make_draft
+from tests.support.factories import Clock
 
 
 @pytest.fixture

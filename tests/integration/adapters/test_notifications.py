@@ -10,8 +10,7 @@ from structlog.testing import capture_logs
 
 from homeprices.adapters.notifications import Email, Notice, Notifier, Slack, open_notifier
 from homeprices.settings import load_settings
-from tests.mail_server import mail_server
-from tests.webhook import webhook
+from tests.support.fake_servers import mail_server, webhook
 
 NOTICE = Notice(
     "CO1 is promoted: production is BO2", "It scores 1.08 times as much <as BO1> & is faster.", "http://x/page"

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from homeprices.adapters.object_store import S3Bucket
-from tests.bundles import make_bundle
-from tests.homes import parquet, table
-from tests.services import clean_environment
+from tests.support.bundles import make_bundle
+from tests.support.factories import parquet, table
+from tests.support.servers import clean_environment
 
 ROOT = Path(__file__).parents[3]
 RUN = """

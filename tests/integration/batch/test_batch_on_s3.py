@@ -15,9 +15,9 @@ import pytest
 
 from homeprices.adapters.object_store import S3Bucket
 from homeprices.workflows.score_batch import BatchRun
-from tests.bundles import make_bundle
-from tests.homes import NOW, parquet, table
-from tests.services import clean_environment
+from tests.support.bundles import make_bundle
+from tests.support.factories import NOW, parquet, table
+from tests.support.servers import clean_environment
 
 ROOT = Path(__file__).parents[3]
 FILES, ROWS = 6, 60_000

@@ -21,9 +21,9 @@ from homeprices.registry import bundle_publisher
 from homeprices.resources import Parts
 from homeprices.settings import Settings, load_settings
 from homeprices.workflows.monitor_drift import DriftWatch
-from tests.bundles import make_draft
 from tests.integration.predictions.conftest import database_variables
-from tests.webhook import Hook, webhook
+from tests.support.bundles import make_draft
+from tests.support.fake_servers import Hook, webhook
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 

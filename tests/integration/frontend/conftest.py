@@ -7,10 +7,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser import chromium
-from tests.frontend import frontend
-from tests.price_service import PriceService, price_service
 from tests.programs import CHROMIUM
+from tests.support.browser import chromium, frontend
+from tests.support.stub_inference import PriceService, price_service
 
 
 @pytest.fixture(scope="module")

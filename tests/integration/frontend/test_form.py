@@ -7,7 +7,7 @@ import threading
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.price_service import PriceService, problem
+from tests.support.stub_inference import PriceService, problem
 
 
 def describe(page: Page, location: str = "Whitefield", area: str = "1200") -> None:

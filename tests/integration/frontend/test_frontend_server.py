@@ -12,9 +12,9 @@ import pytest
 
 from homeprices.settings import load_settings
 from router.frontend import STATIC, prepare, render_frontend
-from tests.frontend import ROOT, frontend
 from tests.integration.router.conftest import PROGRAMS, free_port
-from tests.price_service import PriceService
+from tests.support.browser import ROOT, frontend
+from tests.support.stub_inference import PriceService
 
 
 def test_it_serves_the_form_and_its_own_files_only(address: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 from local.services.postgres import connect, place, postgres
 from local.supervision import accounts
 from tests.infrastructure.iac.graph import ROOT
-from tests.services import LOOPBACK, clean_environment, free_ports, running
+from tests.support.servers import LOOPBACK, clean_environment, free_ports, running
 
 MASTER, PASSWORD = "master", "of-rds"
 PSQL = Path("bin/psql")

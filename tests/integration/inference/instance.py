@@ -22,8 +22,8 @@ from homeprices.adapters.object_store import Bucket
 from homeprices.pricing.bundle import COLUMNS_FILE, MODEL_FILE, digest
 from homeprices.pricing.manifest import MANIFEST_FILE
 from homeprices.registry import versions
-from tests.bundles import LOCATION_LEVELS, make_bundle, price, write_files
-from tests.services import clean_environment, free_ports
+from tests.support.bundles import LOCATION_LEVELS, make_bundle, price, write_files
+from tests.support.servers import clean_environment, free_ports
 
 ROOT = Path(__file__).parents[3]
 START_SECONDS = 180  # of a machine that does much else; a quiet one needs two

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.contract import http_recording, http_requests
-from tests.services import Servers
+from tests.support.servers import Servers
 
 
 def test_every_answer_is_the_recorded_one(servers: Servers, tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ import pytest
 from homeprices.adapters.object_store import S3Bucket
 from homeprices.registry import bundle_publisher
 from homeprices.release import control_record
-from tests.bundles import make_bundle
 from tests.integration.inference.conftest import Make
 from tests.integration.inference.instance import (
     Instance,
@@ -24,7 +23,8 @@ from tests.integration.inference.instance import (
     upload,
     visitors,
 )
-from tests.services import free_ports
+from tests.support.bundles import make_bundle
+from tests.support.servers import free_ports
 
 SWAPS = 8
 QUICKER_THAN_ANY_TIMEOUT_SECONDS = 1.0  # how quick it is on a quiet machine: benchmarks/RESULTS.md

@@ -16,9 +16,9 @@ from sqlalchemy import Engine, text
 from homeprices.adapters.object_store import S3Bucket
 from homeprices.predictions import drift_reports
 from homeprices.settings import Variant
-from tests.bundles import price
 from tests.integration.inference.conftest import Make
 from tests.integration.inference.instance import Instance, eventually, publish
+from tests.support.bundles import price
 
 VISITORS, TURNS = 8, 40
 MOST_BYTES_A_WORKER = 150_000_000

@@ -10,7 +10,7 @@ from pathlib import Path
 from homeprices.adapters.object_store import S3Bucket
 from tests.integration.inference.conftest import Make
 from tests.integration.inference.instance import ROOT, eventually, publish
-from tests.services import clean_environment
+from tests.support.servers import clean_environment
 
 EXAMPLES = int(os.environ.get("CONTRACT_EXAMPLES", "10"))  # an operation; `make test-contract` asks for more
 CHECKS = (

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.price_service import PriceService, price_service
 from tests.programs import LISTINGS, REAL_LISTINGS
+from tests.support.stub_inference import PriceService, price_service
 
 ROOT = Path(__file__).parents[3]
 NO_BUCKET = {"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:1", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}

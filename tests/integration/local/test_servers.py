@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy
 
 from homeprices.errors import ObjectNotFound, PreconditionFailed, StorageUnavailable
-from tests.services import Servers, open_s3
+from tests.support.servers import Servers, open_s3
 
 WRITERS = 8
 ROUNDS = 10

@@ -12,11 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.alertmanager import Alertmanager, alertmanager
-from tests.mail_server import Mailbox, mail_server
 from tests.programs import ALERTMANAGER
+from tests.support.fake_servers import Hook, Mailbox, mail_server, webhook
+from tests.support.prometheus_tools import Alertmanager, alertmanager
 from tests.unit.monitoring.alert_rules import ROOT, alerts
-from tests.webhook import Hook, webhook
 
 ARRIVES_SECONDS = 30
 TEMPLATE = ROOT / "monitoring" / "alertmanager" / "alertmanager.yml.template"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from homeprices.predictions.spool import Spool
-from tests.spools import PLENTY, bodies
+from tests.support.factories import PLENTY, bodies
 
 
 def in_child(work: Callable[[], None]) -> int:

@@ -13,8 +13,8 @@ from homeprices.errors import TrackingRefused, TrackingUnavailable
 from homeprices.registry import bundle_reader, mlflow_mirror
 from homeprices.release import control_record, promotion
 from homeprices.settings import load_settings
-from tests.bundles import make_draft
 from tests.contract.release import drafts, in_production, publish  # noqa: F401
+from tests.support.bundles import make_draft
 
 
 @pytest.fixture(scope="module")

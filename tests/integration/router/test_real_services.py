@@ -18,13 +18,12 @@ from router.control_cache import BucketControl, RecordKeeper
 from router.nginx import Nginx
 from router.router_metrics import RouterMetrics
 from router.site_config import RouterSite, worker_user
-from tests.browser import chromium
-from tests.frontend import frontend
 from tests.integration.inference.conftest import Make, engine, make, variables  # noqa: F401
 from tests.integration.inference.instance import Instance, publish
 from tests.integration.router.client import Reply, Visitor
 from tests.integration.router.conftest import PROGRAMS, eventually, free_port, running_record
 from tests.programs import CHROMIUM
+from tests.support.browser import chromium, frontend
 
 
 @dataclass

@@ -19,8 +19,8 @@ import pytest
 
 from homeprices.adapters.object_store import MemoryBucket
 from tests.models import publish_candidate
-from tests.services import clean_environment
 from tests.stored import key_pattern, members, pinned
+from tests.support.servers import clean_environment
 
 ROOT = Path(__file__).parents[3]
 MODELS, NAMES = pinned("models.json"), pinned("stored_names.json")

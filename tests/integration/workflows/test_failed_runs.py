@@ -13,8 +13,7 @@ from homeprices.errors import StorageUnavailable
 from homeprices.resources import Parts
 from homeprices.settings import load_settings
 from homeprices.workflows.notify_once import LONGEST_REASON, tell_of_failed_run
-from tests.mail_server import Mailbox, mail_server
-from tests.webhook import Hook, webhook
+from tests.support.fake_servers import Hook, Mailbox, mail_server, webhook
 
 FAILED = {"task_id": "build", "reason": "no room\non the disk", "link": "http://x/log"}
 

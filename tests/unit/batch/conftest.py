@@ -9,7 +9,7 @@ import pytest
 from homeprices.adapters.object_store import MemoryBucket
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.predictor import Predictor
-from tests.bundles import make_bundle
+from tests.support.bundles import make_bundle
 
 
 @pytest.fixture(scope="session")

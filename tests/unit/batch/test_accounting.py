@@ -7,8 +7,8 @@ import pytest
 from benchmarks import batch_in_airflow
 from homeprices.adapters.object_store import MemoryBucket
 from homeprices.workflows.score_batch import BatchRun
-from tests.bundles import make_bundle
-from tests.homes import NOW
+from tests.support.bundles import make_bundle
+from tests.support.factories import NOW
 
 ROWS = 3_000
 RIGHT = {"estimated": 2_997, "refused": 3, "lost": 0, "doubled": 0, "misjudged": 0}

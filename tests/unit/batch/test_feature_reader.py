@@ -16,7 +16,7 @@ from homeprices.errors import InvalidInput
 from homeprices.pricing.features import Locations
 from homeprices.pricing.home import Home
 from homeprices.pricing.predictor import Predictor
-from tests.homes import table
+from tests.support.factories import table
 
 LEARNED = Locations(["Whitefield", "Indira Nagar"])
 TEXT = st.one_of(

@@ -8,7 +8,7 @@ from homeprices.adapters.object_store import MemoryBucket
 from homeprices.batch import plan as planning
 from homeprices.batch.plan import job_name, make_plan, read_plan
 from homeprices.errors import Conflict, HomePricesError, InvalidInput, NotFound
-from tests.homes import NOW, parquet, table
+from tests.support.factories import NOW, parquet, table
 
 
 def test_a_large_file_is_cut_between_row_groups(bucket: MemoryBucket, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,9 +16,9 @@ from homeprices.batch.plan import read_plan
 from homeprices.errors import BundleRefused, Conflict, InvalidInput, NotReady
 from homeprices.pricing.predictor import Predictor
 from homeprices.workflows.score_batch import BatchRun
-from tests.bundles import price
-from tests.faulty_buckets import DyingBucket, Killed
-from tests.homes import NOW, parquet, table
+from tests.support.bundles import price
+from tests.support.factories import NOW, parquet, table
+from tests.support.faulty_bucket import DyingBucket, Killed
 
 CSV = (
     b"\xef\xbb\xbftotal_sqft,location,bhk,bath,id,price\n"

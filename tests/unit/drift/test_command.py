@@ -10,7 +10,7 @@ from homeprices.data.schema import to_csv
 from homeprices.data.synthetic import make_listings
 from homeprices.drift.__main__ import DRIFT_EXIT, main
 from homeprices.pricing.manifest import REFERENCE_FILE
-from tests.bundles import make_bundle
+from tests.support.bundles import make_bundle
 
 Check = dict[str, Any]
 

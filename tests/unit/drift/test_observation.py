@@ -10,7 +10,7 @@ import pytest
 from homeprices.drift.live_comparison import _error
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.manifest import INTERVAL_LOG_WIDTH, MANIFEST_FILE
-from tests.bundles import make_bundle
+from tests.support.bundles import make_bundle
 
 VISITS = [{"low": 50.0, "high": 50.0 * factor} for factor in (2.0, 4.0, 8.0)]
 

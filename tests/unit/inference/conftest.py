@@ -22,7 +22,7 @@ from inference.backend.runtime.live_model import LiveModel
 from inference.backend.runtime.request_context import open_callers
 from inference.backend.runtime.service_metrics import Metrics
 from inference.backend.runtime.worker_status import WorkerCards
-from tests.bundles import make_bundle
+from tests.support.bundles import make_bundle
 
 NOBODY_LISTENS = "1"
 

@@ -17,7 +17,7 @@ from homeprices.pricing.home import Home
 from homeprices.pricing.predictor import Estimate
 from inference.backend.api.batch_routes import LARGEST_BATCH_BYTES, MOST_HOMES, PIECE_HOMES
 from inference.backend.runtime.micro_batcher import MOST_PRESENT, RETRY_AFTER_SECONDS, BatchPlaces
-from tests.bundles import price
+from tests.support.bundles import price
 from tests.unit.inference.conftest import Backend, Start
 from tests.unit.inference.test_errors import assert_problem
 

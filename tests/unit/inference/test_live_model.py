@@ -13,7 +13,7 @@ from homeprices.pricing.home import Home
 from homeprices.registry import bundle_publisher, versions
 from homeprices.settings import Variant
 from inference.backend.runtime.live_model import CACHED_BUNDLES, LONGEST_RETRY_SECONDS, LiveModel, Look
-from tests.bundles import make_bundle, price
+from tests.support.bundles import make_bundle, price
 
 SLOW = 1_000_000
 HOME = Home(total_sqft=1200, location="Whitefield", bhk=2, bath=2)

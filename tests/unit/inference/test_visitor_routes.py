@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from homeprices.predictions.identifiers import VisitorHash
-from tests.bundles import LOCATION_LEVELS, LOWER_FACTOR, UPPER_FACTOR, price
+from tests.support.bundles import LOCATION_LEVELS, LOWER_FACTOR, UPPER_FACTOR, price
 from tests.unit.inference.conftest import Backend, Start
 
 HOME: dict[str, Any] = {"total_sqft": 1200, "location": "Whitefield", "bhk": 2, "bath": 2}

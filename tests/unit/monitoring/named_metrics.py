@@ -15,7 +15,7 @@ from monitoring.grafana.dashboards import DASHBOARDS
 from monitoring.grafana.panels import Prom
 from router.router_metrics import RouterMetrics
 from tests.contract.golden import ROOT
-from tests.promql import metric_names
+from tests.support.prometheus_tools import metric_names
 from tests.unit.monitoring.alert_rules import rules
 
 # Of programs that are not this project's; the compose test finds them in a running Prometheus.

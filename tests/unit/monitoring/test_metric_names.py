@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.promql import metric_names
+from tests.support.prometheus_tools import metric_names
 from tests.unit.monitoring.named_metrics import FOREIGN, exported, used
 
 

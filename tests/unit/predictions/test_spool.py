@@ -8,7 +8,7 @@ import pytest
 from homeprices.errors import SpoolFull
 from homeprices.predictions.spool import SEGMENT_BYTES, Spool
 from homeprices.predictions.spool_segments import encode
-from tests.spools import PLENTY, bodies
+from tests.support.factories import PLENTY, bodies
 
 
 @pytest.mark.parametrize("fsync", [False, True])

@@ -5,7 +5,7 @@ import pytest
 
 from homeprices.errors import BundleRefused
 from homeprices.pricing.bundle import NEEDED_FILES, Bundle
-from tests.bundles import make_bundle, make_draft
+from tests.support.bundles import make_bundle, make_draft
 
 FILES = ("model.onnx", "columns.json", "reference.json", "validation.html", "plots/actual.png")
 

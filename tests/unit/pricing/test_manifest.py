@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from homeprices.pricing.manifest import DRAFT_FILE, Draft, Manifest
-from tests.bundles import make_bundle, make_draft
+from tests.support.bundles import make_bundle, make_draft
 
 
 def draft(tmp_path: Path) -> Draft:

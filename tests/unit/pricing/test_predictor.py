@@ -14,7 +14,7 @@ from homeprices.errors import BundleRefused
 from homeprices.pricing.bundle import Bundle, digest
 from homeprices.pricing.home import Home
 from homeprices.pricing.predictor import Predictor
-from tests.bundles import LOCATION_LEVELS, LOWER_FACTOR, UPPER_FACTOR, make_bundle, make_draft, price
+from tests.support.bundles import LOCATION_LEVELS, LOWER_FACTOR, UPPER_FACTOR, make_bundle, make_draft, price
 
 HOME = Home(total_sqft=1200, location="Whitefield", bhk=2, bath=2)
 

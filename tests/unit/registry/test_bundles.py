@@ -13,8 +13,8 @@ from homeprices.adapters.object_store import MemoryBucket
 from homeprices.errors import BundleRefused, Conflict, NotFound, ObjectNotFound
 from homeprices.pricing.bundle import Bundle
 from homeprices.registry import bundle_publisher, bundle_reader
-from tests.bundles import make_draft
-from tests.faulty_buckets import DyingBucket, Killed, LostAnswers
+from tests.support.bundles import make_draft
+from tests.support.faulty_bucket import DyingBucket, Killed, LostAnswers
 
 
 def publish(bucket: MemoryBucket, draft: Path, run_id: str = "run", kind: bundle_publisher.BundleKind = "CO") -> str:

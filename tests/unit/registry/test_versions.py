@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from homeprices.adapters.object_store import MemoryBucket
 from homeprices.errors import Conflict, InvalidInput, PreconditionFailed
 from homeprices.registry import bundle_publisher, bundle_reader, versions
-from tests.faulty_buckets import LostAnswers
+from tests.support.faulty_bucket import LostAnswers
 
 
 def complete(bucket: MemoryBucket, version: str, place: str = "models") -> None:

@@ -13,8 +13,8 @@ from homeprices.adapters.object_store import MemoryBucket
 from homeprices.errors import Conflict, HomePricesError, InvalidInput, NotFound, PreconditionFailed, StorageUnavailable
 from homeprices.release import control_record
 from homeprices.release.control_record import ControlRecord, Epoch
-from tests.clock import Clock
-from tests.faulty_buckets import AwayBucket, DyingBucket, Killed, LostAnswers
+from tests.support.factories import Clock
+from tests.support.faulty_bucket import AwayBucket, DyingBucket, Killed, LostAnswers
 
 
 def start(bucket: MemoryBucket, clock: Clock, candidate: str = "CO1", production: str = "BO1") -> ControlRecord:

@@ -10,7 +10,7 @@ from homeprices.adapters.object_store import MemoryBucket
 from homeprices.errors import Conflict, HomePricesError, InvalidInput
 from homeprices.registry import bundle_publisher
 from homeprices.release import holds
-from tests.clock import Clock
+from tests.support.factories import Clock
 
 
 @pytest.fixture

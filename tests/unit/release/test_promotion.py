@@ -11,9 +11,9 @@ from homeprices.adapters.object_store import MemoryBucket
 from homeprices.errors import BundleRefused, Conflict, NotFound, NotReady
 from homeprices.registry import bundle_publisher, bundle_reader
 from homeprices.release import control_record, promotion
-from tests.clock import Clock
 from tests.contract.release import assert_consistent, in_production, publish, start_trial, survive_every_kill
-from tests.faulty_buckets import DyingBucket, Killed, LostAnswers
+from tests.support.factories import Clock
+from tests.support.faulty_bucket import DyingBucket, Killed, LostAnswers
 
 
 @pytest.fixture

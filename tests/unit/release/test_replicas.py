@@ -10,7 +10,7 @@ import pytest
 
 from homeprices.errors import InvalidInput, NotReady
 from homeprices.release.replicas import probe, wait_until_served
-from tests.health_server import Answer, health_server, serves
+from tests.support.fake_servers import Answer, health_server, serves
 
 
 class Stopwatch:

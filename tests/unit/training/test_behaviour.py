@@ -9,7 +9,7 @@ from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.home import Home, key_of
 from homeprices.pricing.predictor import Estimate, Predictor
 from homeprices.training.validation import Check, check_behaviour
-from tests.bundles import make_draft
+from tests.support.bundles import make_draft
 
 Price = Callable[[Home], float]
 KNOWN = {key_of(name): name for name in ("Electronic City", "Indira Nagar", "Rajaji Nagar", "Whitefield")}

@@ -9,7 +9,7 @@ import pytest
 
 from homeprices.errors import PublicationRefused
 from homeprices.training.challenger import bootstrap_difference, compare
-from tests.bundles import make_bundle, make_draft, price
+from tests.support.bundles import make_bundle, make_draft, price
 
 
 @pytest.fixture

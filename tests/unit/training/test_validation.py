@@ -8,7 +8,7 @@ import pytest
 from homeprices.errors import PublicationRefused
 from homeprices.pricing.bundle import digest
 from homeprices.training import validation
-from tests.bundles import make_draft
+from tests.support.bundles import make_draft
 
 
 def drafted(folder: Path, **metrics: float) -> Path:

@@ -1,4 +1,4 @@
-"""The real frontend, `python -m router.frontend`, for tests and pictures."""
+"""Headless Chromium for tests and pictures: the machine's own, told to stay off the network."""
 
 from __future__ import annotations
 
@@ -12,6 +12,38 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.programs import CHROMIUM, find_chromium
+
+QUIET = [
+    "--no-first-run",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A browser until the block ends. Raises RuntimeError when the machine has none."""
+    program = find_chromium()
+    if program is None:
+        raise RuntimeError(CHROMIUM.reason)
+    as_root = ["--no-sandbox"] if os.geteuid() == 0 else []  # Chromium refuses its sandbox to root
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=[*QUIET, *as_root])
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+# The real frontend, `python -m router.frontend`, for tests and pictures.
+
 
 ROOT = Path(__file__).parents[1]
 START_SECONDS = 30

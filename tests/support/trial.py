@@ -20,7 +20,7 @@ from homeprices.release import control_record
 from homeprices.resources import Parts
 from homeprices.settings import Settings, load_settings
 from homeprices.workflows.evaluate_experiment import Evaluation
-from tests.bundles import make_draft
+from tests.support.bundles import make_draft
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from homeprices.predictions.spool import Spool
+from homeprices.predictions.spool_segments import decode
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LOCATIONS = np.array(["Whitefield", "indira  nagar", "Rajaji Nagar", "Electronic City", "Nowhere"], dtype=object)
@@ -39,3 +42,33 @@ def parquet(content: pa.Table, group_rows: int = 100_000) -> bytes:
     target = io.BytesIO()
     pq.write_table(content, target, row_group_size=group_rows)
     return target.getvalue()
+
+
+# A clock for tests.
+
+
+class Clock:
+    """A time of day that moves only when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def forward(self, **by: float) -> None:
+        self.now += timedelta(**by)
+
+
+# What a spool holds, as the drain would find it.
+
+
+PLENTY = 1 << 30
+
+
+def bodies(spool: Spool) -> list[bytes]:
+    """Everything that the drain would find, in its order."""
+    spool.adopt()
+    spool.rotate()
+    lines = (line for segment in spool.full_segments() for line in segment.lines())
+    return [record.body for line in lines if (record := decode(line))]

@@ -1,7 +1,8 @@
-"""A real Alertmanager with this project's configuration, on a free port of loopback."""
+"""Which metrics a PromQL expression names, as far as the expressions of this project go."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,7 +13,23 @@ from typing import Any
 
 import httpx
 
-from tests.services import clean_environment, free_ports
+from tests.support.servers import clean_environment, free_ports
+
+_TEXT = re.compile(r'"[^"]*"')
+_MATCHERS_AND_RANGES = re.compile(r"\{[^{}]*\}|\[[^\]]*\]")
+_LABELS = re.compile(r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)")
+_NAME = re.compile(r"(?<![\w:])[a-zA-Z_:][\w:]*(?![\w:])(?!\s*\()")
+_WORDS = {"and", "or", "unless", "offset", "bool"}
+
+
+def metric_names(expr: str) -> set[str]:
+    """The metrics, without functions, labels and keywords: {"up"} for `sum by (job) (up{job="a"}) > bool 0`."""
+    bare = _LABELS.sub(" ", _MATCHERS_AND_RANGES.sub("", _TEXT.sub('""', expr)))
+    return set(_NAME.findall(bare)) - _WORDS
+
+
+# A real Alertmanager with this project's configuration, on a free port of loopback.
+
 
 START = Path(__file__).parents[1] / "monitoring" / "alertmanager" / "start.sh"
 READY_SECONDS = 30.0
