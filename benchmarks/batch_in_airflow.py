@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks import machine
-from homeprices.adapters.airflow_client import Airflow
+from homeprices.adapters.airflow_client import AirflowClient
 from homeprices.adapters.object_store import Bucket, open_bucket
 from homeprices.data.cleaning import clean
 from homeprices.data.synthetic import make_listings
@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     for number, body in enumerate(homes(options.rows)):
         bucket.put(f"{source}homes-{number:03}.parquet", body)
         print(f"file {number}: {len(body):,} bytes", file=sys.stderr)
-    with Airflow(settings) as airflow:
+    with AirflowClient(settings) as airflow:
         started = time.monotonic()
         run_id = airflow.trigger(DAG, {"source": source, "job": job, "bundle": options.bundle})
         tasks = follow(airflow, run_id, options.kill)
@@ -91,7 +91,7 @@ def homes(rows: int) -> Iterator[bytes]:
         yield target.getvalue()
 
 
-def follow(airflow: Airflow, run_id: str, kill: str | None) -> list[dict[str, Any]]:
+def follow(airflow: AirflowClient, run_id: str, kill: str | None) -> list[dict[str, Any]]:
     """The run's task instances at its end. Raises RuntimeError when it failed, or goes on for hours."""
     deadline = time.monotonic() + LONGEST_SECONDS
     while time.monotonic() < deadline:

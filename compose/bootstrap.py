@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from homeprices.adapters.airflow_client import Airflow
+from homeprices.adapters.airflow_client import AirflowClient
 from homeprices.adapters.object_store import Bucket, open_bucket
 from homeprices.errors import HomePricesError, NotFound, NotReady, Unavailable
 from homeprices.registry import bundle_reader
@@ -35,7 +35,7 @@ def import_dataset(given: Path = MOUNTED_DATASET) -> None:
         _data("import", str(source), "--no-notify")
 
 
-def train(airflow: Airflow) -> str:
+def train(airflow: AirflowClient) -> str:
     """Start the pipeline unless it is at work, once Airflow has read the DAGs. Raises NotReady when it does not."""
     deadline = time.monotonic() + DAGS_READ_SECONDS
     while True:
@@ -63,7 +63,7 @@ def main() -> int:
             return 0
         if not has_dataset(bucket):
             import_dataset()
-        with Airflow(settings) as airflow:
+        with AirflowClient(settings) as airflow:
             print(f"bootstrap: training as {train(airflow)}")
     except (HomePricesError, subprocess.CalledProcessError) as error:
         print(f"bootstrap: {error}", file=sys.stderr)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Parts:
+class Resources:
     """The settings, and the bucket and database that they name. Tests hand in a bucket of their own."""
 
     settings: Settings
@@ -40,9 +40,9 @@ class Parts:
         from homeprices.adapters import notifications
         from homeprices.adapters.notifications import open_notifier
 
-        return open_notifier(self.settings, lambda channel: notifications.count(self.bucket, channel))
+        return open_notifier(self.settings, lambda channel: notifications.count_failed_delivery(self.bucket, channel))
 
 
-def open_parts() -> Parts:
+def open_resources() -> Resources:
     """The parts of this process, from its environment."""
-    return Parts(load_settings())
+    return Resources(load_settings())

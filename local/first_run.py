@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from homeprices.adapters.airflow_client import Airflow
+from homeprices.adapters.airflow_client import AirflowClient
 from homeprices.errors import NotFound, Unavailable
 from homeprices.settings import load_settings
 from local.stack import ROOT, Stack
@@ -59,7 +59,7 @@ class FirstRun:
 
         Raises FirstRunFailed.
         """
-        airflow = Airflow(load_settings(self.stack.environment(), ()))
+        airflow = AirflowClient(load_settings(self.stack.environment(), ()))
         started = quiet_since = time.monotonic()
         triggered = 0
         earlier = {run["dag_run_id"] for run in _runs(airflow) if run["state"] not in ACTIVE}
@@ -80,7 +80,7 @@ class FirstRun:
             time.sleep(LOOK_SECONDS)
         raise FirstRunFailed(f"no two models after {MODELS_SECONDS:.0f} s; see {self.stack.url('airflow')}/dags/{DAG}")
 
-    def _trigger(self, airflow: Airflow) -> bool:
+    def _trigger(self, airflow: AirflowClient) -> bool:
         try:
             airflow.trigger(DAG)
         except NotFound:
@@ -91,7 +91,7 @@ class FirstRun:
             return False
         return True
 
-    def _tell_progress(self, airflow: Airflow, runs: list[dict[str, Any]]) -> None:
+    def _tell_progress(self, airflow: AirflowClient, runs: list[dict[str, Any]]) -> None:
         run = next(run for run in runs if run["state"] in ACTIVE)
         try:
             tasks = airflow.tasks(DAG, run["dag_run_id"])
@@ -128,7 +128,7 @@ def served_version(url: str) -> str | None:
     return str(version) if version else None
 
 
-def _runs(airflow: Airflow) -> list[dict[str, Any]]:
+def _runs(airflow: AirflowClient) -> list[dict[str, Any]]:
     try:
         return airflow.runs(DAG)
     except (NotFound, Unavailable):

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from homeprices.adapters.airflow_client import Airflow
+from homeprices.adapters.airflow_client import AirflowClient
 from homeprices.errors import HomePricesError
 from homeprices.log import get_logger
 from homeprices.settings import Settings
@@ -91,7 +91,7 @@ def ask_for_evaluation(settings: Settings) -> threading.Thread:
 
 def _ask(settings: Settings) -> None:
     try:
-        with Airflow(settings) as airflow:
+        with AirflowClient(settings) as airflow:
             log.info("evaluation asked for", run=airflow.trigger(EVALUATION))
     except HomePricesError as error:
         log.warning("no evaluation before the full hour", error=str(error))

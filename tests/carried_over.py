@@ -18,11 +18,11 @@ from typing import Any
 from sqlalchemy import Engine, create_engine, text
 
 from homeprices.adapters import database
-from homeprices.adapters.notifications import Notice
+from homeprices.adapters.notifications import Notification
 from homeprices.adapters.object_store import S3Bucket
 from homeprices.experiment import decision_log, policies
 from homeprices.release import traffic_counts
-from homeprices.resources import Parts
+from homeprices.resources import Resources
 from homeprices.settings import load_settings
 from homeprices.workflows.evaluate_experiment import Evaluation
 from homeprices.workflows.monitor_drift import DriftWatch
@@ -51,9 +51,9 @@ class OldState:
         """The schema of today; gives the revision."""
         return database.upgrade(load_settings(self.variables, ()))
 
-    def parts(self, **more: str) -> Parts:
+    def parts(self, **more: str) -> Resources:
         """Parts as a process of today would open them."""
-        return Parts(load_settings({**self.variables, **more}, ()))
+        return Resources(load_settings({**self.variables, **more}, ()))
 
     def evaluation(self, run: str, policy: str, now: datetime) -> Evaluation:
         """A look at the running experiment at that moment."""
@@ -69,7 +69,7 @@ class OldState:
 
     def tell(self, key: str, webhook: str) -> None:
         """Tell people of a decision, unless that was done."""
-        tell_once(self.parts(SLACK_WEBHOOK_URL=webhook), key, Notice("title", "reason"))
+        tell_once(self.parts(SLACK_WEBHOOK_URL=webhook), key, Notification("title", "reason"))
 
     def batch(self, job: str, source: str, at: datetime) -> dict[str, Any]:
         """What a batch job of this name comes to, begun or gone on with."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 TIMEOUT_SECONDS = 10
 
 
-class Airflow:
+class AirflowClient:
     """The scheduler at `settings.airflow_url`. Every call raises Unavailable when it does not answer or refuses us.
 
     Holds a connection: use it in a `with` block, or close it.
@@ -54,7 +54,7 @@ class Airflow:
         answer = self._call("GET", f"/api/v2/dags/{dag_id}/dagRuns/{_quoted(run_id)}/taskInstances?limit=100")
         return list(answer["task_instances"])
 
-    def announce(self, asset: str, extra: dict[str, Any] | None = None) -> None:
+    def emit_asset_event(self, asset: str, extra: dict[str, Any] | None = None) -> None:
         """An event of the asset, which starts the DAGs scheduled on it. Raises NotFound for an unknown asset."""
         found = self._call("GET", f"/api/v2/assets?name_pattern={asset}")["assets"]
         ids = [item["id"] for item in found if item["name"] == asset]
@@ -107,7 +107,7 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         settings = load_settings()
-        with Airflow(settings) as airflow:
+        with AirflowClient(settings) as airflow:
             run_id = airflow.trigger(chosen.dag_id)
     except HomePricesError as error:
         print(f"airflow: {error}", file=sys.stderr)

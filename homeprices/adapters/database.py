@@ -125,7 +125,7 @@ def _connect_arguments(statement_timeout_seconds: float) -> dict[str, object]:
     milliseconds = round(statement_timeout_seconds * 1000)
     answer_seconds = statement_timeout_seconds + SILENCE_SECONDS if statement_timeout_seconds else None
     return {
-        "connection_factory": patient(CONNECT_TIMEOUT_SECONDS, answer_seconds),
+        "connection_factory": connection_with_timeout(CONNECT_TIMEOUT_SECONDS, answer_seconds),
         "connect_timeout": CONNECT_TIMEOUT_SECONDS,
         "application_name": "homeprices",
         "keepalives_idle": 10,
@@ -200,7 +200,7 @@ def main(arguments: list[str] | None = None) -> int:
 # neither notices a server, or a proxy before it, that takes what it is sent and never answers.
 
 
-class PatientConnection(connection):
+class TimeoutConnection(connection):
     """A connection that gives up after `connect_seconds` and, for each statement, `answer_seconds` (None: never)."""
 
     connect_seconds: ClassVar[float]
@@ -208,14 +208,14 @@ class PatientConnection(connection):
     connected = False
 
 
-def patient(connect_seconds: float, answer_seconds: float | None) -> type[PatientConnection]:
+def connection_with_timeout(connect_seconds: float, answer_seconds: float | None) -> type[TimeoutConnection]:
     """What psycopg2 takes as `connection_factory`. From then on this process waits for all connections in `_wait`.
 
     psycopg2 cannot COPY while it waits in this way.
     """
     set_wait_callback(_wait)
     limits = {"connect_seconds": connect_seconds, "answer_seconds": answer_seconds}
-    return type("PatientConnection", (PatientConnection,), limits)
+    return type("PatientConnection", (TimeoutConnection,), limits)
 
 
 def _wait(waiting: connection) -> None:
@@ -228,12 +228,12 @@ def _wait(waiting: connection) -> None:
         left = None if deadline is None else max(0.0, 1000 * (deadline - time.monotonic()))
         if not poller.poll(left):
             raise OperationalError(f"no answer within {limit:g} seconds")
-    if isinstance(waiting, PatientConnection):
+    if isinstance(waiting, TimeoutConnection):
         waiting.connected = True
 
 
 def _limit(waiting: connection) -> float | None:
-    if not isinstance(waiting, PatientConnection):
+    if not isinstance(waiting, TimeoutConnection):
         return None
     return waiting.answer_seconds if waiting.connected else waiting.connect_seconds
 

@@ -33,7 +33,7 @@ ALREADY_EXISTS = "RESOURCE_ALREADY_EXISTS"
 DOES_NOT_EXIST = "RESOURCE_DOES_NOT_EXIST"
 
 
-class Tracking:
+class MlflowClient:
     """The tracking server of the settings. Every call raises TrackingUnavailable when it is away, TrackingRefused."""
 
     def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.time) -> None:

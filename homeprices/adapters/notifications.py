@@ -33,7 +33,7 @@ SMTPS_PORT = 465  # TLS from the first byte; on any other port the connection is
 
 
 @dataclass(frozen=True)
-class Notice:
+class Notification:
     """What is told: a title of one line, a few sentences, and a page with more."""
 
     title: str
@@ -52,7 +52,7 @@ class Channel(Protocol):
     def name(self) -> str:
         """What failures are counted under."""
 
-    def deliver(self, notice: Notice) -> None:
+    def deliver(self, notice: Notification) -> None:
         """Hand the notice over. Raises DeliveryFailed."""
 
 
@@ -63,7 +63,7 @@ class Slack:
     webhook_url: str = field(repr=False)
     name: str = "slack"
 
-    def deliver(self, notice: Notice) -> None:
+    def deliver(self, notice: Notification) -> None:
         lines = [f"*{_slack(notice.title)}*", _slack(notice.text)]
         if notice.link:
             lines.append(f"<{_slack(notice.link)}|More about it>")
@@ -87,7 +87,7 @@ class Email:
     password: str | None = field(default=None, repr=False)
     name: str = "email"
 
-    def deliver(self, notice: Notice) -> None:
+    def deliver(self, notice: Notification) -> None:
         message = EmailMessage()
         message["Subject"] = " ".join(notice.title.split())
         message["From"] = self.sender
@@ -139,13 +139,13 @@ class Notifier:
         self._undelivered = undelivered
         self.failures: Counter[str] = Counter()
 
-    def send(self, notice: Notice) -> dict[str, bool]:
+    def send(self, notice: Notification) -> dict[str, bool]:
         """Whether each channel took the notice. Never raises for one that did not."""
         if not self._channels:
             get_logger().info("notice_without_channel", title=notice.title, text=notice.text)
         return {channel.name: self._deliver(channel, notice) for channel in self._channels}
 
-    def _deliver(self, channel: Channel, notice: Notice) -> bool:
+    def _deliver(self, channel: Channel, notice: Notification) -> bool:
         log = get_logger().bind(channel=channel.name, title=notice.title)
         for pause in (*PAUSES_SECONDS, None):
             try:
@@ -190,13 +190,13 @@ def _slack(text: str) -> str:
 # How many notices no attempt could deliver, by channel, in the bucket: processes that tell people live for minutes.
 
 
-KEY = "control/undelivered.json"
+FAILED_DELIVERIES_KEY = "control/undelivered.json"
 ATTEMPTS = 10  # to be the only writer at one moment
 
 log = get_logger(__name__)
 
 
-def count(bucket: Bucket, channel: str) -> None:
+def count_failed_delivery(bucket: Bucket, channel: str) -> None:
     """Count a notice that a channel did not take. Never raises: a notice changes no outcome, nor does its count."""
     try:
         for _ in range(ATTEMPTS):
@@ -207,10 +207,10 @@ def count(bucket: Bucket, channel: str) -> None:
         log.warning("an undelivered notice is not counted", channel=channel, error=str(error))
 
 
-def read(bucket: Bucket) -> dict[str, int]:
+def failed_deliveries(bucket: Bucket) -> dict[str, int]:
     """The counts so far, by channel. Raises StorageUnavailable."""
     try:
-        return _parsed(bucket.get(KEY).body)
+        return _parsed(bucket.get(FAILED_DELIVERIES_KEY).body)
     except ObjectNotFound:
         return {}
 
@@ -219,13 +219,13 @@ def _add(bucket: Bucket, channel: str) -> bool:
     """Whether nobody else wrote in between."""
     try:
         try:
-            held = bucket.get(KEY)
+            held = bucket.get(FAILED_DELIVERIES_KEY)
         except ObjectNotFound:
-            bucket.put(KEY, json.dumps({channel: 1}).encode(), if_absent=True)
+            bucket.put(FAILED_DELIVERIES_KEY, json.dumps({channel: 1}).encode(), if_absent=True)
             return True
         counts = _parsed(held.body)
         counts[channel] = counts.get(channel, 0) + 1
-        bucket.put(KEY, json.dumps(counts).encode(), if_match=held.etag)
+        bucket.put(FAILED_DELIVERIES_KEY, json.dumps(counts).encode(), if_match=held.etag)
     except PreconditionFailed:
         return False
     return True

@@ -11,25 +11,25 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from homeprices.adapters.airflow_client import Airflow
+from homeprices.adapters.airflow_client import AirflowClient
 from homeprices.data.schema import MAX_BYTES, to_csv
 from homeprices.data.synthetic import DEFAULT_ROWS, DEFAULT_SEED, make_listings
 from homeprices.errors import DatasetRefused, HomePricesError
 from homeprices.registry.datasets import Dataset, import_csv
-from homeprices.resources import Parts, open_parts
+from homeprices.resources import Resources, open_resources
 
 DATASET_ASSET = "dataset"
 
 Announce = Callable[[Dataset], None]
 
 
-def main(arguments: list[str] | None = None, parts: Parts | None = None, announce: Announce | None = None) -> int:
+def main(arguments: list[str] | None = None, parts: Resources | None = None, announce: Announce | None = None) -> int:
     """Run a command; 0 when it is done, 1 with a readable line on standard error when it is refused."""
     options = _parser().parse_args(arguments)
     try:
         if options.command == "synthesize":
             return _synthesize(options)
-        return _import(options, parts or open_parts(), announce)
+        return _import(options, parts or open_resources(), announce)
     except DatasetRefused as error:
         for name, problem in error.fields.items():
             print(f"{name}: {problem}", file=sys.stderr)
@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None, parts: Parts | None = None, announc
     return 1
 
 
-def _import(options: argparse.Namespace, parts: Parts, announce: Announce | None) -> int:
+def _import(options: argparse.Namespace, parts: Resources, announce: Announce | None) -> int:
     dataset = import_csv(parts.bucket, _read_bounded(options.path), options.path.name)
     print(f"{dataset.key}: {dataset.rows:,} rows, sha256 {dataset.sha256}")
     if options.notify:
@@ -64,10 +64,10 @@ def _tell(dataset: Dataset, announce: Announce) -> None:
         print("told Airflow: a training run will start")
 
 
-def _announcer(parts: Parts) -> Announce:
+def _announcer(parts: Resources) -> Announce:
     def announce(dataset: Dataset) -> None:
-        with Airflow(parts.settings) as airflow:
-            airflow.announce(DATASET_ASSET, {"version": dataset.version, "key": dataset.key})
+        with AirflowClient(parts.settings) as airflow:
+            airflow.emit_asset_event(DATASET_ASSET, {"version": dataset.version, "key": dataset.key})
 
     return announce
 

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from homeprices.errors import HomePricesError, InvalidInput
-from homeprices.resources import open_parts
+from homeprices.resources import open_resources
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -42,13 +42,13 @@ def _simulate(chosen: argparse.Namespace) -> str:
 def _replay(chosen: argparse.Namespace) -> str:
     from homeprices.experiment.decision_log import replay
 
-    return replay(open_parts(), chosen.id)
+    return replay(open_resources(), chosen.id)
 
 
 def _status(_: argparse.Namespace) -> str:
     from homeprices.workflows.status import status
 
-    return status(open_parts())
+    return status(open_resources())
 
 
 def _as_text(found: dict[str, Any]) -> str:

@@ -59,7 +59,7 @@ def gather(
         until=now,
         recent=max(record.started_at, now - RECENT),
     )
-    exposures.be_patient(connection)
+    exposures.raise_statement_timeout(connection)
     p99 = exposures.p99_milliseconds(connection, window)
     if "production" in p99:
         window = replace(window, slow_over_ms=policy.slow_over(p99["production"]))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from homeprices.experiment.policies.base import Decision
     from homeprices.experiment.policies.post_promotion import BakeFinding
-    from homeprices.resources import Parts
+    from homeprices.resources import Resources
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ def _recorded(row: Row[Any]) -> RecordedDecision:
 # A decision computed again from its record: the same evidence under the same policy, compared to the bit.
 
 
-def replay(parts: Parts, number: int) -> str:
+def replay(parts: Resources, number: int) -> str:
     """A sentence that says that the decision came out the same. Raises NotFound, and Conflict when it did not.
 
     Raises Conflict too for an order of a person, and for a record that an older version has left: they have nothing to

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from homeprices.adapters.database import transaction
-from homeprices.adapters.mlflow_client import Tracking
+from homeprices.adapters.mlflow_client import MlflowClient
 from homeprices.errors import HomePricesError
 from homeprices.experiment import decision_log
 from homeprices.experiment.decision_log import RecordedDecision
@@ -19,7 +19,7 @@ from homeprices.log import get_logger
 from homeprices.reporting.charts import Chart, Line
 
 if TYPE_CHECKING:
-    from homeprices.resources import Parts
+    from homeprices.resources import Resources
 
 
 _STYLE = """
@@ -167,7 +167,7 @@ def key_of(number: int) -> str:
     return f"reports/decisions/{number}.html"
 
 
-def publish(parts: Parts, key: str) -> str | None:
+def publish(parts: Resources, key: str) -> str | None:
     """Put the page of the decision under `key` where it belongs, and return its address in MLflow.
 
     A page is written from the record, so it can be written again. One that cannot be written changes no outcome: what
@@ -181,13 +181,13 @@ def publish(parts: Parts, key: str) -> str | None:
             looks = decision_log.history(connection, decision.experiment, decision.id, MOST_LOOKS)
         body = render(decision, looks).encode()
         parts.bucket.put(key_of(decision.id), body)
-        return _to_mlflow(Tracking(parts.settings), decision, body)
+        return _to_mlflow(MlflowClient(parts.settings), decision, body)
     except HomePricesError as error:
         log.warning("the page of a decision is not everywhere", key=key, error=str(error))
         return None
 
 
-def _to_mlflow(tracking: Tracking, decision: decision_log.RecordedDecision, body: bytes) -> str:
+def _to_mlflow(tracking: MlflowClient, decision: decision_log.RecordedDecision, body: bytes) -> str:
     run = tracking.parent_run(f"experiment {decision.experiment}", tags={"experiment": decision.experiment})
     with tempfile.TemporaryDirectory() as temporary:
         (Path(temporary) / f"{decision.id}.html").write_bytes(body)

@@ -165,7 +165,7 @@ _UNCOUNTED = text(
 )
 
 
-def be_patient(connection: Connection) -> None:
+def raise_statement_timeout(connection: Connection) -> None:
     """Allow the statements of this transaction more time than a visitor would wait."""
     connection.execute(text(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT_SECONDS}s'"))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from homeprices.adapters.mlflow_client import ALREADY_EXISTS, DOES_NOT_EXIST, Tracking
+from homeprices.adapters.mlflow_client import ALREADY_EXISTS, DOES_NOT_EXIST, MlflowClient
 from homeprices.errors import HomePricesError, TrackingRefused
 from homeprices.log import get_logger
 from homeprices.registry import bundle_reader, versions
@@ -16,7 +16,7 @@ from homeprices.registry import bundle_reader, versions
 if TYPE_CHECKING:
     from homeprices.adapters.object_store import Bucket
     from homeprices.pricing.manifest import Manifest
-    from homeprices.resources import Parts
+    from homeprices.resources import Resources
 
 REGISTERED_MODEL = "bangalore_home_prices"
 BUNDLE_TAG = "bundle"
@@ -24,7 +24,7 @@ BUNDLE_TAG = "bundle"
 log = get_logger(__name__)
 
 
-def follow_releases(tracking: Tracking, bucket: Bucket) -> dict[str, str | None]:
+def follow_releases(tracking: MlflowClient, bucket: Bucket) -> dict[str, str | None]:
     """Register every published bundle that is not, and set the aliases. Returns what each alias then stands for.
 
     Raises TrackingUnavailable, StorageUnavailable.
@@ -43,15 +43,15 @@ def follow_releases(tracking: Tracking, bucket: Bucket) -> dict[str, str | None]
     return aliases
 
 
-def follow(parts: Parts) -> None:
+def follow(parts: Resources) -> None:
     """Bring MLflow up to date; one that is away is brought up to date by the next release."""
     try:
-        follow_releases(Tracking(parts.settings), parts.bucket)
+        follow_releases(MlflowClient(parts.settings), parts.bucket)
     except HomePricesError as error:
         log.warning("MLflow does not follow yet; the next release brings it up to date", error=str(error))
 
 
-def register_bundle(tracking: Tracking, manifest: Manifest, source: str, signature: str) -> str:
+def register_bundle(tracking: MlflowClient, manifest: Manifest, source: str, signature: str) -> str:
     """Register a bundle where it lies, and return the number that MLflow gives it."""
     tags = {
         BUNDLE_TAG: manifest.version,
@@ -73,7 +73,7 @@ def register_bundle(tracking: Tracking, manifest: Manifest, source: str, signatu
     return str(tracking.call("POST", "model-versions/create", request)["model_version"]["version"])
 
 
-def _create_model(tracking: Tracking) -> None:
+def _create_model(tracking: MlflowClient) -> None:
     description = "Prices of Bangalore homes. One version a bundle, whose source is the bundle in the bucket."
     try:
         tracking.call("POST", "registered-models/create", {"name": REGISTERED_MODEL, "description": description})
@@ -82,7 +82,7 @@ def _create_model(tracking: Tracking) -> None:
             raise
 
 
-def _registered(tracking: Tracking) -> dict[str, str]:
+def _registered(tracking: MlflowClient) -> dict[str, str]:
     """MLflow's number of each registered bundle; the lowest, should two processes have registered it at once."""
     found: dict[str, str] = {}
     query = {"filter": f"name='{REGISTERED_MODEL}'", "max_results": 200}
@@ -93,7 +93,7 @@ def _registered(tracking: Tracking) -> dict[str, str]:
     return found
 
 
-def _set_alias(tracking: Tracking, alias: str, version: str | None) -> None:
+def _set_alias(tracking: MlflowClient, alias: str, version: str | None) -> None:
     name = {"name": REGISTERED_MODEL, "alias": alias}
     if version is not None:
         tracking.call("POST", "registered-models/alias", {**name, "version": version})

@@ -11,25 +11,25 @@ from homeprices.errors import HomePricesError
 from homeprices.registry import bundle_reader
 from homeprices.release import control_record, holds
 from homeprices.release.replicas import probe
-from homeprices.resources import Parts, open_parts
+from homeprices.resources import Resources, open_resources
 from homeprices.workflows import manual_actions
 
 if TYPE_CHECKING:
     from homeprices.workflows.manual_actions import Report
 
 
-def main(arguments: list[str] | None = None, parts: Parts | None = None) -> int:
+def main(arguments: list[str] | None = None, parts: Resources | None = None) -> int:
     """Run one command. Returns 0, or 1 after one line on standard error that says what is wrong."""
     chosen = _parser().parse_args(arguments)
     try:
-        parts = parts or open_parts()
+        parts = parts or open_resources()
         return _run(chosen, parts)
     except HomePricesError as error:
         print(f"release: {error}", file=sys.stderr)
         return 1
 
 
-def _run(chosen: argparse.Namespace, parts: Parts) -> int:
+def _run(chosen: argparse.Namespace, parts: Resources) -> int:
     actor = f"person:{chosen.actor}"
     match chosen.command:
         case "status":
@@ -53,7 +53,7 @@ def _run(chosen: argparse.Namespace, parts: Parts) -> int:
     return 0
 
 
-def status(parts: Parts) -> str:
+def status(parts: Resources) -> str:
     """What is in production and on trial, who changed it last and why, and what each replica serves; a line each."""
     bucket, settings = parts.bucket, parts.settings
     record = control_record.read(bucket)

@@ -10,11 +10,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from homeprices.adapters.database import transaction
-from homeprices.adapters.notifications import Notice
+from homeprices.adapters.notifications import Notification
 from homeprices.experiment import decision_log, decision_report
 from homeprices.experiment.aggregation import occurrences, sample
 from homeprices.experiment.evidence import Occurrences, Sample
-from homeprices.experiment.exposures import Guest, Stretch, be_patient, guests, production_p99
+from homeprices.experiment.exposures import Guest, Stretch, guests, production_p99, raise_statement_timeout
 from homeprices.experiment.policies import document_of
 from homeprices.experiment.policies.post_promotion import BEFORE, Bake, BakeEvidence, Baseline
 from homeprices.log import get_logger
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from homeprices.adapters.object_store import Bucket
     from homeprices.experiment.decision_log import RecordedDecision
     from homeprices.experiment.policies import AnyPolicy
-    from homeprices.resources import Parts
+    from homeprices.resources import Resources
 
 ACTOR = "watch"
 PERSON = "person"
@@ -39,7 +39,7 @@ log = get_logger(__name__)
 class Watch:
     """The watch over the production of this moment."""
 
-    def __init__(self, parts: Parts, policy: AnyPolicy, clock: Callable[[], datetime] = versions.utc_now) -> None:
+    def __init__(self, parts: Resources, policy: AnyPolicy, clock: Callable[[], datetime] = versions.utc_now) -> None:
         self._parts, self._policy, self._clock = parts, policy, clock
 
     def look(self) -> str:
@@ -59,7 +59,7 @@ class Watch:
         if (reason := self._unwatched(production, origin)) is not None:
             return reason
         with transaction(self._parts.engine) as connection:
-            be_patient(connection)
+            raise_statement_timeout(connection)
             bucket = self._parts.bucket
             evidence = gather(connection, bucket, self._policy.bake, origin, production, self._clock())
         found = self._policy.bake.judge(evidence)
@@ -113,7 +113,7 @@ class Watch:
         page = decision_report.publish(parts, decided.key)
         title = f"{decided.production} is taken back: {decided.candidate} is in production again, as {version}"
         # Told before it is noted as done: a look that dies in between leaves it to the next, and it is told once.
-        tell_once(parts, decided.key, Notice(title, decided.reason, page))
+        tell_once(parts, decided.key, Notification(title, decided.reason, page))
         with transaction(parts.engine) as connection:
             decision_log.note_result(connection, decided.key, version)
         decision_report.publish(parts, decided.key)  # which now says what became of it

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from homeprices.adapters.database import transaction
-from homeprices.adapters.notifications import Notice
+from homeprices.adapters.notifications import Notification
 from homeprices.errors import Conflict, InvalidInput
 from homeprices.experiment import collection as evidence_of
 from homeprices.experiment import decision_log, decision_report, policies
@@ -23,7 +23,7 @@ from homeprices.predictions import drift_reports
 from homeprices.predictions.identifiers import hashed_testers
 from homeprices.registry import bundle_reader, mlflow_mirror, versions
 from homeprices.release import control_record, holds, promotion, replicas
-from homeprices.resources import Parts, open_parts
+from homeprices.resources import Resources, open_resources
 from homeprices.workflows import heartbeat, manual_actions
 from homeprices.workflows.auto_revert import Watch
 from homeprices.workflows.notify_once import tell_once
@@ -42,7 +42,7 @@ log = get_logger(__name__)
 
 def open_evaluation(run_id: str) -> Evaluation:
     """The evaluation that a scheduler's run belongs to, on the parts of this process."""
-    return Evaluation(open_parts(), run_id)
+    return Evaluation(open_resources(), run_id)
 
 
 class Evaluation:
@@ -50,7 +50,7 @@ class Evaluation:
 
     def __init__(
         self,
-        parts: Parts,
+        parts: Resources,
         run_id: str,
         policy: policies.AnyPolicy | None = None,
         clock: Callable[[], datetime] = versions.utc_now,
@@ -139,7 +139,7 @@ class Evaluation:
         page = decision_report.publish(self._parts, decided.key)
         if decided.outcome == "invalid" and not any(row.outcome == "invalid" for row in before if row != decided):
             title = f"{decided.experiment} is invalid: nothing is promoted"
-            tell_once(self._parts, f"invalid:{decided.key}", Notice(title, decided.reason, page))
+            tell_once(self._parts, f"invalid:{decided.key}", Notification(title, decided.reason, page))
         return {**_as_json(decided), "ends": _ends(decided, evidence, policy)}
 
     def promote(self, decision: dict[str, Any]) -> dict[str, Any]:
@@ -204,7 +204,7 @@ class Evaluation:
         """Tell MLflow and people. Neither can change an outcome that stands already."""
         mlflow_mirror.follow(self._parts)
         page = decision_report.publish(self._parts, decision["key"])
-        tell_once(self._parts, decision["key"], Notice(title, decision["reason"], page))
+        tell_once(self._parts, decision["key"], Notification(title, decision["reason"], page))
 
 
 def _ends(decided: decision_log.RecordedDecision, evidence: Evidence, policy: policies.AnyPolicy) -> bool:

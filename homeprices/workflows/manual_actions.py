@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from homeprices.adapters.airflow_client import Airflow
+from homeprices.adapters.airflow_client import AirflowClient
 from homeprices.adapters.database import transaction
-from homeprices.adapters.mlflow_client import Tracking
-from homeprices.adapters.notifications import Notice
+from homeprices.adapters.mlflow_client import MlflowClient
+from homeprices.adapters.notifications import Notification
 from homeprices.errors import Conflict, HomePricesError
 from homeprices.experiment.decision_log import note_result, record_order
 from homeprices.registry import bundle_reader, mlflow_mirror
@@ -23,7 +23,7 @@ from homeprices.release.replicas import wait_until_served
 from homeprices.workflows.notify_once import tell_once
 
 if TYPE_CHECKING:
-    from homeprices.resources import Parts
+    from homeprices.resources import Resources
 
 CANDIDATE_WANTED = "candidate_wanted"  # the asset whose event starts a training
 
@@ -36,7 +36,7 @@ class Report:
     untold: list[str] = field(default_factory=list)
 
 
-def promote(parts: Parts, candidate: str | None, actor: str, reason: str) -> Report:
+def promote(parts: Resources, candidate: str | None, actor: str, reason: str) -> Report:
     """Make the candidate the next production bundle, whatever the experiment says."""
     candidate = candidate or _candidate(parts)
     report, order = Report(), _decided(parts, candidate, "promote", actor, reason)
@@ -47,7 +47,7 @@ def promote(parts: Parts, candidate: str | None, actor: str, reason: str) -> Rep
     return report
 
 
-def roll_back(parts: Parts, candidate: str | None, actor: str, reason: str) -> Report:
+def roll_back(parts: Resources, candidate: str | None, actor: str, reason: str) -> Report:
     """End the trial of the candidate, whatever the experiment says."""
     candidate = candidate or _candidate(parts)
     report, order = Report(), _decided(parts, candidate, "rollback", actor, reason)
@@ -58,7 +58,7 @@ def roll_back(parts: Parts, candidate: str | None, actor: str, reason: str) -> R
     return report
 
 
-def revert(parts: Parts, to: str, actor: str, reason: str) -> Report:
+def revert(parts: Resources, to: str, actor: str, reason: str) -> Report:
     """Bring an earlier production bundle back as the next one."""
     report = Report()
     version = promotion.revert(parts.bucket, to, _wait(parts), actor, reason)
@@ -69,7 +69,7 @@ def revert(parts: Parts, to: str, actor: str, reason: str) -> Report:
     return report
 
 
-def hold(parts: Parts, version: str | None, actor: str, reason: str) -> Report:
+def hold(parts: Resources, version: str | None, actor: str, reason: str) -> Report:
     """Keep every automatic actor from ending the candidate, or from taking back a production that is no trial's."""
     report, held = Report(), holds.place(parts.bucket, version, actor, reason)
     report.done.append(f"{held}.")
@@ -77,7 +77,7 @@ def hold(parts: Parts, version: str | None, actor: str, reason: str) -> Report:
     return report
 
 
-def resume(parts: Parts, actor: str, reason: str) -> Report:
+def resume(parts: Resources, actor: str, reason: str) -> Report:
     """Lift the hold."""
     report, held = Report(), holds.lift(parts.bucket)
     if held is None:
@@ -89,20 +89,26 @@ def resume(parts: Parts, actor: str, reason: str) -> Report:
 
 
 def _note(
-    parts: Parts, report: Report, outcome: Literal["hold", "resume"], key: str, version: str, actor: str, reason: str
+    parts: Resources,
+    report: Report,
+    outcome: Literal["hold", "resume"],
+    key: str,
+    version: str,
+    actor: str,
+    reason: str,
 ) -> None:
     """Put an order on record that moves nothing, and tell people."""
     _Order(parts, outcome, key, control_record.read(parts.bucket).production or "none", version, actor, reason).record(
         report
     )
-    tell_once(parts, key, Notice(report.done[0], reason))
+    tell_once(parts, key, Notification(report.done[0], reason))
 
 
 @dataclass(frozen=True)
 class _Order:
     """An order as it stands on record."""
 
-    parts: Parts
+    parts: Resources
     outcome: Literal["promote", "rollback", "revert", "hold", "resume"]
     key: str
     production: str
@@ -126,7 +132,7 @@ class _Order:
                 note_result(connection, self.key, version)
 
 
-def _decided(parts: Parts, candidate: str, outcome: promotion.Outcome, actor: str, reason: str) -> _Order:
+def _decided(parts: Resources, candidate: str, outcome: promotion.Outcome, actor: str, reason: str) -> _Order:
     """The order, decided and, if the database is there, on record before it is carried out: somebody can finish it."""
     opponent = _opponent(parts, candidate)
     promotion.decide(parts.bucket, candidate, outcome, actor)
@@ -135,14 +141,14 @@ def _decided(parts: Parts, candidate: str, outcome: promotion.Outcome, actor: st
     return order
 
 
-def _tell(parts: Parts, report: Report, reason: str, *, want_candidate: bool) -> None:
+def _tell(parts: Resources, report: Report, reason: str, *, want_candidate: bool) -> None:
     with _told(report, "not in MLflow, which follows at the next release"):
-        mlflow_mirror.follow_releases(Tracking(parts.settings), parts.bucket)
+        mlflow_mirror.follow_releases(MlflowClient(parts.settings), parts.bucket)
     if want_candidate:
         lacking = "no new candidate asked for; the weekly training brings one"
-        with _told(report, lacking), Airflow(parts.settings) as airflow:
-            airflow.announce(CANDIDATE_WANTED)
-    parts.notifier.send(Notice(report.done[0], reason))
+        with _told(report, lacking), AirflowClient(parts.settings) as airflow:
+            airflow.emit_asset_event(CANDIDATE_WANTED)
+    parts.notifier.send(Notification(report.done[0], reason))
 
 
 @contextmanager
@@ -154,7 +160,7 @@ def _told(report: Report, lacking: str) -> Iterator[None]:
         report.untold.append(f"{lacking} ({error})")
 
 
-def _wait(parts: Parts) -> promotion.Wait:
+def _wait(parts: Resources) -> promotion.Wait:
     settings = parts.settings
 
     def wait(version: str) -> None:
@@ -163,14 +169,14 @@ def _wait(parts: Parts) -> promotion.Wait:
     return wait
 
 
-def _candidate(parts: Parts) -> str:
+def _candidate(parts: Resources) -> str:
     candidate = control_record.read(parts.bucket).candidate or bundle_reader.highest(parts.bucket, "CO")
     if candidate is None:
         raise Conflict("there is no candidate")
     return candidate
 
 
-def _opponent(parts: Parts, candidate: str) -> str:
+def _opponent(parts: Resources, candidate: str) -> str:
     """The production bundle that a candidate is, or was, tried beside."""
     record = control_record.read(parts.bucket)
     if record.candidate == candidate and record.production:

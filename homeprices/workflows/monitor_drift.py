@@ -15,8 +15,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from homeprices.adapters.database import open_engine, transaction
-from homeprices.adapters.mlflow_client import Tracking
-from homeprices.adapters.notifications import Notice
+from homeprices.adapters.mlflow_client import MlflowClient
+from homeprices.adapters.notifications import Notification
 from homeprices.drift import alert_state
 from homeprices.drift.live_comparison import observe
 from homeprices.drift.report_page import History, render
@@ -27,7 +27,7 @@ from homeprices.log import get_logger
 from homeprices.predictions import drift_reports
 from homeprices.pricing.bundle import Bundle
 from homeprices.registry import bundle_reader, versions
-from homeprices.resources import Parts, open_parts
+from homeprices.resources import Resources, open_resources
 from homeprices.settings import Variant
 from homeprices.workflows import heartbeat
 
@@ -60,7 +60,7 @@ class Standing(BaseModel):
 
 def open_watch(run_id: str) -> DriftWatch:
     """The drift check that a scheduler's run belongs to, on the parts of this process."""
-    return DriftWatch(open_parts(), run_id)
+    return DriftWatch(open_resources(), run_id)
 
 
 class DriftWatch:
@@ -68,7 +68,7 @@ class DriftWatch:
 
     def __init__(
         self,
-        parts: Parts,
+        parts: Resources,
         run_id: str,
         clock: Callable[[], datetime] = versions.utc_now,
         retraining: Retraining | None = None,
@@ -110,7 +110,7 @@ class DriftWatch:
         """The pages and p-values as a run in MLflow; gives its address."""
         if not pages:
             return None
-        tracking = Tracking(self._parts.settings)
+        tracking = MlflowClient(self._parts.settings)
         run = tracking.parent_run(f"drift {self._run_id}", tags={"process": "drift"})
         with tempfile.TemporaryDirectory() as folder:
             for variant, key in pages.items():
@@ -148,7 +148,7 @@ class DriftWatch:
         """Note that this run has asked for a new model, so that no later one does for the same drift."""
         standing = self._standing()
         self._keep(standing.with_("production", alert_state.asked(standing.of("production"), self._run_id)))
-        self._parts.notifier.send(Notice("A new model is asked for because of drift", str(told["reason"])))
+        self._parts.notifier.send(Notification("A new model is asked for because of drift", str(told["reason"])))
         return str(told["reason"])
 
     def finish(self, told: dict[str, Any]) -> str:
@@ -202,7 +202,7 @@ class DriftWatch:
     def _notify(self, variant: Variant, state: alert_state.State, page: str | None) -> None:
         title = f"Drift {state.turn}: visitors of {variant}"
         where = f" The report is {page} in the bucket." if page else ""
-        self._parts.notifier.send(Notice(title, f"{state.told}{where}"))
+        self._parts.notifier.send(Notification(title, f"{state.told}{where}"))
 
 
 def _history(days: list[drift_reports.Report]) -> History:

@@ -10,19 +10,19 @@ import hashlib
 import json
 from datetime import datetime, timedelta
 
-from homeprices.adapters.notifications import Notice
+from homeprices.adapters.notifications import Notification
 from homeprices.errors import HomePricesError, ObjectNotFound, PreconditionFailed
 from homeprices.log import get_logger
 from homeprices.registry import versions
 from homeprices.release.control_record import Clock
-from homeprices.resources import Parts
+from homeprices.resources import Resources
 
 TELLING_TAKES = timedelta(seconds=8)  # less than until the scheduler runs a step again (dags/dag_defaults.py)
 
 log = get_logger(__name__)
 
 
-def tell_once(parts: Parts, key: str, notice: Notice, *, clock: Clock = versions.utc_now) -> None:
+def tell_once(parts: Resources, key: str, notice: Notification, *, clock: Clock = versions.utc_now) -> None:
     """Send the notice unless one with the same key was sent, or is being sent. A channel that fails changes nothing."""
     place = f"notices/{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
     if not _begin(parts, place, key, clock()):
@@ -33,7 +33,7 @@ def tell_once(parts: Parts, key: str, notice: Notice, *, clock: Clock = versions
     parts.bucket.put(place, _mark(key, "told", clock()))
 
 
-def _begin(parts: Parts, place: str, key: str, now: datetime) -> bool:
+def _begin(parts: Resources, place: str, key: str, now: datetime) -> bool:
     """Whether it falls to us to tell it."""
     mark = _mark(key, "telling", now)
     try:
@@ -43,7 +43,7 @@ def _begin(parts: Parts, place: str, key: str, now: datetime) -> bool:
         return _take_over(parts, place, mark, now)
 
 
-def _take_over(parts: Parts, place: str, mark: bytes, now: datetime) -> bool:
+def _take_over(parts: Resources, place: str, mark: bytes, now: datetime) -> bool:
     try:
         held = parts.bucket.get(place)
         standing = json.loads(held.body)
@@ -71,7 +71,7 @@ LONGEST_REASON = 500  # characters; the log has the rest
 
 
 def tell_of_failed_run(
-    parts: Parts, dag_id: str, run_id: str, *, task_id: str | None = None, reason: str = "", link: str | None = None
+    parts: Resources, dag_id: str, run_id: str, *, task_id: str | None = None, reason: str = "", link: str | None = None
 ) -> None:
     """Tell people that a run has failed, in which task and why, with a link to it; only the first call for it does.
 
@@ -80,7 +80,7 @@ def tell_of_failed_run(
     where = f" in its task {task_id}" if task_id else ""
     said = " ".join(reason.split())[:LONGEST_REASON] or "no reason was given"
     page = link or f"{parts.settings.airflow_url}/dags/{dag_id}/runs/{run_id}"
-    notice = Notice(f"{dag_id} has failed", f"The run {run_id} has failed{where}: {said}", page)
+    notice = Notification(f"{dag_id} has failed", f"The run {run_id} has failed{where}: {said}", page)
     try:
         tell_once(parts, f"failed:{dag_id}:{run_id}", notice)
     except HomePricesError as error:

@@ -19,10 +19,10 @@ from homeprices.registry import bundle_reader, versions
 from homeprices.release import control_record, holds
 
 if TYPE_CHECKING:
-    from homeprices.resources import Parts
+    from homeprices.resources import Resources
 
 
-def status(parts: Parts, clock: Callable[[], datetime] = versions.utc_now) -> str:
+def status(parts: Resources, clock: Callable[[], datetime] = versions.utc_now) -> str:
     """What both arms have shown, what the policy would decide now, and how long it may still take. Decides nothing."""
     running = control_record.read(parts.bucket)
     if running.experiment is None:

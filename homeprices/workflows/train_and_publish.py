@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from homeprices.adapters.mlflow_client import Tracking
-from homeprices.adapters.notifications import Notice
+from homeprices.adapters.mlflow_client import MlflowClient
+from homeprices.adapters.notifications import Notification
 from homeprices.data import cleaning, preparation
 from homeprices.errors import HomePricesError, NotFound, ObjectNotFound
 from homeprices.log import get_logger
@@ -25,7 +25,7 @@ from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.manifest import DRAFT_FILE
 from homeprices.registry import bundle_publisher, bundle_reader, datasets, mlflow_mirror, versions
 from homeprices.release import control_record, promotion, replicas
-from homeprices.resources import Parts, open_parts
+from homeprices.resources import Resources, open_resources
 from homeprices.settings import Variant
 from homeprices.workflows import heartbeat
 
@@ -42,16 +42,16 @@ log = get_logger(__name__)
 
 def open_run(run_id: str) -> TrainingRun:
     """The training run that a scheduler's run belongs to, on the parts of this process."""
-    return TrainingRun(open_parts(), run_id)
+    return TrainingRun(open_resources(), run_id)
 
 
 class TrainingRun:
     """One run of the pipeline."""
 
-    def __init__(self, parts: Parts, run_id: str, tracking: Tracking | None = None) -> None:
+    def __init__(self, parts: Resources, run_id: str, tracking: MlflowClient | None = None) -> None:
         self._parts, self._run_id = parts, run_id
         self._bucket, self._settings = parts.bucket, parts.settings
-        self._tracking = tracking or Tracking(parts.settings)
+        self._tracking = tracking or MlflowClient(parts.settings)
 
     def check_dataset(self) -> dict[str, Any]:
         """The newest dataset, read once to see that it still is what was imported. Raises NotFound, DatasetRefused."""
@@ -181,7 +181,7 @@ class TrainingRun:
         version = str(published["version"])
         self._wait("production", version)
         control_record.set_production(self._bucket, version, ACTOR, f"{version} is served by every production replica")
-        self._parts.notifier.send(Notice(f"{version} is in production", published["reason"]))
+        self._parts.notifier.send(Notification(f"{version} is in production", published["reason"]))
         self._end(f"{version} is in production")
         return version
 
@@ -192,7 +192,7 @@ class TrainingRun:
         control_record.start_experiment(
             self._bucket, str(production), candidate, self._settings.candidate_share, ACTOR, published["reason"]
         )
-        self._parts.notifier.send(Notice(f"{candidate} is on trial beside {production}", published["reason"]))
+        self._parts.notifier.send(Notification(f"{candidate} is on trial beside {production}", published["reason"]))
         self._end(f"{candidate} is on trial")
         return candidate
 

@@ -20,10 +20,10 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from homeprices.adapters.airflow_client import Airflow
+from homeprices.adapters.airflow_client import AirflowClient
 from homeprices.errors import HomePricesError
 from homeprices.log import configure_logging, get_logger
-from homeprices.resources import Parts
+from homeprices.resources import Resources
 from homeprices.settings import load_settings
 from monitoring.exporter.bucket_collector import BucketObserver
 from monitoring.exporter.database_collector import DatabaseObserver
@@ -122,7 +122,7 @@ class Exporter(Collector):
         yield from best.values()
 
 
-def observers(parts: Parts) -> list[Observer]:
+def observers(parts: Resources) -> list[Observer]:
     """All that the exporter looks at."""
     settings = parts.settings
     bucket = BucketObserver(parts.bucket)
@@ -131,7 +131,7 @@ def observers(parts: Parts) -> list[Observer]:
         DatabaseObserver(parts.engine, lambda: bucket.record),
         AirflowObserver(settings.airflow_url),
         MlflowObserver(settings.mlflow_tracking_uri),
-        RunsObserver(Airflow(settings)),
+        RunsObserver(AirflowClient(settings)),
         DiskObserver(settings.state_dir, settings.spool_limit_bytes),
     ]
 
@@ -147,7 +147,7 @@ def main() -> int:
     stopping = threading.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: stopping.set())
-    exporter = Exporter(observers(Parts(settings)))
+    exporter = Exporter(observers(Resources(settings)))
     registry = CollectorRegistry()
     registry.register(exporter)
     exporter.watch(stopping)

@@ -58,7 +58,7 @@ class BucketObserver:
 
     def _notices(self) -> Iterator[Sample]:
         """None is said too: the first one is an increase only of what was there before."""
-        for channel, number in {**dict.fromkeys(CHANNELS, 0), **notifications.read(self._bucket)}.items():
+        for channel, number in {**dict.fromkeys(CHANNELS, 0), **notifications.failed_deliveries(self._bucket)}.items():
             yield Sample("homeprices_notices_undelivered", number, {"channel": channel})
 
     def _newest_training(self) -> datetime | None:

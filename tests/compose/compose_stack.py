@@ -15,7 +15,7 @@ import httpx
 
 from compose.make_env import completed
 from compose.scan_images import known_values
-from homeprices.adapters.airflow_client import Airflow
+from homeprices.adapters.airflow_client import AirflowClient
 from homeprices.data import synthetic
 from homeprices.settings import load_settings
 from tests.e2e.running_stack import wait_until
@@ -172,9 +172,9 @@ class ComposeStack:
         }
 
     @property
-    def airflow(self) -> Airflow:
+    def airflow(self) -> AirflowClient:
         """Airflow, as a client on this machine reaches it."""
-        return Airflow(load_settings({"HOMEPRICES_AIRFLOW_URL": self.url("AIRFLOW")}, ()))
+        return AirflowClient(load_settings({"HOMEPRICES_AIRFLOW_URL": self.url("AIRFLOW")}, ()))
 
     def run_to_its_end(self, dag_id: str, seconds: float = 400) -> str:
         """Trigger a DAG and wait until it has succeeded; returns the id of the run."""

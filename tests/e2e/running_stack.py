@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import httpx
 from dotenv import dotenv_values
 
-from homeprices.adapters.airflow_client import Airflow
-from homeprices.resources import Parts
+from homeprices.adapters.airflow_client import AirflowClient
+from homeprices.resources import Resources
 from homeprices.settings import load_settings
 
 T = TypeVar("T")
@@ -59,8 +59,8 @@ class RunningStack:
         """Read where everything is."""
         self.close()
         values = {k: v for k, v in dotenv_values(self.folder / "env").items() if v is not None}
-        self.parts = Parts(load_settings(values, ()))
-        self.airflow = Airflow(self.parts.settings)
+        self.parts = Resources(load_settings(values, ()))
+        self.airflow = AirflowClient(self.parts.settings)
         self.connected = True
         self.router = self.parts.settings.router_url
         self.tool_environ = {**self.environ, **values}

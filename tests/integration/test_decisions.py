@@ -14,7 +14,7 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
 from homeprices.adapters import database
-from homeprices.adapters.notifications import Notice
+from homeprices.adapters.notifications import Notification
 from homeprices.errors import Conflict, InvalidInput, NotFound
 from homeprices.experiment import decision_log, decision_report, policies
 from homeprices.experiment.__main__ import main as command
@@ -25,7 +25,7 @@ from homeprices.predictions.identifiers import hashed_testers
 from homeprices.registry import bundle_publisher, bundle_reader
 from homeprices.release import control_record, holds, promotion
 from homeprices.release.traffic_counts import SLOT_SECONDS, RouterDay, day_of, slot_of
-from homeprices.resources import Parts
+from homeprices.resources import Resources
 from homeprices.workflows import manual_actions
 from homeprices.workflows.auto_revert import Watch
 from homeprices.workflows.evaluate_experiment import Evaluation
@@ -309,7 +309,7 @@ def test_a_release_that_is_killed_after_any_step_ends_with_one_outcome_one_recor
         trial.begin_again_from(start)
         hook.posts.clear()
         dying: Any = DyingBucket(trial.bucket, operations)
-        finished = carry_out(Evaluation(Parts(trial.settings, dying), "run1", clock=lambda: NOW), decided)
+        finished = carry_out(Evaluation(Resources(trial.settings, dying), "run1", clock=lambda: NOW), decided)
         assert carry_out(trial.evaluation("run1", NOW, "sequential"), decided)
         expected = ["BO1", "BO2"] if outcome == "promote" else ["BO1"]
         assert bundle_reader.published(trial.bucket, "BO") == expected, operations
@@ -323,7 +323,7 @@ def operations_of(trial: Trial, decided: dict[str, Any]) -> int:
     """How many bucket operations a release is."""
     plenty = 1000
     counting: Any = DyingBucket(trial.bucket, plenty)
-    assert carry_out(Evaluation(Parts(trial.settings, counting), "run1", clock=lambda: NOW), decided)
+    assert carry_out(Evaluation(Resources(trial.settings, counting), "run1", clock=lambda: NOW), decided)
     return plenty - int(counting._left)
 
 
@@ -480,7 +480,7 @@ def test_a_revert_that_is_killed_after_any_step_ends_with_one_bundle_one_record_
 def take_back(trial: Trial, bucket: Any, now: datetime) -> bool:
     """Whether the look came to its end."""
     try:
-        Watch(Parts(trial.settings, bucket), policies.load("sequential"), clock=lambda: now).look()
+        Watch(Resources(trial.settings, bucket), policies.load("sequential"), clock=lambda: now).look()
     except Killed:
         return False
     return True
@@ -580,7 +580,7 @@ def test_status_says_where_the_experiment_stands_and_what_is_missing(trial: Tria
 
 
 def test_a_notice_is_told_once_also_by_several_at_once(trial: Trial, hook: Hook) -> None:
-    notice = Notice("told", "once")
+    notice = Notification("told", "once")
     threads = [threading.Thread(target=tell_once, args=(trial.parts, "key", notice)) for _ in range(4)]
     for thread in threads:
         thread.start()
@@ -595,11 +595,11 @@ def test_a_notice_whose_process_died_is_told_again_but_not_while_another_may_be_
 ) -> None:
     dying: Any = DyingBucket(trial.bucket, 1)
     with pytest.raises(Killed):
-        tell_once(Parts(trial.settings, dying), "key", Notice("told", "once"), clock=lambda: NOW)
-    tell_once(trial.parts, "key", Notice("told", "once"), clock=lambda: NOW + timedelta(seconds=5))
+        tell_once(Resources(trial.settings, dying), "key", Notification("told", "once"), clock=lambda: NOW)
+    tell_once(trial.parts, "key", Notification("told", "once"), clock=lambda: NOW + timedelta(seconds=5))
     assert titles(hook) == ["told"]
-    tell_once(trial.parts, "key", Notice("told", "again"), clock=lambda: NOW + timedelta(minutes=1))
-    tell_once(trial.parts, "key", Notice("told", "again"), clock=lambda: NOW + timedelta(minutes=9))
+    tell_once(trial.parts, "key", Notification("told", "again"), clock=lambda: NOW + timedelta(minutes=1))
+    tell_once(trial.parts, "key", Notification("told", "again"), clock=lambda: NOW + timedelta(minutes=9))
     assert titles(hook) == ["told", "told"]
 
 

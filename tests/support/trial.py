@@ -17,7 +17,7 @@ from homeprices.experiment import policies
 from homeprices.predictions.tables import ab_decisions, drift_reports, prediction_logs, user_feedback
 from homeprices.registry import bundle_publisher, bundle_reader
 from homeprices.release import control_record
-from homeprices.resources import Parts
+from homeprices.resources import Resources
 from homeprices.settings import Settings, load_settings
 from homeprices.workflows.evaluate_experiment import Evaluation
 from tests.support.bundles import make_draft
@@ -88,9 +88,9 @@ class Trial:
         self._id = 0
 
     @property
-    def parts(self) -> Parts:
+    def parts(self) -> Resources:
         """New parts, as another process would open them."""
-        return Parts(self.settings, self.bucket)
+        return Resources(self.settings, self.bucket)
 
     def begin(self, since: datetime = NOW - timedelta(hours=5)) -> None:
         """Start the experiment."""

@@ -12,21 +12,21 @@ from pathlib import Path
 import httpx
 import pytest
 
-from homeprices.adapters.mlflow_client import Tracking
+from homeprices.adapters.mlflow_client import MlflowClient
 from homeprices.errors import InvalidInput, TrackingRefused, TrackingUnavailable
 from homeprices.settings import load_settings
 
 
-def tracking_at(url: str, **variables: str) -> Tracking:
-    return Tracking(load_settings({"MLFLOW_TRACKING_URI": url, **variables}, ()), clock=lambda: 1_772_000_000.0)
+def tracking_at(url: str, **variables: str) -> MlflowClient:
+    return MlflowClient(load_settings({"MLFLOW_TRACKING_URI": url, **variables}, ()), clock=lambda: 1_772_000_000.0)
 
 
 @pytest.fixture
-def tracking(mlflow_uri: str) -> Tracking:
+def tracking(mlflow_uri: str) -> MlflowClient:
     return tracking_at(mlflow_uri)
 
 
-def stored(tracking: Tracking, run_id: str) -> dict[str, dict[str, object]]:
+def stored(tracking: MlflowClient, run_id: str) -> dict[str, dict[str, object]]:
     run = tracking.call("GET", "runs/get", {"run_id": run_id})["run"]
     data = run["data"]
     return {
@@ -37,7 +37,7 @@ def stored(tracking: Tracking, run_id: str) -> dict[str, dict[str, object]]:
     }
 
 
-def test_a_run_belongs_to_its_key_however_often_it_is_opened(tracking: Tracking, mlflow_uri: str) -> None:
+def test_a_run_belongs_to_its_key_however_often_it_is_opened(tracking: MlflowClient, mlflow_uri: str) -> None:
     key = "scheduled__2026-11-01T00:00:00+00:00 it's `odd`"
     parent = tracking.parent_run(key, tags={"dataset": "train_V1"})
     assert tracking_at(mlflow_uri).parent_run(key) == parent
@@ -45,7 +45,7 @@ def test_a_run_belongs_to_its_key_however_often_it_is_opened(tracking: Tracking,
     assert stored(tracking, parent)["tags"]["dataset"] == "train_V1"
 
 
-def test_a_child_run_is_one_name_under_its_parent(tracking: Tracking) -> None:
+def test_a_child_run_is_one_name_under_its_parent(tracking: MlflowClient) -> None:
     parent = tracking.parent_run("family")
     child = tracking.child_run(parent, "ridge")
     assert tracking.child_run(parent, "ridge") == child
@@ -54,7 +54,7 @@ def test_a_child_run_is_one_name_under_its_parent(tracking: Tracking) -> None:
     assert stored(tracking, child)["tags"]["mlflow.parentRunId"] == parent
 
 
-def test_logging_the_same_twice_changes_nothing(tracking: Tracking) -> None:
+def test_logging_the_same_twice_changes_nothing(tracking: MlflowClient) -> None:
     run_id = tracking.parent_run("logged")
     for _ in range(2):
         tracking.log(
@@ -67,7 +67,7 @@ def test_logging_the_same_twice_changes_nothing(tracking: Tracking) -> None:
     assert (found["tags"]["a"], found["info"]["status"]) == ("b", "FINISHED")
 
 
-def test_more_than_mlflow_takes_at_once_is_sent_in_parts(tracking: Tracking) -> None:
+def test_more_than_mlflow_takes_at_once_is_sent_in_parts(tracking: MlflowClient) -> None:
     run_id = tracking.parent_run("many")
     tracking.log(
         run_id,
@@ -80,13 +80,13 @@ def test_more_than_mlflow_takes_at_once_is_sent_in_parts(tracking: Tracking) -> 
     assert found["tags"]["t119"] == "119"
 
 
-def test_a_failed_run_says_so(tracking: Tracking) -> None:
+def test_a_failed_run_says_so(tracking: MlflowClient) -> None:
     run_id = tracking.parent_run("failing")
     tracking.finish(run_id, failed=True)
     assert stored(tracking, run_id)["info"]["status"] == "FAILED"
 
 
-def test_files_are_artifacts_of_the_run(tracking: Tracking, mlflow_uri: str, tmp_path: Path) -> None:
+def test_files_are_artifacts_of_the_run(tracking: MlflowClient, mlflow_uri: str, tmp_path: Path) -> None:
     (tmp_path / "plots").mkdir()
     (tmp_path / "plots" / "a b+c.png").write_bytes(b"\x89PNG")
     (tmp_path / "validation.json").write_text("{}")
@@ -108,12 +108,12 @@ def test_the_address_of_a_run_is_the_public_one(mlflow_uri: str) -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_metric_that_is_no_number_is_refused_by_name(tracking: Tracking, value: float) -> None:
+def test_a_metric_that_is_no_number_is_refused_by_name(tracking: MlflowClient, value: float) -> None:
     with pytest.raises(InvalidInput, match="mape: is no finite number"):
         tracking.log(tracking.parent_run("broken"), metrics={"r2": 0.5, "mape": value})
 
 
-def test_what_mlflow_refuses_is_said_with_its_reason(tracking: Tracking) -> None:
+def test_what_mlflow_refuses_is_said_with_its_reason(tracking: MlflowClient) -> None:
     with pytest.raises(TrackingRefused, match=r"refused .*runs/get with 404") as refused:
         tracking.log_files("0" * 32, Path())
     assert refused.value.code == "RESOURCE_DOES_NOT_EXIST"

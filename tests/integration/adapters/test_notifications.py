@@ -8,11 +8,11 @@ import socket
 import pytest
 from structlog.testing import capture_logs
 
-from homeprices.adapters.notifications import Email, Notice, Notifier, Slack, open_notifier
+from homeprices.adapters.notifications import Email, Notification, Notifier, Slack, open_notifier
 from homeprices.settings import load_settings
 from tests.support.fake_servers import mail_server, webhook
 
-NOTICE = Notice(
+NOTICE = Notification(
     "CO1 is promoted: production is BO2", "It scores 1.08 times as much <as BO1> & is faster.", "http://x/page"
 )
 
@@ -38,7 +38,7 @@ def test_slack_gets_the_title_the_text_and_the_link_escaped() -> None:
 def test_a_mail_has_the_title_as_its_subject_and_the_rest_as_its_text() -> None:
     with mail_server() as box:
         channel = Email("127.0.0.1", box.port, "homeprices@localhost", "ops@localhost, lead@localhost")
-        assert Notifier([channel]).send(Notice("Two\nlines", "Priced in ₹.", "http://x/page")) == {"email": True}
+        assert Notifier([channel]).send(Notification("Two\nlines", "Priced in ₹.", "http://x/page")) == {"email": True}
     [message] = box.messages
     assert (message["Subject"], message["To"]) == ("Two lines", "ops@localhost, lead@localhost")
     text = message.get_payload(decode=True)

@@ -18,7 +18,7 @@ from homeprices.adapters.object_store import MemoryBucket
 from homeprices.predictions.ingest import store
 from homeprices.predictions.spool_segments import Record
 from homeprices.registry import bundle_publisher
-from homeprices.resources import Parts
+from homeprices.resources import Resources
 from homeprices.settings import Settings, load_settings
 from homeprices.workflows.monitor_drift import DriftWatch
 from tests.integration.predictions.conftest import database_variables
@@ -84,7 +84,7 @@ class Town:
 
     def watch(self, day: int, run: str | None = None) -> DriftWatch:
         now = NOON + timedelta(days=day)
-        return DriftWatch(Parts(self.settings, self.bucket), run or f"day {day}", clock=lambda: now)
+        return DriftWatch(Resources(self.settings, self.bucket), run or f"day {day}", clock=lambda: now)
 
     def check(self, day: int, run: str | None = None) -> dict[str, Any]:
         """A whole check, as the DAG does it."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from homeprices.adapters.mlflow_client import Tracking
+from homeprices.adapters.mlflow_client import MlflowClient
 from homeprices.adapters.object_store import MemoryBucket
 from homeprices.errors import TrackingRefused, TrackingUnavailable
 from homeprices.registry import bundle_reader, mlflow_mirror
@@ -18,11 +18,11 @@ from tests.support.bundles import make_draft
 
 
 @pytest.fixture(scope="module")
-def tracking(mlflow_uri: str) -> Tracking:
-    return Tracking(load_settings({"MLFLOW_TRACKING_URI": mlflow_uri}, ()))
+def tracking(mlflow_uri: str) -> MlflowClient:
+    return MlflowClient(load_settings({"MLFLOW_TRACKING_URI": mlflow_uri}, ()))
 
 
-def alias(tracking: Tracking, name: str) -> str | None:
+def alias(tracking: MlflowClient, name: str) -> str | None:
     """The bundle that an alias stands for."""
     query = {"name": mlflow_mirror.REGISTERED_MODEL, "alias": name}
     try:
@@ -32,22 +32,22 @@ def alias(tracking: Tracking, name: str) -> str | None:
     return next(str(tag["value"]) for tag in found["tags"] if tag["key"] == "bundle")
 
 
-def registered_tags(tracking: Tracking) -> list[dict[str, str]]:
+def registered_tags(tracking: MlflowClient) -> list[dict[str, str]]:
     return [{tag["key"]: tag["value"] for tag in item["tags"]} for item in _versions(tracking)]
 
 
-def registered(tracking: Tracking) -> dict[str, str]:
+def registered(tracking: MlflowClient) -> dict[str, str]:
     found = _versions(tracking)
     return {next(t["value"] for t in item["tags"] if t["key"] == "bundle"): item["source"] for item in found}
 
 
-def _versions(tracking: Tracking) -> list[dict[str, Any]]:
+def _versions(tracking: MlflowClient) -> list[dict[str, Any]]:
     query = {"filter": f"name='{mlflow_mirror.REGISTERED_MODEL}'"}
     return list(tracking.pages("model-versions/search", query, "model_versions"))
 
 
 def test_the_registry_follows_a_release_from_the_first_model_to_a_revert(
-    tracking: Tracking,
+    tracking: MlflowClient,
     drafts: list[Path],  # noqa: F811
 ) -> None:
     bucket = MemoryBucket("homeprices")
@@ -77,7 +77,7 @@ def test_the_registry_follows_a_release_from_the_first_model_to_a_revert(
 
 
 def test_a_bundle_is_registered_with_what_it_was_made_of_and_the_run_that_made_it(
-    tracking: Tracking, tmp_path: Path
+    tracking: MlflowClient, tmp_path: Path
 ) -> None:
     bucket = MemoryBucket()
     publish(bucket, make_draft(tmp_path / "draft"), "one", "CO")
@@ -95,12 +95,12 @@ def test_a_bundle_is_registered_with_what_it_was_made_of_and_the_run_that_made_i
 
 
 def test_a_registry_that_is_away_is_said_to_be() -> None:
-    away = Tracking(load_settings({"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}, ()))
+    away = MlflowClient(load_settings({"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}, ()))
     with pytest.raises(TrackingUnavailable):
         mlflow_mirror.follow_releases(away, MemoryBucket())
 
 
-def test_refusals_other_than_the_expected_ones_are_raised(tracking: Tracking) -> None:
+def test_refusals_other_than_the_expected_ones_are_raised(tracking: MlflowClient) -> None:
     with pytest.raises(TrackingRefused):
         mlflow_mirror._set_alias(tracking, "production", "999999")
     with pytest.raises(TrackingRefused):

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from homeprices.adapters import notifications
 from homeprices.adapters.object_store import MemoryBucket
 from homeprices.errors import StorageUnavailable
-from homeprices.resources import Parts
+from homeprices.resources import Resources
 from homeprices.settings import load_settings
 from homeprices.workflows.notify_once import LONGEST_REASON, tell_of_failed_run
 from tests.support.fake_servers import Hook, Mailbox, mail_server, webhook
@@ -18,12 +18,12 @@ from tests.support.fake_servers import Hook, Mailbox, mail_server, webhook
 FAILED = {"task_id": "build", "reason": "no room\non the disk", "link": "http://x/log"}
 
 
-def parts(hook: Hook, box: Mailbox, bucket: MemoryBucket | None = None) -> Parts:
+def parts(hook: Hook, box: Mailbox, bucket: MemoryBucket | None = None) -> Resources:
     names = {"SLACK_WEBHOOK_URL": hook.url, "SMTP_HOST": "127.0.0.1", "NOTIFY_EMAIL_TO": "ops@localhost"}
-    return Parts(load_settings({**names, "SMTP_PORT": str(box.port)}, ()), bucket or MemoryBucket())
+    return Resources(load_settings({**names, "SMTP_PORT": str(box.port)}, ()), bucket or MemoryBucket())
 
 
-def tell(told: Parts, **changes: Any) -> None:
+def tell(told: Resources, **changes: Any) -> None:
     tell_of_failed_run(told, "a_dag", "run1", **{**FAILED, **changes})
 
 
@@ -69,4 +69,4 @@ def test_channels_that_stay_broken_raise_nothing_and_are_counted(monkeypatch: py
         told = parts(hook, box)
         tell(told)
     assert (hook.attempts, box.connections) == (3, 3)
-    assert notifications.read(told.bucket) == {"slack": 1, "email": 1}
+    assert notifications.failed_deliveries(told.bucket) == {"slack": 1, "email": 1}

@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from homeprices.errors import TrackingUnavailable
 from homeprices.predictions import drift_reports
-from homeprices.resources import Parts
+from homeprices.resources import Resources
 from homeprices.settings import Variant
 from homeprices.workflows import heartbeat
 from homeprices.workflows import monitor_drift as module
@@ -44,7 +44,7 @@ def test_a_day_without_traffic_is_insufficient_data_and_no_failure(town: Town) -
 
 
 def test_without_a_production_there_is_nothing_to_compare(town: Town) -> None:
-    empty = DriftWatch(Parts(town.settings, type(town.bucket)()), "first", clock=lambda: NOON)
+    empty = DriftWatch(Resources(town.settings, type(town.bucket)()), "first", clock=lambda: NOON)
     assert empty.compare() == {}
     pages = empty.write_report()
     assert (pages, empty.log_report(pages)) == ({}, None)
@@ -251,5 +251,5 @@ def test_where_an_arm_stands_is_readable_in_the_bucket(town: Town) -> None:
 
 
 def test_the_dags_open_the_watch_on_the_parts_of_their_process(monkeypatch: pytest.MonkeyPatch, town: Town) -> None:
-    monkeypatch.setattr(module, "open_parts", lambda: Parts(town.settings, town.bucket))
+    monkeypatch.setattr(module, "open_parts", lambda: Resources(town.settings, town.bucket))
     assert module.open_watch("run").compare(HOURLY)["production"] == "0 homes are too few to say anything."

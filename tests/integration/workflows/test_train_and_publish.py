@@ -16,7 +16,7 @@ from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.predictor import Predictor
 from homeprices.registry import bundle_publisher, bundle_reader, datasets
 from homeprices.release import promotion
-from homeprices.resources import Parts
+from homeprices.resources import Resources
 from homeprices.settings import load_settings
 from homeprices.workflows import heartbeat
 from homeprices.workflows.train_and_publish import TrainingRun
@@ -39,7 +39,7 @@ def bucket(csv: bytes) -> MemoryBucket:
 
 def run(bucket: MemoryBucket, mlflow_uri: str, run_id: str, **more: str) -> TrainingRun:
     settings = load_settings({"MLFLOW_TRACKING_URI": mlflow_uri, **more}, ())
-    return TrainingRun(Parts(settings, bucket), run_id)
+    return TrainingRun(Resources(settings, bucket), run_id)
 
 
 def train(steps: TrainingRun, estimators: tuple[str, ...] = SOME) -> dict[str, Any]:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import pytest
 from structlog.testing import capture_logs
 
-from homeprices.adapters.notifications import DeliveryFailed, Email, Notice, Notifier, Slack, open_notifier
+from homeprices.adapters.notifications import DeliveryFailed, Email, Notification, Notifier, Slack, open_notifier
 from homeprices.settings import load_settings
 
-NOTICE = Notice("CO1 is promoted", "It scores 1.08 times as much.", "http://127.0.0.1/page")
+NOTICE = Notification("CO1 is promoted", "It scores 1.08 times as much.", "http://127.0.0.1/page")
 
 
 class Channel:
     """Takes a notice after `failures` failures."""
 
     def __init__(self, name: str, failures: int) -> None:
-        self.name, self.failures, self.taken = name, failures, list[Notice]()
+        self.name, self.failures, self.taken = name, failures, list[Notification]()
 
-    def deliver(self, notice: Notice) -> None:
+    def deliver(self, notice: Notification) -> None:
         if self.failures:
             self.failures -= 1
             raise DeliveryFailed("no room")

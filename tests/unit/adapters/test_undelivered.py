@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from homeprices.adapters import notifications
 from homeprices.adapters.object_store import MemoryBucket
 from homeprices.errors import PreconditionFailed, StorageUnavailable
-from homeprices.resources import Parts
+from homeprices.resources import Resources
 from homeprices.settings import load_settings
 from monitoring.exporter.bucket_collector import BucketObserver
 
@@ -36,17 +36,17 @@ def test_each_channel_is_counted_apart_also_by_several_at_once() -> None:
 
     bucket = Busy()
     with ThreadPoolExecutor(4) as threads:
-        list(threads.map(lambda _: notifications.count(bucket, "slack"), range(4)))
-    notifications.count(bucket, "email")
-    assert notifications.read(bucket) == {"slack": 4, "email": 1}
+        list(threads.map(lambda _: notifications.count_failed_delivery(bucket, "slack"), range(4)))
+    notifications.count_failed_delivery(bucket, "email")
+    assert notifications.failed_deliveries(bucket) == {"slack": 4, "email": 1}
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b'{"slack": "many"}', b"null"])
 def test_what_is_no_count_counts_nothing(bucket: MemoryBucket, body: bytes) -> None:
-    bucket.put(notifications.KEY, body)
-    assert notifications.read(bucket) == {}
-    notifications.count(bucket, "slack")
-    assert notifications.read(bucket) == {"slack": 1}
+    bucket.put(notifications.FAILED_DELIVERIES_KEY, body)
+    assert notifications.failed_deliveries(bucket) == {}
+    notifications.count_failed_delivery(bucket, "slack")
+    assert notifications.failed_deliveries(bucket) == {"slack": 1}
 
 
 @pytest.mark.parametrize("error", [StorageUnavailable("away"), PreconditionFailed("another was first")])
@@ -56,12 +56,12 @@ def test_a_count_that_cannot_be_written_is_said_and_stops_nobody(error: Exceptio
             raise error
 
     with capture_logs() as logs:
-        notifications.count(Broken(), "slack")
+        notifications.count_failed_delivery(Broken(), "slack")
     assert [line["event"] for line in logs] == ["an undelivered notice is not counted"]
 
 
 def test_what_a_process_cannot_deliver_is_in_the_bucket_and_the_exporter_shows_it(bucket: MemoryBucket) -> None:
-    parts = Parts(load_settings({"SLACK_WEBHOOK_URL": "http://127.0.0.1:9/hook"}, ()), bucket)
+    parts = Resources(load_settings({"SLACK_WEBHOOK_URL": "http://127.0.0.1:9/hook"}, ()), bucket)
     parts.notifier._undelivered("slack")
     shown = {
         sample.labels["channel"]: sample.value

@@ -8,15 +8,15 @@ from homeprices.data.schema import read_listings, to_csv
 from homeprices.data.synthetic import make_listings
 from homeprices.errors import Unavailable
 from homeprices.registry.datasets import Dataset, latest
-from homeprices.resources import Parts
+from homeprices.resources import Resources
 from homeprices.settings import Settings
 
 NOBODY = "http://127.0.0.1:9"  # the discard port: nothing answers there
 
 
 @pytest.fixture
-def parts() -> Parts:
-    return Parts(Settings(airflow_url=NOBODY), MemoryBucket())
+def parts() -> Resources:
+    return Resources(Settings(airflow_url=NOBODY), MemoryBucket())
 
 
 @pytest.fixture
@@ -26,21 +26,21 @@ def listings(tmp_path: Path) -> Path:
     return path
 
 
-def test_an_import_stores_the_file_and_announces_it(parts: Parts, listings: Path, capsys) -> None:
+def test_an_import_stores_the_file_and_announces_it(parts: Resources, listings: Path, capsys) -> None:
     told: list[Dataset] = []
     assert main(["import", str(listings)], parts, told.append) == 0
     assert told == [latest(parts.bucket)]
     assert "data/raw/train_V1.csv: 60 rows" in capsys.readouterr().out
 
 
-def test_an_import_can_be_kept_quiet(parts: Parts, listings: Path) -> None:
+def test_an_import_can_be_kept_quiet(parts: Resources, listings: Path) -> None:
     told: list[Dataset] = []
     assert main(["import", str(listings), "--no-notify"], parts, told.append) == 0
     assert told == []
 
 
 def test_without_a_scheduler_the_dataset_is_stored_and_the_answer_says_what_follows(
-    parts: Parts, listings: Path, capsys
+    parts: Resources, listings: Path, capsys
 ) -> None:
     assert main(["import", str(listings)], parts) == 0
     assert latest(parts.bucket) is not None
@@ -48,7 +48,7 @@ def test_without_a_scheduler_the_dataset_is_stored_and_the_answer_says_what_foll
     assert "the weekly run will take it" in said
 
 
-def test_a_scheduler_that_fails_does_not_fail_the_import(parts: Parts, listings: Path, capsys) -> None:
+def test_a_scheduler_that_fails_does_not_fail_the_import(parts: Resources, listings: Path, capsys) -> None:
     def fail(_: Dataset) -> None:
         raise Unavailable("asleep")
 
@@ -56,7 +56,7 @@ def test_a_scheduler_that_fails_does_not_fail_the_import(parts: Parts, listings:
     assert "asleep" in capsys.readouterr().err
 
 
-def test_a_refused_file_is_explained_and_nothing_is_uploaded(parts: Parts, tmp_path: Path, capsys) -> None:
+def test_a_refused_file_is_explained_and_nothing_is_uploaded(parts: Resources, tmp_path: Path, capsys) -> None:
     path = tmp_path / "other.csv"
     path.write_text("a;b;c\n1;2;3\n")
     assert main(["import", str(path)], parts) == 1
@@ -67,7 +67,7 @@ def test_a_refused_file_is_explained_and_nothing_is_uploaded(parts: Parts, tmp_p
     assert list(parts.bucket.list("")) == []
 
 
-def test_a_file_that_is_not_there_is_named(parts: Parts, tmp_path: Path, capsys) -> None:
+def test_a_file_that_is_not_there_is_named(parts: Resources, tmp_path: Path, capsys) -> None:
     assert main(["import", str(tmp_path / "none.csv")], parts) == 1
     assert "none.csv" in capsys.readouterr().err
 
