@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from homeprices.adapters.object_store import Bucket
 from homeprices.errors import HomePricesError
 from homeprices.log import get_logger
-from homeprices.release.traffic_counts import Counts, RouterDay, day_of, slot_of
+from homeprices.release.traffic_counts import Counts, DailyTrafficCounts, bucket_start, day_of
 from homeprices.settings import Variant
 from router.access_log import Answer, Mark, Tail, parse
 from router.render import write_whole
@@ -83,14 +83,14 @@ class Ledger:
     def hand_in(self) -> None:
         """Write the days that changed into the bucket. Raises HomePricesError; they stay due."""
         for day in sorted(self._standing.due):
-            told = RouterDay(router=self._standing.router, day=day, slots=self._standing.days[day])
+            told = DailyTrafficCounts(router=self._standing.router, day=day, slots=self._standing.days[day])
             self._bucket.put(told.key, told.model_dump_json().encode())
             self._standing.due.discard(day)
         for day in sorted(self._standing.days)[:-KEPT_DAYS]:
             del self._standing.days[day]
 
     def _add(self, answer: Answer) -> None:
-        slot = slot_of(answer.at)
+        slot = bucket_start(answer.at)
         day = day_of(slot)
         if day not in self._standing.days and any(day < kept for kept in self._standing.days):
             return

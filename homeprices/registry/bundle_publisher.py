@@ -19,11 +19,11 @@ from homeprices.pricing.bundle import MODEL_FILE, Bundle
 from homeprices.pricing.manifest import DRAFT_FILE, MANIFEST_FILE, Manifest
 from homeprices.registry import versions
 from homeprices.registry.bundle_reader import (
-    _check,
-    _read_file,
-    _staged_draft,
     is_complete,
+    read_file,
     read_manifest,
+    require_digest,
+    staged_draft,
     staging_folder,
 )
 from homeprices.registry.versions import _BUNDLE_FILE, MANIFEST, Kind, kind_of, number_of, utc_now, version_name
@@ -152,7 +152,7 @@ def publish(
     earlier = claimed(bucket, kind, owner)
     if earlier and is_complete(bucket, earlier):
         return earlier
-    _, draft = _staged_draft(bucket, run_id)
+    _, draft = staged_draft(bucket, run_id)
     version = claim(bucket, kind, owner)
     place = staging_folder(run_id)
     manifest = draft.publish(version=version, promoted_from=promoted_from, published_by=published_by)
@@ -160,7 +160,7 @@ def publish(
     return version
 
 
-def publish_again(bucket: Bucket, source: str, *, owner: str, published_by: str) -> str:
+def republish(bucket: Bucket, source: str, *, owner: str, published_by: str) -> str:
     """Publish the files of a published bundle as the next BO: a promotion, or the return of an earlier BO."""
     earlier = claimed(bucket, "BO", owner)
     if earlier and is_complete(bucket, earlier):
@@ -168,7 +168,7 @@ def publish_again(bucket: Bucket, source: str, *, owner: str, published_by: str)
     content = read_manifest(bucket, source)
     version = claim(bucket, "BO", owner)
     manifest = content.publish(version=version, promoted_from=source, published_by=published_by)
-    _write(bucket, manifest, lambda name: _read_file(bucket, source, name))
+    _write(bucket, manifest, lambda name: read_file(bucket, source, name))
     return version
 
 
@@ -205,7 +205,7 @@ def _write(bucket: Bucket, manifest: Manifest, read: Callable[[str], bytes]) -> 
     place = versions.folder(manifest.version)
     for name, expected in manifest.files.items():
         body = read(name)
-        _check(body, expected, f"{name} for {manifest.version}")
+        require_digest(body, expected, f"{name} for {manifest.version}")
         _put_once(bucket, place + name, body, manifest_key=place + MANIFEST_FILE)
     try:
         bucket.put(place + MANIFEST_FILE, manifest.model_dump_json(indent=2).encode(), if_absent=True)

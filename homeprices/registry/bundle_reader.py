@@ -40,7 +40,7 @@ INSTALL_ATTEMPTS = 5  # each lost one means that another process installed the s
 _Draft = TypeVar("_Draft", bound=Draft)
 
 
-def half_archived(bucket: Bucket) -> list[str]:
+def partially_archived(bucket: Bucket) -> list[str]:
     """Candidates whose manifest is in the archive while files of theirs are still under `models/`."""
     left = {entry.key.split("/")[1].removeprefix("price_check_") for entry in bucket.list("models/price_check_CO")}
     archived = (version for version in left if bucket.exists(versions.archive_folder(version) + MANIFEST_FILE))
@@ -55,13 +55,13 @@ def is_complete(bucket: Bucket, version: str) -> bool:
 
 def read_manifest(bucket: Bucket, version: str) -> Manifest:
     """The manifest of a bundle in use or archived. Raises ObjectNotFound, BundleRefused when it is damaged."""
-    return _parse_manifest(_read_file(bucket, version, MANIFEST_FILE), version)
+    return _parse_manifest(read_file(bucket, version, MANIFEST_FILE), version)
 
 
 def read_columns(bucket: Bucket, version: str) -> Columns:
     """What the graph of a bundle takes. Raises ObjectNotFound, BundleRefused when it is damaged."""
     try:
-        return Columns.model_validate_json(_read_file(bucket, version, COLUMNS_FILE))
+        return Columns.model_validate_json(read_file(bucket, version, COLUMNS_FILE))
     except ValidationError as error:
         raise BundleRefused(f"{version}: {COLUMNS_FILE} is not of its schema: {error.error_count()} errors") from None
 
@@ -69,7 +69,7 @@ def read_columns(bucket: Bucket, version: str) -> Columns:
 def verify(bucket: Bucket, version: str) -> None:
     """Check every file of a published bundle in the bucket. Raises BundleRefused, ObjectNotFound."""
     for name, expected in read_manifest(bucket, version).files.items():
-        _check(_read_file(bucket, version, name), expected, f"{name} of {version}")
+        require_digest(read_file(bucket, version, name), expected, f"{name} of {version}")
 
 
 def fetch(bucket: Bucket, version: str, into: Path) -> Path:
@@ -81,12 +81,12 @@ def fetch(bucket: Bucket, version: str, into: Path) -> Path:
     target = into / versions.bundle_name(version)
     if _is_sound(target, version):
         return target
-    body = _read_file(bucket, version, MANIFEST_FILE)
+    body = read_file(bucket, version, MANIFEST_FILE)
     manifest = _parse_manifest(body, version)
     into.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=into) as temporary:
         arriving = Path(temporary) / target.name
-        _download(manifest, lambda name: _read_file(bucket, version, name), arriving)
+        _download(manifest, lambda name: read_file(bucket, version, name), arriving)
         (arriving / MANIFEST_FILE).write_bytes(body)
         Bundle.open(arriving)
         _install(arriving, target, version)
@@ -99,7 +99,7 @@ def fetch_staged(bucket: Bucket, run_id: str, into: Path) -> Path:
     Raises NotFound when nothing is staged, BundleRefused, StorageUnavailable.
     """
     place, folder = staging_folder(run_id), into / "draft"
-    body, draft = _staged_draft(bucket, run_id)
+    body, draft = staged_draft(bucket, run_id)
     _download(draft, lambda name: bucket.get(place + name).body, folder)
     (folder / DRAFT_FILE).write_bytes(body)
     Bundle.open_draft(folder)
@@ -114,7 +114,7 @@ def staging_folder(run_id: str) -> str:
     return f"staging/{plain}/"
 
 
-def _staged_draft(bucket: Bucket, run_id: str) -> tuple[bytes, Draft]:
+def staged_draft(bucket: Bucket, run_id: str) -> tuple[bytes, Draft]:
     key = staging_folder(run_id) + DRAFT_FILE
     try:
         body = bucket.get(key).body
@@ -130,7 +130,7 @@ def _download(draft: Draft, read: Callable[[str], bytes], folder: Path) -> None:
         path.write_bytes(read(name))
 
 
-def _check(body: bytes, expected: FileDigest, what: str) -> None:
+def require_digest(body: bytes, expected: FileDigest, what: str) -> None:
     found = hashlib.sha256(body).hexdigest()
     if found != expected.sha256 or len(body) != expected.size:
         raise BundleRefused(
@@ -138,7 +138,7 @@ def _check(body: bytes, expected: FileDigest, what: str) -> None:
         )
 
 
-def _read_file(bucket: Bucket, version: str, name: str) -> bytes:
+def read_file(bucket: Bucket, version: str, name: str) -> bytes:
     """A file of a bundle, from wherever it lies: while a candidate is archived, some are here and some are there."""
     try:
         return bucket.get(versions.folder(version) + name).body

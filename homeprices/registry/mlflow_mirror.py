@@ -24,7 +24,7 @@ BUNDLE_TAG = "bundle"
 log = get_logger(__name__)
 
 
-def follow_releases(tracking: MlflowClient, bucket: Bucket) -> dict[str, str | None]:
+def sync_registered_model(tracking: MlflowClient, bucket: Bucket) -> dict[str, str | None]:
     """Register every published bundle that is not, and set the aliases. Returns what each alias then stands for.
 
     Raises TrackingUnavailable, StorageUnavailable.
@@ -43,10 +43,10 @@ def follow_releases(tracking: MlflowClient, bucket: Bucket) -> dict[str, str | N
     return aliases
 
 
-def follow(parts: Resources) -> None:
+def try_sync_registered_model(parts: Resources) -> None:
     """Bring MLflow up to date; one that is away is brought up to date by the next release."""
     try:
-        follow_releases(MlflowClient(parts.settings), parts.bucket)
+        sync_registered_model(MlflowClient(parts.settings), parts.bucket)
     except HomePricesError as error:
         log.warning("MLflow does not follow yet; the next release brings it up to date", error=str(error))
 

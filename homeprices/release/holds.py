@@ -42,13 +42,13 @@ def read(bucket: Bucket) -> Hold | None:
         raise HomePricesError(f"{KEY} is no hold: {error.errors()[0]['msg']}") from error
 
 
-def of(bucket: Bucket, version: str) -> Hold | None:
+def hold_on(bucket: Bucket, version: str) -> Hold | None:
     """The hold of this bundle, if it is held."""
     held = read(bucket)
     return held if held is not None and held.version == version else None
 
 
-def place(bucket: Bucket, version: str | None, actor: str, reason: str, *, clock: Clock = versions.utc_now) -> Hold:
+def set_hold(bucket: Bucket, version: str | None, actor: str, reason: str, *, clock: Clock = versions.utc_now) -> Hold:
     """Hold a bundle: by default the candidate, or production where there is none. Held again, the first hold stands.
 
     Raises Conflict when there is nothing to hold.
@@ -57,7 +57,7 @@ def place(bucket: Bucket, version: str | None, actor: str, reason: str, *, clock
     if version is None:
         raise Conflict("there is neither a candidate nor a production bundle to hold")
     versions.kind_of(version)
-    if (standing := of(bucket, version)) is not None:
+    if (standing := hold_on(bucket, version)) is not None:
         return standing
     hold = Hold(version=version, actor=actor, reason=reason, at=clock())
     bucket.put(KEY, hold.model_dump_json(indent=2).encode())

@@ -37,11 +37,11 @@ def promote(
     Copies the bundle, calls `wait(version)` (which returns when production serves it, or raises NotReady), ends the
     experiment, and archives the candidate. The candidate goes on being tried until production has its model.
     """
-    decide(bucket, candidate, "promote", actor, clock=clock)
-    version = bundle_publisher.publish_again(bucket, candidate, owner=f"promote:{candidate}", published_by=actor)
+    claim_outcome(bucket, candidate, "promote", actor, clock=clock)
+    version = bundle_publisher.republish(bucket, candidate, owner=f"promote:{candidate}", published_by=actor)
     if bundle_reader.highest(bucket, "BO") == version:  # else it was reverted meanwhile, and nobody will serve it again
         wait(version)
-    _close(bucket, candidate, actor, reason, clock)
+    _end_trial(bucket, candidate, actor, reason, clock)
     return version
 
 
@@ -49,8 +49,8 @@ def roll_back(
     bucket: Bucket, candidate: str, actor: str, reason: str, *, clock: control_record.Clock = versions.utc_now
 ) -> None:
     """End the trial of a candidate that lost: its share goes to zero and its bundle to the archive."""
-    decide(bucket, candidate, "rollback", actor, clock=clock)
-    _close(bucket, candidate, actor, reason, clock)
+    claim_outcome(bucket, candidate, "rollback", actor, clock=clock)
+    _end_trial(bucket, candidate, actor, reason, clock)
 
 
 def revert(
@@ -69,13 +69,13 @@ def revert(
     if bundle_reader.read_manifest(bucket, production).promoted_from == to:
         version = production  # an earlier call got this far
     else:
-        version = bundle_publisher.publish_again(bucket, to, owner=f"revert:{to}:over:{production}", published_by=actor)
+        version = bundle_publisher.republish(bucket, to, owner=f"revert:{to}:over:{production}", published_by=actor)
     wait(version)
     control_record.set_production(bucket, version, actor, reason, clock=clock)
     return version
 
 
-def finish_interrupted(
+def resume_interrupted(
     bucket: Bucket, actor: str, wait: Wait | None = None, *, clock: control_record.Clock = versions.utc_now
 ) -> list[str]:
     """Finish what a killed run left half done, and say in a sentence each what that was.
@@ -84,7 +84,7 @@ def finish_interrupted(
     is ended. When several candidates were published at once, those not on trial are archived: one is tried at a time.
     """
     done = []
-    ending = {*bundle_reader.half_archived(bucket), *bundle_reader.published(bucket, "CO")}
+    ending = {*bundle_reader.partially_archived(bucket), *bundle_reader.published(bucket, "CO")}
     for candidate in sorted(ending, key=versions.number_of):
         outcome = outcome_of(bucket, candidate)
         if outcome == "promote" and wait:
@@ -110,13 +110,13 @@ def _leave_one_candidate(bucket: Bucket, actor: str, clock: control_record.Clock
     for candidate in spare:
         bundle_publisher.archive(bucket, candidate)
         done.append(f"{candidate} was archived untried, because {kept} is the candidate")
-    for candidate in bundle_reader.half_archived(bucket):
+    for candidate in bundle_reader.partially_archived(bucket):
         bundle_publisher.archive(bucket, candidate)
         done.append(f"the rest of {candidate} was moved to the archive")
     return done
 
 
-def decide(
+def claim_outcome(
     bucket: Bucket, candidate: str, outcome: Outcome, actor: str, *, clock: control_record.Clock = versions.utc_now
 ) -> None:
     """Decide the outcome of a candidate, once; `promote` and `roll_back` do so first of all.
@@ -150,7 +150,7 @@ def outcome_of(bucket: Bucket, candidate: str) -> Outcome | None:
     return outcome
 
 
-def lost(bucket: Bucket) -> list[str]:
+def rejected_bundles(bucket: Bucket) -> list[str]:
     """Bundles that were tried and lost, newest first: candidates that were rolled back, and productions taken back.
 
     To try one of them again would be another draw at the same odds.
@@ -170,7 +170,7 @@ def lost(bucket: Bucket) -> list[str]:
     return [*taken_back[::-1], *sorted(candidates, key=versions.number_of, reverse=True)]
 
 
-def _close(bucket: Bucket, candidate: str, actor: str, reason: str, clock: control_record.Clock) -> None:
+def _end_trial(bucket: Bucket, candidate: str, actor: str, reason: str, clock: control_record.Clock) -> None:
     production = bundle_reader.highest(bucket, "BO")
     control_record.end_experiment(bucket, candidate, actor, reason, production=production, clock=clock)
     bundle_publisher.archive(bucket, candidate)

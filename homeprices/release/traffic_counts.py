@@ -26,7 +26,7 @@ Counts = tuple[int, int]
 """Requests for an estimate that were answered or failed, and those that failed."""
 
 
-class RouterDay(BaseModel):
+class DailyTrafficCounts(BaseModel):
     """What one router counted on one day (UTC): by slot (Unix time of its beginning) and by the arm that answered."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,7 +41,7 @@ class RouterDay(BaseModel):
         return f"{PREFIX}{self.day.isoformat()}/{self.router}.json"
 
 
-def slot_of(moment: float) -> int:
+def bucket_start(moment: float) -> int:
     """The beginning of the five minutes that a Unix time lies in."""
     return int(moment // SLOT_SECONDS) * SLOT_SECONDS
 
@@ -57,7 +57,7 @@ def production(bucket: Bucket, since: datetime, until: datetime) -> list[Counts]
     A slot without a request is left out. Raises StorageUnavailable; an object that cannot be read counts nothing, and
     is said in the log.
     """
-    begin, end = -slot_of(-since.timestamp()), slot_of(until.timestamp())
+    begin, end = -bucket_start(-since.timestamp()), bucket_start(until.timestamp())
     found: dict[int, list[int]] = defaultdict(lambda: [0, 0])
     day, last = since.astimezone(UTC).date(), until.astimezone(UTC).date()
     while day <= last:
@@ -71,11 +71,11 @@ def production(bucket: Bucket, since: datetime, until: datetime) -> list[Counts]
     return [(requests, failed) for _, (requests, failed) in sorted(found.items())]
 
 
-def _of_day(bucket: Bucket, day: date) -> list[RouterDay]:
+def _of_day(bucket: Bucket, day: date) -> list[DailyTrafficCounts]:
     told = []
     for entry in bucket.list(f"{PREFIX}{day.isoformat()}/"):
         try:
-            told.append(RouterDay.model_validate_json(bucket.get(entry.key).body))
+            told.append(DailyTrafficCounts.model_validate_json(bucket.get(entry.key).body))
         except ObjectNotFound:  # removed since it was listed
             continue
         except ValidationError as error:

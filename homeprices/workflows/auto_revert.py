@@ -47,7 +47,7 @@ class Watch:
         production = bundle_reader.highest(self._parts.bucket, "BO")
         if production is None:
             return "There is no production yet."
-        if (held := holds.of(self._parts.bucket, production)) is not None:
+        if (held := holds.hold_on(self._parts.bucket, production)) is not None:
             return str(held)
         with transaction(self._parts.engine) as connection:
             begun = self._unfinished(connection)
@@ -109,7 +109,7 @@ class Watch:
             replicas.wait_until_served(settings.replica_urls("production"), version, settings.replica_timeout_seconds)
 
         version = promotion.revert(parts.bucket, decided.candidate, wait, ACTOR, decided.reason, clock=self._clock)
-        mlflow_mirror.follow(parts)
+        mlflow_mirror.try_sync_registered_model(parts)
         page = decision_report.publish(parts, decided.key)
         title = f"{decided.production} is taken back: {decided.candidate} is in production again, as {version}"
         # Told before it is noted as done: a look that dies in between leaves it to the next, and it is told once.

@@ -90,12 +90,12 @@ class Evaluation:
     def gather(self) -> dict[str, Any]:
         """What both arms have shown; a decision that waits to be carried out; or why there is nothing."""
         bucket = self._parts.bucket
-        for sentence in promotion.finish_interrupted(bucket, ACTOR, clock=self._clock):
+        for sentence in promotion.resume_interrupted(bucket, ACTOR, clock=self._clock):
             log.info("finished what was interrupted", what=sentence)
         candidate = bundle_reader.highest(bucket, "CO")
         if candidate is None:
             return {"nothing": "There is no candidate."}
-        if (held := holds.of(bucket, candidate)) is not None:
+        if (held := holds.hold_on(bucket, candidate)) is not None:
             return {"nothing": str(held)}
         if pending := self._pending(candidate):
             return {"pending": pending}
@@ -183,7 +183,7 @@ class Evaluation:
 
     def _check_hold(self, candidate: str) -> None:
         """Raise Conflict when a person holds the candidate; what was begun before is carried to its end."""
-        held = holds.of(self._parts.bucket, candidate)
+        held = holds.hold_on(self._parts.bucket, candidate)
         if held is not None and promotion.outcome_of(self._parts.bucket, candidate) is None:
             raise Conflict(str(held))
 
@@ -202,7 +202,7 @@ class Evaluation:
 
     def _tell(self, title: str, decision: dict[str, Any]) -> None:
         """Tell MLflow and people. Neither can change an outcome that stands already."""
-        mlflow_mirror.follow(self._parts)
+        mlflow_mirror.try_sync_registered_model(self._parts)
         page = decision_report.publish(self._parts, decision["key"])
         tell_once(self._parts, decision["key"], Notification(title, decision["reason"], page))
 

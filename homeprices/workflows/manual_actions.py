@@ -71,7 +71,7 @@ def revert(parts: Resources, to: str, actor: str, reason: str) -> Report:
 
 def hold(parts: Resources, version: str | None, actor: str, reason: str) -> Report:
     """Keep every automatic actor from ending the candidate, or from taking back a production that is no trial's."""
-    report, held = Report(), holds.place(parts.bucket, version, actor, reason)
+    report, held = Report(), holds.set_hold(parts.bucket, version, actor, reason)
     report.done.append(f"{held}.")
     _note(parts, report, "hold", f"person:hold:{held.version}:{held.at.isoformat()}", held.version, held.actor, reason)
     return report
@@ -135,7 +135,7 @@ class _Order:
 def _decided(parts: Resources, candidate: str, outcome: promotion.Outcome, actor: str, reason: str) -> _Order:
     """The order, decided and, if the database is there, on record before it is carried out: somebody can finish it."""
     opponent = _opponent(parts, candidate)
-    promotion.decide(parts.bucket, candidate, outcome, actor)
+    promotion.claim_outcome(parts.bucket, candidate, outcome, actor)
     order = _Order(parts, outcome, f"person:{outcome}:{candidate}", opponent, candidate, actor, reason)
     order.record(Report())
     return order
@@ -143,7 +143,7 @@ def _decided(parts: Resources, candidate: str, outcome: promotion.Outcome, actor
 
 def _tell(parts: Resources, report: Report, reason: str, *, want_candidate: bool) -> None:
     with _told(report, "not in MLflow, which follows at the next release"):
-        mlflow_mirror.follow_releases(MlflowClient(parts.settings), parts.bucket)
+        mlflow_mirror.sync_registered_model(MlflowClient(parts.settings), parts.bucket)
     if want_candidate:
         lacking = "no new candidate asked for; the weekly training brings one"
         with _told(report, lacking), AirflowClient(parts.settings) as airflow:

@@ -216,7 +216,7 @@ class TrainingRun:
             self._note_gate(found)
             if reason := found.why_not():
                 return reason
-            for lost in promotion.lost(self._bucket)[:LOST_COMPARED]:
+            for lost in promotion.rejected_bundles(self._bucket)[:LOST_COMPARED]:
                 other = bundle_reader.fetch(self._bucket, lost, Path(temporary))
                 if challenger.same_estimates(folder, other, held_out):
                     return f"its estimates equal those of {lost}, which has lost; it waits for new data"
@@ -237,7 +237,7 @@ class TrainingRun:
 
     def _register(self) -> None:
         try:
-            mlflow_mirror.follow_releases(self._tracking, self._bucket)
+            mlflow_mirror.sync_registered_model(self._tracking, self._bucket)
         except HomePricesError as error:
             log.warning("MLflow does not follow yet; the next release brings it up to date", error=str(error))
 

@@ -126,7 +126,7 @@ class ReleaseContract:
         started = at_once(lambda n: control_record.start_experiment(bucket, "BO1", f"CO{n + 1}", 20, "test"), 2)
         assert len([s for s in started if isinstance(s, Conflict)]) == 1, started
         on_trial = control_record.read(bucket).candidate
-        promotion.finish_interrupted(bucket, "test")
+        promotion.resume_interrupted(bucket, "test")
         assert bundle_reader.published(bucket, "CO") == [on_trial]
         assert_consistent(bucket)
 

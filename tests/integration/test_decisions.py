@@ -24,7 +24,7 @@ from homeprices.predictions import drift_reports
 from homeprices.predictions.identifiers import hashed_testers
 from homeprices.registry import bundle_publisher, bundle_reader
 from homeprices.release import control_record, holds, promotion
-from homeprices.release.traffic_counts import SLOT_SECONDS, RouterDay, day_of, slot_of
+from homeprices.release.traffic_counts import SLOT_SECONDS, DailyTrafficCounts, bucket_start, day_of
 from homeprices.resources import Resources
 from homeprices.workflows import manual_actions
 from homeprices.workflows.auto_revert import Watch
@@ -262,7 +262,7 @@ def test_an_inconclusive_experiment_is_rolled_back(trial: Trial, hook: Hook) -> 
     assert (decided["outcome"], decided["ends"]) == ("inconclusive", True)
     evaluation.roll_back(decided)
     assert bundle_reader.highest(trial.bucket, "CO") is None
-    assert promotion.lost(trial.bucket) == ["CO1"]
+    assert promotion.rejected_bundles(trial.bucket) == ["CO1"]
     assert titles(hook) == ["CO1 is rolled back"]
 
 
@@ -378,7 +378,7 @@ def test_a_promotion_that_does_harm_is_taken_back_in_its_bake_window(
     assert ("the same hours a week before" in said) == (before == timedelta(days=7))
     assert bundle_reader.read_manifest(trial.bucket, "BO3").promoted_from == "BO1"
     assert trial.decisions()[-1] == ("bake:BO2", "revert", "BO3")
-    assert promotion.lost(trial.bucket) == ["BO2"]
+    assert promotion.rejected_bundles(trial.bucket) == ["BO2"]
     assert "no promotion on record led to it" in watch(trial, at + timedelta(hours=3))
     assert len(titles(hook)) == 2
     with database.transaction(trial.engine) as connection:
@@ -388,9 +388,9 @@ def test_a_promotion_that_does_harm_is_taken_back_in_its_bake_window(
 
 def count_failures(trial: Trial, begin: datetime, *, failed: int) -> None:
     """What a router has counted in an hour: 40 requests in five minutes, so many of which failed."""
-    days: dict[date, RouterDay] = {}
-    for slot in range(slot_of(begin.timestamp()) + SLOT_SECONDS, int(begin.timestamp()) + 3600, SLOT_SECONDS):
-        day = days.setdefault(day_of(slot), RouterDay(router="r", day=day_of(slot)))
+    days: dict[date, DailyTrafficCounts] = {}
+    for slot in range(bucket_start(begin.timestamp()) + SLOT_SECONDS, int(begin.timestamp()) + 3600, SLOT_SECONDS):
+        day = days.setdefault(day_of(slot), DailyTrafficCounts(router="r", day=day_of(slot)))
         day.slots[slot] = {"production": (40, failed)}
     for told in days.values():
         trial.bucket.put(told.key, told.model_dump_json().encode())
@@ -532,7 +532,7 @@ def test_what_a_person_holds_no_evaluation_ends_and_no_watch_takes_back(trial: T
     assert later.promote(later.decide(later.gather()))["result_version"] == "BO2"
     assert [outcome for _, outcome, _ in trial.decisions()] == ["promote", "hold", "resume", "promote"]
     assert len(titles(hook)) == 3
-    holds.place(trial.bucket, "BO2", "person:ann", "wait")
+    holds.set_hold(trial.bucket, "BO2", "person:ann", "wait")
     assert "BO2 is held by person:ann" in watch(trial, NOW)
 
 

@@ -51,13 +51,13 @@ def test_the_registry_follows_a_release_from_the_first_model_to_a_revert(
     drafts: list[Path],  # noqa: F811
 ) -> None:
     bucket = MemoryBucket("homeprices")
-    assert mlflow_mirror.follow_releases(tracking, bucket) == {"production": None, "candidate": None}
+    assert mlflow_mirror.sync_registered_model(tracking, bucket) == {"production": None, "candidate": None}
 
     publish(bucket, drafts[0], "one", "BO")
     publish(bucket, drafts[1], "two", "CO")
     control_record.start_experiment(bucket, "BO1", "CO1", 20, "test")
     for _ in range(2):
-        assert mlflow_mirror.follow_releases(tracking, bucket) == {"production": "BO1", "candidate": "CO1"}
+        assert mlflow_mirror.sync_registered_model(tracking, bucket) == {"production": "BO1", "candidate": "CO1"}
     assert registered(tracking) == {
         "BO1": "s3://homeprices/models/price_check_BO1",
         "CO1": "s3://homeprices/models/price_check_CO1",
@@ -67,11 +67,11 @@ def test_the_registry_follows_a_release_from_the_first_model_to_a_revert(
     assert first["signature"].startswith("total_sqft: number, location: text")
 
     promotion.promote(bucket, "CO1", in_production, "test", "better")
-    mlflow_mirror.follow_releases(tracking, bucket)
+    mlflow_mirror.sync_registered_model(tracking, bucket)
     assert (alias(tracking, "production"), alias(tracking, "candidate")) == ("BO2", None)
 
     promotion.revert(bucket, "BO1", in_production, "test", "BO2 is bad")
-    mlflow_mirror.follow_releases(tracking, bucket)
+    mlflow_mirror.sync_registered_model(tracking, bucket)
     assert (alias(tracking, "production"), bundle_reader.highest(bucket, "BO")) == ("BO3", "BO3")
     assert sorted(registered(tracking)) == ["BO1", "BO2", "BO3", "CO1"]
 
@@ -97,7 +97,7 @@ def test_a_bundle_is_registered_with_what_it_was_made_of_and_the_run_that_made_i
 def test_a_registry_that_is_away_is_said_to_be() -> None:
     away = MlflowClient(load_settings({"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}, ()))
     with pytest.raises(TrackingUnavailable):
-        mlflow_mirror.follow_releases(away, MemoryBucket())
+        mlflow_mirror.sync_registered_model(away, MemoryBucket())
 
 
 def test_refusals_other_than_the_expected_ones_are_raised(tracking: MlflowClient) -> None:

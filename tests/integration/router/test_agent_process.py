@@ -16,7 +16,7 @@ import pytest
 
 from homeprices.adapters.object_store import S3Bucket
 from homeprices.release import control_record, traffic_counts
-from homeprices.release.traffic_counts import RouterDay
+from homeprices.release.traffic_counts import DailyTrafficCounts
 from router import traffic_counter
 from router.nginx import Nginx, read_revision
 from tests.integration.router.client import Visitor
@@ -258,7 +258,9 @@ def test_what_fails_is_counted_in_the_bucket_also_when_the_agent_was_killed_mean
     def handed_in() -> list[int]:
         router = json.loads(counts_of(stand))["router"]
         told = [key.key for key in s3.list(traffic_counts.PREFIX) if key.key.endswith(f"/{router}.json")]
-        slots = [arms for key in told for arms in RouterDay.model_validate_json(s3.get(key).body).slots.values()]
+        slots = [
+            arms for key in told for arms in DailyTrafficCounts.model_validate_json(s3.get(key).body).slots.values()
+        ]
         return [sum(numbers) for numbers in zip(*(arms["production"] for arms in slots), strict=True)]
 
     eventually(lambda: handed_in() == [5, 2], 120)

@@ -95,7 +95,7 @@ def test_a_second_candidate_waits_and_one_that_equals_production_is_not_publishe
     note = heartbeat.last(bucket, "training")
     assert note is not None and (note.outcome, note.run) == (said["reason"], "waits:3")
 
-    bundle_publisher.publish_again(bucket, "CO1", owner="promote:CO1", published_by="tests")
+    bundle_publisher.republish(bucket, "CO1", owner="promote:CO1", published_by="tests")
     bundle_publisher.archive(bucket, "CO1")
     fourth = run(bucket, mlflow_uri, "waits:4")
     draft = train(fourth)

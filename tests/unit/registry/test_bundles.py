@@ -296,11 +296,11 @@ def test_archiving_survives_a_kill_after_every_operation_and_no_reader_sees_half
             if bundle_reader.highest(bucket, "CO"):
                 bundle_reader.verify(bucket, "CO1")
             elif keys(bucket, "models/"):
-                assert bundle_reader.half_archived(bucket) == ["CO1"]
+                assert bundle_reader.partially_archived(bucket) == ["CO1"]
             into = tmp_path / str(operations)
             assert Bundle.open(bundle_reader.fetch(bucket, "CO1", into)).version == "CO1"
             bundle_publisher.archive(bucket, "CO1")
-            assert (keys(bucket, "models/"), bundle_reader.half_archived(bucket)) == ([], [])
+            assert (keys(bucket, "models/"), bundle_reader.partially_archived(bucket)) == ([], [])
             bundle_reader.verify(bucket, "CO1")
             continue
         break
@@ -338,7 +338,7 @@ def test_files_that_are_being_published_are_not_taken_for_half_archived(
     with pytest.raises(Killed):
         bundle_publisher.publish(DyingBucket(bucket, 20), "run", "CO")  # type: ignore[arg-type]
     assert keys(bucket, "models/")
-    assert bundle_reader.half_archived(bucket) == []
+    assert bundle_reader.partially_archived(bucket) == []
 
 
 def test_a_field_that_a_newer_writer_adds_to_a_manifest_is_kept_in_the_local_copy(

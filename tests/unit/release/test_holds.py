@@ -22,18 +22,18 @@ def tried(bucket: MemoryBucket, drafts: list[Path]) -> MemoryBucket:
 
 
 def test_a_hold_is_of_the_candidate_and_of_production_where_there_is_none(tried: MemoryBucket, clock: Clock) -> None:
-    assert holds.place(tried, None, "person:ann", "looking", clock=clock).version == "CO1"
+    assert holds.set_hold(tried, None, "person:ann", "looking", clock=clock).version == "CO1"
     assert holds.lift(tried) is not None
     bundle_publisher.archive(tried, "CO1")
-    assert holds.place(tried, None, "person:ann", "looking", clock=clock).version == "BO1"
+    assert holds.set_hold(tried, None, "person:ann", "looking", clock=clock).version == "BO1"
 
 
 def test_the_first_hold_of_a_bundle_stands_until_it_is_lifted(tried: MemoryBucket, clock: Clock) -> None:
-    first = holds.place(tried, "CO1", "person:ann", "looking", clock=clock)
+    first = holds.set_hold(tried, "CO1", "person:ann", "looking", clock=clock)
     clock.forward(minutes=1)
-    assert holds.place(tried, "CO1", "person:bob", "me too", clock=clock) == first
-    assert "CO1 is held by person:ann since" in str(holds.of(tried, "CO1"))
-    assert (holds.of(tried, "BO1"), holds.lift(tried), holds.read(tried), holds.lift(tried)) == (
+    assert holds.set_hold(tried, "CO1", "person:bob", "me too", clock=clock) == first
+    assert "CO1 is held by person:ann since" in str(holds.hold_on(tried, "CO1"))
+    assert (holds.hold_on(tried, "BO1"), holds.lift(tried), holds.read(tried), holds.lift(tried)) == (
         None,
         first,
         None,
@@ -43,12 +43,12 @@ def test_the_first_hold_of_a_bundle_stands_until_it_is_lifted(tried: MemoryBucke
 
 def test_there_must_be_something_to_hold(bucket: MemoryBucket) -> None:
     with pytest.raises(Conflict, match="neither a candidate nor a production"):
-        holds.place(bucket, None, "person:ann", "looking")
+        holds.set_hold(bucket, None, "person:ann", "looking")
     with pytest.raises(InvalidInput, match="is not a version name"):
-        holds.place(bucket, "CO", "person:ann", "looking")
+        holds.set_hold(bucket, "CO", "person:ann", "looking")
 
 
 def test_a_hold_that_cannot_be_read_keeps_everything_from_going_on(bucket: MemoryBucket) -> None:
     bucket.put(holds.KEY, b"{}")
     with pytest.raises(HomePricesError, match=r"control/hold.json is no hold"):
-        holds.of(bucket, "CO1")
+        holds.hold_on(bucket, "CO1")

@@ -233,9 +233,9 @@ def test_whatever_was_cut_short_is_finished_by_the_next_run(drafts: list[Path], 
         try:
             act(DyingBucket(bucket, operations))  # type: ignore[arg-type]
         except Killed:
-            done = promotion.finish_interrupted(bucket, "next run", in_production)
+            done = promotion.resume_interrupted(bucket, "next run", in_production)
             assert_consistent(bucket)
-            assert promotion.finish_interrupted(bucket, "next run", in_production) == []
+            assert promotion.resume_interrupted(bucket, "next run", in_production) == []
             if promotion.outcome_of(bucket, "CO1"):
                 assert bundle_reader.highest(bucket, "CO") is None
                 assert bundle_reader.highest(bucket, "BO") == ("BO2" if outcome == "promote" else "BO1")
@@ -254,45 +254,45 @@ def test_a_decided_promotion_waits_for_somebody_who_can_wait_for_replicas(trial:
 
     with pytest.raises(NotReady):
         promotion.promote(trial, "CO1", never, "evaluation", "better")
-    assert promotion.finish_interrupted(trial, "next run") == []
+    assert promotion.resume_interrupted(trial, "next run") == []
     assert bundle_reader.highest(trial, "CO") == "CO1"
-    assert promotion.finish_interrupted(trial, "next run", in_production) == [
+    assert promotion.resume_interrupted(trial, "next run", in_production) == [
         "the promotion of CO1 as BO2 was finished"
     ]
 
 
 def test_of_several_candidates_the_one_on_trial_is_kept(trial: MemoryBucket, drafts: list[Path]) -> None:
     publish(trial, drafts[2], "third", "CO")
-    assert promotion.finish_interrupted(trial, "next run") == ["CO2 was archived untried, because CO1 is the candidate"]
+    assert promotion.resume_interrupted(trial, "next run") == ["CO2 was archived untried, because CO1 is the candidate"]
     assert bundle_reader.published(trial, "CO") == ["CO1"]
 
 
 def test_of_several_candidates_without_a_trial_the_highest_is_kept(bucket: MemoryBucket, drafts: list[Path]) -> None:
     for number in range(2):
         publish(bucket, drafts[number], f"run {number}", "CO")
-    assert promotion.finish_interrupted(bucket, "next run") == [
+    assert promotion.resume_interrupted(bucket, "next run") == [
         "CO1 was archived untried, because CO2 is the candidate"
     ]
-    assert promotion.finish_interrupted(bucket, "next run") == []
+    assert promotion.resume_interrupted(bucket, "next run") == []
 
 
 def test_bundles_that_lost_are_candidates_rolled_back_and_productions_taken_back(
     trial: MemoryBucket, drafts: list[Path]
 ) -> None:
-    assert promotion.lost(trial) == []
+    assert promotion.rejected_bundles(trial) == []
     promotion.roll_back(trial, "CO1", "tests", "it lost")
     publish(trial, drafts[1], "again", "CO")
     control_record.start_experiment(trial, "BO1", "CO2", 20, "tests")
     promotion.promote(trial, "CO2", lambda _: None, "tests", "it won")
-    assert promotion.lost(trial) == ["CO1"]
+    assert promotion.rejected_bundles(trial) == ["CO1"]
     promotion.revert(trial, "BO1", lambda _: None, "tests", "it does harm")
-    assert promotion.lost(trial) == ["BO2", "CO1"]
+    assert promotion.rejected_bundles(trial) == ["BO2", "CO1"]
 
 
 def test_half_an_archive_without_a_decision_is_finished(trial: MemoryBucket) -> None:
     with pytest.raises(Killed):
         bundle_publisher.archive(DyingBucket(trial, 5), "CO1")  # type: ignore[arg-type]
-    assert promotion.finish_interrupted(trial, "next run") == [
+    assert promotion.resume_interrupted(trial, "next run") == [
         "the experiment BO1-CO1 was ended, because CO1 is in the archive",
         "the rest of CO1 was moved to the archive",
     ]

@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from homeprices.adapters.object_store import MemoryBucket
-from homeprices.release.traffic_counts import SLOT_SECONDS, RouterDay, day_of, production, slot_of
+from homeprices.release.traffic_counts import SLOT_SECONDS, DailyTrafficCounts, bucket_start, day_of, production
 
 MIDNIGHT = datetime(2026, 3, 2, tzinfo=UTC)
 
@@ -21,10 +21,10 @@ def bucket() -> MemoryBucket:
 def tell(bucket: MemoryBucket, router: str, **slots: tuple[int, int]) -> None:
     """Production's counts of a router, by minutes from midnight: `m5=(10, 1)` are the five minutes after 00:05."""
     begin = int(MIDNIGHT.timestamp())
-    days: dict[date, RouterDay] = {}
+    days: dict[date, DailyTrafficCounts] = {}
     for name, counts in slots.items():
         slot = begin + 60 * int(name.removeprefix("m").replace("_", "-"))
-        day = days.setdefault(day_of(slot), RouterDay(router=router, day=day_of(slot)))
+        day = days.setdefault(day_of(slot), DailyTrafficCounts(router=router, day=day_of(slot)))
         day.slots[slot] = {"production": counts, "candidate": (7, 7)}
     for told in days.values():
         bucket.put(told.key, told.model_dump_json().encode())
@@ -61,4 +61,4 @@ def test_an_object_that_cannot_be_read_is_said_and_counts_nothing(bucket: Memory
 
 def test_a_slot_begins_every_five_minutes() -> None:
     begin = int(MIDNIGHT.timestamp())
-    assert [slot_of(begin + s) - begin for s in (0, 299.9, 300, 301)] == [0, 0, SLOT_SECONDS, SLOT_SECONDS]
+    assert [bucket_start(begin + s) - begin for s in (0, 299.9, 300, 301)] == [0, 0, SLOT_SECONDS, SLOT_SECONDS]

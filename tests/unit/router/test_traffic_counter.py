@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from homeprices.adapters.object_store import MemoryBucket
 from homeprices.errors import StorageUnavailable
 from homeprices.release import traffic_counts
-from homeprices.release.traffic_counts import RouterDay
+from homeprices.release.traffic_counts import DailyTrafficCounts
 from router import traffic_counter as module
 from router.access_log import Tail
 from router.traffic_counter import FILE, Ledger
@@ -50,7 +50,7 @@ def held(bucket: MemoryBucket) -> dict[str, tuple[int, int]]:
     """The counts in the bucket, of all routers and slots together, by arm."""
     found: dict[str, tuple[int, int]] = {}
     for entry in bucket.list(traffic_counts.PREFIX):
-        for arms in RouterDay.model_validate_json(bucket.get(entry.key).body).slots.values():
+        for arms in DailyTrafficCounts.model_validate_json(bucket.get(entry.key).body).slots.values():
             for arm, (requests, failed) in arms.items():
                 before = found.get(arm, (0, 0))
                 found[arm] = before[0] + requests, before[1] + failed
