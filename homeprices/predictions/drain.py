@@ -19,8 +19,8 @@ from homeprices.adapters.database import transaction
 from homeprices.errors import DatabaseUnavailable
 from homeprices.log import get_logger
 from homeprices.predictions.identifiers import IdReserve, reserve
-from homeprices.predictions.ingest import store
-from homeprices.predictions.retention import keep
+from homeprices.predictions.ingest import insert_batch
+from homeprices.predictions.retention import enforce_retention
 from homeprices.predictions.spool import Spool
 from homeprices.predictions.spool_segments import Record, Segment, decode
 
@@ -99,7 +99,7 @@ class Drain:
     def run_once(self) -> bool:
         """Move everything that is in the spool by now; False when PostgreSQL did not take it all."""
         try:
-            self._look_around()
+            self._refresh()
             self._drain_all()
             self._spool.rotate()
             self._drain_all()
@@ -123,7 +123,7 @@ class Drain:
                 self._closing.wait(self._pause)
                 self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
 
-    def _look_around(self) -> None:
+    def _refresh(self) -> None:
         """Adopt, reserve ids, and see that PostgreSQL is there: at need, and else now and then."""
         due = time.monotonic() - self._looked_around_at >= IDLE_SECONDS or self.database != "up"
         missing = self._ids.missing_blocks()
@@ -136,15 +136,15 @@ class Drain:
             self._ids.add(blocks)
             self._looked_around_at = time.monotonic()
             self._note("up")
-            self._keep_house()
+            self._enforce_retention()
 
-    def _keep_house(self) -> None:
+    def _enforce_retention(self) -> None:
         """Make and drop months, now and then. It can wait: what has no month yet is stored all the same."""
         if time.monotonic() - self._kept_house_at < HOUSEKEEPING_SECONDS:
             return
         self._kept_house_at = time.monotonic()
         try:
-            kept = keep(self._engine, self._months)
+            kept = enforce_retention(self._engine, self._months)
         except (DatabaseUnavailable, SQLAlchemyError) as error:
             log.warning("log_housekeeping_failed", reason=str(error))
             return
@@ -156,7 +156,7 @@ class Drain:
         for segment in self._spool.full_segments():
             for batch in self._batches(segment):
                 started = time.monotonic()
-                self._look_around()
+                self._refresh()
                 self._store(batch)
                 self._note("up")
                 if len(batch) == BATCH_RECORDS and not self._closing.is_set():
@@ -181,10 +181,10 @@ class Drain:
     def _store(self, batch: list[Record]) -> None:
         try:
             with transaction(self._engine) as connection:
-                dropped = store(connection, batch)
+                dropped = insert_batch(connection, batch)
         except (DataError, IntegrityError):
             if len(batch) == 1:
-                self._set_aside(batch[0])
+                self._dead_letter(batch[0])
                 return
             for record in batch:
                 self._store([record])
@@ -192,7 +192,7 @@ class Drain:
         self._stored += len(batch) - dropped
         self._dropped += dropped
 
-    def _set_aside(self, record: Record) -> None:
+    def _dead_letter(self, record: Record) -> None:
         """Keep a record that PostgreSQL refuses for its content. Raises OSError: then it stays in its segment."""
         with (self._spool.folder / REFUSED_FILE).open("ab") as file:
             file.write(record.body + b"\n")

@@ -77,7 +77,7 @@ def daily(connection: Connection, variant: Variant, hours: int, until: datetime,
     return [Report(**row._mapping) for row in connection.execute(_DAILY, window)]
 
 
-def noted(connection: Connection, bundles: Sequence[str], now: datetime) -> str | None:
+def drift_notes(connection: Connection, bundles: Sequence[str], now: datetime) -> str | None:
     """What the newest reports on the last day of these bundles found, in a sentence each; None when that is nothing.
 
     A report that is too old says nothing about now, and one on another bundle nothing about these. This is what a

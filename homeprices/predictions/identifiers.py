@@ -30,7 +30,7 @@ MOST_BLOCKS = 1000  # a million ids, whatever the traffic was measured to be
 RATE_WINDOW_SECONDS = 2.0
 RATE_DECAY = 0.9  # a window, so that a pause empties nothing
 FEWEST_BLOCKS = 20
-GIVEN_BLOCKS_KEPT = 1000  # enough to know an estimate of the last minutes; older ones are in the database
+ISSUED_BLOCKS_KEPT = 1000  # enough to know an estimate of the last minutes; older ones are in the database
 
 _RESERVE = text("SELECT nextval('prediction_id') FROM generate_series(1, :blocks)")
 
@@ -43,7 +43,7 @@ class IdReserve:
         self._lock = threading.Lock()
         self._current: Iterator[int] = iter(())
         self._blocks: deque[range] = deque()
-        self._given: deque[range] = deque(maxlen=GIVEN_BLOCKS_KEPT)
+        self._given: deque[range] = deque(maxlen=ISSUED_BLOCKS_KEPT)
         self._last = 0
         self._taken = 0
         self._rate = 0.0
@@ -64,7 +64,7 @@ class IdReserve:
             self._taken += 1
             return number
 
-    def was_given(self, number: int) -> bool:
+    def was_issued(self, number: int) -> bool:
         """Whether this process has given out the id (lately)."""
         with self._lock:
             if not self._given:
@@ -72,7 +72,7 @@ class IdReserve:
             newest = self._given[-1]
             return any(number in block and (block is not newest or number <= self._last) for block in self._given)
 
-    def holds(self, number: int) -> bool:
+    def owns(self, number: int) -> bool:
         """Whether the id belongs to this process, given out (lately) or not yet: then nobody else can have given it."""
         with self._lock:
             return any(number in block for block in (*self._given, *self._blocks))
@@ -135,7 +135,7 @@ _TRACE = text(
 
 
 @dataclass(frozen=True)
-class Trace:
+class IdLookup:
     """What PostgreSQL has of an id: its estimate, a block that somebody reserved, a later estimate of that block."""
 
     stored: bool
@@ -143,11 +143,11 @@ class Trace:
     passed_over: bool
 
 
-def trace(connection: Connection, prediction_id: int) -> Trace:
+def look_up_id(connection: Connection, prediction_id: int) -> IdLookup:
     """Look for an id in the log and in the sequence, in one statement."""
     end = -(-prediction_id // ID_BLOCK) * ID_BLOCK  # blocks begin with 1
     asked = {"id": prediction_id, "end": end, "block": ID_BLOCK, "seconds": OUT_OF_ORDER_SECONDS}
-    return Trace(**connection.execute(_TRACE, asked).mappings().one())
+    return IdLookup(**connection.execute(_TRACE, asked).mappings().one())
 
 
 # Visitors in the log: a keyed hash, the same for the same visitor, of no use to who has the log without the key.

@@ -11,7 +11,7 @@ from homeprices.predictions.spool_segments import Record
 from homeprices.predictions.tables import ID_BLOCK
 
 
-def counting_sql(added: str) -> str:
+def rollup_sql(added: str) -> str:
     """Common table expressions that count the rows of the relation `added`: an item of a WITH list."""
     items = [
         f"{kind}_{unit} AS ({statement})"
@@ -74,7 +74,7 @@ _INSERT_PREDICTIONS = text(
             interval_low double precision, interval_high double precision, milliseconds double precision)
         ON CONFLICT DO NOTHING
         RETURNING id, ts, visitor, served_variant, fallback, bundle, estimate, milliseconds
-    ), {counting_sql("added")}
+    ), {rollup_sql("added")}
     UPDATE user_feedback
     SET served_variant = added.served_variant, verified = coalesce(user_feedback.visitor = added.visitor, false)
     FROM added WHERE prediction_id = added.id AND user_feedback.served_variant IS NULL
@@ -110,7 +110,7 @@ _INSERT_FEEDBACK = text(
 )
 
 
-def store(connection: Connection, records: Sequence[Record]) -> int:
+def insert_batch(connection: Connection, records: Sequence[Record]) -> int:
     """Write records in the connection's transaction. Raises DataError, IntegrityError for a value that does not fit.
 
     Returns how many remarks were dropped, because they speak of an estimate that was never given.

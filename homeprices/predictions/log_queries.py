@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, desc, select, text
 
-from homeprices.predictions.sketches import estimate, quantile
+from homeprices.predictions.sketches import distinct_count, quantile
 from homeprices.predictions.tables import ab_decisions, drift_reports, prediction_logs, user_feedback
 from homeprices.settings import Variant
 
@@ -186,7 +186,7 @@ def traffic(connection: Connection, *, since: datetime, until: datetime) -> dict
         found[row["variant"]] = {
             "requests": row["requests"],
             "fallbacks": row["fallbacks"],
-            "visitors": estimate(row["visitors"]),
+            "visitors": distinct_count(row["visitors"]),
             "mean_estimate": row["mean_estimate"],
             "mean_milliseconds": row["mean_milliseconds"],
             "p95_milliseconds": quantile(buckets[row["variant"]], 0.95),

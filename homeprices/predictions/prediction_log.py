@@ -27,7 +27,7 @@ LOOK_SECONDS = 0.1
 # Threads that may wait for an id at one time; the others are needed for visitors who ask for estimates.
 MOST_WAITING = 2
 
-Knowledge = Literal["known", "unknown", "cannot_tell"]
+IssueStatus = Literal["known", "unknown", "cannot_tell"]
 
 
 @dataclass(frozen=True)
@@ -106,14 +106,14 @@ class PredictionLog:
         self.spool.append("f", to_json(row))
         self._drain.wake()
 
-    def knows(self, prediction_id: int) -> Knowledge:
+    def issue_status(self, prediction_id: int) -> IssueStatus:
         """Whether an estimate of this id was given out; `cannot_tell` while a spool of any replica may hold it.
 
         One that another process gave a moment ago is waited for, unless too many wait already: the drain will tell.
         """
-        if self._ids.was_given(prediction_id):
+        if self._ids.was_issued(prediction_id):
             return "known"
-        if self._ids.holds(prediction_id):
+        if self._ids.owns(prediction_id):
             return "unknown"
         if self.database == "down":
             return "cannot_tell"
@@ -122,7 +122,7 @@ class PredictionLog:
         except DatabaseUnavailable:
             return "cannot_tell"
 
-    def _look_up(self, prediction_id: int) -> Knowledge:
+    def _look_up(self, prediction_id: int) -> IssueStatus:
         asked_at, deadline = time.time(), time.monotonic() + SETTLE_SECONDS
         found = self._trace(prediction_id, asked_at)
         if found != "cannot_tell" or not self._places_to_wait.acquire(blocking=False):
@@ -135,9 +135,9 @@ class PredictionLog:
         finally:
             self._places_to_wait.release()
 
-    def _trace(self, prediction_id: int, asked_at: float) -> Knowledge:
+    def _trace(self, prediction_id: int, asked_at: float) -> IssueStatus:
         with transaction(self._engine) as connection:
-            trace = identifiers.trace(connection, prediction_id)
+            trace = identifiers.look_up_id(connection, prediction_id)
         if trace.stored:
             return "known"
         if not trace.reserved:

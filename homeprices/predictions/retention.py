@@ -47,7 +47,7 @@ _DELETE_UNMATCHED = text(
 
 
 @dataclass(frozen=True)
-class Kept:
+class RetentionReport:
     """What one pass has done. `unmatched`: remarks on estimates that never came, which were dropped."""
 
     made: tuple[str, ...] = ()
@@ -55,14 +55,14 @@ class Kept:
     unmatched: int = 0
 
 
-def keep(engine: Engine, months: int) -> Kept:
+def enforce_retention(engine: Engine, months: int) -> RetentionReport:
     """Make the partitions of this month and the next; drop what is older than `months` whole months.
 
     Does nothing while another process is at it. Raises DatabaseUnavailable, also when somebody holds the log locked.
     """
     with transaction(engine) as connection:
         if not connection.execute(_ONE_AT_A_TIME, {"key": _RETENTION_LOCK}).scalar_one():
-            return Kept()
+            return RetentionReport()
         connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
         this_month = connection.execute(_THIS_MONTH).scalar_one().replace(tzinfo=UTC)
         oldest = _later(this_month, -months)
@@ -77,7 +77,7 @@ def keep(engine: Engine, months: int) -> Kept:
         dropped = sorted(name for name in partitions if _is_before(name, oldest))
         for name in dropped:
             connection.execute(text(f"DROP TABLE {name}"))
-        return Kept(tuple(map(partition_of, made)), tuple(dropped), unmatched)
+        return RetentionReport(tuple(map(partition_of, made)), tuple(dropped), unmatched)
 
 
 def make_partition(connection: Connection, month: datetime) -> None:

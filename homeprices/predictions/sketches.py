@@ -35,7 +35,7 @@ def sketch_sql(column: str) -> str:
 EMPTY_SQL = f"B'0'::bit({SKETCH_BITS})"
 
 
-def estimate(sketch: str) -> int:
+def distinct_count(sketch: str) -> int:
     """The number of different values in a sketch, given as PostgreSQL writes it: `SKETCH_BITS` digits 0 and 1."""
     registers = [sketch[start : start + REGISTER_BITS] for start in range(0, SKETCH_BITS, REGISTER_BITS)]
     empty = sum("1" not in register for register in registers)

@@ -112,7 +112,7 @@ class Evaluation:
                 score=Rescorer(bucket),
                 testers=hashed_testers(self._parts.settings),
                 stopped=stopped,
-                drift=drift_reports.noted(connection, (str(running.production), candidate), self._clock()),
+                drift=drift_reports.drift_notes(connection, (str(running.production), candidate), self._clock()),
             )
         return {"evidence": found.model_dump(mode="json"), "policy": policies.document_of(self._policy)}
 

@@ -37,7 +37,7 @@ def status(parts: Resources, clock: Callable[[], datetime] = versions.utc_now) -
             policy,
             score=Rescorer(parts.bucket),
             testers=hashed_testers(parts.settings),
-            drift=drift_reports.noted(connection, (str(running.production), str(running.candidate)), clock()),
+            drift=drift_reports.drift_notes(connection, (str(running.production), str(running.candidate)), clock()),
         )
         newest = decision_log.latest(connection, found.candidate.bundle)
     lines = [

@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import Engine, create_engine, text
 
 from homeprices.adapters.object_store import S3Bucket
-from homeprices.predictions.ingest import counting_sql
-from homeprices.predictions.retention import keep, make_partition
+from homeprices.predictions.ingest import rollup_sql
+from homeprices.predictions.retention import enforce_retention, make_partition
 from homeprices.settings import load_settings
 from tests.chaos import results
 from tests.chaos.counts import Counts
@@ -48,7 +48,7 @@ _FILL = text(
         FROM generate_series(CAST(:first AS bigint), CAST(:last AS bigint)) AS n,
              LATERAL (SELECT CASE WHEN n / 5 % 5 = 0 THEN 'candidate' ELSE 'production' END AS arm) AS arms
         RETURNING id, ts, visitor, served_variant, fallback, bundle, estimate, milliseconds
-    ), {counting_sql("added")}
+    ), {rollup_sql("added")}
     INSERT INTO user_feedback (prediction_id, visitor, served_variant, verified, feedback_type, feedback_value, ts)
     SELECT id, visitor, served_variant, true, 'rating', 1 + id % 5, least(now(), ts + interval '1 minute')
     FROM added WHERE random() < :rated
@@ -101,7 +101,7 @@ def test_pages_on_millions_of_rows_answer_within_a_tenth_of_a_second(
         figures[f"{page} CPU ms of worker and PostgreSQL"] = 1000 * used / ASKED
         needed[page] = min(min(took), 1000 * used / ASKED)
     began = time.monotonic()
-    kept = keep(slow, 2)
+    kept = enforce_retention(slow, 2)
     dropping = 1000 * (time.monotonic() - began)
     assert len(kept.dropped) == MONTHS - 3
     slow.dispose()

@@ -59,7 +59,7 @@ def feedback() -> tuple[dict[str, Any], int]:
     """Takes a remark; 202 instead of 200 while it cannot be told whether that estimate was ever given."""
     service = this_service()
     remark = Feedback.parse(read_fields(request))
-    known = service.log.knows(remark.prediction_id)
+    known = service.log.issue_status(remark.prediction_id)
     if known == "unknown":
         raise NotFound(f"no estimate with prediction_id {remark.prediction_id} was given")
     service.log.record_feedback(remark, g.caller.visitor)

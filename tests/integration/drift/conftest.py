@@ -15,7 +15,7 @@ from sqlalchemy import Engine, text
 
 from homeprices.adapters.database import open_engine, upgrade
 from homeprices.adapters.object_store import MemoryBucket
-from homeprices.predictions.ingest import store
+from homeprices.predictions.ingest import insert_batch
 from homeprices.predictions.spool_segments import Record
 from homeprices.registry import bundle_publisher
 from homeprices.resources import Resources
@@ -67,7 +67,7 @@ class Town:
             records.append(self._record(day, visitor, variant, bundle, _home(chance) | changes.get("home", {})))
             self.visitors.append((self.ids, visitor))
         with self.engine.begin() as connection:
-            store(connection, records)
+            insert_batch(connection, records)
 
     def tell_prices(self, factor: float) -> None:
         """Every visitor tells that the home cost `factor` times the estimate."""
@@ -80,7 +80,7 @@ class Town:
         ]  # fmt: skip
         with self.engine.begin() as connection:
             connection.execute(text("SELECT nextval('prediction_id') FROM generate_series(1, 5)"))
-            store(connection, records)
+            insert_batch(connection, records)
 
     def watch(self, day: int, run: str | None = None) -> DriftWatch:
         now = NOON + timedelta(days=day)

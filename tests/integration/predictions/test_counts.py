@@ -10,7 +10,7 @@ from sqlalchemy import Engine, event, text
 
 from homeprices.adapters import database
 from homeprices.predictions import log_queries
-from homeprices.predictions.ingest import store
+from homeprices.predictions.ingest import insert_batch
 from homeprices.predictions.sketches import ACCURACY
 from homeprices.predictions.spool_segments import Record
 from homeprices.settings import load_settings
@@ -71,7 +71,7 @@ def empty_tables(engine: Engine) -> None:
 
 def put(engine: Engine, records: list[Record]) -> None:
     with engine.begin() as connection:
-        store(connection, records)
+        insert_batch(connection, records)
 
 
 def assert_same(found: dict[str, dict[str, Any]], rows: dict[str, dict[str, Any]]) -> None:
@@ -96,7 +96,7 @@ def test_batches_in_any_order_and_again_give_the_counts_of_the_log(engine: Engin
 def test_a_batch_that_is_rolled_back_is_not_counted(engine: Engine) -> None:
     records = made_records(50)
     with engine.connect() as connection:
-        store(connection, records)
+        insert_batch(connection, records)
         connection.rollback()
     assert counted(engine) == {}
 
@@ -138,7 +138,7 @@ def test_a_window_of_days_and_hours_has_every_request_once(engine: Engine, first
 def test_an_hour_belongs_to_utc_whatever_zone_the_session_has(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(text("SET LOCAL timezone = 'Asia/Kolkata'"))  # half an hour off
-        store(connection, [line(1, ts="2026-03-01T10:15:00Z")])
+        insert_batch(connection, [line(1, ts="2026-03-01T10:15:00Z")])
         hour = connection.execute(text("SELECT hour FROM traffic_hours")).scalar_one()
     assert hour == datetime(2026, 3, 1, 10, tzinfo=UTC)
 
@@ -172,7 +172,7 @@ def test_the_migration_keeps_a_log_that_is_there_and_counts_it(servers) -> None:
     with engine.begin() as connection:
         assert connection.execute(text("SELECT served_variant IS NOT NULL FROM user_feedback")).scalar_one()
         assert connection.execute(text("SELECT count(*) FROM prediction_logs_2026_03")).scalar_one() == 500
-        store(connection, made_records(500))
+        insert_batch(connection, made_records(500))
     assert looked_up(engine)["production"]["requests"] == counted(engine)["production"]["requests"]
     with database._migrating(settings) as (_connection, config):
         from alembic import command

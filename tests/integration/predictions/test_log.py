@@ -17,7 +17,7 @@ from homeprices.errors import SpoolFull
 from homeprices.predictions.drain import BATCH_RECORDS, REFUSED_FILE, Drain, DrainReport
 from homeprices.predictions.feedback import Feedback
 from homeprices.predictions.identifiers import FEWEST_BLOCKS, IdReserve
-from homeprices.predictions.ingest import store
+from homeprices.predictions.ingest import insert_batch
 from homeprices.predictions.prediction_log import MOST_WAITING, Prediction, PredictionLog, open_prediction_log
 from homeprices.predictions.spool import Spool
 from homeprices.predictions.spool_segments import Kind, Record
@@ -91,7 +91,7 @@ def kept_feedback(engine: Engine) -> list[tuple[Any, ...]]:
 
 def put(engine: Engine, *records: Record) -> None:
     with engine.begin() as connection:
-        store(connection, records)
+        insert_batch(connection, records)
 
 
 def another_block(engine: Engine) -> int:
@@ -261,7 +261,7 @@ def test_without_an_id_or_a_place_an_answer_is_not_logged(settings: Settings, en
 def test_an_estimate_of_this_process_is_known_at_once(log: PredictionLog) -> None:
     number = log.record(PREDICTION)
     assert number is not None
-    assert (log.knows(number), log.knows(number + 10 * FEWEST_BLOCKS * ID_BLOCK)) == ("known", "unknown")
+    assert (log.issue_status(number), log.issue_status(number + 10 * FEWEST_BLOCKS * ID_BLOCK)) == ("known", "unknown")
 
 
 def test_an_estimate_that_another_process_gave_a_moment_ago_is_waited_for(
@@ -272,8 +272,8 @@ def test_an_estimate_that_another_process_gave_a_moment_ago_is_waited_for(
     eventually(lambda: other.database == "up")
     number = other.record(PREDICTION)
     assert number is not None
-    assert log.knows(number) == "known"
-    assert (other.knows(number + 1), log.knows(number + 1)) == ("unknown", "cannot_tell")
+    assert log.issue_status(number) == "known"
+    assert (other.issue_status(number + 1), log.issue_status(number + 1)) == ("unknown", "cannot_tell")
     other.close()
 
 
@@ -282,7 +282,7 @@ def test_an_estimate_in_the_spool_of_another_replica_is_not_denied_however_long_
 ) -> None:
     number, spool = another_block(engine), Spool(tmp_path / "another-replica", limit_bytes=1 << 30)
     spool.append("p", line(number).body)
-    assert log.knows(number) == "cannot_tell"
+    assert log.issue_status(number) == "cannot_tell"
     log.record_feedback(Feedback(prediction_id=number, feedback_type="rating", feedback_value=4), "visitor-1")
     eventually(lambda: kept_feedback(engine) == [(number, "visitor-1", False, 4.0)])
     assert Drain(spool, IdReserve(), engine).run_once()
@@ -296,8 +296,10 @@ def test_an_id_that_a_later_one_of_its_block_has_left_behind_was_never_given(
     first = another_block(engine)
     fresh = datetime.now(UTC).isoformat()
     put(engine, line(first, ts=LONG_AGO), line(first + 3, ts=LONG_AGO), line(first + 6, ts=fresh))
-    assert [log.knows(first + n) for n in range(4)] == ["known", "unknown", "unknown", "known"]
-    assert (log.knows(first + 5), log.knows(first + 7)) == ("cannot_tell", "cannot_tell"), "it may be on its way"
+    assert [log.issue_status(first + n) for n in range(4)] == ["known", "unknown", "unknown", "known"]
+    assert (log.issue_status(first + 5), log.issue_status(first + 7)) == ("cannot_tell", "cannot_tell"), (
+        "it may be on its way"
+    )
 
 
 def test_while_a_dead_worker_has_records_left_it_cannot_be_told_that_an_estimate_was_never_given(
@@ -307,10 +309,10 @@ def test_while_a_dead_worker_has_records_left_it_cannot_be_told_that_an_estimate
     put(engine, line(first + 5, ts=LONG_AGO))
     dead = Spool(log.spool.folder, limit_bytes=1 << 30)
     dead.append("p", line(first).body)
-    assert log.knows(first) == "cannot_tell"
+    assert log.issue_status(first) == "cannot_tell"
     dead.close()
     eventually(lambda: not log.spool.holds_from_before(time.time()))
-    assert (log.knows(first), log.knows(first + 1)) == ("known", "unknown")
+    assert (log.issue_status(first), log.issue_status(first + 1)) == ("known", "unknown")
 
 
 def test_a_remark_on_an_estimate_that_was_never_given_is_dropped_and_counted(
@@ -334,7 +336,9 @@ def test_only_some_may_wait_at_once_and_of_the_others_the_drain_will_tell(
     monkeypatch.setattr("homeprices.predictions.prediction_log.SETTLE_SECONDS", 60.0)
     first = another_block(engine)
     answers: list[str] = []
-    threads = [threading.Thread(target=lambda: answers.append(log.knows(first))) for _ in range(MOST_WAITING + 2)]
+    threads = [
+        threading.Thread(target=lambda: answers.append(log.issue_status(first))) for _ in range(MOST_WAITING + 2)
+    ]
     for thread in threads:
         thread.start()
     eventually(lambda: answers == ["cannot_tell"] * 2)
@@ -349,10 +353,10 @@ def test_with_the_database_away_it_cannot_be_told_whether_an_estimate_exists(
 ) -> None:
     nowhere = open_engine(settings.model_copy(update={"postgres_port": 1}))
     log = PredictionLog(Spool(tmp_path, limit_bytes=1 << 30), nowhere)
-    assert log.knows(1) == "cannot_tell"
+    assert log.issue_status(1) == "cannot_tell"
     log.start()
     eventually(lambda: log.database == "down")
-    assert log.knows(1) == "cannot_tell"
+    assert log.issue_status(1) == "cannot_tell"
     log.close()
 
 

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from homeprices.predictions import log_queries
-from homeprices.predictions.ingest import store
+from homeprices.predictions.ingest import insert_batch
 from homeprices.predictions.log_queries import ArmSummary
 from homeprices.predictions.spool_segments import Record
 from tests.integration.predictions.conftest import EMPTY_LOG
@@ -68,7 +68,7 @@ class Visits:
 
     def _put(self, record: Record) -> None:
         with self.engine.begin() as connection:
-            store(connection, [record])
+            insert_batch(connection, [record])
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from homeprices.adapters.database import open_engine
 from homeprices.errors import DatabaseUnavailable
 from homeprices.predictions import retention
 from homeprices.predictions.identifiers import IdReserve
-from homeprices.predictions.ingest import store
-from homeprices.predictions.retention import REST, UNMATCHED_DAYS, keep, make_partition, partition_of
+from homeprices.predictions.ingest import insert_batch
+from homeprices.predictions.retention import REST, UNMATCHED_DAYS, enforce_retention, make_partition, partition_of
 from homeprices.predictions.spool import Spool
 from homeprices.predictions.tables import user_feedback
 from homeprices.settings import Settings
@@ -37,7 +37,7 @@ def rows_of(connection: Connection, table: str) -> list[int]:
 
 
 def put(connection: Connection, number: int, ts: datetime, **changes: Any) -> None:
-    store(connection, [line(number, ts=ts.isoformat(), **changes)])
+    insert_batch(connection, [line(number, ts=ts.isoformat(), **changes)])
 
 
 @pytest.fixture(autouse=True)
@@ -61,9 +61,9 @@ def test_this_month_and_the_next_are_made_once_and_take_their_rows_out_of_the_re
         put(connection, 1, NOW)
         put(connection, 2, months_ago(1))
         assert rows_of(connection, REST) == [1, 2]
-    made = keep(engine, months=24).made
+    made = enforce_retention(engine, months=24).made
     assert made == (partition_of(months_ago(0)), partition_of(months_ago(-1)))
-    assert keep(engine, months=24).made == ()
+    assert enforce_retention(engine, months=24).made == ()
     with engine.begin() as connection:
         put(connection, 3, months_ago(-1))
         assert [rows_of(connection, name) for name in (*made, REST)] == [[1], [3], [2]]
@@ -77,8 +77,8 @@ def test_months_older_than_the_retention_are_dropped_with_their_feedback_and_cou
             if age != 4:  # one month has no partition of its own
                 make_partition(connection, months_ago(age))
             put(connection, age + 1, months_ago(age))
-            store(connection, [remark(age + 1, "visitor-1", 4, at=months_ago(age))])
-    kept = keep(engine, months=2)
+            insert_batch(connection, [remark(age + 1, "visitor-1", 4, at=months_ago(age))])
+    kept = enforce_retention(engine, months=2)
     assert kept.dropped == (partition_of(months_ago(3)),)
     with engine.begin() as connection:
         assert rows_of(connection, "prediction_logs") == [1, 2, 3]
@@ -93,7 +93,7 @@ def test_a_record_that_comes_again_after_its_month_was_made_is_still_there_once(
     for _ in range(2):
         with engine.begin() as connection:
             put(connection, 1, NOW)
-        keep(engine, months=24)
+        enforce_retention(engine, months=24)
     with engine.begin() as connection:
         assert rows_of(connection, "prediction_logs") == [1]
 
@@ -102,8 +102,8 @@ def test_a_remark_whose_estimate_never_comes_is_dropped_after_a_week_and_counted
     old, young = NOW - timedelta(days=UNMATCHED_DAYS + 1), NOW - timedelta(days=UNMATCHED_DAYS - 1)
     with engine.begin() as connection:
         put(connection, 1, old)
-        store(connection, [remark(1, "v", 4, at=old), remark(2, "v", 4, at=old), remark(3, "v", 4, at=young)])
-    assert keep(engine, months=24).unmatched == 1
+        insert_batch(connection, [remark(1, "v", 4, at=old), remark(2, "v", 4, at=old), remark(3, "v", 4, at=young)])
+    assert enforce_retention(engine, months=24).unmatched == 1
     with engine.connect() as connection:
         assert sorted(connection.execute(text("SELECT prediction_id FROM user_feedback")).scalars()) == [1, 3]
 
@@ -111,8 +111,8 @@ def test_a_remark_whose_estimate_never_comes_is_dropped_after_a_week_and_counted
 def test_while_one_process_is_at_it_the_others_leave_it_alone(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(retention._ONE_AT_A_TIME, {"key": retention._RETENTION_LOCK})
-        assert keep(engine, months=24) == retention.Kept()
-    assert len(keep(engine, months=24).made) == 2
+        assert enforce_retention(engine, months=24) == retention.RetentionReport()
+    assert len(enforce_retention(engine, months=24).made) == 2
 
 
 def test_a_month_can_be_made_while_others_write_to_the_log(engine: Engine) -> None:
@@ -120,7 +120,7 @@ def test_a_month_can_be_made_while_others_write_to_the_log(engine: Engine) -> No
         make_partition(connection, months_ago(1))
     with engine.begin() as writing:
         put(writing, 1, months_ago(1))
-        assert len(keep(engine, months=24).made) == 2
+        assert len(enforce_retention(engine, months=24).made) == 2
     with engine.connect() as connection:
         assert rows_of(connection, partition_of(months_ago(1))) == [1]
 
@@ -135,7 +135,7 @@ def test_a_log_that_somebody_holds_is_left_for_the_next_time_and_drained_meanwhi
     with other.begin() as holding:
         rows_of(holding, REST)  # a reader of the rest keeps a new month from being attached
         with pytest.raises(DatabaseUnavailable, match="lock timeout"):
-            keep(engine, months=24)
+            enforce_retention(engine, months=24)
         spool = Spool(tmp_path, limit_bytes=1 << 30)
         spool.append("p", line(1).body)
         drain = Drain(spool, IdReserve(), engine)

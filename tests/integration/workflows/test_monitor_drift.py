@@ -217,14 +217,14 @@ def test_the_decision_policy_reads_what_drifts_as_long_as_it_is_fresh(town: Town
     report = stored(town)
     assert report is not None and report.ts is not None
     with town.engine.connect() as connection:
-        said = str(drift_reports.noted(connection, ("BO1", "CO1"), report.ts))
+        said = str(drift_reports.drift_notes(connection, ("BO1", "CO1"), report.ts))
         assert said.startswith("BO1: ") and "The area has changed" in said
-        assert drift_reports.noted(connection, ("BO2", "CO1"), report.ts) is None
-        assert drift_reports.noted(connection, ("BO1", "CO1"), report.ts + timedelta(days=3)) is None
+        assert drift_reports.drift_notes(connection, ("BO2", "CO1"), report.ts) is None
+        assert drift_reports.drift_notes(connection, ("BO1", "CO1"), report.ts + timedelta(days=3)) is None
     town.visit(1, 300)
     town.check(1)
     with town.engine.connect() as connection:
-        assert drift_reports.noted(connection, ("BO1", "CO1"), report.ts) is None
+        assert drift_reports.drift_notes(connection, ("BO1", "CO1"), report.ts) is None
 
 
 def test_the_decision_policy_hears_of_both_bundles_and_of_the_error(town: Town, tmp_path: Path) -> None:
@@ -236,7 +236,7 @@ def test_the_decision_policy_hears_of_both_bundles_and_of_the_error(town: Town, 
     report = stored(town)
     assert report is not None and report.ts is not None
     with town.engine.connect() as connection:
-        said = str(drift_reports.noted(connection, ("BO1", "CO1"), report.ts))
+        said = str(drift_reports.drift_notes(connection, ("BO1", "CO1"), report.ts))
     production, _, candidate = said.partition(" CO1: ")
     assert "the error has grown" in production and "The area has changed" in candidate
 

@@ -13,7 +13,7 @@ from homeprices.adapters.database import open_engine
 from homeprices.adapters.object_store import MemoryBucket
 from homeprices.errors import SpoolFull
 from homeprices.predictions.feedback import Feedback
-from homeprices.predictions.prediction_log import Knowledge, Prediction
+from homeprices.predictions.prediction_log import IssueStatus, Prediction
 from homeprices.registry import versions
 from homeprices.settings import load_settings
 from inference.backend.inference_api import create_app
@@ -37,7 +37,7 @@ class RememberingLog:
     def __init__(self) -> None:
         self.predictions: list[Prediction] = []
         self.feedback: list[tuple[Feedback, str | None]] = []
-        self.knowledge: Knowledge = "known"
+        self.knowledge: IssueStatus = "known"
         self.full = False
         self.database = "up"
         self.spool = RememberingSpool()
@@ -58,7 +58,7 @@ class RememberingLog:
     def record_many(self, predictions: Sequence[Prediction]) -> list[int | None]:
         return [self.record(prediction) for prediction in predictions]
 
-    def knows(self, prediction_id: int) -> Knowledge:
+    def knows(self, prediction_id: int) -> IssueStatus:
         return self.knowledge
 
     def record_feedback(self, feedback: Feedback, visitor: str | None) -> None:

@@ -37,11 +37,11 @@ def test_an_empty_reserve_gives_no_id_until_a_block_comes() -> None:
 
 def test_only_ids_that_were_handed_out_count_as_given() -> None:
     ids = IdReserve(Clock())
-    assert not ids.was_given(1)
+    assert not ids.was_issued(1)
     ids.add([block(1), block(1001)])
     for _ in range(ID_BLOCK + 1):
         ids.take()
-    assert [ids.was_given(number) for number in (0, 1, 1000, 1001, 1002, 2001)] == [
+    assert [ids.was_issued(number) for number in (0, 1, 1000, 1001, 1002, 2001)] == [
         False,
         True,
         True,
@@ -53,10 +53,10 @@ def test_only_ids_that_were_handed_out_count_as_given() -> None:
 
 def test_ids_of_its_blocks_belong_to_the_process_whether_they_were_given_out_or_not() -> None:
     ids = IdReserve(Clock())
-    assert not ids.holds(1)
+    assert not ids.owns(1)
     ids.add([block(1), block(3001)])
     ids.take()
-    assert [ids.holds(number) for number in (1, 1000, 1001, 3000, 3001, 4000, 4001)] == [
+    assert [ids.owns(number) for number in (1, 1000, 1001, 3000, 3001, 4000, 4001)] == [
         True, True, False, False, True, True, False,
     ]  # fmt: skip
 
