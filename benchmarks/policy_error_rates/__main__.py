@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.policy_error_rates.paired_prices import Prices, days_to_find
 from benchmarks.policy_error_rates.rival_rules import PEERS, simulate_peer
 from homeprices.experiment.policies import AnyPolicy, load
-from homeprices.experiment.policies.sequential import Primary, Sequential
+from homeprices.experiment.policies.sequential import Primary, SequentialPolicy
 from homeprices.simulation.experiments import simulate, summary
 from homeprices.simulation.visitors import Scenario
 
@@ -49,7 +49,7 @@ class Rule:
 
 def rules() -> list[Rule]:
     """Ours, its strict mode, the published one, and the usual ones."""
-    strict = Sequential(name="strict", primary=Primary(bounds="bounded"))
+    strict = SequentialPolicy(name="strict", primary=Primary(bounds="bounded"))
     return [
         Rule("**sequential** (ours)", load("sequential")),
         Rule("sequential, `bounds: bounded`", strict),

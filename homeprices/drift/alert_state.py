@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from homeprices.experiment.policies.base import Retraining
+from homeprices.experiment.policies.base import RetrainingRule
 
 SURE = 0.001
 """A p-value, adjusted for all features, below which one report is enough."""
@@ -65,7 +65,7 @@ class State(_Value):
         return self.episode is not None and self.episode.ended_at is None
 
 
-def asks(policy: Retraining, state: State, homes: int) -> bool:
+def asks(policy: RetrainingRule, state: State, homes: int) -> bool:
     """Whether the drift of this state should ask for a new model now, by a report on so many homes."""
     episode = state.episode
     if episode is None or not state.drifting or episode.retraining is not None:

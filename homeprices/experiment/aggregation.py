@@ -11,8 +11,16 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from homeprices.experiment.evidence import ARMS, HIGHEST_RATING, Arm, Occurrences, Paired, Sample, Stratum
-from homeprices.experiment.exposures import Price, Rater, Visitor
+from homeprices.experiment.evidence import (
+    ARMS,
+    HIGHEST_RATING,
+    ClusteredProportion,
+    PairedPriceError,
+    SampleMoments,
+    Stratum,
+    VariantSummary,
+)
+from homeprices.experiment.exposures import ActualPrice, VisitorExposures, VisitorRatings
 from homeprices.settings import Variant
 
 MOST_RELATIVE_ERROR = 1.0
@@ -20,21 +28,21 @@ MOST_RELATIVE_ERROR = 1.0
 
 
 @dataclass(frozen=True)
-class Scored:
+class RescoredPrice:
     """An actual price with what both models say of that home, in lakh rupees; None where a model cannot price it."""
 
-    told: Price
+    told: ActualPrice
     production: float | None
     candidate: float | None
 
 
 @dataclass(frozen=True)
-class Log:
+class ExperimentRows:
     """Everything that the log holds of an experiment, as rows; `shares` is percent by epoch."""
 
-    visitors: Sequence[Visitor]
-    raters: Sequence[Rater]
-    scored: Sequence[Scored]
+    visitors: Sequence[VisitorExposures]
+    raters: Sequence[VisitorRatings]
+    scored: Sequence[RescoredPrice]
     p99: dict[str, float]
     shares: dict[int, float]
     testers: Collection[str] = ()
@@ -42,18 +50,18 @@ class Log:
 
 
 @dataclass(frozen=True)
-class Tally:
+class AggregatedEvidence:
     """What counts of a log."""
 
-    arms: tuple[Arm, Arm]
+    arms: tuple[VariantSummary, VariantSummary]
     strata: tuple[Stratum, ...]
-    errors: Occurrences
-    slow: Occurrences
-    paired: Paired
+    errors: ClusteredProportion
+    slow: ClusteredProportion
+    paired: PairedPriceError
     left_out: dict[str, int]
 
 
-def tally(log: Log, bundles: tuple[str, str]) -> Tally:
+def aggregate(log: ExperimentRows, bundles: tuple[str, str]) -> AggregatedEvidence:
     """The evidence of a log. `bundles` names production and candidate.
 
     Testers, and visitors with more visits a day than a person makes, are left out of everything; visitors whom a change
@@ -66,14 +74,14 @@ def tally(log: Log, bundles: tuple[str, str]) -> Tally:
     raters = [row for row in log.raters if row.visitor in counted]
     scored = [row for row in log.scored if row.told.visitor not in testers | bots]
     candidates = [row for row in counted.values() if row.arm == "candidate"]
-    return Tally(
+    return AggregatedEvidence(
         arms=(
             _arm("production", bundles[0], counted, raters, scored, log.p99),
             _arm("candidate", bundles[1], counted, raters, scored, log.p99),
         ),
         strata=tuple(_stratum(epoch, share, people, counted, raters) for epoch, share in sorted(log.shares.items())),
-        errors=occurrences((row.errors, row.exposures) for row in candidates),
-        slow=occurrences((row.slow, row.exposures - row.errors) for row in candidates),
+        errors=clustered_proportion((row.errors, row.exposures) for row in candidates),
+        slow=clustered_proportion((row.slow, row.exposures - row.errors) for row in candidates),
         paired=_paired(scored),
         left_out={
             "testers": len(testers),
@@ -84,21 +92,21 @@ def tally(log: Log, bundles: tuple[str, str]) -> Tally:
     )
 
 
-def sample(values: Iterable[float]) -> Sample:
+def sample_moments(values: Iterable[float]) -> SampleMoments:
     """Number, mean and variance of the values; those that are no finite numbers are left out."""
     finite = [value for value in values if math.isfinite(value)]
     n = len(finite)
     if n == 0:
-        return Sample()
+        return SampleMoments()
     mean = math.fsum(finite) / n
     variance = math.fsum((value - mean) ** 2 for value in finite) / (n - 1) if n > 1 else 0.0
-    return Sample(n=n, mean=mean, variance=variance)
+    return SampleMoments(n=n, mean=mean, variance=variance)
 
 
-def occurrences(visitors: Iterable[tuple[int, int]]) -> Occurrences:
+def clustered_proportion(visitors: Iterable[tuple[int, int]]) -> ClusteredProportion:
     """Of pairs of hits and trials, one a visitor."""
     pairs = [(hits, trials) for hits, trials in visitors if trials > 0]
-    return Occurrences(
+    return ClusteredProportion(
         visitors=len(pairs),
         hits=sum(hits for hits, _ in pairs),
         trials=sum(trials for _, trials in pairs),
@@ -108,7 +116,7 @@ def occurrences(visitors: Iterable[tuple[int, int]]) -> Occurrences:
     )
 
 
-def relative_error(estimate: float, price: float) -> float:
+def price_error(estimate: float, price: float) -> float:
     """The distance of an estimate from the price, as a share of the price, the whole price at most."""
     return min(abs(estimate - price) / price, MOST_RELATIVE_ERROR)
 
@@ -116,19 +124,19 @@ def relative_error(estimate: float, price: float) -> float:
 def _arm(
     arm: Variant,
     bundle: str,
-    counted: dict[str, Visitor],
-    raters: Sequence[Rater],
-    scored: Sequence[Scored],
+    counted: dict[str, VisitorExposures],
+    raters: Sequence[VisitorRatings],
+    scored: Sequence[RescoredPrice],
     p99: dict[str, float],
-) -> Arm:
+) -> VariantSummary:
     visitors = [row for row in counted.values() if row.arm == arm]
     rated = [row for row in raters if counted[row.visitor].arm == arm and row.ratings]
     ratings = sum(row.ratings for row in rated)
     requests, errors = sum(row.exposures for row in visitors), sum(row.errors for row in visitors)
     mean, variance = _latency(visitors, requests - errors)
     own = [row.told for row in scored if row.told.arm == arm and not row.told.fallback]
-    missed = sample(relative_error(told.estimate, told.price) for told in own)
-    return Arm(
+    missed = sample_moments(price_error(told.estimate, told.price) for told in own)
+    return VariantSummary(
         bundle=bundle,
         requests=requests,
         recent_requests=sum(row.recent for row in visitors),
@@ -150,7 +158,7 @@ def _arm(
     )
 
 
-def _latency(visitors: Sequence[Visitor], answers: int) -> tuple[float | None, float]:
+def _latency(visitors: Sequence[VisitorExposures], answers: int) -> tuple[float | None, float]:
     """Mean and variance by exposure, in ms and ms²."""
     if answers <= 0:
         return None, 0.0
@@ -160,7 +168,11 @@ def _latency(visitors: Sequence[Visitor], answers: int) -> tuple[float | None, f
 
 
 def _stratum(
-    epoch: int, share: float, people: Sequence[Visitor], counted: dict[str, Visitor], raters: Sequence[Rater]
+    epoch: int,
+    share: float,
+    people: Sequence[VisitorExposures],
+    counted: dict[str, VisitorExposures],
+    raters: Sequence[VisitorRatings],
 ) -> Stratum:
     assigned = [sum(row.epoch == epoch and row.arm == arm for row in people) for arm in ARMS]
     means: dict[str, list[float]] = defaultdict(list)
@@ -172,23 +184,23 @@ def _stratum(
         epoch=epoch,
         share=share,
         assigned=(assigned[0], assigned[1]),
-        ratings=(sample(means["production"]), sample(means["candidate"])),
+        ratings=(sample_moments(means["production"]), sample_moments(means["candidate"])),
     )
 
 
-def _paired(scored: Sequence[Scored]) -> Paired:
+def _paired(scored: Sequence[RescoredPrice]) -> PairedPriceError:
     """Of visitors, because one may tell several prices: the mean of what the candidate is farther away."""
     production: dict[str, list[float]] = defaultdict(list)
     candidate: dict[str, list[float]] = defaultdict(list)
     for row in scored:
         if row.production is not None and row.candidate is not None:
-            production[row.told.visitor].append(relative_error(row.production, row.told.price))
-            candidate[row.told.visitor].append(relative_error(row.candidate, row.told.price))
+            production[row.told.visitor].append(price_error(row.production, row.told.price))
+            candidate[row.told.visitor].append(price_error(row.candidate, row.told.price))
     by_production = {visitor: math.fsum(errors) / len(errors) for visitor, errors in production.items()}
     by_candidate = {visitor: math.fsum(errors) / len(errors) for visitor, errors in candidate.items()}
     n = len(by_production)
-    return Paired(
-        difference=sample(by_candidate[visitor] - error for visitor, error in by_production.items()),
+    return PairedPriceError(
+        difference=sample_moments(by_candidate[visitor] - error for visitor, error in by_production.items()),
         production_error=math.fsum(by_production.values()) / n if n else None,
         candidate_error=math.fsum(by_candidate.values()) / n if n else None,
         unpriced=sum(row.production is None or row.candidate is None for row in scored),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from homeprices.adapters.object_store import Bucket
 from homeprices.errors import BundleRefused, Conflict, InvalidInput
 from homeprices.experiment import exposures
-from homeprices.experiment.aggregation import Log, Scored, tally
+from homeprices.experiment.aggregation import ExperimentRows, RescoredPrice, aggregate
 from homeprices.experiment.evidence import Evidence
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.home import Home
@@ -32,7 +32,7 @@ Score = Callable[[str, Sequence[dict[str, Any]]], list[float | None]]
 """What a bundle says of logged inputs, in lakh rupees, in order; None of an input that it cannot price."""
 
 
-def gather(
+def collect_evidence(
     connection: Connection,
     record: ControlRecord,
     now: datetime,
@@ -51,7 +51,7 @@ def gather(
     if not (record.production and record.candidate and record.experiment and record.started_at):
         raise Conflict("no experiment is running, so there is no evidence to gather")
     shares = {epoch.epoch: epoch.share for epoch in record.epochs if epoch.share > 0}
-    window = exposures.Window(
+    window = exposures.ExperimentWindow(
         production=record.production,
         candidate=record.candidate,
         epochs=tuple(shares),
@@ -63,7 +63,7 @@ def gather(
     p99 = exposures.p99_milliseconds(connection, window)
     if "production" in p99:
         window = replace(window, slow_over_ms=policy.slow_over(p99["production"]))
-    log = Log(
+    log = ExperimentRows(
         visitors=exposures.visitors(connection, window),
         raters=exposures.raters(connection, window),
         scored=_scored(exposures.prices(connection, window), window, score),
@@ -72,7 +72,7 @@ def gather(
         testers=testers,
         most_a_day=policy.most_visits_a_day,
     )
-    found = tally(log, (record.production, record.candidate))
+    found = aggregate(log, (record.production, record.candidate))
     return Evidence(
         experiment=record.experiment,
         production=found.arms[0],
@@ -90,13 +90,15 @@ def gather(
     )
 
 
-def _scored(told: list[exposures.Price], window: exposures.Window, score: Score | None) -> list[Scored]:
+def _scored(
+    told: list[exposures.ActualPrice], window: exposures.ExperimentWindow, score: Score | None
+) -> list[RescoredPrice]:
     """Both models on every home whose price is known, whoever answered: the same homes for both."""
     if score is None or not told:
-        return [Scored(price, None, None) for price in told]
+        return [RescoredPrice(price, None, None) for price in told]
     inputs = [price.inputs for price in told]
     both = score(window.production, inputs), score(window.candidate, inputs)
-    return [Scored(*row) for row in zip(told, *both, strict=True)]
+    return [RescoredPrice(*row) for row in zip(told, *both, strict=True)]
 
 
 # What a bundle of the bucket says of homes that were priced before: both models on the same homes.

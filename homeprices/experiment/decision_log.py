@@ -18,14 +18,14 @@ from homeprices.adapters.database import transaction
 from homeprices.errors import Conflict, NotFound
 from homeprices.experiment.evidence import Evidence
 from homeprices.experiment.policies import AnyPolicy, from_document
-from homeprices.experiment.policies.post_promotion import BakeEvidence
+from homeprices.experiment.policies.post_promotion import PostPromotionEvidence
 from homeprices.predictions.tables import ab_decisions
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from homeprices.experiment.policies.base import Decision
-    from homeprices.experiment.policies.post_promotion import BakeFinding
+    from homeprices.experiment.policies.post_promotion import PostPromotionVerdict
     from homeprices.resources import Resources
 
 
@@ -82,11 +82,11 @@ def record_decision(
     )
 
 
-def record_watch(
+def record_revert(
     connection: Connection,
     key: str,
-    evidence: BakeEvidence,
-    found: BakeFinding,
+    evidence: PostPromotionEvidence,
+    found: PostPromotionVerdict,
     actor: str,
     *,
     policy_document: dict[str, Any],
@@ -111,7 +111,7 @@ def record_watch(
     )
 
 
-def record_order(
+def record_manual_action(
     connection: Connection, key: str, *, outcome: str, production: str, candidate: str, reason: str, actor: str
 ) -> RecordedDecision:
     """Put a person's order on record (`promote`, `rollback`, `revert`, `hold`, `resume`): somebody said so.
@@ -132,7 +132,7 @@ def record_order(
     )
 
 
-def note_result(connection: Connection, key: str, version: str) -> None:
+def record_result(connection: Connection, key: str, version: str) -> None:
     """Note the version that a decision has led to, once. Raises NotFound when nothing is on record under the key."""
     unset = (ab_decisions.c.key == key) & ab_decisions.c.result_version.is_(None)
     connection.execute(update(ab_decisions).where(unset).values(result_version=version))
@@ -212,7 +212,7 @@ def compute(decided: RecordedDecision) -> dict[str, Any]:
     policy = from_document(decided.policy_document or {})
     try:
         if "promoted_at" in decided.evidence:
-            watched = policy.bake.judge(BakeEvidence.model_validate(decided.evidence))
+            watched = policy.bake.evaluate(PostPromotionEvidence.model_validate(decided.evidence))
             return watched.model_dump(mode="json")
         return _decided(policy, Evidence.model_validate(decided.evidence))
     except ValidationError as error:

@@ -21,7 +21,7 @@ class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Sample(_Value):
+class SampleMoments(_Value):
     """Independent values, one a visitor: how many, their mean, and their variance (0 for fewer than two)."""
 
     n: int = Field(default=0, ge=0)
@@ -29,7 +29,7 @@ class Sample(_Value):
     variance: float = Field(default=0.0, ge=0)
 
 
-class Occurrences(_Value):
+class ClusteredProportion(_Value):
     """How often something happened to visitors: `hits` in `trials`, summed over visitors, with their second moments.
 
     The sums are exact and enough for the share of hits and its variance between visitors, however they cluster.
@@ -47,17 +47,17 @@ class Occurrences(_Value):
         """Hits a trial; 0 without a trial."""
         return self.hits / self.trials if self.trials else 0.0
 
-    def excess(self, limit: float) -> Sample:
+    def excess(self, limit: float) -> SampleMoments:
         """Of each visitor, the hits above `limit` times the trials: a mean above zero is a share above the limit."""
         n = self.visitors
         if n == 0:
-            return Sample()
+            return SampleMoments()
         mean = (self.hits - limit * self.trials) / n
         squares = self.hits_squared - 2 * limit * self.hits_times_trials + limit**2 * self.trials_squared
-        return Sample(n=n, mean=mean, variance=max((squares - n * mean**2) / (n - 1), 0.0) if n > 1 else 0.0)
+        return SampleMoments(n=n, mean=mean, variance=max((squares - n * mean**2) / (n - 1), 0.0) if n > 1 else 0.0)
 
 
-class Arm(_Value):
+class VariantSummary(_Value):
     """What one arm has shown since the experiment began.
 
     `recent_requests` are those of the last day; a rating is in stars, one a visitor and estimate; `errors` are a
@@ -80,7 +80,7 @@ class Arm(_Value):
     mean_price_error: float | None = Field(default=None, ge=0)
 
     @model_validator(mode="after")
-    def _means_have_something_to_be_of(self) -> Arm:
+    def _means_have_something_to_be_of(self) -> VariantSummary:
         if (self.ratings > 0) != (self.mean_rating is not None):
             raise ValueError(f"{self.bundle} has {self.ratings} ratings with the mean {self.mean_rating}")
         return self
@@ -95,16 +95,16 @@ class Stratum(_Value):
     epoch: int = Field(ge=0)
     share: float = Field(ge=0, le=100)
     assigned: tuple[int, int] = (0, 0)
-    ratings: tuple[Sample, Sample] = (Sample(), Sample())
+    ratings: tuple[SampleMoments, SampleMoments] = (SampleMoments(), SampleMoments())
 
 
-class Paired(_Value):
+class PairedPriceError(_Value):
     """Both models on the estimates whose actual price became known, each as a share of that price, by visitor.
 
     `difference` is candidate less production, so below zero the candidate is nearer to the prices.
     """
 
-    difference: Sample = Sample()
+    difference: SampleMoments = SampleMoments()
     production_error: float | None = Field(default=None, ge=0)
     candidate_error: float | None = Field(default=None, ge=0)
     unpriced: int = Field(default=0, ge=0)
@@ -119,15 +119,15 @@ class Evidence(_Value):
     """
 
     experiment: str
-    production: Arm
-    candidate: Arm
+    production: VariantSummary
+    candidate: VariantSummary
     started_at: AwareDatetime
     now: AwareDatetime
     strata: tuple[Stratum, ...] = ()
-    errors: Occurrences = Occurrences()
-    slow: Occurrences = Occurrences()
+    errors: ClusteredProportion = ClusteredProportion()
+    slow: ClusteredProportion = ClusteredProportion()
     slow_over_ms: float | None = Field(default=None, gt=0)
-    paired: Paired = Paired()
+    paired: PairedPriceError = PairedPriceError()
     left_out: dict[str, int] = Field(default_factory=dict)
     stopped: str | None = None
     drift: str | None = None

@@ -20,7 +20,7 @@ STATEMENT_TIMEOUT_SECONDS = 120
 
 
 @dataclass(frozen=True)
-class Window:
+class ExperimentWindow:
     """The experiment of `candidate` beside `production` in its epochs, from `since` up to, not including, `until`.
 
     `recent` is when the last day began; `slow_over_ms` from when on an answer counts as slow.
@@ -36,7 +36,7 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Visitor:
+class VisitorExposures:
     """What one visitor met. `epoch` and `arm` are of the first visit; `moved` who was in both arms.
 
     `exposures` includes `errors`, which another arm answered; milliseconds are of the arm's own answers.
@@ -56,7 +56,7 @@ class Visitor:
 
 
 @dataclass(frozen=True)
-class Rater:
+class VisitorRatings:
     """What one visitor said: one opinion an estimate, stars before quick feedback (accurate 5, too high or low 2)."""
 
     visitor: str
@@ -69,7 +69,7 @@ class Rater:
 
 
 @dataclass(frozen=True)
-class Price:
+class ActualPrice:
     """An actual price that a visitor told of an estimate, both in lakh rupees, with the inputs."""
 
     visitor: str
@@ -170,35 +170,35 @@ def raise_statement_timeout(connection: Connection) -> None:
     connection.execute(text(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT_SECONDS}s'"))
 
 
-def visitors(connection: Connection, window: Window) -> list[Visitor]:
+def visitors(connection: Connection, window: ExperimentWindow) -> list[VisitorExposures]:
     """Every visitor of the experiment."""
     rows = _rows(connection, _VISITORS, window)
     arms: tuple[Variant, Variant] = ("production", "candidate")
-    return [Visitor(epoch=row["first"] // 2, arm=arms[row.pop("first") % 2], **row) for row in rows]
+    return [VisitorExposures(epoch=row["first"] // 2, arm=arms[row.pop("first") % 2], **row) for row in rows]
 
 
-def raters(connection: Connection, window: Window) -> list[Rater]:
+def raters(connection: Connection, window: ExperimentWindow) -> list[VisitorRatings]:
     """Every visitor who said something of an estimate that was made for them."""
-    return [Rater(**row) for row in _rows(connection, _RATERS, window)]
+    return [VisitorRatings(**row) for row in _rows(connection, _RATERS, window)]
 
 
-def prices(connection: Connection, window: Window) -> list[Price]:
+def prices(connection: Connection, window: ExperimentWindow) -> list[ActualPrice]:
     """The newest actual prices that visitors told of estimates that were made for them."""
-    return [Price(**row) for row in _rows(connection, _PRICES, window)]
+    return [ActualPrice(**row) for row in _rows(connection, _PRICES, window)]
 
 
-def p99_milliseconds(connection: Connection, window: Window) -> dict[str, float]:
+def p99_milliseconds(connection: Connection, window: ExperimentWindow) -> dict[str, float]:
     """The 99th percentile of the answers' duration, by arm; without an arm that has answered nothing."""
     return {row["arm"]: row["milliseconds"] for row in _rows(connection, _P99, window)}
 
 
-def left_out(connection: Connection, window: Window) -> dict[str, int]:
+def left_out(connection: Connection, window: ExperimentWindow) -> dict[str, int]:
     """Visits and opinions of the window that do not count, by reason."""
     [visits], [opinions] = _rows(connection, _LEFT_OUT, window), _rows(connection, _UNCOUNTED, window)
     return {**visits, **opinions}
 
 
-def _rows(connection: Connection, statement: TextClause, window: Window) -> list[dict[str, Any]]:
+def _rows(connection: Connection, statement: TextClause, window: ExperimentWindow) -> list[dict[str, Any]]:
     values = {
         **vars(window),
         "epochs": list(window.epochs),
@@ -211,7 +211,7 @@ def _rows(connection: Connection, statement: TextClause, window: Window) -> list
 
 
 @dataclass(frozen=True)
-class Stretch:
+class TimeWindow:
     """From `since` up to, not including, `until`; of one bundle, or of whatever was in production."""
 
     since: datetime
@@ -220,7 +220,7 @@ class Stretch:
 
 
 @dataclass(frozen=True)
-class Guest:
+class ProductionVisitor:
     """A visitor whom production answered. `stars` is their mean rating, `error` their estimates' mean distance from the
     prices that they told, as a share of the price; None where they said nothing."""
 
@@ -241,7 +241,7 @@ _PRODUCTION_P99 = text(
     WHERE {_ANSWERS} AND {_PRODUCTION_SOUND} AND NOT fallback
     """  # noqa: S608 (made of this module's own constants)
 )
-_GUESTS = text(
+_PRODUCTION_VISITORS = text(
     f"""
     WITH answers AS (
         SELECT id, visitor, fallback, estimate, milliseconds FROM prediction_logs WHERE {_ANSWERS}
@@ -270,13 +270,13 @@ _GUESTS = text(
 )
 
 
-def production_p99(connection: Connection, stretch: Stretch) -> float | None:
+def production_p99(connection: Connection, stretch: TimeWindow) -> float | None:
     """The 99th percentile of the answers' duration; None without an answer."""
     found = connection.execute(_PRODUCTION_P99, vars(stretch)).scalar()
     return None if found is None else float(found)
 
 
-def guests(connection: Connection, stretch: Stretch, slow_over_ms: float) -> list[Guest]:
+def production_visitors(connection: Connection, stretch: TimeWindow, slow_over_ms: float) -> list[ProductionVisitor]:
     """Every visitor of the stretch."""
-    rows = connection.execute(_GUESTS, {**vars(stretch), "slow_over_ms": slow_over_ms}).mappings()
-    return [Guest(**row) for row in rows]
+    rows = connection.execute(_PRODUCTION_VISITORS, {**vars(stretch), "slow_over_ms": slow_over_ms}).mappings()
+    return [ProductionVisitor(**row) for row in rows]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from homeprices.experiment.confidence_sequences import always_valid_p, bounded_half_width, expected_loss, half_width
-from homeprices.experiment.evidence import HIGHEST_RATING, LOWEST_RATING, Evidence, Sample, Stratum
+from homeprices.experiment.evidence import HIGHEST_RATING, LOWEST_RATING, Evidence, SampleMoments, Stratum
 
 
 class Weights(Protocol):
@@ -24,7 +24,7 @@ class Weights(Protocol):
 
 
 @dataclass(frozen=True)
-class Difference:
+class TreatmentEffect:
     """Candidate less production.
 
     `estimate` and `variance` are of the composite, `stars` of the ratings and `milliseconds` of the latency alone;
@@ -86,7 +86,7 @@ class Difference:
         }
 
 
-def composite_difference(evidence: Evidence, weights: Weights) -> Difference | None:
+def composite_effect(evidence: Evidence, weights: Weights) -> TreatmentEffect | None:
     """The difference on this evidence; None while an arm has no rated visitor in an epoch that both arms rated in."""
     usable = [stratum for stratum in evidence.strata if all(arm.n for arm in stratum.ratings)]
     if not usable:
@@ -96,7 +96,7 @@ def composite_difference(evidence: Evidence, weights: Weights) -> Difference | N
     by_star, by_ms = weights.rating_weight / HIGHEST_RATING, weights.speed_weight / weights.slowest_ms
     latency_deviation = by_ms * math.sqrt(latency_variance)
     by_arm = (sum(s.ratings[0].n for s in usable), sum(s.ratings[1].n for s in usable))
-    return Difference(
+    return TreatmentEffect(
         estimate=by_star * stars - by_ms * milliseconds,
         # How a visitor's rating and latency go together is not known: the worst, that they do entirely, is taken.
         variance=(by_star * math.sqrt(variance) + latency_deviation) ** 2,
@@ -131,7 +131,7 @@ def stratified_difference(strata: list[Stratum]) -> tuple[float, float]:
     return estimate, variance
 
 
-def pooled_variance(samples: list[Sample]) -> float:
+def pooled_variance(samples: list[SampleMoments]) -> float:
     """The variance between visitors of an arm within its epochs.
 
     Never below that of one visitor in all who says something else by a star: thirty equal ratings do not prove that

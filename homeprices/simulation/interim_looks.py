@@ -13,10 +13,18 @@ from typing import Any
 import numpy as np
 
 from homeprices.experiment.confidence_sequences import bounded_half_width, half_width
-from homeprices.experiment.evidence import HIGHEST_RATING, LOWEST_RATING, Arm, Evidence, Occurrences, Sample, Stratum
+from homeprices.experiment.evidence import (
+    HIGHEST_RATING,
+    LOWEST_RATING,
+    ClusteredProportion,
+    Evidence,
+    SampleMoments,
+    Stratum,
+    VariantSummary,
+)
 from homeprices.experiment.policies import AnyPolicy
-from homeprices.experiment.policies.composite import Composite
-from homeprices.experiment.policies.sequential import SILENT_BELOW, Sequential
+from homeprices.experiment.policies.composite import CompositePolicy
+from homeprices.experiment.policies.sequential import SILENT_BELOW, SequentialPolicy
 from homeprices.experiment.sample_ratio import sample_ratio_log_evidence
 from homeprices.simulation.visitors import HOURS_A_DAY, LATENCY_DEVIATION_MS, LATENCY_MS, Array, Scenario, SimulatedArm
 
@@ -30,7 +38,7 @@ def may_decide(policy: AnyPolicy, scenario: Scenario, arms: Arms) -> Array:
     hours = np.arange(1, scenario.looks + 1)
     late = np.broadcast_to(hours >= policy.longest / timedelta(hours=1), arms[0].rated.shape)
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = _composite(policy, arms) if isinstance(policy, Composite) else _sequential(policy, scenario, arms)
+        found = _composite(policy, arms) if isinstance(policy, CompositePolicy) else _sequential(policy, scenario, arms)
     return np.asarray(found | late)
 
 
@@ -72,7 +80,7 @@ def _moments(n: Array, total: Array, squares: Array) -> tuple[Array, Array]:
     return mean, np.maximum((squares - n * mean**2) / np.maximum(n - 1, 1), 0.0)
 
 
-def _composite(policy: Composite, arms: Arms) -> Array:
+def _composite(policy: CompositePolicy, arms: Arms) -> Array:
     scores = []
     for arm in arms:
         speed = np.maximum(0.0, (policy.slowest_ms - arm.latency / arm.assigned) / policy.slowest_ms)
@@ -84,7 +92,7 @@ def _composite(policy: Composite, arms: Arms) -> Array:
     return np.asarray(enough & (better | worse))
 
 
-def _sequential(policy: Sequential, scenario: Scenario, arms: Arms) -> Array:
+def _sequential(policy: SequentialPolicy, scenario: Scenario, arms: Arms) -> Array:
     rates = policy.error_rates
     counts = np.stack([arm.assigned for arm in arms], axis=-1)
     shares = np.array([1 - scenario.share, scenario.share])
@@ -112,7 +120,7 @@ def _silent(scenario: Scenario, arms: Arms) -> Array:
     return np.asarray(found)
 
 
-def _breached(policy: Sequential, hits: Array, trials: Array, limit: float) -> Array:
+def _breached(policy: SequentialPolicy, hits: Array, trials: Array, limit: float) -> Array:
     mean = hits / trials - limit
     squares = hits - 2 * limit * hits + limit**2 * trials
     variance = np.maximum((squares - trials * mean**2) / np.maximum(trials - 1, 1), 0.0)
@@ -122,7 +130,7 @@ def _breached(policy: Sequential, hits: Array, trials: Array, limit: float) -> A
     return np.asarray((trials >= policy.guardrails.visitors) & (mean - width > 0))
 
 
-def _difference(policy: Sequential, arms: Arms) -> tuple[Array, Array, Array]:
+def _difference(policy: SequentialPolicy, arms: Arms) -> tuple[Array, Array, Array]:
     """The difference of the composites, and the distances of its lower and its upper bound."""
     primary, rates, expected = policy.primary, policy.error_rates, policy.expected_visitors
     by_star, by_ms = primary.rating_weight / HIGHEST_RATING, primary.speed_weight / primary.slowest_ms
@@ -155,10 +163,10 @@ def _recent(total: Array) -> Array:
     return np.asarray(total - before)
 
 
-def _arm(arm: SimulatedArm, bundle: str, run: int, look: int) -> Arm:
+def _arm(arm: SimulatedArm, bundle: str, run: int, look: int) -> VariantSummary:
     assigned, ratings = int(arm.assigned[run, look]), int(arm.ratings[run, look])
     before = int(arm.assigned[run, look - HOURS_A_DAY]) if look >= HOURS_A_DAY else 0
-    return Arm(
+    return VariantSummary(
         bundle=bundle,
         requests=assigned,
         recent_requests=assigned - before,
@@ -172,18 +180,18 @@ def _arm(arm: SimulatedArm, bundle: str, run: int, look: int) -> Arm:
     )
 
 
-def _sample(arm: SimulatedArm, run: int, look: int) -> Sample:
+def _sample(arm: SimulatedArm, run: int, look: int) -> SampleMoments:
     n, total = int(arm.rated[run, look]), float(arm.means[run, look])
     if n == 0:
-        return Sample()
+        return SampleMoments()
     squares = float(arm.means_squared[run, look]) - total**2 / n
-    return Sample(n=n, mean=total / n, variance=max(squares / (n - 1), 0.0) if n > 1 else 0.0)
+    return SampleMoments(n=n, mean=total / n, variance=max(squares / (n - 1), 0.0) if n > 1 else 0.0)
 
 
-def _occurrences(hits: Array, trials: Array, run: int, look: int) -> Occurrences:
+def _occurrences(hits: Array, trials: Array, run: int, look: int) -> ClusteredProportion:
     """Each visitor has come once."""
     happened, tried = int(hits[run, look]), int(trials[run, look])
-    return Occurrences(
+    return ClusteredProportion(
         visitors=tried,
         hits=happened,
         trials=tried,

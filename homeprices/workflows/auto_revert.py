@@ -12,11 +12,17 @@ from typing import TYPE_CHECKING
 from homeprices.adapters.database import transaction
 from homeprices.adapters.notifications import Notification
 from homeprices.experiment import decision_log, decision_report
-from homeprices.experiment.aggregation import occurrences, sample
-from homeprices.experiment.evidence import Occurrences, Sample
-from homeprices.experiment.exposures import Guest, Stretch, guests, production_p99, raise_statement_timeout
+from homeprices.experiment.aggregation import clustered_proportion, sample_moments
+from homeprices.experiment.evidence import ClusteredProportion, SampleMoments
+from homeprices.experiment.exposures import (
+    ProductionVisitor,
+    TimeWindow,
+    production_p99,
+    production_visitors,
+    raise_statement_timeout,
+)
 from homeprices.experiment.policies import document_of
-from homeprices.experiment.policies.post_promotion import BEFORE, Bake, BakeEvidence, Baseline
+from homeprices.experiment.policies.post_promotion import BEFORE, Baseline, PostPromotionEvidence, PostPromotionRule
 from homeprices.log import get_logger
 from homeprices.registry import bundle_reader, mlflow_mirror, versions
 from homeprices.release import holds, promotion, replicas, traffic_counts
@@ -62,11 +68,11 @@ class Watch:
             raise_statement_timeout(connection)
             bucket = self._parts.bucket
             evidence = gather(connection, bucket, self._policy.bake, origin, production, self._clock())
-        found = self._policy.bake.judge(evidence)
+        found = self._policy.bake.evaluate(evidence)
         if found.outcome == "continue":
             return found.reason
         with transaction(self._parts.engine) as connection:
-            decided = decision_log.record_watch(
+            decided = decision_log.record_revert(
                 connection,
                 f"bake:{production}",
                 evidence,
@@ -115,55 +121,62 @@ class Watch:
         # Told before it is noted as done: a look that dies in between leaves it to the next, and it is told once.
         tell_once(parts, decided.key, Notification(title, decided.reason, page))
         with transaction(parts.engine) as connection:
-            decision_log.note_result(connection, decided.key, version)
+            decision_log.record_result(connection, decided.key, version)
         decision_report.publish(parts, decided.key)  # which now says what became of it
         return f"{title}. {decided.reason}"
 
 
 def gather(
-    connection: Connection, bucket: Bucket, bake: Bake, origin: RecordedDecision, production: str, now: datetime
-) -> BakeEvidence:
+    connection: Connection,
+    bucket: Bucket,
+    bake: PostPromotionRule,
+    origin: RecordedDecision,
+    production: str,
+    now: datetime,
+) -> PostPromotionEvidence:
     """The new production's hours, beside the same hours a week before, or a day before where that week has nobody."""
     baseline, before = _baseline(connection, bake, origin.ts, now)
     p99 = None if before is None else production_p99(connection, before)
     slow_over = bake.slow_over(p99)
-    new = guests(connection, Stretch(origin.ts, now, production), slow_over)
-    old = [] if before is None else guests(connection, before, slow_over)
-    return BakeEvidence(
+    new = production_visitors(connection, TimeWindow(origin.ts, now, production), slow_over)
+    old = [] if before is None else production_visitors(connection, before, slow_over)
+    return PostPromotionEvidence(
         production=production,
         previous=origin.production,
         promoted_at=origin.ts,
         now=now,
         baseline=baseline,
-        slow=occurrences((guest.slow, guest.answers) for guest in new),
+        slow=clustered_proportion((guest.slow, guest.answers) for guest in new),
         slow_over_ms=slow_over,
         ratings=_ratings(new),
         ratings_before=_ratings(old),
         price_errors=_errors(new),
         price_errors_before=_errors(old),
-        failures=_failures(bucket, Stretch(origin.ts, now)),
-        failures_before=Occurrences() if before is None else _failures(bucket, before),
+        failures=_failures(bucket, TimeWindow(origin.ts, now)),
+        failures_before=ClusteredProportion() if before is None else _failures(bucket, before),
     )
 
 
-def _baseline(connection: Connection, bake: Bake, since: datetime, now: datetime) -> tuple[Baseline, Stretch | None]:
+def _baseline(
+    connection: Connection, bake: PostPromotionRule, since: datetime, now: datetime
+) -> tuple[Baseline, TimeWindow | None]:
     names: tuple[Baseline, Baseline] = ("week", "day")
     for name in names:
-        stretch = Stretch(since - BEFORE[name], now - BEFORE[name])
-        if len(guests(connection, stretch, bake.slow_at_least_ms)) >= bake.visitors:
+        stretch = TimeWindow(since - BEFORE[name], now - BEFORE[name])
+        if len(production_visitors(connection, stretch, bake.slow_at_least_ms)) >= bake.visitors:
             return name, stretch
     return "none", None
 
 
-def _failures(bucket: Bucket, stretch: Stretch) -> Occurrences:
+def _failures(bucket: Bucket, stretch: TimeWindow) -> ClusteredProportion:
     """Production's failed requests by five minutes; the log of predictions holds none of them."""
     counts = traffic_counts.production(bucket, stretch.since, stretch.until)
-    return occurrences((failed, requests) for requests, failed in counts)
+    return clustered_proportion((failed, requests) for requests, failed in counts)
 
 
-def _ratings(rows: list[Guest]) -> Sample:
-    return sample(row.stars for row in rows if row.stars is not None)
+def _ratings(rows: list[ProductionVisitor]) -> SampleMoments:
+    return sample_moments(row.stars for row in rows if row.stars is not None)
 
 
-def _errors(rows: list[Guest]) -> Sample:
-    return sample(row.error for row in rows if row.error is not None)
+def _errors(rows: list[ProductionVisitor]) -> SampleMoments:
+    return sample_moments(row.error for row in rows if row.error is not None)

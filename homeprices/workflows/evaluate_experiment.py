@@ -104,7 +104,7 @@ class Evaluation:
             return {"nothing": f"{candidate} waits until every candidate replica serves it."}
         stopped = running.reason if running.state == "stopped" and running.updated_by == BREAKER else None
         with transaction(self._parts.engine) as connection:
-            found = evidence_of.gather(
+            found = evidence_of.collect_evidence(
                 connection,
                 running,
                 self._clock(),
@@ -152,7 +152,7 @@ class Evaluation:
 
         version = promotion.promote(self._parts.bucket, candidate, wait, ACTOR, decision["reason"], clock=self._clock)
         with transaction(self._parts.engine) as connection:
-            decision_log.note_result(connection, decision["key"], version)
+            decision_log.record_result(connection, decision["key"], version)
         self._tell(f"{candidate} is promoted: production is {version} now", decision)
         self._end(decision)
         return {**decision, "result_version": version}

@@ -16,7 +16,7 @@ from homeprices.adapters.database import transaction
 from homeprices.adapters.mlflow_client import MlflowClient
 from homeprices.adapters.notifications import Notification
 from homeprices.errors import Conflict, HomePricesError
-from homeprices.experiment.decision_log import note_result, record_order
+from homeprices.experiment.decision_log import record_manual_action, record_result
 from homeprices.registry import bundle_reader, mlflow_mirror
 from homeprices.release import control_record, holds, promotion
 from homeprices.release.replicas import wait_until_served
@@ -119,7 +119,7 @@ class _Order:
     def record(self, report: Report, version: str | None = None) -> None:
         """Put it on record, with the version that it led to; a database that is away is noted in the report."""
         with _told(report, "not on record"), transaction(self.parts.engine) as connection:
-            record_order(
+            record_manual_action(
                 connection,
                 self.key,
                 outcome=self.outcome,
@@ -129,7 +129,7 @@ class _Order:
                 actor=self.actor,
             )
             if version:
-                note_result(connection, self.key, version)
+                record_result(connection, self.key, version)
 
 
 def _decided(parts: Resources, candidate: str, outcome: promotion.Outcome, actor: str, reason: str) -> _Order:

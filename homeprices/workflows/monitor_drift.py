@@ -22,7 +22,7 @@ from homeprices.drift.live_comparison import observe
 from homeprices.drift.report_page import History, render
 from homeprices.errors import ObjectNotFound
 from homeprices.experiment import policies
-from homeprices.experiment.policies.base import Retraining
+from homeprices.experiment.policies.base import RetrainingRule
 from homeprices.log import get_logger
 from homeprices.predictions import drift_reports
 from homeprices.pricing.bundle import Bundle
@@ -71,7 +71,7 @@ class DriftWatch:
         parts: Resources,
         run_id: str,
         clock: Callable[[], datetime] = versions.utc_now,
-        retraining: Retraining | None = None,
+        retraining: RetrainingRule | None = None,
     ) -> None:
         self._parts, self._run_id, self._clock = parts, run_id, clock
         self._retraining = retraining or policies.load(parts.settings.policy).retraining

@@ -12,7 +12,7 @@ from homeprices.experiment import decision_log, policies
 from homeprices.experiment.collection import Rescorer
 from homeprices.experiment.evidence import Evidence
 from homeprices.experiment.policies.base import Decision
-from homeprices.experiment.policies.sequential import Sequential
+from homeprices.experiment.policies.sequential import SequentialPolicy
 from homeprices.predictions import drift_reports
 from homeprices.predictions.identifiers import hashed_testers
 from homeprices.registry import bundle_reader, versions
@@ -30,7 +30,7 @@ def status(parts: Resources, clock: Callable[[], datetime] = versions.utc_now) -
         return f"No experiment is running; {production or 'nothing'} is in production."
     policy = policies.load(parts.settings.policy)
     with transaction(parts.engine) as connection:
-        found = evidence_of.gather(
+        found = evidence_of.collect_evidence(
             connection,
             running,
             clock(),
@@ -61,7 +61,7 @@ def still(policy: policies.AnyPolicy, evidence: Evidence) -> str:
     left = max(policy.longest - evidence.age, timedelta(0))
     text = f"at most {left / timedelta(days=1):.1f} days"
     days = evidence.age / timedelta(days=1)
-    if not isinstance(policy, Sequential) or days <= 0:
+    if not isinstance(policy, SequentialPolicy) or days <= 0:
         return text
     smaller = min(sum(stratum.ratings[arm].n for stratum in evidence.strata) for arm in (0, 1))
     missing = policy.minimum.rated_visitors - smaller

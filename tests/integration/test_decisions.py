@@ -192,8 +192,8 @@ def test_a_result_is_noted_once(trial: Trial, engine: Engine) -> None:
     better(trial)
     look(trial)
     with engine.begin() as connection:
-        decision_log.note_result(connection, "run1", "BO2")
-        decision_log.note_result(connection, "run1", "BO3")
+        decision_log.record_result(connection, "run1", "BO2")
+        decision_log.record_result(connection, "run1", "BO3")
         found = decision_log.find(connection, "run1")
     assert found is not None and found.result_version == "BO2"
 
@@ -459,7 +459,7 @@ def test_a_revert_that_is_killed_after_any_step_ends_with_one_bundle_one_record_
     def begin_again() -> None:
         trial.begin_again_from(start)
         with trial.engine.begin() as connection:
-            decision_log.note_result(connection, "run1", "BO2")
+            decision_log.record_result(connection, "run1", "BO2")
         hook.posts.clear()
 
     take_back(trial, trial.bucket, now)  # decides; from here on, every look finds what was decided and not done

@@ -13,10 +13,10 @@ import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
 from homeprices.errors import InvalidInput, NotFound
-from homeprices.experiment.policies.composite import Composite
-from homeprices.experiment.policies.sequential import Sequential
+from homeprices.experiment.policies.composite import CompositePolicy
+from homeprices.experiment.policies.sequential import SequentialPolicy
 
-AnyPolicy = Sequential | Composite
+AnyPolicy = SequentialPolicy | CompositePolicy
 
 DEFAULT = "sequential"
 LARGEST_FILE_BYTES = 64 * 1024  # a policy is a page of text

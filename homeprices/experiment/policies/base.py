@@ -40,7 +40,7 @@ def breaker_stopped(evidence: Evidence) -> str:
 # When a drift asks for a new model: a part of the policy's document, read by the drift check.
 
 
-class Retraining(BaseModel):
+class RetrainingRule(BaseModel):
     """When the inputs drift, of which so many homes must have been seen; when the error does. Once for each drift."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

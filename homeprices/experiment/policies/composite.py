@@ -12,12 +12,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from homeprices.experiment.evidence import HIGHEST_RATING, Arm, Evidence
-from homeprices.experiment.policies.base import Decision, Outcome, Retraining, breaker_stopped, time_is_up
-from homeprices.experiment.policies.post_promotion import Bake
+from homeprices.experiment.evidence import HIGHEST_RATING, Evidence, VariantSummary
+from homeprices.experiment.policies.base import Decision, Outcome, RetrainingRule, breaker_stopped, time_is_up
+from homeprices.experiment.policies.post_promotion import PostPromotionRule
 
 
-class Composite(BaseModel):
+class CompositePolicy(BaseModel):
     """The published rule with its published numbers; any of them can be set otherwise."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -35,14 +35,14 @@ class Composite(BaseModel):
     roll_back_below: float = Field(default=0.8, ge=0, le=1)
     longest: timedelta = Field(default=timedelta(days=7), gt=timedelta(0), le=timedelta(days=365))
     most_visits_a_day: int = Field(default=200, ge=1)
-    bake: Bake = Bake()
-    retraining: Retraining = Retraining()
+    bake: PostPromotionRule = PostPromotionRule()
+    retraining: RetrainingRule = RetrainingRule()
 
     def slow_over(self, production_p99_ms: float) -> float | None:  # noqa: ARG002 (the rule has no such limit)
         """None: latency is in the score, and nowhere else."""
         return None
 
-    def score(self, arm: Arm) -> float | None:
+    def score(self, arm: VariantSummary) -> float | None:
         """The composite of an arm, from 0 to 1; None while it has no rating or no answered request."""
         if arm.mean_rating is None or arm.mean_latency_ms is None:
             return None
@@ -89,7 +89,7 @@ class Composite(BaseModel):
         return Decision(outcome=outcome, reason=reason, policy=self.name, scores=scores)
 
 
-def _rated(arm: Arm) -> str:
+def _rated(arm: VariantSummary) -> str:
     """An arm with the numbers that its score is made of."""
     stars = "no rating" if arm.mean_rating is None else f"{arm.mean_rating:.2f} stars of {arm.ratings} ratings"
     latency = "no answer" if arm.mean_latency_ms is None else f"{arm.mean_latency_ms:.1f} ms"

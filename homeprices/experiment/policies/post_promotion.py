@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from homeprices.experiment.confidence_sequences import half_width
-from homeprices.experiment.evidence import Occurrences, Sample
+from homeprices.experiment.evidence import ClusteredProportion, SampleMoments
 
 Baseline = Literal["week", "day", "none"]
 BEFORE = {"week": timedelta(days=7), "day": timedelta(days=1)}
@@ -19,7 +19,7 @@ class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Bake(_Value):
+class PostPromotionRule(_Value):
     """How long a new production is watched, and what is a breach.
 
     Each of the four guardrails errs at `error_rate`, from so many `visitors` on. Slow answers are judged as in the
@@ -46,7 +46,7 @@ class Bake(_Value):
         """From how many milliseconds on an answer of the new production is slow."""
         return max(self.slow_at_least_ms, self.slow_ratio * (baseline_p99_ms or 0.0))
 
-    def judge(self, evidence: BakeEvidence) -> BakeFinding:
+    def evaluate(self, evidence: PostPromotionEvidence) -> PostPromotionVerdict:
         """Revert at a breach beyond chance, else go on; a pure function of the evidence."""
         statistics: dict[str, float] = {}
         breaches = self._failures(evidence, statistics)
@@ -71,13 +71,13 @@ class Bake(_Value):
                 )
         if breaches:
             reason = f"{evidence.production} does harm: {' and '.join(breaches)}."
-            return BakeFinding(outcome="revert", reason=reason, statistics=statistics)
+            return PostPromotionVerdict(outcome="revert", reason=reason, statistics=statistics)
         reason = f"{evidence.production} shows no harm so far."
         if not evidence.failures.trials:
             reason = f"{reason[:-1]}; how many of its requests failed, no router has told."
-        return BakeFinding(outcome="continue", reason=reason, statistics=statistics)
+        return PostPromotionVerdict(outcome="continue", reason=reason, statistics=statistics)
 
-    def _failures(self, evidence: BakeEvidence, statistics: dict[str, float]) -> list[str]:
+    def _failures(self, evidence: PostPromotionEvidence, statistics: dict[str, float]) -> list[str]:
         """What is to say of requests that failed, if it is too many; adds what was computed to the statistics."""
         if not self._tells(evidence.failures):
             return []
@@ -94,7 +94,7 @@ class Bake(_Value):
         beside = f"{before:.1%} did in {_hours(evidence.baseline)}" if spread else f"{self.failed_margin:.1%} may"
         return [f"{new:.1%} of its requests failed, and {beside}"]
 
-    def _tells(self, found: Occurrences) -> bool:
+    def _tells(self, found: ClusteredProportion) -> bool:
         """Whether there is enough of both, time and requests."""
         return found.visitors >= self.slots and found.trials >= self.visitors
 
@@ -102,7 +102,7 @@ class Bake(_Value):
         return float(half_width(variance, n, alpha=self.error_rate, expected=self.expected_visitors, one_sided=True))
 
 
-class BakeEvidence(_Value):
+class PostPromotionEvidence(_Value):
     """A new production beside the hours before it, by visitor; `previous` is the bundle that would come back.
 
     `failures` are those of its requests, of all routers together; there a visitor is five minutes with any request.
@@ -113,17 +113,17 @@ class BakeEvidence(_Value):
     promoted_at: AwareDatetime
     now: AwareDatetime
     baseline: Baseline = "none"
-    slow: Occurrences = Occurrences()
+    slow: ClusteredProportion = ClusteredProportion()
     slow_over_ms: float = Field(gt=0)
-    ratings: Sample = Sample()
-    ratings_before: Sample = Sample()
-    price_errors: Sample = Sample()
-    price_errors_before: Sample = Sample()
-    failures: Occurrences = Occurrences()
-    failures_before: Occurrences = Occurrences()
+    ratings: SampleMoments = SampleMoments()
+    ratings_before: SampleMoments = SampleMoments()
+    price_errors: SampleMoments = SampleMoments()
+    price_errors_before: SampleMoments = SampleMoments()
+    failures: ClusteredProportion = ClusteredProportion()
+    failures_before: ClusteredProportion = ClusteredProportion()
 
 
-class BakeFinding(_Value):
+class PostPromotionVerdict(_Value):
     """What the watch concludes, and why in one sentence."""
 
     outcome: Literal["revert", "continue"]
@@ -131,7 +131,7 @@ class BakeFinding(_Value):
     statistics: dict[str, float] = Field(default_factory=dict)
 
 
-def _difference(new: Sample, before: Sample, least: int) -> tuple[float, float, int] | None:
+def _difference(new: SampleMoments, before: SampleMoments, least: int) -> tuple[float, float, int] | None:
     """New less before, its variance and the visitors; None while either has too few."""
     if min(new.n, before.n) < least:
         return None
@@ -139,7 +139,7 @@ def _difference(new: Sample, before: Sample, least: int) -> tuple[float, float, 
     return new.mean - before.mean, sum(spread), new.n + before.n
 
 
-def _share(found: Occurrences) -> tuple[float, float]:
+def _share(found: ClusteredProportion) -> tuple[float, float]:
     """Hits a trial, and the variance of that between units (a ratio: Cochran, Sampling Techniques, 1977, eq. 6.9).
 
     Never below that of independent trials, one more of which is a hit: an hour without a failure proves no certainty.

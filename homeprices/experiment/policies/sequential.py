@@ -15,10 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from homeprices.experiment.confidence_sequences import half_width
 from homeprices.experiment.evidence import ARMS, Evidence
-from homeprices.experiment.policies.base import Decision, Outcome, Retraining, breaker_stopped, time_is_up
-from homeprices.experiment.policies.post_promotion import Bake
+from homeprices.experiment.policies.base import Decision, Outcome, RetrainingRule, breaker_stopped, time_is_up
+from homeprices.experiment.policies.post_promotion import PostPromotionRule
 from homeprices.experiment.sample_ratio import sample_ratio_log_evidence
-from homeprices.experiment.treatment_effect import Difference, composite_difference
+from homeprices.experiment.treatment_effect import TreatmentEffect, composite_effect
 
 SILENT_BELOW = 20
 """Requests expected in a day of which chance does not lose every one (e^-20), even when visitors come in groups."""
@@ -86,7 +86,7 @@ class SampleRatio(_Document):
     concentration: float = Field(default=300.0, gt=0)
 
 
-class Sequential(_Document):
+class SequentialPolicy(_Document):
     """The sequential rule; any of its numbers can be set otherwise in a document.
 
     `expected_visitors` is the number of rated visitors at which the sequences are tightest. An arm without a request
@@ -105,8 +105,8 @@ class Sequential(_Document):
     error_rates: ErrorRates = ErrorRates()
     guardrails: Guardrails = Guardrails()
     sample_ratio: SampleRatio = SampleRatio()
-    bake: Bake = Bake()
-    retraining: Retraining = Retraining()
+    bake: PostPromotionRule = PostPromotionRule()
+    retraining: RetrainingRule = RetrainingRule()
     expected_visitors: float = Field(default=500.0, gt=0, le=1e9)
     longest: timedelta = Field(default=timedelta(days=14), gt=timedelta(0), le=timedelta(days=365))
     missing_after: timedelta = Field(default=timedelta(hours=24), ge=timedelta(hours=24))
@@ -140,11 +140,11 @@ class Sequential(_Document):
             return decided("inconclusive", f"{time_is_up(evidence, self.longest)}: {finding}.")
         return decided("continue", f"{finding}.")
 
-    def _measure(self, evidence: Evidence) -> tuple[Difference | None, dict[str, float]]:
+    def _measure(self, evidence: Evidence) -> tuple[TreatmentEffect | None, dict[str, float]]:
         """The difference of the composites, and every statistic; bounds only of what has its minimum."""
         rates, limits = self.error_rates, self.guardrails
         statistics = {"sample_ratio_log_evidence": self.sample_ratio_log_evidence(evidence)}
-        difference = composite_difference(evidence, self.primary)
+        difference = composite_effect(evidence, self.primary)
         if difference is not None:
             statistics |= difference.reported(self.expected_visitors, rates.promote)
             if self._lacking(evidence) is None:
@@ -191,7 +191,7 @@ class Sequential(_Document):
             return _missing(evidence)
         return None
 
-    def _harm(self, evidence: Evidence, statistics: dict[str, float], difference: Difference | None) -> str | None:
+    def _harm(self, evidence: Evidence, statistics: dict[str, float], difference: TreatmentEffect | None) -> str | None:
         """What harm the candidate does, beyond chance, if any."""
         bundle, limits = evidence.candidate.bundle, self.guardrails
         if statistics.get("error_excess_lower", -1) > 0:
@@ -224,7 +224,7 @@ class Sequential(_Document):
         lacking = [f"{found} of {needed} {what}" for found, needed, what in wanted if found < needed]
         return " and ".join(lacking) or None
 
-    def _finding(self, evidence: Evidence, statistics: dict[str, float], difference: Difference | None) -> str:
+    def _finding(self, evidence: Evidence, statistics: dict[str, float], difference: TreatmentEffect | None) -> str:
         """What can be said of the two arms, as the beginning of a sentence."""
         candidate, production = evidence.candidate.bundle, evidence.production.bundle
         if (lacking := self._lacking(evidence)) is not None:

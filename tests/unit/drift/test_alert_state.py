@@ -5,7 +5,7 @@ import pytest
 
 from homeprices.drift import alert_state
 from homeprices.drift.alert_state import ERROR, Finding, State, Turn
-from homeprices.experiment.policies.base import Retraining
+from homeprices.experiment.policies.base import RetrainingRule
 
 DAY = timedelta(days=1)
 MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
@@ -88,20 +88,22 @@ def test_a_step_that_is_run_again_changes_nothing() -> None:
 @pytest.mark.parametrize(
     ("policy", "found", "homes", "wanted"),
     [
-        (Retraining(), SURE, 100, True),
-        (Retraining(), SURE, 99, False),
-        (Retraining(on_inputs=False), SURE, 5000, False),
-        (Retraining(), finding(**{ERROR: 1e-9}), 0, True),
-        (Retraining(on_error=False), finding(**{ERROR: 1e-9}), 5000, False),
-        (Retraining(), CALM, 5000, False),
+        (RetrainingRule(), SURE, 100, True),
+        (RetrainingRule(), SURE, 99, False),
+        (RetrainingRule(on_inputs=False), SURE, 5000, False),
+        (RetrainingRule(), finding(**{ERROR: 1e-9}), 0, True),
+        (RetrainingRule(on_error=False), finding(**{ERROR: 1e-9}), 5000, False),
+        (RetrainingRule(), CALM, 5000, False),
     ],
 )
-def test_a_new_model_is_asked_for_by_the_policy(policy: Retraining, found: Finding, homes: int, wanted: bool) -> None:
+def test_a_new_model_is_asked_for_by_the_policy(
+    policy: RetrainingRule, found: Finding, homes: int, wanted: bool
+) -> None:
     assert alert_state.asks(policy, turns(found)[1], homes) is wanted
 
 
 def test_a_new_model_is_asked_for_once_a_drift() -> None:
-    policy, (_, state) = Retraining(), turns(SURE)
+    policy, (_, state) = RetrainingRule(), turns(SURE)
     state = alert_state.asked(state, "run0")
     assert not alert_state.asks(policy, state, 5000)
     _, later = turns(SURE, CALM, CALM, state=state.model_copy(update={"run": ""}))

@@ -5,17 +5,24 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from homeprices.experiment.evidence import Arm, Evidence, Occurrences, Paired, Sample, Stratum
+from homeprices.experiment.evidence import (
+    ClusteredProportion,
+    Evidence,
+    PairedPriceError,
+    SampleMoments,
+    Stratum,
+    VariantSummary,
+)
 
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
 
 
-def arm(bundle: str, visitors: int, rated: int, stars: float, **more: Any) -> Arm:
+def arm(bundle: str, visitors: int, rated: int, stars: float, **more: Any) -> VariantSummary:
     """An arm whose visitors come once and rate once."""
     rating = {"ratings": rated, "rated_visitors": rated, "mean_rating": stars if rated else None}
     latency = {"mean_latency_ms": 5.0 if visitors else None, "latency_variance": 9.0}
     given = {"bundle": bundle, "requests": visitors, "recent_requests": visitors, "visitors": visitors}
-    return Arm.model_validate({**given, **rating, **latency, **more})
+    return VariantSummary.model_validate({**given, **rating, **latency, **more})
 
 
 def stratum(
@@ -29,7 +36,7 @@ def stratum(
 ) -> Stratum:
     """One epoch."""
     samples = tuple(
-        Sample(n=n, mean=mean if n else 0.0, variance=variance if n > 1 else 0.0)
+        SampleMoments(n=n, mean=mean if n else 0.0, variance=variance if n > 1 else 0.0)
         for n, mean in zip(rated, stars, strict=True)
     )
     return Stratum(epoch=epoch, share=share, assigned=assigned, ratings=samples)  # type: ignore[arg-type]
@@ -61,9 +68,9 @@ def look(
     )
 
 
-def happened(hits: int, visitors: int) -> Occurrences:
+def happened(hits: int, visitors: int) -> ClusteredProportion:
     """To so many of the visitors, who came once each."""
-    return Occurrences(
+    return ClusteredProportion(
         visitors=visitors,
         hits=hits,
         trials=visitors,
@@ -73,6 +80,8 @@ def happened(hits: int, visitors: int) -> Occurrences:
     )
 
 
-def paired(n: int, mean: float, variance: float = 0.01) -> Paired:
+def paired(n: int, mean: float, variance: float = 0.01) -> PairedPriceError:
     """Prices of so many visitors, and how much farther from them the candidate is."""
-    return Paired(difference=Sample(n=n, mean=mean, variance=variance), production_error=0.2, candidate_error=0.2)
+    return PairedPriceError(
+        difference=SampleMoments(n=n, mean=mean, variance=variance), production_error=0.2, candidate_error=0.2
+    )

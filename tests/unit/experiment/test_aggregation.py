@@ -11,46 +11,58 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homeprices.experiment.aggregation import Log, Scored, Tally, occurrences, relative_error, sample, tally
-from homeprices.experiment.evidence import Evidence, Sample
-from homeprices.experiment.exposures import Price, Rater, Visitor
-from homeprices.experiment.policies.sequential import Sequential
+from homeprices.experiment.aggregation import (
+    AggregatedEvidence,
+    ExperimentRows,
+    RescoredPrice,
+    aggregate,
+    clustered_proportion,
+    price_error,
+    sample_moments,
+)
+from homeprices.experiment.evidence import Evidence, SampleMoments
+from homeprices.experiment.exposures import ActualPrice, VisitorExposures, VisitorRatings
+from homeprices.experiment.policies.sequential import SequentialPolicy
 from tests.unit.experiment.looks import BEGIN
 
 
-def visitor(name: str, arm: str = "production", **more: Any) -> Visitor:
+def visitor(name: str, arm: str = "production", **more: Any) -> VisitorExposures:
     given = {"epoch": 1, "moved": False, "exposures": 2, "recent": 1, "busiest_day": 2, "errors": 0, "slow": 0}
     sums = {"milliseconds": 10.0, "milliseconds_squared": 52.0}
-    return Visitor(**{"visitor": name, "arm": arm, **given, **sums, **more})
+    return VisitorExposures(**{"visitor": name, "arm": arm, **given, **sums, **more})
 
 
-def rater(name: str, stars: float, ratings: int = 1, **more: int) -> Rater:
+def rater(name: str, stars: float, ratings: int = 1, **more: int) -> VisitorRatings:
     given = {"accurate": 0, "too_high": 0, "too_low": 0, "of_fallbacks": 0, **more}
-    return Rater(visitor=name, ratings=ratings, stars=stars, **given)
+    return VisitorRatings(visitor=name, ratings=ratings, stars=stars, **given)
 
 
-def told(name: str, price: float, *, arm: str = "production", estimate: float = 50.0, fallback: bool = False) -> Price:
-    return Price(visitor=name, arm=arm, fallback=fallback, inputs={}, estimate=estimate, price=price)  # type: ignore[arg-type]
+def told(
+    name: str, price: float, *, arm: str = "production", estimate: float = 50.0, fallback: bool = False
+) -> ActualPrice:
+    return ActualPrice(visitor=name, arm=arm, fallback=fallback, inputs={}, estimate=estimate, price=price)  # type: ignore[arg-type]
 
 
-def of(log: Log) -> Tally:
-    return tally(log, ("BO1", "CO1"))
+def of(log: ExperimentRows) -> AggregatedEvidence:
+    return aggregate(log, ("BO1", "CO1"))
 
 
-def log(visitors: list[Visitor], raters: list[Rater] = [], scored: list[Scored] = [], **more: Any) -> Log:  # noqa: B006
-    return Log(visitors=visitors, raters=raters, scored=scored, p99={}, **{"shares": {1: 20.0}, **more})
+def log(
+    visitors: list[VisitorExposures], raters: list[VisitorRatings] = [], scored: list[RescoredPrice] = [], **more: Any
+) -> ExperimentRows:  # noqa: B006
+    return ExperimentRows(visitors=visitors, raters=raters, scored=scored, p99={}, **{"shares": {1: 20.0}, **more})
 
 
 def test_a_visitor_has_one_voice_however_often_it_speaks() -> None:
     found = of(log([visitor("a"), visitor("b")], [rater("a", 45, 9), rater("b", 1, 1)]))
-    assert found.strata[0].ratings[0] == Sample(n=2, mean=3.0, variance=8.0)
+    assert found.strata[0].ratings[0] == SampleMoments(n=2, mean=3.0, variance=8.0)
     assert (found.arms[0].ratings, found.arms[0].mean_rating, found.arms[0].rated_visitors) == (10, 4.6, 2)
 
 
 def test_testers_and_bots_are_left_out_of_everything_and_counted() -> None:
     people = [visitor("a"), visitor("bot", busiest_day=201), visitor("tester"), visitor("c", "candidate")]
     raters = [rater("a", 4), rater("bot", 1), rater("tester", 1), rater("c", 5)]
-    scored = [Scored(told("bot", 40.0), 50.0, 50.0), Scored(told("tester", 40.0), 50.0, 50.0)]
+    scored = [RescoredPrice(told("bot", 40.0), 50.0, 50.0), RescoredPrice(told("tester", 40.0), 50.0, 50.0)]
     found = of(log(people, raters, scored, testers={"tester"}))
     assert (found.left_out["bots"], found.left_out["testers"]) == (1, 1)
     assert (found.arms[0].visitors, found.arms[1].visitors, found.strata[0].assigned) == (1, 1, (1, 1))
@@ -91,10 +103,10 @@ def test_latency_is_by_exposure_of_own_answers() -> None:
 
 def test_an_actual_price_scores_both_models_and_is_no_rating() -> None:
     scored = [
-        Scored(told("a", 100.0, estimate=90.0), 90.0, 98.0),
-        Scored(told("a", 100.0, estimate=90.0), 80.0, 98.0),
-        Scored(told("c", 100.0, arm="candidate", estimate=130.0), 120.0, 130.0),
-        Scored(told("d", 100.0), None, 130.0),
+        RescoredPrice(told("a", 100.0, estimate=90.0), 90.0, 98.0),
+        RescoredPrice(told("a", 100.0, estimate=90.0), 80.0, 98.0),
+        RescoredPrice(told("c", 100.0, arm="candidate", estimate=130.0), 120.0, 130.0),
+        RescoredPrice(told("d", 100.0), None, 130.0),
     ]
     found = of(log([visitor("a"), visitor("c", "candidate"), visitor("d")], scored=scored))
     assert (found.paired.difference.n, found.paired.difference.mean) == (2, pytest.approx((-0.13 + 0.1) / 2))
@@ -108,17 +120,17 @@ def test_an_actual_price_scores_both_models_and_is_no_rating() -> None:
 
 
 def test_a_price_with_a_digit_too_few_counts_as_one_whole_price() -> None:
-    assert (relative_error(1000.0, 100.0), relative_error(90.0, 100.0)) == (1.0, pytest.approx(0.1))
+    assert (price_error(1000.0, 100.0), price_error(90.0, 100.0)) == (1.0, pytest.approx(0.1))
 
 
 def test_what_is_no_number_is_left_out() -> None:
-    assert sample([3.0, math.nan, 5.0, math.inf]) == Sample(n=2, mean=4.0, variance=2.0)
-    assert sample([]) == Sample()
-    assert sample([4.0]) == Sample(n=1, mean=4.0, variance=0.0)
+    assert sample_moments([3.0, math.nan, 5.0, math.inf]) == SampleMoments(n=2, mean=4.0, variance=2.0)
+    assert sample_moments([]) == SampleMoments()
+    assert sample_moments([4.0]) == SampleMoments(n=1, mean=4.0, variance=0.0)
 
 
 def test_a_visitor_with_nothing_to_try_is_no_trial() -> None:
-    assert occurrences([(0, 0), (1, 2)]).visitors == 1
+    assert clustered_proportion([(0, 0), (1, 2)]).visitors == 1
 
 
 def test_an_empty_log_is_empty_evidence() -> None:
@@ -148,14 +160,14 @@ def test_permuting_visitors_changes_nothing_to_the_bit(rows: list[Any], shuffle:
     ]
     raters = [rater(f"v{i}", row[3] + 0.1, 1) for i, row in enumerate(rows) if row[3] > 2]
     raters = [replace(row, stars=min(row.stars, 5.0)) for row in raters]
-    scored = [Scored(told(f"v{i}", row[2]), row[2] * 1.1, row[2] * 0.7) for i, row in enumerate(rows)]
+    scored = [RescoredPrice(told(f"v{i}", row[2]), row[2] * 1.1, row[2] * 0.7) for i, row in enumerate(rows)]
     first = of(log(people, raters, scored, shares={1: 20.0, 2: 30.0}))
     for mixed in (people, raters, scored):
         shuffle.shuffle(mixed)  # type: ignore[arg-type]
     second = of(log(people, raters, scored, shares={1: 20.0, 2: 30.0}))
     assert second == first
     decisions = [
-        Sequential().decide(
+        SequentialPolicy().decide(
             Evidence(
                 experiment="BO1-CO1",
                 production=found.arms[0],

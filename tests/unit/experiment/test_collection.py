@@ -6,10 +6,10 @@ import pytest
 
 from homeprices.errors import Conflict
 from homeprices.experiment import collection
-from homeprices.experiment.policies.sequential import Sequential
+from homeprices.experiment.policies.sequential import SequentialPolicy
 from homeprices.release.control_record import ControlRecord
 
 
 def test_without_an_experiment_there_is_no_evidence() -> None:
     with pytest.raises(Conflict, match="no experiment is running"):
-        collection.gather(None, ControlRecord(), datetime(2026, 3, 1, tzinfo=UTC), Sequential())  # type: ignore[arg-type]
+        collection.collect_evidence(None, ControlRecord(), datetime(2026, 3, 1, tzinfo=UTC), SequentialPolicy())  # type: ignore[arg-type]

@@ -10,11 +10,11 @@ from typing import Any
 from homeprices.experiment.decision_log import RecordedDecision
 from homeprices.experiment.decision_report import render
 from homeprices.experiment.policies import document_of
-from homeprices.experiment.policies.sequential import Sequential
+from homeprices.experiment.policies.sequential import SequentialPolicy
 from homeprices.reporting.charts import HEIGHT, WIDTH, Chart, Line
 from tests.unit.experiment.looks import look, paired
 
-RULE = Sequential()
+RULE = SequentialPolicy()
 
 
 def recorded(number: int, stars: tuple[float, float], days: float, **more: Any) -> RecordedDecision:

@@ -9,33 +9,33 @@ import pytest
 
 from homeprices.errors import InvalidInput, NotFound
 from homeprices.experiment import policies
-from homeprices.experiment.policies.composite import Composite
-from homeprices.experiment.policies.sequential import Sequential
+from homeprices.experiment.policies.composite import CompositePolicy
+from homeprices.experiment.policies.sequential import SequentialPolicy
 
 
 def test_the_documents_say_what_the_rules_default_to() -> None:
     assert policies.names() == ["composite", "sequential"]
-    assert policies.load("composite") == Composite()
-    assert policies.load("sequential") == Sequential()
+    assert policies.load("composite") == CompositePolicy()
+    assert policies.load("sequential") == SequentialPolicy()
 
 
 def test_a_file_is_a_policy_with_its_own_numbers(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("rule: sequential\nname: mine\nversion: 3\nlongest: P21D\nerror_rates: {promote: 0.01}\n")
     policy = policies.load(str(file))
-    assert isinstance(policy, Sequential)
+    assert isinstance(policy, SequentialPolicy)
     assert (policy.name, policy.version, policy.longest.days, policy.error_rates.promote) == ("mine", 3, 21, 0.01)
-    assert policy.error_rates.harm == Sequential().error_rates.harm
+    assert policy.error_rates.harm == SequentialPolicy().error_rates.harm
 
 
-@pytest.mark.parametrize("policy", [Composite(), Sequential(name="mine", drift="wait")])
+@pytest.mark.parametrize("policy", [CompositePolicy(), SequentialPolicy(name="mine", drift="wait")])
 def test_a_document_in_a_record_is_the_policy_again(policy: policies.AnyPolicy) -> None:
     assert policies.from_document(json.loads(json.dumps(policies.document_of(policy)))) == policy
 
 
 def test_policies_that_differ_anywhere_have_different_digests() -> None:
-    assert policies.digest(Sequential()) == policies.digest(policies.load("sequential"))
-    assert policies.digest(Sequential()) != policies.digest(Sequential(expected_visitors=501))
+    assert policies.digest(SequentialPolicy()) == policies.digest(policies.load("sequential"))
+    assert policies.digest(SequentialPolicy()) != policies.digest(SequentialPolicy(expected_visitors=501))
 
 
 @pytest.mark.parametrize(

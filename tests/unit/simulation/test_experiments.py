@@ -19,7 +19,7 @@ from benchmarks.policy_error_rates.paired_prices import Prices, days_to_find
 from benchmarks.policy_error_rates.rival_rules import simulate_peer
 from homeprices.experiment import policies
 from homeprices.experiment.__main__ import main
-from homeprices.experiment.policies.sequential import Primary, Sequential
+from homeprices.experiment.policies.sequential import Primary, SequentialPolicy
 from homeprices.simulation.experiments import Ended, simulate, summary
 from homeprices.simulation.interim_looks import evidence_at, may_decide, rating_moments, visitor_moments
 from homeprices.simulation.visitors import STARS, Scenario, rating_probabilities, simulate_arms
@@ -65,7 +65,7 @@ def test_visitors_who_come_back_are_one_visitor_with_one_mean() -> None:
 
 @pytest.mark.parametrize(
     "policy",
-    [OURS, policies.load("composite"), Sequential(primary=Primary(bounds="bounded"), expected_visitors=100)],
+    [OURS, policies.load("composite"), SequentialPolicy(primary=Primary(bounds="bounded"), expected_visitors=100)],
     ids=["sequential", "composite", "bounded"],
 )
 @pytest.mark.parametrize("scenario", [{"effect": 1.0}, {"effect": -1.0}, {"true_share": 0.1}, {"per_day": 3.0}])
@@ -80,7 +80,7 @@ def test_no_look_at_which_a_policy_decides_is_passed_over(
         for look in range(0, chosen.looks, 5):
             decided = policy.decide(evidence_at(chosen, arms, run, look)).outcome != "continue"
             assert decided <= bool(found[run, look]), (run, look)
-            if isinstance(policy, Sequential):
+            if isinstance(policy, SequentialPolicy):
                 assert decided == bool(found[run, look]), (run, look)
 
 

@@ -10,18 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from homeprices.experiment.evidence import Arm, Evidence
+from homeprices.experiment.evidence import Evidence, VariantSummary
 from homeprices.experiment.policies.base import Decision
-from homeprices.experiment.policies.composite import Composite
+from homeprices.experiment.policies.composite import CompositePolicy
 
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
-RULE = Composite()
+RULE = CompositePolicy()
 
 
 def arm(
     bundle: str, rating: float | None = 4.0, latency: float | None = 20.0, *, ratings: int = 40, recent: int = 200
-) -> Arm:
-    return Arm(
+) -> VariantSummary:
+    return VariantSummary(
         bundle=bundle,
         requests=recent,
         recent_requests=recent,
@@ -31,7 +31,7 @@ def arm(
     )
 
 
-def look(production: Arm, candidate: Arm, *, days: float = 1) -> Evidence:
+def look(production: VariantSummary, candidate: VariantSummary, *, days: float = 1) -> Evidence:
     return Evidence(
         experiment=f"{production.bundle}-{candidate.bundle}",
         production=production,
@@ -41,7 +41,7 @@ def look(production: Arm, candidate: Arm, *, days: float = 1) -> Evidence:
     )
 
 
-def decide(production: Arm, candidate: Arm, *, days: float = 1) -> Decision:
+def decide(production: VariantSummary, candidate: VariantSummary, *, days: float = 1) -> Decision:
     return RULE.decide(look(production, candidate, days=days))
 
 
@@ -163,7 +163,7 @@ def test_two_arms_that_both_score_nothing_go_on() -> None:
 )
 def test_evidence_that_cannot_be_is_refused(fields: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
-        Arm.model_validate({"bundle": "CO1", "requests": 1, "recent_requests": 1, "ratings": 0, **fields})
+        VariantSummary.model_validate({"bundle": "CO1", "requests": 1, "recent_requests": 1, "ratings": 0, **fields})
 
 
 def test_times_without_a_zone_are_refused() -> None:
@@ -184,9 +184,9 @@ milliseconds = st.floats(0, 20_000)
 
 
 @st.composite
-def arms(draw: st.DrawFn, bundle: str) -> Arm:
+def arms(draw: st.DrawFn, bundle: str) -> VariantSummary:
     count, requests = draw(ratings), draw(st.integers(0, 10**9))
-    return Arm(
+    return VariantSummary(
         bundle=bundle,
         requests=requests,
         recent_requests=draw(st.integers(0, requests)),
@@ -222,7 +222,9 @@ def test_evidence_and_decision_survive_json_to_the_bit(evidence: Evidence) -> No
 
 
 @given(arms("BO1"), st.floats(0, 6.9))
-def test_a_model_beside_itself_is_neither_promoted_nor_rolled_back_before_its_time(both: Arm, days: float) -> None:
+def test_a_model_beside_itself_is_neither_promoted_nor_rolled_back_before_its_time(
+    both: VariantSummary, days: float
+) -> None:
     assert decide(both, both.model_copy(update={"bundle": "CO1"}), days=days).outcome == "continue"
 
 

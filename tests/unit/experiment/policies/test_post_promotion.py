@@ -8,27 +8,27 @@ from typing import Any
 import numpy as np
 import pytest
 
-from homeprices.experiment.aggregation import occurrences
-from homeprices.experiment.evidence import Occurrences, Sample
-from homeprices.experiment.policies.post_promotion import Bake, BakeEvidence
+from homeprices.experiment.aggregation import clustered_proportion
+from homeprices.experiment.evidence import ClusteredProportion, SampleMoments
+from homeprices.experiment.policies.post_promotion import PostPromotionEvidence, PostPromotionRule
 from tests.unit.experiment.looks import BEGIN, happened
 
-BAKE = Bake()
+BAKE = PostPromotionRule()
 
 
-def evidence(**more: Any) -> BakeEvidence:
+def evidence(**more: Any) -> PostPromotionEvidence:
     given = {"slow": happened(0, 400), "slow_over_ms": 100.0, "baseline": "week"}
     times = {"promoted_at": BEGIN, "now": BEGIN + timedelta(hours=6)}
-    return BakeEvidence.model_validate({"production": "BO2", "previous": "BO1", **times, **given, **more})
+    return PostPromotionEvidence.model_validate({"production": "BO2", "previous": "BO1", **times, **given, **more})
 
 
-def slots(*counts: tuple[int, int], times: int = 1) -> Occurrences:
+def slots(*counts: tuple[int, int], times: int = 1) -> ClusteredProportion:
     """Five minutes each, with so many requests and so many of them failed."""
-    return occurrences([(failed, requests) for requests, failed in counts] * times)
+    return clustered_proportion([(failed, requests) for requests, failed in counts] * times)
 
 
-def of(mean: float, n: int = 200, variance: float = 1.3) -> Sample:
-    return Sample(n=n, mean=mean, variance=variance)
+def of(mean: float, n: int = 200, variance: float = 1.3) -> SampleMoments:
+    return SampleMoments(n=n, mean=mean, variance=variance)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def of(mean: float, n: int = 200, variance: float = 1.3) -> Sample:
     ],
 )
 def test_a_breach_is_taken_back_with_its_reason(harm: dict[str, Any], says: str) -> None:
-    found = BAKE.judge(evidence(**harm))
+    found = BAKE.evaluate(evidence(**harm))
     assert (found.outcome, says in found.reason) == ("revert", True), found.reason
 
 
@@ -74,14 +74,14 @@ def test_a_breach_is_taken_back_with_its_reason(harm: dict[str, Any], says: str)
     ],
 )
 def test_what_chance_or_another_week_explains_goes_on(fine: dict[str, Any]) -> None:
-    assert BAKE.judge(evidence(**fine)).outcome == "continue"
+    assert BAKE.evaluate(evidence(**fine)).outcome == "continue"
 
 
 def test_who_has_no_word_of_a_router_says_so() -> None:
-    assert BAKE.judge(evidence()).reason == (
+    assert BAKE.evaluate(evidence()).reason == (
         "BO2 shows no harm so far; how many of its requests failed, no router has told."
     )
-    told = BAKE.judge(evidence(failures=slots((50, 0), times=6)))
+    told = BAKE.evaluate(evidence(failures=slots((50, 0), times=6)))
     assert (told.reason, told.statistics["failed_share"]) == ("BO2 shows no harm so far.", 0.0)
 
 
@@ -94,7 +94,7 @@ def test_short_outages_take_no_production_back_and_a_lasting_fault_does() -> Non
         begin = int(chance.integers(0, 286))
         failed[begin : begin + 2] = 60
         pairs = [(60, int(count)) for count in failed]
-        looks = (BAKE.judge(evidence(failures=slots(*pairs[: 12 * hour]))) for hour in (1, 2, 3, 6, 12, 24))
+        looks = (BAKE.evaluate(evidence(failures=slots(*pairs[: 12 * hour]))) for hour in (1, 2, 3, 6, 12, 24))
         return any(found.outcome == "revert" for found in looks)
 
     assert sum(ever(0.005) for _ in range(100)) <= 2
@@ -107,4 +107,4 @@ def test_slow_is_twice_what_it_was_and_never_less_than_a_tenth_of_a_second() -> 
 
 def test_a_finding_is_the_same_after_a_journey_through_json() -> None:
     seen = evidence(ratings=of(3.7123456789012345), ratings_before=of(3.8))
-    assert BAKE.judge(BakeEvidence.model_validate_json(seen.model_dump_json())) == BAKE.judge(seen)
+    assert BAKE.evaluate(PostPromotionEvidence.model_validate_json(seen.model_dump_json())) == BAKE.evaluate(seen)

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from homeprices.experiment.evidence import Arm, Evidence, Occurrences, Sample
-from homeprices.experiment.policies.sequential import Margins, Minimum, Primary, Sequential
-from homeprices.experiment.treatment_effect import composite_difference, stratified_difference
+from homeprices.experiment.evidence import ClusteredProportion, Evidence, SampleMoments, VariantSummary
+from homeprices.experiment.policies.sequential import Margins, Minimum, Primary, SequentialPolicy
+from homeprices.experiment.treatment_effect import composite_effect, stratified_difference
 from tests.unit.experiment.looks import BEGIN, arm, happened, look, paired, stratum
 
-RULE = Sequential()
+RULE = SequentialPolicy()
 
 
 def test_a_better_candidate_is_promoted_with_its_numbers_in_a_sentence() -> None:
@@ -110,7 +110,7 @@ def test_what_chance_explains_is_no_harm(nothing: dict[str, Any]) -> None:
 
 def test_errors_of_one_visitor_are_not_errors_of_many() -> None:
     """Sixty errors in a row of one visitor say less of the next visitor than one error each of sixty."""
-    one = Occurrences(
+    one = ClusteredProportion(
         visitors=941, hits=60, trials=1000, hits_squared=3600, trials_squared=940 + 3600, hits_times_trials=3600
     )
     assert RULE.decide(look(errors=one)).outcome == "continue"
@@ -131,20 +131,20 @@ def test_a_promotion_waits_while_inputs_drift_when_the_policy_says_so() -> None:
         "promote",
         True,
     )
-    waiting = Sequential(drift="wait").decide(evidence)
+    waiting = SequentialPolicy(drift="wait").decide(evidence)
     assert (waiting.outcome, "waits because of drift (BO1: The area has changed.)" in waiting.reason) == (
         "continue",
         True,
     )
-    assert Sequential(drift="wait").decide(look((4.2, 3.4), drift="BO1: x")).outcome == "rollback", (
+    assert SequentialPolicy(drift="wait").decide(look((4.2, 3.4), drift="BO1: x")).outcome == "rollback", (
         "harm waits for none"
     )
-    late = Sequential(drift="wait").decide(look((3.4, 4.2), days=14, drift="BO1: x"))
+    late = SequentialPolicy(drift="wait").decide(look((3.4, 4.2), days=14, drift="BO1: x"))
     assert late.outcome == "inconclusive", "the time runs on"
 
 
 def test_margins_move_both_limits() -> None:
-    strict = Sequential(margins=Margins(promote=0.2, harm=-0.2))
+    strict = SequentialPolicy(margins=Margins(promote=0.2, harm=-0.2))
     assert (strict.decide(look((3.4, 4.2))).outcome, strict.decide(look((4.2, 3.4))).outcome) == (
         "continue",
         "continue",
@@ -152,7 +152,7 @@ def test_margins_move_both_limits() -> None:
 
 
 def test_the_strict_mode_needs_more_evidence() -> None:
-    strict = Sequential(primary=Primary(bounds="bounded"))
+    strict = SequentialPolicy(primary=Primary(bounds="bounded"))
     little, much = look((3.4, 4.0), rated=(240, 60)), look((3.4, 4.0), rated=(4000, 1000), assigned=(40000, 10000))
     assert (RULE.decide(little).outcome, strict.decide(little).outcome) == ("promote", "continue")
     assert strict.decide(much).outcome == "promote"
@@ -183,8 +183,8 @@ def test_an_epoch_that_only_one_arm_rated_in_tells_nothing() -> None:
     both = evidence.model_copy(update={"strata": (*evidence.strata, lone)})
     assert RULE.decide(both).statistics["stars"] == pytest.approx(0.8)
     only = evidence.model_copy(update={"strata": (lone,)})
-    assert composite_difference(only, RULE.primary) is None
-    loose = Sequential(minimum=Minimum(rated_visitors=2))
+    assert composite_effect(only, RULE.primary) is None
+    loose = SequentialPolicy(minimum=Minimum(rated_visitors=2))
     apart = (stratum((100, 0), (100, 0), (1.0, 0.0)), stratum((0, 100), (0, 100), (0.0, 5.0), epoch=2, share=100))
     found = loose.decide(evidence.model_copy(update={"strata": apart}))
     assert "no visitors in common epochs" in found.reason
@@ -202,7 +202,7 @@ def test_the_stratified_difference_of_equal_epochs_is_worked_out_by_hand() -> No
 
 
 def test_empty_arms_go_on() -> None:
-    nothing = Arm(bundle="BO1", requests=0, recent_requests=0, ratings=0)
+    nothing = VariantSummary(bundle="BO1", requests=0, recent_requests=0, ratings=0)
     evidence = Evidence(
         experiment="BO1-CO1",
         production=nothing,
@@ -237,7 +237,7 @@ def test_what_is_no_number_is_refused_before_it_can_decide(broken: float) -> Non
     with pytest.raises(ValidationError):
         arm("CO1", 10, 10, broken)
     with pytest.raises(ValidationError):
-        Sample(n=3, mean=broken)
+        SampleMoments(n=3, mean=broken)
 
 
 def test_a_clock_that_is_behind_makes_the_experiment_no_younger_than_its_start() -> None:
