@@ -21,7 +21,7 @@ CLEAR_REPORTS = 2
 ERROR = "error"
 """The name of the error among the things that drift."""
 
-Turn = Literal["begins", "goes on", "ends", "nothing"]
+Transition = Literal["begins", "goes on", "ends", "nothing"]
 
 
 class _Value(BaseModel):
@@ -37,7 +37,7 @@ class Finding(_Value):
     sentence: str = ""
 
 
-class Episode(_Value):
+class DriftAlert(_Value):
     """A drift of an arm, from its beginning on. `retraining` is the run that asked for a new model, once it has."""
 
     bundle: str
@@ -50,13 +50,13 @@ class Episode(_Value):
     ended_at: AwareDatetime | None = None
 
 
-class State(_Value):
+class AlertState(_Value):
     """Where an arm stands: the drift that goes on (or was the last), and what the last report found."""
 
-    episode: Episode | None = None
+    episode: DriftAlert | None = None
     last: Finding | None = None
     run: str = ""
-    turn: Turn = "nothing"
+    turn: Transition = "nothing"
     told: str = ""
 
     @property
@@ -65,7 +65,7 @@ class State(_Value):
         return self.episode is not None and self.episode.ended_at is None
 
 
-def asks(policy: RetrainingRule, state: State, homes: int) -> bool:
+def should_retrain(policy: RetrainingRule, state: AlertState, homes: int) -> bool:
     """Whether the drift of this state should ask for a new model now, by a report on so many homes."""
     episode = state.episode
     if episode is None or not state.drifting or episode.retraining is not None:
@@ -90,7 +90,7 @@ def finding_of(summary: Mapping[str, Any], bundle: str) -> Finding:
     return Finding(bundle=bundle, tested=tested, drifted=drifted, sentence=sentence)
 
 
-def after(state: State, finding: Finding, run: str, now: AwareDatetime) -> State:
+def next_state(state: AlertState, finding: Finding, run: str, now: AwareDatetime) -> AlertState:
     """The state after a report of `run`. The same run again gives the same state again."""
     if state.run == run:
         return state
@@ -100,17 +100,17 @@ def after(state: State, finding: Finding, run: str, now: AwareDatetime) -> State
         return _during(state.episode, finding, run, now)
     if not _begins(state.last, finding):
         return state.model_copy(update={"last": finding, "run": run, "turn": "nothing", "told": ""})
-    episode = Episode(
+    episode = DriftAlert(
         bundle=finding.bundle,
         began_at=now,
         began_in=run,
         features=tuple(sorted(finding.drifted)),
         sentence=finding.sentence,
     )
-    return State(episode=episode, last=finding, run=run, turn="begins", told=finding.sentence)
+    return AlertState(episode=episode, last=finding, run=run, turn="begins", told=finding.sentence)
 
 
-def asked(state: State, run: str) -> State:
+def retraining_requested(state: AlertState, run: str) -> AlertState:
     """The state once a run has asked for a new model on behalf of the drift that goes on."""
     if state.episode is None:
         return state
@@ -124,7 +124,7 @@ def _begins(last: Finding | None, finding: Finding) -> bool:
     return bool(again)
 
 
-def _during(episode: Episode, finding: Finding, run: str, now: AwareDatetime) -> State:
+def _during(episode: DriftAlert, finding: Finding, run: str, now: AwareDatetime) -> AlertState:
     told = ""
     if finding.bundle != episode.bundle:  # the drift was from another model's training
         told = f"{finding.bundle} has taken the place of {episode.bundle}, and is compared with its own training."
@@ -137,5 +137,5 @@ def _during(episode: Episode, finding: Finding, run: str, now: AwareDatetime) ->
         if episode.clear >= CLEAR_REPORTS:
             told = f"{CLEAR_REPORTS} reports in a row have found nothing."
             episode = episode.model_copy(update={"ended_at": now})
-    turn: Turn = "ends" if episode.ended_at else "goes on"
-    return State(episode=episode, last=finding, run=run, turn=turn, told=told)
+    turn: Transition = "ends" if episode.ended_at else "goes on"
+    return AlertState(episode=episode, last=finding, run=run, turn=turn, told=told)

@@ -8,8 +8,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from homeprices.drift import two_sample_statistics
-from homeprices.drift.feature_tests import look_at_number, look_at_text
-from homeprices.drift.findings import Finding, Rules, deciding_test, of_all, of_feature
+from homeprices.drift.feature_tests import test_categorical, test_numeric
+from homeprices.drift.findings import Finding, Rules, deciding_test, feature_sentence, overall_sentence
 from homeprices.drift.samples import (
     NUMBER_FEATURES,
     TEXT_FEATURES,
@@ -63,7 +63,7 @@ class Comparison(BaseModel):
             "drift_indicators": {name: _indicator(verdict) for name, verdict in self.verdicts.items()},
             "overall_drift_detected": bool(self.drifted),
             "drifted": list(self.drifted),
-            "sentence": of_all(self.status, self.rows, {n: v.sentence for n, v in self.verdicts.items()},
+            "sentence": overall_sentence(self.status, self.rows, {n: v.sentence for n, v in self.verdicts.items()},
                                          self.drifted),
         }  # fmt: skip
 
@@ -77,7 +77,7 @@ def compare(baseline: Baseline, current: Sample, rules: Rules | None = None) -> 
     names = [
         name for name in (*NUMBER_FEATURES, *TEXT_FEATURES) if name in baseline.features or name in current.features
     ]
-    findings = {name: _look(name, baseline, current, rules) for name in names}
+    findings = {name: _test_feature(name, baseline, current, rules) for name in names}
     enough = current.rows >= rules.least_rows and baseline.rows >= rules.least_rows
     tested = {name: found for name, found in findings.items() if found.tests} if enough else {}
     adjusted = two_sample_statistics.holm(
@@ -91,7 +91,7 @@ def compare(baseline: Baseline, current: Sample, rules: Rules | None = None) -> 
             finding=found,
             p_value=p_value,
             significant=significant,
-            sentence=of_feature(found, p_value, significant=significant),
+            sentence=feature_sentence(found, p_value, significant=significant),
         )
     return Comparison(
         status="ok" if tested else "insufficient_data",
@@ -102,7 +102,7 @@ def compare(baseline: Baseline, current: Sample, rules: Rules | None = None) -> 
     )
 
 
-def _look(name: str, baseline: Baseline, current: Sample, rules: Rules) -> Finding:
+def _test_feature(name: str, baseline: Baseline, current: Sample, rules: Rules) -> Finding:
     reference, seen = baseline.features.get(name), current.features.get(name)
     if reference is None:
         return Finding(feature=name, status="not_in_reference")
@@ -110,9 +110,9 @@ def _look(name: str, baseline: Baseline, current: Sample, rules: Rules) -> Findi
         return Finding(feature=name, status="not_in_current")
     choice = name in baseline.blank_is_choice
     if isinstance(reference, NumberReference | NumberSample) and isinstance(seen, NumberSample):
-        return look_at_number(name, reference, seen, rules, blank_is_choice=choice)
+        return test_numeric(name, reference, seen, rules, blank_is_choice=choice)
     if isinstance(reference, TextReference | TextSample) and isinstance(seen, TextSample):
-        return look_at_text(name, reference, seen, rules, blank_is_choice=choice)
+        return test_categorical(name, reference, seen, rules, blank_is_choice=choice)
     return Finding(feature=name, status="not_in_reference")  # a reference of another make calls a number a word
 
 
@@ -152,7 +152,7 @@ Visit = Mapping[str, Any]
 SMALL_BEDROOMS = 2
 
 
-def between_arms(production: Sequence[Visit], candidate: Sequence[Visit]) -> dict[str, Any]:
+def compare_variants(production: Sequence[Visit], candidate: Sequence[Visit]) -> dict[str, Any]:
     """What visitors of the two arms ask for, candidate against production: without a fault of the split, the same.
 
     Estimates are left out: two models give two.
@@ -162,7 +162,7 @@ def between_arms(production: Sequence[Visit], candidate: Sequence[Visit]) -> dic
     )
 
 
-def by_segment(before: Sequence[Visit], now: Sequence[Visit], locations: Locations) -> dict[str, dict[str, Any]]:
+def compare_segments(before: Sequence[Visit], now: Sequence[Visit], locations: Locations) -> dict[str, dict[str, Any]]:
     """Each segment of now's visitors against the same segment before; one rate of false alarms for all of them."""
     segments = segments_of(locations)
     rules = Rules(alpha=Rules().alpha / len(segments))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from homeprices.drift.findings import MovedWord
+from homeprices.drift.findings import ShiftedCategory
 from homeprices.drift.samples import Floats, NumberSample
-from homeprices.drift.two_sample_statistics import TextCells, binned
+from homeprices.drift.two_sample_statistics import CategoryHistogram, binned
 from homeprices.pricing.manifest import NumberReference
 
 GROUPS = 10
@@ -19,7 +19,7 @@ REST = "all others"
 Bars = tuple[tuple[str, float, float], ...]
 
 
-def of_number(reference: NumberReference | NumberSample, current: NumberSample) -> Bars:
+def numeric_bins(reference: NumberReference | NumberSample, current: NumberSample) -> Bars:
     """A bar a bin of the reference, or a group of it, or a value."""
     edges = _edges(reference)
     if isinstance(reference, NumberReference):
@@ -33,7 +33,7 @@ def of_number(reference: NumberReference | NumberSample, current: NumberSample) 
     )
 
 
-def of_text(cells: TextCells, moved: tuple[MovedWord, ...]) -> Bars:
+def category_bins(cells: CategoryHistogram, moved: tuple[ShiftedCategory, ...]) -> Bars:
     """A bar for each word that moved, then for the most frequent, and one for the rest."""
     before, after = cells.reference / cells.reference.sum(), cells.current / cells.current.sum()
     first = [cells.names.index(word.name) for word in moved if word.name in cells.names]

@@ -16,18 +16,18 @@ from homeprices.drift.findings import (
     SINGLE_VALUES,
     Effect,
     Finding,
-    MovedWord,
     Rules,
+    ShiftedCategory,
     Test,
 )
 from homeprices.drift.samples import Floats, NumberSample, TextSample, matched_locations
 from homeprices.drift.two_sample_statistics import (
-    NumberCells,
-    TextCells,
+    CategoryHistogram,
+    NumericHistogram,
+    category_histogram,
     grouped,
-    number_cells,
-    text_cells,
-    without_rare,
+    merge_rare_cells,
+    numeric_histogram,
 )
 from homeprices.pricing.features import OTHER_LOCATION
 from homeprices.pricing.manifest import NumberReference, TextReference
@@ -36,7 +36,7 @@ WHOLE_NUMBERS = frozenset({"bhk", "bath", "balcony"})
 NEW_SHOWN = 5
 
 
-def look_at_number(
+def test_numeric(
     name: str, reference: NumberReference | NumberSample, current: NumberSample, rules: Rules, *, blank_is_choice: bool
 ) -> Finding:
     """A number: whether its distribution, or the share of its missing values, is another."""
@@ -55,7 +55,7 @@ def look_at_number(
     missing = _missing_test(reference.missing, current.missing, found, rules, blank_is_choice)
     if min(present, current.present) < rules.least_rows:
         return _too_few(found, missing)
-    cells = number_cells(reference, current)
+    cells = numeric_histogram(reference, current)
     shares = grouped(cells)
     effect = Effect(
         wasserstein=two_sample_statistics.wasserstein(_percentiles(reference), current.percentiles),
@@ -75,11 +75,11 @@ def look_at_number(
         ),
         _shape_test(name, cells, matters),
     )
-    drawn = display_bins.of_number(reference, current)
+    drawn = display_bins.numeric_bins(reference, current)
     return found.model_copy(update={"tests": tests + missing, "effect": effect, "bars": drawn})
 
 
-def look_at_text(
+def test_categorical(
     name: str, reference: TextReference | TextSample, current: TextSample, rules: Rules, *, blank_is_choice: bool
 ) -> Finding:
     """A word: whether the shares of the values, of any single value, or of the missing are others."""
@@ -99,8 +99,8 @@ def look_at_text(
     missing = _missing_test(reference.missing, current.missing, found, rules, blank_is_choice)
     if min(present, current.present) < rules.least_rows:
         return _too_few(found, missing)
-    cells = text_cells(reference, matched)
-    common = without_rare(cells.reference, cells.current)
+    cells = category_histogram(reference, matched)
+    common = merge_rare_cells(cells.reference, cells.current)
     index = two_sample_statistics.beyond_chance(*common)
     each = test_each_category(cells, new if matched is not current else {})
     matter = each.change >= rules.share_floor
@@ -117,15 +117,15 @@ def look_at_text(
         ),
         "effect": Effect(stability_index=index, jensen_shannon=two_sample_statistics.jensen_shannon(*common)),
         "moved": moved,
-        "bars": display_bins.of_text(cells, moved),
+        "bars": display_bins.category_bins(cells, moved),
     }
     return found.model_copy(update=update)
 
 
-def _shape_test(name: str, cells: NumberCells, matters: bool) -> Test:
+def _shape_test(name: str, cells: NumericHistogram, matters: bool) -> Test:
     """A test that also sees another spread. Of a handful of whole numbers Kolmogorov-Smirnov sees next to nothing."""
     if name in WHOLE_NUMBERS:
-        p_value = two_sample_statistics.g_test(*without_rare(cells.reference, cells.current))
+        p_value = two_sample_statistics.g_test(*merge_rare_cells(cells.reference, cells.current))
         return Test(name=G_TEST, p_value=p_value, matters=matters)
     p_value = two_sample_statistics.kolmogorov_smirnov(cells.reference, cells.current)
     return Test(name=KOLMOGOROV_SMIRNOV, p_value=p_value, matters=matters)
@@ -188,7 +188,7 @@ MOVED_SHOWN = 5
 
 
 @dataclass(frozen=True, eq=False)
-class Words:
+class CategoryShares:
     """Words with their shares in both samples, and p-values times the number of words (Bonferroni).
 
     Of the last ones, `unlisted` in number, the reference lumped together all it knew: `before` is the most that each of
@@ -209,7 +209,7 @@ class Words:
         return np.where(bounded, np.maximum(change, 0.0), np.abs(change))
 
 
-def test_each_category(cells: TextCells, unlisted: Mapping[str, int]) -> Words:
+def test_each_category(cells: CategoryHistogram, unlisted: Mapping[str, int]) -> CategoryShares:
     """Every word of the cells, and, where the reference lumps rare places into `other`, every place in there.
 
     A place that was lumped had no more rows than the rarest that was not.
@@ -227,15 +227,15 @@ def test_each_category(cells: TextCells, unlisted: Mapping[str, int]) -> Words:
         reference, current = np.concatenate([reference, at_most]), np.concatenate([current, counts])
         names = (*names, *unlisted)
     adjusted = np.minimum(1.0, p_values * len(names))
-    return Words(names, reference / rows[0], current / rows[1], adjusted, len(unlisted))
+    return CategoryShares(names, reference / rows[0], current / rows[1], adjusted, len(unlisted))
 
 
-def shifted_categories(words: Words, rules: Rules) -> tuple[MovedWord, ...]:
+def shifted_categories(words: CategoryShares, rules: Rules) -> tuple[ShiftedCategory, ...]:
     """The words whose share changed, surely and by enough, the surest first."""
     counted = np.where(words.change >= rules.share_floor, words.p_values, 1.0)
     order = [int(i) for i in np.argsort(counted, kind="stable")[:MOVED_SHOWN] if counted[i] <= rules.alpha]
     return tuple(
-        MovedWord(
+        ShiftedCategory(
             name=words.names[i],
             reference_share=float(words.before[i]),
             current_share=float(words.after[i]),

@@ -52,7 +52,7 @@ class Test(_Value):
         return self.p_value if self.matters else 1.0
 
 
-class MovedWord(_Value):
+class ShiftedCategory(_Value):
     """A place, or another word, whose share of the homes changed; shares from 0 to 1, the p-value times the words.
 
     `at_most`: the reference had it among `other`, and `reference_share` is the most that it can have been.
@@ -94,7 +94,7 @@ class Finding(_Value):
     below_range: int = 0
     above_range: int = 0
     new_values: dict[str, int] = {}
-    moved: tuple[MovedWord, ...] = ()
+    moved: tuple[ShiftedCategory, ...] = ()
     bars: tuple[tuple[str, float, float], ...] = ()
 
 
@@ -119,7 +119,7 @@ def deciding_test(found: Finding) -> str:
     return min(found.tests, key=lambda test: (test.counted, test.p_value)).name if found.tests else ""
 
 
-def of_feature(found: Finding, p_value: float, *, significant: bool) -> str:
+def feature_sentence(found: Finding, p_value: float, *, significant: bool) -> str:
     """One feature in one or two sentences; `p_value` is adjusted for all features."""
     name = NAMES.get(found.feature, found.feature)
     if found.status == "not_in_reference":
@@ -137,7 +137,7 @@ def of_feature(found: Finding, p_value: float, *, significant: bool) -> str:
     return f"The {name} has changed: {_change(found)}{_shown(p_value)}." + _news(found)
 
 
-def of_all(status: str, rows: int, by_feature: Mapping[str, str], drifted: tuple[str, ...]) -> str:
+def overall_sentence(status: str, rows: int, by_feature: Mapping[str, str], drifted: tuple[str, ...]) -> str:
     """The whole comparison in a sentence or two."""
     if status == "insufficient_data":
         return f"{rows:,} homes are too few to say anything."

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, text
 
 from homeprices.drift import live_comparison
-from homeprices.drift.detector import between_arms, by_segment, compare
+from homeprices.drift.detector import compare, compare_segments, compare_variants
 from homeprices.drift.error_drift import Holdout, error_drift
 from homeprices.drift.samples import baseline_of_bundle, sample_of_visits
 from homeprices.predictions import drift_reports
@@ -119,10 +119,10 @@ def observe(
     before = live_comparison.visits(connection, variant, bundle.version, since=since - BEFORE, until=since)
     summary = compare(baseline_of_bundle(bundle.reference()), sample_of_visits(visits)).summary()
     summary["error"] = _error(bundle, prices, visits)
-    summary["segments"] = by_segment(before, visits, Locations(bundle.columns.locations))
+    summary["segments"] = compare_segments(before, visits, Locations(bundle.columns.locations))
     if production is not None:
         beside = live_comparison.visits(connection, "production", production, since=since, until=until)
-        summary["arms"] = between_arms(beside, visits)
+        summary["arms"] = compare_variants(beside, visits)
     return Observation(variant, bundle.version, since, until, summary)
 
 

@@ -187,7 +187,7 @@ GROUPS = 10
 
 
 @dataclass(frozen=True, eq=False)
-class NumberCells:
+class NumericHistogram:
     """Counts of two samples over the same cells, in rising order of value."""
 
     reference: Floats
@@ -195,7 +195,7 @@ class NumberCells:
 
 
 @dataclass(frozen=True, eq=False)
-class TextCells:
+class CategoryHistogram:
     """Counts of two samples by word, in falling order of both together."""
 
     names: tuple[str, ...]
@@ -203,27 +203,27 @@ class TextCells:
     current: Floats
 
 
-def number_cells(reference: NumberReference | NumberSample, current: NumberSample) -> NumberCells:
+def numeric_histogram(reference: NumberReference | NumberSample, current: NumberSample) -> NumericHistogram:
     """A cell a distinct value, or, where the reference is binned, a cell a bin. Both must have a value."""
     if isinstance(reference, NumberReference):
         return _binned(reference, current)
     values = np.union1d(reference.values, current.values)
-    return NumberCells(_counts_at(values, reference), _counts_at(values, current))
+    return NumericHistogram(_counts_at(values, reference), _counts_at(values, current))
 
 
-def text_cells(reference: TextReference | TextSample, current: TextSample) -> TextCells:
+def category_histogram(reference: TextReference | TextSample, current: TextSample) -> CategoryHistogram:
     """A cell a word that either of the two has."""
     both = {name: reference.counts.get(name, 0) + current.counts.get(name, 0) for name in reference.counts}
     both |= {name: count for name, count in current.counts.items() if name not in both}
     names = tuple(sorted(both, key=lambda name: (-both[name], name)))
-    return TextCells(
+    return CategoryHistogram(
         names,
         np.array([reference.counts.get(name, 0) for name in names], dtype=np.float64),
         np.array([current.counts.get(name, 0) for name in names], dtype=np.float64),
     )
 
 
-def without_rare(reference: Floats, current: Floats) -> tuple[Floats, Floats]:
+def merge_rare_cells(reference: Floats, current: Floats) -> tuple[Floats, Floats]:
     """The cells with at least five expected of each sample; the others make one cell together.
 
     Who is rare depends on both samples together. Chosen by the reference alone, the rare would be those that chance
@@ -239,7 +239,7 @@ def without_rare(reference: Floats, current: Floats) -> tuple[Floats, Floats]:
     )
 
 
-def grouped(cells: NumberCells) -> tuple[Floats, Floats]:
+def grouped(cells: NumericHistogram) -> tuple[Floats, Floats]:
     """(reference, current) counts in at most ten groups that hold about as much of the reference each."""
     before = np.cumsum(cells.reference) - cells.reference
     group = np.minimum((before * GROUPS / cells.reference.sum()).astype(int), GROUPS - 1)
@@ -259,7 +259,7 @@ def _counts_at(values: Floats, sample: NumberSample) -> Floats:
     return counts
 
 
-def _binned(reference: NumberReference, current: NumberSample) -> NumberCells:
+def _binned(reference: NumberReference, current: NumberSample) -> NumericHistogram:
     """Values beyond the outer edges count in the outer bins.
 
     The edges are values of float32 inputs: a value that was not rounded the same way would fall beside its own edge.
@@ -267,4 +267,4 @@ def _binned(reference: NumberReference, current: NumberSample) -> NumberCells:
     bins = len(reference.counts)
     values = current.values.astype(np.float32).astype(np.float64)
     places = np.clip(np.searchsorted(np.array(reference.edges), values, side="right") - 1, 0, bins - 1)
-    return NumberCells(np.array(reference.counts, dtype=np.float64), binned(places, current.counts, bins))
+    return NumericHistogram(np.array(reference.counts, dtype=np.float64), binned(places, current.counts, bins))

@@ -47,13 +47,13 @@ class Standing(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    arms: dict[Variant, alert_state.State] = {}
+    arms: dict[Variant, alert_state.AlertState] = {}
 
-    def of(self, variant: Variant) -> alert_state.State:
+    def of(self, variant: Variant) -> alert_state.AlertState:
         """The state of an arm; one that was never looked at is calm."""
-        return self.arms.get(variant, alert_state.State())
+        return self.arms.get(variant, alert_state.AlertState())
 
-    def with_(self, variant: Variant, state: alert_state.State) -> Standing:
+    def with_(self, variant: Variant, state: alert_state.AlertState) -> Standing:
         """The same with another state of one arm."""
         return Standing(arms={**self.arms, variant: state})
 
@@ -126,11 +126,11 @@ class DriftWatch:
         reports = self._reports()
         for variant, report in reports.items():
             finding = alert_state.finding_of(report.summary, report.bundle)
-            state = alert_state.after(standing.of(variant), finding, self._run_id, self._clock())
+            state = alert_state.next_state(standing.of(variant), finding, self._run_id, self._clock())
             standing = standing.with_(variant, state)
             if (
                 variant == "production"
-                and alert_state.asks(self._retraining, state, report.data_points)
+                and alert_state.should_retrain(self._retraining, state, report.data_points)
                 and state.episode
             ):
                 wanted = state.episode.sentence
@@ -147,7 +147,9 @@ class DriftWatch:
     def ask_for_retraining(self, told: dict[str, Any]) -> str:
         """Note that this run has asked for a new model, so that no later one does for the same drift."""
         standing = self._standing()
-        self._keep(standing.with_("production", alert_state.asked(standing.of("production"), self._run_id)))
+        self._keep(
+            standing.with_("production", alert_state.retraining_requested(standing.of("production"), self._run_id))
+        )
         self._parts.notifier.send(Notification("A new model is asked for because of drift", str(told["reason"])))
         return str(told["reason"])
 
@@ -199,7 +201,7 @@ class DriftWatch:
     def _keep(self, standing: Standing) -> None:
         self._parts.bucket.put(STATE_KEY, standing.model_dump_json(indent=2).encode())
 
-    def _notify(self, variant: Variant, state: alert_state.State, page: str | None) -> None:
+    def _notify(self, variant: Variant, state: alert_state.AlertState, page: str | None) -> None:
         title = f"Drift {state.turn}: visitors of {variant}"
         where = f" The report is {page} in the bucket." if page else ""
         self._parts.notifier.send(Notification(title, f"{state.told}{where}"))

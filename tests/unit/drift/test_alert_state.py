@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from homeprices.drift import alert_state
-from homeprices.drift.alert_state import ERROR, Finding, State, Turn
+from homeprices.drift.alert_state import ERROR, AlertState, Finding, Transition
 from homeprices.experiment.policies.base import RetrainingRule
 
 DAY = timedelta(days=1)
@@ -21,11 +21,11 @@ CALM = finding()
 EMPTY = finding(tested=False)
 
 
-def turns(*findings: Finding, state: State | None = None) -> tuple[list[Turn], State]:
+def turns(*findings: Finding, state: AlertState | None = None) -> tuple[list[Transition], AlertState]:
     """The turn after each day's report."""
-    state, taken = state or State(), []
+    state, taken = state or AlertState(), []
     for day, found in enumerate(findings):
-        state = alert_state.after(state, found, f"run{day}", MONDAY + day * DAY)
+        state = alert_state.next_state(state, found, f"run{day}", MONDAY + day * DAY)
         taken.append(state.turn)
     return taken, state
 
@@ -82,7 +82,7 @@ def test_what_drifts_later_belongs_to_the_same_drift() -> None:
 
 def test_a_step_that_is_run_again_changes_nothing() -> None:
     _, state = turns(SURE)
-    assert alert_state.after(state, SURE, "run0", MONDAY + DAY) == state
+    assert alert_state.next_state(state, SURE, "run0", MONDAY + DAY) == state
 
 
 @pytest.mark.parametrize(
@@ -99,22 +99,22 @@ def test_a_step_that_is_run_again_changes_nothing() -> None:
 def test_a_new_model_is_asked_for_by_the_policy(
     policy: RetrainingRule, found: Finding, homes: int, wanted: bool
 ) -> None:
-    assert alert_state.asks(policy, turns(found)[1], homes) is wanted
+    assert alert_state.should_retrain(policy, turns(found)[1], homes) is wanted
 
 
 def test_a_new_model_is_asked_for_once_a_drift() -> None:
     policy, (_, state) = RetrainingRule(), turns(SURE)
-    state = alert_state.asked(state, "run0")
-    assert not alert_state.asks(policy, state, 5000)
+    state = alert_state.retraining_requested(state, "run0")
+    assert not alert_state.should_retrain(policy, state, 5000)
     _, later = turns(SURE, CALM, CALM, state=state.model_copy(update={"run": ""}))
-    assert not alert_state.asks(policy, later, 5000)
-    assert alert_state.asks(policy, alert_state.after(later, SURE, "another", MONDAY + 9 * DAY), 5000)
-    assert alert_state.asked(State(), "run0") == State()
+    assert not alert_state.should_retrain(policy, later, 5000)
+    assert alert_state.should_retrain(policy, alert_state.next_state(later, SURE, "another", MONDAY + 9 * DAY), 5000)
+    assert alert_state.retraining_requested(AlertState(), "run0") == AlertState()
 
 
 def test_the_state_survives_its_journey_through_the_bucket() -> None:
     _, state = turns(SURE, CALM)
-    assert State.model_validate_json(state.model_dump_json()) == state
+    assert AlertState.model_validate_json(state.model_dump_json()) == state
 
 
 @pytest.mark.parametrize(

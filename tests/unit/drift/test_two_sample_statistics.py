@@ -9,11 +9,11 @@ from scipy import stats
 
 from homeprices.drift import two_sample_statistics
 from homeprices.drift.samples import number_sample
-from homeprices.drift.two_sample_statistics import number_cells
+from homeprices.drift.two_sample_statistics import numeric_histogram
 
 
 def cells_of(before: list[float], after: list[float]) -> tuple[np.ndarray, np.ndarray]:
-    cells = number_cells(number_sample(before), number_sample(after))
+    cells = numeric_histogram(number_sample(before), number_sample(after))
     return cells.reference, cells.current
 
 
