@@ -80,7 +80,7 @@ def prepare(folder: Path, rows: list[int]) -> None:
     from homeprices.data.synthetic import make_listings
     from homeprices.pricing.bundle import Bundle
     from homeprices.registry.datasets import Dataset
-    from homeprices.training.bundle_builder import build
+    from homeprices.training.bundle_builder import build_bundle
 
     cleaned = clean(make_listings(seed=SEED))
     holdout = cleaned.rows.iloc[::7]
@@ -88,7 +88,7 @@ def prepare(folder: Path, rows: list[int]) -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     dataset = Dataset(version=1, key="data/raw/train_V1.csv", sha256="0" * 64, rows=cleaned.raw_rows)
     out = folder / "models/price_check_BO1"
-    draft = build(ESTIMATOR, training, holdout, dataset=dataset, out=out, seed=SEED, git_revision="benchmark",
+    draft = build_bundle(ESTIMATOR, training, holdout, dataset=dataset, out=out, seed=SEED, git_revision="benchmark",
                   mlflow_run_id=None, quality=cleaned.quality(), created_at=now)  # fmt: skip
     manifest = draft.publish(version="BO1", promoted_from=None, published_by="benchmark")
     (out / "draft.json").unlink()

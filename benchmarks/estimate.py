@@ -31,11 +31,11 @@ from sklearn.preprocessing import OneHotEncoder
 from benchmarks import machine
 from homeprices.data import preparation
 from homeprices.data.cleaning import clean
-from homeprices.data.preparation import homes_of
+from homeprices.data.preparation import to_homes
 from homeprices.data.schema import read_listings
 from homeprices.data.synthetic import make_listings
 from homeprices.model import price_model
-from homeprices.model.presets import effort
+from homeprices.model.presets import preset
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.predictor import Predictor
 from homeprices.registry.datasets import Dataset
@@ -96,10 +96,10 @@ def measure(contenders: dict[str, tuple[Ask, int]]) -> dict[str, dict[str, float
 
 
 def _contenders(folder: Path, training: pd.DataFrame, unseen: pd.DataFrame, name: str) -> dict[str, tuple[Ask, int]]:
-    size = replace(effort(name), folds=2, repeats=1)  # the published model is as large as ever, its intervals rougher
+    size = replace(preset(name), folds=2, repeats=1)  # the published model is as large as ever, its intervals rougher
     dataset = Dataset(version=1, key="data/raw/train_V1.csv", sha256="0" * 64, rows=len(training) + len(unseen))
     quality = {"rows": len(training), "used": len(training), "duplicates": 0, "refused": {}, "missing": {}}
-    bundle_builder.build(
+    bundle_builder.build_bundle(
         "distilled",
         training,
         unseen,
@@ -112,7 +112,7 @@ def _contenders(folder: Path, training: pd.DataFrame, unseen: pd.DataFrame, name
         effort=size,
     )
     predictor, fitted = Predictor(Bundle.open_draft(folder)), price_model.load(folder / "model.skops")
-    form, full = homes_of(unseen, form=True), homes_of(unseen)
+    form, full = to_homes(unseen, form=True), to_homes(unseen)
     rows = [unseen.iloc[[n]] for n in range(SLOW_HOMES)]
     return {
         "estimate, form": (lambda n: predictor.estimate([form[n]]), HOMES),

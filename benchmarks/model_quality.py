@@ -27,7 +27,7 @@ from benchmarks import machine
 from homeprices.data import preparation
 from homeprices.data.cleaning import clean
 from homeprices.data.schema import read_listings
-from homeprices.model.presets import effort
+from homeprices.model.presets import preset
 from homeprices.training.evaluate_files import score, train_on
 
 DIVISIONS = 5
@@ -71,9 +71,9 @@ def one_division(listings: Path, name: str, number: int) -> dict[str, Any]:
     training, unseen = preparation.split(rows, salt=f"division {number}")
     started = time.perf_counter()
     with parallel_config(n_jobs=CORES):
-        trained = train_on(training, seed=number, effort=effort(name))
+        trained = train_on(training, seed=number, effort=preset(name))
         seconds = time.perf_counter() - started
-        peer = train_on(training, seed=number, effort=effort("quick"), compared=(PEER,))
+        peer = train_on(training, seed=number, effort=preset("quick"), compared=(PEER,))
     figures: dict[str, Any] = {"estimator": trained.estimator, "homes": len(unseen), "seconds": seconds}
     for inputs in ("form", "all"):
         figures[inputs] = _figures(trained.model, training, unseen, inputs, number)

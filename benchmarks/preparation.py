@@ -43,10 +43,10 @@ def _build(folder: Path, given: Path | None, *, simple: bool) -> None:
     cleaned = cleaning.clean(read_listings(body))
     training, held_out = preparation.split(cleaned.rows)
     names = [name for name, spec in ESTIMATORS.items() if spec.simple or not simple]
-    chosen = cross_validation.choose(
+    chosen = cross_validation.select_estimator(
         [cross_validation.cross_validate(name, training, SEED)[0] for name in names], simple_only=simple
     )
-    draft = bundle_builder.build(
+    draft = bundle_builder.build_bundle(
         chosen,
         training,
         held_out,

@@ -13,7 +13,7 @@ from homeprices.adapters.object_store import Bucket
 from homeprices.data import preparation
 from homeprices.data.cleaning import clean
 from homeprices.data.synthetic import make_listings
-from homeprices.model.presets import effort
+from homeprices.model.presets import preset
 from homeprices.registry import bundle_publisher
 from homeprices.registry.datasets import Dataset
 from homeprices.training import bundle_builder
@@ -26,7 +26,7 @@ def train_draft(estimator: str, folder: Path) -> None:
     listings = make_listings(ROWS, seed=LISTINGS_SEED)
     cleaned = clean(listings)
     training, held_out = preparation.split(cleaned.rows)
-    bundle_builder.build(
+    bundle_builder.build_bundle(
         estimator,
         training,
         held_out,
@@ -36,7 +36,7 @@ def train_draft(estimator: str, folder: Path) -> None:
         git_revision="b" * 40,
         mlflow_run_id=None,
         quality=cleaned.quality(),
-        effort=effort("quick"),
+        effort=preset("quick"),
         created_at=datetime(2026, 2, 1, tzinfo=UTC),
     )
 

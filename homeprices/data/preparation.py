@@ -48,15 +48,15 @@ def _position(values: tuple[Hashable, ...], salt: str) -> float:
 _WHOLE = ("bhk", "bath", "balcony")
 
 
-def homes_of(rows: pd.DataFrame, *, form: bool = False) -> list[Home]:
+def to_homes(rows: pd.DataFrame, *, form: bool = False) -> list[Home]:
     """The rows that the service would take, as homes; with the four fields of the form only when `form`.
 
     A listing beyond the service's limits (an estate of several acres) is left out.
     """
-    return priced_homes_of(rows, form=form)[0]
+    return to_priced_homes(rows, form=form)[0]
 
 
-def priced_homes_of(rows: pd.DataFrame, *, form: bool = False) -> tuple[list[Home], npt.NDArray[np.float64]]:
+def to_priced_homes(rows: pd.DataFrame, *, form: bool = False) -> tuple[list[Home], npt.NDArray[np.float64]]:
     """`homes_of` with their prices, lakh rupees."""
     homes, prices = [], []
     for values, price in zip(_described(rows, form), rows["price"].tolist(), strict=True):

@@ -20,8 +20,8 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.model_selection import KFold
 
 from homeprices.model.feature_columns import Column, Lookup, Matrix, Number, Ratio
-from homeprices.model.feature_matrix import Design, Prices, form_only
-from homeprices.model.onnx_builder import GraphBuilder, add_tree, constant_ensemble, ensemble_of
+from homeprices.model.feature_matrix import FeatureTransformer, Prices, form_only
+from homeprices.model.onnx_builder import OnnxBuilder, add_tree, constant_ensemble, ensemble_of
 from homeprices.pricing.features import MISSING
 from homeprices.pricing.home import AREA_TYPES
 
@@ -45,14 +45,14 @@ _AREA_TYPE = Lookup("area_type", "code", {name: float(i) for i, name in enumerat
 
 
 @dataclass(frozen=True)
-class Spread:
+class ConformalInterval:
     """Bounds of log(price / estimate). `design` reads the inputs, the log estimate comes as one more column.
 
     `regressors` give the lower and the upper quantile, or are None. `form` and `full` are the amounts by which both are
     moved apart.
     """
 
-    design: Design
+    design: FeatureTransformer
     regressors: tuple[Any, Any] | None
     middle: tuple[float, float]
     form: float
@@ -66,7 +66,7 @@ class Spread:
         return np.minimum(low - apart, -NARROWEST), np.maximum(high + apart, NARROWEST)
 
     def node(
-        self, graph: GraphBuilder, matrix: str, width: int, places: Sequence[int], log_estimate: str
+        self, graph: OnnxBuilder, matrix: str, width: int, places: Sequence[int], log_estimate: str
     ) -> tuple[str, str]:
         """The names of both bounds, [N, 1] float32.
 
@@ -88,7 +88,9 @@ class Spread:
         return bounds[0], bounds[1]
 
 
-def fit_spread(inputs: pd.DataFrame, log_form: Prices, log_full: Prices, log_prices: Prices, seed: int) -> Spread:
+def fit_interval(
+    inputs: pd.DataFrame, log_form: Prices, log_full: Prices, log_prices: Prices, seed: int
+) -> ConformalInterval:
     """The spread of homes whose log estimates, from the form's fields and from all, come from models that had not seen
     them.
     """
@@ -107,7 +109,7 @@ def fit_spread(inputs: pd.DataFrame, log_form: Prices, log_full: Prices, log_pri
         regressors = _fit(matrix, errors, seed)
     beyond = np.maximum(low - errors, errors - high)
     form, full = (_conformal(beyond[chosen]) for chosen in (of_form, ~of_form))
-    return Spread(design, regressors, tails, form, full)
+    return ConformalInterval(design, regressors, tails, form, full)
 
 
 def _out_of_fold(
@@ -158,7 +160,7 @@ def _tails(errors: Prices) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _design(inputs: pd.DataFrame) -> Design:
+def _design(inputs: pd.DataFrame) -> FeatureTransformer:
     """What prices differ by; nothing here is learned from a price, so that errors are not known in advance."""
     counts = inputs["location"].value_counts()
     societies = inputs["society"].value_counts()
@@ -172,12 +174,12 @@ def _design(inputs: pd.DataFrame) -> Design:
         _AREA_TYPE,
         Lookup("society", "listings", {str(k): float(np.log1p(n)) for k, n in societies.items() if k}, 0.0),
     ]
-    return Design(columns)
+    return FeatureTransformer(columns)
 
 
-def _matrix(design: Design, inputs: pd.DataFrame, log_estimates: Prices) -> Matrix:
+def _matrix(design: FeatureTransformer, inputs: pd.DataFrame, log_estimates: Prices) -> Matrix:
     steps = np.rint(np.asarray(log_estimates, dtype=np.float32) * np.float32(STEPS))
-    return np.hstack([design.matrix(inputs), steps[:, None]])
+    return np.hstack([design.transform(inputs), steps[:, None]])
 
 
 def _of_form(inputs: pd.DataFrame) -> npt.NDArray[np.bool_]:
@@ -200,7 +202,7 @@ LARGEST_ERROR = 0.3
 """A home that is further off is no nearer to being well priced at twice that."""
 
 
-def best_level(errors: Prices) -> float:
+def best_bias_correction(errors: Prices) -> float:
     """The shift of all log estimates by which most homes are within a share of their price, on average over all shares
     up to LARGEST_ERROR.
 
@@ -212,7 +214,7 @@ def best_level(errors: Prices) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class OutOfFold:
+class OutOfFoldPredictions:
     """Log estimates of every training row by models that had not seen it, from the form's fields and from all."""
 
     form: Prices
@@ -225,7 +227,7 @@ class OutOfFold:
         return body.getvalue()
 
     @classmethod
-    def from_bytes(cls, body: bytes) -> OutOfFold:
+    def from_bytes(cls, body: bytes) -> OutOfFoldPredictions:
         """What `to_bytes` gave."""
         with np.load(io.BytesIO(body), allow_pickle=False) as arrays:
             return cls(arrays["form"], arrays["full"])

@@ -24,9 +24,9 @@ from sklearn.ensemble import ExtraTreesRegressor, HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from homeprices.model.feature_columns import Matrix
-from homeprices.model.feature_matrix import Design, Encoding, Prices, form_only
-from homeprices.model.isotonic_curves import AreaTable, tabulate
-from homeprices.model.presets import Effort, TeacherSettings
+from homeprices.model.feature_matrix import FeatureEncoder, FeatureTransformer, Prices, form_only
+from homeprices.model.isotonic_curves import IsotonicCurves, fit_curves
+from homeprices.model.presets import Preset, TeacherSettings
 from homeprices.pricing.features import OPTIONAL
 
 MASKED_SHARE = 0.5
@@ -37,16 +37,16 @@ OWN_AREA_WEIGHT = 3.0
 STUDENT_LEAVES = 63
 
 
-def distil(
-    encoding: Encoding,
-    design: Design,
+def distill(
+    encoding: FeatureEncoder,
+    design: FeatureTransformer,
     matrix: Matrix,
     inputs: pd.DataFrame,
     prices: Prices,
     settings: TeacherSettings,
-    effort: Effort,
+    effort: Preset,
     seed: int,
-) -> tuple[Any, AreaTable]:
+) -> tuple[Any, IsotonicCurves]:
     """(student of the whole design, curves of the form's inputs), learned from training rows.
 
     `matrix` is the design of `inputs`, cross-fitted: the teacher learns from it, so that it trusts the price levels as
@@ -57,7 +57,7 @@ def distil(
     rng = np.random.default_rng(seed)
     form = form_columns(design)
     missing = _missing_row(design, inputs)
-    others = [encoding.fit_matrix(inputs, prices, seed + number)[1] for number in range(1, effort.teachers)]
+    others = [encoding.fit_transform(inputs, prices, seed + number)[1] for number in range(1, effort.teachers)]
     matrices = [matrix, *others]
     once, twice = np.log(prices), np.tile(np.log(prices), 2)
     of_form = [(one[:, form], once) for one in matrices]
@@ -65,14 +65,14 @@ def distil(
     shared = replace(effort, trees=math.ceil(effort.trees / effort.teachers))
     taught = Parallel()(delayed(fit_teacher)(*lesson, settings, shared, seed) for lesson in [*of_form, *of_all])
     teacher_of_form, teacher_of_all = mean_of(taught[: len(of_form)]), mean_of(taught[len(of_form) :])
-    student = _teach(design, inputs, teacher_of_form, teacher_of_all, effort, seed)
-    table = tabulate(lambda homes: teacher_of_form.predict(design.matrix(homes)[:, form]), inputs, effort.knots)
+    student = _fit_student(design, inputs, teacher_of_form, teacher_of_all, effort, seed)
+    table = fit_curves(lambda homes: teacher_of_form.predict(design.transform(homes)[:, form]), inputs, effort.knots)
     return student, table
 
 
-def _missing_row(design: Design, inputs: pd.DataFrame) -> Matrix:
+def _missing_row(design: FeatureTransformer, inputs: pd.DataFrame) -> Matrix:
     """The matrix of a home whose optional inputs are all missing, [width]."""
-    row: Matrix = design.matrix(form_only(inputs.iloc[:1]))[0]
+    row: Matrix = design.transform(form_only(inputs.iloc[:1]))[0]
     return row
 
 
@@ -82,8 +82,8 @@ def _mask(matrix: Matrix, missing: Matrix, optional: npt.NDArray[np.bool_], rng:
     return np.where(hidden, missing[None, :], matrix)
 
 
-def _teach(
-    design: Design, inputs: pd.DataFrame, of_form: Teacher, of_all: Teacher, effort: Effort, seed: int
+def _fit_student(
+    design: FeatureTransformer, inputs: pd.DataFrame, of_form: Teacher, of_all: Teacher, effort: Preset, seed: int
 ) -> HistGradientBoostingRegressor:
     rng = np.random.default_rng(seed)
     form, missing = form_columns(design), _missing_row(design, inputs)
@@ -106,14 +106,14 @@ def _teach(
     return student
 
 
-def area_directions(design: Design) -> list[int]:
+def area_directions(design: FeatureTransformer) -> list[int]:
     """1 for columns that grow with the area, 0 for all others: the teacher knows better what a level is worth."""
     return [int("total_sqft" in column.inputs()) for column in design.columns for _ in column.names()]
 
 
-def _at_other_areas(design: Design, inputs: pd.DataFrame, rng: np.random.Generator, *, own: bool) -> Matrix:
+def _at_other_areas(design: FeatureTransformer, inputs: pd.DataFrame, rng: np.random.Generator, *, own: bool) -> Matrix:
     factor = np.ones(len(inputs)) if own else np.exp(rng.normal(0, OTHER_AREAS, len(inputs)))
-    return design.matrix(inputs.assign(total_sqft=(inputs["total_sqft"] * factor).astype(np.float32)))
+    return design.transform(inputs.assign(total_sqft=(inputs["total_sqft"] * factor).astype(np.float32)))
 
 
 # The best estimator of the table: extremely randomised trees and boosting on the absolute error, averaged.
@@ -137,7 +137,7 @@ def mean_of(teachers: Sequence[Teacher]) -> Teacher:
     return Teacher(tuple((share / len(teachers), one) for teacher in teachers for share, one in teacher.members))
 
 
-def fit_teacher(matrix: Matrix, log_prices: Prices, settings: TeacherSettings, effort: Effort, seed: int) -> Teacher:
+def fit_teacher(matrix: Matrix, log_prices: Prices, settings: TeacherSettings, effort: Preset, seed: int) -> Teacher:
     """The teacher of one set of inputs. It is never published, so its trees are free in every direction.
 
     Whatever joblib was told of cores and wherever this runs, it is one thread's work: threads add up in the order in
@@ -166,7 +166,7 @@ def fit_teacher(matrix: Matrix, log_prices: Prices, settings: TeacherSettings, e
     return Teacher(tuple(zip(shares, fitted, strict=True)))
 
 
-def form_columns(design: Design) -> npt.NDArray[np.bool_]:
+def form_columns(design: FeatureTransformer) -> npt.NDArray[np.bool_]:
     """Which columns of the matrix read the form's fields only."""
     optional = set(OPTIONAL)
     return np.array([not column.inputs() & optional for column in design.columns for _ in column.names()])

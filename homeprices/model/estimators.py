@@ -19,13 +19,13 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
 from homeprices.errors import InvalidInput
-from homeprices.model.feature_matrix import FILLED_LEVELS, LEVELS, ONE_HOT, Encoding
-from homeprices.model.presets import Effort, TeacherSettings
+from homeprices.model.feature_matrix import ONE_HOT, TARGET_ENCODED, TARGET_ENCODED_FILLED, FeatureEncoder
+from homeprices.model.presets import Preset, TeacherSettings
 
 STACKING_FOLDS = 2
 
 # (seed, directions of the design's columns, effort) -> an unfitted scikit-learn regressor
-Build = Callable[[int, list[int], Effort], Any]
+Build = Callable[[int, list[int], Preset], Any]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class EstimatorSpec:
 
     name: str
     title: str
-    encoding: Encoding
+    encoding: FeatureEncoder
     build: Build | None
     simple: bool = False
     monotone: bool = True
@@ -66,7 +66,7 @@ def _boosting(loss: str) -> Build:
     )
 
 
-def _members(seed: int, directions: list[int], effort: Effort) -> list[tuple[str, Any]]:
+def _members(seed: int, directions: list[int], effort: Preset) -> list[tuple[str, Any]]:
     """What the ensembles are made of: three that err in different ways."""
     return [
         ("boosting", _boosting("absolute_error")(seed, directions, effort)),
@@ -75,11 +75,11 @@ def _members(seed: int, directions: list[int], effort: Effort) -> list[tuple[str
     ]
 
 
-def _voting(seed: int, directions: list[int], effort: Effort) -> Any:
+def _voting(seed: int, directions: list[int], effort: Preset) -> Any:
     return VotingRegressor(_members(seed, directions, effort), weights=[4, 5, 1])
 
 
-def _stacking(seed: int, directions: list[int], effort: Effort) -> Any:
+def _stacking(seed: int, directions: list[int], effort: Preset) -> Any:
     return StackingRegressor(_members(seed, directions, effort), LinearRegression(positive=True), cv=STACKING_FOLDS)
 
 
@@ -92,34 +92,36 @@ _TABLE = (
     EstimatorSpec(
         "decision_tree",
         "Decision tree",
-        FILLED_LEVELS,
+        TARGET_ENCODED_FILLED,
         lambda seed, _directions, _effort: DecisionTreeRegressor(min_samples_leaf=15, random_state=seed),
         monotone=False,
     ),
     EstimatorSpec(
         "random_forest",
         "Random forest",
-        FILLED_LEVELS,
+        TARGET_ENCODED_FILLED,
         _forest(RandomForestRegressor, min_samples_leaf=3, max_features=0.5),
         monotone=False,
     ),
-    EstimatorSpec("extra_trees", "Extremely randomised trees", FILLED_LEVELS, _EXTRA_TREES, monotone=False),
-    EstimatorSpec("boosting", "Gradient boosting on the squared error", LEVELS, _boosting("squared_error")),
+    EstimatorSpec("extra_trees", "Extremely randomised trees", TARGET_ENCODED_FILLED, _EXTRA_TREES, monotone=False),
+    EstimatorSpec("boosting", "Gradient boosting on the squared error", TARGET_ENCODED, _boosting("squared_error")),
     # scikit-learn sets the leaves of this loss to medians after the tree is grown, past the monotonic constraint.
     EstimatorSpec(
         "boosting_absolute",
         "Gradient boosting on the absolute error",
-        LEVELS,
+        TARGET_ENCODED,
         _boosting("absolute_error"),
         monotone=False,
     ),
-    EstimatorSpec("voting", "Mean of boosting, extra trees and ridge", FILLED_LEVELS, _voting, monotone=False),
-    EstimatorSpec("stacking", "The same three, stacked", FILLED_LEVELS, _stacking, monotone=False),
-    EstimatorSpec("distilled", "Extra trees and boosting, distilled into a monotone student", FILLED_LEVELS, None),
+    EstimatorSpec("voting", "Mean of boosting, extra trees and ridge", TARGET_ENCODED_FILLED, _voting, monotone=False),
+    EstimatorSpec("stacking", "The same three, stacked", TARGET_ENCODED_FILLED, _stacking, monotone=False),
+    EstimatorSpec(
+        "distilled", "Extra trees and boosting, distilled into a monotone student", TARGET_ENCODED_FILLED, None
+    ),
 )
 
 
-def parameters(name: str, seed: int, effort: Effort) -> dict[str, str | int | float | bool]:
+def parameters(name: str, seed: int, effort: Preset) -> dict[str, str | int | float | bool]:
     """What an estimator is set to, for people who look at its run: the sizes of the effort and its own settings."""
     build = estimator(name).build
     own = build(seed, [], effort).get_params() if build else asdict(TeacherSettings())

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from homeprices.model.onnx_builder import GraphBuilder
+from homeprices.model.onnx_builder import OnnxBuilder
 
 Matrix = npt.NDArray[np.float32]
 
@@ -26,7 +26,7 @@ class Column(Protocol):
     def values(self, inputs: pd.DataFrame) -> Matrix:
         """The columns for these inputs, [N, width]."""
 
-    def node(self, graph: GraphBuilder) -> str:
+    def node(self, graph: OnnxBuilder) -> str:
         """Add the operators that compute `values` and return the name of their output, [N, width] float32."""
 
     def names(self) -> list[str]:
@@ -68,7 +68,7 @@ class Number(ComparesNan):
         column = inputs[self.name].to_numpy(np.float32)
         return np.where(np.isnan(column), np.float32(self.missing), column).reshape(-1, 1)
 
-    def node(self, graph: GraphBuilder) -> str:
+    def node(self, graph: OnnxBuilder) -> str:
         source = graph.number(self.name)
         if np.isnan(self.missing):
             return source
@@ -92,7 +92,7 @@ class Log:
         logarithm: Matrix = np.log(inputs[self.name].to_numpy(np.float32))
         return logarithm.reshape(-1, 1)
 
-    def node(self, graph: GraphBuilder) -> str:
+    def node(self, graph: OnnxBuilder) -> str:
         return graph.add("Log", [graph.number(self.name)])
 
     def names(self) -> list[str]:
@@ -114,7 +114,7 @@ class Ratio:
         ratio: Matrix = inputs[self.above].to_numpy(np.float32) / inputs[self.below].to_numpy(np.float32)
         return ratio.reshape(-1, 1)
 
-    def node(self, graph: GraphBuilder) -> str:
+    def node(self, graph: OnnxBuilder) -> str:
         return graph.add("Div", [graph.number(self.above), graph.number(self.below)])
 
     def names(self) -> list[str]:
@@ -139,8 +139,8 @@ class Lookup(ComparesNan):
         found = {text: self.table.get(text, self.default) for text in column.unique()}
         return column.map(found).to_numpy(np.float32).reshape(-1, 1)
 
-    def node(self, graph: GraphBuilder) -> str:
-        return graph.look_up(self.name, [self.table], [self.default])
+    def node(self, graph: OnnxBuilder) -> str:
+        return graph.lookup(self.name, [self.table], [self.default])
 
     def names(self) -> list[str]:
         return [f"{self.name}: {self.what}"]
@@ -165,7 +165,7 @@ class OneHot:
         matrix[np.flatnonzero(known), where[known].astype(int).to_numpy()] = 1
         return matrix
 
-    def node(self, graph: GraphBuilder) -> str:
+    def node(self, graph: OnnxBuilder) -> str:
         source = graph.text(self.name)
         hot = graph.add("OneHotEncoder", [source], domain="ai.onnx.ml", cats_strings=list(self.choices), zeros=1)
         return graph.add("Reshape", [hot, graph.shape(-1, len(self.choices))])

@@ -17,7 +17,7 @@ import pandas as pd
 from sklearn.model_selection import KFold
 
 from homeprices.model.feature_columns import Column, Log, Lookup, Matrix, Number, OneHot, Ratio
-from homeprices.model.onnx_builder import GraphBuilder
+from homeprices.model.onnx_builder import OnnxBuilder
 from homeprices.pricing.features import (
     LATER,
     MISSING,
@@ -34,16 +34,16 @@ from homeprices.pricing.home import AREA_TYPES, key_of
 
 
 @dataclass(frozen=True)
-class Design:
+class FeatureTransformer:
     """The columns of a matrix, in order."""
 
     columns: Sequence[Column]
 
-    def matrix(self, inputs: pd.DataFrame) -> Matrix:
+    def transform(self, inputs: pd.DataFrame) -> Matrix:
         """[N, width] float32."""
         return np.hstack([column.values(inputs) for column in self.columns])
 
-    def node(self, graph: GraphBuilder) -> str:
+    def to_onnx(self, graph: OnnxBuilder) -> str:
         """The name of the same matrix in the graph."""
         nodes = []
         for text, beside in groupby(self.columns, _text_of):
@@ -51,10 +51,10 @@ class Design:
                 nodes += [column.node(graph) for column in beside]
             else:
                 lookups = [column for column in beside if isinstance(column, Lookup)]
-                nodes.append(graph.look_up(text, [one.table for one in lookups], [one.default for one in lookups]))
+                nodes.append(graph.lookup(text, [one.table for one in lookups], [one.default for one in lookups]))
         return graph.add("Concat", nodes, axis=1)
 
-    def vocabularies(self) -> dict[str, set[str]]:
+    def categories(self) -> dict[str, set[str]]:
         """The values of each text input of which a number is learned."""
         known: dict[str, set[str]] = {}
         for column in self.columns:
@@ -62,20 +62,20 @@ class Design:
                 known.setdefault(column.name, set()).update(column.table)
         return known
 
-    def names(self) -> list[str]:
+    def feature_names(self) -> list[str]:
         """A readable name for each column of the matrix."""
         return [name for column in self.columns for name in column.names()]
 
-    def directions(self) -> list[int]:
+    def monotonic_constraints(self) -> list[int]:
         """The direction of each column of the matrix."""
         return [column.direction for column in self.columns for _ in column.names()]
 
-    def inputs(self) -> set[str]:
+    def input_names(self) -> set[str]:
         """The model inputs that the matrix reads."""
         return set().union(*(column.inputs() for column in self.columns))
 
 
-def join(*designs: Design) -> tuple[Design, list[list[int]]]:
+def join(*designs: FeatureTransformer) -> tuple[FeatureTransformer, list[list[int]]]:
     """One design with every column of these once, what is looked up by one text beside each other; and of each of these
     designs the places of its columns, which have a width of 1, in it.
     """
@@ -84,7 +84,7 @@ def join(*designs: Design) -> tuple[Design, list[list[int]]]:
         if column not in columns:
             columns.append(column)
     columns.sort(key=lambda column: _text_of(column) or "")
-    return Design(columns), [[columns.index(column) for column in design.columns] for design in designs]
+    return FeatureTransformer(columns), [[columns.index(column) for column in design.columns] for design in designs]
 
 
 def _text_of(column: Column) -> str | None:
@@ -134,7 +134,7 @@ def _mapped(column: pd.Series, feature: Callable[[str], str]) -> pd.Series:
 
 
 Prices = npt.NDArray[np.float64]
-FitDesign = Callable[[pd.DataFrame, Prices], Design]
+FitTransformer = Callable[[pd.DataFrame, Prices], FeatureTransformer]
 
 CROSS_FITTING_FOLDS = 5
 
@@ -151,34 +151,34 @@ MIN_LISTINGS_LEVEL = 2
 
 
 @dataclass(frozen=True)
-class Encoding:
+class FeatureEncoder:
     """How to learn a design. `min_listings` make a location known; `optional`: it reads more than the form's fields."""
 
-    fit: FitDesign
+    fit: FitTransformer
     min_listings: int
     cross_fitted: bool
     optional: bool
 
-    def fit_matrix(self, inputs: pd.DataFrame, prices: Prices, seed: int) -> tuple[Design, Matrix]:
+    def fit_transform(self, inputs: pd.DataFrame, prices: Prices, seed: int) -> tuple[FeatureTransformer, Matrix]:
         """The design learned from all rows, and their matrix, cross-fitted when levels are learned from prices."""
         design = self.fit(inputs, prices)
         if not self.cross_fitted:
-            return design, design.matrix(inputs)
-        matrix = np.empty((len(inputs), len(design.names())), dtype=np.float32)
+            return design, design.transform(inputs)
+        matrix = np.empty((len(inputs), len(design.feature_names())), dtype=np.float32)
         folds = KFold(CROSS_FITTING_FOLDS, shuffle=True, random_state=seed)
         for others, fold in folds.split(inputs):
-            matrix[fold] = self.fit(inputs.iloc[others], prices[others]).matrix(inputs.iloc[fold])
+            matrix[fold] = self.fit(inputs.iloc[others], prices[others]).transform(inputs.iloc[fold])
         return design, matrix
 
 
-def one_hot_design(inputs: pd.DataFrame, prices: Prices) -> Design:
+def one_hot_features(inputs: pd.DataFrame, prices: Prices) -> FeatureTransformer:
     """For linear models: logarithms of the area and the rooms, and a column a location (none for `other`)."""
     del prices
     choices = tuple(sorted(name for name in inputs["location"].unique() if name != "other"))
-    return Design([Log("total_sqft", direction=1), Log("bhk"), Log("bath"), OneHot("location", choices)])
+    return FeatureTransformer([Log("total_sqft", direction=1), Log("bhk"), Log("bath"), OneHot("location", choices)])
 
 
-def level_design(inputs: pd.DataFrame, prices: Prices, missing: float = float("nan")) -> Design:
+def target_encoded_features(inputs: pd.DataFrame, prices: Prices, missing: float = float("nan")) -> FeatureTransformer:
     """For trees: numbers, ratios, what was learned of each location and society; a missing input is `missing`."""
     log_rate = np.log(prices / inputs["total_sqft"].to_numpy(float))
     deviation = log_rate - log_rate.mean()
@@ -194,12 +194,12 @@ def level_design(inputs: pd.DataFrame, prices: Prices, missing: float = float("n
         Lookup("availability", "ready", {READY: 1.0, LATER: 0.0}, missing),
         _society_column(inputs, deviation, missing),
     ]
-    return Design(columns)
+    return FeatureTransformer(columns)
 
 
-def filled_level_design(inputs: pd.DataFrame, prices: Prices) -> Design:
+def filled_target_encoded_features(inputs: pd.DataFrame, prices: Prices) -> FeatureTransformer:
     """`level_design` for estimators that take no missing values."""
-    return level_design(inputs, prices, missing=-1.0)
+    return target_encoded_features(inputs, prices, missing=-1.0)
 
 
 def _location_columns(inputs: pd.DataFrame, deviation: Prices) -> list[Column]:
@@ -225,13 +225,13 @@ def _location_columns(inputs: pd.DataFrame, deviation: Prices) -> list[Column]:
         Lookup("location", "listings", _table((counts + 1.0).map(math.log)), 0.0),
         Lookup("location", "share of plots", _table(plots), float(plots.mean())),
         Lookup("location", "spread of prices", _table(spread), float(spread.median()) if len(spread) else 0.0),
-        Lookup("location", "price level of small homes", _table(_level_of(frame[small], level)), 0.0),
-        Lookup("location", "price level of large homes", _table(_level_of(frame[~small], level)), 0.0),
+        Lookup("location", "price level of small homes", _table(_shrunken_mean(frame[small], level)), 0.0),
+        Lookup("location", "price level of large homes", _table(_shrunken_mean(frame[~small], level)), 0.0),
         Lookup("location", "usual area", _table(areas), float(areas.mean())),
     ]
 
 
-def _level_of(homes: pd.DataFrame, level: pd.Series) -> pd.Series:
+def _shrunken_mean(homes: pd.DataFrame, level: pd.Series) -> pd.Series:
     """The price level of some homes of each location, drawn to the location's own where they are few."""
     group = homes.groupby("location")["deviation"]
     own = (group.sum() + LOCATION_PRIOR_LISTINGS * level) / (group.size() + LOCATION_PRIOR_LISTINGS)
@@ -254,6 +254,8 @@ def _table(column: pd.Series) -> dict[str, float]:
     return {str(key): float(value) for key, value in column.items()}
 
 
-ONE_HOT = Encoding(one_hot_design, MIN_LISTINGS_ONE_HOT, cross_fitted=False, optional=False)
-LEVELS = Encoding(level_design, MIN_LISTINGS_LEVEL, cross_fitted=True, optional=True)
-FILLED_LEVELS = Encoding(filled_level_design, MIN_LISTINGS_LEVEL, cross_fitted=True, optional=True)
+ONE_HOT = FeatureEncoder(one_hot_features, MIN_LISTINGS_ONE_HOT, cross_fitted=False, optional=False)
+TARGET_ENCODED = FeatureEncoder(target_encoded_features, MIN_LISTINGS_LEVEL, cross_fitted=True, optional=True)
+TARGET_ENCODED_FILLED = FeatureEncoder(
+    filled_target_encoded_features, MIN_LISTINGS_LEVEL, cross_fitted=True, optional=True
+)

@@ -17,8 +17,8 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.model_selection import KFold, RandomizedSearchCV
 
 from homeprices.model.distillation import Teacher, fit_teacher, form_columns
-from homeprices.model.feature_matrix import Encoding, Prices, form_only
-from homeprices.model.presets import Effort, TeacherSettings
+from homeprices.model.feature_matrix import FeatureEncoder, Prices, form_only
+from homeprices.model.presets import Preset, TeacherSettings
 
 FOLDS = 2
 
@@ -40,8 +40,8 @@ class FormTeacher(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
-        encoding: Encoding,
-        effort: Effort,
+        encoding: FeatureEncoder,
+        effort: Preset,
         seed: int,
         forest_leaf: int = 2,
         forest_features: float = 0.6,
@@ -64,7 +64,7 @@ class FormTeacher(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     def fit(self, inputs: pd.DataFrame, log_prices: Prices) -> FormTeacher:
         """Learn from model inputs with their log prices."""
-        self.design_, matrix = self.encoding.fit_matrix(inputs, np.exp(log_prices), self.seed)
+        self.design_, matrix = self.encoding.fit_transform(inputs, np.exp(log_prices), self.seed)
         self.columns_ = form_columns(self.design_)
         self.teacher_: Teacher = fit_teacher(
             matrix[:, self.columns_], log_prices, self.settings(), self.effort, self.seed
@@ -73,10 +73,12 @@ class FormTeacher(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict(self, inputs: pd.DataFrame) -> Prices:
         """Log prices from the form's fields."""
-        return self.teacher_.predict(self.design_.matrix(form_only(inputs))[:, self.columns_])
+        return self.teacher_.predict(self.design_.transform(form_only(inputs))[:, self.columns_])
 
 
-def search(encoding: Encoding, inputs: pd.DataFrame, prices: Prices, effort: Effort, seed: int) -> TeacherSettings:
+def search_hyperparameters(
+    encoding: FeatureEncoder, inputs: pd.DataFrame, prices: Prices, effort: Preset, seed: int
+) -> TeacherSettings:
     """The best of `effort.trials` settings by the median error of homes that a fold had not seen, the default without
     trials. The same rows and seed give the same settings, on however many cores.
     """

@@ -17,7 +17,7 @@ import pandas as pd
 from scipy.optimize import isotonic_regression
 
 from homeprices.model.feature_columns import Matrix
-from homeprices.model.onnx_builder import GraphBuilder
+from homeprices.model.onnx_builder import OnnxBuilder
 from homeprices.pricing.features import OTHER_LOCATION
 
 MAX_ROOMS = 9
@@ -37,11 +37,11 @@ ASKED_AT_ONCE = 100
 _KIND = ["location", "bhk", "bath"]
 
 # Model inputs -> log price
-Teacher = Callable[[pd.DataFrame], npt.NDArray[np.float64]]
+PredictLogPrice = Callable[[pd.DataFrame], npt.NDArray[np.float64]]
 
 
 @dataclass(frozen=True, eq=False)
-class AreaTable:
+class IsotonicCurves:
     """Curves of log price (lakh rupees) over `knots` of log area (square feet): `curves` is [rows, knots].
 
     `rows` is [locations + 1, rooms + 1, rooms + 1], the row of a kind of home or -1.
@@ -60,7 +60,7 @@ class AreaTable:
         value: Matrix = start + slope * (area - knot)
         return value
 
-    def node(self, graph: GraphBuilder) -> str:
+    def node(self, graph: OnnxBuilder) -> str:
         """The name of `values`, [N, 1]."""
         area = graph.add("Log", [graph.number("total_sqft")])
         reached = graph.add("GreaterOrEqual", [area, graph.array(self.knots[None, :])])
@@ -90,19 +90,19 @@ class AreaTable:
         row = self.rows[location, rooms[0], rooms[1]]
         return np.where(row < 0, len(self.curves), row)
 
-    def _row_node(self, graph: GraphBuilder) -> str:
+    def _row_node(self, graph: OnnxBuilder) -> str:
         """The row of each home's kind, [N, 1] int64; one past the last where it has none."""
-        asked = graph.vocabulary("location")
+        asked = graph.categories("location")
         place = {name: i for i, name in enumerate(self.locations)}
         rows = self.rows[[place.get(name, len(self.locations)) for name in (*asked, "")]]
         rows = np.where(rows < 0, len(self.curves), rows)
         rooms = graph.add("Concat", [graph.number("bhk"), graph.number("bath")], axis=1)
         rooms = graph.add("Cast", [graph.add("Min", [rooms, graph.constant(MAX_ROOMS)])], to=_INT64)
-        kind = graph.add("Concat", [graph.place("location"), rooms], axis=1)
+        kind = graph.add("Concat", [graph.category_index("location"), rooms], axis=1)
         return graph.add("GatherND", [graph.array(rows[..., None]), kind])
 
 
-def tabulate(teacher: Teacher, inputs: pd.DataFrame, knots: int) -> AreaTable:
+def fit_curves(teacher: PredictLogPrice, inputs: pd.DataFrame, knots: int) -> IsotonicCurves:
     """The curves of a teacher of form inputs, for every kind of home among these. The last place of rooms has none."""
     homes = inputs[(inputs["bhk"] < MAX_ROOMS) & (inputs["bath"] < MAX_ROOMS)]
     kinds = homes.groupby(_KIND, sort=True)["total_sqft"].median().reset_index()
@@ -115,15 +115,19 @@ def tabulate(teacher: Teacher, inputs: pd.DataFrame, knots: int) -> AreaTable:
         kinds["bath"].to_numpy(np.int64),
     ] = np.arange(len(kinds))
     areas = _knots(inputs["total_sqft"].to_numpy(np.float64), knots)
-    said = _said(teacher, inputs, kinds, areas)
+    said = _teacher_predictions(teacher, inputs, kinds, areas)
     log_areas = np.log(areas)
     distance = (log_areas[None, :] - np.log(kinds["total_sqft"].to_numpy(np.float64))[:, None]) / NEAR_LOG_AREA
     weights = np.exp(-0.5 * distance**2) + FAR_WEIGHT
     curves = [isotonic_regression(y, weights=w).x for y, w in zip(said, weights, strict=True)]
-    return AreaTable(locations, rows, log_areas, np.array(curves, dtype=np.float32).reshape(len(kinds), len(areas)))
+    return IsotonicCurves(
+        locations, rows, log_areas, np.array(curves, dtype=np.float32).reshape(len(kinds), len(areas))
+    )
 
 
-def _said(teacher: Teacher, inputs: pd.DataFrame, kinds: pd.DataFrame, areas: Matrix) -> npt.NDArray[np.float64]:
+def _teacher_predictions(
+    teacher: PredictLogPrice, inputs: pd.DataFrame, kinds: pd.DataFrame, areas: Matrix
+) -> npt.NDArray[np.float64]:
     """What the teacher says of each kind of home at each area, [kinds, areas]."""
     blank = inputs.iloc[:1].drop(columns=[*_KIND, "total_sqft"])
     constant = {str(name): values.iloc[0] for name, values in blank.items()}

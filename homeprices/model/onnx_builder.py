@@ -25,7 +25,7 @@ _NOTHING, _ANY_OTHER = "\x00", "\x01"
 Ensemble = dict[str, Any]
 
 
-class GraphBuilder:
+class OnnxBuilder:
     """Collects inputs, constants and operators. Every tensor is [N, width] unless it is a constant.
 
     `vocabularies` are the known values of each text input, in the order of their places.
@@ -77,24 +77,24 @@ class GraphBuilder:
         self._nodes.append(helper.make_node("Split", [source], names, axis=1, num_outputs=columns))
         return names
 
-    def vocabulary(self, name: str) -> list[str]:
+    def categories(self, name: str) -> list[str]:
         """The known values of a text input, in the order of their places."""
         return list(self._vocabularies[name]) or [_NOTHING]
 
-    def place(self, name: str) -> str:
+    def category_index(self, name: str) -> str:
         """The place of each text in its vocabulary, [N, 1] int64; one past the last for any other text."""
-        known = len(self.vocabulary(name))
+        known = len(self.categories(name))
         return self._encoded(name, values_int64s=list(range(known)), default_int64=known)
 
-    def look_up(self, name: str, tables: Sequence[Mapping[str, float]], defaults: Sequence[float]) -> str:
+    def lookup(self, name: str, tables: Sequence[Mapping[str, float]], defaults: Sequence[float]) -> str:
         """What each table holds for a text, or its default: [N, tables] float32."""
         if len(tables) == 1:
             return self._one_table(name, tables[0], defaults[0])
         rows = [
             [table.get(key, default) for table, default in zip(tables, defaults, strict=True)]
-            for key in (*self.vocabulary(name), _ANY_OTHER)
+            for key in (*self.categories(name), _ANY_OTHER)
         ]
-        return self.add("GatherND", [self.array(np.array(rows, dtype=np.float32)), self.place(name)])
+        return self.add("GatherND", [self.array(np.array(rows, dtype=np.float32)), self.category_index(name)])
 
     def trees(self, ensemble: Ensemble, matrix: str) -> str:
         """The name of the sum that these trees give for each row of a matrix, [N, 1]."""
@@ -144,11 +144,11 @@ class GraphBuilder:
         return model
 
     def _one_table(self, name: str, table: Mapping[str, float], default: float) -> str:
-        values = [float(np.float32(table.get(key, default))) for key in self.vocabulary(name)]
+        values = [float(np.float32(table.get(key, default))) for key in self.categories(name)]
         return self._encoded(name, values_floats=values, default_float=float(np.float32(default)))
 
     def _encoded(self, name: str, **values: Any) -> str:
-        keys = self.vocabulary(name)
+        keys = self.categories(name)
         return self.add("LabelEncoder", [self.text(name)], domain="ai.onnx.ml", keys_strings=keys, **values)
 
     def _constant(self, value: np.ndarray[Any, Any]) -> str:

@@ -7,11 +7,11 @@ from typing import Literal
 
 from homeprices.errors import InvalidInput
 
-EffortName = Literal["quick", "full", "search"]
+PresetName = Literal["quick", "full", "search"]
 
 
 @dataclass(frozen=True)
-class Effort:
+class Preset:
     """Sizes that cost time and buy accuracy.
 
     `folds` and `repeats` of the cross-validation; `trees` of a forest; `rounds` of a boosting; of a distilled model
@@ -19,7 +19,7 @@ class Effort:
     other areas, that its student learns from; `trials` of the tuner (0: none).
     """
 
-    name: EffortName
+    name: PresetName
     folds: int
     repeats: int
     trees: int
@@ -30,17 +30,17 @@ class Effort:
     trials: int
 
 
-QUICK = Effort("quick", folds=2, repeats=2, trees=40, rounds=120, teachers=1, knots=48, copies=3, trials=0)
-FULL = Effort("full", folds=5, repeats=2, trees=100, rounds=250, teachers=2, knots=192, copies=4, trials=0)
+QUICK = Preset("quick", folds=2, repeats=2, trees=40, rounds=120, teachers=1, knots=48, copies=3, trials=0)
+FULL = Preset("full", folds=5, repeats=2, trees=100, rounds=250, teachers=2, knots=192, copies=4, trials=0)
 SEARCH = replace(FULL, name="search", folds=3, trials=8)
-_EFFORTS = {effort.name: effort for effort in (QUICK, FULL, SEARCH)}
+_PRESETS = {effort.name: effort for effort in (QUICK, FULL, SEARCH)}
 
 
-def effort(name: str) -> Effort:
+def preset(name: str) -> Preset:
     """The effort of this name. Raises InvalidInput."""
-    if name not in _EFFORTS:
-        raise InvalidInput({"effort": f"{name} is not one of {', '.join(_EFFORTS)}"})
-    return _EFFORTS[name]
+    if name not in _PRESETS:
+        raise InvalidInput({"effort": f"{name} is not one of {', '.join(_PRESETS)}"})
+    return _PRESETS[name]
 
 
 @dataclass(frozen=True)

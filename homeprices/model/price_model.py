@@ -14,12 +14,12 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from homeprices.errors import BundleRefused
-from homeprices.model.calibration import Spread
+from homeprices.model.calibration import ConformalInterval
 from homeprices.model.distillation import form_columns
 from homeprices.model.feature_columns import Matrix
-from homeprices.model.feature_matrix import Design, Prices, form_only, join, model_inputs
-from homeprices.model.isotonic_curves import AreaTable
-from homeprices.model.onnx_builder import GraphBuilder, add_tree, constant_ensemble, converted, ensemble_of
+from homeprices.model.feature_matrix import FeatureTransformer, Prices, form_only, join, model_inputs
+from homeprices.model.isotonic_curves import IsotonicCurves
+from homeprices.model.onnx_builder import OnnxBuilder, add_tree, constant_ensemble, converted, ensemble_of
 from homeprices.pricing.features import MISSING, NUMBERS, REQUIRED, TEXTS, Locations
 from homeprices.pricing.predictor import HIGH_OUTPUT, LOW_OUTPUT, OUTPUT
 
@@ -53,11 +53,11 @@ class PriceModel:
 
     estimator: str
     location_names: tuple[str, ...]
-    design: Design
+    features: FeatureTransformer
     regressor: Any
-    table: AreaTable | None = None
-    spread: Spread | None = None
-    level: float = 0.0
+    curves: IsotonicCurves | None = None
+    interval: ConformalInterval | None = None
+    bias_correction: float = 0.0
 
     @property
     def locations(self) -> Locations:
@@ -69,55 +69,59 @@ class PriceModel:
 
     def estimate(self, rows: pd.DataFrame, *, form: bool) -> Estimates:
         """A price and its interval a clean row. Raises ValueError for a model that has no spread."""
-        if self.spread is None:
+        if self.interval is None:
             raise ValueError(f"{self.estimator} was fitted without intervals")
         inputs = self._inputs(rows, form)
         log_prices = self.log_prices(inputs)
-        low, high = self.spread.bounds(inputs, log_prices)
+        low, high = self.interval.bounds(inputs, log_prices)
         return Estimates(np.exp(log_prices), np.exp(log_prices + low), np.exp(log_prices + high))
 
     def log_prices(self, inputs: pd.DataFrame) -> Prices:
         """The logarithm of the price for model inputs."""
-        matrix = self.design.matrix(inputs)
+        matrix = self.features.transform(inputs)
         with threadpool_limits(limits=1):
             log_prices = np.asarray(self.regressor.predict(matrix), dtype=np.float64).ravel()
-        log_prices += self.level
-        if self.table is None:
+        log_prices += self.bias_correction
+        if self.curves is None:
             return log_prices
-        curve = self.table.values(inputs)
+        curve = self.curves.values(inputs)
         columns, missing = self._optional_cells()
         told = (matrix[:, columns] != missing).any(axis=1) | np.isnan(curve)
-        return np.where(told, log_prices, curve + self.level)
+        return np.where(told, log_prices, curve + self.bias_correction)
 
-    def graph(self) -> onnx.ModelProto:
+    def to_onnx(self) -> onnx.ModelProto:
         """The same model as one ONNX graph from named inputs to `estimate` and, with a spread, `low` and `high`."""
-        builder = GraphBuilder(self._vocabularies())
+        builder = OnnxBuilder(self._vocabularies())
         for name in REQUIRED:  # the form's fields are inputs of every model, whether it uses them or not
             builder.number(name) if name in NUMBERS else builder.text(name)
         trees = isinstance(self.regressor, HistGradientBoostingRegressor)
         # What trees read they read out of one matrix; to a linear model every column of its matrix has a weight.
-        designs = [*([self.design] if trees else []), *([self.spread.design] if self.spread else [])]
+        designs = [*([self.features] if trees else []), *([self.interval.design] if self.interval else [])]
         joint, places = join(*designs)
-        matrix, width = joint.node(builder) if designs else "", len(joint.columns)
+        matrix, width = joint.to_onnx(builder) if designs else "", len(joint.columns)
         if trees:
-            log_price = builder.trees(ensemble_of(self.regressor, places[0], self.level), matrix)
+            log_price = builder.trees(ensemble_of(self.regressor, places[0], self.bias_correction), matrix)
         else:
-            model = converted(self.regressor, len(self.design.names()))
-            log_price = builder.embed(model, self.design.node(builder))
+            model = converted(self.regressor, len(self.features.feature_names()))
+            log_price = builder.embed(model, self.features.to_onnx(builder))
             log_price = builder.add("Reshape", [log_price, builder.shape(-1, 1)])
-            log_price = builder.add("Add", [log_price, builder.constant(self.level)])
-        if self.table:
-            log_price = self._table_node(builder, self.table, matrix, places[0], log_price)
+            log_price = builder.add("Add", [log_price, builder.constant(self.bias_correction)])
+        if self.curves:
+            log_price = self._table_node(builder, self.curves, matrix, places[0], log_price)
         outputs = {OUTPUT: builder.add("Exp", [log_price])}
-        if self.spread:
-            low, high = self.spread.node(builder, matrix, width, places[-1], log_price)
+        if self.interval:
+            low, high = self.interval.node(builder, matrix, width, places[-1], log_price)
             outputs[LOW_OUTPUT] = builder.add("Exp", [builder.add("Add", [log_price, low])])
             outputs[HIGH_OUTPUT] = builder.add("Exp", [builder.add("Add", [log_price, high])])
         return builder.build(outputs)
 
     def inputs(self) -> list[tuple[str, str]]:
         """The named inputs of the graph with their types, `number` or `text`."""
-        read = self.design.inputs() | set(REQUIRED) | (self.spread.design.inputs() if self.spread else set())
+        read = (
+            self.features.input_names()
+            | set(REQUIRED)
+            | (self.interval.design.input_names() if self.interval else set())
+        )
         return [(name, "number" if name in NUMBERS else "text") for name in (*NUMBERS, *TEXTS) if name in read]
 
     def _inputs(self, rows: pd.DataFrame, form: bool) -> pd.DataFrame:
@@ -127,25 +131,27 @@ class PriceModel:
     def _vocabularies(self) -> dict[str, list[str]]:
         """The values of each text that any part of the model knows, sorted."""
         known: dict[str, set[str]] = {name: set() for name in TEXTS}
-        for design in (self.design, *([self.spread.design] if self.spread else [])):
-            for name, values in design.vocabularies().items():
+        for design in (self.features, *([self.interval.design] if self.interval else [])):
+            for name, values in design.categories().items():
                 known[name] |= values
-        known["location"].update(self.table.locations if self.table else ())
+        known["location"].update(self.curves.locations if self.curves else ())
         return {name: sorted(values) for name, values in known.items()}
 
-    def _table_node(self, graph: GraphBuilder, table: AreaTable, matrix: str, places: list[int], log_price: str) -> str:
+    def _table_node(
+        self, graph: OnnxBuilder, table: IsotonicCurves, matrix: str, places: list[int], log_price: str
+    ) -> str:
         columns, missing = self._optional_cells()
         silent = [(places[column], cell) for column, cell in zip(columns.tolist(), missing.tolist(), strict=True)]
         # 0 where nothing optional is told, else NaN, as the curve is of a kind of home that has none.
         told = graph.trees(add_tree(constant_ensemble(0.0), silent, 0.0, np.nan, equal=True), matrix)
-        shifted = replace(table, curves=table.curves + np.float32(self.level))
+        shifted = replace(table, curves=table.curves + np.float32(self.bias_correction))
         curve = graph.add("Add", [shifted.node(graph), told])
         return graph.add("Where", [graph.add("IsNaN", [curve]), log_price, curve])
 
     def _optional_cells(self) -> tuple[npt.NDArray[np.int64], Matrix]:
         """The columns that read optional inputs, and what stands in them when these are missing."""
-        columns = np.flatnonzero(~form_columns(self.design))
-        return columns, self.design.matrix(_nothing())[0, columns]
+        columns = np.flatnonzero(~form_columns(self.features))
+        return columns, self.features.transform(_nothing())[0, columns]
 
 
 def _nothing() -> pd.DataFrame:

@@ -7,7 +7,7 @@ from pathlib import Path
 from homeprices.errors import InvalidInput
 
 
-def put_between_marks(path: Path, name: str, text: str) -> None:
+def replace_section(path: Path, name: str, text: str) -> None:
     """Replace what stands in a page between `<!-- name -->` and `<!-- end of name -->`.
 
     Raises InvalidInput when the page does not hold them.

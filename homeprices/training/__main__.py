@@ -19,8 +19,8 @@ from homeprices.data.cleaning import clean
 from homeprices.data.schema import read_listings
 from homeprices.data.synthetic import make_listings
 from homeprices.errors import HomePricesError, InvalidInput
-from homeprices.model.presets import effort
-from homeprices.reporting.markdown import put_between_marks
+from homeprices.model.presets import preset
+from homeprices.reporting.markdown import replace_section
 from homeprices.training.evaluate_files import as_markdown, compare_estimators, evaluate
 
 DEFAULT_SEED = 7
@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
             if options.command == "compare":
                 return _compare(options)
             found = evaluate(
-                options.train, options.test, options.inputs, seed=options.seed, effort=effort(options.effort)
+                options.train, options.test, options.inputs, seed=options.seed, effort=preset(options.effort)
             )
     except (HomePricesError, OSError) as error:
         fields = error.fields if isinstance(error, InvalidInput) else {}
@@ -54,11 +54,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _compare(options: argparse.Namespace) -> int:
     """Write the table of estimators into a page, for the synthetic listings or for a file of them."""
-    size = effort(options.effort)
+    size = preset(options.effort)
     table = read_listings(options.listings.read_bytes()) if options.listings else make_listings()
     rows, _ = preparation.split(clean(table).rows)
     text = as_markdown(compare_estimators(rows, options.seed, size), len(rows), options.seed, size)
-    put_between_marks(options.page, "listings of one's own" if options.listings else "synthetic listings", text)
+    replace_section(options.page, "listings of one's own" if options.listings else "synthetic listings", text)
     print(text)
     return 0
 

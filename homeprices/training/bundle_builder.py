@@ -13,12 +13,12 @@ import numpy as np
 import onnxruntime
 import pandas as pd
 
-from homeprices.data.preparation import SALT, homes_of
+from homeprices.data.preparation import SALT, to_homes
 from homeprices.errors import PublicationRefused
 from homeprices.model import price_model
-from homeprices.model.calibration import COVERAGE, OutOfFold
+from homeprices.model.calibration import COVERAGE, OutOfFoldPredictions
 from homeprices.model.feature_matrix import form_only, model_inputs
-from homeprices.model.presets import QUICK, Effort
+from homeprices.model.presets import QUICK, Preset
 from homeprices.model.price_model import Estimates, PriceModel
 from homeprices.pricing.bundle import COLUMNS_FILE, MODEL_FILE, Bundle, digest
 from homeprices.pricing.home import Home
@@ -36,8 +36,8 @@ from homeprices.pricing.manifest import (
 )
 from homeprices.pricing.predictor import HIGH_OUTPUT, LOW_OUTPUT, OUTPUT
 from homeprices.registry.datasets import Dataset
-from homeprices.training.bundle_metadata import MLMODEL_FILE, mlmodel, reference_of
-from homeprices.training.cross_validation import fit_with_spread
+from homeprices.training.bundle_metadata import MLMODEL_FILE, mlmodel, reference_distributions
+from homeprices.training.cross_validation import fit_calibrated
 from homeprices.training.regression_metrics import ALL_INPUTS_PREFIX, coverage, measure_both
 from homeprices.training.validation import BASELINE
 from homeprices.training.validation_report import write_report
@@ -47,7 +47,7 @@ GOLDEN_HOMES = 5
 LIBRARIES = ("scikit-learn", "skl2onnx", "onnx", "onnxruntime", "numpy", "pandas", "pydantic")
 
 
-def build(
+def build_bundle(
     name: str,
     training: pd.DataFrame,
     holdout: pd.DataFrame,
@@ -58,8 +58,8 @@ def build(
     git_revision: str,
     mlflow_run_id: str | None,
     quality: dict[str, Any],
-    effort: Effort = QUICK,
-    unseen: OutOfFold | None = None,
+    effort: Preset = QUICK,
+    out_of_fold: OutOfFoldPredictions | None = None,
     created_at: datetime | None = None,
 ) -> Draft:
     """Write a complete draft into the folder `out` and return it.
@@ -68,15 +68,15 @@ def build(
     cross-validation, which is done again when they are not given. Raises PublicationRefused when the ONNX graph does
     not give the estimator's prices, InvalidInput for an unknown estimator.
     """
-    model = fit_with_spread(name, training, seed, effort, unseen)
+    model = fit_calibrated(name, training, seed, effort, out_of_fold)
     out.mkdir(parents=True, exist_ok=True)
-    (out / MODEL_FILE).write_bytes(model.graph().SerializeToString(deterministic=True))
-    difference = require_equal(model, out / MODEL_FILE, holdout)
+    (out / MODEL_FILE).write_bytes(model.to_onnx().SerializeToString(deterministic=True))
+    difference = require_onnx_parity(model, out / MODEL_FILE, holdout)
     estimates = model.estimate(holdout, form=True)
     columns = _columns(model, training)
     inputs = model_inputs(training, model.locations)
     names = [spec.name for spec in columns.inputs]
-    reference = reference_of(inputs, model.predict(training, form=True), names)
+    reference = reference_distributions(inputs, model.predict(training, form=True), names)
     _write(out / COLUMNS_FILE, columns.model_dump(mode="json"))
     created_at = created_at or datetime.now(UTC)
     (out / MLMODEL_FILE).write_text(mlmodel(columns, created_at=created_at, run_id=mlflow_run_id))
@@ -118,7 +118,7 @@ def build(
 _WRITTEN_SO_FAR = {MODEL_FILE, COLUMNS_FILE, REFERENCE_FILE, "quality.json", "model.skops"}
 
 
-def require_equal(model: PriceModel, path: Path, rows: pd.DataFrame) -> float:
+def require_onnx_parity(model: PriceModel, path: Path, rows: pd.DataFrame) -> float:
     """The largest relative difference between graph and estimator on any row, from the form and from all inputs.
 
     Raises PublicationRefused, naming the first rows, when one is above 1e-4.
@@ -182,7 +182,7 @@ def _metrics(
 
 def _golden(path: Path, model: PriceModel, holdout: pd.DataFrame) -> tuple[Golden, ...]:
     """Hold-out homes spread over their order, described fully and by the form, and one in a place nobody knows."""
-    full, form = homes_of(holdout), homes_of(holdout, form=True)
+    full, form = to_homes(holdout), to_homes(holdout, form=True)
     step = max(1, len(full) // GOLDEN_HOMES)
     homes = [*full[::step][:GOLDEN_HOMES], *form[::step][:GOLDEN_HOMES]]
     homes.append(homes[0].model_copy(update={"location": "A Place Nobody Knows"}))

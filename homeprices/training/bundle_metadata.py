@@ -22,7 +22,7 @@ BINS = 10
 PERCENTS = np.arange(1, 100)
 
 
-def reference_of(inputs: pd.DataFrame, estimates: Prices, names: Sequence[str]) -> Reference:
+def reference_distributions(inputs: pd.DataFrame, estimates: Prices, names: Sequence[str]) -> Reference:
     """The distributions of these model inputs and of the estimates (lakh rupees) for them."""
     return Reference(
         rows=len(inputs),

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from homeprices.data.preparation import SALT, priced_homes_of
+from homeprices.data.preparation import SALT, to_priced_homes
 from homeprices.errors import PublicationRefused
 from homeprices.model.feature_matrix import Prices
 from homeprices.pricing.bundle import Bundle
@@ -31,7 +31,7 @@ SEED = 1
 """Of the bootstrap: the same two models are always judged alike."""
 
 
-class Paired(BaseModel):
+class PairedErrors(BaseModel):
     """Median absolute percentage errors on the same homes, as fractions, and the interval of their difference."""
 
     model_config = ConfigDict(frozen=True)
@@ -57,10 +57,10 @@ class Comparison(BaseModel):
 
     production: str
     same: bool
-    form: Paired
-    full: Paired
+    form: PairedErrors
+    full: PairedErrors
 
-    def why_not(self) -> str | None:
+    def rejection_reason(self) -> str | None:
         """Why the candidate is not put before visitors; None when nothing speaks against it."""
         if self.same:
             return f"its estimates equal those of {self.production} on every hold-out home, so nothing would be learned"
@@ -74,7 +74,7 @@ class Comparison(BaseModel):
         return None
 
 
-def compare(candidate: Path, production: Path, rows: pd.DataFrame) -> Comparison:
+def compare_with_champion(candidate: Path, production: Path, rows: pd.DataFrame) -> Comparison:
     """Two bundle folders on clean hold-out rows, each home described by the form's fields and by all inputs.
 
     Raises BundleRefused when one of them cannot be loaded, PublicationRefused when production was trained with another
@@ -87,7 +87,7 @@ def compare(candidate: Path, production: Path, rows: pd.DataFrame) -> Comparison
             f"{other.version} was trained with the hold-out {salt!r} and may have learned from rows of {SALT!r}; "
             "nothing can be compared with it. Publish a first model again"
         )
-    form, full = (priced_homes_of(rows, form=form) for form in (True, False))
+    form, full = (to_priced_homes(rows, form=form) for form in (True, False))
     answers = [(one.estimate(homes), other.estimate(homes)) for homes, _ in (form, full)]
     return Comparison(
         production=other.version,
@@ -97,24 +97,24 @@ def compare(candidate: Path, production: Path, rows: pd.DataFrame) -> Comparison
     )
 
 
-def same_estimates(candidate: Path, other: Path, rows: pd.DataFrame) -> bool:
+def has_same_predictions(candidate: Path, other: Path, rows: pd.DataFrame) -> bool:
     """Whether two bundle folders give the same estimates for all clean rows, described fully and by the form's fields.
 
     Bounds of the intervals count too. Raises BundleRefused when one of them cannot be loaded.
     """
     one, two = _open(candidate), _open(other)
-    described = (priced_homes_of(rows, form=form)[0] for form in (True, False))
+    described = (to_priced_homes(rows, form=form)[0] for form in (True, False))
     return all(_agree(one.estimate(homes), two.estimate(homes)) for homes in described)
 
 
 def _paired(
     inputs: Literal["form", "all"], homes: tuple[list[Home], Prices], mine: list[Estimate], theirs: list[Estimate]
-) -> Paired:
+) -> PairedErrors:
     prices = homes[1]
     my_errors, their_errors = (np.abs([one.price for one in said] / prices - 1) for said in (mine, theirs))
     low, high = bootstrap_difference(my_errors, their_errors)
     candidate, production = float(np.median(my_errors)), float(np.median(their_errors))
-    return Paired(
+    return PairedErrors(
         inputs=inputs,
         homes=len(prices),
         candidate=candidate,

@@ -13,11 +13,11 @@ from pydantic import BaseModel, ConfigDict
 from sklearn.model_selection import RepeatedKFold
 
 from homeprices.errors import PublicationRefused
-from homeprices.model.calibration import OutOfFold
+from homeprices.model.calibration import OutOfFoldPredictions
 from homeprices.model.estimators import ESTIMATORS, EstimatorSpec, estimator
 from homeprices.model.feature_matrix import Prices
-from homeprices.model.fitting import fit, with_spread
-from homeprices.model.presets import QUICK, Effort
+from homeprices.model.fitting import calibrate, fit
+from homeprices.model.presets import QUICK, Preset
 from homeprices.model.price_model import PriceModel
 from homeprices.training.regression_metrics import measure_both
 
@@ -42,8 +42,8 @@ class CrossValidation(BaseModel):
 
 
 def cross_validate(
-    name: str, rows: pd.DataFrame, seed: int, effort: Effort = QUICK
-) -> tuple[CrossValidation, OutOfFold]:
+    name: str, rows: pd.DataFrame, seed: int, effort: Preset = QUICK
+) -> tuple[CrossValidation, OutOfFoldPredictions]:
     """Cross-validate an estimator on clean training rows, never the hold-out. Raises InvalidInput for no such name.
 
     Rows are divided `effort.repeats` times anew, for an estimator that is only compared once. What comes back of each
@@ -56,7 +56,7 @@ def cross_validate(
     folds = list(RepeatedKFold(n_splits=effort.folds, n_repeats=repeats, random_state=seed).split(rows))
     # On as many cores, or machines, as `joblib.parallel_config` says around this; one after the other without it.
     answers = Parallel()(delayed(_answer)(spec, rows, train, test, seed, effort) for train, test in folds)
-    unseen = OutOfFold(np.empty(len(rows)), np.empty(len(rows)))
+    unseen = OutOfFoldPredictions(np.empty(len(rows)), np.empty(len(rows)))
     measured: list[dict[str, float]] = []
     for fold, ((_, test), (form, full)) in enumerate(zip(folds, answers, strict=True)):
         measured.append(measure_both(prices[test], form, full))
@@ -74,7 +74,7 @@ def cross_validate(
 
 
 def _answer(
-    spec: EstimatorSpec, rows: pd.DataFrame, train: Places, test: Places, seed: int, effort: Effort
+    spec: EstimatorSpec, rows: pd.DataFrame, train: Places, test: Places, seed: int, effort: Preset
 ) -> tuple[Prices, Prices]:
     """What a model of the rows `train` says of the rows `test`, from the form's fields and from all inputs."""
     model = fit(spec, rows.iloc[train], seed, effort)
@@ -82,15 +82,15 @@ def _answer(
     return model.predict(unseen, form=True), model.predict(unseen, form=False)
 
 
-def fit_with_spread(
-    name: str, rows: pd.DataFrame, seed: int, effort: Effort = QUICK, unseen: OutOfFold | None = None
+def fit_calibrated(
+    name: str, rows: pd.DataFrame, seed: int, effort: Preset = QUICK, out_of_fold: OutOfFoldPredictions | None = None
 ) -> PriceModel:
     """The estimator fitted on all rows, with intervals from `unseen`, which is cross-validated when it is not given."""
-    unseen = unseen or cross_validate(name, rows, seed, effort)[1]
-    return with_spread(fit(estimator(name), rows, seed, effort), rows, unseen.form, unseen.full, seed)
+    out_of_fold = out_of_fold or cross_validate(name, rows, seed, effort)[1]
+    return calibrate(fit(estimator(name), rows, seed, effort), rows, out_of_fold.form, out_of_fold.full, seed)
 
 
-def choose(results: Iterable[CrossValidation], *, simple_only: bool) -> str:
+def select_estimator(results: Iterable[CrossValidation], *, simple_only: bool) -> str:
     """The publishable estimator with the lowest mean median error; at a tie, the first of the table.
 
     Raises PublicationRefused when none may be published.

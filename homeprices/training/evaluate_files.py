@@ -18,9 +18,9 @@ from homeprices.data.schema import MAX_BYTES, read_listings
 from homeprices.errors import DatasetRefused
 from homeprices.model.calibration import COVERAGE
 from homeprices.model.estimators import ESTIMATORS
-from homeprices.model.presets import FULL, Effort
+from homeprices.model.presets import FULL, Preset
 from homeprices.model.price_model import PriceModel
-from homeprices.training.cross_validation import CrossValidation, choose, cross_validate, fit_with_spread
+from homeprices.training.cross_validation import CrossValidation, cross_validate, fit_calibrated, select_estimator
 from homeprices.training.regression_metrics import bootstrap, coverage, measure, measure_slices
 
 MIN_TRAINING_ROWS = 50
@@ -38,7 +38,7 @@ def evaluate(
     inputs: Inputs,
     *,
     seed: int,
-    effort: Effort = FULL,
+    effort: Preset = FULL,
     compared: tuple[str, ...] = COMPARED,
 ) -> dict[str, Any]:
     """Train on one CSV file of listings, score every valid row of another, and return all figures as JSON values.
@@ -78,11 +78,11 @@ class Trained:
     cross_validation: dict[str, dict[str, float]]
 
 
-def train_on(rows: pd.DataFrame, *, seed: int, effort: Effort = FULL, compared: tuple[str, ...] = COMPARED) -> Trained:
+def train_on(rows: pd.DataFrame, *, seed: int, effort: Preset = FULL, compared: tuple[str, ...] = COMPARED) -> Trained:
     """Choose among estimators on clean training rows, and fit the chosen one on all of them."""
     results = {name: cross_validate(name, rows, seed, effort) for name in compared}
-    chosen = choose([result for result, _ in results.values()], simple_only=False)
-    model = fit_with_spread(chosen, rows, seed, effort, results[chosen][1])
+    chosen = select_estimator([result for result, _ in results.values()], simple_only=False)
+    model = fit_calibrated(chosen, rows, seed, effort, results[chosen][1])
     return Trained(chosen, model, {name: result.mean for name, (result, _) in results.items()})
 
 
@@ -155,13 +155,13 @@ def _shared(training: Cleaned, testing: Cleaned) -> int:
 
 
 def compare_estimators(
-    rows: pd.DataFrame, seed: int, effort: Effort, names: Iterable[str] = tuple(ESTIMATORS)
+    rows: pd.DataFrame, seed: int, effort: Preset, names: Iterable[str] = tuple(ESTIMATORS)
 ) -> list[CrossValidation]:
     """Each estimator cross-validated on these clean rows, in the order of the table."""
     return [cross_validate(name, rows, seed, effort)[0] for name in names]
 
 
-def as_markdown(results: Iterable[CrossValidation], homes: int, seed: int, effort: Effort) -> str:
+def as_markdown(results: Iterable[CrossValidation], homes: int, seed: int, effort: Preset) -> str:
     """The table, with what it was measured on."""
     times = f"{effort.repeats} time{'s' if effort.repeats > 1 else ''} over for what may be published"
     head = (

@@ -30,7 +30,7 @@ from homeprices.settings import Variant
 from homeprices.workflows import heartbeat
 
 if TYPE_CHECKING:
-    from homeprices.model.calibration import OutOfFold
+    from homeprices.model.calibration import OutOfFoldPredictions
     from homeprices.training.challenger import Comparison
 
 ACTOR = "pipeline"
@@ -96,13 +96,13 @@ class TrainingRun:
     def cross_validate(self, listings: dict[str, Any], estimator: str) -> dict[str, Any]:
         """An estimator's metrics by cross-validation on the training rows, logged as a run under the parent."""
         from homeprices.model.estimators import parameters
-        from homeprices.model.presets import effort
+        from homeprices.model.presets import preset
         from homeprices.training import cross_validation
 
         training, _ = self._rows(listings["dataset"])
-        result, unseen = cross_validation.cross_validate(estimator, training, self._seed, effort(listings["effort"]))
+        result, unseen = cross_validation.cross_validate(estimator, training, self._seed, preset(listings["effort"]))
         self._bucket.put(self._unseen_key(estimator), unseen.to_bytes())
-        settings = parameters(estimator, self._seed, effort(listings["effort"]))
+        settings = parameters(estimator, self._seed, preset(listings["effort"]))
         child = self._tracking.child_run(self._parent(), estimator)
         folds = {f"fold{n}.{name}": value for n, fold in enumerate(result.folds) for name, value in fold.items()}
         self._tracking.log(child, params=settings, metrics={**result.mean, **folds})
@@ -114,20 +114,20 @@ class TrainingRun:
         from homeprices.training import cross_validation
 
         results = [cross_validation.CrossValidation.model_validate(score) for score in scores]
-        chosen = cross_validation.choose(results, simple_only=self._simple_only)
+        chosen = cross_validation.select_estimator(results, simple_only=self._simple_only)
         self._tracking.log(self._parent(), params={"chosen": chosen, "kind": self._kind})
         return {"kind": self._kind, "estimator": chosen}
 
     def build(self, listings: dict[str, Any], chosen: dict[str, Any]) -> dict[str, Any]:
         """A bundle fitted on all training rows and measured on the hold-out, staged in the bucket and logged."""
-        from homeprices.model.presets import effort
+        from homeprices.model.presets import preset
         from homeprices.training import bundle_builder
 
         cleaned = self._cleaned(listings["dataset"])
         training, held_out = preparation.split(cleaned.rows)
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary) / "bundle"
-            draft = bundle_builder.build(
+            draft = bundle_builder.build_bundle(
                 chosen["estimator"],
                 training,
                 held_out,
@@ -137,8 +137,8 @@ class TrainingRun:
                 git_revision=self._settings.git_revision,
                 mlflow_run_id=self._parent(),
                 quality=cleaned.quality(),
-                effort=effort(listings["effort"]),
-                unseen=self._unseen(chosen["estimator"]),
+                effort=preset(listings["effort"]),
+                out_of_fold=self._unseen(chosen["estimator"]),
             )
             bundle_publisher.stage(self._bucket, self._run_id, folder)
             self._tracking.log(
@@ -212,20 +212,20 @@ class TrainingRun:
         with self._staged() as folder, tempfile.TemporaryDirectory() as temporary:
             other = bundle_reader.fetch(self._bucket, production, Path(temporary))
             _, held_out = self._rows(Bundle.open_draft(folder).manifest.dataset.model_dump(mode="json"))
-            found = challenger.compare(folder, other, held_out)
+            found = challenger.compare_with_champion(folder, other, held_out)
             self._note_gate(found)
-            if reason := found.why_not():
+            if reason := found.rejection_reason():
                 return reason
             for lost in promotion.rejected_bundles(self._bucket)[:LOST_COMPARED]:
                 other = bundle_reader.fetch(self._bucket, lost, Path(temporary))
-                if challenger.same_estimates(folder, other, held_out):
+                if challenger.has_same_predictions(folder, other, held_out):
                     return f"its estimates equal those of {lost}, which has lost; it waits for new data"
         return None
 
     def _note_gate(self, found: Comparison) -> None:
         """Keep how candidate and production compare, for whoever asks why one was or was not put before visitors."""
         name = bundle_reader.staging_folder(self._run_id).split("/")[1]
-        report = found.model_dump(mode="json") | {"why_not": found.why_not()}
+        report = found.model_dump(mode="json") | {"why_not": found.rejection_reason()}
         self._bucket.put(f"{GATE_REPORTS}{name}.json", json.dumps(report, indent=1).encode())
         for one in (found.form, found.full):
             figures = {"candidate": one.candidate, "production": one.production, "low": one.low, "high": one.high}
@@ -262,12 +262,12 @@ class TrainingRun:
     def _unseen_key(self, estimator: str) -> str:
         return f"{bundle_reader.staging_folder(self._run_id)}out_of_fold/{estimator}.npz"
 
-    def _unseen(self, estimator: str) -> OutOfFold | None:
+    def _unseen(self, estimator: str) -> OutOfFoldPredictions | None:
         """What cross-validation has said of the training rows; None when it was not run."""
-        from homeprices.model.calibration import OutOfFold
+        from homeprices.model.calibration import OutOfFoldPredictions
 
         try:
-            return OutOfFold.from_bytes(self._bucket.get(self._unseen_key(estimator)).body)
+            return OutOfFoldPredictions.from_bytes(self._bucket.get(self._unseen_key(estimator)).body)
         except ObjectNotFound:
             return None
 

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from homeprices.model import calibration as spreads
-from homeprices.model.calibration import MIN_HOMES, NARROWEST, fit_spread
+from homeprices.model.calibration import MIN_HOMES, NARROWEST, fit_interval
 from homeprices.model.feature_matrix import form_only
 
 
@@ -32,10 +32,10 @@ def errors(inputs: pd.DataFrame, seed: int) -> npt.NDArray[np.float64]:
     return inputs["bhk"].to_numpy(np.float64) * 0.05 * np.where(off > 0, 2 * off, off)
 
 
-def fitted(count: int, seed: int = 1) -> tuple[spreads.Spread, pd.DataFrame]:
+def fitted(count: int, seed: int = 1) -> tuple[spreads.ConformalInterval, pd.DataFrame]:
     inputs = homes(count, seed)
     estimates = np.zeros(count)
-    return fit_spread(inputs, estimates, estimates, errors(inputs, seed), seed), inputs
+    return fit_interval(inputs, estimates, estimates, errors(inputs, seed), seed), inputs
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -69,7 +69,7 @@ def test_of_few_homes_the_middle_of_all_errors_is_taken() -> None:
 
 def test_an_estimate_always_lies_within_its_interval() -> None:
     inputs = homes(400, 1)
-    spread = fit_spread(inputs, np.zeros(400), np.zeros(400), np.full(400, 0.5), 1)  # every estimate far too low
+    spread = fit_interval(inputs, np.zeros(400), np.zeros(400), np.full(400, 0.5), 1)  # every estimate far too low
     low, high = spread.bounds(inputs, np.zeros(400))
     assert (low <= -NARROWEST).all() and (high >= 0.5).all()
 

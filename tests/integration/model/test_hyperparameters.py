@@ -8,8 +8,8 @@ import pandas as pd
 from joblib import parallel_config, register_parallel_backend
 from joblib._parallel_backends import ThreadingBackend
 
-from homeprices.model.feature_matrix import FILLED_LEVELS, learn_locations, model_inputs
-from homeprices.model.hyperparameters import FOLDS, SPACE, FormTeacher, search
+from homeprices.model.feature_matrix import TARGET_ENCODED_FILLED, learn_locations, model_inputs
+from homeprices.model.hyperparameters import FOLDS, SPACE, FormTeacher, search_hyperparameters
 from homeprices.model.presets import TeacherSettings
 from homeprices.training.cross_validation import cross_validate
 from tests.integration.training.conftest import SEED, TINY
@@ -19,25 +19,28 @@ TWICE = replace(TINY, repeats=2)
 
 
 def inputs_of(rows: pd.DataFrame) -> pd.DataFrame:
-    return model_inputs(rows, learn_locations(rows, FILLED_LEVELS.min_listings))
+    return model_inputs(rows, learn_locations(rows, TARGET_ENCODED_FILLED.min_listings))
 
 
 def test_without_trials_the_settings_are_the_default_ones(rows: pd.DataFrame) -> None:
-    assert search(FILLED_LEVELS, inputs_of(rows), rows["price"].to_numpy(), TINY, SEED) == TeacherSettings()
+    assert (
+        search_hyperparameters(TARGET_ENCODED_FILLED, inputs_of(rows), rows["price"].to_numpy(), TINY, SEED)
+        == TeacherSettings()
+    )
 
 
 def test_the_defaults_stand_in_the_space_first_and_are_the_same_everywhere() -> None:
     assert TeacherSettings(**{name: values[0] for name, values in SPACE.items()}) == TeacherSettings()
-    assert FormTeacher(FILLED_LEVELS, TINY, SEED).settings() == TeacherSettings()
+    assert FormTeacher(TARGET_ENCODED_FILLED, TINY, SEED).settings() == TeacherSettings()
 
 
 def test_a_search_finds_settings_of_the_space_and_the_same_on_any_number_of_cores(rows: pd.DataFrame) -> None:
     few = rows.head(400)
-    given = (FILLED_LEVELS, inputs_of(few), few["price"].to_numpy(), SEARCHING, SEED)
-    alone = search(*given)
+    given = (TARGET_ENCODED_FILLED, inputs_of(few), few["price"].to_numpy(), SEARCHING, SEED)
+    alone = search_hyperparameters(*given)
     assert all(getattr(alone, name) in values for name, values in SPACE.items())
     with parallel_config(backend="threading", n_jobs=2):
-        assert search(*given) == alone
+        assert search_hyperparameters(*given) == alone
 
 
 class Elsewhere(ThreadingBackend):  # type: ignore[misc]
@@ -57,7 +60,7 @@ def test_a_back_end_that_is_registered_with_joblib_gets_the_folds_and_the_trials
     with parallel_config(backend="elsewhere", n_jobs=2):
         sent, _ = cross_validate("ridge", few, SEED, TWICE)
         assert sent.folds == alone.folds and Elsewhere.sent == len(alone.folds) == TWICE.folds * TWICE.repeats
-        search(FILLED_LEVELS, inputs_of(few), few["price"].to_numpy(), SEARCHING, SEED)
+        search_hyperparameters(TARGET_ENCODED_FILLED, inputs_of(few), few["price"].to_numpy(), SEARCHING, SEED)
     assert Elsewhere.sent >= len(alone.folds) + SEARCHING.trials * FOLDS
 
 

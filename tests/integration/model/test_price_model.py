@@ -15,7 +15,7 @@ from homeprices.model.estimators import ESTIMATORS, estimator
 from homeprices.model.feature_columns import Matrix
 from homeprices.model.feature_matrix import Prices
 from homeprices.model.fitting import fit
-from homeprices.model.presets import Effort, TeacherSettings
+from homeprices.model.presets import Preset, TeacherSettings
 from homeprices.model.price_model import PriceModel
 from tests.integration.training.conftest import SEED, TINY, run_graph
 
@@ -30,15 +30,15 @@ def test_the_graph_gives_every_price_and_bound_of_the_model(distilled: PriceMode
 
 
 def test_a_home_is_priced_by_few_operators_each_of_which_costs_more_than_its_arithmetic(distilled: PriceModel) -> None:
-    assert len(distilled.graph().graph.node) <= 43
+    assert len(distilled.to_onnx().graph.node) <= 43
 
 
 def test_a_described_home_is_priced_by_the_student_and_one_of_the_form_by_its_curve(
     distilled: PriceModel, split: Split
 ) -> None:
     unlike = fit(estimator("distilled"), split[0], SEED, TINY)
-    assert unlike.table is not None
-    unlike.table.curves[:] = np.log(1234.0)
+    assert unlike.curves is not None
+    unlike.curves.curves[:] = np.log(1234.0)
     form, full = unlike.predict(split[0], form=True), unlike.predict(split[0], form=False)
     assert np.isclose(form, 1234.0, rtol=1e-4).mean() > 0.9
     np.testing.assert_allclose(full, replace(distilled, level=0.0).predict(split[0], form=False))
@@ -49,7 +49,7 @@ def test_each_teacher_learns_from_a_division_of_its_own_and_they_share_a_forests
 ) -> None:
     lessons: list[tuple[Matrix, int]] = []
 
-    def watched(matrix: Matrix, log_prices: Prices, settings: TeacherSettings, effort: Effort, seed: int) -> Teacher:
+    def watched(matrix: Matrix, log_prices: Prices, settings: TeacherSettings, effort: Preset, seed: int) -> Teacher:
         lessons.append((matrix, effort.trees))
         return fit_teacher(matrix, log_prices, settings, effort, seed)
 

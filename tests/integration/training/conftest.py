@@ -10,11 +10,11 @@ from homeprices.data.cleaning import clean
 from homeprices.data.schema import to_csv
 from homeprices.data.synthetic import make_listings
 from homeprices.model.feature_matrix import form_only, model_inputs
-from homeprices.model.presets import Effort
+from homeprices.model.presets import Preset
 from homeprices.model.price_model import Estimates, PriceModel
-from homeprices.training.cross_validation import fit_with_spread
+from homeprices.training.cross_validation import fit_calibrated
 
-TINY = Effort("quick", folds=2, repeats=1, trees=4, rounds=15, teachers=2, knots=12, copies=2, trials=0)
+TINY = Preset("quick", folds=2, repeats=1, trees=4, rounds=15, teachers=2, knots=12, copies=2, trials=0)
 SEED = 3
 
 
@@ -35,7 +35,7 @@ def split(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 @pytest.fixture(scope="session")
 def distilled(split: tuple[pd.DataFrame, pd.DataFrame]) -> PriceModel:
-    return fit_with_spread("distilled", split[0], SEED, TINY)
+    return fit_calibrated("distilled", split[0], SEED, TINY)
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +50,7 @@ def csv_files(raw: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> tu
 
 def run_graph(model: PriceModel, rows: pd.DataFrame, *, form: bool) -> Estimates:
     """What the model's ONNX graph answers for clean rows."""
-    session = onnxruntime.InferenceSession(model.graph().SerializeToString(), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(model.to_onnx().SerializeToString(), providers=["CPUExecutionProvider"])
     inputs = model_inputs(rows, model.locations)
     inputs = form_only(inputs) if form else inputs
     kinds = {"number": np.float32, "text": object}

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from homeprices.data.cleaning import clean
-from homeprices.data.preparation import SALT, homes_of
+from homeprices.data.preparation import SALT, to_homes
 from homeprices.errors import PublicationRefused
 from homeprices.model.feature_matrix import model_inputs
 from homeprices.model.price_model import PriceModel
@@ -45,7 +45,7 @@ print(json.dumps({"taken": taken, **answers}))
 def folder(split: Split, raw: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("bundle") / "draft"
     training, held_out = split
-    bundle_builder.build(
+    bundle_builder.build_bundle(
         "distilled",
         training,
         held_out,
@@ -67,7 +67,7 @@ def test_serving_answers_what_the_model_says_with_its_interval(
     predictor = Predictor(Bundle.open_draft(folder))
     for form in (True, False):
         expected = distilled.estimate(split[1], form=form)
-        answers = predictor.estimate(homes_of(split[1], form=form))
+        answers = predictor.estimate(to_homes(split[1], form=form))
         assert len(answers) == len(split[1])
         np.testing.assert_allclose([answer.price for answer in answers], expected.price, rtol=1e-4)
         np.testing.assert_allclose([answer.low for answer in answers], expected.low, rtol=1e-4)
@@ -127,7 +127,7 @@ def test_mlflow_opens_the_bundle_and_knows_its_signature(folder: Path, split: Sp
     )  # fmt: skip
     said = json.loads(done.stdout)
     assert said["taken"] == {name: "float32" if name in NUMBERS else "object" for name in (*NUMBERS, *TEXTS)}
-    expected = predictor.estimate(homes_of(split[1]))
+    expected = predictor.estimate(to_homes(split[1]))
     for bound in ("price", "low", "high"):
         np.testing.assert_allclose(said[bound], [getattr(one, bound) for one in expected], rtol=1e-6)
 
@@ -135,11 +135,11 @@ def test_mlflow_opens_the_bundle_and_knows_its_signature(folder: Path, split: Sp
 def test_a_graph_that_gives_other_prices_or_bounds_is_never_published_and_names_the_rows(
     folder: Path, split: Split, distilled: PriceModel
 ) -> None:
-    assert bundle_builder.require_equal(distilled, folder / "model.onnx", split[1]) <= 1e-4
-    assert distilled.table is not None and distilled.spread is not None
-    dearer = replace(distilled, table=replace(distilled.table, curves=distilled.table.curves + np.float32(0.01)))
+    assert bundle_builder.require_onnx_parity(distilled, folder / "model.onnx", split[1]) <= 1e-4
+    assert distilled.curves is not None and distilled.interval is not None
+    dearer = replace(distilled, table=replace(distilled.curves, curves=distilled.curves.curves + np.float32(0.01)))
     with pytest.raises(PublicationRefused, match=r"the price of the ONNX graph .* differs on \d+ rows \(lines"):
-        bundle_builder.require_equal(dearer, folder / "model.onnx", split[1])
-    wider = replace(distilled, spread=replace(distilled.spread, form=distilled.spread.form + 0.1))
+        bundle_builder.require_onnx_parity(dearer, folder / "model.onnx", split[1])
+    wider = replace(distilled, spread=replace(distilled.interval, form=distilled.interval.form + 0.1))
     with pytest.raises(PublicationRefused, match="the low of the ONNX graph"):
-        bundle_builder.require_equal(wider, folder / "model.onnx", split[1])
+        bundle_builder.require_onnx_parity(wider, folder / "model.onnx", split[1])

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from homeprices.errors import InvalidInput
-from homeprices.reporting.markdown import put_between_marks
+from homeprices.reporting.markdown import replace_section
 from homeprices.training import __main__ as command
 from homeprices.training.evaluate_files import as_markdown, compare_estimators
 from tests.integration.training.conftest import SEED, TINY
@@ -26,10 +26,10 @@ def test_only_what_stands_between_the_marks_is_replaced(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("before\n<!-- a -->\nold\n<!-- end of a -->\nafter\n")
     for text in ("new", "newer\nstill"):
-        put_between_marks(page, "a", text)
+        replace_section(page, "a", text)
     assert page.read_text() == "before\n<!-- a -->\nnewer\nstill\n<!-- end of a -->\nafter\n"
     with pytest.raises(InvalidInput, match="does not hold the marks"):
-        put_between_marks(page, "b", "text")
+        replace_section(page, "b", "text")
 
 
 def test_the_command_writes_both_tables_of_the_page(

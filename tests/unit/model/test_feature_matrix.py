@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from homeprices.model.feature_columns import Column, Lookup, Number
-from homeprices.model.feature_matrix import join, level_design
-from homeprices.model.isotonic_curves import AreaTable
+from homeprices.model.feature_matrix import join, target_encoded_features
+from homeprices.model.isotonic_curves import IsotonicCurves
 
 
 def number(missing: float) -> Column:
@@ -56,7 +56,7 @@ def test_designs_of_the_same_homes_are_joined_into_one_of_them() -> None:
         }
     )
     prices = np.array([50.0, 80.0, 90.0])
-    one, other = (level_design(homes, prices, missing=float("nan")) for _ in range(2))
+    one, other = (target_encoded_features(homes, prices, missing=float("nan")) for _ in range(2))
     joint, places = join(one, other)
     assert len(joint.columns) == len(one.columns)
     assert places[0] == places[1]
@@ -64,6 +64,8 @@ def test_designs_of_the_same_homes_are_joined_into_one_of_them() -> None:
 
 def test_what_holds_arrays_is_equal_to_itself_alone() -> None:
     """Compared field by field, arrays have no one answer."""
-    table = AreaTable(("Hebbal",), np.zeros(2, np.int64), np.zeros(2, np.float32), np.full((1, 2), np.nan, np.float32))
+    table = IsotonicCurves(
+        ("Hebbal",), np.zeros(2, np.int64), np.zeros(2, np.float32), np.full((1, 2), np.nan, np.float32)
+    )
     assert table == table
     assert table != copy.copy(table)

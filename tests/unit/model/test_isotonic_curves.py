@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from homeprices.model import isotonic_curves
-from homeprices.model.isotonic_curves import MAX_ROOMS, AreaTable, tabulate
-from homeprices.model.onnx_builder import GraphBuilder
+from homeprices.model.isotonic_curves import MAX_ROOMS, IsotonicCurves, fit_curves
+from homeprices.model.onnx_builder import OnnxBuilder
 
 
 def homes(*described: tuple[str, float, int, int]) -> pd.DataFrame:
@@ -31,11 +31,11 @@ def wavy(inputs: pd.DataFrame) -> npt.NDArray[np.float64]:
 
 
 @pytest.fixture(scope="module")
-def table() -> AreaTable:
-    return tabulate(wavy, LISTED, knots=60)
+def table() -> IsotonicCurves:
+    return fit_curves(wavy, LISTED, knots=60)
 
 
-def test_along_a_curve_more_area_never_costs_less(table: AreaTable) -> None:
+def test_along_a_curve_more_area_never_costs_less(table: IsotonicCurves) -> None:
     areas = np.geomspace(100, 100_000, 3_000)
     asked = homes(*(("Whitefield", float(area), 2, 2) for area in areas))
     assert (np.diff(wavy(asked)) < 0).any(), "the teacher does not do so by itself"
@@ -43,20 +43,20 @@ def test_along_a_curve_more_area_never_costs_less(table: AreaTable) -> None:
 
 
 def test_a_curve_is_near_its_teacher_where_the_homes_of_its_kind_are() -> None:
-    steady = tabulate(lambda inputs: np.log(inputs["total_sqft"].to_numpy(np.float64)), LISTED, knots=60)
+    steady = fit_curves(lambda inputs: np.log(inputs["total_sqft"].to_numpy(np.float64)), LISTED, knots=60)
     asked = LISTED[LISTED["bhk"] == 2]
     assert np.abs(steady.values(asked) - np.log(asked["total_sqft"])).max() < 0.01
 
 
 def test_curves_are_the_same_however_many_kinds_are_asked_about_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    at_once = tabulate(wavy, LISTED, knots=60)
+    at_once = fit_curves(wavy, LISTED, knots=60)
     monkeypatch.setattr(isotonic_curves, "ASKED_AT_ONCE", 2)
-    in_turn = tabulate(wavy, LISTED, knots=60)
+    in_turn = fit_curves(wavy, LISTED, knots=60)
     assert len(at_once.curves) == 3, "one and a half times as many as are asked about at once"
     np.testing.assert_array_equal(in_turn.curves, at_once.curves)
 
 
-def test_beyond_all_listed_areas_a_curve_is_constant(table: AreaTable) -> None:
+def test_beyond_all_listed_areas_a_curve_is_constant(table: IsotonicCurves) -> None:
     far = table.values(homes(("Whitefield", 20_000, 2, 2), ("Whitefield", 90_000, 2, 2)))
     near = table.values(homes(("Whitefield", 100, 2, 2), ("Whitefield", 300, 2, 2)))
     assert far[0] == far[1] and near[0] == near[1] and np.isfinite([*far, *near]).all()
@@ -73,19 +73,19 @@ def test_beyond_all_listed_areas_a_curve_is_constant(table: AreaTable) -> None:
     ],
 )
 def test_a_kind_of_home_that_was_not_listed_or_is_too_large_has_no_curve(
-    table: AreaTable, home: tuple[str, float, int, int]
+    table: IsotonicCurves, home: tuple[str, float, int, int]
 ) -> None:
     assert np.isnan(table.values(homes(home))).all()
 
 
-def test_the_graph_gives_the_same_curves(table: AreaTable) -> None:
+def test_the_graph_gives_the_same_curves(table: IsotonicCurves) -> None:
     rng = np.random.default_rng(1)
     places = rng.choice(["Whitefield", "Hebbal", "other", "Nowhere"], 500)
     asked = homes(
         *zip(places, rng.uniform(100, 20_000, 500), rng.integers(1, 12, 500), rng.integers(1, 4, 500), strict=True),
         *(("Whitefield", float(np.exp(knot)), 2, 2) for knot in table.knots),
     )
-    graph = GraphBuilder({"location": table.locations})
+    graph = OnnxBuilder({"location": table.locations})
     session = onnxruntime.InferenceSession(
         graph.build({"curve": table.node(graph)}).SerializeToString(), providers=["CPUExecutionProvider"]
     )
@@ -95,5 +95,5 @@ def test_the_graph_gives_the_same_curves(table: AreaTable) -> None:
 
 
 def test_homes_that_all_have_one_area_have_a_curve_too() -> None:
-    table = tabulate(wavy, homes(("Hebbal", 1000, 2, 2), ("Hebbal", 1000, 2, 2)), knots=16)
+    table = fit_curves(wavy, homes(("Hebbal", 1000, 2, 2), ("Hebbal", 1000, 2, 2)), knots=16)
     assert np.isfinite(table.values(homes(("Hebbal", 1234, 2, 2)))).all()

@@ -2,7 +2,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from homeprices.model.calibration import best_level
+from homeprices.model.calibration import best_bias_correction
 
 
 def within(errors: npt.NDArray[np.float64], shift: float, share: float) -> float:
@@ -12,7 +12,7 @@ def within(errors: npt.NDArray[np.float64], shift: float, share: float) -> float
 @pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.parametrize("deviation", [0.15, 0.25, 0.35])
 def test_a_little_below_the_middle_more_homes_are_near_in_shares_of_their_price(seed: int, deviation: float) -> None:
-    shift = best_level(np.random.default_rng(seed).normal(0, deviation, 20_000))
+    shift = best_bias_correction(np.random.default_rng(seed).normal(0, deviation, 20_000))
     assert -0.045 < shift < -0.005
     unseen = np.random.default_rng(seed + 100).normal(0, deviation, 200_000)
     assert within(unseen, shift, 0.2) > within(unseen, 0.0, 0.2)
@@ -20,9 +20,9 @@ def test_a_little_below_the_middle_more_homes_are_near_in_shares_of_their_price(
 
 def test_estimates_that_are_all_too_low_are_raised_and_too_high_ones_lowered() -> None:
     errors = np.random.default_rng(1).normal(0, 0.2, 5_000)
-    assert best_level(errors + 0.04) > 0.01 and best_level(errors - 0.04) < -0.04
+    assert best_bias_correction(errors + 0.04) > 0.01 and best_bias_correction(errors - 0.04) < -0.04
 
 
 def test_a_few_homes_of_which_the_price_is_a_slip_of_the_pen_do_not_move_it() -> None:
     errors = np.random.default_rng(1).normal(0, 0.2, 5_000)
-    assert best_level(np.append(errors, [3.0] * 50)) == pytest.approx(best_level(errors), abs=0.006)
+    assert best_bias_correction(np.append(errors, [3.0] * 50)) == pytest.approx(best_bias_correction(errors), abs=0.006)

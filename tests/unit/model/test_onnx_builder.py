@@ -8,8 +8,8 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 from homeprices.model.feature_columns import Log, Lookup, Number, Ratio
-from homeprices.model.feature_matrix import Design, join
-from homeprices.model.onnx_builder import GraphBuilder, add_tree, constant_ensemble, ensemble_of
+from homeprices.model.feature_matrix import FeatureTransformer, join
+from homeprices.model.onnx_builder import OnnxBuilder, add_tree, constant_ensemble, ensemble_of
 
 VOCABULARIES = {"location": ["Hebbal", "Whitefield"], "society": ["a", "b"]}
 LEVEL = Lookup("location", "level", {"Hebbal": 0.5, "Whitefield": -0.25}, 0.125)
@@ -26,18 +26,18 @@ HOMES = pd.DataFrame(
 )
 
 
-def answers(graph: GraphBuilder, **outputs: str) -> dict[str, npt.NDArray[np.float32]]:
+def answers(graph: OnnxBuilder, **outputs: str) -> dict[str, npt.NDArray[np.float32]]:
     session = onnxruntime.InferenceSession(graph.build(outputs).SerializeToString(), providers=["CPUExecutionProvider"])
     feed = {one.name: HOMES[one.name].to_numpy().reshape(-1, 1) for one in session.get_inputs()}
     return dict(zip(outputs, session.run(list(outputs), feed), strict=True))
 
 
-def operators(graph: GraphBuilder, output: str) -> list[str]:
+def operators(graph: OnnxBuilder, output: str) -> list[str]:
     return [node.op_type for node in graph.build({"answer": output}).graph.node]
 
 
 def test_what_is_asked_for_twice_is_computed_once() -> None:
-    graph = GraphBuilder({})
+    graph = OnnxBuilder({})
     first, again = (graph.add("Log", [graph.number("total_sqft")]) for _ in range(2))
     assert first == again
     other = graph.add("Max", [first, graph.constant(1)])
@@ -46,10 +46,12 @@ def test_what_is_asked_for_twice_is_computed_once() -> None:
 
 
 def test_a_matrix_is_that_of_its_design_and_looks_each_text_up_once() -> None:
-    design = Design([LEVEL, LISTINGS, Number("total_sqft"), SOCIETY, Ratio("total_sqft", "bhk"), Log("bhk")])
-    graph = GraphBuilder(VOCABULARIES)
-    matrix = design.node(graph)
-    for column, expected in enumerate(design.matrix(HOMES).T):
+    design = FeatureTransformer(
+        [LEVEL, LISTINGS, Number("total_sqft"), SOCIETY, Ratio("total_sqft", "bhk"), Log("bhk")]
+    )
+    graph = OnnxBuilder(VOCABULARIES)
+    matrix = design.to_onnx(graph)
+    for column, expected in enumerate(design.transform(HOMES).T):
         picked = graph.add("Gather", [matrix, graph.array(np.array([column]))], axis=1)
         found = answers(graph, answer=picked)["answer"]
         np.testing.assert_allclose(found.ravel(), expected, rtol=1e-6)
@@ -57,20 +59,23 @@ def test_a_matrix_is_that_of_its_design_and_looks_each_text_up_once() -> None:
 
 
 def test_of_two_designs_that_are_joined_every_column_keeps_a_place() -> None:
-    one, other = Design([LEVEL, Number("bhk"), SOCIETY]), Design([Number("bhk"), LISTINGS, Number("total_sqft")])
+    one, other = (
+        FeatureTransformer([LEVEL, Number("bhk"), SOCIETY]),
+        FeatureTransformer([Number("bhk"), LISTINGS, Number("total_sqft")]),
+    )
     joint, places = join(one, other)
     assert len(joint.columns) == 5
-    matrix = joint.matrix(HOMES)
+    matrix = joint.transform(HOMES)
     for design, held in zip((one, other), places, strict=True):
-        np.testing.assert_array_equal(matrix[:, held], design.matrix(HOMES))
+        np.testing.assert_array_equal(matrix[:, held], design.transform(HOMES))
 
 
 def test_trees_answer_from_wherever_their_columns_stand() -> None:
     rng = np.random.default_rng(1)
     regressor = HistGradientBoostingRegressor(max_iter=5, min_samples_leaf=2)
     regressor.fit(HOMES[["bhk", "total_sqft"]].to_numpy()[rng.integers(0, 3, 60)], rng.normal(size=60))
-    graph = GraphBuilder(VOCABULARIES)
-    matrix = Design([Number("total_sqft"), LEVEL, Number("bhk")]).node(graph)
+    graph = OnnxBuilder(VOCABULARIES)
+    matrix = FeatureTransformer([Number("total_sqft"), LEVEL, Number("bhk")]).to_onnx(graph)
     found = answers(graph, answer=graph.trees(ensemble_of(regressor, [2, 0]), matrix))["answer"]
     expected = regressor.predict(HOMES[["bhk", "total_sqft"]].to_numpy())
     np.testing.assert_allclose(found.ravel(), expected, rtol=1e-5)
@@ -79,8 +84,8 @@ def test_trees_answer_from_wherever_their_columns_stand() -> None:
 @pytest.mark.parametrize("equal", [True, False])
 @pytest.mark.parametrize("start", [0.0, 7.0])
 def test_one_more_tree_tells_homes_of_which_two_things_are_missing(start: float, equal: bool) -> None:
-    graph = GraphBuilder(VOCABULARIES)
-    matrix = Design([Number("balcony", missing=-1.0), Number("bhk"), SOCIETY]).node(graph)
+    graph = OnnxBuilder(VOCABULARIES)
+    matrix = FeatureTransformer([Number("balcony", missing=-1.0), Number("bhk"), SOCIETY]).to_onnx(graph)
     trees = add_tree(constant_ensemble(start), [(0, -1.0), (2, -1.0)], 10.0, 20.0, equal=equal)
     again = add_tree(trees, [(0, -1.0)], 100.0, 200.0, equal=equal)
     found = answers(graph, once=graph.trees(trees, matrix), twice=graph.trees(again, matrix))

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from homeprices.errors import PublicationRefused
-from homeprices.training.challenger import bootstrap_difference, compare
+from homeprices.training.challenger import bootstrap_difference, compare_with_champion
 from tests.support.bundles import make_bundle, make_draft, price
 
 
@@ -34,7 +34,9 @@ def rows() -> pd.DataFrame:
 
 def judged(tmp_path: Path, rows: pd.DataFrame, candidate: float, production: float) -> str | None:
     draft = make_draft(tmp_path / "draft", factor=candidate)
-    return compare(draft, make_bundle(tmp_path / "BO1", "BO1", factor=production), rows).why_not()
+    return compare_with_champion(
+        draft, make_bundle(tmp_path / "BO1", "BO1", factor=production), rows
+    ).rejection_reason()
 
 
 def test_a_candidate_that_is_clearly_worse_is_held_back_with_the_figures(tmp_path: Path, rows: pd.DataFrame) -> None:
@@ -63,7 +65,7 @@ def test_production_that_knows_another_hold_out_is_never_scored(tmp_path: Path, 
     manifest["dataset"]["holdout"] = "another"
     (production / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(PublicationRefused, match="trained with the hold-out 'another'"):
-        compare(make_draft(tmp_path / "draft"), production, rows)
+        compare_with_champion(make_draft(tmp_path / "draft"), production, rows)
 
 
 def test_the_pairs_make_small_differences_visible() -> None:
