@@ -32,10 +32,10 @@ RETRIES = ExceptionRetryPolicy(
 def tell_of_failure(context: Any) -> None:
     """Tells people that a run has failed. Called of a task that failed for good, and of the run itself."""
     from homeprices.resources import open_resources
-    from homeprices.workflows.notify_once import tell_of_failed_run
+    from homeprices.workflows.notify_once import notify_failed_run
 
     task = context.get("task_instance")
-    tell_of_failed_run(
+    notify_failed_run(
         open_resources(),
         context["dag"].dag_id,
         context["run_id"],

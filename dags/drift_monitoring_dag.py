@@ -13,9 +13,9 @@ from conventions import CANDIDATE_WANTED, TASK_DEFAULTS, tell_of_failure
 
 def this_watch() -> Any:
     """The steps of the drift check that this task belongs to."""
-    from homeprices.workflows.monitor_drift import open_watch
+    from homeprices.workflows.monitor_drift import open_monitor
 
-    return open_watch(get_current_context()["run_id"])
+    return open_monitor(get_current_context()["run_id"])
 
 
 @dag(

@@ -94,9 +94,9 @@ def evaluate_ab_dag() -> None:
     @task
     def watch_drift() -> dict[str, str]:
         """Reports on the visitors of the last day, stored for `/api/drift_report` and the metrics."""
-        from homeprices.workflows.monitor_drift import HOURLY, open_watch
+        from homeprices.workflows.monitor_drift import HOURLY, open_monitor
 
-        return open_watch(get_current_context()["run_id"]).compare(HOURLY)
+        return open_monitor(get_current_context()["run_id"]).compare(HOURLY)
 
     watch_drift()
     watched, evidence = watch(), gather()

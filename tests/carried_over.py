@@ -25,8 +25,8 @@ from homeprices.release import traffic_counts
 from homeprices.resources import Resources
 from homeprices.settings import load_settings
 from homeprices.workflows.evaluate_experiment import Evaluation
-from homeprices.workflows.monitor_drift import DriftWatch
-from homeprices.workflows.notify_once import tell_once
+from homeprices.workflows.monitor_drift import DriftMonitor
+from homeprices.workflows.notify_once import notify_once
 from homeprices.workflows.score_batch import BatchRun
 from tests.stored import PINNED
 from tests.support.servers import Servers, clean_environment, open_s3
@@ -61,15 +61,15 @@ class OldState:
 
     def drift_check(self, run: str, now: datetime) -> dict[str, Any]:
         """What a whole drift check at that moment tells."""
-        check = DriftWatch(self.parts(), run, clock=lambda: now)
+        check = DriftMonitor(self.parts(), run, clock=lambda: now)
         check.compare()
-        told = check.tell(check.write_report())
-        check.finish(told)
+        told = check.notify(check.write_report())
+        check.record_heartbeat(told)
         return told
 
     def tell(self, key: str, webhook: str) -> None:
         """Tell people of a decision, unless that was done."""
-        tell_once(self.parts(SLACK_WEBHOOK_URL=webhook), key, Notification("title", "reason"))
+        notify_once(self.parts(SLACK_WEBHOOK_URL=webhook), key, Notification("title", "reason"))
 
     def batch(self, job: str, source: str, at: datetime) -> dict[str, Any]:
         """What a batch job of this name comes to, begun or gone on with."""

@@ -15,7 +15,7 @@ from homeprices.resources import Resources, open_resources
 from homeprices.workflows import manual_actions
 
 if TYPE_CHECKING:
-    from homeprices.workflows.manual_actions import Report
+    from homeprices.workflows.manual_actions import ActionReport
 
 
 def main(arguments: list[str] | None = None, parts: Resources | None = None) -> int:
@@ -76,11 +76,11 @@ def _experiment(record: control_record.ControlRecord) -> str:
     return f"{record.experiment} {record.state}, {record.share:g} % of the visitors, epoch {record.epoch}"
 
 
-def _say(report: Report) -> int:
+def _say(report: ActionReport) -> int:
     print(*report.done, sep="\n")
-    for problem in report.untold:
+    for problem in report.not_propagated:
         print(f"release: {problem}", file=sys.stderr)
-    return 1 if report.untold else 0
+    return 1 if report.not_propagated else 0
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -26,7 +26,7 @@ from homeprices.experiment.policies.post_promotion import BEFORE, Baseline, Post
 from homeprices.log import get_logger
 from homeprices.registry import bundle_reader, mlflow_mirror, versions
 from homeprices.release import holds, promotion, replicas, traffic_counts
-from homeprices.workflows.notify_once import tell_once
+from homeprices.workflows.notify_once import notify_once
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -42,13 +42,13 @@ PERSON = "person"
 log = get_logger(__name__)
 
 
-class Watch:
+class PostPromotionAnalysis:
     """The watch over the production of this moment."""
 
     def __init__(self, parts: Resources, policy: AnyPolicy, clock: Callable[[], datetime] = versions.utc_now) -> None:
         self._parts, self._policy, self._clock = parts, policy, clock
 
-    def look(self) -> str:
+    def run(self) -> str:
         """What became of it, in a sentence: nothing to watch, no harm, or taken back."""
         production = bundle_reader.highest(self._parts.bucket, "BO")
         if production is None:
@@ -59,15 +59,15 @@ class Watch:
             begun = self._unfinished(connection)
             origin = decision_log.promotion_to(connection, production)
         if begun is not None:
-            return self._take_back(begun)
+            return self._revert(begun)
         if origin is None:
             return f"{production} is not watched: no promotion on record led to it."
-        if (reason := self._unwatched(production, origin)) is not None:
+        if (reason := self._not_analyzed(production, origin)) is not None:
             return reason
         with transaction(self._parts.engine) as connection:
             raise_statement_timeout(connection)
             bucket = self._parts.bucket
-            evidence = gather(connection, bucket, self._policy.bake, origin, production, self._clock())
+            evidence = collect_evidence(connection, bucket, self._policy.bake, origin, production, self._clock())
         found = self._policy.bake.evaluate(evidence)
         if found.outcome == "continue":
             return found.reason
@@ -82,9 +82,9 @@ class Watch:
                 policy_document=document_of(self._policy),
                 software={"git_revision": self._parts.settings.git_revision},
             )
-        return self._take_back(decided)
+        return self._revert(decided)
 
-    def _unwatched(self, production: str, origin: RecordedDecision) -> str | None:
+    def _not_analyzed(self, production: str, origin: RecordedDecision) -> str | None:
         """Why this production is not watched; None when it is."""
         if origin.actor.startswith(PERSON):
             return f"{production} is not watched: {origin.actor} has promoted it."
@@ -107,7 +107,7 @@ class Watch:
             return False
         return bundle_reader.read_manifest(self._parts.bucket, production).promoted_from == decided.candidate
 
-    def _take_back(self, decided: RecordedDecision) -> str:
+    def _revert(self, decided: RecordedDecision) -> str:
         """The last good bundle as the next production, served, on record and told. Can be killed and run again."""
         parts, settings = self._parts, self._parts.settings
 
@@ -119,14 +119,14 @@ class Watch:
         page = decision_report.publish(parts, decided.key)
         title = f"{decided.production} is taken back: {decided.candidate} is in production again, as {version}"
         # Told before it is noted as done: a look that dies in between leaves it to the next, and it is told once.
-        tell_once(parts, decided.key, Notification(title, decided.reason, page))
+        notify_once(parts, decided.key, Notification(title, decided.reason, page))
         with transaction(parts.engine) as connection:
             decision_log.record_result(connection, decided.key, version)
         decision_report.publish(parts, decided.key)  # which now says what became of it
         return f"{title}. {decided.reason}"
 
 
-def gather(
+def collect_evidence(
     connection: Connection,
     bucket: Bucket,
     bake: PostPromotionRule,

@@ -25,8 +25,8 @@ from homeprices.registry import bundle_reader, mlflow_mirror, versions
 from homeprices.release import control_record, holds, promotion, replicas
 from homeprices.resources import Resources, open_resources
 from homeprices.workflows import heartbeat, manual_actions
-from homeprices.workflows.auto_revert import Watch
-from homeprices.workflows.notify_once import tell_once
+from homeprices.workflows.auto_revert import PostPromotionAnalysis
+from homeprices.workflows.notify_once import notify_once
 
 ACTOR = "evaluation"
 BREAKER = "router"
@@ -35,7 +35,7 @@ BREAKER = "router"
 FINAL = ("promote", "rollback", "inconclusive")
 """Outcomes that end a candidate. `invalid` ends one too, but only once the policy's time is up."""
 
-LOOKED_BACK = 20  # holds and resumptions since a decision was begun, at most
+HISTORY_LIMIT = 20  # holds and resumptions since a decision was begun, at most
 
 log = get_logger(__name__)
 
@@ -58,7 +58,7 @@ class Evaluation:
         self._parts, self._run_id, self._clock = parts, run_id, clock
         self._policy = policy or policies.load(parts.settings.policy)
 
-    def obey(self, order: str, version: str | None, actor: str, reason: str) -> list[str]:
+    def run_manual_action(self, order: str, version: str | None, actor: str, reason: str) -> list[str]:
         """Carry out what a person orders, and say what was done and what could not be told.
 
         Raises InvalidInput for an order that is none, or that comes without a reason.
@@ -81,13 +81,13 @@ class Evaluation:
                 raise InvalidInput({"version": "is required to revert, for example BO1"})
             case _:
                 raise InvalidInput({"order": f"{order!r} is not hold, resume, promote, roll back or revert"})
-        return [*report.done, *report.untold]
+        return [*report.done, *report.not_propagated]
 
-    def watch(self) -> str:
+    def analyze_new_production(self) -> str:
         """What became of a production that is new: taken back when it does harm."""
-        return Watch(self._parts, self._policy, self._clock).look()
+        return PostPromotionAnalysis(self._parts, self._policy, self._clock).run()
 
-    def gather(self) -> dict[str, Any]:
+    def collect_evidence(self) -> dict[str, Any]:
         """What both arms have shown; a decision that waits to be carried out; or why there is nothing."""
         bucket = self._parts.bucket
         for sentence in promotion.resume_interrupted(bucket, ACTOR, clock=self._clock):
@@ -139,7 +139,7 @@ class Evaluation:
         page = decision_report.publish(self._parts, decided.key)
         if decided.outcome == "invalid" and not any(row.outcome == "invalid" for row in before if row != decided):
             title = f"{decided.experiment} is invalid: nothing is promoted"
-            tell_once(self._parts, f"invalid:{decided.key}", Notification(title, decided.reason, page))
+            notify_once(self._parts, f"invalid:{decided.key}", Notification(title, decided.reason, page))
         return {**_as_json(decided), "ends": _ends(decided, evidence, policy)}
 
     def promote(self, decision: dict[str, Any]) -> dict[str, Any]:
@@ -153,7 +153,7 @@ class Evaluation:
         version = promotion.promote(self._parts.bucket, candidate, wait, ACTOR, decision["reason"], clock=self._clock)
         with transaction(self._parts.engine) as connection:
             decision_log.record_result(connection, decision["key"], version)
-        self._tell(f"{candidate} is promoted: production is {version} now", decision)
+        self._notify(f"{candidate} is promoted: production is {version} now", decision)
         self._end(decision)
         return {**decision, "result_version": version}
 
@@ -161,22 +161,22 @@ class Evaluation:
         """The candidate in the archive, and every visitor with production."""
         self._check_hold(decision["candidate"])
         promotion.roll_back(self._parts.bucket, decision["candidate"], ACTOR, decision["reason"], clock=self._clock)
-        self._tell(f"{decision['candidate']} is rolled back", decision)
+        self._notify(f"{decision['candidate']} is rolled back", decision)
         self._end(decision)
         return decision
 
-    def go_on(self, decision: dict[str, Any]) -> str:
+    def continue_experiment(self, decision: dict[str, Any]) -> str:
         """Why nothing changes."""
         self._end(decision)
         return str(decision["reason"])
 
     def _end(self, decision: dict[str, Any]) -> None:
-        heartbeat.beat(self._parts.bucket, "evaluation", decision["outcome"], self._run_id, self._clock)
+        heartbeat.record_heartbeat(self._parts.bucket, "evaluation", decision["outcome"], self._run_id, self._clock)
 
     def _pending(self, candidate: str) -> dict[str, Any] | None:
         """A decision that was not carried out to its end. A hold voids one that was not even begun."""
         with transaction(self._parts.engine) as connection:
-            rows = decision_log.latest(connection, candidate, limit=LOOKED_BACK)
+            rows = decision_log.latest(connection, candidate, limit=HISTORY_LIMIT)
         if promotion.outcome_of(self._parts.bucket, candidate) is not None:
             rows = [row for row in rows if row.outcome not in ("hold", "resume")]
         return {**_as_json(rows[0]), "ends": True} if rows and rows[0].outcome in FINAL else None
@@ -200,11 +200,11 @@ class Evaluation:
             self._parts.bucket, production, candidate, settings.candidate_share, ACTOR, clock=self._clock
         )
 
-    def _tell(self, title: str, decision: dict[str, Any]) -> None:
+    def _notify(self, title: str, decision: dict[str, Any]) -> None:
         """Tell MLflow and people. Neither can change an outcome that stands already."""
         mlflow_mirror.try_sync_registered_model(self._parts)
         page = decision_report.publish(self._parts, decision["key"])
-        tell_once(self._parts, decision["key"], Notification(title, decision["reason"], page))
+        notify_once(self._parts, decision["key"], Notification(title, decision["reason"], page))
 
 
 def _ends(decided: decision_log.RecordedDecision, evidence: Evidence, policy: policies.AnyPolicy) -> bool:

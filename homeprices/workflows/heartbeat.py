@@ -36,7 +36,7 @@ def key(process: Process) -> str:
     return f"reports/runs/{process}.json"
 
 
-def beat(
+def record_heartbeat(
     bucket: Bucket,
     process: Process,
     outcome: str = "",
@@ -49,7 +49,7 @@ def beat(
     return note
 
 
-def last(bucket: Bucket, process: Process) -> Heartbeat | None:
+def last_heartbeat(bucket: Bucket, process: Process) -> Heartbeat | None:
     """The last note of a process; None when there is none, or none that can be read. Raises StorageUnavailable."""
     try:
         return Heartbeat.model_validate_json(bucket.get(key(process)).body)

@@ -20,7 +20,7 @@ from homeprices.experiment.decision_log import record_manual_action, record_resu
 from homeprices.registry import bundle_reader, mlflow_mirror
 from homeprices.release import control_record, holds, promotion
 from homeprices.release.replicas import wait_until_served
-from homeprices.workflows.notify_once import tell_once
+from homeprices.workflows.notify_once import notify_once
 
 if TYPE_CHECKING:
     from homeprices.resources import Resources
@@ -29,57 +29,57 @@ CANDIDATE_WANTED = "candidate_wanted"  # the asset whose event starts a training
 
 
 @dataclass
-class Report:
+class ActionReport:
     """What was done, a sentence each, and what could not be told to others."""
 
     done: list[str] = field(default_factory=list)
-    untold: list[str] = field(default_factory=list)
+    not_propagated: list[str] = field(default_factory=list)
 
 
-def promote(parts: Resources, candidate: str | None, actor: str, reason: str) -> Report:
+def promote(parts: Resources, candidate: str | None, actor: str, reason: str) -> ActionReport:
     """Make the candidate the next production bundle, whatever the experiment says."""
     candidate = candidate or _candidate(parts)
-    report, order = Report(), _decided(parts, candidate, "promote", actor, reason)
+    report, order = ActionReport(), _decided(parts, candidate, "promote", actor, reason)
     version = promotion.promote(parts.bucket, candidate, _wait(parts), actor, reason)
     report.done.append(f"{candidate} is in production as {version}.")
     order.record(report, version)
-    _tell(parts, report, reason, want_candidate=True)
+    _propagate(parts, report, reason, want_candidate=True)
     return report
 
 
-def roll_back(parts: Resources, candidate: str | None, actor: str, reason: str) -> Report:
+def roll_back(parts: Resources, candidate: str | None, actor: str, reason: str) -> ActionReport:
     """End the trial of the candidate, whatever the experiment says."""
     candidate = candidate or _candidate(parts)
-    report, order = Report(), _decided(parts, candidate, "rollback", actor, reason)
+    report, order = ActionReport(), _decided(parts, candidate, "rollback", actor, reason)
     promotion.roll_back(parts.bucket, candidate, actor, reason)
     report.done.append(f"{candidate} is rolled back; all visitors are with production.")
     order.record(report)
-    _tell(parts, report, reason, want_candidate=True)
+    _propagate(parts, report, reason, want_candidate=True)
     return report
 
 
-def revert(parts: Resources, to: str, actor: str, reason: str) -> Report:
+def revert(parts: Resources, to: str, actor: str, reason: str) -> ActionReport:
     """Bring an earlier production bundle back as the next one."""
-    report = Report()
+    report = ActionReport()
     version = promotion.revert(parts.bucket, to, _wait(parts), actor, reason)
     report.done.append(f"{to} is in production again, as {version}.")
     replaced = [name for name in bundle_reader.published(parts.bucket, "BO") if name != version][-1]
-    _Order(parts, "revert", f"person:revert:{version}", replaced, to, actor, reason).record(report, version)
-    _tell(parts, report, reason, want_candidate=False)
+    ManualAction(parts, "revert", f"person:revert:{version}", replaced, to, actor, reason).record(report, version)
+    _propagate(parts, report, reason, want_candidate=False)
     return report
 
 
-def hold(parts: Resources, version: str | None, actor: str, reason: str) -> Report:
+def hold(parts: Resources, version: str | None, actor: str, reason: str) -> ActionReport:
     """Keep every automatic actor from ending the candidate, or from taking back a production that is no trial's."""
-    report, held = Report(), holds.set_hold(parts.bucket, version, actor, reason)
+    report, held = ActionReport(), holds.set_hold(parts.bucket, version, actor, reason)
     report.done.append(f"{held}.")
     _note(parts, report, "hold", f"person:hold:{held.version}:{held.at.isoformat()}", held.version, held.actor, reason)
     return report
 
 
-def resume(parts: Resources, actor: str, reason: str) -> Report:
+def resume(parts: Resources, actor: str, reason: str) -> ActionReport:
     """Lift the hold."""
-    report, held = Report(), holds.lift(parts.bucket)
+    report, held = ActionReport(), holds.lift(parts.bucket)
     if held is None:
         report.done.append("Nothing was held.")
         return report
@@ -90,7 +90,7 @@ def resume(parts: Resources, actor: str, reason: str) -> Report:
 
 def _note(
     parts: Resources,
-    report: Report,
+    report: ActionReport,
     outcome: Literal["hold", "resume"],
     key: str,
     version: str,
@@ -98,14 +98,14 @@ def _note(
     reason: str,
 ) -> None:
     """Put an order on record that moves nothing, and tell people."""
-    _Order(parts, outcome, key, control_record.read(parts.bucket).production or "none", version, actor, reason).record(
-        report
-    )
-    tell_once(parts, key, Notification(report.done[0], reason))
+    ManualAction(
+        parts, outcome, key, control_record.read(parts.bucket).production or "none", version, actor, reason
+    ).record(report)
+    notify_once(parts, key, Notification(report.done[0], reason))
 
 
 @dataclass(frozen=True)
-class _Order:
+class ManualAction:
     """An order as it stands on record."""
 
     parts: Resources
@@ -116,9 +116,9 @@ class _Order:
     actor: str
     reason: str
 
-    def record(self, report: Report, version: str | None = None) -> None:
+    def record(self, report: ActionReport, version: str | None = None) -> None:
         """Put it on record, with the version that it led to; a database that is away is noted in the report."""
-        with _told(report, "not on record"), transaction(self.parts.engine) as connection:
+        with _propagated(report, "not on record"), transaction(self.parts.engine) as connection:
             record_manual_action(
                 connection,
                 self.key,
@@ -132,32 +132,32 @@ class _Order:
                 record_result(connection, self.key, version)
 
 
-def _decided(parts: Resources, candidate: str, outcome: promotion.Outcome, actor: str, reason: str) -> _Order:
+def _decided(parts: Resources, candidate: str, outcome: promotion.Outcome, actor: str, reason: str) -> ManualAction:
     """The order, decided and, if the database is there, on record before it is carried out: somebody can finish it."""
     opponent = _opponent(parts, candidate)
     promotion.claim_outcome(parts.bucket, candidate, outcome, actor)
-    order = _Order(parts, outcome, f"person:{outcome}:{candidate}", opponent, candidate, actor, reason)
-    order.record(Report())
+    order = ManualAction(parts, outcome, f"person:{outcome}:{candidate}", opponent, candidate, actor, reason)
+    order.record(ActionReport())
     return order
 
 
-def _tell(parts: Resources, report: Report, reason: str, *, want_candidate: bool) -> None:
-    with _told(report, "not in MLflow, which follows at the next release"):
+def _propagate(parts: Resources, report: ActionReport, reason: str, *, want_candidate: bool) -> None:
+    with _propagated(report, "not in MLflow, which follows at the next release"):
         mlflow_mirror.sync_registered_model(MlflowClient(parts.settings), parts.bucket)
     if want_candidate:
         lacking = "no new candidate asked for; the weekly training brings one"
-        with _told(report, lacking), AirflowClient(parts.settings) as airflow:
+        with _propagated(report, lacking), AirflowClient(parts.settings) as airflow:
             airflow.emit_asset_event(CANDIDATE_WANTED)
     parts.notifier.send(Notification(report.done[0], reason))
 
 
 @contextmanager
-def _told(report: Report, lacking: str) -> Iterator[None]:
+def _propagated(report: ActionReport, lacking: str) -> Iterator[None]:
     """Go on without what does not answer, and say so."""
     try:
         yield
     except HomePricesError as error:
-        report.untold.append(f"{lacking} ({error})")
+        report.not_propagated.append(f"{lacking} ({error})")
 
 
 def _wait(parts: Resources) -> promotion.Wait:

@@ -42,7 +42,7 @@ STATEMENT_SECONDS = 60.0
 log = get_logger(__name__)
 
 
-class Standing(BaseModel):
+class AlertStates(BaseModel):
     """Where each arm stands, as it is kept in the bucket."""
 
     model_config = ConfigDict(frozen=True)
@@ -53,17 +53,17 @@ class Standing(BaseModel):
         """The state of an arm; one that was never looked at is calm."""
         return self.arms.get(variant, alert_state.AlertState())
 
-    def with_(self, variant: Variant, state: alert_state.AlertState) -> Standing:
+    def with_(self, variant: Variant, state: alert_state.AlertState) -> AlertStates:
         """The same with another state of one arm."""
-        return Standing(arms={**self.arms, variant: state})
+        return AlertStates(arms={**self.arms, variant: state})
 
 
-def open_watch(run_id: str) -> DriftWatch:
+def open_monitor(run_id: str) -> DriftMonitor:
     """The drift check that a scheduler's run belongs to, on the parts of this process."""
-    return DriftWatch(open_resources(), run_id)
+    return DriftMonitor(open_resources(), run_id)
 
 
-class DriftWatch:
+class DriftMonitor:
     """One look at what visitors ask for."""
 
     def __init__(
@@ -120,7 +120,7 @@ class DriftWatch:
         tracking.finish(run)
         return tracking.run_url(run)
 
-    def tell(self, pages: dict[str, str]) -> dict[str, Any]:
+    def notify(self, pages: dict[str, str]) -> dict[str, Any]:
         """Tell people of a drift that begins or ends; gives whether a new model is to be asked for, and why."""
         standing, wanted = self._standing(), ""
         reports = self._reports()
@@ -144,7 +144,7 @@ class DriftWatch:
         turns = {variant: standing.of(variant).turn for variant in reports}
         return {"turns": turns, "retrain": bool(wanted), "reason": wanted or "No drift asks for a new model."}
 
-    def ask_for_retraining(self, told: dict[str, Any]) -> str:
+    def request_retraining(self, told: dict[str, Any]) -> str:
         """Note that this run has asked for a new model, so that no later one does for the same drift."""
         standing = self._standing()
         self._keep(
@@ -153,10 +153,10 @@ class DriftWatch:
         self._parts.notifier.send(Notification("A new model is asked for because of drift", str(told["reason"])))
         return str(told["reason"])
 
-    def finish(self, told: dict[str, Any]) -> str:
+    def record_heartbeat(self, told: dict[str, Any]) -> str:
         """Note that the check has come to its end."""
         outcome = ", ".join(f"{variant}: {turn}" for variant, turn in told["turns"].items()) or "no production yet"
-        heartbeat.beat(self._parts.bucket, "drift", outcome, self._run_id, self._clock)
+        heartbeat.record_heartbeat(self._parts.bucket, "drift", outcome, self._run_id, self._clock)
         return outcome
 
     def _reports(self) -> dict[Variant, drift_reports.Report]:
@@ -192,13 +192,13 @@ class DriftWatch:
                 metrics[f"{variant}.{name}.p_value"] = indicator["p_value"]
         return metrics
 
-    def _standing(self) -> Standing:
+    def _standing(self) -> AlertStates:
         try:
-            return Standing.model_validate_json(self._parts.bucket.get(STATE_KEY).body)
+            return AlertStates.model_validate_json(self._parts.bucket.get(STATE_KEY).body)
         except ObjectNotFound:
-            return Standing()
+            return AlertStates()
 
-    def _keep(self, standing: Standing) -> None:
+    def _keep(self, standing: AlertStates) -> None:
         self._parts.bucket.put(STATE_KEY, standing.model_dump_json(indent=2).encode())
 
     def _notify(self, variant: Variant, state: alert_state.AlertState, page: str | None) -> None:

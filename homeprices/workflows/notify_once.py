@@ -17,12 +17,12 @@ from homeprices.registry import versions
 from homeprices.release.control_record import Clock
 from homeprices.resources import Resources
 
-TELLING_TAKES = timedelta(seconds=8)  # less than until the scheduler runs a step again (dags/dag_defaults.py)
+SENDING_TAKES = timedelta(seconds=8)  # less than until the scheduler runs a step again (dags/dag_defaults.py)
 
 log = get_logger(__name__)
 
 
-def tell_once(parts: Resources, key: str, notice: Notification, *, clock: Clock = versions.utc_now) -> None:
+def notify_once(parts: Resources, key: str, notice: Notification, *, clock: Clock = versions.utc_now) -> None:
     """Send the notice unless one with the same key was sent, or is being sent. A channel that fails changes nothing."""
     place = f"notices/{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
     if not _begin(parts, place, key, clock()):
@@ -49,7 +49,7 @@ def _take_over(parts: Resources, place: str, mark: bytes, now: datetime) -> bool
         standing = json.loads(held.body)
         if held.body == mark:  # our own, whose answer was lost
             return True
-        if standing["state"] == "told" or now - datetime.fromisoformat(standing["at"]) < TELLING_TAKES:
+        if standing["state"] == "told" or now - datetime.fromisoformat(standing["at"]) < SENDING_TAKES:
             return False
         parts.bucket.put(place, mark, if_match=held.etag)
     except (PreconditionFailed, ObjectNotFound):
@@ -70,7 +70,7 @@ def _mark(key: str, state: str, at: datetime) -> bytes:
 LONGEST_REASON = 500  # characters; the log has the rest
 
 
-def tell_of_failed_run(
+def notify_failed_run(
     parts: Resources, dag_id: str, run_id: str, *, task_id: str | None = None, reason: str = "", link: str | None = None
 ) -> None:
     """Tell people that a run has failed, in which task and why, with a link to it; only the first call for it does.
@@ -82,7 +82,7 @@ def tell_of_failed_run(
     page = link or f"{parts.settings.airflow_url}/dags/{dag_id}/runs/{run_id}"
     notice = Notification(f"{dag_id} has failed", f"The run {run_id} has failed{where}: {said}", page)
     try:
-        tell_once(parts, f"failed:{dag_id}:{run_id}", notice)
+        notify_once(parts, f"failed:{dag_id}:{run_id}", notice)
     except HomePricesError as error:
         log.warning("it is not known who else tells of a failed run", dag=dag_id, run=run_id, error=str(error))
         parts.notifier.send(notice)

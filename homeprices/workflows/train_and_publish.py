@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from homeprices.training.challenger import Comparison
 
 ACTOR = "pipeline"
-LOST_COMPARED = 12  # the newest that a draft is compared with; older ones had older data
+REJECTED_BUNDLES_COMPARED = 12  # the newest that a draft is compared with; older ones had older data
 GATE_REPORTS = "reports/validation/gate-"
 
 log = get_logger(__name__)
@@ -101,7 +101,7 @@ class TrainingRun:
 
         training, _ = self._rows(listings["dataset"])
         result, unseen = cross_validation.cross_validate(estimator, training, self._seed, preset(listings["effort"]))
-        self._bucket.put(self._unseen_key(estimator), unseen.to_bytes())
+        self._bucket.put(self._out_of_fold_key(estimator), unseen.to_bytes())
         settings = parameters(estimator, self._seed, preset(listings["effort"]))
         child = self._tracking.child_run(self._parent(), estimator)
         folds = {f"fold{n}.{name}": value for n, fold in enumerate(result.folds) for name, value in fold.items()}
@@ -109,7 +109,7 @@ class TrainingRun:
         self._tracking.finish(child)
         return result.model_dump(mode="json")
 
-    def choose(self, scores: list[dict[str, Any]]) -> dict[str, Any]:
+    def select_estimator(self, scores: list[dict[str, Any]]) -> dict[str, Any]:
         """The estimator to publish, and as what: `BO` when there is no production yet, else `CO`."""
         from homeprices.training import cross_validation
 
@@ -118,7 +118,7 @@ class TrainingRun:
         self._tracking.log(self._parent(), params={"chosen": chosen, "kind": self._kind})
         return {"kind": self._kind, "estimator": chosen}
 
-    def build(self, listings: dict[str, Any], chosen: dict[str, Any]) -> dict[str, Any]:
+    def build_bundle(self, listings: dict[str, Any], chosen: dict[str, Any]) -> dict[str, Any]:
         """A bundle fitted on all training rows and measured on the hold-out, staged in the bucket and logged."""
         from homeprices.model.presets import preset
         from homeprices.training import bundle_builder
@@ -138,7 +138,7 @@ class TrainingRun:
                 mlflow_run_id=self._parent(),
                 quality=cleaned.quality(),
                 effort=preset(listings["effort"]),
-                out_of_fold=self._unseen(chosen["estimator"]),
+                out_of_fold=self._out_of_fold(chosen["estimator"]),
             )
             bundle_publisher.stage(self._bucket, self._run_id, folder)
             self._tracking.log(
@@ -150,7 +150,7 @@ class TrainingRun:
             self._tracking.log_files(self._parent(), folder, under="bundle")
         return {**chosen, "metrics": draft.metrics}
 
-    def validate(self, draft: dict[str, Any]) -> dict[str, Any]:
+    def validate_bundle(self, draft: dict[str, Any]) -> dict[str, Any]:
         """The draft, once it has passed the behaviour checks. Raises PublicationRefused, which names what failed."""
         from homeprices.training import validation
 
@@ -158,10 +158,10 @@ class TrainingRun:
             validation.check(folder)
         return draft
 
-    def publish(self, draft: dict[str, Any]) -> dict[str, Any]:
+    def publish_bundle(self, draft: dict[str, Any]) -> dict[str, Any]:
         """The version that the draft was published as; None, with the reason, when it was not."""
         kind = draft["kind"]
-        reason = self._why_not(kind)
+        reason = self._rejection_reason(kind)
         if reason is None:
             version = bundle_publisher.publish(self._bucket, self._run_id, kind, published_by=self._run_id)
             reason = f"{draft['estimator']} is published as {version}"
@@ -173,16 +173,16 @@ class TrainingRun:
         bundle_publisher.discard_staging(self._bucket, self._run_id)
         self._register()
         if version is None:
-            self._end(reason)
+            self._record_heartbeat(reason)
         return {"kind": kind, "version": version, "reason": reason}
 
-    def serve_production(self, published: dict[str, Any]) -> str:
+    def wait_for_production(self, published: dict[str, Any]) -> str:
         """The version, once every production replica serves it."""
         version = str(published["version"])
         self._wait("production", version)
         control_record.set_production(self._bucket, version, ACTOR, f"{version} is served by every production replica")
         self._parts.notifier.send(Notification(f"{version} is in production", published["reason"]))
-        self._end(f"{version} is in production")
+        self._record_heartbeat(f"{version} is in production")
         return version
 
     def start_experiment(self, published: dict[str, Any]) -> str:
@@ -193,10 +193,10 @@ class TrainingRun:
             self._bucket, str(production), candidate, self._settings.candidate_share, ACTOR, published["reason"]
         )
         self._parts.notifier.send(Notification(f"{candidate} is on trial beside {production}", published["reason"]))
-        self._end(f"{candidate} is on trial")
+        self._record_heartbeat(f"{candidate} is on trial")
         return candidate
 
-    def _why_not(self, kind: str) -> str | None:
+    def _rejection_reason(self, kind: str) -> str | None:
         """Why the draft is not published; None when it is."""
         if bundle_publisher.claimed(self._bucket, kind, f"publish:{self._run_id}"):  # type: ignore[arg-type]
             return None  # an earlier attempt of this step decided so
@@ -216,7 +216,7 @@ class TrainingRun:
             self._note_gate(found)
             if reason := found.rejection_reason():
                 return reason
-            for lost in promotion.rejected_bundles(self._bucket)[:LOST_COMPARED]:
+            for lost in promotion.rejected_bundles(self._bucket)[:REJECTED_BUNDLES_COMPARED]:
                 other = bundle_reader.fetch(self._bucket, lost, Path(temporary))
                 if challenger.has_same_predictions(folder, other, held_out):
                     return f"its estimates equal those of {lost}, which has lost; it waits for new data"
@@ -232,8 +232,8 @@ class TrainingRun:
             metrics = {f"gate.{one.inputs}.{figure}": value for figure, value in figures.items()}
             self._tracking.log(self._parent(), metrics=metrics)
 
-    def _end(self, outcome: str) -> None:
-        heartbeat.beat(self._bucket, "training", outcome, self._run_id)
+    def _record_heartbeat(self, outcome: str) -> None:
+        heartbeat.record_heartbeat(self._bucket, "training", outcome, self._run_id)
 
     def _register(self) -> None:
         try:
@@ -259,15 +259,15 @@ class TrainingRun:
     def _parent(self) -> str:
         return self._tracking.parent_run(self._run_id)
 
-    def _unseen_key(self, estimator: str) -> str:
+    def _out_of_fold_key(self, estimator: str) -> str:
         return f"{bundle_reader.staging_folder(self._run_id)}out_of_fold/{estimator}.npz"
 
-    def _unseen(self, estimator: str) -> OutOfFoldPredictions | None:
+    def _out_of_fold(self, estimator: str) -> OutOfFoldPredictions | None:
         """What cross-validation has said of the training rows; None when it was not run."""
         from homeprices.model.calibration import OutOfFoldPredictions
 
         try:
-            return OutOfFoldPredictions.from_bytes(self._bucket.get(self._unseen_key(estimator)).body)
+            return OutOfFoldPredictions.from_bytes(self._bucket.get(self._out_of_fold_key(estimator)).body)
         except ObjectNotFound:
             return None
 

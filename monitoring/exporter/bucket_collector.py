@@ -13,7 +13,7 @@ from homeprices.errors import ObjectNotFound
 from homeprices.pricing.manifest import Manifest
 from homeprices.registry import bundle_reader, versions
 from homeprices.release import control_record
-from homeprices.workflows.heartbeat import PROCESSES, last
+from homeprices.workflows.heartbeat import PROCESSES, last_heartbeat
 from monitoring.exporter.metric_table import Sample
 
 KINDS: tuple[Literal["BO", "CO"], ...] = ("BO", "CO")
@@ -48,7 +48,7 @@ class BucketObserver:
 
     def _processes(self) -> Iterator[Sample]:
         for process in PROCESSES:
-            note = last(self._bucket, process)
+            note = last_heartbeat(self._bucket, process)
             moments = [note.at] if note else []
             if process == "training" and (published := self._newest_training()):
                 moments.append(published)

@@ -155,12 +155,12 @@ def test_the_running_experiment_is_decided_on_as_it_was(old: OldState, policy: s
     old.forget("fixture-5")  # which waits to be carried out
     now = datetime.fromisoformat(recorded["evidence"]["now"])
     evaluation = old.evaluation("today", policy, now)
-    gathered = evaluation.gather()
+    gathered = evaluation.collect_evidence()
     assert gathered["evidence"] == recorded["evidence"]
     decided = evaluation.decide(gathered)
     for name in ("experiment", "outcome", "reason", "statistics", "policy_document"):
         assert decided[name] == recorded[name]
-    assert evaluation.go_on(decided) == recorded["reason"]
+    assert evaluation.continue_experiment(decided) == recorded["reason"]
     assert_names_kept(old, "reports/runs/evaluation.json")
     held = NAMES["decisions"]["fixture-4"]
     for name in ("evidence", "software") if policy == "sequential" else held:
@@ -170,7 +170,7 @@ def test_the_running_experiment_is_decided_on_as_it_was(old: OldState, policy: s
 def test_a_promotion_that_was_decided_is_carried_out(old: OldState, tmp_path: Path) -> None:
     with served(old, tmp_path):
         evaluation = old.evaluation("today", "sequential", old.decision("fixture-5")["ts"] + timedelta(hours=1))
-        pending = evaluation.decide(evaluation.gather())
+        pending = evaluation.decide(evaluation.collect_evidence())
         assert (pending["key"], pending["ends"]) == ("fixture-5", True)
         assert evaluation.promote(pending)["result_version"] == "BO4"
     assert old.decision("fixture-5")["result_version"] == "BO4"
@@ -208,7 +208,7 @@ def test_commands_tell_of_the_hold_the_experiment_and_the_drift_and_lift_and_pla
     old.command(tmp_path, "homeprices.release", "hold", "--version", "CO2", "--reason", "not yet")
     assert_names_kept(old, "control/hold.json")
     looked = old.evaluation("today", "sequential", old.decision("fixture-5")["ts"])
-    assert looked.gather()["nothing"].startswith("CO2 is held by person:")
+    assert looked.collect_evidence()["nothing"].startswith("CO2 is held by person:")
 
 
 def test_drift_reports_are_read_and_a_drift_that_was_begun_goes_on_and_ends(old: OldState, tmp_path: Path) -> None:

@@ -27,9 +27,9 @@ from homeprices.release import control_record, holds, promotion
 from homeprices.release.traffic_counts import SLOT_SECONDS, DailyTrafficCounts, bucket_start, day_of
 from homeprices.resources import Resources
 from homeprices.workflows import manual_actions
-from homeprices.workflows.auto_revert import Watch
+from homeprices.workflows.auto_revert import PostPromotionAnalysis
 from homeprices.workflows.evaluate_experiment import Evaluation
-from homeprices.workflows.notify_once import tell_once
+from homeprices.workflows.notify_once import notify_once
 from homeprices.workflows.status import status
 from tests.support.bundles import make_draft, price
 from tests.support.fake_servers import Hook, webhook
@@ -64,11 +64,11 @@ def trial(engine: Engine, tmp_path: Path, hook: Hook) -> Iterator[Trial]:
 
 def look(trial: Trial, run: str = "run1", now: datetime = NOW) -> dict[str, Any]:
     evaluation = trial.evaluation(run, now, "sequential")
-    return evaluation.decide(evaluation.gather())
+    return evaluation.decide(evaluation.collect_evidence())
 
 
 def evidence(trial: Trial, now: datetime = NOW) -> Evidence:
-    return Evidence.model_validate(trial.evaluation("run", now, "sequential").gather()["evidence"])
+    return Evidence.model_validate(trial.evaluation("run", now, "sequential").collect_evidence()["evidence"])
 
 
 def better(trial: Trial) -> None:
@@ -216,7 +216,7 @@ def test_drift_goes_from_its_report_into_the_evidence_the_decision_and_the_recor
     note_drift(trial, "BO9", "Another bundle's area has changed.", NOW)
     note_drift(trial, "BO1", "The area has changed.", NOW - timedelta(hours=1))
     patient = trial.evaluation("run1", NOW, str(waits))
-    gathered = patient.gather()
+    gathered = patient.collect_evidence()
     assert gathered["evidence"]["drift"] == "BO1: The area has changed."
     waiting = patient.decide(gathered)
     assert (waiting["outcome"], waiting["policy"]) == ("continue", "waits")
@@ -235,10 +235,10 @@ def test_a_promotion_waits_no_longer_than_the_drift(trial: Trial, tmp_path: Path
     better(trial)
     note_drift(trial, "CO1", "The candidate's area has changed.", NOW - timedelta(hours=2))
     patient = trial.evaluation("run1", NOW, str(waits))
-    assert patient.decide(patient.gather())["outcome"] == "continue"
+    assert patient.decide(patient.collect_evidence())["outcome"] == "continue"
     note_drift(trial, "CO1", "", NOW - timedelta(hours=1))
     later = trial.evaluation("run2", NOW, str(waits))
-    assert later.decide(later.gather())["outcome"] == "promote"
+    assert later.decide(later.collect_evidence())["outcome"] == "promote"
 
 
 def test_a_broken_split_is_invalid_promotes_nothing_is_told_once_and_ends_when_the_time_is_up(
@@ -258,7 +258,7 @@ def test_an_inconclusive_experiment_is_rolled_back(trial: Trial, hook: Hook) -> 
     trial.visits("candidate", 1, ts=NOW + timedelta(days=13, hours=20))
     trial.visits("production", 4, ts=NOW + timedelta(days=13, hours=20))
     evaluation = trial.evaluation("run1", NOW + timedelta(days=14), "sequential")
-    decided = evaluation.decide(evaluation.gather())
+    decided = evaluation.decide(evaluation.collect_evidence())
     assert (decided["outcome"], decided["ends"]) == ("inconclusive", True)
     evaluation.roll_back(decided)
     assert bundle_reader.highest(trial.bucket, "CO") is None
@@ -355,7 +355,7 @@ def promoted(trial: Trial) -> tuple[datetime, str]:
     """A promotion by an evaluation, and when it was."""
     better(trial)
     evaluation = trial.evaluation("run1", NOW, "sequential")
-    evaluation.promote(evaluation.decide(evaluation.gather()))
+    evaluation.promote(evaluation.decide(evaluation.collect_evidence()))
     with database.transaction(trial.engine) as connection:
         decided = decision_log.promotion_to(connection, "BO2")
     assert decided is not None
@@ -363,7 +363,7 @@ def promoted(trial: Trial) -> tuple[datetime, str]:
 
 
 def watch(trial: Trial, now: datetime) -> str:
-    return Watch(trial.parts, policies.load("sequential"), clock=lambda: now).look()
+    return PostPromotionAnalysis(trial.parts, policies.load("sequential"), clock=lambda: now).run()
 
 
 @pytest.mark.parametrize("before", [timedelta(days=7), timedelta(days=1)])
@@ -480,7 +480,7 @@ def test_a_revert_that_is_killed_after_any_step_ends_with_one_bundle_one_record_
 def take_back(trial: Trial, bucket: Any, now: datetime) -> bool:
     """Whether the look came to its end."""
     try:
-        Watch(Resources(trial.settings, bucket), policies.load("sequential"), clock=lambda: now).look()
+        PostPromotionAnalysis(Resources(trial.settings, bucket), policies.load("sequential"), clock=lambda: now).run()
     except Killed:
         return False
     return True
@@ -521,15 +521,17 @@ def test_what_a_person_has_promoted_is_not_taken_back(trial: Trial) -> None:
 def test_what_a_person_holds_no_evaluation_ends_and_no_watch_takes_back(trial: Trial, hook: Hook) -> None:
     better(trial)
     evaluation = trial.evaluation("run1", NOW, "sequential")
-    decided = evaluation.decide(evaluation.gather())
-    assert evaluation.obey("hold", None, "ann", "a holiday")[0].startswith("CO1 is held by person:ann since")
+    decided = evaluation.decide(evaluation.collect_evidence())
+    assert evaluation.run_manual_action("hold", None, "ann", "a holiday")[0].startswith(
+        "CO1 is held by person:ann since"
+    )
     with pytest.raises(Conflict, match="CO1 is held by person:ann"):
         evaluation.promote(decided)
     later = trial.evaluation("run2", NOW + timedelta(hours=1), "sequential")
-    assert "CO1 is held by person:ann" in later.decide(later.gather())["reason"]
+    assert "CO1 is held by person:ann" in later.decide(later.collect_evidence())["reason"]
     assert "hold         CO1 is held" in status(trial.parts, clock=lambda: NOW)
-    assert evaluation.obey("resume", "", "ann", "it is over") == ["CO1 is no longer held."]
-    assert later.promote(later.decide(later.gather()))["result_version"] == "BO2"
+    assert evaluation.run_manual_action("resume", "", "ann", "it is over") == ["CO1 is no longer held."]
+    assert later.promote(later.decide(later.collect_evidence()))["result_version"] == "BO2"
     assert [outcome for _, outcome, _ in trial.decisions()] == ["promote", "hold", "resume", "promote"]
     assert len(titles(hook)) == 3
     holds.set_hold(trial.bucket, "BO2", "person:ann", "wait")
@@ -538,8 +540,8 @@ def test_what_a_person_holds_no_evaluation_ends_and_no_watch_takes_back(trial: T
 
 def test_orders_through_the_scheduler_are_carried_out_and_on_record(trial: Trial) -> None:
     evaluation = trial.evaluation("run1", NOW, "sequential")
-    assert evaluation.obey("promote", "CO1", "ann", "now")[0] == "CO1 is in production as BO2."
-    assert evaluation.obey("revert", "BO1", "ann", "no")[0] == "BO1 is in production again, as BO3."
+    assert evaluation.run_manual_action("promote", "CO1", "ann", "now")[0] == "CO1 is in production as BO2."
+    assert evaluation.run_manual_action("revert", "BO1", "ann", "no")[0] == "BO1 is in production again, as BO3."
     assert [(o, r) for _, o, r in trial.decisions()] == [("promote", "BO2"), ("revert", "BO3")]
     for order, version, reason, says in (
         ("promote", "CO1", " ", "reason: is required"),
@@ -547,15 +549,17 @@ def test_orders_through_the_scheduler_are_carried_out_and_on_record(trial: Trial
         ("dance", "", "why not", "order: 'dance' is not hold"),
     ):
         with pytest.raises(InvalidInput, match=says):
-            evaluation.obey(order, version, "ann", reason)
-    assert evaluation.obey("resume", "", "ann", "x") == ["Nothing was held."]
+            evaluation.run_manual_action(order, version, "ann", reason)
+    assert evaluation.run_manual_action("resume", "", "ann", "x") == ["Nothing was held."]
 
 
 def test_a_roll_back_by_a_person_stands(trial: Trial) -> None:
     better(trial)
     evaluation = trial.evaluation("run1", NOW, "sequential")
-    decided = evaluation.decide(evaluation.gather())
-    assert evaluation.obey("roll back", "CO1", "ann", "it insults villas")[0].startswith("CO1 is rolled back")
+    decided = evaluation.decide(evaluation.collect_evidence())
+    assert evaluation.run_manual_action("roll back", "CO1", "ann", "it insults villas")[0].startswith(
+        "CO1 is rolled back"
+    )
     with pytest.raises(Conflict, match="the decision to roll back it was made first"):
         evaluation.promote(decided)
     assert bundle_reader.published(trial.bucket, "BO") == ["BO1"]
@@ -581,12 +585,12 @@ def test_status_says_where_the_experiment_stands_and_what_is_missing(trial: Tria
 
 def test_a_notice_is_told_once_also_by_several_at_once(trial: Trial, hook: Hook) -> None:
     notice = Notification("told", "once")
-    threads = [threading.Thread(target=tell_once, args=(trial.parts, "key", notice)) for _ in range(4)]
+    threads = [threading.Thread(target=notify_once, args=(trial.parts, "key", notice)) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    tell_once(trial.parts, "key", notice)
+    notify_once(trial.parts, "key", notice)
     assert titles(hook) == ["told"]
 
 
@@ -595,11 +599,11 @@ def test_a_notice_whose_process_died_is_told_again_but_not_while_another_may_be_
 ) -> None:
     dying: Any = DyingBucket(trial.bucket, 1)
     with pytest.raises(Killed):
-        tell_once(Resources(trial.settings, dying), "key", Notification("told", "once"), clock=lambda: NOW)
-    tell_once(trial.parts, "key", Notification("told", "once"), clock=lambda: NOW + timedelta(seconds=5))
+        notify_once(Resources(trial.settings, dying), "key", Notification("told", "once"), clock=lambda: NOW)
+    notify_once(trial.parts, "key", Notification("told", "once"), clock=lambda: NOW + timedelta(seconds=5))
     assert titles(hook) == ["told"]
-    tell_once(trial.parts, "key", Notification("told", "again"), clock=lambda: NOW + timedelta(minutes=1))
-    tell_once(trial.parts, "key", Notification("told", "again"), clock=lambda: NOW + timedelta(minutes=9))
+    notify_once(trial.parts, "key", Notification("told", "again"), clock=lambda: NOW + timedelta(minutes=1))
+    notify_once(trial.parts, "key", Notification("told", "again"), clock=lambda: NOW + timedelta(minutes=9))
     assert titles(hook) == ["told", "told"]
 
 

@@ -20,7 +20,7 @@ from homeprices.predictions.spool_segments import Record
 from homeprices.registry import bundle_publisher
 from homeprices.resources import Resources
 from homeprices.settings import Settings, load_settings
-from homeprices.workflows.monitor_drift import DriftWatch
+from homeprices.workflows.monitor_drift import DriftMonitor
 from tests.integration.predictions.conftest import database_variables
 from tests.support.bundles import make_draft
 from tests.support.fake_servers import Hook, webhook
@@ -82,19 +82,19 @@ class Town:
             connection.execute(text("SELECT nextval('prediction_id') FROM generate_series(1, 5)"))
             insert_batch(connection, records)
 
-    def watch(self, day: int, run: str | None = None) -> DriftWatch:
+    def watch(self, day: int, run: str | None = None) -> DriftMonitor:
         now = NOON + timedelta(days=day)
-        return DriftWatch(Resources(self.settings, self.bucket), run or f"day {day}", clock=lambda: now)
+        return DriftMonitor(Resources(self.settings, self.bucket), run or f"day {day}", clock=lambda: now)
 
     def check(self, day: int, run: str | None = None) -> dict[str, Any]:
         """A whole check, as the DAG does it."""
         watch = self.watch(day, run)
         watch.compare()
         pages = watch.write_report()
-        told = watch.tell(pages)
+        told = watch.notify(pages)
         if told["retrain"]:
-            watch.ask_for_retraining(told)
-        watch.finish(told)
+            watch.request_retraining(told)
+        watch.record_heartbeat(told)
         return told
 
     @property

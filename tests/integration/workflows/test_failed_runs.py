@@ -12,7 +12,7 @@ from homeprices.adapters.object_store import MemoryBucket
 from homeprices.errors import StorageUnavailable
 from homeprices.resources import Resources
 from homeprices.settings import load_settings
-from homeprices.workflows.notify_once import LONGEST_REASON, tell_of_failed_run
+from homeprices.workflows.notify_once import LONGEST_REASON, notify_failed_run
 from tests.support.fake_servers import Hook, Mailbox, mail_server, webhook
 
 FAILED = {"task_id": "build", "reason": "no room\non the disk", "link": "http://x/log"}
@@ -24,7 +24,7 @@ def parts(hook: Hook, box: Mailbox, bucket: MemoryBucket | None = None) -> Resou
 
 
 def tell(told: Resources, **changes: Any) -> None:
-    tell_of_failed_run(told, "a_dag", "run1", **{**FAILED, **changes})
+    notify_failed_run(told, "a_dag", "run1", **{**FAILED, **changes})
 
 
 def test_it_is_told_once_by_both_channels_with_task_reason_and_link() -> None:
@@ -43,8 +43,8 @@ def test_it_is_told_once_by_both_channels_with_task_reason_and_link() -> None:
 
 def test_without_a_task_a_reason_and_a_page_it_is_told_all_the_same() -> None:
     with webhook() as hook, mail_server() as box:
-        tell_of_failed_run(parts(hook, box), "a_dag", "run1")
-        tell_of_failed_run(parts(hook, box), "a_dag", "run2", reason="x" * 10_000)
+        notify_failed_run(parts(hook, box), "a_dag", "run1")
+        notify_failed_run(parts(hook, box), "a_dag", "run2", reason="x" * 10_000)
     first, second = (post["text"] for post in hook.posts)
     assert "The run run1 has failed: no reason was given" in first and "/dags/a_dag/runs/run1|" in first
     assert second.count("x") == LONGEST_REASON

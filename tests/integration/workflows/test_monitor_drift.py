@@ -17,7 +17,7 @@ from homeprices.resources import Resources
 from homeprices.settings import Variant
 from homeprices.workflows import heartbeat
 from homeprices.workflows import monitor_drift as module
-from homeprices.workflows.monitor_drift import DAY_HOURS, HOURLY, STATE_KEY, WEEK_HOURS, DriftWatch, Standing
+from homeprices.workflows.monitor_drift import DAY_HOURS, HOURLY, STATE_KEY, WEEK_HOURS, AlertStates, DriftMonitor
 from tests.integration.drift.conftest import NOON, Town
 
 LARGE = {"home": {"total_sqft": 4800.0}}
@@ -38,18 +38,18 @@ def test_a_day_without_traffic_is_insufficient_data_and_no_failure(town: Town) -
     told = town.check(0)
     assert (summary(town)["status"], summary(town)["data_points"]) == ("insufficient_data", 0)
     assert (told["turns"], told["retrain"], town.titles) == ({"production": "nothing"}, False, [])
-    note = heartbeat.last(town.bucket, "drift")
+    note = heartbeat.last_heartbeat(town.bucket, "drift")
     assert note is not None
     assert note.at == NOON
 
 
 def test_without_a_production_there_is_nothing_to_compare(town: Town) -> None:
-    empty = DriftWatch(Resources(town.settings, type(town.bucket)()), "first", clock=lambda: NOON)
+    empty = DriftMonitor(Resources(town.settings, type(town.bucket)()), "first", clock=lambda: NOON)
     assert empty.compare() == {}
     pages = empty.write_report()
     assert (pages, empty.log_report(pages)) == ({}, None)
-    told = empty.tell(pages)
-    assert (told["retrain"], empty.finish(told)) == (False, "no production yet")
+    told = empty.notify(pages)
+    assert (told["retrain"], empty.record_heartbeat(told)) == (False, "no production yet")
 
 
 def test_visitors_like_the_training_are_no_drift(town: Town) -> None:
@@ -103,7 +103,7 @@ def test_every_step_can_be_run_again(town: Town) -> None:
     before, posts = town.bucket.get(STATE_KEY).body, len(town.hook.posts)
     watch = town.watch(0)
     watch.compare()
-    told = watch.tell(watch.write_report())
+    told = watch.notify(watch.write_report())
     with town.engine.connect() as connection:
         reports = connection.execute(text("SELECT count(*) FROM drift_reports")).scalar_one()
     assert (reports, len(town.hook.posts), town.bucket.get(STATE_KEY).body) == (2, posts, before)
@@ -114,8 +114,8 @@ def test_a_step_that_was_killed_before_its_end_asks_all_the_same(town: Town) -> 
     town.visit(0, 300, **LARGE)
     watch = town.watch(0)
     watch.compare()
-    watch.tell({})
-    told = town.watch(0).tell({})
+    watch.notify({})
+    told = town.watch(0).notify({})
     assert told["retrain"] is True
     assert town.titles == ["Drift begins: visitors of production"]
 
@@ -247,9 +247,9 @@ def test_where_an_arm_stands_is_readable_in_the_bucket(town: Town) -> None:
     content = json.loads(town.bucket.get(STATE_KEY).body)
     episode = content["arms"]["production"]["episode"]
     assert (episode["bundle"], episode["retraining"], episode["features"]) == ("BO1", "day 0", ["total_sqft"])
-    assert Standing.model_validate(content).of("production").drifting
+    assert AlertStates.model_validate(content).of("production").drifting
 
 
 def test_the_dags_open_the_watch_on_the_parts_of_their_process(monkeypatch: pytest.MonkeyPatch, town: Town) -> None:
     monkeypatch.setattr(module, "open_parts", lambda: Resources(town.settings, town.bucket))
-    assert module.open_watch("run").compare(HOURLY)["production"] == "0 homes are too few to say anything."
+    assert module.open_monitor("run").compare(HOURLY)["production"] == "0 homes are too few to say anything."

@@ -48,7 +48,9 @@ def train(steps: TrainingRun, estimators: tuple[str, ...] = SOME) -> dict[str, A
     listings = through_json(steps.clean_listings(dataset))
     steps.list_estimators(listings)
     scores = [through_json(steps.cross_validate(listings, name)) for name in estimators]
-    return through_json(steps.validate(through_json(steps.build(listings, through_json(steps.choose(scores))))))
+    return through_json(
+        steps.validate_bundle(through_json(steps.build_bundle(listings, through_json(steps.select_estimator(scores)))))
+    )
 
 
 def through_json(values: dict[str, Any]) -> dict[str, Any]:
@@ -66,12 +68,12 @@ def test_the_first_model_is_the_best_simple_one_and_the_next_the_best_of_all(
     first = run(bucket, mlflow_uri, "run:1")
     draft = train(first)
     assert draft["kind"] == "BO" and draft["estimator"] in {"linear", "ridge"}
-    assert first.publish(draft)["version"] == "BO1"
+    assert first.publish_bundle(draft)["version"] == "BO1"
 
     second = run(bucket, mlflow_uri, "run:2")
     draft = train(second)
     assert (draft["kind"], draft["estimator"]) == ("CO", "boosting")
-    assert second.publish(draft)["version"] == "CO1"
+    assert second.publish_bundle(draft)["version"] == "CO1"
 
     priced = Predictor(Bundle.open(bundle_reader.fetch(bucket, "CO1", tmp_path)))
     priced.replay_golden()
@@ -87,30 +89,30 @@ def test_a_second_candidate_waits_and_one_that_equals_production_is_not_publishe
 ) -> None:
     for n in (1, 2):
         steps = run(bucket, mlflow_uri, f"waits:{n}")
-        steps.publish(train(steps))
-    assert heartbeat.last(bucket, "training") is None, "what was published is yet to be served"
+        steps.publish_bundle(train(steps))
+    assert heartbeat.last_heartbeat(bucket, "training") is None, "what was published is yet to be served"
     third = run(bucket, mlflow_uri, "waits:3")
-    said = third.publish(train(third))
+    said = third.publish_bundle(train(third))
     assert said["version"] is None and "CO1 is on trial" in said["reason"]
-    note = heartbeat.last(bucket, "training")
+    note = heartbeat.last_heartbeat(bucket, "training")
     assert note is not None and (note.outcome, note.run) == (said["reason"], "waits:3")
 
     bundle_publisher.republish(bucket, "CO1", owner="promote:CO1", published_by="tests")
     bundle_publisher.archive(bucket, "CO1")
     fourth = run(bucket, mlflow_uri, "waits:4")
     draft = train(fourth)
-    said = fourth.publish(draft)
+    said = fourth.publish_bundle(draft)
     assert said["version"] is None and "equal those of BO2" in said["reason"]
-    assert fourth.publish(draft)["version"] is None, "a repeated step ends as well as the first"
+    assert fourth.publish_bundle(draft)["version"] is None, "a repeated step ends as well as the first"
 
 
 def test_a_candidate_that_equals_one_that_lost_waits_for_new_data(bucket: MemoryBucket, mlflow_uri: str) -> None:
     for n in (1, 2):
         steps = run(bucket, mlflow_uri, f"lost:{n}")
-        steps.publish(train(steps))
+        steps.publish_bundle(train(steps))
     promotion.roll_back(bucket, "CO1", "tests", "it lost")
     third = run(bucket, mlflow_uri, "lost:3")
-    said = third.publish(train(third))
+    said = third.publish_bundle(train(third))
     assert said["version"] is None
     assert said["reason"] == "its estimates equal those of CO1, which has lost; it waits for new data"
 
@@ -119,11 +121,11 @@ def test_a_candidate_that_is_clearly_worse_than_production_is_not_published_and_
     bucket: MemoryBucket, mlflow_uri: str
 ) -> None:
     first = run(bucket, mlflow_uri, "gate:1", FIRST_MODEL="best")
-    assert first.publish(train(first))["version"] == "BO1"
+    assert first.publish_bundle(train(first))["version"] == "BO1"
     second = run(bucket, mlflow_uri, "gate:2")
     listings = through_json(second.clean_listings(second.check_dataset()))
-    draft = second.validate(second.build(listings, {"kind": "CO", "estimator": "linear"}))
-    said = second.publish(draft)
+    draft = second.validate_bundle(second.build_bundle(listings, {"kind": "CO", "estimator": "linear"}))
+    said = second.publish_bundle(draft)
     assert said["version"] is None and "it is clearly worse than BO1: on" in said["reason"]
     assert bundle_reader.published(bucket, "CO") == []
     [report] = [json.loads(bucket.get(entry.key).body) for entry in bucket.list("reports/validation/gate-gate-2")]
@@ -143,7 +145,7 @@ def test_a_candidate_that_is_clearly_worse_than_production_is_not_published_and_
 def test_publishing_twice_gives_one_version(bucket: MemoryBucket, mlflow_uri: str) -> None:
     steps = run(bucket, mlflow_uri, "twice")
     draft = train(steps)
-    assert [steps.publish(draft)["version"] for _ in range(3)] == ["BO1"] * 3
+    assert [steps.publish_bundle(draft)["version"] for _ in range(3)] == ["BO1"] * 3
     assert bundle_reader.published(bucket, "BO") == ["BO1"]
 
 
@@ -152,9 +154,9 @@ def test_a_draft_that_fails_its_checks_is_never_published(bucket: MemoryBucket, 
     steps = run(bucket, mlflow_uri, "tree")
     listings = steps.clean_listings(steps.check_dataset())
     steps.list_estimators(listings)
-    draft = steps.build(listings, {"kind": "BO", "estimator": "decision_tree"})
+    draft = steps.build_bundle(listings, {"kind": "BO", "estimator": "decision_tree"})
     with pytest.raises(PublicationRefused, match="decision_tree failed"):
-        steps.validate(draft)
+        steps.validate_bundle(draft)
 
 
 def test_mlflow_shows_one_parent_with_a_run_for_each_estimator_and_the_bundle_as_files(
@@ -162,7 +164,7 @@ def test_mlflow_shows_one_parent_with_a_run_for_each_estimator_and_the_bundle_as
 ) -> None:
     steps = run(bucket, mlflow_uri, "tracked")
     draft = train(steps)
-    steps.publish(draft)
+    steps.publish_bundle(draft)
     steps.list_estimators(steps.clean_listings(steps.check_dataset()))  # a repeated step opens no second run
 
     found = search(mlflow_uri, "tags.`homeprices.key` = 'tracked'")
