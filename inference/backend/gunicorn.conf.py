@@ -12,9 +12,9 @@ from gunicorn.glogging import Logger  # type: ignore[import-untyped] # noqa: E40
 
 from homeprices.log import configure_logging  # noqa: E402
 from homeprices.settings import load_settings  # noqa: E402
-from inference.backend.runtime.process import keep_little  # noqa: E402
+from inference.backend.runtime.process import limit_allocator  # noqa: E402
 
-keep_little()
+limit_allocator()
 _settings = load_settings()
 _metrics_folder = _settings.instance_dir.resolve() / "metrics"
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(_metrics_folder)  # read when prometheus_client is first imported

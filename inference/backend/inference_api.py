@@ -14,21 +14,21 @@ from pydantic_core import to_json
 from homeprices.log import configure_logging
 from homeprices.settings import load_settings
 from inference.backend.api import batch_routes, operator_routes, visitor_routes
-from inference.backend.api.fast_path import put_before
-from inference.backend.runtime.app_state import EXTENSION, Service, open_service
+from inference.backend.api.fast_path import with_fast_path
+from inference.backend.runtime.app_state import EXTENSION, AppState, open_app_state
 from inference.backend.runtime.http import LARGEST_BODY_BYTES, allow_origins, answer_errors
-from inference.backend.runtime.process import fields_of, give_back, keep_tail
+from inference.backend.runtime.process import log_fields, release_free_memory, write_log_tail
 
 
-def create_app(service: Service | None = None) -> Flask:
+def create_app(service: AppState | None = None) -> Flask:
     """The application of one worker. Without a `service`, one is opened from the environment and started."""
     if service is None:
         settings = load_settings()
-        configure_logging(settings, settings.instance, fields_of(settings.variant))
-        keep_tail(settings.instance_dir / "logs")
-        service = open_service(settings)
+        configure_logging(settings, settings.instance, log_fields(settings.variant))
+        write_log_tail(settings.instance_dir / "logs")
+        service = open_app_state(settings)
         service.start()
-        give_back()  # what the start alone needed
+        release_free_memory()  # what the start alone needed
         gc.freeze()  # modules and model stay; to search them for garbage again and again costs a batch a quarter
     app = Flask(__name__, static_folder=None)
     app.json = JsonAnswers(app)
@@ -39,11 +39,11 @@ def create_app(service: Service | None = None) -> Flask:
     _frame_requests(app, service)
     allow_origins(app, service.settings)
     answer_errors(app)
-    app.wsgi_app = put_before(app.wsgi_app, service)  # type: ignore[method-assign, assignment]
+    app.wsgi_app = with_fast_path(app.wsgi_app, service)  # type: ignore[method-assign, assignment]
     return app
 
 
-def _frame_requests(app: Flask, service: Service) -> None:
+def _frame_requests(app: Flask, service: AppState) -> None:
     """Before each request: who asks, and since when. After it: who answered."""
 
     variant = service.settings.variant

@@ -18,9 +18,9 @@ from homeprices.errors import BundleRefused, InvalidInput
 from homeprices.pricing.home import Home
 from homeprices.pricing.predictor import Estimate, Predictor
 from inference.backend.api.batch_formats import Answer, Row, form_of
-from inference.backend.runtime.app_state import Service, this_service
-from inference.backend.runtime.prediction_service import priced, recorded, told
-from inference.backend.runtime.process import give_back
+from inference.backend.runtime.app_state import AppState, app_state
+from inference.backend.runtime.prediction_service import estimate_all, to_log_record, to_response
+from inference.backend.runtime.process import release_free_memory
 from inference.backend.runtime.request_context import Caller
 
 blueprint = Blueprint("batch", __name__)
@@ -33,7 +33,7 @@ PIECE_HOMES = 500  # about 15 ms of work, between two of which other requests ha
 @blueprint.post("/api/predict_home_price/batch")
 def predict_batch() -> Response:
     """Estimates for up to 10,000 homes, each on record before the answer is sent."""
-    service = this_service()
+    service = app_state()
     form = form_of(request.mimetype)
     request.max_content_length = LARGEST_BATCH_BYTES
     body = request.get_data(cache=False)
@@ -50,7 +50,7 @@ def predict_batch() -> Response:
         service.metrics.batch_size.observe(asked)
         answer = form.join(pieces)
         del pieces
-        give_back()
+        release_free_memory()
         return Response(answer, content_type=form.media_type)
 
 
@@ -63,15 +63,15 @@ def _pieces(rows: list[Row]) -> Iterator[list[Row]]:
         yield piece[::-1]
 
 
-def _price(service: Service, caller: Caller, model: Predictor, rows: Sequence[Row]) -> list[Answer]:
+def _price(service: AppState, caller: Caller, model: Predictor, rows: Sequence[Row]) -> list[Answer]:
     """The answers to some rows, in their order, recorded with one write."""
     started = time.perf_counter()
     parsed = [_parse(row) for row in rows]
     homes = [row for row in parsed if isinstance(row, Home)]
-    estimates = priced(model, homes)
+    estimates = estimate_all(model, homes)
     milliseconds = round((time.perf_counter() - started) * 1000 / len(rows), 3)
     records = [
-        recorded(service.settings.variant, caller, model, home, estimate, milliseconds)
+        to_log_record(service.settings.variant, caller, model, home, estimate, milliseconds)
         for home, estimate in zip(homes, estimates, strict=True)
         if isinstance(estimate, Estimate)
     ]
@@ -80,7 +80,7 @@ def _price(service: Service, caller: Caller, model: Predictor, rows: Sequence[Ro
     found, given = iter(estimates), iter(numbers)
     outcomes = (next(found) if isinstance(row, Home) else row for row in parsed)
     return [
-        told(service.settings.variant, model, outcome, next(given))
+        to_response(service.settings.variant, model, outcome, next(given))
         if isinstance(outcome, Estimate)
         else _refusal(outcome)
         for outcome in outcomes
@@ -101,7 +101,7 @@ def _refusal(error: InvalidInput | BundleRefused) -> Answer:
     return {"error": error.detail, "fields": fields}
 
 
-def _count(service: Service, *, rows: int, homes: int, numbers: Sequence[int | None]) -> None:
+def _count(service: AppState, *, rows: int, homes: int, numbers: Sequence[int | None]) -> None:
     metrics = service.metrics
     metrics.predictions.inc(len(numbers))
     metrics.unlogged.inc(numbers.count(None))

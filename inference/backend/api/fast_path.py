@@ -19,10 +19,10 @@ from werkzeug.exceptions import HTTPException
 from homeprices.errors import BundleRefused, HomePricesError
 from homeprices.pricing.home import Home
 from inference.backend.api.visitor_routes import PATH
-from inference.backend.runtime.app_state import Service
+from inference.backend.runtime.app_state import AppState
 from inference.backend.runtime.http import JSON_TYPE, LARGEST_BODY_BYTES, read_json
-from inference.backend.runtime.micro_batcher import Together
-from inference.backend.runtime.prediction_service import Answer, Question
+from inference.backend.runtime.micro_batcher import MicroBatcher
+from inference.backend.runtime.prediction_service import PredictionRequest, PredictionResponse
 from inference.backend.runtime.request_context import Caller
 
 if TYPE_CHECKING:
@@ -42,11 +42,11 @@ class _Reply(NamedTuple):
     body: bytes
 
 
-def put_before(wsgi: WSGIApplication, service: Service) -> WSGIApplication:
+def with_fast_path(wsgi: WSGIApplication, service: AppState) -> WSGIApplication:
     """The application, with plain requests for an estimate answered before it, together those that come together."""
     answers_origins = bool(service.settings.cors_origins)
     in_flight = service.metrics.in_flight
-    reply_to = Together(partial(_replies, service))
+    reply_to = MicroBatcher(partial(_replies, service))
 
     def call(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         size = _plain_size(environ)
@@ -70,23 +70,23 @@ def put_before(wsgi: WSGIApplication, service: Service) -> WSGIApplication:
     return call
 
 
-def _replies(service: Service, arrived: Sequence[_Arrived]) -> list[_Reply | None]:
+def _replies(service: AppState, arrived: Sequence[_Arrived]) -> list[_Reply | None]:
     """A reply for each request, in order; None for one that is better left to the view. Raises NoModel."""
     questions = [_question(service, one) for one in arrived]
-    given = iter(service.answers.to([question for question in questions if question]))
+    given = iter(service.answers.predict([question for question in questions if question]))
     variant = service.settings.variant
     return [_reply(variant, question.caller, next(given)) if question else None for question in questions]
 
 
-def _question(service: Service, arrived: _Arrived) -> Question | None:
+def _question(service: AppState, arrived: _Arrived) -> PredictionRequest | None:
     try:
         home = Home.parse(read_json(arrived.body))
     except (HomePricesError, HTTPException):
         return None
-    return Question(service.caller_of(arrived.environ), home, arrived.started)
+    return PredictionRequest(service.caller_of(arrived.environ), home, arrived.started)
 
 
-def _reply(variant: str, caller: Caller, answer: Answer | BundleRefused) -> _Reply | None:
+def _reply(variant: str, caller: Caller, answer: PredictionResponse | BundleRefused) -> _Reply | None:
     if isinstance(answer, BundleRefused):
         return None
     body = to_json(answer)

@@ -20,7 +20,7 @@ from inference.backend.runtime.http import FORM_TYPES, JSON_TYPE, LARGEST_BODY_B
 from inference.backend.runtime.http import MEDIA_TYPE as PROBLEM_TYPE
 from inference.backend.runtime.service_metrics import CONTENT_TYPE as PROMETHEUS_TYPE
 
-VERSION_OF_THE_API = "1.0"
+API_VERSION = "1.0"
 CSV_EXAMPLE = "total_sqft,location,bhk,bath\r\n1200,Whitefield,2,2\r\n"
 
 REASONS = {
@@ -43,7 +43,7 @@ def document() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "Bangalore home prices",
-            "version": VERSION_OF_THE_API,
+            "version": API_VERSION,
             "description": "Estimates of home prices in lakh rupees, and what visitors say of them.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },

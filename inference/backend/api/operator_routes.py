@@ -15,9 +15,9 @@ from homeprices.predictions import drift_reports, log_queries
 from homeprices.predictions.drift_reports import Report
 from homeprices.predictions.log_queries import LogType, hour_of
 from homeprices.settings import Variant
-from inference.backend.runtime.app_state import this_service
+from inference.backend.runtime.app_state import app_state
 from inference.backend.runtime.http import problem
-from inference.backend.runtime.process import read_tail
+from inference.backend.runtime.process import read_log_tail
 from inference.backend.runtime.service_metrics import CONTENT_TYPE
 
 blueprint = Blueprint("operations", __name__)
@@ -56,7 +56,7 @@ _Asked = TypeVar("_Asked", bound=_Query)
 
 
 @blueprint.before_request
-def refuse_strangers() -> Response | None:
+def require_trusted_network() -> Response | None:
     """Nobody else learns what visitors asked, or how this instance fares."""
     if g.caller.trusted:
         return None
@@ -66,7 +66,7 @@ def refuse_strangers() -> Response | None:
 @blueprint.get("/metrics")
 def prometheus() -> Response:
     """The metrics of all workers of this instance, for Prometheus."""
-    return Response(this_service().metrics.exposition(), content_type=CONTENT_TYPE)
+    return Response(app_state().metrics.exposition(), content_type=CONTENT_TYPE)
 
 
 @blueprint.get("/api/metrics")
@@ -75,7 +75,7 @@ def metrics() -> dict[str, Any]:
     hours = _asked(Window).hours
     since, until = _window(hours)
     since = hour_of(since)
-    with snapshot(this_service().engine) as connection:
+    with snapshot(app_state().engine) as connection:
         variants = log_queries.metrics(connection, since=since, until=until)
     return {"hours": hours, "since": since.isoformat(), "until": until.isoformat(), "variants": variants}
 
@@ -84,7 +84,7 @@ def metrics() -> dict[str, Any]:
 def logs() -> dict[str, Any]:
     """The newest predictions, feedback, decisions or drift reports, newest first."""
     asked = _asked(Rows)
-    with transaction(this_service().engine) as connection:
+    with transaction(app_state().engine) as connection:
         rows = log_queries.logs(connection, asked.type, asked.limit)
     return {"type": asked.type, "count": len(rows), "logs": [_plain(row) for row in rows]}
 
@@ -92,15 +92,15 @@ def logs() -> dict[str, Any]:
 @blueprint.get("/api/logs/tail")
 def tail() -> dict[str, Any]:
     """The last lines of this instance's own log, oldest first."""
-    settings = this_service().settings
-    lines = read_tail(settings.instance_dir / "logs", _asked(Lines).limit)
+    settings = app_state().settings
+    lines = read_log_tail(settings.instance_dir / "logs", _asked(Lines).limit)
     return {"instance": settings.instance, "count": len(lines), "lines": lines}
 
 
 @blueprint.get("/api/drift_report")
 def drift_report() -> dict[str, Any]:
     """The newest stored report on an arm's visitors, with its age: computing one is the evaluation's and the DAG's."""
-    service, asked = this_service(), _asked(Drift)
+    service, asked = app_state(), _asked(Drift)
     variant = asked.variant or service.settings.variant
     with transaction(service.engine) as connection:
         report = drift_reports.newest(connection, variant, asked.hours)

@@ -12,9 +12,9 @@ from homeprices.errors import BundleRefused, NoModel, NotFound
 from homeprices.predictions.feedback import Feedback
 from homeprices.pricing.home import Home
 from inference.backend.api import openapi, openapi_page
-from inference.backend.runtime.app_state import Service, this_service
+from inference.backend.runtime.app_state import AppState, app_state
 from inference.backend.runtime.http import JSON_TYPE, read_fields
-from inference.backend.runtime.prediction_service import Question
+from inference.backend.runtime.prediction_service import PredictionRequest
 from inference.backend.runtime.worker_status import same_version
 
 blueprint = Blueprint("predict", __name__)
@@ -25,9 +25,9 @@ PATH = "/api/predict_home_price"  # that of the view, as the fast lane compares 
 @blueprint.post("/api/predict_home_price")
 def predict_home_price() -> dict[str, Any]:
     """An estimate in lakh rupees, on record before it is sent."""
-    service = this_service()
+    service = app_state()
     try:
-        [given] = service.answers.to([Question(g.caller, Home.parse(read_fields(request)), g.started)])
+        [given] = service.answers.predict([PredictionRequest(g.caller, Home.parse(read_fields(request)), g.started)])
         if isinstance(given, BundleRefused):
             raise given
     except NoModel:
@@ -46,7 +46,7 @@ def predict_home_price() -> dict[str, Any]:
 @blueprint.get("/api/get_location_names")
 def get_location_names() -> dict[str, Any]:
     """The locations that the served model has learned; any other is priced as `other`."""
-    model = this_service().live.current()
+    model = app_state().live.current()
     g.model_version = model.version
     return {"locations": model.locations, "model_version": model.version}
 
@@ -57,7 +57,7 @@ def get_location_names() -> dict[str, Any]:
 @blueprint.post("/api/feedback")
 def feedback() -> tuple[dict[str, Any], int]:
     """Takes a remark; 202 instead of 200 while it cannot be told whether that estimate was ever given."""
-    service = this_service()
+    service = app_state()
     remark = Feedback.parse(read_fields(request))
     known = service.log.issue_status(remark.prediction_id)
     if known == "unknown":
@@ -74,7 +74,7 @@ def feedback() -> tuple[dict[str, Any], int]:
 @blueprint.get("/api/health")
 def health() -> dict[str, Any]:
     """200 while the process answers: what it serves, and what all workers of this instance serve."""
-    service = this_service()
+    service = app_state()
     workers = service.cards.read()
     return {
         "status": service.live.state,
@@ -92,11 +92,11 @@ def health() -> dict[str, Any]:
 @blueprint.get("/api/ready")
 def ready() -> tuple[dict[str, Any], int]:
     """200 when this instance can do its part; a candidate without a model can, by leaving visitors to production."""
-    can = is_ready(this_service())
-    return {"ready": can, "status": this_service().live.state}, HTTPStatus.OK if can else HTTPStatus.SERVICE_UNAVAILABLE
+    can = is_ready(app_state())
+    return {"ready": can, "status": app_state().live.state}, HTTPStatus.OK if can else HTTPStatus.SERVICE_UNAVAILABLE
 
 
-def is_ready(service: Service) -> bool:
+def is_ready(service: AppState) -> bool:
     """Whether the router may send visitors here."""
     return service.live.state != "starting"
 

@@ -17,18 +17,18 @@ from homeprices.predictions.prediction_log import PredictionLog, open_prediction
 from homeprices.pricing.predictor import Predictor
 from homeprices.registry import versions
 from homeprices.settings import Settings
-from inference.backend.runtime.live_model import LiveModel, Look
-from inference.backend.runtime.micro_batcher import BatchPlaces
-from inference.backend.runtime.prediction_service import Answers
+from inference.backend.runtime.live_model import LiveModel, PollResult
+from inference.backend.runtime.micro_batcher import BatchSlots
+from inference.backend.runtime.prediction_service import PredictionService
 from inference.backend.runtime.request_context import Caller, open_callers
 from inference.backend.runtime.service_metrics import Metrics
-from inference.backend.runtime.worker_status import WorkerCards
+from inference.backend.runtime.worker_status import WorkerStatusFiles
 
 EXTENSION = "homeprices"
 
 
 @dataclass(frozen=True)
-class Service:
+class AppState:
     """The parts of a serving worker. `start` and `close` frame its life."""
 
     settings: Settings
@@ -36,14 +36,14 @@ class Service:
     live: LiveModel
     log: PredictionLog
     metrics: Metrics
-    cards: WorkerCards
+    cards: WorkerStatusFiles
     caller_of: Callable[[Mapping[str, Any]], Caller]
-    batches: BatchPlaces = field(default_factory=BatchPlaces)
+    batches: BatchSlots = field(default_factory=BatchSlots)
 
     @cached_property
-    def answers(self) -> Answers:
+    def answers(self) -> PredictionService:
         """What this worker says to visitors."""
-        return Answers(self.settings.variant, self.live, self.log, self.metrics)
+        return PredictionService(self.settings.variant, self.live, self.log, self.metrics)
 
     def start(self) -> None:
         """Take a place among the workers, find a model, begin to drain."""
@@ -60,13 +60,13 @@ class Service:
         self.engine.dispose()
 
 
-def open_service(settings: Settings, bucket: Bucket | None = None) -> Service:
+def open_app_state(settings: Settings, bucket: Bucket | None = None) -> AppState:
     """The parts that the settings name, not yet started. Tests hand in a bucket of their own."""
     engine = open_engine(settings)
     metrics = Metrics(settings.variant)
     folder = settings.instance_dir
-    cards = WorkerCards(folder / "workers")
-    return Service(
+    cards = WorkerStatusFiles(folder / "workers")
+    return AppState(
         settings=settings,
         engine=engine,
         live=LiveModel(
@@ -83,17 +83,17 @@ def open_service(settings: Settings, bucket: Bucket | None = None) -> Service:
     )
 
 
-def this_service() -> Service:
+def app_state() -> AppState:
     """The parts of the application that answers the present request."""
-    service: Service = current_app.extensions[EXTENSION]
+    service: AppState = current_app.extensions[EXTENSION]
     return service
 
 
-def _announce(metrics: Metrics, cards: WorkerCards) -> Callable[[Look], None]:
+def _announce(metrics: Metrics, cards: WorkerStatusFiles) -> Callable[[PollResult], None]:
     """What tells Prometheus and the other workers what this worker serves."""
     written: list[str | None] = [None]
 
-    def announce(look: Look) -> None:
+    def announce(look: PollResult) -> None:
         metrics.polled(look.outcome)
         metrics.model_version.set(_number(look.model.version if look.model else None))
         metrics.refused(_number(look.refused), look.fault)

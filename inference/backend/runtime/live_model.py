@@ -23,7 +23,7 @@ from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.predictor import Predictor
 from homeprices.registry import bundle_reader
 from homeprices.settings import Variant
-from inference.backend.runtime.process import give_back
+from inference.backend.runtime.process import release_free_memory
 
 log = get_logger(__name__)
 
@@ -42,7 +42,7 @@ Outcome = Literal["same", "swapped", "refused", "none", "unavailable"]
 
 
 @dataclass(frozen=True)
-class Look:
+class PollResult:
     """What a look into the bucket came to; `model` answers from now on, `refused` may not, for its `fault`."""
 
     outcome: Outcome
@@ -70,7 +70,7 @@ class LiveModel:
         cache: Path,
         *,
         poll_seconds: float,
-        watch: Callable[[Look], None] = lambda _: None,
+        watch: Callable[[PollResult], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._kind: Literal["BO", "CO"] = "BO" if variant == "production" else "CO"
@@ -130,7 +130,7 @@ class LiveModel:
             if self._outcome != outcome:
                 log.warning("bucket_unavailable", reason=str(error))
         self._outcome = outcome
-        self._watch(Look(outcome, self._model, self._state == "stale", self.refused, self.fault))
+        self._watch(PollResult(outcome, self._model, self._state == "stale", self.refused, self.fault))
         self._looked.set()
         return outcome
 
@@ -202,7 +202,7 @@ class LiveModel:
             self._model, self._state = model, "ok"
         log.info("model_swapped", version=model.version, before=before)
         self._forget_old_bundles()
-        give_back()  # loading a model takes many times its size
+        release_free_memory()  # loading a model takes many times its size
 
     def _take_from_cache(self) -> None:
         """The newest sound bundle of the cache, while the bucket does not answer."""
@@ -218,7 +218,7 @@ class LiveModel:
                 if self._model is None and self._state == "starting":
                     self._model, self._state = model, "stale"
             log.warning("model_from_cache", version=model.version)
-            self._watch(Look("unavailable", self._model, self._state == "stale", self.refused, self.fault))
+            self._watch(PollResult("unavailable", self._model, self._state == "stale", self.refused, self.fault))
             return
 
     def _cached(self) -> list[Path]:

@@ -21,7 +21,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 # `os.sched_yield` lets no other thread have the interpreter before Python 3.12.
-_let_others_run = ctypes.CDLL(None).sched_yield
+yield_once = ctypes.CDLL(None).sched_yield
 
 
 class _Call(Generic[Item, Result]):
@@ -36,7 +36,7 @@ class _Call(Generic[Item, Result]):
         self.error: BaseException | None = None
 
 
-class Together(Generic[Item, Result]):
+class MicroBatcher(Generic[Item, Result]):
     """Called with an item, returns its result of `work`, which takes items and returns as many results, in order.
 
     What `work` raises is raised for each item of that call. `gather` lets others come, and raises nothing. Safe to call
@@ -44,7 +44,7 @@ class Together(Generic[Item, Result]):
     """
 
     def __init__(
-        self, work: Callable[[list[Item]], Sequence[Result]], gather: Callable[[], object] = _let_others_run
+        self, work: Callable[[list[Item]], Sequence[Result]], gather: Callable[[], object] = yield_once
     ) -> None:
         self._work = work
         self._gather = gather
@@ -92,7 +92,7 @@ WAIT_SECONDS = 5.0
 RETRY_AFTER_SECONDS = 2
 
 
-class BatchPlaces:
+class BatchSlots:
     """Room for the batches of one worker."""
 
     def __init__(self) -> None:

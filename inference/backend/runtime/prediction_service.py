@@ -18,11 +18,11 @@ from inference.backend.runtime.service_metrics import Metrics
 
 PRICE_DIGITS = 2  # of a lakh: a thousand rupees
 
-Answer = dict[str, Any]
+PredictionResponse = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class PredictionRequest:
     """What a visitor asks. `started` is `time.perf_counter()` when the request came."""
 
     caller: Caller
@@ -30,7 +30,7 @@ class Question:
     started: float
 
 
-class Answers:
+class PredictionService:
     """What one worker answers, under the name of its variant."""
 
     def __init__(self, variant: Variant, live: LiveModel, log: PredictionLog, metrics: Metrics) -> None:
@@ -39,22 +39,22 @@ class Answers:
         self._log = log
         self._metrics = metrics
 
-    def to(self, questions: Sequence[Question]) -> list[Answer | BundleRefused]:
+    def predict(self, questions: Sequence[PredictionRequest]) -> list[PredictionResponse | BundleRefused]:
         """What each is answered, in order, on record by now; or why the model has no price for that home.
 
         All answers come from one model. Raises NoModel: then nothing is recorded.
         """
         model = self._live.current()
-        estimates = priced(model, [question.home for question in questions])
+        estimates = estimate_all(model, [question.home for question in questions])
         now = time.perf_counter()
         seconds = [now - question.started for question in questions]
         records = [
-            recorded(self._variant, question.caller, model, question.home, estimate, _milliseconds(spent))
+            to_log_record(self._variant, question.caller, model, question.home, estimate, _milliseconds(spent))
             for question, estimate, spent in zip(questions, estimates, seconds, strict=True)
             if isinstance(estimate, Estimate)
         ]
         numbers = iter(self._log.record_many(records))
-        answers: list[Answer | BundleRefused] = []
+        answers: list[PredictionResponse | BundleRefused] = []
         for question, estimate, spent in zip(questions, estimates, seconds, strict=True):
             if isinstance(estimate, Estimate):
                 number = next(numbers)
@@ -64,8 +64,10 @@ class Answers:
                 answers.append(estimate)
         return answers
 
-    def _members(self, model: Predictor, home: Home, estimate: Estimate, number: int | None, spent: float) -> Answer:
-        members = {**told(self._variant, model, estimate, number), "response_time_ms": _milliseconds(spent)}
+    def _members(
+        self, model: Predictor, home: Home, estimate: Estimate, number: int | None, spent: float
+    ) -> PredictionResponse:
+        members = {**to_response(self._variant, model, estimate, number), "response_time_ms": _milliseconds(spent)}
         if not estimate.location_known:
             unknown = f"{home.location} is not among the locations that this model knows"
             members["notice"] = f"{unknown}; it was priced as other"
@@ -80,17 +82,17 @@ class Answers:
             self._metrics.unlogged.inc()
 
 
-def priced(model: Predictor, homes: Sequence[Home]) -> list[Estimate | BundleRefused]:
+def estimate_all(model: Predictor, homes: Sequence[Home]) -> list[Estimate | BundleRefused]:
     """An estimate a home, as it is answered and recorded; or, beside those of the others, why the model has none."""
     try:
         return [_rounded(estimate) for estimate in model.estimate(homes)]
     except BundleRefused as error:
         if len(homes) == 1:
             return [error]
-    return [priced(model, [home])[0] for home in homes]
+    return [estimate_all(model, [home])[0] for home in homes]
 
 
-def recorded(
+def to_log_record(
     variant: Variant, caller: Caller, model: Predictor, home: Home, estimate: Estimate, milliseconds: float
 ) -> Prediction:
     """What the log keeps of an answer."""
@@ -110,7 +112,7 @@ def recorded(
     )
 
 
-def told(variant: Variant, model: Predictor, estimate: Estimate, number: int | None) -> Answer:
+def to_response(variant: Variant, model: Predictor, estimate: Estimate, number: int | None) -> PredictionResponse:
     """What every answer says of an estimate; `number` is its id in the log."""
     return {
         "estimated_price": estimate.price,

@@ -23,7 +23,7 @@ FILES_KEPT = 16
 _SUFFIX = ".jsonl"
 
 
-def keep_tail(folder: Path) -> logging.Handler | None:
+def write_log_tail(folder: Path) -> logging.Handler | None:
     """Write this process's log to `folder` as well; None when the disk takes no file: one can serve without."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -48,7 +48,7 @@ def keep_tail(folder: Path) -> logging.Handler | None:
     return handler
 
 
-def read_tail(folder: Path, limit: int) -> list[dict[str, Any]]:
+def read_log_tail(folder: Path, limit: int) -> list[dict[str, Any]]:
     """The newest `limit` entries of all workers of this instance, oldest first."""
     entries: list[dict[str, Any]] = []
     for path in folder.glob(f"*{_SUFFIX}*"):
@@ -82,7 +82,7 @@ def _forget_old(folder: Path) -> None:
 # What every line of a log says beside its event: the arm and, within a request, which, whose and which model.
 
 
-def fields_of(variant: Variant) -> Callable[[], dict[str, Any]]:
+def log_fields(variant: Variant) -> Callable[[], dict[str, Any]]:
     """What reads them at the moment of a line. The visitor is the keyed hash of the log, never an address."""
 
     def fields() -> dict[str, Any]:
@@ -108,7 +108,7 @@ def fields_of(variant: Variant) -> Callable[[], dict[str, Any]]:
 _SETTINGS = {"M_ARENA_MAX": (-8, 2), "M_MMAP_THRESHOLD": (-3, 128 * 1024), "M_TRIM_THRESHOLD": (-1, 128 * 1024)}
 
 
-def keep_little() -> None:
+def limit_allocator() -> None:
     """Have the C library keep less of what is freed: a worker has 6 MB less, and no request is slower.
 
     A thread holds the interpreter for nearly all that it allocates, so that threads do not wait for each other here.
@@ -118,7 +118,7 @@ def keep_little() -> None:
             ctypes.CDLL(None).mallopt(parameter, value)
 
 
-def give_back() -> None:
+def release_free_memory() -> None:
     """Have the C library return what is free; one that cannot (musl, macOS) keeps it for later."""
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)

@@ -17,7 +17,7 @@ from homeprices.log import get_logger
 log = get_logger(__name__)
 
 
-class WorkerCards:
+class WorkerStatusFiles:
     """This worker's card, and those of its siblings."""
 
     def __init__(self, folder: Path) -> None:

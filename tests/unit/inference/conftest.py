@@ -17,11 +17,11 @@ from homeprices.predictions.prediction_log import IssueStatus, Prediction
 from homeprices.registry import versions
 from homeprices.settings import load_settings
 from inference.backend.inference_api import create_app
-from inference.backend.runtime.app_state import Service
+from inference.backend.runtime.app_state import AppState
 from inference.backend.runtime.live_model import LiveModel
 from inference.backend.runtime.request_context import open_callers
 from inference.backend.runtime.service_metrics import Metrics
-from inference.backend.runtime.worker_status import WorkerCards
+from inference.backend.runtime.worker_status import WorkerStatusFiles
 from tests.support.bundles import make_bundle
 
 NOBODY_LISTENS = "1"
@@ -77,13 +77,13 @@ class Backend:
         self.bucket = MemoryBucket()
         self.log = RememberingLog()
         self.engine: Engine = open_engine(self.settings)
-        self.service = Service(
+        self.service = AppState(
             settings=self.settings,
             engine=self.engine,
             live=LiveModel(self.settings.variant, self.bucket, folder / "bundles", poll_seconds=600),
             log=self.log,  # type: ignore[arg-type]
             metrics=Metrics(self.settings.variant),
-            cards=WorkerCards(folder / "workers"),
+            cards=WorkerStatusFiles(folder / "workers"),
             caller_of=open_callers(self.settings),
         )
         self.app = create_app(self.service)

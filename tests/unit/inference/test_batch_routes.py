@@ -16,7 +16,7 @@ from homeprices.errors import BundleRefused, Unavailable
 from homeprices.pricing.home import Home
 from homeprices.pricing.predictor import Estimate
 from inference.backend.api.batch_routes import LARGEST_BATCH_BYTES, MOST_HOMES, PIECE_HOMES
-from inference.backend.runtime.micro_batcher import MOST_PRESENT, RETRY_AFTER_SECONDS, BatchPlaces
+from inference.backend.runtime.micro_batcher import MOST_PRESENT, RETRY_AFTER_SECONDS, BatchSlots
 from tests.support.bundles import price
 from tests.unit.inference.conftest import Backend, Start
 from tests.unit.inference.test_errors import assert_problem
@@ -193,7 +193,7 @@ def test_without_a_model_a_batch_is_told_to_come_again(start: Start) -> None:
 
 
 def test_batches_that_find_no_place_are_told_to_come_again(backend: Backend) -> None:
-    places = BatchPlaces()
+    places = BatchSlots()
     held, done = threading.Barrier(2), threading.Event()
 
     def hold() -> None:

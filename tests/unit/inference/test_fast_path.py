@@ -13,7 +13,7 @@ from homeprices.errors import BundleRefused
 from homeprices.pricing.home import Home
 from homeprices.pricing.predictor import Estimate
 from inference.backend.api.fast_path import _Arrived, _replies
-from inference.backend.runtime.prediction_service import Answer, Question
+from inference.backend.runtime.prediction_service import PredictionRequest, PredictionResponse
 from tests.unit.inference.conftest import Backend, Start
 
 PATH = "/api/predict_home_price"
@@ -110,9 +110,9 @@ def test_those_who_come_together_get_each_their_own_answer_and_one_fault_is_nobo
 def test_what_nobody_expected_is_left_to_the_view_which_answers_each_alone(
     backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answers, asked = backend.service.answers.to, []
+    answers, asked = backend.service.answers.predict, []
 
-    def to(questions: Sequence[Question]) -> list[Answer | BundleRefused]:
+    def to(questions: Sequence[PredictionRequest]) -> list[PredictionResponse | BundleRefused]:
         asked.append(len(questions))
         if len(asked) == 1:
             raise RuntimeError("a mistake of ours")

@@ -12,7 +12,7 @@ from homeprices.errors import NoModel, StorageUnavailable
 from homeprices.pricing.home import Home
 from homeprices.registry import bundle_publisher, versions
 from homeprices.settings import Variant
-from inference.backend.runtime.live_model import CACHED_BUNDLES, LONGEST_RETRY_SECONDS, LiveModel, Look
+from inference.backend.runtime.live_model import CACHED_BUNDLES, LONGEST_RETRY_SECONDS, LiveModel, PollResult
 from tests.support.bundles import make_bundle, price
 
 SLOW = 1_000_000
@@ -43,7 +43,7 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.bucket, self.now = folder, FlakyBucket(), 0.0
-        self.looks: list[Look] = []
+        self.looks: list[PollResult] = []
 
     def live(self, variant: Variant = "production", poll_seconds: float = 5.0) -> LiveModel:
         return LiveModel(
@@ -272,7 +272,7 @@ def test_a_fault_that_nobody_foresaw_does_not_end_the_thread(world: World) -> No
     world.publish("BO1")
     calls = iter([ZeroDivisionError("unforeseen")])
 
-    def stumble(_look: Look) -> None:
+    def stumble(_look: PollResult) -> None:
         for error in calls:
             raise error
 

@@ -12,7 +12,7 @@ from flask import Flask, g
 
 from homeprices.log import configure_logging, get_logger
 from homeprices.settings import load_settings
-from inference.backend.runtime.process import fields_of
+from inference.backend.runtime.process import log_fields
 from inference.backend.runtime.request_context import open_callers
 
 ADDRESS = "203.0.113.77"
@@ -24,7 +24,7 @@ def lines() -> Iterator[io.StringIO]:
     root, stream = logging.getLogger(), io.StringIO()
     before = root.handlers[:], root.level
     settings = load_settings({"HOMEPRICES_LOG_FORMAT": "json"}, ())
-    configure_logging(settings, "infer-prod", fields_of(settings.variant))
+    configure_logging(settings, "infer-prod", log_fields(settings.variant))
     root.handlers[0].setStream(stream)  # type: ignore[attr-defined]
     yield stream
     root.handlers, root.level = before

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from inference.backend.runtime.micro_batcher import Together
+from inference.backend.runtime.micro_batcher import MicroBatcher
 
 SECONDS = 10
 THREADS, CALLS = 16, 400
@@ -27,13 +27,13 @@ class Gathering:
             self.leads.set()
             assert self.go.wait(SECONDS)
 
-    def all_ask(self, together: Together[int, int]) -> None:
+    def all_ask(self, together: MicroBatcher[int, int]) -> None:
         while len(together._waiting) < self.wanted:
             pass
         self.go.set()
 
 
-def ask_together(together: Together[int, int], gathering: Gathering, pool: ThreadPoolExecutor) -> list[object]:
+def ask_together(together: MicroBatcher[int, int], gathering: Gathering, pool: ThreadPoolExecutor) -> list[object]:
     """What 0 .. wanted - 1 get who ask at one time, in their order; an error in place of a result."""
     first = pool.submit(together, 0)
     assert gathering.leads.wait(SECONDS)
@@ -44,7 +44,7 @@ def ask_together(together: Together[int, int], gathering: Gathering, pool: Threa
 
 def test_who_is_alone_is_served_at_once() -> None:
     asked: list[list[int]] = []
-    together: Together[int, int] = Together(lambda items: asked.append(items) or [item * 2 for item in items])  # type: ignore[func-returns-value]
+    together: MicroBatcher[int, int] = MicroBatcher(lambda items: asked.append(items) or [item * 2 for item in items])  # type: ignore[func-returns-value]
     assert [together(21), together(4)] == [42, 8]
     assert asked == [[21], [4]]
 
@@ -57,7 +57,7 @@ def test_those_who_ask_at_one_time_are_served_with_one_call_each_with_its_own_re
         return [item * item for item in items]
 
     gathering = Gathering(6)
-    together = Together(work, gathering)
+    together = MicroBatcher(work, gathering)
     with ThreadPoolExecutor(6) as pool:
         assert ask_together(together, gathering, pool) == [item * item for item in range(6)]
     assert [sorted(items) for items in asked] == [list(range(6))]
@@ -75,7 +75,7 @@ def test_an_error_reaches_all_of_that_call_and_nobody_after_it(short: bool) -> N
         raise KeyError("broken")
 
     gathering = Gathering(4)
-    together = Together(work, gathering)
+    together = MicroBatcher(work, gathering)
     with ThreadPoolExecutor(4) as pool:
         found = ask_together(together, gathering, pool)
         broken[0] = False
@@ -92,7 +92,7 @@ def test_nobody_waits_for_work_that_has_begun() -> None:
             assert go.wait(SECONDS)
         return items
 
-    together = Together(work)
+    together = MicroBatcher(work)
     with ThreadPoolExecutor(2) as pool:
         slow = pool.submit(together, 0)
         assert begun.wait(SECONDS)
@@ -109,7 +109,7 @@ def test_many_threads_get_every_result_once_and_their_own() -> None:
         worked.extend(items)
         return [-item for item in items]
 
-    together = Together(work)
+    together = MicroBatcher(work)
 
     def ask(thread: int) -> list[tuple[int, int]]:
         mine = range(thread * CALLS, (thread + 1) * CALLS)

@@ -8,7 +8,7 @@ import pytest
 
 from homeprices.log import configure_logging, get_logger
 from homeprices.settings import load_settings
-from inference.backend.runtime.process import FILES_KEPT, keep_tail, read_tail
+from inference.backend.runtime.process import FILES_KEPT, read_log_tail, write_log_tail
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def handler(tmp_path: Path) -> Iterator[logging.Handler]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     configure_logging(load_settings({}, ()), "infer-prod")
-    made = keep_tail(tmp_path)
+    made = write_log_tail(tmp_path)
     assert made is not None
     yield made
     made.close()
@@ -26,16 +26,16 @@ def handler(tmp_path: Path) -> Iterator[logging.Handler]:
 def test_what_is_logged_can_be_read_back_newest_last(handler: logging.Handler, tmp_path: Path) -> None:
     get_logger("a").info("swapped", version="BO2")
     logging.getLogger("gunicorn.error").warning("worker %s", 7)
-    last = read_tail(tmp_path, 10)[-2:]
+    last = read_log_tail(tmp_path, 10)[-2:]
     assert [(entry["event"], entry["level"]) for entry in last] == [("swapped", "info"), ("worker 7", "warning")]
     assert last[0]["version"] == "BO2"
-    assert len(read_tail(tmp_path, 1)) == 1
+    assert len(read_log_tail(tmp_path, 1)) == 1
 
 
 def test_the_workers_logs_are_read_as_one(tmp_path: Path) -> None:
     (tmp_path / "1.jsonl").write_text("".join(json.dumps({"timestamp": t, "event": t}) + "\n" for t in ("a", "c")))
     (tmp_path / "2.jsonl.1").write_text('{"timestamp": "b", "event": "b"}\nnot json\n[1]\n{"cut')
-    assert [entry["event"] for entry in read_tail(tmp_path, 10)] == ["a", "b", "c"]
+    assert [entry["event"] for entry in read_log_tail(tmp_path, 10)] == ["a", "b", "c"]
 
 
 def test_files_of_workers_long_gone_are_removed(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_files_of_workers_long_gone_are_removed(tmp_path: Path) -> None:
         path = tmp_path / f"{number}.jsonl"
         path.touch()
         os.utime(path, (number, number))
-    made = keep_tail(tmp_path)
+    made = write_log_tail(tmp_path)
     assert made is not None
     logging.getLogger().removeHandler(made)
     made.close()
@@ -53,5 +53,5 @@ def test_files_of_workers_long_gone_are_removed(tmp_path: Path) -> None:
 
 def test_without_a_disk_there_is_no_tail_and_no_failure(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert keep_tail(tmp_path / "file" / "logs") is None
-    assert read_tail(tmp_path / "file" / "logs", 10) == []
+    assert write_log_tail(tmp_path / "file" / "logs") is None
+    assert read_log_tail(tmp_path / "file" / "logs", 10) == []

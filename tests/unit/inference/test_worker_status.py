@@ -3,11 +3,11 @@ import signal
 import time
 from pathlib import Path
 
-from inference.backend.runtime.worker_status import WorkerCards, same_version
+from inference.backend.runtime.worker_status import WorkerStatusFiles, same_version
 
 
 def test_a_worker_says_what_it_serves(tmp_path: Path) -> None:
-    cards = WorkerCards(tmp_path)
+    cards = WorkerStatusFiles(tmp_path)
     cards.open()
     assert cards.read() == [{"pid": os.getpid(), "model_version": None}]
     cards.write("BO2")
@@ -20,14 +20,14 @@ def test_the_card_of_a_killed_worker_does_not_count_and_goes(tmp_path: Path) -> 
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
-        other = WorkerCards(tmp_path)
+        other = WorkerStatusFiles(tmp_path)
         other.open()
         other.write("BO1")
         os.write(writer, b".")
         time.sleep(60)
         os._exit(0)
     os.read(reader, 1)
-    cards = WorkerCards(tmp_path)
+    cards = WorkerStatusFiles(tmp_path)
     cards.open()
     cards.write("BO2")
     assert [card["model_version"] for card in cards.read()] == (["BO1", "BO2"] if pid < os.getpid() else ["BO2", "BO1"])
@@ -39,7 +39,7 @@ def test_the_card_of_a_killed_worker_does_not_count_and_goes(tmp_path: Path) -> 
 
 
 def test_a_worker_whose_card_cannot_be_read_serves_nothing(tmp_path: Path) -> None:
-    cards = WorkerCards(tmp_path)
+    cards = WorkerStatusFiles(tmp_path)
     cards.open()
     (tmp_path / f"{os.getpid()}.json").write_text("{")
     assert cards.read() == [{"pid": os.getpid(), "model_version": None}]
@@ -48,7 +48,7 @@ def test_a_worker_whose_card_cannot_be_read_serves_nothing(tmp_path: Path) -> No
 
 def test_a_disk_that_takes_no_file_does_not_keep_a_worker_from_serving(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    cards = WorkerCards(tmp_path / "file" / "workers")
+    cards = WorkerStatusFiles(tmp_path / "file" / "workers")
     cards.open()
     cards.write("BO1")
     assert cards.read() == []
