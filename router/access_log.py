@@ -16,7 +16,7 @@ PREDICT_PATH = "/api/predict_home_price"
 
 
 @dataclass(frozen=True)
-class Answer:
+class AccessLogEntry:
     """One line of the log. `at` in seconds since 1970, `seconds` from request to answer, `upstream_seconds` the
     services' part of it (all that were asked)."""
 
@@ -35,12 +35,12 @@ class Answer:
         return self.path == PREDICT_PATH
 
 
-def parse(lines: Iterable[str]) -> Iterator[Answer | None]:
+def parse(lines: Iterable[str]) -> Iterator[AccessLogEntry | None]:
     """An Answer for each line; None for one that is not a line of this log (cut off by a full disk, say)."""
     for line in lines:
         try:
             said = json.loads(line)
-            yield Answer(
+            yield AccessLogEntry(
                 at=float(said["time"]),
                 path=str(said["path"]),
                 status=int(said["status"]),
@@ -56,7 +56,7 @@ def parse(lines: Iterable[str]) -> Iterator[Answer | None]:
 
 
 @dataclass(frozen=True)
-class Mark:
+class LogOffset:
     """How far a log was read: which file, and how many bytes of it, in whole lines."""
 
     device: int
@@ -64,14 +64,14 @@ class Mark:
     offset: int
 
 
-class Tail:
+class LogFollower:
     """Reads what is added to a log, line by line; a rotated file is read to its end before the next one.
 
     Begins at the `mark` of an earlier reader, also in a file that was set aside meanwhile; without one (or when both
     files are others by now) `replay_bytes` before the end.
     """
 
-    def __init__(self, path: Path, replay_bytes: int = REPLAY_BYTES, mark: Mark | None = None) -> None:
+    def __init__(self, path: Path, replay_bytes: int = REPLAY_BYTES, mark: LogOffset | None = None) -> None:
         self._path = path
         self._replay_bytes = replay_bytes if mark is None else sys.maxsize
         self._begin = self._mark = mark
@@ -94,7 +94,7 @@ class Tail:
         return [line.decode("utf-8", "replace") for line in lines]
 
     @property
-    def mark(self) -> Mark | None:
+    def mark(self) -> LogOffset | None:
         """Where the lines that were given out so far end."""
         return self._mark
 
@@ -132,7 +132,7 @@ class Tail:
             file.readline()  # the line that the cut went through
         return file
 
-    def _open_marked(self, mark: Mark) -> IO[bytes] | None:
+    def _open_marked(self, mark: LogOffset) -> IO[bytes] | None:
         """The file of the mark, at the mark; None when it is neither the log nor the one before it."""
         for path in (self._path, self._set_aside):
             try:
@@ -160,9 +160,9 @@ class Tail:
         self._leaving = not self._leaving
 
 
-def _mark(file: IO[bytes], unread: int) -> Mark:
+def _mark(file: IO[bytes], unread: int) -> LogOffset:
     held = os.fstat(file.fileno())
-    return Mark(held.st_dev, held.st_ino, file.tell() - unread)
+    return LogOffset(held.st_dev, held.st_ino, file.tell() - unread)
 
 
 def _total(said: str) -> float:

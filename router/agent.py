@@ -30,15 +30,15 @@ from homeprices.adapters.object_store import open_bucket
 from homeprices.errors import HomePricesError
 from homeprices.log import configure_logging, get_logger
 from homeprices.settings import Settings, load_settings
-from router.access_log import Answer, Tail, parse
-from router.circuit_breaker import Limits, Verdict, ask_for_evaluation, concerns, judge
-from router.control_cache import BucketControl, RecordKeeper
+from router.access_log import AccessLogEntry, LogFollower, parse
+from router.circuit_breaker import Limits, Verdict, concerns, judge, request_evaluation
+from router.control_cache import BucketControl, ControlRecordCache
 from router.nginx import Nginx, NginxFailed, find_program
-from router.reload import Applied, put_into_force
+from router.reload import ReloadResult, apply_config
 from router.render import is_split, render, write_whole
 from router.router_metrics import RouterMetrics
 from router.site_config import RouterSite, router_folder, site_of
-from router.traffic_counter import Ledger
+from router.traffic_counter import TrafficCounter
 
 STEP_SECONDS = 0.5
 POLL_SECONDS = 2.0  # the bucket is asked at most so often; a change of share takes about as long to arrive
@@ -56,7 +56,7 @@ class Agent:
     def __init__(
         self,
         nginx: Nginx,
-        keeper: RecordKeeper,
+        keeper: ControlRecordCache,
         site: Callable[[], RouterSite],
         metrics: RouterMetrics,
         limits: Limits | None = None,
@@ -65,11 +65,11 @@ class Agent:
         self._nginx, self._keeper, self._site, self._metrics = nginx, keeper, site, metrics
         self._limits = limits or Limits()
         self._clock = clock
-        self._tail = Tail(nginx.folder / "access.log")
-        self._answers: deque[Answer] = deque(maxlen=MOST_ANSWERS)
+        self._tail = LogFollower(nginx.folder / "access.log")
+        self._answers: deque[AccessLogEntry] = deque(maxlen=MOST_ANSWERS)
         self._began = clock()
         self._tried: tuple[str, float] = ("", 0.0)
-        self.last: Applied | None = None
+        self.last: ReloadResult | None = None
 
     def step(self) -> None:
         """Follow the log, judge the candidate, put a changed record into force, report."""
@@ -111,7 +111,7 @@ class Agent:
             return
         if self._nginx.pid() is None:
             self._metrics.starts.inc()
-        last = self.last = put_into_force(self._nginx, text, site.listen)
+        last = self.last = apply_config(self._nginx, text, site.listen)
         self._tried = (text, self._clock())
         self._metrics.changes.labels(last.outcome).inc()
         self._metrics.serve_revision(last.revision)
@@ -161,16 +161,16 @@ def run(settings: Settings, stopping: threading.Event) -> None:
     with _only_one(nginx.folder / "agent.lock"):
         poll_seconds = min(POLL_SECONDS, settings.poll_seconds)
         bucket = open_bucket(settings)
-        keeper = RecordKeeper(
+        keeper = ControlRecordCache(
             BucketControl(bucket),
             nginx.folder / "control.json",
             poll_seconds,
-            told=lambda: ask_for_evaluation(settings),
+            told=lambda: request_evaluation(settings),
         )
         metrics = RouterMetrics()
         server, _ = start_http_server(settings.router_metrics_port, settings.router_host, metrics.registry)
         keeper.start(FIRST_RECORD_SECONDS)
-        ledger = Ledger(nginx.folder, bucket)
+        ledger = TrafficCounter(nginx.folder, bucket)
         agent = Agent(nginx, keeper, lambda: site_of(settings, nginx_version=version), metrics)
         agent.step()
         if agent.last is None or agent.last.outcome == "failed":

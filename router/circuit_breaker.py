@@ -14,7 +14,7 @@ from homeprices.adapters.airflow_client import AirflowClient
 from homeprices.errors import HomePricesError
 from homeprices.log import get_logger
 from homeprices.settings import Settings
-from router.access_log import Answer
+from router.access_log import AccessLogEntry
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Verdict:
         return self.reason is not None
 
 
-def judge(answers: Iterable[Answer], *, epoch: int, now: float, limits: Limits) -> Verdict:
+def judge(answers: Iterable[AccessLogEntry], *, epoch: int, now: float, limits: Limits) -> Verdict:
     """Judge the candidate on its predictions of this epoch in the window that ends at `now` (seconds since 1970)."""
     asked = failed = slow = 0
     for answer in answers:
@@ -64,12 +64,12 @@ def judge(answers: Iterable[Answer], *, epoch: int, now: float, limits: Limits) 
     return Verdict(asked, failed, slow, reason)
 
 
-def concerns(answer: Answer, epoch: int) -> bool:
+def concerns(answer: AccessLogEntry, epoch: int) -> bool:
     """Whether the answer says anything about the candidate in this epoch."""
     return answer.is_prediction and answer.assigned == "candidate" and answer.epoch == epoch
 
 
-def is_failure(answer: Answer) -> bool:
+def is_failure(answer: AccessLogEntry) -> bool:
     """Whether the candidate gave no answer: production stood in for it, or nobody did."""
     return answer.fallback or answer.status >= 500
 
@@ -82,7 +82,7 @@ EVALUATION = "evaluate_ab_dag"
 log = get_logger("router")
 
 
-def ask_for_evaluation(settings: Settings) -> threading.Thread:
+def request_evaluation(settings: Settings) -> threading.Thread:
     """Ask Airflow in the background; the router waits for nobody. One that is away looks at the full hour anyway."""
     thread = threading.Thread(target=_ask, args=(settings,), name="ask for an evaluation", daemon=True)
     thread.start()

@@ -58,7 +58,7 @@ class Stop(BaseModel):
     reason: str
 
 
-class Held(BaseModel):
+class CachedRecord(BaseModel):
     """What is known here: the last record, and the breaker's own word against it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -86,7 +86,7 @@ class Held(BaseModel):
         return self.record.model_copy(update={"state": "stopped", "share": 0.0, "reason": self.stop.reason})
 
 
-class RecordKeeper:
+class ControlRecordCache:
     """Polls the record every `poll_seconds` and keeps it in `file`; calls `told` once the bucket knows of a stop."""
 
     def __init__(
@@ -104,7 +104,7 @@ class RecordKeeper:
         self.failure: str | None = None
 
     @property
-    def held(self) -> Held:
+    def held(self) -> CachedRecord:
         with self._lock:
             return self._held
 
@@ -119,7 +119,7 @@ class RecordKeeper:
 
     def ask_stop(self, epoch: int, reason: str) -> None:
         """Stop the share of `epoch`: here at once, in the bucket soon."""
-        self._keep(Held(record=self.held.record, stop=Stop(epoch=epoch, reason=reason)))
+        self._keep(CachedRecord(record=self.held.record, stop=Stop(epoch=epoch, reason=reason)))
         self._wake.set()
 
     def poll(self) -> None:
@@ -140,7 +140,7 @@ class RecordKeeper:
             return
         self.failure = None
         if record != held.record:
-            self._keep(Held(record=record, stop=self.held.stop))
+            self._keep(CachedRecord(record=record, stop=self.held.stop))
 
     def _run(self) -> None:
         while not self._closing:
@@ -149,15 +149,15 @@ class RecordKeeper:
             self._wake.wait(self._poll_seconds)
             self._wake.clear()
 
-    def _keep(self, held: Held) -> None:
+    def _keep(self, held: CachedRecord) -> None:
         with self._lock:
             self._held = held
             with contextlib.suppress(OSError):  # a full disk must not keep the router from obeying
                 write_whole(self._file, held.model_dump_json(indent=2))
 
 
-def _load(file: Path) -> Held:
+def _load(file: Path) -> CachedRecord:
     try:
-        return Held.model_validate_json(file.read_bytes())
+        return CachedRecord.model_validate_json(file.read_bytes())
     except (OSError, ValidationError):
-        return Held()
+        return CachedRecord()

@@ -15,7 +15,7 @@ from homeprices.errors import HomePricesError
 from homeprices.log import configure_logging, get_logger
 from homeprices.settings import Settings, load_settings
 from router.nginx import Nginx, find_program
-from router.render import fill, write_whole
+from router.render import fill_template, write_whole
 from router.site_config import address, worker_user
 
 STATIC = Path(__file__).resolve().parent.parent / "inference" / "frontend"
@@ -34,7 +34,7 @@ def render_frontend(settings: Settings, folder: Path, static: Path = STATIC) -> 
         "router_servers": f"        server {address(router.hostname or '127.0.0.1', router.port or 80)};",
         "static": str(static),
     }
-    return fill((static / "nginx.conf.template").read_text(encoding="utf-8"), values)
+    return fill_template((static / "nginx.conf.template").read_text(encoding="utf-8"), values)
 
 
 def prepare(settings: Settings) -> Nginx:

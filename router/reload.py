@@ -19,7 +19,7 @@ NEXT = "nginx.conf.next"
 
 
 @dataclass(frozen=True)
-class Applied:
+class ReloadResult:
     """How a change ended, the revision that is in force now, and a `reason` for people where the change did not take.
 
     `refused`: Nginx did not accept it; `unconfirmed`: the port never answered with it, and it was taken back; `failed`:
@@ -35,7 +35,7 @@ class Applied:
         return self.outcome in ("applied", "unchanged")
 
 
-def put_into_force(nginx: Nginx, text: str, listen: str, confirm: Confirm = nginx_process.confirm) -> Applied:
+def apply_config(nginx: Nginx, text: str, listen: str, confirm: Confirm = nginx_process.confirm) -> ReloadResult:
     """Make Nginx serve under `text`. Starts it when it is not running; one that serves is never stopped.
 
     A configuration that Nginx refuses, or under which the port does not come to answer, is taken back: nginx.conf is
@@ -45,14 +45,16 @@ def put_into_force(nginx: Nginx, text: str, listen: str, confirm: Confirm = ngin
     before = _read(nginx.configuration)
     running = nginx.pid() is not None
     if running and before == text and confirm(listen, revision):
-        return Applied("unchanged", revision)
+        return ReloadResult("unchanged", revision)
     nginx.folder.mkdir(parents=True, exist_ok=True)
     draft = nginx.folder / NEXT
     write_whole(draft, text, private=True)  # it holds the key of the visitors' cookies
     try:
         nginx.test(draft)
     except ConfigurationRefused as refusal:
-        return Applied("refused" if running else "failed", revision_of(before or "") if running else "", str(refusal))
+        return ReloadResult(
+            "refused" if running else "failed", revision_of(before or "") if running else "", str(refusal)
+        )
     draft.replace(nginx.configuration)
     try:
         if running:
@@ -60,19 +62,19 @@ def put_into_force(nginx: Nginx, text: str, listen: str, confirm: Confirm = ngin
         else:
             nginx.start()
     except NginxFailed as failure:
-        return Applied("failed", "", str(failure))
+        return ReloadResult("failed", "", str(failure))
     if confirm(listen, revision):
-        return Applied("applied", revision)
+        return ReloadResult("applied", revision)
     return _taken_back(nginx, before, revision, listen)
 
 
-def _taken_back(nginx: Nginx, before: str | None, revision: str, listen: str) -> Applied:
+def _taken_back(nginx: Nginx, before: str | None, revision: str, listen: str) -> ReloadResult:
     reason = f"{listen} does not answer with revision {revision}; see {nginx.folder / 'error.log'}"
     if before is None:
-        return Applied("failed", "", reason)
+        return ReloadResult("failed", "", reason)
     write_whole(nginx.configuration, before)
     nginx.signal(signal.SIGHUP)
-    return Applied("unconfirmed", revision_of(before), reason)
+    return ReloadResult("unconfirmed", revision_of(before), reason)
 
 
 def _read(file: Path) -> str | None:

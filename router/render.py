@@ -29,7 +29,7 @@ def render(record: ControlRecord, site: RouterSite, template: str | None = None)
     Raises InvalidInput when a value of the record or site would not be one word of a configuration file.
     """
     template = TEMPLATE.read_text(encoding="utf-8") if template is None else template
-    body = fill(template, _values(record, site) | {"revision": _REVISION})
+    body = fill_template(template, _values(record, site) | {"revision": _REVISION})
     revision = hashlib.sha256(body.encode()).hexdigest()[:REVISION_LENGTH]
     return body.replace(_REVISION, revision)
 
@@ -170,7 +170,7 @@ def example() -> str:
 _PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 
 
-def fill(template: str, values: Mapping[str, str]) -> str:
+def fill_template(template: str, values: Mapping[str, str]) -> str:
     """The template with every {{name}} replaced. Raises InvalidInput when names and values do not fit each other."""
     asked = set(_PLACEHOLDER.findall(template))
     if asked != set(values):

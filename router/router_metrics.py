@@ -7,7 +7,7 @@ from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from router.access_log import Answer
+from router.access_log import AccessLogEntry
 from router.reload import Outcome
 
 BUCKETS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -41,7 +41,7 @@ class RouterMetrics:
         for outcome in get_args(Outcome):
             self.changes.labels(outcome)
 
-    def count(self, answer: Answer) -> None:
+    def count(self, answer: AccessLogEntry) -> None:
         """Take one line of the log into account."""
         self.requests.labels(answer.assigned, str(answer.status)).inc()
         if answer.fallback:

@@ -21,12 +21,12 @@ from homeprices.errors import HomePricesError
 from homeprices.log import get_logger
 from homeprices.release.traffic_counts import Counts, DailyTrafficCounts, bucket_start, day_of
 from homeprices.settings import Variant
-from router.access_log import Answer, Mark, Tail, parse
+from router.access_log import AccessLogEntry, LogFollower, LogOffset, parse
 from router.render import write_whole
 
 FILE = "traffic.json"
 COUNT_SECONDS = 5.0
-HAND_IN_SECONDS = 60.0
+UPLOAD_SECONDS = 60.0
 KEPT_DAYS = 2  # a line that is older than yesterday comes from no log that is still there
 
 Slots = dict[int, dict[Variant, Counts]]
@@ -40,18 +40,18 @@ class Standing(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     router: str
-    mark: Mark | None = None
+    mark: LogOffset | None = None
     days: dict[date, Slots] = {}
-    due: set[date] = set()
+    pending: set[date] = set()
 
 
-class Ledger:
+class TrafficCounter:
     """The counts of one router. `count` and `hand_in` are the two steps; `start` takes them in a thread."""
 
     def __init__(self, folder: Path, bucket: Bucket) -> None:
         self._file, self._bucket = folder / FILE, bucket
         self._standing = _load(self._file)
-        self._tail = Tail(folder / "access.log", replay_bytes=0, mark=self._standing.mark)
+        self._tail = LogFollower(folder / "access.log", replay_bytes=0, mark=self._standing.mark)
         if self._standing.mark is None:
             self._tail.read()  # what is there before the first ledger is nobody's; from here on nothing is missed
         self._closing = threading.Event()
@@ -70,7 +70,7 @@ class Ledger:
         else:
             self._thread.join(timeout_seconds)
 
-    def count(self) -> None:
+    def count_new_lines(self) -> None:
         """Add the lines that came, and keep the sums. Raises OSError when the disk does not take them."""
         for answer in parse(self._tail.read()):
             if answer is not None and _counts(answer):
@@ -80,16 +80,16 @@ class Ledger:
             self._standing.mark = mark
             write_whole(self._file, self._standing.model_dump_json())
 
-    def hand_in(self) -> None:
+    def upload(self) -> None:
         """Write the days that changed into the bucket. Raises HomePricesError; they stay due."""
-        for day in sorted(self._standing.due):
+        for day in sorted(self._standing.pending):
             told = DailyTrafficCounts(router=self._standing.router, day=day, slots=self._standing.days[day])
             self._bucket.put(told.key, told.model_dump_json().encode())
-            self._standing.due.discard(day)
+            self._standing.pending.discard(day)
         for day in sorted(self._standing.days)[:-KEPT_DAYS]:
             del self._standing.days[day]
 
-    def _add(self, answer: Answer) -> None:
+    def _add(self, answer: AccessLogEntry) -> None:
         slot = bucket_start(answer.at)
         day = day_of(slot)
         if day not in self._standing.days and any(day < kept for kept in self._standing.days):
@@ -98,18 +98,18 @@ class Ledger:
         arm: Variant = "candidate" if answer.served == "candidate" else "production"
         requests, failed = arms.get(arm, (0, 0))
         arms[arm] = requests + 1, failed + (answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR)
-        self._standing.due.add(day)
+        self._standing.pending.add(day)
 
     def _run(self) -> None:
-        waited = HAND_IN_SECONDS  # what an agent before this one has left is handed in at once
+        waited = UPLOAD_SECONDS  # what an agent before this one has left is handed in at once
         while not self._closing.is_set():
-            self._try(self.count)
-            if waited >= HAND_IN_SECONDS:
-                self._try(self.hand_in)
+            self._try(self.count_new_lines)
+            if waited >= UPLOAD_SECONDS:
+                self._try(self.upload)
                 waited = 0.0
             self._closing.wait(COUNT_SECONDS)
             waited += COUNT_SECONDS
-        for step in (self.count, self.hand_in):
+        for step in (self.count_new_lines, self.upload):
             self._try(step)
         self._tail.close()
 
@@ -125,7 +125,7 @@ class Ledger:
             self._failing.discard(step.__name__)
 
 
-def _counts(answer: Answer) -> bool:
+def _counts(answer: AccessLogEntry) -> bool:
     """Whether somebody got an estimate, or should have: what was wrong with the question itself is no failure."""
     return answer.is_prediction and (answer.status < HTTPStatus.BAD_REQUEST or answer.status >= 500)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from homeprices.adapters.object_store import S3Bucket
 from router.agent import Agent
-from router.control_cache import BucketControl, RecordKeeper
+from router.control_cache import BucketControl, ControlRecordCache
 from router.nginx import Nginx, find_program
 from router.router_metrics import RouterMetrics
 from router.site_config import RouterSite, worker_user
@@ -39,7 +39,7 @@ class House:
     production: Instance
     candidate: Instance
     agent: Agent
-    keeper: RecordKeeper
+    keeper: ControlRecordCache
     made: Path
 
     def obey(self) -> None:
@@ -74,7 +74,7 @@ def house(make: Callable[..., Instance], s3: S3Bucket, folder: Path, **variables
         candidate_timeout=10.0,
         keepalive_min_timeout=nginx.version() >= (1, 27, 4),
     )
-    keeper = RecordKeeper(BucketControl(s3), nginx.folder / "control.json", 3600)
+    keeper = ControlRecordCache(BucketControl(s3), nginx.folder / "control.json", 3600)
     agent = Agent(nginx, keeper, lambda: site, RouterMetrics())
     built = House(s3, site.listen, production, candidate, agent, keeper, folder / "made")
     try:

@@ -16,7 +16,7 @@ from homeprices.release import control_record
 from homeprices.release.control_record import ControlRecord
 from router.agent import Agent
 from router.circuit_breaker import Limits
-from router.control_cache import BucketControl, RecordKeeper
+from router.control_cache import BucketControl, ControlRecordCache
 from router.nginx import Nginx, find_program
 from router.router_metrics import RouterMetrics
 from router.site_config import RouterSite, worker_user
@@ -81,7 +81,7 @@ class Router:
 
     def __post_init__(self) -> None:
         self.metrics = RouterMetrics()
-        self.keeper = RecordKeeper(BucketControl(self.bucket), self.nginx.folder / "control.json", 3600)
+        self.keeper = ControlRecordCache(BucketControl(self.bucket), self.nginx.folder / "control.json", 3600)
         self.agent = Agent(self.nginx, self.keeper, lambda: self.site, self.metrics, self.limits, self.clock)
 
     def obey(self, record: ControlRecord | None = None) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from homeprices.release import control_record
 from router.nginx import read_revision
-from router.reload import put_into_force
+from router.reload import apply_config
 from router.render import render, revision_of
 from tests.integration.router.client import Visitor
 from tests.integration.router.conftest import Router, eventually, free_port, running_record
@@ -79,7 +79,7 @@ def test_an_equal_record_changes_nothing(router: Router) -> None:
 def test_a_configuration_that_nginx_refuses_leaves_the_old_one_serving(router: Router) -> None:
     before = router.nginx.configuration.read_text()
     bad = before.replace("worker_processes 2;", "worker_processes two;")
-    applied = put_into_force(router.nginx, bad, router.site_config.listen)
+    applied = apply_config(router.nginx, bad, router.site_config.listen)
     assert (applied.outcome, applied.revision) == ("refused", revision_of(before))
     assert "worker_processes" in applied.reason
     assert router.nginx.configuration.read_text() == before
@@ -99,7 +99,7 @@ def test_a_change_that_passes_the_test_but_cannot_be_bound_is_taken_back(router:
     taken = router.production.address  # `nginx -t` does not notice, and `nginx -s reload` answers 0
     text = before.replace(f"listen {router.site_config.listen} ", f"listen {taken} ")
     text = text.replace('set $config "', 'set $config "f')
-    applied = put_into_force(
+    applied = apply_config(
         router.nginx, text, router.site_config.listen, lambda at, revision: read_revision(at) == revision
     )
     assert applied.outcome == "unconfirmed"
@@ -111,7 +111,7 @@ def test_a_change_that_passes_the_test_but_cannot_be_bound_is_taken_back(router:
 def test_a_port_that_is_taken_is_named_at_the_start(router: Router) -> None:
     router.nginx.stop(1)
     text = render(running_record(), router.site_config).replace(router.site_config.listen, router.production.address)
-    applied = put_into_force(router.nginx, text, router.production.address)
+    applied = apply_config(router.nginx, text, router.production.address)
     assert applied.outcome == "failed"
     assert applied.reason.count(f"bind() to {router.production.address} failed (98: Address") == 1
 
@@ -161,7 +161,7 @@ def test_a_rotated_log_is_followed_without_a_gap(router: Router) -> None:
 
 def test_a_first_configuration_that_is_refused_starts_nothing(router: Router) -> None:
     router.nginx.stop(1)
-    applied = put_into_force(router.nginx, "nonsense;", router.site_config.listen)
+    applied = apply_config(router.nginx, "nonsense;", router.site_config.listen)
     assert (applied.outcome, applied.revision) == ("failed", "")
     assert "nonsense" in applied.reason
 
@@ -170,7 +170,7 @@ def test_a_first_configuration_that_never_answers_is_a_failure(router: Router) -
     router.nginx.stop(1)
     text = router.nginx.configuration.read_text()
     router.nginx.configuration.unlink()
-    applied = put_into_force(router.nginx, text, router.site_config.listen, lambda *_: False)
+    applied = apply_config(router.nginx, text, router.site_config.listen, lambda *_: False)
     assert applied.outcome == "failed"
     assert f"{router.site_config.listen} does not answer" in applied.reason
 

@@ -14,7 +14,7 @@ from homeprices.adapters.object_store import MemoryBucket, S3Bucket
 from homeprices.predictions.tables import prediction_logs, user_feedback
 from homeprices.release import control_record
 from router.agent import Agent
-from router.control_cache import BucketControl, RecordKeeper
+from router.control_cache import BucketControl, ControlRecordCache
 from router.nginx import Nginx
 from router.router_metrics import RouterMetrics
 from router.site_config import RouterSite, worker_user
@@ -32,7 +32,7 @@ class House:
 
     listen: str
     agent: Agent
-    keeper: RecordKeeper
+    keeper: ControlRecordCache
     bucket: MemoryBucket
     production: Instance
     candidate: Instance
@@ -70,7 +70,7 @@ def house(make: Make, s3: S3Bucket, tmp_path: Path) -> Iterator[House]:  # noqa:
     )
     bucket = MemoryBucket()
     bucket.put(control_record.KEY, running_record().model_dump_json().encode())
-    keeper = RecordKeeper(BucketControl(bucket), nginx.folder / "control.json", 3600)
+    keeper = ControlRecordCache(BucketControl(bucket), nginx.folder / "control.json", 3600)
     keeper.poll()
     agent = Agent(nginx, keeper, lambda: site, RouterMetrics())
     try:

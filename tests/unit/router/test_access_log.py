@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from router.access_log import Answer, Tail, parse
+from router.access_log import AccessLogEntry, LogFollower, parse
 
 LINE = {
     "time": 1767600000.123,
@@ -31,7 +31,7 @@ LINE = {
 
 def test_a_line_becomes_an_answer() -> None:
     answer = next(parse([json.dumps(LINE)]))
-    assert answer == Answer(
+    assert answer == AccessLogEntry(
         at=1767600000.123,
         path="/api/predict_home_price",
         status=200,
@@ -58,7 +58,7 @@ def test_a_line_that_is_none_of_this_log_is_known_as_such(line: str) -> None:
 
 def test_only_whole_lines_are_given_out(tmp_path: Path) -> None:
     log = tmp_path / "access.log"
-    tail = Tail(log)
+    tail = LogFollower(log)
     assert tail.read() == []
     log.write_text("one\ntw")
     assert tail.read() == ["one"]
@@ -73,7 +73,7 @@ def test_only_whole_lines_are_given_out(tmp_path: Path) -> None:
 def test_of_a_long_log_the_first_reading_gives_the_end_in_whole_lines(tmp_path: Path) -> None:
     log = tmp_path / "access.log"
     log.write_text("".join(f"line {number}\n" for number in range(100)))
-    tail = Tail(log, replay_bytes=20)
+    tail = LogFollower(log, replay_bytes=20)
     assert tail.read() == ["line 98", "line 99"]
     tail.close()
 
@@ -81,7 +81,7 @@ def test_of_a_long_log_the_first_reading_gives_the_end_in_whole_lines(tmp_path: 
 def test_a_rotated_log_is_read_to_its_end_before_the_next(tmp_path: Path) -> None:
     log, old = tmp_path / "access.log", tmp_path / "access.log.1"
     log.write_text("1\n")
-    tail = Tail(log, replay_bytes=4)
+    tail = LogFollower(log, replay_bytes=4)
     assert tail.read() == ["1"]
     asked: list[str] = []
     assert not tail.rotate(lambda: asked.append("reopen"), limit_bytes=100)
@@ -102,7 +102,7 @@ def test_a_rotated_log_is_read_to_its_end_before_the_next(tmp_path: Path) -> Non
 def test_an_emptied_log_is_read_from_its_start(tmp_path: Path) -> None:
     log = tmp_path / "access.log"
     log.write_text("one\ntwo\n")
-    tail = Tail(log)
+    tail = LogFollower(log)
     tail.read()
     log.write_text("new\n")
     assert tail.read() == ["new"]
@@ -110,4 +110,4 @@ def test_an_emptied_log_is_read_from_its_start(tmp_path: Path) -> None:
 
 
 def test_there_is_nothing_to_rotate_before_the_first_line(tmp_path: Path) -> None:
-    assert not Tail(tmp_path / "access.log").rotate(lambda: None)
+    assert not LogFollower(tmp_path / "access.log").rotate(lambda: None)

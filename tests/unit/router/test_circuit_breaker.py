@@ -6,23 +6,23 @@ from dataclasses import replace
 
 import pytest
 
-from router.access_log import PREDICT_PATH, Answer
+from router.access_log import PREDICT_PATH, AccessLogEntry
 from router.circuit_breaker import Limits, judge
 
 NOW = 1000.0
 LIMITS = Limits(window_seconds=60, minimum_bad=5, bad_share=0.2, slow_seconds=1.0)
-GOOD = Answer(NOW - 1, PREDICT_PATH, 200, "candidate", "candidate", False, 2, 0.01, 0.01)
+GOOD = AccessLogEntry(NOW - 1, PREDICT_PATH, 200, "candidate", "candidate", False, 2, 0.01, 0.01)
 FALLBACK = replace(GOOD, fallback=True, served="production")
 SLOW = replace(GOOD, upstream_seconds=1.0)
 BROKEN = replace(GOOD, status=502)
 
 
-def trips(*answers: Answer) -> bool:
+def trips(*answers: AccessLogEntry) -> bool:
     return judge(answers, epoch=2, now=NOW, limits=LIMITS).trips
 
 
 @pytest.mark.parametrize("bad", [FALLBACK, SLOW, BROKEN], ids=["fallback", "slow", "502"])
-def test_five_bad_answers_in_a_minute_trip_it(bad: Answer) -> None:
+def test_five_bad_answers_in_a_minute_trip_it(bad: AccessLogEntry) -> None:
     assert not trips(*[bad] * 4)
     assert trips(*[bad] * 5)
 
@@ -55,7 +55,7 @@ def test_a_small_share_of_bad_answers_is_left_to_the_evaluation() -> None:
         "slow only on the visitor's side",
     ],
 )
-def test_what_says_nothing_of_the_candidate_does_not_count(unrelated: Answer) -> None:
+def test_what_says_nothing_of_the_candidate_does_not_count(unrelated: AccessLogEntry) -> None:
     assert not trips(*[unrelated] * 50)
 
 

@@ -10,7 +10,7 @@ from homeprices.adapters.object_store import MemoryBucket
 from homeprices.errors import StorageUnavailable
 from homeprices.release import control_record
 from homeprices.release.control_record import ControlRecord
-from router.control_cache import BucketControl, Held, RecordKeeper, Stop
+from router.control_cache import BucketControl, CachedRecord, ControlRecordCache, Stop
 
 RUNNING = ControlRecord(
     state="running", experiment="BO1-CO1", production="BO1", candidate="CO1", salt="ab", share=20, epoch=3
@@ -50,24 +50,24 @@ def source(bucket: MemoryBucket) -> Away:
 
 
 @pytest.fixture
-def keeper(source: Away, tmp_path: Path) -> RecordKeeper:
-    return RecordKeeper(source, tmp_path / "control.json", 3600)
+def keeper(source: Away, tmp_path: Path) -> ControlRecordCache:
+    return ControlRecordCache(source, tmp_path / "control.json", 3600)
 
 
-def test_before_the_first_reading_nothing_runs(keeper: RecordKeeper) -> None:
+def test_before_the_first_reading_nothing_runs(keeper: ControlRecordCache) -> None:
     assert keeper.held.effective == ControlRecord()
 
 
-def test_the_record_is_kept_for_the_next_agent(keeper: RecordKeeper, source: Away, tmp_path: Path) -> None:
+def test_the_record_is_kept_for_the_next_agent(keeper: ControlRecordCache, source: Away, tmp_path: Path) -> None:
     keeper.poll()
     source.away = True
-    again = RecordKeeper(source, tmp_path / "control.json", 3600)
+    again = ControlRecordCache(source, tmp_path / "control.json", 3600)
     again.poll()
     assert again.held.record == RUNNING
     assert (again.failures, again.failure) == (1, "the bucket is away")
 
 
-def test_a_failure_is_forgotten_once_the_bucket_answers(keeper: RecordKeeper, source: Away) -> None:
+def test_a_failure_is_forgotten_once_the_bucket_answers(keeper: ControlRecordCache, source: Away) -> None:
     source.away = True
     keeper.poll()
     keeper.poll()
@@ -79,11 +79,11 @@ def test_a_failure_is_forgotten_once_the_bucket_answers(keeper: RecordKeeper, so
 
 def test_a_damaged_file_is_as_none(tmp_path: Path, source: Away) -> None:
     (tmp_path / "control.json").write_text("{half")
-    assert RecordKeeper(source, tmp_path / "control.json", 3600).held == Held()
+    assert ControlRecordCache(source, tmp_path / "control.json", 3600).held == CachedRecord()
 
 
 def test_a_stop_holds_at_once_and_is_told_when_the_bucket_answers(
-    keeper: RecordKeeper, source: Away, bucket: MemoryBucket, tmp_path: Path
+    keeper: ControlRecordCache, source: Away, bucket: MemoryBucket, tmp_path: Path
 ) -> None:
     keeper.poll()
     source.away = True
@@ -92,7 +92,7 @@ def test_a_stop_holds_at_once_and_is_told_when_the_bucket_answers(
     effective = keeper.held.effective
     assert (effective.state, effective.share, effective.reason) == ("stopped", 0.0, "it fails")
     assert keeper.held.breaker_open
-    again = RecordKeeper(source, tmp_path / "control.json", 3600)
+    again = ControlRecordCache(source, tmp_path / "control.json", 3600)
     assert again.held.effective.state == "stopped"
     source.away = False
     again.poll()
@@ -104,7 +104,7 @@ def test_a_stop_holds_at_once_and_is_told_when_the_bucket_answers(
 
 def test_an_evaluation_is_asked_for_once_the_bucket_knows_of_the_stop(source: Away, tmp_path: Path) -> None:
     asked: list[str] = []
-    keeper = RecordKeeper(source, tmp_path / "control.json", 3600, told=lambda: asked.append("now"))
+    keeper = ControlRecordCache(source, tmp_path / "control.json", 3600, told=lambda: asked.append("now"))
     keeper.poll()
     source.away = True
     keeper.ask_stop(3, "it fails")
@@ -116,7 +116,7 @@ def test_an_evaluation_is_asked_for_once_the_bucket_knows_of_the_stop(source: Aw
     assert asked == ["now"]
 
 
-def test_a_stop_of_an_epoch_that_is_over_stops_nobody(keeper: RecordKeeper, bucket: MemoryBucket) -> None:
+def test_a_stop_of_an_epoch_that_is_over_stops_nobody(keeper: ControlRecordCache, bucket: MemoryBucket) -> None:
     keeper.poll()
     newer = control_record.set_share(bucket, 30, "a person")
     keeper.ask_stop(3, "it failed under the old share")
@@ -127,19 +127,19 @@ def test_a_stop_of_an_epoch_that_is_over_stops_nobody(keeper: RecordKeeper, buck
 
 
 def test_without_a_stop_the_breaker_is_closed() -> None:
-    assert not Held(record=RUNNING).breaker_open
+    assert not CachedRecord(record=RUNNING).breaker_open
     by_a_person = RUNNING.model_copy(update={"state": "stopped", "share": 0.0, "epoch": 9})
-    assert not Held(record=by_a_person, stop=Stop(epoch=3, reason="long ago")).breaker_open
+    assert not CachedRecord(record=by_a_person, stop=Stop(epoch=3, reason="long ago")).breaker_open
 
 
 def test_a_disk_that_takes_nothing_does_not_keep_the_router_from_obeying(source: Away, tmp_path: Path) -> None:
-    keeper = RecordKeeper(source, tmp_path / "no" / "such" / "folder" / "control.json", 3600)
+    keeper = ControlRecordCache(source, tmp_path / "no" / "such" / "folder" / "control.json", 3600)
     keeper.poll()
     assert keeper.held.record == RUNNING
 
 
 def test_it_polls_in_a_thread_of_its_own_until_it_is_closed(source: Away, tmp_path: Path) -> None:
-    keeper = RecordKeeper(source, tmp_path / "control.json", 0.01)
+    keeper = ControlRecordCache(source, tmp_path / "control.json", 0.01)
     keeper.start(10)
     assert keeper.held.record == RUNNING
     keeper.close()

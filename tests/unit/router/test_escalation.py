@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from homeprices.settings import load_settings
-from router.circuit_breaker import ask_for_evaluation
+from router.circuit_breaker import request_evaluation
 
 
 class Airflow(BaseHTTPRequestHandler):
@@ -40,11 +40,11 @@ def airflow() -> Iterator[ThreadingHTTPServer]:
 
 def test_an_evaluation_is_asked_for_once(airflow: ThreadingHTTPServer) -> None:
     settings = load_settings({"HOMEPRICES_AIRFLOW_URL": f"http://127.0.0.1:{airflow.server_address[1]}"}, ())
-    ask_for_evaluation(settings).join(10)
+    request_evaluation(settings).join(10)
     assert airflow.asked == ["/auth/token", "/api/v2/dags/evaluate_ab_dag/dagRuns"]  # type: ignore[attr-defined]
 
 
 def test_an_airflow_that_is_away_is_said_to_be() -> None:
     with capture_logs() as logs:
-        ask_for_evaluation(load_settings({"HOMEPRICES_AIRFLOW_URL": "http://127.0.0.1:9"}, ())).join(10)
+        request_evaluation(load_settings({"HOMEPRICES_AIRFLOW_URL": "http://127.0.0.1:9"}, ())).join(10)
     assert [line["event"] for line in logs] == ["no evaluation before the full hour"]

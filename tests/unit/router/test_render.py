@@ -10,7 +10,7 @@ import pytest
 
 from homeprices.errors import InvalidInput
 from homeprices.release.control_record import ControlRecord
-from router.render import TEMPLATE, example, fill, is_split, render, revision_of
+from router.render import TEMPLATE, example, fill_template, is_split, render, revision_of
 from router.site_config import NO_ADDRESS, RouterSite
 
 SITE = RouterSite("127.0.0.1:7000", ("127.0.0.1:6001",), ("127.0.0.1:6002",), ("127.0.0.0/8",), Path("/state/router"))
@@ -121,4 +121,4 @@ def test_workers_run_as_a_user_only_where_one_is_named() -> None:
 
 def test_a_template_and_values_that_do_not_fit_are_refused() -> None:
     with pytest.raises(InvalidInput, match="extra, missing"):
-        fill("{{missing}} {{known}}", {"known": "1", "extra": "2"})
+        fill_template("{{missing}} {{known}}", {"known": "1", "extra": "2"})

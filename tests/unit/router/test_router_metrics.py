@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from prometheus_client import generate_latest
 
-from router.access_log import PREDICT_PATH, Answer
+from router.access_log import PREDICT_PATH, AccessLogEntry
 from router.router_metrics import RouterMetrics
 
 
 def test_answers_are_counted_by_assigned_arm_and_status() -> None:
     metrics = RouterMetrics()
-    fallback = Answer(1.0, PREDICT_PATH, 200, "candidate", "production", True, 1, 0.2, 0.2)
-    page = Answer(1.0, "/api/health", 404, "production", "production", False, 1, 0.01, 0.0)
+    fallback = AccessLogEntry(1.0, PREDICT_PATH, 200, "candidate", "production", True, 1, 0.2, 0.2)
+    page = AccessLogEntry(1.0, "/api/health", 404, "production", "production", False, 1, 0.01, 0.0)
     for answer in (fallback, fallback, page):
         metrics.count(answer)
     text = generate_latest(metrics.registry).decode()

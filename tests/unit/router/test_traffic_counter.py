@@ -17,8 +17,8 @@ from homeprices.errors import StorageUnavailable
 from homeprices.release import traffic_counts
 from homeprices.release.traffic_counts import DailyTrafficCounts
 from router import traffic_counter as module
-from router.access_log import Tail
-from router.traffic_counter import FILE, Ledger
+from router.access_log import LogFollower
+from router.traffic_counter import FILE, TrafficCounter
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC).timestamp()
 DAY = 86_400.0
@@ -63,13 +63,13 @@ def bucket() -> MemoryBucket:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Callable[[MemoryBucket], Ledger]]:
+def ledger(tmp_path: Path) -> Iterator[Callable[[MemoryBucket], TrafficCounter]]:
     """What makes a ledger of the router in this folder, after one look at its log."""
-    made: list[Ledger] = []
+    made: list[TrafficCounter] = []
 
-    def make(bucket: MemoryBucket) -> Ledger:
-        made.append(Ledger(tmp_path, bucket))
-        made[-1].count()
+    def make(bucket: MemoryBucket) -> TrafficCounter:
+        made.append(TrafficCounter(tmp_path, bucket))
+        made[-1].count_new_lines()
         return made[-1]
 
     yield make
@@ -78,13 +78,13 @@ def ledger(tmp_path: Path) -> Iterator[Callable[[MemoryBucket], Ledger]]:
 
 
 @pytest.fixture
-def begun(ledger: Callable[[MemoryBucket], Ledger], bucket: MemoryBucket) -> Ledger:
+def begun(ledger: Callable[[MemoryBucket], TrafficCounter], bucket: MemoryBucket) -> TrafficCounter:
     """A ledger that has seen that there is no log yet."""
     return ledger(bucket)
 
 
 def test_answers_and_failures_are_counted_by_the_arm_that_answered(
-    tmp_path: Path, bucket: MemoryBucket, begun: Ledger
+    tmp_path: Path, bucket: MemoryBucket, begun: TrafficCounter
 ) -> None:
     write(tmp_path, 5)
     write(tmp_path, 2, status=502)
@@ -95,74 +95,76 @@ def test_answers_and_failures_are_counted_by_the_arm_that_answered(
     write(tmp_path, 4, status=500, path="/api/feedback")
     with (tmp_path / "access.log").open("a") as log:
         log.write("cut o\n")
-    begun.count()
-    begun.hand_in()
+    begun.count_new_lines()
+    begun.upload()
     assert held(bucket) == {"production": (8, 3), "candidate": (3, 0)}
 
 
 def test_after_a_kill_the_next_goes_on_at_that_very_line(
-    tmp_path: Path, bucket: MemoryBucket, begun: Ledger, ledger: Callable[[MemoryBucket], Ledger]
+    tmp_path: Path, bucket: MemoryBucket, begun: TrafficCounter, ledger: Callable[[MemoryBucket], TrafficCounter]
 ) -> None:
     write(tmp_path, 3)
-    begun.count()
+    begun.count_new_lines()
     write(tmp_path, 2, status=500)  # nobody counts while the agent is dead
     for _ in range(2):
-        ledger(bucket).hand_in()
+        ledger(bucket).upload()
     assert held(bucket) == {"production": (5, 2)}
     assert len(list(bucket.list(traffic_counts.PREFIX))) == 1, "it is the same router"
 
 
 def test_a_log_that_was_set_aside_meanwhile_is_counted_to_its_end(
-    tmp_path: Path, bucket: MemoryBucket, begun: Ledger, ledger: Callable[[MemoryBucket], Ledger]
+    tmp_path: Path, bucket: MemoryBucket, begun: TrafficCounter, ledger: Callable[[MemoryBucket], TrafficCounter]
 ) -> None:
     write(tmp_path, 3)
-    begun.count()
+    begun.count_new_lines()
     write(tmp_path, 2)
-    assert Tail(tmp_path / "access.log").rotate(lambda: None, limit_bytes=1)
+    assert LogFollower(tmp_path / "access.log").rotate(lambda: None, limit_bytes=1)
     write(tmp_path, 4)
     later = ledger(bucket)
     for _ in range(3):
-        later.count()
-    later.hand_in()
+        later.count_new_lines()
+    later.upload()
     assert held(bucket) == {"production": (9, 0)}
 
 
 def test_lines_from_before_the_first_ledger_are_not_its_own(
-    tmp_path: Path, bucket: MemoryBucket, ledger: Callable[[MemoryBucket], Ledger]
+    tmp_path: Path, bucket: MemoryBucket, ledger: Callable[[MemoryBucket], TrafficCounter]
 ) -> None:
     write(tmp_path, 9)
     first = ledger(bucket)
     write(tmp_path, 1)
-    first.count()
-    first.hand_in()
+    first.count_new_lines()
+    first.upload()
     assert held(bucket) == {"production": (1, 0)}
 
 
-def test_a_bucket_that_is_away_gets_everything_later(tmp_path: Path, ledger: Callable[[MemoryBucket], Ledger]) -> None:
+def test_a_bucket_that_is_away_gets_everything_later(
+    tmp_path: Path, ledger: Callable[[MemoryBucket], TrafficCounter]
+) -> None:
     bucket = AwayBucket()
     made = ledger(bucket)
     for day in range(4):
         write(tmp_path, 2, time=NOON + day * DAY)
-        made.count()
+        made.count_new_lines()
         with pytest.raises(StorageUnavailable):
-            made.hand_in()
+            made.upload()
     bucket.away = False
-    made.hand_in()
+    made.upload()
     assert held(bucket) == {"production": (8, 0)}
     assert len(json.loads((tmp_path / FILE).read_text())["days"]) == 4
     write(tmp_path, 1, time=NOON)  # of a day that is long handed in: its object is not begun anew
-    made.count()
-    made.hand_in()
+    made.count_new_lines()
+    made.upload()
     assert held(bucket) == {"production": (8, 0)}
 
 
 def test_a_file_that_cannot_be_read_begins_another_router(
-    tmp_path: Path, bucket: MemoryBucket, ledger: Callable[[MemoryBucket], Ledger]
+    tmp_path: Path, bucket: MemoryBucket, ledger: Callable[[MemoryBucket], TrafficCounter]
 ) -> None:
     (tmp_path / FILE).write_text("{")
     made = ledger(bucket)
     write(tmp_path)
-    made.count()
+    made.count_new_lines()
     assert len(json.loads((tmp_path / FILE).read_text())["router"]) == 16
 
 
@@ -170,7 +172,7 @@ def test_the_thread_counts_hands_in_and_says_once_what_fails(tmp_path: Path, mon
     monkeypatch.setattr(module, "COUNT_SECONDS", 0.01)
     monkeypatch.setattr(module, "HAND_IN_SECONDS", 0.02)
     bucket = AwayBucket()
-    made = Ledger(tmp_path, bucket)
+    made = TrafficCounter(tmp_path, bucket)
     with capture_logs() as logs:
         made.start()
         eventually((tmp_path / FILE).exists, lambda: write(tmp_path))
