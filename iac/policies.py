@@ -11,7 +11,7 @@ from typing import Any
 
 import pulumi
 
-from iac.stack_names import Place
+from iac.stack_names import StackNames
 
 Text = str | pulumi.Output[str]
 Statement = dict[str, Any]
@@ -29,7 +29,7 @@ def allow(sid: str, actions: Iterable[str], resources: Iterable[Text], condition
     return {**found, "Condition": condition} if condition else found
 
 
-def trust_service(service: str, place: Place, *, tag_session: bool = False) -> Document:
+def trust_service(service: str, place: StackNames, *, tag_session: bool = False) -> Document:
     """Lets an AWS service take a role, on behalf of this account alone."""
     statement: Statement = {
         "Effect": "Allow",
@@ -59,7 +59,7 @@ def trust_github(provider_arn: Text, repository: str, environment: str) -> Docum
     )
 
 
-def _listing(place: Place, prefixes: Iterable[str]) -> Statement:
+def _listing(place: StackNames, prefixes: Iterable[str]) -> Statement:
     return allow(
         "List",
         ["s3:ListBucket"],
@@ -68,7 +68,7 @@ def _listing(place: Place, prefixes: Iterable[str]) -> Statement:
     )
 
 
-def _objects(place: Place, sid: str, actions: Iterable[str], prefixes: Iterable[str]) -> Statement:
+def _objects(place: StackNames, sid: str, actions: Iterable[str], prefixes: Iterable[str]) -> Statement:
     return allow(sid, actions, [place.objects(f"{prefix}*") for prefix in prefixes])
 
 
@@ -76,12 +76,12 @@ READ, WRITE, DELETE = "s3:GetObject", "s3:PutObject", "s3:DeleteObject"
 MULTIPART = "s3:AbortMultipartUpload"
 
 
-def inference(place: Place) -> Document:
+def inference(place: StackNames) -> Document:
     """Production and candidate read bundles."""
     return document(_objects(place, "ReadBundles", [READ], ["models/"]), _listing(place, ["models/"]))
 
 
-def router(place: Place) -> Document:
+def router(place: StackNames) -> Document:
     """The agent reads the control record, takes a failing candidate's share away in it, and says what failed."""
     return document(
         _objects(place, "ControlRecord", [READ, WRITE], ["control/experiment.json"]),
@@ -90,7 +90,7 @@ def router(place: Place) -> Document:
     )
 
 
-def mlflow(place: Place) -> Document:
+def mlflow(place: StackNames) -> Document:
     """Artefacts of runs go through the server; bundles that versions point to are only read."""
     return document(
         _objects(place, "Artefacts", [READ, WRITE, DELETE, MULTIPART], ["mlflow/"]),
@@ -99,13 +99,13 @@ def mlflow(place: Place) -> Document:
     )
 
 
-def exporter(place: Place) -> Document:
+def exporter(place: StackNames) -> Document:
     """Monitoring reads what is in use, on trial and ended."""
     prefixes = ["models/", "archive/", "control/", "data/raw/", "reports/runs/"]
     return document(_objects(place, "Observe", [READ], prefixes), _listing(place, prefixes))
 
 
-def airflow_work(place: Place) -> Document:
+def airflow_work(place: StackNames) -> Document:
     """Tasks train, publish, promote, archive and score. Datasets and claims are never deleted."""
     kept = ["data/raw/", "claims/", "control/", "reports/", "notices/", "airflow-logs/"]
     moved = ["staging/", "models/", "archive/", "batch/"]
@@ -117,7 +117,7 @@ def airflow_work(place: Place) -> Document:
     )
 
 
-def airflow_control(place: Place) -> Document:
+def airflow_control(place: StackNames) -> Document:
     """The API server shows the logs of tasks; scheduler and triggerer write theirs there."""
     return document(_objects(place, "Logs", [READ, WRITE], ["airflow-logs/"]), _listing(place, ["airflow-logs/"]))
 
@@ -127,7 +127,7 @@ def read_secrets(*arns: Text) -> Document:
     return document(allow("ReadSecrets", ["secretsmanager:GetSecretValue"], arns))
 
 
-def pull_images(place: Place) -> Document:
+def pull_images(place: StackNames) -> Document:
     """Pulls this stack's images. A login token belongs to no repository, so that action knows no narrower resource."""
     repositories = [place.arn("ecr", f"repository/{place.prefix}/*")]
     return document(
@@ -138,7 +138,7 @@ def pull_images(place: Place) -> Document:
     )
 
 
-def whole_host(place: Place) -> Document:
+def whole_host(place: StackNames) -> Document:
     """Everything that the compose files do with the bucket: containers of one host share its role."""
     prefixes = ["data/raw/", "claims/", "control/", "reports/", "notices/", "traffic/", "airflow-logs/", "staging/",
                 "models/", "archive/", "batch/", "mlflow/"]  # fmt: skip
@@ -181,7 +181,7 @@ def register_targets(target_groups: Iterable[Text]) -> Document:
     )
 
 
-def snapshots(place: Place) -> Document:
+def snapshots(place: StackNames) -> Document:
     """Takes and forgets snapshots of this stack's volumes; creating one needs the volume and the snapshot to be."""
     tagged = {"StringEquals": {"aws:ResourceTag/project": place.tags["project"]}}
     return document(
@@ -202,7 +202,7 @@ def snapshots(place: Place) -> Document:
     )
 
 
-def release(place: Place, *, instance_arn: Text | None, cluster_arn: Text | None) -> Document:
+def release(place: StackNames, *, instance_arn: Text | None, cluster_arn: Text | None) -> Document:
     """What the pipeline's release step does: push images, put the release, and tell the target."""
     repositories = [place.arn("ecr", f"repository/{place.prefix}/*")]
     push = ["ecr:BatchGetImage", "ecr:BatchCheckLayerAvailability", "ecr:InitiateLayerUpload", "ecr:UploadLayerPart",
@@ -236,7 +236,7 @@ def only_tls(bucket_arn: str) -> Statement:
     }
 
 
-def deliver_access_logs(place: Place) -> list[Statement]:
+def deliver_access_logs(place: StackNames) -> list[Statement]:
     """Lets the load balancer and S3 of this account write access logs."""
     bucket = f"arn:aws:s3:::{place.access_log_bucket}"
     own = {"StringEquals": {"aws:SourceAccount": place.account}}
@@ -256,7 +256,7 @@ def deliver_access_logs(place: Place) -> list[Statement]:
     ]
 
 
-def through_endpoint(place: Place) -> Document:
+def through_endpoint(place: StackNames) -> Document:
     """What may be asked of S3 from inside the network: this account's buckets, image layers, the system's packages."""
     own = {"StringEquals": {"aws:ResourceAccount": place.account}}
     layers = [f"arn:aws:s3:::prod-{place.region}-starport-layer-bucket/*"]

@@ -20,7 +20,7 @@ from iac.components.storage import ACCESS_LOG_RULES, DATA_RULES, PrivateBucket, 
 from iac.config import StackConfig
 from iac.host.environment import host_environment
 from iac.policies import deliver_access_logs
-from iac.stack_names import IMAGES, Place
+from iac.stack_names import IMAGES, StackNames
 from iac.workloads import workloads
 
 Outputs = dict[str, Any]
@@ -31,7 +31,7 @@ class Stack:
 
     def __init__(self, config: StackConfig, oidc_secret: pulumi.Output[str] | None) -> None:
         self._config = config
-        self._place = place = Place.of(config)
+        self._place = place = StackNames.of(config)
         provider = aws.Provider(
             "aws", region=config.region, allowed_account_ids=[config.account], default_tags={"tags": place.tags}
         )

@@ -11,7 +11,7 @@ IMAGES = ("inference", "exporter", "router", "frontend", "mlflow", "airflow")
 
 
 @dataclass(frozen=True)
-class Place:
+class StackNames:
     """Names and ARNs of one stack."""
 
     prefix: str
@@ -19,7 +19,7 @@ class Place:
     account: str
 
     @classmethod
-    def of(cls, config: StackConfig) -> Place:
+    def of(cls, config: StackConfig) -> StackNames:
         """The place of a configuration."""
         return cls(config.prefix, config.region, config.account)
 

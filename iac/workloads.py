@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from iac import policies
 from iac.policies import Document, Text
-from iac.stack_names import Place
+from iac.stack_names import StackNames
 
 NAMESPACE = "homeprices"
 
@@ -21,7 +21,7 @@ class Workload:
     namespace: str = NAMESPACE
 
 
-def workloads(place: Place, secret_arns: Iterable[Text], target_groups: Iterable[Text]) -> list[Workload]:
+def workloads(place: StackNames, secret_arns: Iterable[Text], target_groups: Iterable[Text]) -> list[Workload]:
     """Every workload that calls AWS; one that is not here (frontend, migrations) has no rights there at all."""
     return [
         Workload("inference", policies.inference(place)),

@@ -10,7 +10,7 @@ import pulumi
 import pulumi_aws as aws
 
 from iac.config import StackConfig
-from iac.stack_names import Place
+from iac.stack_names import StackNames
 
 GIB = 2**30
 FREE_STORAGE_SHARE = 0.15
@@ -20,7 +20,7 @@ FREE_STORAGE_SHARE = 0.15
 class AlarmsArgs:
     """What is watched; `instance_id` where the target is a host."""
 
-    place: Place
+    place: StackNames
     config: StackConfig
     database: pulumi.Output[str]
     balancer_suffix: pulumi.Output[str]

@@ -16,7 +16,7 @@ import pulumi_aws as aws
 from iac import policies
 from iac.components.role import Role, RoleArgs
 from iac.config import KubernetesConfig, NodesConfig
-from iac.stack_names import Place
+from iac.stack_names import StackNames
 from iac.workloads import NAMESPACE, Workload
 
 ADMIN_POLICY = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
@@ -36,7 +36,7 @@ ADDONS: Mapping[str, Mapping[str, object]] = {
 class ClusterArgs:
     """Where the cluster is, and who is who in it; `release_role_arn` may roll out in our namespace, and no more."""
 
-    place: Place
+    place: StackNames
     config: KubernetesConfig
     subnet_ids: list[pulumi.Output[str]]
     workloads: Sequence[Workload]

@@ -8,7 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from iac.config import DatabaseConfig
-from iac.stack_names import Place
+from iac.stack_names import StackNames
 
 PORT = 5432
 MASTER_USER = "postgres"
@@ -18,7 +18,7 @@ MASTER_USER = "postgres"
 class DatabaseArgs:
     """Where the database is and what it is to be; `protect`: neither it nor its last state goes by mistake."""
 
-    place: Place
+    place: StackNames
     config: DatabaseConfig
     vpc_id: pulumi.Output[str]
     subnet_ids: list[pulumi.Output[str]]

@@ -8,7 +8,7 @@ import pulumi
 
 from iac import policies
 from iac.components.role import Role, RoleArgs
-from iac.stack_names import Place
+from iac.stack_names import StackNames
 
 ISSUER = "token.actions.githubusercontent.com"
 
@@ -17,7 +17,7 @@ ISSUER = "token.actions.githubusercontent.com"
 class DeliveryArgs:
     """Whose jobs are believed. The provider itself is one an account, and is made once by hand (iac/README.md)."""
 
-    place: Place
+    place: StackNames
     repository: str
     environment: str
     instance_arn: pulumi.Output[str] | None

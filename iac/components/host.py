@@ -17,7 +17,7 @@ from iac import policies
 from iac.components.role import Role, RoleArgs
 from iac.config import HostConfig
 from iac.host.boot import DATA_DEVICE, boot_script
-from iac.stack_names import Place
+from iac.stack_names import StackNames
 
 SYSTEM_IMAGE = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-"
 PORTS_OUT = {"aws-and-images": 443, "mail": 587}
@@ -30,7 +30,7 @@ CONTAINER_HOPS = 2
 class HostArgs:
     """Where the instance is, what it is, which secrets it reads and which environment its compose files get."""
 
-    place: Place
+    place: StackNames
     config: HostConfig
     vpc_id: pulumi.Output[str]
     subnet_id: pulumi.Output[str]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from iac.stack_names import Place
+from iac.stack_names import StackNames
 
 KEPT = 30
 """Releases that can be gone back to."""
@@ -18,7 +18,7 @@ KEPT = 30
 class ImagesArgs:
     """Which images; `protect`: a repository with images in it is not removed."""
 
-    place: Place
+    place: StackNames
     names: tuple[str, ...]
     protect: bool
 

@@ -10,7 +10,7 @@ import pulumi_aws as aws
 
 from iac import policies
 from iac.config import SUBNET_BITS, NetworkConfig
-from iac.stack_names import Place
+from iac.stack_names import StackNames
 
 KINDS = ("public", "private", "isolated")
 SERVICES_WITHOUT_NAT = ("ssm", "ssmmessages", "ecr.api", "ecr.dkr", "logs", "secretsmanager", "sts", "ec2", "eks",
@@ -21,7 +21,7 @@ SERVICES_WITHOUT_NAT = ("ssm", "ssmmessages", "ecr.api", "ecr.dkr", "logs", "sec
 class NetworkArgs:
     """What the network is to be."""
 
-    place: Place
+    place: StackNames
     config: NetworkConfig
 
 

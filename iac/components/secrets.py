@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from iac.stack_names import Place
+from iac.stack_names import StackNames
 
 
 @dataclass(frozen=True)
 class SecretsArgs:
     """`protect`: a secret that was deleted can be had back for 30 days."""
 
-    place: Place
+    place: StackNames
     protect: bool
 
 

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from iac.stack_names import Place
+from iac.stack_names import StackNames
 
 DATA_DEVICE = "/dev/sdf"
 FOLDER = Path(__file__).parent
@@ -14,7 +14,7 @@ LIMIT_BYTES = 16_384
 """What EC2 takes as user data."""
 
 
-def boot_script(place: Place, environment: Mapping[str, str], secret_arns: Mapping[str, str]) -> str:
+def boot_script(place: StackNames, environment: Mapping[str, str], secret_arns: Mapping[str, str]) -> str:
     """The script, with what the release program needs to know and no secret: of those it holds the ARNs.
 
     Raises ValueError for a script that EC2 would refuse.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pulumi
 
 from iac.config import StackConfig
-from iac.stack_names import Place
+from iac.stack_names import StackNames
 
 SUBNET_PREFIX = "172.30.65"
 CONTAINERS = (f"{SUBNET_PREFIX}.10/32", f"{SUBNET_PREFIX}.64/26", f"{SUBNET_PREFIX}.192/26")
@@ -17,7 +17,7 @@ ROLE_INSTEAD_OF_KEY = "the-role-of-the-instance"
 
 
 def host_environment(
-    config: StackConfig, place: Place, database: pulumi.Output[str], balancer_subnets: Sequence[str]
+    config: StackConfig, place: StackNames, database: pulumi.Output[str], balancer_subnets: Sequence[str]
 ) -> dict[str, str | pulumi.Output[str]]:
     """Variables of `.env` on the host, without secrets (iac.seed_secrets) and what it finds out itself (its address).
 

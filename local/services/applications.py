@@ -8,12 +8,12 @@ import sys
 from local import ports
 from local.stack import ROOT, Stack
 from local.supervision import probes
-from local.supervision.service_spec import Command, Job, Service
+from local.supervision.service_spec import Command, RunCommand, ServiceSpec
 
 WORKERS = "2"
 
 
-def serving(stack: Stack) -> list[Service]:
+def serving(stack: Stack) -> list[ServiceSpec]:
     """The step that prepares their database, and the four services."""
     return [
         _database(stack),
@@ -24,18 +24,18 @@ def serving(stack: Stack) -> list[Service]:
     ]
 
 
-def _database(stack: Stack) -> Service:
+def _database(stack: Stack) -> ServiceSpec:
     env = stack.environment()
 
-    def upgrade(job: Job) -> None:
+    def upgrade(job: RunCommand) -> None:
         job(Command((sys.executable, "-m", "homeprices.database", "upgrade"), env=env, cwd=ROOT))
 
-    return Service(name="database", prepare=upgrade, env=env, cwd=ROOT, depends_on=("postgres",))
+    return ServiceSpec(name="database", pre_start=upgrade, env=env, cwd=ROOT, depends_on=("postgres",))
 
 
-def _inference(stack: Stack, name: str, prefix: str) -> Service:
+def _inference(stack: Stack, name: str, prefix: str) -> ServiceSpec:
     port = stack.ports[name]
-    return Service(
+    return ServiceSpec(
         name=name,
         argv=(
             *(sys.executable, "-m", "gunicorn", "-c", "inference/backend/gunicorn.conf.py"),
@@ -56,8 +56,8 @@ def _inference(stack: Stack, name: str, prefix: str) -> Service:
     )
 
 
-def _router(stack: Stack) -> Service:
-    return Service(
+def _router(stack: Stack) -> ServiceSpec:
+    return ServiceSpec(
         name="router",
         argv=(sys.executable, "-m", "router.agent"),
         ready=probes.answers(f"{stack.url('router')}/router/version"),
@@ -68,8 +68,8 @@ def _router(stack: Stack) -> Service:
     )
 
 
-def _frontend(stack: Stack) -> Service:
-    return Service(
+def _frontend(stack: Stack) -> ServiceSpec:
+    return ServiceSpec(
         name="frontend",
         argv=(sys.executable, "-m", "router.frontend"),
         ready=probes.answers(f"{stack.url('frontend')}/"),

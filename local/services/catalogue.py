@@ -14,10 +14,10 @@ from local.services.postgres import Database, place, postgres
 from local.services.prometheus import exporter, prometheus
 from local.services.seaweedfs import seaweedfs
 from local.stack import Stack
-from local.supervision.service_spec import Service
+from local.supervision.service_spec import ServiceSpec
 
 
-def services(stack: Stack) -> list[Service]:
+def services(stack: Stack) -> list[ServiceSpec]:
     """The services of a stack, each after those it depends on. Makes the folders that they live in."""
     secret = stack.credentials
     databases = [
@@ -51,7 +51,7 @@ def services(stack: Stack) -> list[Service]:
     )
 
 
-def in_order(unordered: Iterable[Service]) -> list[Service]:
+def in_order(unordered: Iterable[ServiceSpec]) -> list[ServiceSpec]:
     """Each service after those it depends on. Raises ValueError for an unknown name and for a circle."""
     by_name = {service.name: service for service in unordered}
     for service in by_name.values():
@@ -62,9 +62,9 @@ def in_order(unordered: Iterable[Service]) -> list[Service]:
     return [by_name[name] for name in order]
 
 
-def _s3(stack: Stack) -> list[Service]:
+def _s3(stack: Stack) -> list[ServiceSpec]:
     """The stack's own server, unless there is another, and the step that makes the bucket."""
-    bucket = Service(name="bucket", prepare=lambda _job: _create_bucket(stack))
+    bucket = ServiceSpec(name="bucket", pre_start=lambda _job: _create_bucket(stack))
     if not stack.has_own_s3:
         return [bucket]
     secret = stack.credentials

@@ -15,25 +15,25 @@ from local.credentials import write_private
 from local.ports import LOOPBACK
 from local.stack import ROOT, Stack
 from local.supervision import probes
-from local.supervision.service_spec import Command, Job, Probe, Service
+from local.supervision.service_spec import Command, Probe, RunCommand, ServiceSpec
 
 USER = "airflow"
 PASSWORD = "airflow"  # noqa: S105  (published in the README; the server listens on the loopback address only)
 
 
-def airflow(stack: Stack, dags: Path = ROOT / "dags") -> list[Service]:
+def airflow(stack: Stack, dags: Path = ROOT / "dags") -> list[ServiceSpec]:
     """The step that brings the metadata up to date, and the four processes."""
     home = stack.folder / "airflow"
     env = stack.environment(**configuration(stack, home, dags))
     program = (sys.executable, "-m", "airflow")
 
-    def migrate(job: Job) -> None:
+    def migrate(job: RunCommand) -> None:
         home.mkdir(parents=True, exist_ok=True)
         write_private(home / "passwords.json", json.dumps({USER: PASSWORD}))
         job(Command((*program, "db", "migrate"), env=env, cwd=home))
 
-    def process(name: str, *arguments: str, ready: Probe, ports: Mapping[str, int] | None = None) -> Service:
-        return Service(
+    def process(name: str, *arguments: str, ready: Probe, ports: Mapping[str, int] | None = None) -> ServiceSpec:
+        return ServiceSpec(
             name=f"airflow-{name}",
             argv=(*program, name, *arguments),
             ready=ready,
@@ -47,7 +47,7 @@ def airflow(stack: Stack, dags: Path = ROOT / "dags") -> list[Service]:
 
     health = f"{stack.url('airflow')}/api/v2/monitor/health"
     return [
-        Service(name="airflow-db", prepare=migrate, env=env, cwd=home, depends_on=("postgres",)),
+        ServiceSpec(name="airflow-db", pre_start=migrate, env=env, cwd=home, depends_on=("postgres",)),
         process(
             "api-server",
             ready=probes.answers(f"{stack.url('airflow')}/api/v2/version"),
@@ -126,10 +126,10 @@ def heartbeat(url: str, component: str) -> Probe:
 # MLflow's tracking server: its tables in PostgreSQL, artifacts through the server to the bucket.
 
 
-def mlflow(home: Path, port: int, database_url: str, bucket: str, env: Mapping[str, str]) -> Service:
+def mlflow(home: Path, port: int, database_url: str, bucket: str, env: Mapping[str, str]) -> ServiceSpec:
     """A server on the loopback address. `env` has the credentials of the bucket."""
     hosts = f"localhost:{port},{LOOPBACK}:{port}"
-    return Service(
+    return ServiceSpec(
         name="mlflow",
         argv=(sys.executable, "-m", "mlflow", "server", "--serve-artifacts", "--workers", "1"),
         ready=probes.answers(f"http://{LOOPBACK}:{port}/health"),
@@ -150,6 +150,6 @@ def mlflow(home: Path, port: int, database_url: str, bucket: str, env: Mapping[s
         cwd=home,
         ports={"mlflow": port},
         depends_on=("postgres", "bucket"),
-        prepare=lambda _job: home.mkdir(parents=True, exist_ok=True),
+        pre_start=lambda _job: home.mkdir(parents=True, exist_ok=True),
         ready_seconds=180.0,
     )

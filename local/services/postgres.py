@@ -20,7 +20,7 @@ from psycopg2 import sql
 
 from local import ports
 from local.supervision import accounts, probes
-from local.supervision.service_spec import Account, Command, Job, Service
+from local.supervision.service_spec import Command, RunCommand, ServiceSpec, UnixAccount
 
 SUPERUSER = "postgres"
 
@@ -51,7 +51,7 @@ class Place:
 
     programs: Path
     data: Path
-    account: Account | None
+    account: UnixAccount | None
 
 
 def place(home: Path) -> Place:
@@ -73,19 +73,19 @@ def postgres(
     env: Mapping[str, str],
     *,
     durable: bool = True,
-) -> Service:
+) -> ServiceSpec:
     """A server whose superuser `postgres` has `password`. `durable` False gives up safety for speed: for tests."""
     options = {"port": str(port), "listen_addresses": ports.LOOPBACK, "unix_socket_directories": "", **TUNING}
     if not durable:
         options |= FAST_AND_UNSAFE
 
-    def prepare(job: Job) -> None:
+    def prepare(job: RunCommand) -> None:
         if not where.data.exists():
             _initialise(where, password, env, job)
         _remove_stale_lock(where.data)
         (where.data / "pg_hba.conf").write_text(HBA)
 
-    def settle(_job: Job) -> None:
+    def settle(_job: RunCommand) -> None:
         connection = connect(port, password)
         try:
             with connection.cursor() as cursor:
@@ -96,15 +96,15 @@ def postgres(
             connection.close()
 
     words = (word for name, value in options.items() for word in ("-c", f"{name}={value}"))
-    return Service(
+    return ServiceSpec(
         name="postgres",
         argv=(str(where.programs / "postgres"), "-D", str(where.data), *words),
         ready=probes.postgres(port, SUPERUSER, password, "postgres"),
         env=env,
         cwd=where.data.parent,
         ports={"postgres": port},
-        prepare=prepare,
-        settle=settle,
+        pre_start=prepare,
+        post_start=settle,
         account=where.account,
         # "Fast" shutdown: after the usual signal it would wait until every client has gone.
         stop_signal=signal.SIGINT,
@@ -140,7 +140,7 @@ def _package() -> Path:
     return Path(spec.origin).parent
 
 
-def _initialise(where: Place, password: str, env: Mapping[str, str], job: Job) -> None:
+def _initialise(where: Place, password: str, env: Mapping[str, str], job: RunCommand) -> None:
     # Under another name until it is whole: initdb may be killed.
     partial = where.data.with_name("data.partial")
     shutil.rmtree(partial, ignore_errors=True)

@@ -10,13 +10,13 @@ from pathlib import Path
 from local import ports
 from local.stack import ROOT, Stack
 from local.supervision import probes
-from local.supervision.service_spec import Job, Service
+from local.supervision.service_spec import RunCommand, ServiceSpec
 from monitoring import scrape_config
 
 
-def exporter(stack: Stack) -> Service:
+def exporter(stack: Stack) -> ServiceSpec:
     """Return the exporter, which runs with or without a Prometheus that scrapes it."""
-    return Service(
+    return ServiceSpec(
         name="exporter",
         argv=(sys.executable, "-m", "monitoring.exporter"),
         ready=probes.answers(f"{stack.url('exporter')}/metrics"),
@@ -27,7 +27,7 @@ def exporter(stack: Stack) -> Service:
     )
 
 
-def prometheus(stack: Stack) -> list[Service]:
+def prometheus(stack: Stack) -> list[ServiceSpec]:
     """Return Prometheus where its program is on PATH, else nothing."""
     program = shutil.which("prometheus", path=stack.inherited.get("PATH"))
     if program is None:
@@ -35,13 +35,13 @@ def prometheus(stack: Stack) -> list[Service]:
     home = stack.folder / "prometheus"
     port = stack.ports["prometheus"]
 
-    def prepare(_job: Job) -> None:
+    def prepare(_job: RunCommand) -> None:
         (home / "data").mkdir(parents=True, exist_ok=True)
         # JSON is YAML.
         (home / "prometheus.yml").write_text(json.dumps(scrape_config.local(stack.ports.by_purpose), indent=2) + "\n")
 
     return [
-        Service(
+        ServiceSpec(
             name="prometheus",
             argv=(
                 str(Path(program)),
@@ -54,6 +54,6 @@ def prometheus(stack: Stack) -> list[Service]:
             env=stack.environment(),
             cwd=stack.folder,
             ports={"prometheus": port},
-            prepare=prepare,
+            pre_start=prepare,
         ),
     ]

@@ -12,7 +12,7 @@ from pathlib import Path
 from local.credentials import write_private
 from local.ports import LOOPBACK, SeaweedPorts
 from local.supervision import probes
-from local.supervision.service_spec import Job, Service
+from local.supervision.service_spec import RunCommand, ServiceSpec
 
 """SeaweedFS opens each of its ports once more, this much higher."""
 
@@ -21,7 +21,7 @@ SOCKET_PATH_BYTES = 100
 """A Unix socket's path may have 108 bytes; a few are left for its name."""
 
 
-def seaweedfs(home: Path, ports: SeaweedPorts, access_key: str, secret_key: str, env: Mapping[str, str]) -> Service:
+def seaweedfs(home: Path, ports: SeaweedPorts, access_key: str, secret_key: str, env: Mapping[str, str]) -> ServiceSpec:
     """An S3 server that keeps everything under `home` and knows one identity."""
     identities = home / "identities.json"
     options = {
@@ -54,20 +54,20 @@ def seaweedfs(home: Path, ports: SeaweedPorts, access_key: str, secret_key: str,
         **_sockets(home),
     }
 
-    def prepare(_job: Job) -> None:
+    def prepare(_job: RunCommand) -> None:
         (home / "data").mkdir(parents=True, exist_ok=True)
         write_private(identities, _identities(access_key, secret_key))
         for stale in [*home.glob("*.sock")]:
             stale.unlink()
 
-    return Service(
+    return ServiceSpec(
         name="seaweedfs",
         argv=(str(weed()), "server", *(f"-{name}={value}" for name, value in options.items())),
         ready=probes.answers(f"http://{LOOPBACK}:{ports.s3}/healthz"),
         env=env,
         cwd=home,
         ports=asdict(ports),
-        prepare=prepare,
+        pre_start=prepare,
         # Its filer waits 15 s for subscribers that are its own other half. Acknowledged writes are in files by then.
         stop_seconds=2.0,
     )

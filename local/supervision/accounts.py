@@ -13,22 +13,22 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from local.supervision.service_spec import Account
+from local.supervision.service_spec import UnixAccount
 
 UNPRIVILEGED = "nobody"
 OUTSIDE = Path("/var/tmp")  # noqa: S108  (only folders made by mkdtemp: a random name, mode 0700)
 CHECK_SECONDS = 10.0
 
 
-def unprivileged() -> Account | None:
+def unprivileged() -> UnixAccount | None:
     """The user to run as instead of root; None when this is not root."""
     if os.geteuid() != 0:
         return None
     entry = pwd.getpwnam(UNPRIVILEGED)
-    return Account(entry.pw_uid, entry.pw_gid)
+    return UnixAccount(entry.pw_uid, entry.pw_gid)
 
 
-def private_folder(link: Path, account: Account | None) -> Path:
+def private_folder(link: Path, account: UnixAccount | None) -> Path:
     """A folder of mode 0700 that belongs to `account` and that it can reach: `link`, or what `link` then points to."""
     if link.is_dir():
         return link.resolve()
@@ -46,7 +46,7 @@ def private_folder(link: Path, account: Account | None) -> Path:
     return outside
 
 
-def reachable_copy(source: Path, into: Path, account: Account | None) -> Path:
+def reachable_copy(source: Path, into: Path, account: UnixAccount | None) -> Path:
     """`source`, or its copy in the folder `into` when `account` cannot reach it."""
     if account is None or reaches(account, source):
         return source
@@ -59,7 +59,7 @@ def reachable_copy(source: Path, into: Path, account: Account | None) -> Path:
     return target
 
 
-def reaches(account: Account, path: Path) -> bool:
+def reaches(account: UnixAccount, path: Path) -> bool:
     """Whether a process of `account` gets into the folder `path`."""
     looked = subprocess.run(
         ["test", "-x", str(path)],

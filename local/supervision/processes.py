@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from local.supervision.service_spec import Account, Command, Service
+from local.supervision.service_spec import Command, ServiceSpec, UnixAccount
 
 MARK = "STACK_ID"
 KILL_SECONDS = 5.0
@@ -37,7 +37,7 @@ Child = Callable[[], None]
 """Runs in the child between fork and exec."""
 
 
-def start(service: Service, mark: str, log: Path, in_child: Child | None = None) -> subprocess.Popen[bytes]:
+def start(service: ServiceSpec, mark: str, log: Path, in_child: Child | None = None) -> subprocess.Popen[bytes]:
     """Start a service in a session of its own, its output appended to `log`."""
     return _spawn(service.argv, service.env, service.cwd, service.account, mark, log, in_child=in_child)
 
@@ -135,7 +135,7 @@ def _spawn(
     argv: tuple[str, ...],
     env: Mapping[str, str],
     cwd: Path,
-    account: Account | None,
+    account: UnixAccount | None,
     mark: str,
     log: Path,
     in_child: Child | None = None,

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from local.supervision import processes
-from local.supervision.service_spec import Command, Service
-from local.supervision.status_board import GOOD, Board, Phase
+from local.supervision.service_spec import Command, ServiceSpec
+from local.supervision.status_board import GOOD, Phase, StatusBoard
 
 LOOK_EVERY_SECONDS = 0.25
 """How often a starting service is asked whether it is ready, and a ready one whether it lives."""
@@ -47,8 +47,8 @@ def backoff(deaths: int) -> float:
 class Runner:
     """Runs one service until `stopping` is set. `dependents` are the services that end before this one may."""
 
-    service: Service
-    board: Board
+    service: ServiceSpec
+    board: StatusBoard
     mark: str
     log: Path
     dependents: Sequence[str]
@@ -74,9 +74,9 @@ class Runner:
         try:
             if not self._was_ready:  # later it has to live with whatever is away
                 self._wait_for_dependencies()
-            if self.service.prepare:
+            if self.service.pre_start:
                 self._note(Phase.PREPARING)
-                self.service.prepare(self._job)
+                self.service.pre_start(self._job)
             if not self.service.argv:
                 self._note(Phase.DONE)
                 return True
@@ -123,8 +123,8 @@ class Runner:
     def _look(self, started: float, settled: bool) -> bool:
         missing = self.service.ready(started)
         if missing is None:
-            if not settled and self.service.settle:
-                self.service.settle(self._job)
+            if not settled and self.service.post_start:
+                self.service.post_start(self._job)
             self._was_ready = True
             self._note(Phase.READY)
             return True

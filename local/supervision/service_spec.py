@@ -14,12 +14,12 @@ when it is ready, else what is missing in one line."""
 Hook = Callable[["Job"], None]
 """A step around the start of a service. Runs programs only through the `Job` that it is given."""
 
-Job = Callable[["Command"], None]
+RunCommand = Callable[["Command"], None]
 """Runs a program to its end, with its output in the service's log. Raises CommandFailed."""
 
 
 @dataclass(frozen=True)
-class Account:
+class UnixAccount:
     """The user that a program runs as, when the stack runs as root and the program refuses to."""
 
     uid: int
@@ -33,11 +33,11 @@ class Command:
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     cwd: Path = Path()
-    account: Account | None = None
+    account: UnixAccount | None = None
 
 
 @dataclass(frozen=True)
-class Service:
+class ServiceSpec:
     """A program that stays; without `argv`, a step that is done when it is prepared.
 
     `env` is its whole environment: nothing is inherited. Times are in seconds.
@@ -50,11 +50,11 @@ class Service:
     cwd: Path = Path()
     ports: Mapping[str, int] = field(default_factory=dict)
     depends_on: tuple[str, ...] = ()
-    prepare: Hook | None = None
+    pre_start: Hook | None = None
     """Before each start, when every service of `depends_on` is ready. Must be safe to run again."""
-    settle: Hook | None = None
+    post_start: Hook | None = None
     """After the first probe that says ready, and before others may rely on this service. Must be safe to run again."""
-    account: Account | None = None
+    account: UnixAccount | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     ready_seconds: float = 120.0
     stop_seconds: float = 15.0

@@ -62,7 +62,7 @@ class Status:
         return [name for name, entry in self.services.items() if entry.phase is Phase.FAILED]
 
 
-class Board:
+class StatusBoard:
     """The entries of all services; each change is written to `path` at once."""
 
     def __init__(self, path: Path, supervisor: int, services: Mapping[str, Mapping[str, int]]) -> None:

@@ -17,8 +17,8 @@ from types import FrameType
 from local.stack import Stack
 from local.supervision import processes
 from local.supervision.runner import Runner
-from local.supervision.service_spec import Service
-from local.supervision.status_board import Board
+from local.supervision.service_spec import ServiceSpec
+from local.supervision.status_board import StatusBoard
 
 TICK_SECONDS = 0.25
 THREADS_SECONDS = 90.0
@@ -32,10 +32,10 @@ class AlreadyRunning(Exception):
 class Supervisor:
     """Runs `services` until it is asked to end, or one of them cannot be started."""
 
-    def __init__(self, stack: Stack, services: Sequence[Service]) -> None:
+    def __init__(self, stack: Stack, services: Sequence[ServiceSpec]) -> None:
         self._stack = stack
         self._stopping = threading.Event()
-        self._board = Board(stack.status_file, os.getpid(), {service.name: service.ports for service in services})
+        self._board = StatusBoard(stack.status_file, os.getpid(), {service.name: service.ports for service in services})
         self._runners = {
             service.name: Runner(
                 service=service,
@@ -76,7 +76,7 @@ class Supervisor:
                 self._runners[request.name].restart.set()
 
 
-def dependents(name: str, services: Iterable[Service]) -> list[str]:
+def dependents(name: str, services: Iterable[ServiceSpec]) -> list[str]:
     """The services that need this one, directly or through others."""
     needing = [service.name for service in services if name in service.depends_on]
     return sorted({*needing, *(further for one in needing for further in dependents(one, services))})

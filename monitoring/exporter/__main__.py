@@ -25,29 +25,29 @@ from homeprices.errors import HomePricesError
 from homeprices.log import configure_logging, get_logger
 from homeprices.resources import Resources
 from homeprices.settings import load_settings
-from monitoring.exporter.bucket_collector import BucketObserver
-from monitoring.exporter.database_collector import DatabaseObserver
+from monitoring.exporter.bucket_collector import BucketCollector
+from monitoring.exporter.database_collector import DatabaseCollector
 from monitoring.exporter.metric_table import Sample, families
-from monitoring.exporter.service_collectors import AirflowObserver, DiskObserver, MlflowObserver, RunsObserver
+from monitoring.exporter.service_collectors import AirflowCollector, DiskCollector, MlflowCollector, RunsCollector
 
 LOOK_SECONDS = 15.0
 # Airflow answers the list of a DAG's runs out of its database, and a run takes minutes.
-SELDOM_SECONDS = {RunsObserver.name: 60.0}
+SELDOM_SECONDS = {RunsCollector.name: 60.0}
 
 log = get_logger("exporter")
 
 
-class Observer(Protocol):
+class Collector(Protocol):
     """Something that can be looked at. It may also have `unseen()`: what to say when it cannot be seen."""
 
     name: str
 
-    def look(self) -> list[Sample]:
+    def collect(self) -> list[Sample]:
         """The samples of this moment. Raises when they cannot be had."""
 
 
 @dataclass(frozen=True)
-class Seen:
+class Collected:
     """The outcome of a look, and when something was last seen (seconds since 1970; 0 for never)."""
 
     samples: tuple[Sample, ...] = ()
@@ -59,11 +59,11 @@ class Seen:
 class Exporter(Collector):
     """Shows the last look at every observer."""
 
-    def __init__(self, observers: Iterable[Observer], clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, observers: Iterable[Collector], clock: Callable[[], float] = time.time) -> None:
         self._observers = tuple(observers)
         self._clock = clock
         self._lock = threading.Lock()
-        self._seen: dict[str, Seen] = {}
+        self._seen: dict[str, Collected] = {}
 
     def collect(self) -> Iterator[Metric]:
         """Everything as it was last seen; an observer that was never looked at is not shown."""
@@ -73,11 +73,11 @@ class Exporter(Collector):
         """Nothing, so that registering does not collect."""
         return ()
 
-    def look(self, observer: Observer) -> None:
+    def look(self, observer: Collector) -> None:
         """Look at one observer. Its failure is logged when it begins and when it ends."""
-        before, began = self._seen.get(observer.name, Seen()), time.monotonic()
+        before, began = self._seen.get(observer.name, Collected()), time.monotonic()
         try:
-            samples, up, reason = tuple(observer.look()), True, ""
+            samples, up, reason = tuple(observer.collect()), True, ""
         except Exception as error:  # a look must not end the watch, whatever it met
             unseen = getattr(observer, "unseen", None)
             samples, up, reason = (
@@ -91,12 +91,12 @@ class Exporter(Collector):
         if up and not before.up:
             log.info("dependency is seen", dependency=observer.name)
         with self._lock:
-            self._seen[observer.name] = Seen(samples, up, seconds, at)
+            self._seen[observer.name] = Collected(samples, up, seconds, at)
 
     def watch(self, stopping: threading.Event, every_seconds: float = LOOK_SECONDS) -> list[threading.Thread]:
         """Look at each observer in a thread of its own until `stopping` is set."""
 
-        def go_on(observer: Observer) -> None:
+        def go_on(observer: Collector) -> None:
             while not stopping.is_set():
                 self.look(observer)
                 stopping.wait(max(every_seconds, SELDOM_SECONDS.get(observer.name, 0.0)))
@@ -122,17 +122,17 @@ class Exporter(Collector):
         yield from best.values()
 
 
-def observers(parts: Resources) -> list[Observer]:
+def collectors(parts: Resources) -> list[Collector]:
     """All that the exporter looks at."""
     settings = parts.settings
-    bucket = BucketObserver(parts.bucket)
+    bucket = BucketCollector(parts.bucket)
     return [
         bucket,
-        DatabaseObserver(parts.engine, lambda: bucket.record),
-        AirflowObserver(settings.airflow_url),
-        MlflowObserver(settings.mlflow_tracking_uri),
-        RunsObserver(AirflowClient(settings)),
-        DiskObserver(settings.state_dir, settings.spool_limit_bytes),
+        DatabaseCollector(parts.engine, lambda: bucket.record),
+        AirflowCollector(settings.airflow_url),
+        MlflowCollector(settings.mlflow_tracking_uri),
+        RunsCollector(AirflowClient(settings)),
+        DiskCollector(settings.state_dir, settings.spool_limit_bytes),
     ]
 
 
@@ -147,7 +147,7 @@ def main() -> int:
     stopping = threading.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: stopping.set())
-    exporter = Exporter(observers(Resources(settings)))
+    exporter = Exporter(collectors(Resources(settings)))
     registry = CollectorRegistry()
     registry.register(exporter)
     exporter.watch(stopping)

@@ -19,7 +19,7 @@ from monitoring.exporter.metric_table import Sample
 KINDS: tuple[Literal["BO", "CO"], ...] = ("BO", "CO")
 
 
-class BucketObserver:
+class BucketCollector:
     """Reads the bucket; bundles never change, so a manifest is read once."""
 
     name = "bucket"

@@ -48,7 +48,7 @@ DRIFT = text(
 )
 
 
-class DatabaseObserver:
+class DatabaseCollector:
     """Reads the homeprices database. `record` gives the control record that the bucket last told."""
 
     name = "database"

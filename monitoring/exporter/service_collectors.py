@@ -30,7 +30,7 @@ class Runs(Protocol):
         """The latest runs of a DAG, newest first."""
 
 
-class RunsObserver:
+class RunsCollector:
     """Asks Airflow's REST API. A DAG that Airflow does not (yet) know is left out."""
 
     name = "airflow-runs"
@@ -76,7 +76,7 @@ TIMEOUT_SECONDS = 3.0
 AIRFLOW_COMPONENTS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
 
 
-class AirflowObserver:
+class AirflowCollector:
     """Airflow's own view of its parts, which needs no login: GET /api/v2/monitor/health."""
 
     name = "airflow"
@@ -93,12 +93,12 @@ class AirflowObserver:
             raise Unavailable(f"Airflow does not tell its health at {self._url}: {error}") from error
         return _components({part for part, status in health.items() if status == "healthy"})
 
-    def unseen(self) -> list[Sample]:
+    def unavailable(self) -> list[Sample]:
         """What is said of Airflow when it does not answer: nothing of it is known to be healthy."""
         return _components(set())
 
 
-class MlflowObserver:
+class MlflowCollector:
     """Whether MLflow answers. Its `--expose-prometheus` needs a package that MLflow's server does not bring."""
 
     name = "mlflow"
@@ -115,7 +115,7 @@ class MlflowObserver:
         return []
 
 
-class DiskObserver:
+class DiskCollector:
     """The file system on which the services keep models and unsent records, and what these may take of it."""
 
     name = "disk"

@@ -25,7 +25,7 @@ from local.services.pipeline_servers import mlflow
 from local.services.postgres import Database, connect, create, place, postgres
 from local.services.seaweedfs import seaweedfs
 from local.supervision import accounts, processes
-from local.supervision.service_spec import Command, Service
+from local.supervision.service_spec import Command, ServiceSpec
 
 LOOPBACK = "127.0.0.1"
 PR_SET_PDEATHSIG = 1
@@ -47,20 +47,20 @@ def clean_environment() -> dict[str, str]:
 
 
 @contextmanager
-def running(service: Service, log: Path, mark: str | None = None) -> Iterator[subprocess.Popen[bytes]]:
+def running(service: ServiceSpec, log: Path, mark: str | None = None) -> Iterator[subprocess.Popen[bytes]]:
     """The service, ready; it ends with the block, and with this process. RuntimeError has the end of its log."""
     mark = mark or f"test-{secrets.token_hex(8)}"
 
     def job(command: Command) -> None:
         processes.run(command, mark, log)
 
-    if service.prepare:
-        service.prepare(job)
+    if service.pre_start:
+        service.pre_start(job)
     process = processes.start(service, mark, log, in_child=_die_with_parent(service.stop_signal))
     try:
         _wait_until_ready(service, process, log)
-        if service.settle:
-            service.settle(job)
+        if service.post_start:
+            service.post_start(job)
         yield process
     finally:
         processes.stop(process.pid, service.stop_seconds, service.stop_signal)
@@ -125,7 +125,7 @@ class Servers:
         """End every server that was started."""
         self._stack.close()
 
-    def _start(self, service: Service) -> None:
+    def _start(self, service: ServiceSpec) -> None:
         self._stack.enter_context(running(service, self.folder / f"{service.name}.log"))
 
 
@@ -134,7 +134,7 @@ def open_s3(variables: dict[str, str]) -> S3Bucket:
     return open_bucket(load_settings(variables, ()))
 
 
-def _wait_until_ready(service: Service, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_until_ready(service: ServiceSpec, process: subprocess.Popen[bytes], log: Path) -> None:
     started = time.time()
     while (missing := service.ready(started)) is not None:
         if process.poll() is not None or time.time() > started + service.ready_seconds:

@@ -16,7 +16,7 @@ from iac.host import override
 from iac.host.boot import boot_script
 from iac.host.environment import ROLE_INSTEAD_OF_KEY, host_environment, interface_addresses
 from iac.seed_secrets import WANTED
-from iac.stack_names import IMAGES, Place
+from iac.stack_names import IMAGES, StackNames
 from tests.infrastructure.iac.graph import ROOT, Graph, stack_files
 from tests.programs import DOCKER_COMPOSE
 
@@ -31,7 +31,7 @@ MEANT_FOR_ONE_MACHINE = {
 
 def provided() -> set[str]:
     config = parse(stack_files()["host"])
-    environment = host_environment(config, Place.of(config), "db", ["10.40.0.0/20"])  # type: ignore[arg-type]
+    environment = host_environment(config, StackNames.of(config), "db", ["10.40.0.0/20"])  # type: ignore[arg-type]
     return set(environment) | set(WANTED) | HOST_FINDS_OUT
 
 
@@ -81,7 +81,7 @@ def merged(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     env = tmp_path_factory.mktemp("env") / ".env"
     config = parse(stack_files()["host"])
     values = {**dict.fromkeys((*WANTED, *HOST_FINDS_OUT), "x"), "BIND_ADDRESS": "10.40.64.5"}
-    values |= host_environment(config, Place.of(config), "db.internal", [])  # type: ignore[arg-type]
+    values |= host_environment(config, StackNames.of(config), "db.internal", [])  # type: ignore[arg-type]
     env.write_text("".join(f"{name}='{value}'\n" for name, value in values.items()))
     files = ["docker-compose.yaml", "docker-compose.ab.yml", "iac/host/docker-compose.aws.yml"]
     command = ["docker", "compose", "--env-file", str(env), *(w for f in files for w in ("-f", f)), "config"]
@@ -125,7 +125,7 @@ def test_the_boot_script_is_bash_and_holds_arns_instead_of_secrets(graphs: dict[
 
 
 def test_a_boot_script_that_ec2_would_refuse_is_refused_before() -> None:
-    place = Place("p", "r", "1")
+    place = StackNames("p", "r", "1")
     with pytest.raises(ValueError, match="EC2 takes 16384"):
         boot_script(place, {"A": "b" * 20_000}, {})
     with pytest.raises(ValueError, match="A: a value for Compose may hold neither a quote"):

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from iac import policies
-from iac.stack_names import Place
+from iac.stack_names import StackNames
 from tests.infrastructure.iac.graph import Graph
 
-PLACE = Place("homeprices-production", "ap-south-1", "111122223333")
+PLACE = StackNames("homeprices-production", "ap-south-1", "111122223333")
 BUCKET = "arn:aws:s3:::homeprices-production-data-111122223333"
 GET, PUT, DELETE, LIST = "s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:ListBucket"
 

@@ -224,10 +224,10 @@ def test_nobody_talks_to_anybody_unless_it_is_said() -> None:
 
 
 def test_accounts_are_the_workloads_that_aws_knows() -> None:
-    from iac.stack_names import Place
+    from iac.stack_names import StackNames
     from iac.workloads import NAMESPACE, workloads
 
-    known = {w.service_account for w in workloads(Place("p", "r", "1"), [], []) if w.namespace == NAMESPACE}
+    known = {w.service_account for w in workloads(StackNames("p", "r", "1"), [], []) if w.namespace == NAMESPACE}
     used = {workload(name)["spec"]["template"]["spec"]["serviceAccountName"] for name in (*SERVICES, "exporter")}
     values = yaml.safe_load((ROOT / "kubernetes/airflow/values.yaml").read_text())
     airflow = {values[part]["serviceAccount"]["name"] for part in ("apiServer", "scheduler", "triggerer", "workers")}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from homeprices.release.control_record import ControlRecord
-from monitoring.exporter.database_collector import DatabaseObserver
+from monitoring.exporter.database_collector import DatabaseCollector
 from monitoring.exporter.metric_table import Sample, families
 from tests.integration.drift.conftest import Town
 
 
 def seen(town: Town) -> dict[tuple[str, ...], float]:
     """Values of the drift metrics by name and labels."""
-    samples: list[Sample] = DatabaseObserver(town.engine, ControlRecord).look()
+    samples: list[Sample] = DatabaseCollector(town.engine, ControlRecord).look()
     list(families(samples))  # raises KeyError for a name or a label that the table of metrics does not have
     return {
         (sample.name.removeprefix("homeprices_drift_"), *map(str, sample.labels.values())): sample.value

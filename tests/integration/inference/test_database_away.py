@@ -15,7 +15,7 @@ from homeprices.adapters.object_store import S3Bucket
 from homeprices.settings import load_settings
 from local.services.postgres import Database, connect, create, place, postgres
 from local.supervision import accounts
-from local.supervision.service_spec import Service
+from local.supervision.service_spec import ServiceSpec
 from tests.integration.inference.conftest import Make
 from tests.integration.inference.instance import Instance, Memory, eventually, publish, visitors
 from tests.support.servers import clean_environment, free_ports
@@ -25,14 +25,14 @@ FACTORS = {"BO1": 1.0}
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[tuple[Service, str]]:
+def server(tmp_path: Path) -> Iterator[tuple[ServiceSpec, str]]:
     """A server that this test may stop, and its superuser's password."""
     password, home = secrets.token_hex(12), tmp_path / "postgres"
     yield postgres(place(home), free_ports(1)[0], password, [], clean_environment(), durable=False), password
     accounts.remove(home)
 
 
-def variables_of(server: Service) -> dict[str, str]:
+def variables_of(server: ServiceSpec) -> dict[str, str]:
     [port] = server.ports.values()
     names = {"POSTGRES_USER": "homeprices", "POSTGRES_PASSWORD": "word", "POSTGRES_DB": "homeprices"}
     return {"POSTGRES_PORT": str(port), **names}
@@ -70,7 +70,7 @@ def assert_all_is_stored_once(variables: dict[str, str], memory: Memory) -> None
 
 
 def test_estimates_and_ratings_go_on_without_postgresql_and_drain_when_it_is_back(
-    server: tuple[Service, str], s3: S3Bucket, s3_settings: dict[str, str], tmp_path: Path
+    server: tuple[ServiceSpec, str], s3: S3Bucket, s3_settings: dict[str, str], tmp_path: Path
 ) -> None:
     service, password = server
     variables, log = variables_of(service), tmp_path / "postgres.log"

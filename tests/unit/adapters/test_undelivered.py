@@ -13,7 +13,7 @@ from homeprices.adapters.object_store import MemoryBucket
 from homeprices.errors import PreconditionFailed, StorageUnavailable
 from homeprices.resources import Resources
 from homeprices.settings import load_settings
-from monitoring.exporter.bucket_collector import BucketObserver
+from monitoring.exporter.bucket_collector import BucketCollector
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_what_a_process_cannot_deliver_is_in_the_bucket_and_the_exporter_shows_i
     parts.notifier._undelivered("slack")
     shown = {
         sample.labels["channel"]: sample.value
-        for sample in BucketObserver(bucket).look()
+        for sample in BucketCollector(bucket).look()
         if sample.name == "homeprices_notices_undelivered"
     }
     assert shown == {"slack": 1, "email": 0}
