@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, dag, get_current_context, task
-from conventions import CANDIDATE_WANTED, DATASET, TASK_DEFAULTS, tell_of_failure
+from dag_defaults import CANDIDATE_WANTED, DATASET, TASK_DEFAULTS, tell_of_failure
 
 
 def this_run() -> Any:
@@ -55,22 +55,22 @@ def bangalore_home_prices_pipeline() -> None:
     @task
     def choose(scores: list[dict[str, Any]]) -> dict[str, Any]:
         """The estimator with the smallest median error; for a first model, of the simple ones."""
-        return this_run().choose(list(scores))
+        return this_run().select_estimator(list(scores))
 
     @task
     def build(listings: dict[str, Any], chosen: dict[str, Any]) -> dict[str, Any]:
         """A bundle fitted on all training rows and measured on the hold-out, staged in the bucket."""
-        return this_run().build(listings, chosen)
+        return this_run().build_bundle(listings, chosen)
 
     @task
     def validate(draft: dict[str, Any]) -> dict[str, Any]:
         """The same bundle, once it has passed the behaviour checks."""
-        return this_run().validate(draft)
+        return this_run().validate_bundle(draft)
 
     @task
     def publish(draft: dict[str, Any]) -> dict[str, Any]:
         """The version under which the bundle was published, or why it was not."""
-        return this_run().publish(draft)
+        return this_run().publish_bundle(draft)
 
     @task.branch
     def what_follows(published: dict[str, Any]) -> str | None:
@@ -81,7 +81,7 @@ def bangalore_home_prices_pipeline() -> None:
     @task(outlets=[CANDIDATE_WANTED])
     def serve_production(published: dict[str, Any]) -> str:
         """Waits until every production replica serves the version, then asks for a candidate."""
-        return this_run().serve_production(published)
+        return this_run().wait_for_production(published)
 
     @task
     def start_experiment(published: dict[str, Any]) -> str:

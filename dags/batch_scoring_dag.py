@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.sdk import Param, dag, get_current_context, task
-from conventions import TASK_DEFAULTS, tell_of_failure
+from dag_defaults import TASK_DEFAULTS, tell_of_failure
 
 
 def this_job() -> Any:

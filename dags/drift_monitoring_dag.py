@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import CronTriggerTimetable, dag, get_current_context, task
-from conventions import CANDIDATE_WANTED, TASK_DEFAULTS, tell_of_failure
+from dag_defaults import CANDIDATE_WANTED, TASK_DEFAULTS, tell_of_failure
 
 
 def this_watch() -> Any:
@@ -47,7 +47,7 @@ def drift_monitoring_dag() -> None:
     @task
     def tell(pages: dict[str, str]) -> dict[str, Any]:
         """A notice when a drift begins or ends, and whether it asks for a new model."""
-        return this_watch().tell(pages)
+        return this_watch().notify(pages)
 
     @task.branch
     def what_follows(told: dict[str, Any]) -> str:
@@ -57,7 +57,7 @@ def drift_monitoring_dag() -> None:
     @task(outlets=[CANDIDATE_WANTED])
     def ask_for_retraining(told: dict[str, Any]) -> str:
         """Asks for a new model, which starts the training pipeline."""
-        return this_watch().ask_for_retraining(told)
+        return this_watch().request_retraining(told)
 
     @task
     def go_on(told: dict[str, Any]) -> str:
@@ -67,7 +67,7 @@ def drift_monitoring_dag() -> None:
     @task(trigger_rule="none_failed_min_one_success")
     def finish(told: dict[str, Any]) -> str:
         """Notes that the check has come to its end."""
-        return this_watch().finish(told)
+        return this_watch().record_heartbeat(told)
 
     pages = write_report(compare())
     log_report(pages)

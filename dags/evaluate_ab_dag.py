@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import CronTriggerTimetable, Param, dag, get_current_context, task
-from conventions import CANDIDATE_WANTED, TASK_DEFAULTS, tell_of_failure
+from dag_defaults import CANDIDATE_WANTED, TASK_DEFAULTS, tell_of_failure
 
 EVALUATE = "evaluate"
 
@@ -52,17 +52,17 @@ def evaluate_ab_dag() -> None:
         context = get_current_context()
         actor = getattr(context["dag_run"], "triggering_user_name", None) or "airflow"
         order = context["params"]
-        return list(this_evaluation().obey(order["order"], order["version"], actor, order["reason"]))
+        return list(this_evaluation().run_manual_action(order["order"], order["version"], actor, order["reason"]))
 
     @task
     def watch() -> str:
         """A production that is new and does harm is taken back; what came of it in a sentence."""
-        return str(this_evaluation().watch())
+        return str(this_evaluation().analyze_new_production())
 
     @task
     def gather() -> dict[str, Any]:
         """What both arms have shown since the experiment began."""
-        return this_evaluation().gather()
+        return this_evaluation().collect_evidence()
 
     @task
     def decide(evidence: dict[str, Any]) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def evaluate_ab_dag() -> None:
     @task
     def go_on(decision: dict[str, Any]) -> str:
         """Why nothing changes this hour."""
-        return this_evaluation().go_on(decision)
+        return this_evaluation().continue_experiment(decision)
 
     @task
     def watch_drift() -> dict[str, str]:

@@ -1,6 +1,6 @@
 """What Prometheus scrapes, for Compose and for the stack without Docker, from one table of jobs.
 
-`python -m monitoring.scrape_config` writes `monitoring/prometheus.yml` (Compose); `--check` says whether it is up to date.
+`python -m monitoring.scrape_config` writes `monitoring/prometheus.yml` (Compose); `--check` fails when it is stale.
 """
 
 from __future__ import annotations

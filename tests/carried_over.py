@@ -51,17 +51,17 @@ class OldState:
         """The schema of today; gives the revision."""
         return database.upgrade(load_settings(self.variables, ()))
 
-    def parts(self, **more: str) -> Resources:
+    def resources(self, **more: str) -> Resources:
         """Parts as a process of today would open them."""
         return Resources(load_settings({**self.variables, **more}, ()))
 
     def evaluation(self, run: str, policy: str, now: datetime) -> Evaluation:
         """A look at the running experiment at that moment."""
-        return Evaluation(self.parts(), run, policies.load(policy), clock=lambda: now)
+        return Evaluation(self.resources(), run, policies.load(policy), clock=lambda: now)
 
     def drift_check(self, run: str, now: datetime) -> dict[str, Any]:
         """What a whole drift check at that moment tells."""
-        check = DriftMonitor(self.parts(), run, clock=lambda: now)
+        check = DriftMonitor(self.resources(), run, clock=lambda: now)
         check.compare()
         told = check.notify(check.write_report())
         check.record_heartbeat(told)
@@ -69,7 +69,7 @@ class OldState:
 
     def tell(self, key: str, webhook: str) -> None:
         """Tell people of a decision, unless that was done."""
-        notify_once(self.parts(SLACK_WEBHOOK_URL=webhook), key, Notification("title", "reason"))
+        notify_once(self.resources(SLACK_WEBHOOK_URL=webhook), key, Notification("title", "reason"))
 
     def batch(self, job: str, source: str, at: datetime) -> dict[str, Any]:
         """What a batch job of this name comes to, begun or gone on with."""
@@ -100,7 +100,7 @@ class OldState:
 
     def replay(self, number: int) -> str:
         """What is said of a decision that is computed again."""
-        return decision_log.replay(self.parts(), number)
+        return decision_log.replay(self.resources(), number)
 
     def rows(self, query: str, **values: Any) -> list[tuple[Any, ...]]:
         """The rows of a query."""

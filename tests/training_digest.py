@@ -1,4 +1,4 @@
-"""Prints the SHA-256 digest of a model that is trained on fixed listings: one digest on a machine, whatever the Python."""
+"""Prints the SHA-256 digest of a model that is trained on fixed listings: the same with every Python of a machine."""
 
 from __future__ import annotations
 

@@ -196,7 +196,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 # A deadline for every answer of PostgreSQL, kept on this side: a server that falls silent keeps nobody waiting.
 #
-# libpq waits without end. Keepalives notice a machine that is gone, and `statement_timeout` a statement that takes long;
+# libpq waits without end. Keepalives notice a machine that is gone, `statement_timeout` a statement that takes long;
 # neither notices a server, or a proxy before it, that takes what it is sent and never answers.
 
 

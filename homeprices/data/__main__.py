@@ -23,13 +23,15 @@ DATASET_ASSET = "dataset"
 Announce = Callable[[Dataset], None]
 
 
-def main(arguments: list[str] | None = None, parts: Resources | None = None, announce: Announce | None = None) -> int:
+def main(
+    arguments: list[str] | None = None, resources: Resources | None = None, announce: Announce | None = None
+) -> int:
     """Run a command; 0 when it is done, 1 with a readable line on standard error when it is refused."""
     options = _parser().parse_args(arguments)
     try:
         if options.command == "synthesize":
             return _synthesize(options)
-        return _import(options, parts or open_resources(), announce)
+        return _import(options, resources or open_resources(), announce)
     except DatasetRefused as error:
         for name, problem in error.fields.items():
             print(f"{name}: {problem}", file=sys.stderr)
@@ -39,11 +41,11 @@ def main(arguments: list[str] | None = None, parts: Resources | None = None, ann
     return 1
 
 
-def _import(options: argparse.Namespace, parts: Resources, announce: Announce | None) -> int:
-    dataset = import_csv(parts.bucket, _read_bounded(options.path), options.path.name)
+def _import(options: argparse.Namespace, resources: Resources, announce: Announce | None) -> int:
+    dataset = import_csv(resources.bucket, _read_bounded(options.path), options.path.name)
     print(f"{dataset.key}: {dataset.rows:,} rows, sha256 {dataset.sha256}")
     if options.notify:
-        _tell(dataset, announce or _announcer(parts))
+        _tell(dataset, announce or _announcer(resources))
     return 0
 
 
@@ -64,9 +66,9 @@ def _tell(dataset: Dataset, announce: Announce) -> None:
         print("told Airflow: a training run will start")
 
 
-def _announcer(parts: Resources) -> Announce:
+def _announcer(resources: Resources) -> Announce:
     def announce(dataset: Dataset) -> None:
-        with AirflowClient(parts.settings) as airflow:
+        with AirflowClient(resources.settings) as airflow:
             airflow.emit_asset_event(DATASET_ASSET, {"version": dataset.version, "key": dataset.key})
 
     return announce

@@ -188,13 +188,13 @@ def _recorded(row: Row[Any]) -> RecordedDecision:
 # A decision computed again from its record: the same evidence under the same policy, compared to the bit.
 
 
-def replay(parts: Resources, number: int) -> str:
+def replay(resources: Resources, number: int) -> str:
     """A sentence that says that the decision came out the same. Raises NotFound, and Conflict when it did not.
 
     Raises Conflict too for an order of a person, and for a record that an older version has left: they have nothing to
     be computed of.
     """
-    with transaction(parts.engine) as connection:
+    with transaction(resources.engine) as connection:
         decided = get(connection, number)
     if decided.policy_document is None or decided.statistics is None:
         raise Conflict(f"decision {number} ({decided.outcome} by {decided.actor}) holds no policy to compute it with")

@@ -167,21 +167,21 @@ def key_of(number: int) -> str:
     return f"reports/decisions/{number}.html"
 
 
-def publish(parts: Resources, key: str) -> str | None:
+def publish(resources: Resources, key: str) -> str | None:
     """Put the page of the decision under `key` where it belongs, and return its address in MLflow.
 
     A page is written from the record, so it can be written again. One that cannot be written changes no outcome: what
     failed is logged, and None is returned.
     """
     try:
-        with transaction(parts.engine) as connection:
+        with transaction(resources.engine) as connection:
             decision = decision_log.find(connection, key)
             if decision is None:
                 return None
             looks = decision_log.history(connection, decision.experiment, decision.id, MOST_LOOKS)
         body = render(decision, looks).encode()
-        parts.bucket.put(key_of(decision.id), body)
-        return _to_mlflow(MlflowClient(parts.settings), decision, body)
+        resources.bucket.put(key_of(decision.id), body)
+        return _to_mlflow(MlflowClient(resources.settings), decision, body)
     except HomePricesError as error:
         log.warning("the page of a decision is not everywhere", key=key, error=str(error))
         return None

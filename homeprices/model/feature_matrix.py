@@ -129,7 +129,7 @@ def _mapped(column: pd.Series, feature: Callable[[str], str]) -> pd.Series:
 
 # Learning the columns of a design matrix from training rows, so that no row sees its own price.
 #
-# The price level of a location or a society is learned from prices. A model that is fitted on rows whose own price is in
+# The level of a location or a society is learned from prices. A model that is fitted on rows whose own price is in
 # their level trusts the level too much; so each training row gets levels that were learned from the other folds.
 
 

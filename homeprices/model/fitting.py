@@ -55,7 +55,7 @@ def calibrate(model: PriceModel, rows: pd.DataFrame, log_form: Prices, log_full:
     level = best_bias_correction(np.concatenate([log_prices - log_form, log_prices - log_full]))
     with threadpool_limits(limits=1):
         spread = fit_interval(inputs, log_form + level, log_full + level, log_prices, seed)
-    return replace(model, level=level, spread=spread)
+    return replace(model, bias_correction=level, interval=spread)
 
 
 def _blank_optional(design: FeatureTransformer, matrix: Matrix) -> Matrix:

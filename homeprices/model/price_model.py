@@ -170,9 +170,10 @@ def _nothing() -> pd.DataFrame:
 # itself: arrays of tree nodes, and a dictionary.
 TRUSTED = {
     "homeprices.model.price_model.PriceModel",
-    "homeprices.model.isotonic_curves.AreaTable",
-    "homeprices.model.calibration.Spread",
-    *(f"homeprices.model.feature_matrix.{name}" for name in ("Design", "Log", "Lookup", "Number", "OneHot", "Ratio")),
+    "homeprices.model.isotonic_curves.IsotonicCurves",
+    "homeprices.model.calibration.ConformalInterval",
+    "homeprices.model.feature_matrix.FeatureTransformer",
+    *(f"homeprices.model.feature_columns.{name}" for name in ("Log", "Lookup", "Number", "OneHot", "Ratio")),
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.tree._tree.Tree",
     "sklearn.utils._bunch.Bunch",

@@ -116,8 +116,8 @@ def reserve(connection: Connection, blocks: int) -> list[range]:
 
 # Whether an estimate of an id was given to anybody, as far as PostgreSQL can tell.
 #
-# A process gives the ids of a block in their order and drains them in that order, so an id that a later one of its block
-# has left behind was never given. One behind which nothing is stored may lie in the spool of any replica, for as long as
+# A process issues the ids of a block in order and drains them in that order, so an id that a later one of its block
+# has left behind was never issued. One behind which nothing is stored may lie in the spool of any replica, as long as
 # that replica does not reach PostgreSQL: it cannot be told, and only the drain will know.
 
 

@@ -47,7 +47,7 @@ def _count_latency(added: str, unit: str) -> str:
 
 # Records of the spool into PostgreSQL, by batches, as they are: the JSON of a record has the columns' names.
 #
-# Every statement can be run again with the same records and changes nothing: a batch that was committed while its segment
+# Every statement can be run again with the same records and changes nothing: a batch committed while its segment
 # was not yet deleted comes again after a crash.
 
 

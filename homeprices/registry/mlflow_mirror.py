@@ -43,10 +43,10 @@ def sync_registered_model(tracking: MlflowClient, bucket: Bucket) -> dict[str, s
     return aliases
 
 
-def try_sync_registered_model(parts: Resources) -> None:
+def try_sync_registered_model(resources: Resources) -> None:
     """Bring MLflow up to date; one that is away is brought up to date by the next release."""
     try:
-        sync_registered_model(MlflowClient(parts.settings), parts.bucket)
+        sync_registered_model(MlflowClient(resources.settings), resources.bucket)
     except HomePricesError as error:
         log.warning("MLflow does not follow yet; the next release brings it up to date", error=str(error))
 

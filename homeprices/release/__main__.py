@@ -18,44 +18,44 @@ if TYPE_CHECKING:
     from homeprices.workflows.manual_actions import ActionReport
 
 
-def main(arguments: list[str] | None = None, parts: Resources | None = None) -> int:
+def main(arguments: list[str] | None = None, resources: Resources | None = None) -> int:
     """Run one command. Returns 0, or 1 after one line on standard error that says what is wrong."""
     chosen = _parser().parse_args(arguments)
     try:
-        parts = parts or open_resources()
-        return _run(chosen, parts)
+        resources = resources or open_resources()
+        return _run(chosen, resources)
     except HomePricesError as error:
         print(f"release: {error}", file=sys.stderr)
         return 1
 
 
-def _run(chosen: argparse.Namespace, parts: Resources) -> int:
+def _run(chosen: argparse.Namespace, resources: Resources) -> int:
     actor = f"person:{chosen.actor}"
     match chosen.command:
         case "status":
-            print(status(parts))
+            print(status(resources))
         case "share":
-            record = control_record.set_share(parts.bucket, chosen.percent, actor, chosen.reason)
+            record = control_record.set_share(resources.bucket, chosen.percent, actor, chosen.reason)
             print(f"{record.candidate} gets {record.share:g} % of the visitors from epoch {record.epoch} on.")
         case "stop":
-            record = control_record.stop_share(parts.bucket, actor, chosen.reason or "stopped by hand")
+            record = control_record.stop_share(resources.bucket, actor, chosen.reason or "stopped by hand")
             print(f"{record.experiment} is stopped." if record.experiment else "No experiment is running.")
         case "promote":
-            return _say(manual_actions.promote(parts, chosen.candidate, actor, chosen.reason))
+            return _say(manual_actions.promote(resources, chosen.candidate, actor, chosen.reason))
         case "rollback":
-            return _say(manual_actions.roll_back(parts, chosen.candidate, actor, chosen.reason))
+            return _say(manual_actions.roll_back(resources, chosen.candidate, actor, chosen.reason))
         case "hold":
-            return _say(manual_actions.hold(parts, chosen.version, actor, chosen.reason))
+            return _say(manual_actions.hold(resources, chosen.version, actor, chosen.reason))
         case "resume":
-            return _say(manual_actions.resume(parts, actor, chosen.reason))
+            return _say(manual_actions.resume(resources, actor, chosen.reason))
         case "revert":
-            return _say(manual_actions.revert(parts, chosen.to, actor, chosen.reason))
+            return _say(manual_actions.revert(resources, chosen.to, actor, chosen.reason))
     return 0
 
 
-def status(parts: Resources) -> str:
+def status(resources: Resources) -> str:
     """What is in production and on trial, who changed it last and why, and what each replica serves; a line each."""
-    bucket, settings = parts.bucket, parts.settings
+    bucket, settings = resources.bucket, resources.settings
     record = control_record.read(bucket)
     lines = [
         f"production   {bundle_reader.highest(bucket, 'BO') or 'none'}",

@@ -45,17 +45,19 @@ log = get_logger(__name__)
 class PostPromotionAnalysis:
     """The watch over the production of this moment."""
 
-    def __init__(self, parts: Resources, policy: AnyPolicy, clock: Callable[[], datetime] = versions.utc_now) -> None:
-        self._parts, self._policy, self._clock = parts, policy, clock
+    def __init__(
+        self, resources: Resources, policy: AnyPolicy, clock: Callable[[], datetime] = versions.utc_now
+    ) -> None:
+        self._resources, self._policy, self._clock = resources, policy, clock
 
     def run(self) -> str:
         """What became of it, in a sentence: nothing to watch, no harm, or taken back."""
-        production = bundle_reader.highest(self._parts.bucket, "BO")
+        production = bundle_reader.highest(self._resources.bucket, "BO")
         if production is None:
             return "There is no production yet."
-        if (held := holds.hold_on(self._parts.bucket, production)) is not None:
+        if (held := holds.hold_on(self._resources.bucket, production)) is not None:
             return str(held)
-        with transaction(self._parts.engine) as connection:
+        with transaction(self._resources.engine) as connection:
             begun = self._unfinished(connection)
             origin = decision_log.promotion_to(connection, production)
         if begun is not None:
@@ -64,14 +66,14 @@ class PostPromotionAnalysis:
             return f"{production} is not watched: no promotion on record led to it."
         if (reason := self._not_analyzed(production, origin)) is not None:
             return reason
-        with transaction(self._parts.engine) as connection:
+        with transaction(self._resources.engine) as connection:
             raise_statement_timeout(connection)
-            bucket = self._parts.bucket
+            bucket = self._resources.bucket
             evidence = collect_evidence(connection, bucket, self._policy.bake, origin, production, self._clock())
         found = self._policy.bake.evaluate(evidence)
         if found.outcome == "continue":
             return found.reason
-        with transaction(self._parts.engine) as connection:
+        with transaction(self._resources.engine) as connection:
             decided = decision_log.record_revert(
                 connection,
                 f"bake:{production}",
@@ -80,7 +82,7 @@ class PostPromotionAnalysis:
                 ACTOR,
                 policy=self._policy.name,
                 policy_document=document_of(self._policy),
-                software={"git_revision": self._parts.settings.git_revision},
+                software={"git_revision": self._resources.settings.git_revision},
             )
         return self._revert(decided)
 
@@ -94,8 +96,8 @@ class PostPromotionAnalysis:
 
     def _unfinished(self, connection: Connection) -> RecordedDecision | None:
         """A decision of this watch that was not carried out to its end."""
-        production = bundle_reader.highest(self._parts.bucket, "BO")
-        for version in reversed(bundle_reader.published(self._parts.bucket, "BO")):
+        production = bundle_reader.highest(self._resources.bucket, "BO")
+        for version in reversed(bundle_reader.published(self._resources.bucket, "BO")):
             decided = decision_log.find(connection, f"bake:{version}")
             if decided is not None and decided.result_version is None:
                 return decided if version == production or self._is_return(production, decided) else None
@@ -105,24 +107,24 @@ class PostPromotionAnalysis:
         """Whether production is already what the decision brings back."""
         if production is None:
             return False
-        return bundle_reader.read_manifest(self._parts.bucket, production).promoted_from == decided.candidate
+        return bundle_reader.read_manifest(self._resources.bucket, production).promoted_from == decided.candidate
 
     def _revert(self, decided: RecordedDecision) -> str:
         """The last good bundle as the next production, served, on record and told. Can be killed and run again."""
-        parts, settings = self._parts, self._parts.settings
+        resources, settings = self._resources, self._resources.settings
 
         def wait(version: str) -> None:
             replicas.wait_until_served(settings.replica_urls("production"), version, settings.replica_timeout_seconds)
 
-        version = promotion.revert(parts.bucket, decided.candidate, wait, ACTOR, decided.reason, clock=self._clock)
-        mlflow_mirror.try_sync_registered_model(parts)
-        page = decision_report.publish(parts, decided.key)
+        version = promotion.revert(resources.bucket, decided.candidate, wait, ACTOR, decided.reason, clock=self._clock)
+        mlflow_mirror.try_sync_registered_model(resources)
+        page = decision_report.publish(resources, decided.key)
         title = f"{decided.production} is taken back: {decided.candidate} is in production again, as {version}"
         # Told before it is noted as done: a look that dies in between leaves it to the next, and it is told once.
-        notify_once(parts, decided.key, Notification(title, decided.reason, page))
-        with transaction(parts.engine) as connection:
+        notify_once(resources, decided.key, Notification(title, decided.reason, page))
+        with transaction(resources.engine) as connection:
             decision_log.record_result(connection, decided.key, version)
-        decision_report.publish(parts, decided.key)  # which now says what became of it
+        decision_report.publish(resources, decided.key)  # which now says what became of it
         return f"{title}. {decided.reason}"
 
 

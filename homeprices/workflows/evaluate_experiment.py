@@ -50,13 +50,13 @@ class Evaluation:
 
     def __init__(
         self,
-        parts: Resources,
+        resources: Resources,
         run_id: str,
         policy: policies.AnyPolicy | None = None,
         clock: Callable[[], datetime] = versions.utc_now,
     ) -> None:
-        self._parts, self._run_id, self._clock = parts, run_id, clock
-        self._policy = policy or policies.load(parts.settings.policy)
+        self._resources, self._run_id, self._clock = resources, run_id, clock
+        self._policy = policy or policies.load(resources.settings.policy)
 
     def run_manual_action(self, order: str, version: str | None, actor: str, reason: str) -> list[str]:
         """Carry out what a person orders, and say what was done and what could not be told.
@@ -68,15 +68,15 @@ class Evaluation:
         who, chosen = f"person:{actor}", version or None
         match order:
             case "hold":
-                report = manual_actions.hold(self._parts, chosen, who, reason)
+                report = manual_actions.hold(self._resources, chosen, who, reason)
             case "resume":
-                report = manual_actions.resume(self._parts, who, reason)
+                report = manual_actions.resume(self._resources, who, reason)
             case "promote":
-                report = manual_actions.promote(self._parts, chosen, who, reason)
+                report = manual_actions.promote(self._resources, chosen, who, reason)
             case "roll back":
-                report = manual_actions.roll_back(self._parts, chosen, who, reason)
+                report = manual_actions.roll_back(self._resources, chosen, who, reason)
             case "revert" if chosen:
-                report = manual_actions.revert(self._parts, chosen, who, reason)
+                report = manual_actions.revert(self._resources, chosen, who, reason)
             case "revert":
                 raise InvalidInput({"version": "is required to revert, for example BO1"})
             case _:
@@ -85,11 +85,11 @@ class Evaluation:
 
     def analyze_new_production(self) -> str:
         """What became of a production that is new: taken back when it does harm."""
-        return PostPromotionAnalysis(self._parts, self._policy, self._clock).run()
+        return PostPromotionAnalysis(self._resources, self._policy, self._clock).run()
 
     def collect_evidence(self) -> dict[str, Any]:
         """What both arms have shown; a decision that waits to be carried out; or why there is nothing."""
-        bucket = self._parts.bucket
+        bucket = self._resources.bucket
         for sentence in promotion.resume_interrupted(bucket, ACTOR, clock=self._clock):
             log.info("finished what was interrupted", what=sentence)
         candidate = bundle_reader.highest(bucket, "CO")
@@ -103,14 +103,14 @@ class Evaluation:
         if running is None:
             return {"nothing": f"{candidate} waits until every candidate replica serves it."}
         stopped = running.reason if running.state == "stopped" and running.updated_by == BREAKER else None
-        with transaction(self._parts.engine) as connection:
+        with transaction(self._resources.engine) as connection:
             found = evidence_of.collect_evidence(
                 connection,
                 running,
                 self._clock(),
                 self._policy,
                 score=Rescorer(bucket),
-                testers=hashed_testers(self._parts.settings),
+                testers=hashed_testers(self._resources.settings),
                 stopped=stopped,
                 drift=drift_reports.drift_notes(connection, (str(running.production), candidate), self._clock()),
             )
@@ -125,7 +125,7 @@ class Evaluation:
         evidence = Evidence.model_validate(gathered["evidence"])
         # The policy that the evidence was gathered for: a repeated step decides by it, whatever is set meanwhile.
         policy = policies.from_document(gathered["policy"])
-        with transaction(self._parts.engine) as connection:
+        with transaction(self._resources.engine) as connection:
             before = decision_log.latest(connection, evidence.candidate.bundle)
             decided = decision_log.record_decision(
                 connection,
@@ -134,24 +134,26 @@ class Evaluation:
                 policy.decide(evidence),
                 ACTOR,
                 policy_document=policies.document_of(policy),
-                software={"git_revision": self._parts.settings.git_revision},
+                software={"git_revision": self._resources.settings.git_revision},
             )
-        page = decision_report.publish(self._parts, decided.key)
+        page = decision_report.publish(self._resources, decided.key)
         if decided.outcome == "invalid" and not any(row.outcome == "invalid" for row in before if row != decided):
             title = f"{decided.experiment} is invalid: nothing is promoted"
-            notify_once(self._parts, f"invalid:{decided.key}", Notification(title, decided.reason, page))
+            notify_once(self._resources, f"invalid:{decided.key}", Notification(title, decided.reason, page))
         return {**_as_json(decided), "ends": _ends(decided, evidence, policy)}
 
     def promote(self, decision: dict[str, Any]) -> dict[str, Any]:
         """The candidate as the next production version, served by every production replica, and on record as such."""
-        settings, candidate = self._parts.settings, decision["candidate"]
+        settings, candidate = self._resources.settings, decision["candidate"]
         self._check_hold(candidate)
 
         def wait(version: str) -> None:
             replicas.wait_until_served(settings.replica_urls("production"), version, settings.replica_timeout_seconds)
 
-        version = promotion.promote(self._parts.bucket, candidate, wait, ACTOR, decision["reason"], clock=self._clock)
-        with transaction(self._parts.engine) as connection:
+        version = promotion.promote(
+            self._resources.bucket, candidate, wait, ACTOR, decision["reason"], clock=self._clock
+        )
+        with transaction(self._resources.engine) as connection:
             decision_log.record_result(connection, decision["key"], version)
         self._notify(f"{candidate} is promoted: production is {version} now", decision)
         self._end(decision)
@@ -160,7 +162,7 @@ class Evaluation:
     def roll_back(self, decision: dict[str, Any]) -> dict[str, Any]:
         """The candidate in the archive, and every visitor with production."""
         self._check_hold(decision["candidate"])
-        promotion.roll_back(self._parts.bucket, decision["candidate"], ACTOR, decision["reason"], clock=self._clock)
+        promotion.roll_back(self._resources.bucket, decision["candidate"], ACTOR, decision["reason"], clock=self._clock)
         self._notify(f"{decision['candidate']} is rolled back", decision)
         self._end(decision)
         return decision
@@ -171,40 +173,40 @@ class Evaluation:
         return str(decision["reason"])
 
     def _end(self, decision: dict[str, Any]) -> None:
-        heartbeat.record_heartbeat(self._parts.bucket, "evaluation", decision["outcome"], self._run_id, self._clock)
+        heartbeat.record_heartbeat(self._resources.bucket, "evaluation", decision["outcome"], self._run_id, self._clock)
 
     def _pending(self, candidate: str) -> dict[str, Any] | None:
         """A decision that was not carried out to its end. A hold voids one that was not even begun."""
-        with transaction(self._parts.engine) as connection:
+        with transaction(self._resources.engine) as connection:
             rows = decision_log.latest(connection, candidate, limit=HISTORY_LIMIT)
-        if promotion.outcome_of(self._parts.bucket, candidate) is not None:
+        if promotion.outcome_of(self._resources.bucket, candidate) is not None:
             rows = [row for row in rows if row.outcome not in ("hold", "resume")]
         return {**_as_json(rows[0]), "ends": True} if rows and rows[0].outcome in FINAL else None
 
     def _check_hold(self, candidate: str) -> None:
         """Raise Conflict when a person holds the candidate; what was begun before is carried to its end."""
-        held = holds.hold_on(self._parts.bucket, candidate)
-        if held is not None and promotion.outcome_of(self._parts.bucket, candidate) is None:
+        held = holds.hold_on(self._resources.bucket, candidate)
+        if held is not None and promotion.outcome_of(self._resources.bucket, candidate) is None:
             raise Conflict(str(held))
 
     def _running_experiment(self, candidate: str) -> control_record.ControlRecord | None:
         """The control record of the candidate's experiment; begun here when the run that published it could not."""
-        current = control_record.read(self._parts.bucket)
+        current = control_record.read(self._resources.bucket)
         if current.candidate == candidate:
             return current
-        settings, production = self._parts.settings, bundle_reader.highest(self._parts.bucket, "BO")
+        settings, production = self._resources.settings, bundle_reader.highest(self._resources.bucket, "BO")
         served = replicas.probe(settings.replica_urls("candidate"))
         if production is None or any(replica.version != candidate for replica in served):
             return None
         return control_record.start_experiment(
-            self._parts.bucket, production, candidate, settings.candidate_share, ACTOR, clock=self._clock
+            self._resources.bucket, production, candidate, settings.candidate_share, ACTOR, clock=self._clock
         )
 
     def _notify(self, title: str, decision: dict[str, Any]) -> None:
         """Tell MLflow and people. Neither can change an outcome that stands already."""
-        mlflow_mirror.try_sync_registered_model(self._parts)
-        page = decision_report.publish(self._parts, decision["key"])
-        notify_once(self._parts, decision["key"], Notification(title, decision["reason"], page))
+        mlflow_mirror.try_sync_registered_model(self._resources)
+        page = decision_report.publish(self._resources, decision["key"])
+        notify_once(self._resources, decision["key"], Notification(title, decision["reason"], page))
 
 
 def _ends(decided: decision_log.RecordedDecision, evidence: Evidence, policy: policies.AnyPolicy) -> bool:

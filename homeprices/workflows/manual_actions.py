@@ -36,60 +36,64 @@ class ActionReport:
     not_propagated: list[str] = field(default_factory=list)
 
 
-def promote(parts: Resources, candidate: str | None, actor: str, reason: str) -> ActionReport:
+def promote(resources: Resources, candidate: str | None, actor: str, reason: str) -> ActionReport:
     """Make the candidate the next production bundle, whatever the experiment says."""
-    candidate = candidate or _candidate(parts)
-    report, order = ActionReport(), _decided(parts, candidate, "promote", actor, reason)
-    version = promotion.promote(parts.bucket, candidate, _wait(parts), actor, reason)
+    candidate = candidate or _candidate(resources)
+    report, order = ActionReport(), _decided(resources, candidate, "promote", actor, reason)
+    version = promotion.promote(resources.bucket, candidate, _wait(resources), actor, reason)
     report.done.append(f"{candidate} is in production as {version}.")
     order.record(report, version)
-    _propagate(parts, report, reason, want_candidate=True)
+    _propagate(resources, report, reason, want_candidate=True)
     return report
 
 
-def roll_back(parts: Resources, candidate: str | None, actor: str, reason: str) -> ActionReport:
+def roll_back(resources: Resources, candidate: str | None, actor: str, reason: str) -> ActionReport:
     """End the trial of the candidate, whatever the experiment says."""
-    candidate = candidate or _candidate(parts)
-    report, order = ActionReport(), _decided(parts, candidate, "rollback", actor, reason)
-    promotion.roll_back(parts.bucket, candidate, actor, reason)
+    candidate = candidate or _candidate(resources)
+    report, order = ActionReport(), _decided(resources, candidate, "rollback", actor, reason)
+    promotion.roll_back(resources.bucket, candidate, actor, reason)
     report.done.append(f"{candidate} is rolled back; all visitors are with production.")
     order.record(report)
-    _propagate(parts, report, reason, want_candidate=True)
+    _propagate(resources, report, reason, want_candidate=True)
     return report
 
 
-def revert(parts: Resources, to: str, actor: str, reason: str) -> ActionReport:
+def revert(resources: Resources, to: str, actor: str, reason: str) -> ActionReport:
     """Bring an earlier production bundle back as the next one."""
     report = ActionReport()
-    version = promotion.revert(parts.bucket, to, _wait(parts), actor, reason)
+    version = promotion.revert(resources.bucket, to, _wait(resources), actor, reason)
     report.done.append(f"{to} is in production again, as {version}.")
-    replaced = [name for name in bundle_reader.published(parts.bucket, "BO") if name != version][-1]
-    ManualAction(parts, "revert", f"person:revert:{version}", replaced, to, actor, reason).record(report, version)
-    _propagate(parts, report, reason, want_candidate=False)
+    replaced = [name for name in bundle_reader.published(resources.bucket, "BO") if name != version][-1]
+    ManualAction(resources, "revert", f"person:revert:{version}", replaced, to, actor, reason).record(report, version)
+    _propagate(resources, report, reason, want_candidate=False)
     return report
 
 
-def hold(parts: Resources, version: str | None, actor: str, reason: str) -> ActionReport:
+def hold(resources: Resources, version: str | None, actor: str, reason: str) -> ActionReport:
     """Keep every automatic actor from ending the candidate, or from taking back a production that is no trial's."""
-    report, held = ActionReport(), holds.set_hold(parts.bucket, version, actor, reason)
+    report, held = ActionReport(), holds.set_hold(resources.bucket, version, actor, reason)
     report.done.append(f"{held}.")
-    _note(parts, report, "hold", f"person:hold:{held.version}:{held.at.isoformat()}", held.version, held.actor, reason)
+    _note(
+        resources, report, "hold", f"person:hold:{held.version}:{held.at.isoformat()}", held.version, held.actor, reason
+    )
     return report
 
 
-def resume(parts: Resources, actor: str, reason: str) -> ActionReport:
+def resume(resources: Resources, actor: str, reason: str) -> ActionReport:
     """Lift the hold."""
-    report, held = ActionReport(), holds.lift(parts.bucket)
+    report, held = ActionReport(), holds.lift(resources.bucket)
     if held is None:
         report.done.append("Nothing was held.")
         return report
     report.done.append(f"{held.version} is no longer held.")
-    _note(parts, report, "resume", f"person:resume:{held.version}:{held.at.isoformat()}", held.version, actor, reason)
+    _note(
+        resources, report, "resume", f"person:resume:{held.version}:{held.at.isoformat()}", held.version, actor, reason
+    )
     return report
 
 
 def _note(
-    parts: Resources,
+    resources: Resources,
     report: ActionReport,
     outcome: Literal["hold", "resume"],
     key: str,
@@ -99,16 +103,16 @@ def _note(
 ) -> None:
     """Put an order on record that moves nothing, and tell people."""
     ManualAction(
-        parts, outcome, key, control_record.read(parts.bucket).production or "none", version, actor, reason
+        resources, outcome, key, control_record.read(resources.bucket).production or "none", version, actor, reason
     ).record(report)
-    notify_once(parts, key, Notification(report.done[0], reason))
+    notify_once(resources, key, Notification(report.done[0], reason))
 
 
 @dataclass(frozen=True)
 class ManualAction:
     """An order as it stands on record."""
 
-    parts: Resources
+    resources: Resources
     outcome: Literal["promote", "rollback", "revert", "hold", "resume"]
     key: str
     production: str
@@ -118,7 +122,7 @@ class ManualAction:
 
     def record(self, report: ActionReport, version: str | None = None) -> None:
         """Put it on record, with the version that it led to; a database that is away is noted in the report."""
-        with _propagated(report, "not on record"), transaction(self.parts.engine) as connection:
+        with _propagated(report, "not on record"), transaction(self.resources.engine) as connection:
             record_manual_action(
                 connection,
                 self.key,
@@ -132,23 +136,23 @@ class ManualAction:
                 record_result(connection, self.key, version)
 
 
-def _decided(parts: Resources, candidate: str, outcome: promotion.Outcome, actor: str, reason: str) -> ManualAction:
+def _decided(resources: Resources, candidate: str, outcome: promotion.Outcome, actor: str, reason: str) -> ManualAction:
     """The order, decided and, if the database is there, on record before it is carried out: somebody can finish it."""
-    opponent = _opponent(parts, candidate)
-    promotion.claim_outcome(parts.bucket, candidate, outcome, actor)
-    order = ManualAction(parts, outcome, f"person:{outcome}:{candidate}", opponent, candidate, actor, reason)
+    opponent = _opponent(resources, candidate)
+    promotion.claim_outcome(resources.bucket, candidate, outcome, actor)
+    order = ManualAction(resources, outcome, f"person:{outcome}:{candidate}", opponent, candidate, actor, reason)
     order.record(ActionReport())
     return order
 
 
-def _propagate(parts: Resources, report: ActionReport, reason: str, *, want_candidate: bool) -> None:
+def _propagate(resources: Resources, report: ActionReport, reason: str, *, want_candidate: bool) -> None:
     with _propagated(report, "not in MLflow, which follows at the next release"):
-        mlflow_mirror.sync_registered_model(MlflowClient(parts.settings), parts.bucket)
+        mlflow_mirror.sync_registered_model(MlflowClient(resources.settings), resources.bucket)
     if want_candidate:
         lacking = "no new candidate asked for; the weekly training brings one"
-        with _propagated(report, lacking), AirflowClient(parts.settings) as airflow:
+        with _propagated(report, lacking), AirflowClient(resources.settings) as airflow:
             airflow.emit_asset_event(CANDIDATE_WANTED)
-    parts.notifier.send(Notification(report.done[0], reason))
+    resources.notifier.send(Notification(report.done[0], reason))
 
 
 @contextmanager
@@ -160,8 +164,8 @@ def _propagated(report: ActionReport, lacking: str) -> Iterator[None]:
         report.not_propagated.append(f"{lacking} ({error})")
 
 
-def _wait(parts: Resources) -> promotion.Wait:
-    settings = parts.settings
+def _wait(resources: Resources) -> promotion.Wait:
+    settings = resources.settings
 
     def wait(version: str) -> None:
         wait_until_served(settings.replica_urls("production"), version, settings.replica_timeout_seconds)
@@ -169,21 +173,21 @@ def _wait(parts: Resources) -> promotion.Wait:
     return wait
 
 
-def _candidate(parts: Resources) -> str:
-    candidate = control_record.read(parts.bucket).candidate or bundle_reader.highest(parts.bucket, "CO")
+def _candidate(resources: Resources) -> str:
+    candidate = control_record.read(resources.bucket).candidate or bundle_reader.highest(resources.bucket, "CO")
     if candidate is None:
         raise Conflict("there is no candidate")
     return candidate
 
 
-def _opponent(parts: Resources, candidate: str) -> str:
+def _opponent(resources: Resources, candidate: str) -> str:
     """The production bundle that a candidate is, or was, tried beside."""
-    record = control_record.read(parts.bucket)
+    record = control_record.read(resources.bucket)
     if record.candidate == candidate and record.production:
         return record.production
     others = (
         version
-        for version in reversed(bundle_reader.published(parts.bucket, "BO"))
-        if bundle_reader.read_manifest(parts.bucket, version).promoted_from != candidate
+        for version in reversed(bundle_reader.published(resources.bucket, "BO"))
+        if bundle_reader.read_manifest(resources.bucket, version).promoted_from != candidate
     )
     return next(others, "none")

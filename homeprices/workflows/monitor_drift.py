@@ -68,23 +68,23 @@ class DriftMonitor:
 
     def __init__(
         self,
-        parts: Resources,
+        resources: Resources,
         run_id: str,
         clock: Callable[[], datetime] = versions.utc_now,
         retraining: RetrainingRule | None = None,
     ) -> None:
-        self._parts, self._run_id, self._clock = parts, run_id, clock
-        self._retraining = retraining or policies.load(parts.settings.policy).retraining
+        self._resources, self._run_id, self._clock = resources, run_id, clock
+        self._retraining = retraining or policies.load(resources.settings.policy).retraining
 
     def compare(self, windows: tuple[int, ...] = WINDOWS) -> dict[str, str]:
         """Store a report on each arm for each window; gives the sentence on the shortest one, by arm."""
-        bucket, now = self._parts.bucket, self._clock()
+        bucket, now = self._resources.bucket, self._clock()
         serving: dict[Variant, str | None] = {
             "production": bundle_reader.highest(bucket, "BO"),
             "candidate": bundle_reader.highest(bucket, "CO"),
         }
         said: dict[str, str] = {}
-        engine = open_engine(self._parts.settings, statement_timeout_seconds=STATEMENT_SECONDS)
+        engine = open_engine(self._resources.settings, statement_timeout_seconds=STATEMENT_SECONDS)
         try:
             for variant, version in serving.items():
                 if version is None:
@@ -110,11 +110,11 @@ class DriftMonitor:
         """The pages and p-values as a run in MLflow; gives its address."""
         if not pages:
             return None
-        tracking = MlflowClient(self._parts.settings)
+        tracking = MlflowClient(self._resources.settings)
         run = tracking.parent_run(f"drift {self._run_id}", tags={"process": "drift"})
         with tempfile.TemporaryDirectory() as folder:
             for variant, key in pages.items():
-                (Path(folder) / f"{variant}.html").write_bytes(self._parts.bucket.get(key).body)
+                (Path(folder) / f"{variant}.html").write_bytes(self._resources.bucket.get(key).body)
             tracking.log_files(run, Path(folder), under="drift")
         tracking.log(run, metrics=self._metrics())
         tracking.finish(run)
@@ -150,20 +150,20 @@ class DriftMonitor:
         self._keep(
             standing.with_("production", alert_state.retraining_requested(standing.of("production"), self._run_id))
         )
-        self._parts.notifier.send(Notification("A new model is asked for because of drift", str(told["reason"])))
+        self._resources.notifier.send(Notification("A new model is asked for because of drift", str(told["reason"])))
         return str(told["reason"])
 
     def record_heartbeat(self, told: dict[str, Any]) -> str:
         """Note that the check has come to its end."""
         outcome = ", ".join(f"{variant}: {turn}" for variant, turn in told["turns"].items()) or "no production yet"
-        heartbeat.record_heartbeat(self._parts.bucket, "drift", outcome, self._run_id, self._clock)
+        heartbeat.record_heartbeat(self._resources.bucket, "drift", outcome, self._run_id, self._clock)
         return outcome
 
     def _reports(self) -> dict[Variant, drift_reports.Report]:
         """This run's reports on one day, by arm."""
         found: dict[Variant, drift_reports.Report] = {}
         arms: tuple[Variant, ...] = ("production", "candidate")
-        with transaction(self._parts.engine) as connection:
+        with transaction(self._resources.engine) as connection:
             for variant in arms:
                 report = drift_reports.of_run(connection, variant, DAY_HOURS, self._run_id)
                 if report is not None:
@@ -172,7 +172,7 @@ class DriftMonitor:
 
     def _page(self, report: drift_reports.Report) -> str:
         """The key of a report's page; the same when the step is run again."""
-        with transaction(self._parts.engine) as connection:
+        with transaction(self._resources.engine) as connection:
             days = drift_reports.daily(connection, report.variant, DAY_HOURS, report.window_end, DAYS_SHOWN)
         facts = (
             f"Visitors of {report.variant} whom {report.bundle} answered, from {report.window_start:%Y-%m-%d %H:%M} to "
@@ -180,7 +180,7 @@ class DriftMonitor:
         )
         body = render(report.summary, f"Drift of {report.bundle}", facts, _history(days), _notes(report.summary))
         key = f"reports/drift/{report.window_end:%Y-%m-%dT%H%M%S}/{report.variant}.html"
-        self._parts.bucket.put(key, body.encode())
+        self._resources.bucket.put(key, body.encode())
         return key
 
     def _metrics(self) -> dict[str, float]:
@@ -194,17 +194,17 @@ class DriftMonitor:
 
     def _standing(self) -> AlertStates:
         try:
-            return AlertStates.model_validate_json(self._parts.bucket.get(STATE_KEY).body)
+            return AlertStates.model_validate_json(self._resources.bucket.get(STATE_KEY).body)
         except ObjectNotFound:
             return AlertStates()
 
     def _keep(self, standing: AlertStates) -> None:
-        self._parts.bucket.put(STATE_KEY, standing.model_dump_json(indent=2).encode())
+        self._resources.bucket.put(STATE_KEY, standing.model_dump_json(indent=2).encode())
 
     def _notify(self, variant: Variant, state: alert_state.AlertState, page: str | None) -> None:
         title = f"Drift {state.turn}: visitors of {variant}"
         where = f" The report is {page} in the bucket." if page else ""
-        self._parts.notifier.send(Notification(title, f"{state.told}{where}"))
+        self._resources.notifier.send(Notification(title, f"{state.told}{where}"))
 
 
 def _history(days: list[drift_reports.Report]) -> History:

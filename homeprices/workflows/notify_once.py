@@ -22,36 +22,36 @@ SENDING_TAKES = timedelta(seconds=8)  # less than until the scheduler runs a ste
 log = get_logger(__name__)
 
 
-def notify_once(parts: Resources, key: str, notice: Notification, *, clock: Clock = versions.utc_now) -> None:
+def notify_once(resources: Resources, key: str, notice: Notification, *, clock: Clock = versions.utc_now) -> None:
     """Send the notice unless one with the same key was sent, or is being sent. A channel that fails changes nothing."""
     place = f"notices/{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
-    if not _begin(parts, place, key, clock()):
+    if not _begin(resources, place, key, clock()):
         return
-    taken = parts.notifier.send(notice)
+    taken = resources.notifier.send(notice)
     if failed := [name for name, took in taken.items() if not took]:
         log.error("notice not delivered", key=key, channels=failed, title=notice.title)
-    parts.bucket.put(place, _mark(key, "told", clock()))
+    resources.bucket.put(place, _mark(key, "told", clock()))
 
 
-def _begin(parts: Resources, place: str, key: str, now: datetime) -> bool:
+def _begin(resources: Resources, place: str, key: str, now: datetime) -> bool:
     """Whether it falls to us to tell it."""
     mark = _mark(key, "telling", now)
     try:
-        parts.bucket.put(place, mark, if_absent=True)
+        resources.bucket.put(place, mark, if_absent=True)
         return True
     except PreconditionFailed:
-        return _take_over(parts, place, mark, now)
+        return _take_over(resources, place, mark, now)
 
 
-def _take_over(parts: Resources, place: str, mark: bytes, now: datetime) -> bool:
+def _take_over(resources: Resources, place: str, mark: bytes, now: datetime) -> bool:
     try:
-        held = parts.bucket.get(place)
+        held = resources.bucket.get(place)
         standing = json.loads(held.body)
         if held.body == mark:  # our own, whose answer was lost
             return True
         if standing["state"] == "told" or now - datetime.fromisoformat(standing["at"]) < SENDING_TAKES:
             return False
-        parts.bucket.put(place, mark, if_match=held.etag)
+        resources.bucket.put(place, mark, if_match=held.etag)
     except (PreconditionFailed, ObjectNotFound):
         return False
     return True
@@ -71,7 +71,13 @@ LONGEST_REASON = 500  # characters; the log has the rest
 
 
 def notify_failed_run(
-    parts: Resources, dag_id: str, run_id: str, *, task_id: str | None = None, reason: str = "", link: str | None = None
+    resources: Resources,
+    dag_id: str,
+    run_id: str,
+    *,
+    task_id: str | None = None,
+    reason: str = "",
+    link: str | None = None,
 ) -> None:
     """Tell people that a run has failed, in which task and why, with a link to it; only the first call for it does.
 
@@ -79,10 +85,10 @@ def notify_failed_run(
     """
     where = f" in its task {task_id}" if task_id else ""
     said = " ".join(reason.split())[:LONGEST_REASON] or "no reason was given"
-    page = link or f"{parts.settings.airflow_url}/dags/{dag_id}/runs/{run_id}"
+    page = link or f"{resources.settings.airflow_url}/dags/{dag_id}/runs/{run_id}"
     notice = Notification(f"{dag_id} has failed", f"The run {run_id} has failed{where}: {said}", page)
     try:
-        notify_once(parts, f"failed:{dag_id}:{run_id}", notice)
+        notify_once(resources, f"failed:{dag_id}:{run_id}", notice)
     except HomePricesError as error:
         log.warning("it is not known who else tells of a failed run", dag=dag_id, run=run_id, error=str(error))
-        parts.notifier.send(notice)
+        resources.notifier.send(notice)

@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     from homeprices.resources import Resources
 
 
-def status(parts: Resources, clock: Callable[[], datetime] = versions.utc_now) -> str:
+def status(resources: Resources, clock: Callable[[], datetime] = versions.utc_now) -> str:
     """What both arms have shown, what the policy would decide now, and how long it may still take. Decides nothing."""
-    running = control_record.read(parts.bucket)
+    running = control_record.read(resources.bucket)
     if running.experiment is None:
-        production = running.production or bundle_reader.highest(parts.bucket, "BO")
+        production = running.production or bundle_reader.highest(resources.bucket, "BO")
         return f"No experiment is running; {production or 'nothing'} is in production."
-    policy = policies.load(parts.settings.policy)
-    with transaction(parts.engine) as connection:
+    policy = policies.load(resources.settings.policy)
+    with transaction(resources.engine) as connection:
         found = evidence_of.collect_evidence(
             connection,
             running,
             clock(),
             policy,
-            score=Rescorer(parts.bucket),
-            testers=hashed_testers(parts.settings),
+            score=Rescorer(resources.bucket),
+            testers=hashed_testers(resources.settings),
             drift=drift_reports.drift_notes(connection, (str(running.production), str(running.candidate)), clock()),
         )
         newest = decision_log.latest(connection, found.candidate.bundle)
@@ -49,7 +49,7 @@ def status(parts: Resources, clock: Callable[[], datetime] = versions.utc_now) -
         f"now          {_finding(policy.decide(found))}",
         f"still        {still(policy, found)}",
     ]
-    if (held := holds.read(parts.bucket)) is not None:
+    if (held := holds.read(resources.bucket)) is not None:
         lines.append(f"hold         {held}")
     if newest:
         lines.append(f"last look    {newest[0].ts:%Y-%m-%d %H:%M} UTC: {newest[0].outcome} (decision {newest[0].id})")

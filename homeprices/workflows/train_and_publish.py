@@ -48,10 +48,10 @@ def open_run(run_id: str) -> TrainingRun:
 class TrainingRun:
     """One run of the pipeline."""
 
-    def __init__(self, parts: Resources, run_id: str, tracking: MlflowClient | None = None) -> None:
-        self._parts, self._run_id = parts, run_id
-        self._bucket, self._settings = parts.bucket, parts.settings
-        self._tracking = tracking or MlflowClient(parts.settings)
+    def __init__(self, resources: Resources, run_id: str, tracking: MlflowClient | None = None) -> None:
+        self._resources, self._run_id = resources, run_id
+        self._bucket, self._settings = resources.bucket, resources.settings
+        self._tracking = tracking or MlflowClient(resources.settings)
 
     def check_dataset(self) -> dict[str, Any]:
         """The newest dataset, read once to see that it still is what was imported. Raises NotFound, DatasetRefused."""
@@ -181,7 +181,7 @@ class TrainingRun:
         version = str(published["version"])
         self._wait("production", version)
         control_record.set_production(self._bucket, version, ACTOR, f"{version} is served by every production replica")
-        self._parts.notifier.send(Notification(f"{version} is in production", published["reason"]))
+        self._resources.notifier.send(Notification(f"{version} is in production", published["reason"]))
         self._record_heartbeat(f"{version} is in production")
         return version
 
@@ -192,7 +192,7 @@ class TrainingRun:
         control_record.start_experiment(
             self._bucket, str(production), candidate, self._settings.candidate_share, ACTOR, published["reason"]
         )
-        self._parts.notifier.send(Notification(f"{candidate} is on trial beside {production}", published["reason"]))
+        self._resources.notifier.send(Notification(f"{candidate} is on trial beside {production}", published["reason"]))
         self._record_heartbeat(f"{candidate} is on trial")
         return candidate
 

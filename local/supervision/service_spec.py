@@ -11,8 +11,8 @@ Probe = Callable[[float], str | None]
 """Looks once, within a few seconds, at a service that was started at that time (in seconds since the epoch). Gives None
 when it is ready, else what is missing in one line."""
 
-Hook = Callable[["Job"], None]
-"""A step around the start of a service. Runs programs only through the `Job` that it is given."""
+Hook = Callable[["RunCommand"], None]
+"""A step around the start of a service. Runs programs only through the `RunCommand` that it is given."""
 
 RunCommand = Callable[["Command"], None]
 """Runs a program to its end, with its output in the service's log. Raises CommandFailed."""

@@ -16,9 +16,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry, registry, start_http_server
 from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
 
 from homeprices.adapters.airflow_client import AirflowClient
 from homeprices.errors import HomePricesError
@@ -38,7 +37,7 @@ log = get_logger("exporter")
 
 
 class Collector(Protocol):
-    """Something that can be looked at. It may also have `unseen()`: what to say when it cannot be seen."""
+    """Something that can be looked at. It may also have `unavailable()`: what to say when it cannot be seen."""
 
     name: str
 
@@ -56,7 +55,7 @@ class Collected:
     at: float = 0.0
 
 
-class Exporter(Collector):
+class Exporter(registry.Collector):
     """Shows the last look at every observer."""
 
     def __init__(self, observers: Iterable[Collector], clock: Callable[[], float] = time.time) -> None:
@@ -79,9 +78,9 @@ class Exporter(Collector):
         try:
             samples, up, reason = tuple(observer.collect()), True, ""
         except Exception as error:  # a look must not end the watch, whatever it met
-            unseen = getattr(observer, "unseen", None)
+            unavailable = getattr(observer, "unavailable", None)
             samples, up, reason = (
-                tuple(unseen()) if unseen else before.samples,
+                tuple(unavailable()) if unavailable else before.samples,
                 False,
                 f"{type(error).__name__}: {error}",
             )
@@ -122,13 +121,13 @@ class Exporter(Collector):
         yield from best.values()
 
 
-def collectors(parts: Resources) -> list[Collector]:
+def collectors(resources: Resources) -> list[Collector]:
     """All that the exporter looks at."""
-    settings = parts.settings
-    bucket = BucketCollector(parts.bucket)
+    settings = resources.settings
+    bucket = BucketCollector(resources.bucket)
     return [
         bucket,
-        DatabaseCollector(parts.engine, lambda: bucket.record),
+        DatabaseCollector(resources.engine, lambda: bucket.record),
         AirflowCollector(settings.airflow_url),
         MlflowCollector(settings.mlflow_tracking_uri),
         RunsCollector(AirflowClient(settings)),

@@ -29,7 +29,7 @@ class BucketCollector:
         self._manifests: dict[str, Manifest] = {}
         self.record = control_record.ControlRecord()
 
-    def look(self) -> list[Sample]:
+    def collect(self) -> list[Sample]:
         """The samples of this moment. Raises StorageUnavailable."""
         self.record = control_record.read(self._bucket)
         return [*self._bundles(), *self._processes(), *_experiment(self.record), *self._notices()]

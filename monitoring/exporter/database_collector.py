@@ -56,7 +56,7 @@ class DatabaseCollector:
     def __init__(self, engine: Engine, record: Callable[[], ControlRecord], most_visits: int = MOST_VISITS) -> None:
         self._engine, self._record, self._most_visits = engine, record, most_visits
 
-    def look(self) -> list[Sample]:
+    def collect(self) -> list[Sample]:
         """The samples of this moment. Raises DatabaseUnavailable."""
         with transaction(self._engine) as connection:
             return [*self._split(connection), *_evaluation(connection), *_drift(connection)]

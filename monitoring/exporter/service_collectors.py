@@ -38,7 +38,7 @@ class RunsCollector:
     def __init__(self, airflow: Runs) -> None:
         self._airflow = airflow
 
-    def look(self) -> list[Sample]:
+    def collect(self) -> list[Sample]:
         """The samples of this moment. Raises Unavailable."""
         return [sample for dag, process in DAGS.items() for sample in self._of(dag, process)]
 
@@ -84,7 +84,7 @@ class AirflowCollector:
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/") + "/api/v2/monitor/health"
 
-    def look(self) -> list[Sample]:
+    def collect(self) -> list[Sample]:
         """The health of each component. Raises Unavailable."""
         try:
             said = httpx.get(self._url, timeout=TIMEOUT_SECONDS).raise_for_status().json()
@@ -106,7 +106,7 @@ class MlflowCollector:
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/") + "/health"
 
-    def look(self) -> list[Sample]:
+    def collect(self) -> list[Sample]:
         """Nothing beyond that it answered. Raises TrackingUnavailable."""
         try:
             httpx.get(self._url, timeout=TIMEOUT_SECONDS).raise_for_status()
@@ -124,7 +124,7 @@ class DiskCollector:
         self._folder = folder.resolve()
         self._spool_limit_bytes = spool_limit_bytes
 
-    def look(self) -> list[Sample]:
+    def collect(self) -> list[Sample]:
         """Free and total bytes; of a folder that is yet to be made, those of where it will be."""
         there = next(path for path in (self._folder, *self._folder.parents) if path.exists())
         usage, labels = shutil.disk_usage(there), {"place": "state"}

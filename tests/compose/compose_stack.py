@@ -199,9 +199,7 @@ class ComposeStack:
 
     def python(self, code: str) -> Any:
         """What `code`, run in the serving container with `bucket` open, leaves in `result` (JSON)."""
-        opening = (
-            "import json; from homeprices.resources import open_parts; parts = open_parts(); bucket = parts.bucket\n"
-        )
+        opening = "import json; from homeprices.resources import open_resources; bucket = open_resources().bucket\n"
         done = self.compose("exec", "-T", "infer-cand", "python", "-c", f"{opening}{code}\nprint(json.dumps(result))")
         return json.loads(done.stdout.splitlines()[-1])
 

@@ -24,7 +24,7 @@ def test_every_query_of_every_page_answers_after_traffic(stack: ComposeStack, fi
             number = visitor.post("/api/predict_home_price", json=HOME).json()["prediction_id"]
             remark = {"prediction_id": number, "feedback_type": kind, "feedback_value": value}
             assert visitor.post("/api/feedback", json={k: v for k, v in remark.items() if v is not None}).is_success
-        compare = "from homeprices.workflows.monitor_drift import open_watch; open_watch('looked at').compare()"
+        compare = "from homeprices.workflows.monitor_drift import open_monitor; open_monitor('looked at').compare()"
         stack.compose("exec", "-T", "airflow-scheduler", "python", "-c", compare)
         ask = f"docker compose -f {MONITORING} exec -T exporter python -m monitoring.grafana.query_runner"
 

@@ -66,8 +66,8 @@ def counted(stack: ComposeStack) -> dict[str, int]:
     look = (
         "import io, json\n"
         "import pyarrow.parquet as pq\n"
-        "from homeprices.resources import open_parts\n"
-        "bucket = open_parts().bucket\n"
+        "from homeprices.resources import open_resources\n"
+        "bucket = open_resources().bucket\n"
         f"manifest = json.loads(bucket.get('batch/{JOB}/manifest.json').body)\n"
         "parts = [pq.read_table(io.BytesIO(bucket.get(e.key).body), columns=['file', 'row'])\n"
         f"         for e in bucket.list('batch/{JOB}/partitions/') if e.key.endswith('.parquet')]\n"

@@ -52,17 +52,17 @@ class RunningStack:
         """Let the connections of `connect` go."""
         if self.connected:
             self.airflow.close()
-            self.parts.engine.dispose()
+            self.resources.engine.dispose()
             self.connected = False
 
     def connect(self) -> None:
         """Read where everything is."""
         self.close()
         values = {k: v for k, v in dotenv_values(self.folder / "env").items() if v is not None}
-        self.parts = Resources(load_settings(values, ()))
-        self.airflow = AirflowClient(self.parts.settings)
+        self.resources = Resources(load_settings(values, ()))
+        self.airflow = AirflowClient(self.resources.settings)
         self.connected = True
-        self.router = self.parts.settings.router_url
+        self.router = self.resources.settings.router_url
         self.tool_environ = {**self.environ, **values}
 
     def python(self, *words: str) -> subprocess.CompletedProcess[str]:
@@ -74,7 +74,7 @@ class RunningStack:
 
     def health(self, variant: str) -> dict[str, Any]:
         """What the serving instance of an arm says of itself."""
-        url = self.parts.settings.replica_urls(variant)[0]  # type: ignore[arg-type]
+        url = self.resources.settings.replica_urls(variant)[0]  # type: ignore[arg-type]
         return dict(httpx.get(f"{url}/api/health", timeout=5).json())
 
     def wait_for_run(self, dag_id: str, run_id: str, seconds: float = 400) -> dict[str, Any]:

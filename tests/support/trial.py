@@ -88,8 +88,8 @@ class Trial:
         self._id = 0
 
     @property
-    def parts(self) -> Resources:
-        """New parts, as another process would open them."""
+    def resources(self) -> Resources:
+        """New resources, as another process would open them."""
         return Resources(self.settings, self.bucket)
 
     def begin(self, since: datetime = NOW - timedelta(hours=5)) -> None:
@@ -98,7 +98,7 @@ class Trial:
 
     def evaluation(self, run: str, now: datetime = NOW, policy: str = "composite") -> Evaluation:
         """One look, an hour after the visits unless told otherwise."""
-        return Evaluation(self.parts, run, policies.load(policy), clock=lambda: now)
+        return Evaluation(self.resources, run, policies.load(policy), clock=lambda: now)
 
     def visits(
         self, variant: str, count: int, stars: float | Sequence[float] | None = None, **changes: Any

@@ -20,7 +20,8 @@ DRIFT = {p.stem for p in (ROOT / "homeprices/drift").rglob("*.py")} - {
 }  # they read the log
 PURE = {"data": {"cleaning", "holdout", "schema", "synthetic"}, "experiment": EXPERIMENT, "drift": DRIFT}
 IMPURE_MODULES = {"sqlalchemy", "boto3", "botocore", "httpx", "requests", "mlflow", "socket", "psycopg2",
-                  "homeprices.adapters.object_store", "homeprices.database", "homeprices.adapters.mlflow_client", "homeprices.settings",
+                  "homeprices.adapters.object_store", "homeprices.adapters.database", "homeprices.settings",
+                  "homeprices.adapters.mlflow_client",
                   "homeprices.adapters.notifications"}  # fmt: skip
 
 

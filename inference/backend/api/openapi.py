@@ -1,6 +1,6 @@
 """The contract of the service as an OpenAPI 3.1 document, a pure function of the code's own limits.
 
-`python -m inference.backend.api.openapi > inference/openapi.json` writes the committed copy; tests keep it, the routes and
+`python -m inference.backend.api.openapi > inference/openapi.json` writes the committed copy; tests keep it, routes and
 the answers of a running instance the same.
 """
 

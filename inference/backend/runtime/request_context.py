@@ -93,8 +93,8 @@ def _new_request_id() -> str:
 
 # The signature of a visitor's cookie, as the router's Nginx checks it (`secure_link_md5 "$cookie_id key"`).
 #
-# Nginx can check it and cannot make one, so the service does for a visitor who is new, with the key that the router sends
-# along. MD5 is what Nginx knows; the key stands behind an id of fixed length, so a signature says nothing of another id.
+# Nginx can check it and cannot make one, so the service does for a new visitor, with the key that the router sends
+# along. MD5 is what Nginx knows; the key follows an id of fixed length, so a signature says nothing of another id.
 
 
 def signature(visitor: str, key: str) -> str:

@@ -10,7 +10,7 @@ from tests.integration.drift.conftest import Town
 
 def seen(town: Town) -> dict[tuple[str, ...], float]:
     """Values of the drift metrics by name and labels."""
-    samples: list[Sample] = DatabaseCollector(town.engine, ControlRecord).look()
+    samples: list[Sample] = DatabaseCollector(town.engine, ControlRecord).collect()
     list(families(samples))  # raises KeyError for a name or a label that the table of metrics does not have
     return {
         (sample.name.removeprefix("homeprices_drift_"), *map(str, sample.labels.values())): sample.value

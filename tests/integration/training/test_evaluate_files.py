@@ -126,7 +126,7 @@ def test_sixty_homes_of_one_place_and_size_are_enough(tmp_path: Path) -> None:
 def test_the_command_prints_one_json_object(
     csv_files: Files, found: dict[str, Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "effort", lambda name: TINY)
+    monkeypatch.setattr(command, "preset", lambda name: TINY)
     train, test = map(str, csv_files)
     options = ["evaluate", "--train", train, "--test", test, "--inputs", "all", "--seed", str(SEED)]
     assert command.main([*options, "--jobs", "2", "--json"]) == 0

@@ -37,7 +37,7 @@ def test_the_command_writes_both_tables_of_the_page(
 ) -> None:
     page = tmp_path / "models.md"
     page.write_text((ROOT / "documentations/models.md").read_text())
-    monkeypatch.setattr(command, "effort", lambda _name: TINY)
+    monkeypatch.setattr(command, "preset", lambda _name: TINY)
     monkeypatch.setattr(command, "make_listings", lambda: raw)
     monkeypatch.setattr(command, "compare_estimators", partial(compare_estimators, names=["ridge"]))
     for more in ([], ["--listings", str(csv_files[0])]):

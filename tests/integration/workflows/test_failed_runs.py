@@ -18,7 +18,7 @@ from tests.support.fake_servers import Hook, Mailbox, mail_server, webhook
 FAILED = {"task_id": "build", "reason": "no room\non the disk", "link": "http://x/log"}
 
 
-def parts(hook: Hook, box: Mailbox, bucket: MemoryBucket | None = None) -> Resources:
+def resources(hook: Hook, box: Mailbox, bucket: MemoryBucket | None = None) -> Resources:
     names = {"SLACK_WEBHOOK_URL": hook.url, "SMTP_HOST": "127.0.0.1", "NOTIFY_EMAIL_TO": "ops@localhost"}
     return Resources(load_settings({**names, "SMTP_PORT": str(box.port)}, ()), bucket or MemoryBucket())
 
@@ -29,7 +29,7 @@ def tell(told: Resources, **changes: Any) -> None:
 
 def test_it_is_told_once_by_both_channels_with_task_reason_and_link() -> None:
     with webhook(failures=1) as hook, mail_server() as box:
-        told = parts(hook, box)
+        told = resources(hook, box)
         tell(told)
         tell(told, task_id=None, reason="task_failure")  # what Airflow says of the run itself
     assert hook.posts == [
@@ -43,8 +43,8 @@ def test_it_is_told_once_by_both_channels_with_task_reason_and_link() -> None:
 
 def test_without_a_task_a_reason_and_a_page_it_is_told_all_the_same() -> None:
     with webhook() as hook, mail_server() as box:
-        notify_failed_run(parts(hook, box), "a_dag", "run1")
-        notify_failed_run(parts(hook, box), "a_dag", "run2", reason="x" * 10_000)
+        notify_failed_run(resources(hook, box), "a_dag", "run1")
+        notify_failed_run(resources(hook, box), "a_dag", "run2", reason="x" * 10_000)
     first, second = (post["text"] for post in hook.posts)
     assert "The run run1 has failed: no reason was given" in first and "/dags/a_dag/runs/run1|" in first
     assert second.count("x") == LONGEST_REASON
@@ -56,7 +56,7 @@ def test_with_the_bucket_away_it_is_told_rather_twice_than_never() -> None:
             raise StorageUnavailable("the bucket is away")
 
     with webhook() as hook, mail_server() as box, capture_logs() as logs:
-        told = parts(hook, box, Away())
+        told = resources(hook, box, Away())
         tell(told)
         tell(told)
     assert (len(hook.posts), len(box.messages)) == (2, 2)
@@ -66,7 +66,7 @@ def test_with_the_bucket_away_it_is_told_rather_twice_than_never() -> None:
 def test_channels_that_stay_broken_raise_nothing_and_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notifications, "PAUSES_SECONDS", (0.0, 0.0))
     with webhook(failures=9) as hook, mail_server(refusals=9) as box:
-        told = parts(hook, box)
+        told = resources(hook, box)
         tell(told)
     assert (hook.attempts, box.connections) == (3, 3)
     assert notifications.failed_deliveries(told.bucket) == {"slack": 1, "email": 1}

@@ -251,5 +251,5 @@ def test_where_an_arm_stands_is_readable_in_the_bucket(town: Town) -> None:
 
 
 def test_the_dags_open_the_watch_on_the_parts_of_their_process(monkeypatch: pytest.MonkeyPatch, town: Town) -> None:
-    monkeypatch.setattr(module, "open_parts", lambda: Resources(town.settings, town.bucket))
+    monkeypatch.setattr(module, "open_resources", lambda: Resources(town.settings, town.bucket))
     assert module.open_monitor("run").compare(HOURLY)["production"] == "0 homes are too few to say anything."

@@ -61,11 +61,11 @@ def test_a_count_that_cannot_be_written_is_said_and_stops_nobody(error: Exceptio
 
 
 def test_what_a_process_cannot_deliver_is_in_the_bucket_and_the_exporter_shows_it(bucket: MemoryBucket) -> None:
-    parts = Resources(load_settings({"SLACK_WEBHOOK_URL": "http://127.0.0.1:9/hook"}, ()), bucket)
-    parts.notifier._undelivered("slack")
+    resources = Resources(load_settings({"SLACK_WEBHOOK_URL": "http://127.0.0.1:9/hook"}, ()), bucket)
+    resources.notifier._undelivered("slack")
     shown = {
         sample.labels["channel"]: sample.value
-        for sample in BucketCollector(bucket).look()
+        for sample in BucketCollector(bucket).collect()
         if sample.name == "homeprices_notices_undelivered"
     }
     assert shown == {"slack": 1, "email": 0}

@@ -15,7 +15,7 @@ NOBODY = "http://127.0.0.1:9"  # the discard port: nothing answers there
 
 
 @pytest.fixture
-def parts() -> Resources:
+def resources() -> Resources:
     return Resources(Settings(airflow_url=NOBODY), MemoryBucket())
 
 
@@ -26,49 +26,49 @@ def listings(tmp_path: Path) -> Path:
     return path
 
 
-def test_an_import_stores_the_file_and_announces_it(parts: Resources, listings: Path, capsys) -> None:
+def test_an_import_stores_the_file_and_announces_it(resources: Resources, listings: Path, capsys) -> None:
     told: list[Dataset] = []
-    assert main(["import", str(listings)], parts, told.append) == 0
-    assert told == [latest(parts.bucket)]
+    assert main(["import", str(listings)], resources, told.append) == 0
+    assert told == [latest(resources.bucket)]
     assert "data/raw/train_V1.csv: 60 rows" in capsys.readouterr().out
 
 
-def test_an_import_can_be_kept_quiet(parts: Resources, listings: Path) -> None:
+def test_an_import_can_be_kept_quiet(resources: Resources, listings: Path) -> None:
     told: list[Dataset] = []
-    assert main(["import", str(listings), "--no-notify"], parts, told.append) == 0
+    assert main(["import", str(listings), "--no-notify"], resources, told.append) == 0
     assert told == []
 
 
 def test_without_a_scheduler_the_dataset_is_stored_and_the_answer_says_what_follows(
-    parts: Resources, listings: Path, capsys
+    resources: Resources, listings: Path, capsys
 ) -> None:
-    assert main(["import", str(listings)], parts) == 0
-    assert latest(parts.bucket) is not None
+    assert main(["import", str(listings)], resources) == 0
+    assert latest(resources.bucket) is not None
     assert "stored, but no training was started" in (said := capsys.readouterr().err)
     assert "the weekly run will take it" in said
 
 
-def test_a_scheduler_that_fails_does_not_fail_the_import(parts: Resources, listings: Path, capsys) -> None:
+def test_a_scheduler_that_fails_does_not_fail_the_import(resources: Resources, listings: Path, capsys) -> None:
     def fail(_: Dataset) -> None:
         raise Unavailable("asleep")
 
-    assert main(["import", str(listings)], parts, fail) == 0
+    assert main(["import", str(listings)], resources, fail) == 0
     assert "asleep" in capsys.readouterr().err
 
 
-def test_a_refused_file_is_explained_and_nothing_is_uploaded(parts: Resources, tmp_path: Path, capsys) -> None:
+def test_a_refused_file_is_explained_and_nothing_is_uploaded(resources: Resources, tmp_path: Path, capsys) -> None:
     path = tmp_path / "other.csv"
     path.write_text("a;b;c\n1;2;3\n")
-    assert main(["import", str(path)], parts) == 1
+    assert main(["import", str(path)], resources) == 1
     assert capsys.readouterr().err.splitlines() == [
         "file: is separated by semicolons; expected commas",
         "nothing was uploaded",
     ]
-    assert list(parts.bucket.list("")) == []
+    assert list(resources.bucket.list("")) == []
 
 
-def test_a_file_that_is_not_there_is_named(parts: Resources, tmp_path: Path, capsys) -> None:
-    assert main(["import", str(tmp_path / "none.csv")], parts) == 1
+def test_a_file_that_is_not_there_is_named(resources: Resources, tmp_path: Path, capsys) -> None:
+    assert main(["import", str(tmp_path / "none.csv")], resources) == 1
     assert "none.csv" in capsys.readouterr().err
 
 

@@ -48,8 +48,11 @@ def of(log: ExperimentRows) -> AggregatedEvidence:
 
 
 def log(
-    visitors: list[VisitorExposures], raters: list[VisitorRatings] = [], scored: list[RescoredPrice] = [], **more: Any
-) -> ExperimentRows:  # noqa: B006
+    visitors: list[VisitorExposures],
+    raters: list[VisitorRatings] = [],  # noqa: B006
+    scored: list[RescoredPrice] = [],  # noqa: B006
+    **more: Any,
+) -> ExperimentRows:
     return ExperimentRows(visitors=visitors, raters=raters, scored=scored, p99={}, **{"shares": {1: 20.0}, **more})
 
 

@@ -58,7 +58,7 @@ class RememberingLog:
     def record_many(self, predictions: Sequence[Prediction]) -> list[int | None]:
         return [self.record(prediction) for prediction in predictions]
 
-    def knows(self, prediction_id: int) -> IssueStatus:
+    def issue_status(self, prediction_id: int) -> IssueStatus:
         return self.knowledge
 
     def record_feedback(self, feedback: Feedback, visitor: str | None) -> None:

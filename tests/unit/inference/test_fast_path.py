@@ -118,7 +118,7 @@ def test_what_nobody_expected_is_left_to_the_view_which_answers_each_alone(
             raise RuntimeError("a mistake of ours")
         return answers(questions)
 
-    monkeypatch.setattr(backend.service.answers, "to", to)
+    monkeypatch.setattr(backend.service.answers, "predict", to)
     answer = ask(backend, "application/json", HOME)
     assert (answer.status_code, asked, len(backend.log.predictions)) == (200, [1, 1], 1)
     assert backend.metric("requests_in_flight") == 0

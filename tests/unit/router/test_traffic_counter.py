@@ -170,7 +170,7 @@ def test_a_file_that_cannot_be_read_begins_another_router(
 
 def test_the_thread_counts_hands_in_and_says_once_what_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "COUNT_SECONDS", 0.01)
-    monkeypatch.setattr(module, "HAND_IN_SECONDS", 0.02)
+    monkeypatch.setattr(module, "UPLOAD_SECONDS", 0.02)
     bucket = AwayBucket()
     made = TrafficCounter(tmp_path, bucket)
     with capture_logs() as logs:

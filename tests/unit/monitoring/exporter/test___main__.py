@@ -20,7 +20,7 @@ class Source:
     def __init__(self, name: str, samples: list[Sample] | None) -> None:
         self.name, self.samples = name, samples
 
-    def look(self) -> list[Sample]:
+    def collect(self) -> list[Sample]:
         if self.samples is None:
             raise StorageUnavailable(f"{self.name} is away")
         return self.samples
@@ -29,7 +29,7 @@ class Source:
 class Hopeless(Source):
     """Knows what to say of itself when it is away."""
 
-    def unseen(self) -> list[Sample]:
+    def unavailable(self) -> list[Sample]:
         return [Sample("homeprices_airflow_component_healthy", 0.0, {"component": "scheduler"})]
 
 
@@ -83,7 +83,7 @@ def test_of_two_accounts_of_a_process_the_later_one_is_shown() -> None:
 
 def test_a_fault_of_any_kind_does_not_end_the_watch() -> None:
     class Broken(Source):
-        def look(self) -> list[Sample]:
+        def collect(self) -> list[Sample]:
             raise ValueError("of no kind that anybody thought of")
 
     good, seen, stopping = Source("bucket", [trained(50)]), threading.Event(), threading.Event()
