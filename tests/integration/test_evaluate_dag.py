@@ -50,7 +50,7 @@ class Scheduler:
     def __init__(self, home: Path, trial: Trial, variables: dict[str, str]) -> None:
         settings, dags = trial.settings, home / "dags"
         dags.mkdir()
-        for name in ("evaluate_ab_dag.py", "conventions.py"):  # others would be parsed again before each run
+        for name in ("evaluate_ab_dag.py", "dag_defaults.py"):  # others would be parsed again before each run
             (dags / name).symlink_to(ROOT / "dags" / name)
         environ = {
             "PATH": os.environ["PATH"],

@@ -89,7 +89,7 @@ def test_dags_import_at_their_top_nothing_heavier_than_the_airflow_sdk() -> None
         assert {name.split(".")[0] for name in top_level} <= {
             "__future__",
             "airflow",
-            "conventions",
+            "dag_defaults",
             "datetime",
             "typing",
         }, path
