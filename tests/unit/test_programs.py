@@ -60,28 +60,19 @@ def test_a_program_is_asked_for_in_words_that_the_summary_understands(needed: pr
     assert match is not None and match.groups() == (needed.name, needed.command)
 
 
-def test_the_browser_that_chromium_names_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CHROMIUM", "/opt/browser")
-    programs.find_chromium.cache_clear()
-    assert programs.find_chromium() == "/opt/browser"
-    programs.find_chromium.cache_clear()
-
-
-def test_without_a_browser_on_the_path_the_one_that_playwright_downloaded_is_taken(
+def test_a_browser_is_the_one_named_else_one_on_the_path_else_one_that_playwright_downloaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CHROMIUM", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path / "browsers"))
-    programs.find_chromium.cache_clear()
+    monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path))
     assert programs.find_chromium() is None
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        program = Path(playwright.chromium.executable_path)
-    assert program.is_relative_to(tmp_path)
-    program.parent.mkdir(parents=True)
-    program.touch()
-    programs.find_chromium.cache_clear()
-    assert programs.find_chromium() == str(program)
-    programs.find_chromium.cache_clear()
+    downloaded = tmp_path / "chromium-1234" / "chrome-linux64" / "chrome"
+    downloaded.parent.mkdir(parents=True)
+    downloaded.touch()
+    assert programs.find_chromium() == str(downloaded)
+    installed = tmp_path / "chromium"
+    installed.touch(mode=0o755)
+    assert programs.find_chromium() == str(installed)
+    monkeypatch.setenv("CHROMIUM", "/opt/browser")
+    assert programs.find_chromium() == "/opt/browser"
