@@ -21,8 +21,13 @@ SOCKET_PATH_BYTES = 100
 """A Unix socket's path may have 108 bytes; a few are left for its name."""
 
 
-def seaweedfs(home: Path, ports: SeaweedPorts, access_key: str, secret_key: str, env: Mapping[str, str]) -> ServiceSpec:
-    """An S3 server that keeps everything under `home` and knows one identity."""
+def seaweedfs(
+    home: Path, ports: SeaweedPorts, access_key: str, secret_key: str, env: Mapping[str, str], max_volumes: int = 0
+) -> ServiceSpec:
+    """Return an S3 server that keeps everything under `home` and knows one identity.
+
+    `max_volumes`: 0 allows as many full volumes as fit on the disk. Each bucket takes several, full or not.
+    """
     identities = home / "identities.json"
     options = {
         "dir": home / "data",
@@ -36,7 +41,7 @@ def seaweedfs(home: Path, ports: SeaweedPorts, access_key: str, secret_key: str,
         "master.volumeSizeLimitMB": VOLUME_SIZE_MB,
         "volume.port": ports.volume,
         "volume.port.grpc": ports.volume_grpc,
-        "volume.max": 0,
+        "volume.max": max_volumes,
         "volume.preStopSeconds": 0,
         "filer": "true",
         "filer.port": ports.filer,

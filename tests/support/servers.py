@@ -30,6 +30,8 @@ from local.supervision.service_spec import Command, ServiceSpec
 LOOPBACK = "127.0.0.1"
 PR_SET_PDEATHSIG = 1
 POLL_SECONDS = 0.1
+MAX_VOLUMES = 5_000
+"""More than the buckets of a run take: their volumes stay small, whatever the size of the disk."""
 
 
 def free_ports(count: int) -> list[int]:
@@ -99,7 +101,8 @@ class Servers:
         if self._s3 is None:
             key, secret = secrets.token_hex(10), secrets.token_hex(20)
             ports = SeaweedPorts(*free_ports(8))
-            self._start(seaweedfs(self.folder / "seaweedfs", ports, key, secret, clean_environment()))
+            home = self.folder / "seaweedfs"
+            self._start(seaweedfs(home, ports, key, secret, clean_environment(), max_volumes=MAX_VOLUMES))
             self._s3 = {
                 "AWS_ENDPOINT_URL_S3": f"http://{LOOPBACK}:{ports.s3}",
                 "AWS_ACCESS_KEY_ID": key,
