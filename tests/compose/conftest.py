@@ -46,9 +46,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items[:] = [item for item in items if item not in ours] + sorted(ours, key=lambda i: STORY.index(i.path.stem))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", autouse=True)
 def engine() -> None:
-    """A Docker engine with the public images, or with stand-ins where no registry is reached."""
+    """A Docker engine with the public images, or stand-ins where no registry is reached. Without it all is skipped."""
     if OFFLINE_IMAGES.exists():
         names = [os.environ.get(variable, name) for variable, name in THIRD_PARTY.items()]
         subprocess.run([str(OFFLINE_IMAGES), *names], check=True, timeout=BUILD_SECONDS)
