@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from local.services.catalogue import services
 from local.stack import Stack
 
 
-def test_the_status_shows_every_port_that_the_stack_listens_on(tmp_path: Path) -> None:
-    """Prometheus is one of them only where its program is on the machine."""
-    stack = Stack.of({"STACK_DIR": str(tmp_path / "stack")}, root=tmp_path)
+@pytest.mark.parametrize("installed", [True, False])
+def test_the_status_shows_every_port_that_the_stack_listens_on(tmp_path: Path, installed: bool) -> None:
+    """Prometheus is one of them only where its program is installed; the exporter always is."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    if installed:
+        (programs / "prometheus").touch(mode=0o755)
+    stack = Stack.of({"STACK_DIR": str(tmp_path / "stack"), "PATH": str(programs)}, root=tmp_path)
     stack.make_folder()
     shown = {port for service in services(stack) for port in service.ports.values()}
-    needed = set(stack.listens_on.values())
-    assert needed - {stack.ports["prometheus"]} <= shown <= needed
+    absent = set() if installed else {stack.ports["prometheus"]}
+    assert shown == set(stack.listens_on.values()) - absent
