@@ -42,7 +42,7 @@ UNANSWERED_MILLISECONDS = 5_000
 MIGRATION_LOCK = 7_311_001
 MIGRATION_LOCK_TIMEOUT_SECONDS = 120
 
-MIGRATIONS = Path(__file__).parent / "migrations"
+MIGRATIONS = Path(__file__).parents[1] / "migrations"
 
 
 def open_engine(settings: Settings, *, statement_timeout_seconds: float = STATEMENT_TIMEOUT_SECONDS) -> Engine:

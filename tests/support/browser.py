@@ -45,7 +45,7 @@ def chromium() -> Iterator[Browser]:
 # The real frontend, `python -m router.frontend`, for tests and pictures.
 
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 START_SECONDS = 30
 
 

@@ -31,7 +31,7 @@ def metric_names(expr: str) -> set[str]:
 # A real Alertmanager with this project's configuration, on a free port of loopback.
 
 
-START = Path(__file__).parents[1] / "monitoring" / "alertmanager" / "start.sh"
+START = Path(__file__).parents[2] / "monitoring" / "alertmanager" / "start.sh"
 READY_SECONDS = 30.0
 
 
