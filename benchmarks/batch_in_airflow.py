@@ -30,9 +30,9 @@ from homeprices.adapters.airflow_client import AirflowClient
 from homeprices.adapters.object_store import Bucket, open_bucket
 from homeprices.data.cleaning import clean
 from homeprices.data.synthetic import make_listings
+from homeprices.names import BATCH_DAG
 from homeprices.settings import load_settings
 
-DAG = "batch_scoring_dag"
 SEED = 7
 FILE_ROWS, GROUP_ROWS = 1_000_000, 100_000
 BROKEN_EVERY = 1_000
@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"file {number}: {len(body):,} bytes", file=sys.stderr)
     with AirflowClient(settings) as airflow:
         started = time.monotonic()
-        run_id = airflow.trigger(DAG, {"source": source, "job": job, "bundle": options.bundle})
+        run_id = airflow.trigger(BATCH_DAG, {"source": source, "job": job, "bundle": options.bundle})
         tasks = follow(airflow, run_id, options.kill)
         seconds = time.monotonic() - started
     found = account(bucket, job, options.rows)
@@ -96,8 +96,8 @@ def follow(airflow: AirflowClient, run_id: str, kill: str | None) -> list[dict[s
     deadline = time.monotonic() + LONGEST_SECONDS
     while time.monotonic() < deadline:
         time.sleep(LOOK_SECONDS)
-        state = airflow.run(DAG, run_id)["state"]
-        tasks = airflow.tasks(DAG, run_id)
+        state = airflow.run(BATCH_DAG, run_id)["state"]
+        tasks = airflow.tasks(BATCH_DAG, run_id)
         if state in ("success", "failed"):
             if state == "failed":
                 raise RuntimeError(f"the run {run_id} failed; its tasks: {[(t['task_id'], t['state']) for t in tasks]}")

@@ -25,6 +25,7 @@ from sqlalchemy import create_engine, text
 
 from benchmarks.batch import ESTIMATOR, prepare
 from homeprices.adapters.database import upgrade
+from homeprices.names import PREDICT_PATH
 from homeprices.settings import load_settings
 from tests.integration.inference.instance import Instance, eventually, upload
 from tests.integration.predictions.conftest import database_variables
@@ -43,7 +44,7 @@ def ask(port: int, count: int) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     refused = 0
     while count:
-        connection.request("POST", "/api/predict_home_price", BODY, HEADERS)
+        connection.request("POST", PREDICT_PATH, BODY, HEADERS)
         answer = connection.getresponse()
         body = answer.read()
         if answer.status == 200:

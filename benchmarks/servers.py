@@ -18,13 +18,13 @@ import psutil
 
 from benchmarks.environments import environment
 from benchmarks.load import Load, LoadFailed, Request
+from homeprices.names import PREDICT_PATH
 from tests.support.servers import clean_environment, free_ports
 
 ROOT = Path(__file__).parents[1]
 PEERS = Path(__file__).parent / "peers"
 START_SECONDS = 180.0
 STEP_SECONDS = 0.02
-PATH = "/api/predict_home_price"
 HOME: dict[str, Any] = {"total_sqft": 1200, "location": "Whitefield", "bhk": 2, "bath": 2}
 FROM_ROUTER = {"X-Visitor-Id": "0123456789abcdef0123456789abcdef", "X-Assigned-Variant": "production",
                "X-Experiment-Epoch": "1", "X-Request-ID": "1764000000.123-4711-42-7"}  # fmt: skip
@@ -36,7 +36,7 @@ class Contender:
 
     name: str
     command: tuple[str, ...]
-    path: str = PATH
+    path: str = PREDICT_PATH
     body: bytes = json.dumps(HOME).encode()
     headers: dict[str, str] = field(default_factory=dict)
     environ: dict[str, str] = field(default_factory=dict)

@@ -15,10 +15,10 @@ from pathlib import Path
 from homeprices.adapters.airflow_client import AirflowClient
 from homeprices.adapters.object_store import Bucket, open_bucket
 from homeprices.errors import HomePricesError, NotFound, NotReady, Unavailable
+from homeprices.names import BUNDLE_KIND, TRAINING_DAG
 from homeprices.registry import bundle_reader
 from homeprices.settings import load_settings
 
-PIPELINE = "bangalore_home_prices_pipeline"
 MOUNTED_DATASET = Path("/data/listings.csv")
 DAGS_READ_SECONDS = 300
 LOOK_SECONDS = 3
@@ -40,11 +40,11 @@ def train(airflow: AirflowClient) -> str:
     deadline = time.monotonic() + DAGS_READ_SECONDS
     while True:
         try:
-            active = [run["dag_run_id"] for run in airflow.runs(PIPELINE) if run["state"] in ACTIVE]
-            return str(active[0]) if active else airflow.trigger(PIPELINE)
+            active = [run["dag_run_id"] for run in airflow.runs(TRAINING_DAG) if run["state"] in ACTIVE]
+            return str(active[0]) if active else airflow.trigger(TRAINING_DAG)
         except (NotFound, Unavailable) as error:
             if time.monotonic() > deadline:
-                raise NotReady(f"after {DAGS_READ_SECONDS} s {PIPELINE} cannot be started: {error}") from error
+                raise NotReady(f"after {DAGS_READ_SECONDS} s {TRAINING_DAG} cannot be started: {error}") from error
         time.sleep(LOOK_SECONDS)
 
 
@@ -58,7 +58,7 @@ def main() -> int:
     try:
         settings = load_settings()
         bucket = open_bucket(settings)
-        if production := bundle_reader.highest(bucket, "BO"):
+        if production := bundle_reader.highest(bucket, BUNDLE_KIND["production"]):
             print(f"bootstrap: {production} is there; nothing to do")
             return 0
         if not has_dataset(bucket):

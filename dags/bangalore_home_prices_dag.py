@@ -11,6 +11,8 @@ from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOpe
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, dag, get_current_context, task
 from dag_defaults import CANDIDATE_WANTED, DATASET, TASK_DEFAULTS, tell_of_failure
 
+from homeprices.names import BUNDLE_KIND, EVALUATION_DAG, TRAINING_DAG
+
 
 def this_run() -> Any:
     """The steps of the training run that this task belongs to."""
@@ -20,7 +22,7 @@ def this_run() -> Any:
 
 
 @dag(
-    dag_id="bangalore_home_prices_pipeline",
+    dag_id=TRAINING_DAG,
     schedule=AssetOrTimeSchedule(
         timetable=CronTriggerTimetable("0 3 * * 0", timezone="Asia/Kolkata"), assets=DATASET | CANDIDATE_WANTED
     ),
@@ -75,7 +77,7 @@ def bangalore_home_prices_pipeline() -> None:
     @task.branch
     def what_follows(published: dict[str, Any]) -> str | None:
         """Production is waited for and a candidate asked for; a candidate is put before visitors; else all is said."""
-        follows = {"BO": "serve_production", "CO": "start_experiment"}
+        follows = {BUNDLE_KIND["production"]: "serve_production", BUNDLE_KIND["candidate"]: "start_experiment"}
         return follows.get(published["kind"]) if published["version"] else None
 
     @task(outlets=[CANDIDATE_WANTED])
@@ -88,7 +90,7 @@ def bangalore_home_prices_pipeline() -> None:
         """Waits until every candidate replica serves the version, then gives it its share of the visitors."""
         return this_run().start_experiment(published)
 
-    evaluate = TriggerDagRunOperator(task_id="evaluate", trigger_dag_id="evaluate_ab_dag")
+    evaluate = TriggerDagRunOperator(task_id="evaluate", trigger_dag_id=EVALUATION_DAG)
 
     dataset = check_dataset()
     listings = clean_listings(dataset)

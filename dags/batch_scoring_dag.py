@@ -11,6 +11,8 @@ from typing import Any
 from airflow.sdk import Param, dag, get_current_context, task
 from dag_defaults import TASK_DEFAULTS, tell_of_failure
 
+from homeprices.names import BATCH_DAG
+
 
 def this_job() -> Any:
     """The steps of the job that this task belongs to: of the name that was given, else of the run."""
@@ -21,7 +23,7 @@ def this_job() -> Any:
 
 
 @dag(
-    dag_id="batch_scoring_dag",
+    dag_id=BATCH_DAG,
     schedule=None,
     max_active_runs=4,
     dagrun_timeout=timedelta(hours=12),

@@ -9,8 +9,10 @@ from typing import Any
 
 from airflow.sdk import Asset, ExceptionRetryPolicy, RetryAction, RetryRule
 
-DATASET = Asset("dataset", uri="homeprices://data/raw")
-CANDIDATE_WANTED = Asset("candidate_wanted", uri="homeprices://candidate_wanted")
+from homeprices.names import CANDIDATE_WANTED_ASSET, DATASET_ASSET
+
+DATASET = Asset(DATASET_ASSET, uri="homeprices://data/raw")
+CANDIDATE_WANTED = Asset(CANDIDATE_WANTED_ASSET, uri="homeprices://candidate_wanted")
 
 RETRIES = ExceptionRetryPolicy(
     rules=[

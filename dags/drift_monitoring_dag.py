@@ -10,6 +10,8 @@ from typing import Any
 from airflow.sdk import CronTriggerTimetable, dag, get_current_context, task
 from dag_defaults import CANDIDATE_WANTED, TASK_DEFAULTS, tell_of_failure
 
+from homeprices.names import DRIFT_DAG
+
 
 def this_watch() -> Any:
     """The steps of the drift check that this task belongs to."""
@@ -19,7 +21,7 @@ def this_watch() -> Any:
 
 
 @dag(
-    dag_id="drift_monitoring_dag",
+    dag_id=DRIFT_DAG,
     schedule=CronTriggerTimetable("30 2 * * *", timezone="Asia/Kolkata"),
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=1),

@@ -11,6 +11,8 @@ from typing import Any
 from airflow.sdk import CronTriggerTimetable, Param, dag, get_current_context, task
 from dag_defaults import CANDIDATE_WANTED, TASK_DEFAULTS, tell_of_failure
 
+from homeprices.names import EVALUATION_DAG
+
 EVALUATE = "evaluate"
 
 
@@ -22,7 +24,7 @@ def this_evaluation() -> Any:
 
 
 @dag(
-    dag_id="evaluate_ab_dag",
+    dag_id=EVALUATION_DAG,
     schedule=CronTriggerTimetable("0 * * * *", timezone="UTC"),
     max_active_runs=1,
     dagrun_timeout=timedelta(minutes=50),

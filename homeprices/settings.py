@@ -19,10 +19,9 @@ from dotenv import dotenv_values
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from homeprices.errors import SettingsError
+from homeprices.names import MODEL_PREFIX, ModelPrefix, Variant
 
 OWN_PREFIX = "HOMEPRICES_"
-
-Variant = Literal["production", "candidate"]
 
 
 class Settings(BaseModel):
@@ -61,7 +60,7 @@ class Settings(BaseModel):
     training_seed: int = Field(7, validation_alias="HOMEPRICES_TRAINING_SEED", ge=0)
 
     # --- serving ------------------------------------------------------------------------------------------------
-    model_prefix: Literal["best_model", "candidate_model"] = Field("best_model", validation_alias="MODEL_PREFIX")
+    model_prefix: ModelPrefix = Field(MODEL_PREFIX["production"], validation_alias="MODEL_PREFIX")
     instance: str = Field("infer-prod", validation_alias="HOMEPRICES_INSTANCE", pattern=r"^[A-Za-z0-9_.-]{1,64}$")
     state_dir: Path = Field(Path(".stack/state"), validation_alias="HOMEPRICES_STATE_DIR")
     bind: str = Field("", validation_alias="HOMEPRICES_BIND", pattern=r"^(\S+:\d{1,5})?$")
@@ -135,7 +134,7 @@ class Settings(BaseModel):
     @property
     def variant(self) -> Variant:
         """The arm that this serving instance answers for."""
-        return "production" if self.model_prefix == "best_model" else "candidate"
+        return "production" if self.model_prefix == MODEL_PREFIX["production"] else "candidate"
 
     @property
     def database_url(self) -> str:

@@ -20,6 +20,8 @@ import httpx
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from homeprices.names import PREDICT_PATH
+
 CURRENT = "deploy/current"
 HOME = {"total_sqft": 1200, "location": "Whitefield", "bhk": 2, "bath": 2}
 ANSWERS_IN_A_ROW = 20
@@ -59,9 +61,9 @@ def _ask(client: httpx.Client) -> str:
     health = client.get("/api/health")
     if health.status_code != httpx.codes.OK:
         raise RolloutFailed(f"/api/health answers {health.status_code}")
-    answer = client.post("/api/predict_home_price", json=HOME)
+    answer = client.post(PREDICT_PATH, json=HOME)
     if answer.status_code != httpx.codes.OK or not answer.json().get("estimated_price", 0) > 0:
-        raise RolloutFailed(f"/api/predict_home_price answers {answer.status_code}: {answer.text[:200]}")
+        raise RolloutFailed(f"{PREDICT_PATH} answers {answer.status_code}: {answer.text[:200]}")
     return str(health.json().get("model_version"))
 
 

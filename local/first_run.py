@@ -12,12 +12,12 @@ from typing import Any
 
 from homeprices.adapters.airflow_client import AirflowClient
 from homeprices.errors import NotFound, Unavailable
+from homeprices.names import TRAINING_DAG
 from homeprices.settings import load_settings
 from local.stack import ROOT, Stack
 from local.supervision import probes, processes
 from local.supervision.service_spec import Command
 
-DAG = "bangalore_home_prices_pipeline"
 ACTIVE = frozenset({"queued", "running"})
 MODELS_SECONDS = 1_200.0
 LOOK_SECONDS = 1.0
@@ -78,11 +78,13 @@ class FirstRun:
                 triggered += self._trigger(airflow)
                 quiet_since = time.monotonic()
             time.sleep(LOOK_SECONDS)
-        raise FirstRunFailed(f"no two models after {MODELS_SECONDS:.0f} s; see {self.stack.url('airflow')}/dags/{DAG}")
+        raise FirstRunFailed(
+            f"no two models after {MODELS_SECONDS:.0f} s; see {self.stack.url('airflow')}/dags/{TRAINING_DAG}"
+        )
 
     def _trigger(self, airflow: AirflowClient) -> bool:
         try:
-            airflow.trigger(DAG)
+            airflow.trigger(TRAINING_DAG)
         except NotFound:
             self.say("waiting until Airflow has read the DAGs")
             return False
@@ -94,7 +96,7 @@ class FirstRun:
     def _tell_progress(self, airflow: AirflowClient, runs: list[dict[str, Any]]) -> None:
         run = next(run for run in runs if run["state"] in ACTIVE)
         try:
-            tasks = airflow.tasks(DAG, run["dag_run_id"])
+            tasks = airflow.tasks(TRAINING_DAG, run["dag_run_id"])
         except (NotFound, Unavailable):
             return
         working = sorted({task["task_id"] for task in tasks if task["state"] == "running"})
@@ -104,7 +106,9 @@ class FirstRun:
     def _raise_if_failed(self, runs: list[dict[str, Any]]) -> None:
         failed = [run["dag_run_id"] for run in runs if run["state"] == "failed"]
         if failed:
-            raise FirstRunFailed(f"the training failed; see {self.stack.url('airflow')}/dags/{DAG}/runs/{failed[0]}")
+            raise FirstRunFailed(
+                f"the training failed; see {self.stack.url('airflow')}/dags/{TRAINING_DAG}/runs/{failed[0]}"
+            )
 
     def _finish(self, line: str) -> str:
         self._done_file.touch()
@@ -130,6 +134,6 @@ def served_version(url: str) -> str | None:
 
 def _runs(airflow: AirflowClient) -> list[dict[str, Any]]:
     try:
-        return airflow.runs(DAG)
+        return airflow.runs(TRAINING_DAG)
     except (NotFound, Unavailable):
         return []

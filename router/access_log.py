@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from homeprices.names import PREDICT_PATH
+
 REPLAY_BYTES = 2**20  # how far back a reader that starts anew looks: what the breaker needs of the last minute
 ROTATE_BYTES = 64 * 2**20
-PREDICT_PATH = "/api/predict_home_price"
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from homeprices.adapters.airflow_client import AirflowClient
 from homeprices.errors import HomePricesError
 from homeprices.log import get_logger
+from homeprices.names import EVALUATION_DAG
 from homeprices.settings import Settings
 from router.access_log import AccessLogEntry
 
@@ -77,8 +78,6 @@ def is_failure(answer: AccessLogEntry) -> bool:
 # What the breaker asks for once it has taken the share to zero: an evaluation now, instead of at the full hour.
 
 
-EVALUATION = "evaluate_ab_dag"
-
 log = get_logger("router")
 
 
@@ -92,6 +91,6 @@ def request_evaluation(settings: Settings) -> threading.Thread:
 def _ask(settings: Settings) -> None:
     try:
         with AirflowClient(settings) as airflow:
-            log.info("evaluation asked for", run=airflow.trigger(EVALUATION))
+            log.info("evaluation asked for", run=airflow.trigger(EVALUATION_DAG))
     except HomePricesError as error:
         log.warning("no evaluation before the full hour", error=str(error))

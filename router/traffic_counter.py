@@ -19,8 +19,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from homeprices.adapters.object_store import Bucket
 from homeprices.errors import HomePricesError
 from homeprices.log import get_logger
+from homeprices.names import Variant
 from homeprices.release.traffic_counts import Counts, DailyTrafficCounts, bucket_start, day_of
-from homeprices.settings import Variant
 from router.access_log import AccessLogEntry, LogFollower, LogOffset, parse
 from router.render import write_whole
 

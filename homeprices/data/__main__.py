@@ -15,10 +15,9 @@ from homeprices.adapters.airflow_client import AirflowClient
 from homeprices.data.schema import MAX_BYTES, to_csv
 from homeprices.data.synthetic import DEFAULT_ROWS, DEFAULT_SEED, make_listings
 from homeprices.errors import DatasetRefused, HomePricesError
+from homeprices.names import DATASET_ASSET
 from homeprices.registry.datasets import Dataset, import_csv
 from homeprices.resources import Resources, open_resources
-
-DATASET_ASSET = "dataset"
 
 Announce = Callable[[Dataset], None]
 

@@ -13,10 +13,10 @@ from homeprices.drift import live_comparison
 from homeprices.drift.detector import compare, compare_segments, compare_variants
 from homeprices.drift.error_drift import Holdout, error_drift
 from homeprices.drift.samples import baseline_of_bundle, sample_of_visits
+from homeprices.names import Variant
 from homeprices.predictions import drift_reports
 from homeprices.pricing.features import Locations
 from homeprices.pricing.manifest import INTERVAL_LOG_WIDTH
-from homeprices.settings import Variant
 
 if TYPE_CHECKING:
     from homeprices.pricing.bundle import Bundle

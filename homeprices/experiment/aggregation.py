@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from homeprices.experiment.evidence import (
-    ARMS,
     HIGHEST_RATING,
     ClusteredProportion,
     PairedPriceError,
@@ -21,7 +20,7 @@ from homeprices.experiment.evidence import (
     VariantSummary,
 )
 from homeprices.experiment.exposures import ActualPrice, VisitorExposures, VisitorRatings
-from homeprices.settings import Variant
+from homeprices.names import VARIANTS, Variant
 
 MOST_RELATIVE_ERROR = 1.0
 """An error counts as the whole price at most: a price with a digit too many must not decide an experiment."""
@@ -174,7 +173,7 @@ def _stratum(
     counted: dict[str, VisitorExposures],
     raters: Sequence[VisitorRatings],
 ) -> Stratum:
-    assigned = [sum(row.epoch == epoch and row.arm == arm for row in people) for arm in ARMS]
+    assigned = [sum(row.epoch == epoch and row.arm == arm for row in people) for arm in VARIANTS]
     means: dict[str, list[float]] = defaultdict(list)
     for row in raters:
         visitor = counted[row.visitor]

@@ -16,6 +16,7 @@ from homeprices.errors import HomePricesError
 from homeprices.experiment import decision_log
 from homeprices.experiment.decision_log import RecordedDecision
 from homeprices.log import get_logger
+from homeprices.names import VARIANTS
 from homeprices.reporting.charts import Chart, Line
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def _hours(row: RecordedDecision) -> float | None:
 def _by_arm(looks: Iterable[tuple[float, RecordedDecision]], field: str) -> list[Line]:
     seen = list(looks)
     lines = []
-    for arm in ("production", "candidate"):
+    for arm in VARIANTS:
         found = [(hours, row.evidence[arm].get(field)) for hours, row in seen]
         lines.append(Line(arm, [(hours, float(value)) for hours, value in found if value is not None]))
     return lines
@@ -115,7 +116,7 @@ def _errors(looks: Iterable[tuple[float, RecordedDecision]]) -> list[Line]:
     seen = [(hours, row.evidence.get("paired") or {}) for hours, row in looks]
     return [
         Line(arm, [(h, float(each[f"{arm}_error"])) for h, each in seen if each.get(f"{arm}_error") is not None])
-        for arm in ("production", "candidate")
+        for arm in VARIANTS
     ]
 
 

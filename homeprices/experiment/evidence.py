@@ -14,7 +14,6 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 
 HIGHEST_RATING = 5.0  # stars
 LOWEST_RATING = 1.0
-ARMS = ("production", "candidate")
 
 
 class _Value(BaseModel):

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, TextClause, text
 
-from homeprices.settings import Variant
+from homeprices.names import VARIANTS, Variant
 
 MOST_PRICES = 20_000  # the newest; both models are run on each of them
 # Not one look of a visitor but of the hour; the service's own limit is for answers that somebody waits for.
@@ -173,8 +173,7 @@ def raise_statement_timeout(connection: Connection) -> None:
 def visitors(connection: Connection, window: ExperimentWindow) -> list[VisitorExposures]:
     """Every visitor of the experiment."""
     rows = _rows(connection, _VISITORS, window)
-    arms: tuple[Variant, Variant] = ("production", "candidate")
-    return [VisitorExposures(epoch=row["first"] // 2, arm=arms[row.pop("first") % 2], **row) for row in rows]
+    return [VisitorExposures(epoch=row["first"] // 2, arm=VARIANTS[row.pop("first") % 2], **row) for row in rows]
 
 
 def raters(connection: Connection, window: ExperimentWindow) -> list[VisitorRatings]:

@@ -14,8 +14,8 @@ from typing import Any
 from sqlalchemy import Connection, Interval, bindparam, desc, insert, select, text
 from sqlalchemy.sql import Select
 
+from homeprices.names import Variant
 from homeprices.predictions.tables import drift_reports
-from homeprices.settings import Variant
 
 STALE_AFTER = timedelta(days=2)
 """A report that is older than two missed days says nothing about now."""

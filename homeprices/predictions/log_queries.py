@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, desc, select, text
 
+from homeprices.names import Variant
 from homeprices.predictions.sketches import distinct_count, quantile
 from homeprices.predictions.tables import ab_decisions, drift_reports, prediction_logs, user_feedback
-from homeprices.settings import Variant
 
 LogType = Literal["predictions", "feedback", "decisions", "drift"]
 

@@ -14,12 +14,13 @@ from sqlalchemy import Engine
 
 from homeprices.adapters.database import transaction
 from homeprices.errors import DatabaseUnavailable, SpoolFull
+from homeprices.names import Variant
 from homeprices.predictions import identifiers
 from homeprices.predictions.drain import KEPT_MONTHS, DatabaseState, Drain, DrainReport
 from homeprices.predictions.feedback import Feedback
 from homeprices.predictions.identifiers import IdReserve
 from homeprices.predictions.spool import Spool
-from homeprices.settings import Settings, Variant
+from homeprices.settings import Settings
 
 # A prediction that was answered a moment ago is in PostgreSQL after this, unless something is wrong.
 SETTLE_SECONDS = 1.5

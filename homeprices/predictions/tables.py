@@ -31,6 +31,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import BIT, JSONB
 
+from homeprices.names import VARIANTS
 from homeprices.predictions.feedback import FeedbackType
 from homeprices.predictions.sketches import SKETCH_BITS
 
@@ -60,7 +61,6 @@ def one_of(column: str, values: tuple[str, ...]) -> str:
     return f"{column} IN ({', '.join(repr(value) for value in values)})"
 
 
-VARIANTS = ("production", "candidate")
 FEEDBACK_TYPES: tuple[str, ...] = get_args(FeedbackType)
 
 # No arm was assigned (`assigned_variant` is null) when a service was asked directly, past the router. A partition a

@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from homeprices.names import BUNDLE_KIND, BundleKind
+
 MANIFEST_FILE = "manifest.json"
 DRAFT_FILE = "draft.json"
 
@@ -86,7 +88,7 @@ class Manifest(Draft):
     """A published bundle."""
 
     version: Version
-    kind: Literal["BO", "CO"]
+    kind: BundleKind
     promoted_from: Version | None
     published_by: str
 
@@ -97,8 +99,8 @@ class Manifest(Draft):
         return self
 
 
-def _kind(version: str) -> Literal["BO", "CO"]:
-    return "BO" if version.startswith("BO") else "CO"
+def _kind(version: str) -> BundleKind:
+    return next(kind for kind in BUNDLE_KIND.values() if version.startswith(kind))
 
 
 class Input(_Frozen):

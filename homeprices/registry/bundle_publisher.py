@@ -11,10 +11,10 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
 
 from homeprices.adapters.object_store import Bucket
 from homeprices.errors import Conflict, NotFound, ObjectNotFound, PreconditionFailed
+from homeprices.names import BUNDLE_KIND, BundleKind
 from homeprices.pricing.bundle import MODEL_FILE, Bundle
 from homeprices.pricing.manifest import DRAFT_FILE, MANIFEST_FILE, Manifest
 from homeprices.registry import versions
@@ -117,9 +117,6 @@ def _claim_key(version: str) -> str:
 # reader. Each function can be killed after any of its writes and called again: it then finishes what it began.
 
 
-BundleKind = Literal["BO", "CO"]
-
-
 def stage(bucket: Bucket, run_id: str, folder: Path) -> str:
     """Upload a draft bundle (every file, `draft.json` last) and return its key prefix.
 
@@ -162,11 +159,11 @@ def publish(
 
 def republish(bucket: Bucket, source: str, *, owner: str, published_by: str) -> str:
     """Publish the files of a published bundle as the next BO: a promotion, or the return of an earlier BO."""
-    earlier = claimed(bucket, "BO", owner)
+    earlier = claimed(bucket, BUNDLE_KIND["production"], owner)
     if earlier and is_complete(bucket, earlier):
         return earlier
     content = read_manifest(bucket, source)
-    version = claim(bucket, "BO", owner)
+    version = claim(bucket, BUNDLE_KIND["production"], owner)
     manifest = content.publish(version=version, promoted_from=source, published_by=published_by)
     _write(bucket, manifest, lambda name: read_file(bucket, source, name))
     return version
@@ -185,7 +182,7 @@ def archive(bucket: Bucket, candidate: str) -> None:
 
     Raises NotFound when there is no such candidate, Conflict for a BO: production bundles stay where they are.
     """
-    if versions.kind_of(candidate) != "CO":
+    if versions.kind_of(candidate) != BUNDLE_KIND["candidate"]:
         raise Conflict(f"{candidate} is no candidate; only candidates are archived")
     source, target = versions.folder(candidate), versions.archive_folder(candidate)
     if bucket.exists(source + MANIFEST_FILE):

@@ -10,26 +10,27 @@ import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from pydantic import ValidationError
 
 from homeprices.adapters.object_store import Bucket
 from homeprices.errors import BundleRefused, NotFound, ObjectNotFound
+from homeprices.names import BundleKind
 from homeprices.pricing.bundle import COLUMNS_FILE, Bundle
 from homeprices.pricing.manifest import DRAFT_FILE, MANIFEST_FILE, Columns, Draft, FileDigest, Manifest
 from homeprices.registry import versions
 from homeprices.registry.versions import _BUNDLE_FILE, MANIFEST, number_of
 
 
-def published(bucket: Bucket, kind: Literal["BO", "CO"]) -> list[str]:
+def published(bucket: Bucket, kind: BundleKind) -> list[str]:
     """Every complete bundle under `models/`, lowest number first. A folder without a manifest does not exist."""
     keys = (entry.key for entry in bucket.list(f"models/price_check_{kind}"))
     found = (_BUNDLE_FILE.fullmatch(key) for key in keys if key.endswith(f"/{MANIFEST}"))
     return sorted({match[1] for match in found if match and match[2] == MANIFEST}, key=number_of)
 
 
-def highest(bucket: Bucket, kind: Literal["BO", "CO"]) -> str | None:
+def highest(bucket: Bucket, kind: BundleKind) -> str | None:
     """The bundle in production (`BO`), or the candidate (`CO`); None when there is none."""
     complete = published(bucket, kind)
     return complete[-1] if complete else None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from homeprices.adapters.mlflow_client import ALREADY_EXISTS, DOES_NOT_EXIST, MlflowClient
 from homeprices.errors import HomePricesError, TrackingRefused
 from homeprices.log import get_logger
+from homeprices.names import BUNDLE_KIND
 from homeprices.registry import bundle_reader, versions
 
 if TYPE_CHECKING:
@@ -31,13 +32,15 @@ def sync_registered_model(tracking: MlflowClient, bucket: Bucket) -> dict[str, s
     """
     _create_model(tracking)
     registered = _registered(tracking)
-    for version in [*bundle_reader.published(bucket, "BO"), *bundle_reader.published(bucket, "CO")]:
+    for version in [version for kind in BUNDLE_KIND.values() for version in bundle_reader.published(bucket, kind)]:
         if version not in registered:
             source = f"s3://{bucket.name}/{versions.folder(version).rstrip('/')}"
             manifest = bundle_reader.read_manifest(bucket, version)
             columns = bundle_reader.read_columns(bucket, version)
             registered[version] = register_bundle(tracking, manifest, source, columns.signature())
-    aliases = {"production": bundle_reader.highest(bucket, "BO"), "candidate": bundle_reader.highest(bucket, "CO")}
+    aliases: dict[str, str | None] = {
+        variant: bundle_reader.highest(bucket, kind) for variant, kind in BUNDLE_KIND.items()
+    }
     for alias, bundle in aliases.items():
         _set_alias(tracking, alias, registered[bundle] if bundle else None)
     return aliases

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from homeprices.errors import HomePricesError
+from homeprices.names import BUNDLE_KIND
 from homeprices.registry import bundle_reader
 from homeprices.release import control_record, holds
 from homeprices.release.replicas import probe
@@ -58,8 +59,8 @@ def status(resources: Resources) -> str:
     bucket, settings = resources.bucket, resources.settings
     record = control_record.read(bucket)
     lines = [
-        f"production   {bundle_reader.highest(bucket, 'BO') or 'none'}",
-        f"candidate    {bundle_reader.highest(bucket, 'CO') or 'none'}",
+        f"production   {bundle_reader.highest(bucket, BUNDLE_KIND['production']) or 'none'}",
+        f"candidate    {bundle_reader.highest(bucket, BUNDLE_KIND['candidate']) or 'none'}",
         f"experiment   {_experiment(record)}",
     ]
     if (held := holds.read(bucket)) is not None:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from homeprices.adapters.object_store import Bucket
 from homeprices.errors import Conflict, HomePricesError, InvalidInput, ObjectNotFound, PreconditionFailed
+from homeprices.names import BUNDLE_KIND
 from homeprices.registry.versions import MANIFEST, archive_folder, folder, kind_of, utc_now
 
 KEY = "control/experiment.json"
@@ -252,9 +253,9 @@ def _body(record: ControlRecord) -> bytes:
 
 
 def _check_arms(production: str, candidate: str | None) -> None:
-    if kind_of(production) != "BO":
+    if kind_of(production) != BUNDLE_KIND["production"]:
         raise InvalidInput({"production": f"{production!r} is not a production bundle such as BO1"})
-    if candidate is not None and kind_of(candidate) != "CO":
+    if candidate is not None and kind_of(candidate) != BUNDLE_KIND["candidate"]:
         raise InvalidInput({"candidate": f"{candidate!r} is not a candidate such as CO1"})
 
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from homeprices.adapters.object_store import Bucket
 from homeprices.errors import Conflict, HomePricesError, ObjectNotFound
+from homeprices.names import BUNDLE_KIND
 from homeprices.registry import bundle_reader, versions
 from homeprices.release.control_record import Clock
 
@@ -53,7 +54,11 @@ def set_hold(bucket: Bucket, version: str | None, actor: str, reason: str, *, cl
 
     Raises Conflict when there is nothing to hold.
     """
-    version = version or bundle_reader.highest(bucket, "CO") or bundle_reader.highest(bucket, "BO")
+    version = (
+        version
+        or bundle_reader.highest(bucket, BUNDLE_KIND["candidate"])
+        or bundle_reader.highest(bucket, BUNDLE_KIND["production"])
+    )
     if version is None:
         raise Conflict("there is neither a candidate nor a production bundle to hold")
     versions.kind_of(version)

@@ -13,6 +13,7 @@ from typing import Literal
 
 from homeprices.adapters.object_store import Bucket
 from homeprices.errors import Conflict, NotFound, ObjectNotFound, PreconditionFailed
+from homeprices.names import BUNDLE_KIND
 from homeprices.pricing.manifest import MANIFEST_FILE
 from homeprices.registry import bundle_publisher, bundle_reader, versions
 from homeprices.release import control_record
@@ -39,7 +40,7 @@ def promote(
     """
     claim_outcome(bucket, candidate, "promote", actor, clock=clock)
     version = bundle_publisher.republish(bucket, candidate, owner=f"promote:{candidate}", published_by=actor)
-    if bundle_reader.highest(bucket, "BO") == version:  # else it was reverted meanwhile, and nobody will serve it again
+    if bundle_reader.highest(bucket, BUNDLE_KIND["production"]) == version:  # otherwise it has been reverted
         wait(version)
     _end_trial(bucket, candidate, actor, reason, clock)
     return version
@@ -61,9 +62,9 @@ def revert(
     A running experiment begins anew against it. Doing it twice reverts once. Raises Conflict when `to` is in
     production already, NotFound when there is no such bundle.
     """
-    if versions.kind_of(to) != "BO":
+    if versions.kind_of(to) != BUNDLE_KIND["production"]:
         raise Conflict(f"{to} is no production bundle; only a BO can be brought back")
-    production = bundle_reader.highest(bucket, "BO")
+    production = bundle_reader.highest(bucket, BUNDLE_KIND["production"])
     if production == to or production is None:
         raise Conflict(f"{to} is in production already" if production else "there is no production bundle yet")
     if bundle_reader.read_manifest(bucket, production).promoted_from == to:
@@ -84,7 +85,7 @@ def resume_interrupted(
     is ended. When several candidates were published at once, those not on trial are archived: one is tried at a time.
     """
     done = []
-    ending = {*bundle_reader.partially_archived(bucket), *bundle_reader.published(bucket, "CO")}
+    ending = {*bundle_reader.partially_archived(bucket), *bundle_reader.published(bucket, BUNDLE_KIND["candidate"])}
     for candidate in sorted(ending, key=versions.number_of):
         outcome = outcome_of(bucket, candidate)
         if outcome == "promote" and wait:
@@ -104,7 +105,7 @@ def _leave_one_candidate(bucket: Bucket, actor: str, clock: control_record.Clock
         control_record.end_experiment(bucket, on_trial, actor, f"{on_trial} is in the archive", clock=clock)
         done.append(f"the experiment {record.experiment} was ended, because {on_trial} is in the archive")
         on_trial = None
-    candidates = bundle_reader.published(bucket, "CO")
+    candidates = bundle_reader.published(bucket, BUNDLE_KIND["candidate"])
     kept = on_trial or (candidates[-1] if candidates else None)
     spare = [candidate for candidate in candidates if candidate != kept and outcome_of(bucket, candidate) is None]
     for candidate in spare:
@@ -124,7 +125,7 @@ def claim_outcome(
     Raises Conflict when it was decided otherwise, NotFound when there is no such candidate, and BundleRefused for the
     promotion of a bundle that is not whole: a decision to promote what cannot be copied could never be carried out.
     """
-    if versions.kind_of(candidate) != "CO":
+    if versions.kind_of(candidate) != BUNDLE_KIND["candidate"]:
         raise Conflict(f"{candidate} is no candidate")
     held = outcome_of(bucket, candidate)
     if held is None:
@@ -160,18 +161,18 @@ def rejected_bundles(bucket: Bucket) -> list[str]:
         for entry in bucket.list("archive/price_check_CO")
         if entry.key.endswith(f"/{MANIFEST_FILE}")
     }
-    productions = bundle_reader.published(bucket, "BO")
+    productions = bundle_reader.published(bucket, BUNDLE_KIND["production"])
     taken_back = [
         before
         for before, after in itertools.pairwise(productions)
-        if (bundle_reader.read_manifest(bucket, after).promoted_from or "").startswith("BO")
+        if (bundle_reader.read_manifest(bucket, after).promoted_from or "").startswith(BUNDLE_KIND["production"])
     ]
     candidates = [version for version in archived if outcome_of(bucket, version) == "rollback"]
     return [*taken_back[::-1], *sorted(candidates, key=versions.number_of, reverse=True)]
 
 
 def _end_trial(bucket: Bucket, candidate: str, actor: str, reason: str, clock: control_record.Clock) -> None:
-    production = bundle_reader.highest(bucket, "BO")
+    production = bundle_reader.highest(bucket, BUNDLE_KIND["production"])
     control_record.end_experiment(bucket, candidate, actor, reason, production=production, clock=clock)
     bundle_publisher.archive(bucket, candidate)
     # Once more: a start of the same experiment that was under way may have come between the two.

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from homeprices.adapters.object_store import Bucket
 from homeprices.errors import ObjectNotFound
 from homeprices.log import get_logger
-from homeprices.settings import Variant
+from homeprices.names import Variant
 
 PREFIX = "traffic/"
 SLOT_SECONDS = 300

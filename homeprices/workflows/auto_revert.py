@@ -24,6 +24,7 @@ from homeprices.experiment.exposures import (
 from homeprices.experiment.policies import document_of
 from homeprices.experiment.policies.post_promotion import BEFORE, Baseline, PostPromotionEvidence, PostPromotionRule
 from homeprices.log import get_logger
+from homeprices.names import BUNDLE_KIND
 from homeprices.registry import bundle_reader, mlflow_mirror, versions
 from homeprices.release import holds, promotion, replicas, traffic_counts
 from homeprices.workflows.notify_once import notify_once
@@ -52,7 +53,7 @@ class PostPromotionAnalysis:
 
     def run(self) -> str:
         """What became of it, in a sentence: nothing to watch, no harm, or taken back."""
-        production = bundle_reader.highest(self._resources.bucket, "BO")
+        production = bundle_reader.highest(self._resources.bucket, BUNDLE_KIND["production"])
         if production is None:
             return "There is no production yet."
         if (held := holds.hold_on(self._resources.bucket, production)) is not None:
@@ -96,8 +97,8 @@ class PostPromotionAnalysis:
 
     def _unfinished(self, connection: Connection) -> RecordedDecision | None:
         """A decision of this watch that was not carried out to its end."""
-        production = bundle_reader.highest(self._resources.bucket, "BO")
-        for version in reversed(bundle_reader.published(self._resources.bucket, "BO")):
+        production = bundle_reader.highest(self._resources.bucket, BUNDLE_KIND["production"])
+        for version in reversed(bundle_reader.published(self._resources.bucket, BUNDLE_KIND["production"])):
             decided = decision_log.find(connection, f"bake:{version}")
             if decided is not None and decided.result_version is None:
                 return decided if version == production or self._is_return(production, decided) else None

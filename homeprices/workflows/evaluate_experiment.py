@@ -19,6 +19,7 @@ from homeprices.experiment import decision_log, decision_report, policies
 from homeprices.experiment.collection import Rescorer
 from homeprices.experiment.evidence import Evidence
 from homeprices.log import get_logger
+from homeprices.names import BUNDLE_KIND
 from homeprices.predictions import drift_reports
 from homeprices.predictions.identifiers import hashed_testers
 from homeprices.registry import bundle_reader, mlflow_mirror, versions
@@ -92,7 +93,7 @@ class Evaluation:
         bucket = self._resources.bucket
         for sentence in promotion.resume_interrupted(bucket, ACTOR, clock=self._clock):
             log.info("finished what was interrupted", what=sentence)
-        candidate = bundle_reader.highest(bucket, "CO")
+        candidate = bundle_reader.highest(bucket, BUNDLE_KIND["candidate"])
         if candidate is None:
             return {"nothing": "There is no candidate."}
         if (held := holds.hold_on(bucket, candidate)) is not None:
@@ -194,7 +195,8 @@ class Evaluation:
         current = control_record.read(self._resources.bucket)
         if current.candidate == candidate:
             return current
-        settings, production = self._resources.settings, bundle_reader.highest(self._resources.bucket, "BO")
+        settings = self._resources.settings
+        production = bundle_reader.highest(self._resources.bucket, BUNDLE_KIND["production"])
         served = replicas.probe(settings.replica_urls("candidate"))
         if production is None or any(replica.version != candidate for replica in served):
             return None

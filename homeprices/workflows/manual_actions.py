@@ -17,6 +17,7 @@ from homeprices.adapters.mlflow_client import MlflowClient
 from homeprices.adapters.notifications import Notification
 from homeprices.errors import Conflict, HomePricesError
 from homeprices.experiment.decision_log import record_manual_action, record_result
+from homeprices.names import BUNDLE_KIND, CANDIDATE_WANTED_ASSET
 from homeprices.registry import bundle_reader, mlflow_mirror
 from homeprices.release import control_record, holds, promotion
 from homeprices.release.replicas import wait_until_served
@@ -24,8 +25,6 @@ from homeprices.workflows.notify_once import notify_once
 
 if TYPE_CHECKING:
     from homeprices.resources import Resources
-
-CANDIDATE_WANTED = "candidate_wanted"  # the asset whose event starts a training
 
 
 @dataclass
@@ -63,7 +62,8 @@ def revert(resources: Resources, to: str, actor: str, reason: str) -> ActionRepo
     report = ActionReport()
     version = promotion.revert(resources.bucket, to, _wait(resources), actor, reason)
     report.done.append(f"{to} is in production again, as {version}.")
-    replaced = [name for name in bundle_reader.published(resources.bucket, "BO") if name != version][-1]
+    published = bundle_reader.published(resources.bucket, BUNDLE_KIND["production"])
+    replaced = [name for name in published if name != version][-1]
     ManualAction(resources, "revert", f"person:revert:{version}", replaced, to, actor, reason).record(report, version)
     _propagate(resources, report, reason, want_candidate=False)
     return report
@@ -151,7 +151,7 @@ def _propagate(resources: Resources, report: ActionReport, reason: str, *, want_
     if want_candidate:
         lacking = "no new candidate asked for; the weekly training brings one"
         with _propagated(report, lacking), AirflowClient(resources.settings) as airflow:
-            airflow.emit_asset_event(CANDIDATE_WANTED)
+            airflow.emit_asset_event(CANDIDATE_WANTED_ASSET)
     resources.notifier.send(Notification(report.done[0], reason))
 
 
@@ -174,7 +174,8 @@ def _wait(resources: Resources) -> promotion.Wait:
 
 
 def _candidate(resources: Resources) -> str:
-    candidate = control_record.read(resources.bucket).candidate or bundle_reader.highest(resources.bucket, "CO")
+    on_trial = control_record.read(resources.bucket).candidate
+    candidate = on_trial or bundle_reader.highest(resources.bucket, BUNDLE_KIND["candidate"])
     if candidate is None:
         raise Conflict("there is no candidate")
     return candidate
@@ -187,7 +188,7 @@ def _opponent(resources: Resources, candidate: str) -> str:
         return record.production
     others = (
         version
-        for version in reversed(bundle_reader.published(resources.bucket, "BO"))
+        for version in reversed(bundle_reader.published(resources.bucket, BUNDLE_KIND["production"]))
         if bundle_reader.read_manifest(resources.bucket, version).promoted_from != candidate
     )
     return next(others, "none")

@@ -24,11 +24,11 @@ from homeprices.errors import ObjectNotFound
 from homeprices.experiment import policies
 from homeprices.experiment.policies.base import RetrainingRule
 from homeprices.log import get_logger
+from homeprices.names import BUNDLE_KIND, VARIANTS, Variant
 from homeprices.predictions import drift_reports
 from homeprices.pricing.bundle import Bundle
 from homeprices.registry import bundle_reader, versions
 from homeprices.resources import Resources, open_resources
-from homeprices.settings import Variant
 from homeprices.workflows import heartbeat
 
 DAY_HOURS, WEEK_HOURS = 24, 168
@@ -80,8 +80,8 @@ class DriftMonitor:
         """Store a report on each arm for each window; gives the sentence on the shortest one, by arm."""
         bucket, now = self._resources.bucket, self._clock()
         serving: dict[Variant, str | None] = {
-            "production": bundle_reader.highest(bucket, "BO"),
-            "candidate": bundle_reader.highest(bucket, "CO"),
+            "production": bundle_reader.highest(bucket, BUNDLE_KIND["production"]),
+            "candidate": bundle_reader.highest(bucket, BUNDLE_KIND["candidate"]),
         }
         said: dict[str, str] = {}
         engine = open_engine(self._resources.settings, statement_timeout_seconds=STATEMENT_SECONDS)
@@ -162,9 +162,8 @@ class DriftMonitor:
     def _reports(self) -> dict[Variant, drift_reports.Report]:
         """This run's reports on one day, by arm."""
         found: dict[Variant, drift_reports.Report] = {}
-        arms: tuple[Variant, ...] = ("production", "candidate")
         with transaction(self._resources.engine) as connection:
-            for variant in arms:
+            for variant in VARIANTS:
                 report = drift_reports.of_run(connection, variant, DAY_HOURS, self._run_id)
                 if report is not None:
                     found[variant] = report

@@ -14,6 +14,7 @@ from homeprices.batch.plan import Plan, job_name, make_plan, read_plan
 from homeprices.batch.results import MANIFEST, PartitionManifest
 from homeprices.batch.scoring import done, score_partition
 from homeprices.errors import InvalidInput, NotFound, NotReady
+from homeprices.names import BUNDLE_KIND
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.predictor import Predictor
 from homeprices.registry import bundle_reader
@@ -43,7 +44,7 @@ class BatchRun:
 
     def plan(self, source: str, bundle: str, at: datetime) -> list[int]:
         """The numbers of the job's partitions. `bundle` is a version such as BO3, or `production`: the highest BO."""
-        version = bundle_reader.highest(self._bucket, "BO") if bundle == PRODUCTION else bundle
+        version = bundle_reader.highest(self._bucket, BUNDLE_KIND["production"]) if bundle == PRODUCTION else bundle
         if version is None or not bundle_reader.is_complete(self._bucket, version):
             raise InvalidInput({"bundle": f"{bundle!r} is not published; name one such as BO3, or {PRODUCTION}"})
         if bundle == PRODUCTION:

@@ -13,6 +13,7 @@ from homeprices.experiment.collection import Rescorer
 from homeprices.experiment.evidence import Evidence
 from homeprices.experiment.policies.base import Decision
 from homeprices.experiment.policies.sequential import SequentialPolicy
+from homeprices.names import BUNDLE_KIND
 from homeprices.predictions import drift_reports
 from homeprices.predictions.identifiers import hashed_testers
 from homeprices.registry import bundle_reader, versions
@@ -26,7 +27,7 @@ def status(resources: Resources, clock: Callable[[], datetime] = versions.utc_no
     """What both arms have shown, what the policy would decide now, and how long it may still take. Decides nothing."""
     running = control_record.read(resources.bucket)
     if running.experiment is None:
-        production = running.production or bundle_reader.highest(resources.bucket, "BO")
+        production = running.production or bundle_reader.highest(resources.bucket, BUNDLE_KIND["production"])
         return f"No experiment is running; {production or 'nothing'} is in production."
     policy = policies.load(resources.settings.policy)
     with transaction(resources.engine) as connection:

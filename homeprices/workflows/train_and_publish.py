@@ -21,12 +21,12 @@ from homeprices.adapters.notifications import Notification
 from homeprices.data import cleaning, preparation
 from homeprices.errors import HomePricesError, NotFound, ObjectNotFound
 from homeprices.log import get_logger
+from homeprices.names import BUNDLE_KIND, Variant
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.manifest import DRAFT_FILE
 from homeprices.registry import bundle_publisher, bundle_reader, datasets, mlflow_mirror, versions
 from homeprices.release import control_record, promotion, replicas
 from homeprices.resources import Resources, open_resources
-from homeprices.settings import Variant
 from homeprices.workflows import heartbeat
 
 if TYPE_CHECKING:
@@ -187,7 +187,8 @@ class TrainingRun:
 
     def start_experiment(self, published: dict[str, Any]) -> str:
         """The candidate, once every candidate replica serves it and its share of the visitors goes there."""
-        candidate, production = str(published["version"]), bundle_reader.highest(self._bucket, "BO")
+        candidate = str(published["version"])
+        production = bundle_reader.highest(self._bucket, BUNDLE_KIND["production"])
         self._wait("candidate", candidate)
         control_record.start_experiment(
             self._bucket, str(production), candidate, self._settings.candidate_share, ACTOR, published["reason"]
@@ -200,13 +201,13 @@ class TrainingRun:
         """Why the draft is not published; None when it is."""
         if bundle_publisher.claimed(self._bucket, kind, f"publish:{self._run_id}"):  # type: ignore[arg-type]
             return None  # an earlier attempt of this step decided so
-        if kind == "BO":
+        if kind == BUNDLE_KIND["production"]:
             return None
-        if pending := bundle_reader.highest(self._bucket, "CO"):
+        if pending := bundle_reader.highest(self._bucket, BUNDLE_KIND["candidate"]):
             return f"{pending} is on trial; one candidate is tried at a time"
         from homeprices.training import challenger
 
-        production = str(bundle_reader.highest(self._bucket, "BO"))
+        production = str(bundle_reader.highest(self._bucket, BUNDLE_KIND["production"]))
         if not self._bucket.exists(bundle_reader.staging_folder(self._run_id) + DRAFT_FILE):
             return "an earlier attempt of this step had a reason not to publish it"
         with self._staged() as folder, tempfile.TemporaryDirectory() as temporary:
@@ -249,12 +250,13 @@ class TrainingRun:
     @property
     def _kind(self) -> versions.Kind:
         """What a model of this run would be published as."""
-        return "CO" if bundle_reader.highest(self._bucket, "BO") else "BO"
+        production = bundle_reader.highest(self._bucket, BUNDLE_KIND["production"])
+        return BUNDLE_KIND["candidate" if production else "production"]
 
     @property
     def _simple_only(self) -> bool:
         """Whether only the simple estimators come into question: what else was trained would be thrown away."""
-        return self._kind == "BO" and self._settings.first_model == "simple"
+        return self._kind == BUNDLE_KIND["production"] and self._settings.first_model == "simple"
 
     def _parent(self) -> str:
         return self._tracking.parent_run(self._run_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 
+from homeprices.names import MODEL_PREFIX
 from local import ports
 from local.stack import ROOT, Stack
 from local.supervision import probes
@@ -17,8 +18,8 @@ def serving(stack: Stack) -> list[ServiceSpec]:
     """The step that prepares their database, and the four services."""
     return [
         _database(stack),
-        _inference(stack, "infer-prod", "best_model"),
-        _inference(stack, "infer-cand", "candidate_model"),
+        _inference(stack, "infer-prod", MODEL_PREFIX["production"]),
+        _inference(stack, "infer-cand", MODEL_PREFIX["candidate"]),
         _router(stack),
         _frontend(stack),
     ]

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Literal
 
 from homeprices.adapters import notifications
 from homeprices.adapters.notifications import CHANNELS
 from homeprices.adapters.object_store import Bucket
 from homeprices.errors import ObjectNotFound
+from homeprices.names import BUNDLE_KIND
 from homeprices.pricing.manifest import Manifest
 from homeprices.registry import bundle_reader, versions
 from homeprices.release import control_record
 from homeprices.workflows.heartbeat import PROCESSES, last_heartbeat
 from monitoring.exporter.metric_table import Sample
 
-KINDS: tuple[Literal["BO", "CO"], ...] = ("BO", "CO")
+KINDS = tuple(BUNDLE_KIND.values())
 
 
 class BucketCollector:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import text
 
 from homeprices.adapters.database import transaction
+from homeprices.names import VARIANTS
 from monitoring.exporter.metric_table import Sample
 from monitoring.sample_ratio import p_value
 
@@ -67,7 +68,7 @@ class DatabaseCollector:
             return
         values = {"since": record.epochs[-1].since, "epoch": record.epoch, "most": self._most_visits}
         counted = {row[0]: int(row[1]) for row in connection.execute(VISITORS, values)}
-        visitors = {variant: counted.get(variant, 0) for variant in ("production", "candidate")}
+        visitors = {variant: counted.get(variant, 0) for variant in VARIANTS}
         for variant, count in visitors.items():
             yield Sample("homeprices_experiment_visitors", count, {"variant": variant})
         p = p_value(visitors["candidate"], sum(visitors.values()), record.share / 100)

@@ -11,14 +11,15 @@ from typing import Any, Protocol
 import httpx
 
 from homeprices.errors import NotFound, TrackingUnavailable, Unavailable
+from homeprices.names import BATCH_DAG, DRIFT_DAG, EVALUATION_DAG, TRAINING_DAG
 from homeprices.workflows.heartbeat import Process
 from monitoring.exporter.metric_table import Sample
 
 DAGS: Mapping[str, Process | None] = {
-    "bangalore_home_prices_pipeline": "training",
-    "evaluate_ab_dag": "evaluation",
-    "drift_monitoring_dag": "drift",
-    "batch_scoring_dag": None,
+    TRAINING_DAG: "training",
+    EVALUATION_DAG: "evaluation",
+    DRIFT_DAG: "drift",
+    BATCH_DAG: None,
 }
 WAITING_STATES = ("queued", "running")
 

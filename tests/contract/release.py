@@ -10,6 +10,7 @@ import pytest
 
 from homeprices.adapters.object_store import Bucket
 from homeprices.errors import Conflict, PreconditionFailed
+from homeprices.names import BundleKind
 from homeprices.pricing.manifest import Manifest
 from homeprices.registry import bundle_publisher, bundle_reader
 from homeprices.release import control_record, promotion
@@ -25,7 +26,7 @@ def drafts(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [make_draft(root / str(factor), factor) for factor in (1.0, 1.1, 1.2)]
 
 
-def publish(bucket: Bucket, draft: Path, run_id: str, kind: bundle_publisher.BundleKind) -> str:
+def publish(bucket: Bucket, draft: Path, run_id: str, kind: BundleKind) -> str:
     bundle_publisher.stage(bucket, run_id, draft)
     version = bundle_publisher.publish(bucket, run_id, kind)
     bundle_publisher.discard_staging(bucket, run_id)

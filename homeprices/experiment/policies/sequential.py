@@ -14,11 +14,12 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from homeprices.experiment.confidence_sequences import half_width
-from homeprices.experiment.evidence import ARMS, Evidence
+from homeprices.experiment.evidence import Evidence
 from homeprices.experiment.policies.base import Decision, Outcome, RetrainingRule, breaker_stopped, time_is_up
 from homeprices.experiment.policies.post_promotion import PostPromotionRule
 from homeprices.experiment.sample_ratio import sample_ratio_log_evidence
 from homeprices.experiment.treatment_effect import TreatmentEffect, composite_effect
+from homeprices.names import VARIANTS
 
 SILENT_BELOW = 20
 """Requests expected in a day of which chance does not lose every one (e^-20), even when visitors come in groups."""
@@ -245,7 +246,7 @@ def _missing(evidence: Evidence) -> str | None:
     if not any(arm.requests for arm in arms):
         return "Data is missing: neither arm has a request in the log."
     share = next((stratum.share / 100 for stratum in reversed(evidence.strata) if 0 < stratum.share < 100), None)
-    for place, (name, arm) in enumerate(zip(ARMS, arms, strict=True)):
+    for place, (name, arm) in enumerate(zip(VARIANTS, arms, strict=True)):
         by_other = 0.0 if share is None else arms[1 - place].recent_requests * ((1 - share) / share) ** (1 - 2 * place)
         if arm.recent_requests == 0 and max(by_other, arm.requests / days) >= SILENT_BELOW:
             return f"Data is missing: {name} ({arm.bundle}) has no request of the last 24 h in the log."

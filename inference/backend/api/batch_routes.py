@@ -15,6 +15,7 @@ from itertools import islice
 from flask import Blueprint, Response, g, request
 
 from homeprices.errors import BundleRefused, InvalidInput
+from homeprices.names import PREDICT_PATH
 from homeprices.pricing.home import Home
 from homeprices.pricing.predictor import Estimate, Predictor
 from inference.backend.api.batch_formats import Answer, Row, form_of
@@ -30,7 +31,7 @@ LARGEST_BATCH_BYTES = 4 * 2**20  # 419 bytes a home; with all eight fields one h
 PIECE_HOMES = 500  # about 15 ms of work, between two of which other requests have their turn
 
 
-@blueprint.post("/api/predict_home_price/batch")
+@blueprint.post(f"{PREDICT_PATH}/batch")
 def predict_batch() -> Response:
     """Estimates for up to 10,000 homes, each on record before the answer is sent."""
     service = app_state()

@@ -17,8 +17,8 @@ from pydantic_core import to_json
 from werkzeug.exceptions import HTTPException
 
 from homeprices.errors import BundleRefused, HomePricesError
+from homeprices.names import PREDICT_PATH
 from homeprices.pricing.home import Home
-from inference.backend.api.visitor_routes import PATH
 from inference.backend.runtime.app_state import AppState
 from inference.backend.runtime.http import JSON_TYPE, LARGEST_BODY_BYTES, read_json
 from inference.backend.runtime.micro_batcher import MicroBatcher
@@ -105,7 +105,7 @@ def _reply(variant: str, caller: Caller, answer: PredictionResponse | BundleRefu
 def _plain_size(environ: WSGIEnvironment) -> int:
     """The length of a plain request's body; 0 for every other request."""
     if (
-        environ["PATH_INFO"] != PATH
+        environ["PATH_INFO"] != PREDICT_PATH
         or environ["REQUEST_METHOD"] != "POST"
         or environ.get("CONTENT_TYPE") != JSON_TYPE
         or "HTTP_TRANSFER_ENCODING" in environ

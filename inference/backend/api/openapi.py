@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from homeprices.names import PREDICT_PATH
 from inference.backend.api.batch_formats import CSV_COLUMNS, CSV_TYPE, NDJSON_TYPES
 from inference.backend.api.batch_routes import LARGEST_BATCH_BYTES, MOST_HOMES
 from inference.backend.api.operator_routes import Drift, Lines, Rows, Window
@@ -58,7 +59,7 @@ def _for_visitors() -> dict[str, Any]:
     taken = _answer("FeedbackTaken", "The remark is on record.")
     later = _answer("FeedbackTaken", "The remark is on record; whether the estimate exists will be seen later.")
     return {
-        "/api/predict_home_price": {
+        PREDICT_PATH: {
             "post": _operation(
                 "predictHomePrice",
                 "Estimate the price of a home",
@@ -68,7 +69,7 @@ def _for_visitors() -> dict[str, Any]:
                 note=f"At most {LARGEST_BODY_BYTES // 1024} KiB.",
             )
         },
-        "/api/predict_home_price/batch": {"post": _batch()},
+        f"{PREDICT_PATH}/batch": {"post": _batch()},
         "/api/feedback": {
             "post": _operation(
                 "giveFeedback",

@@ -11,10 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from homeprices.adapters.database import snapshot, transaction
 from homeprices.errors import InvalidInput
+from homeprices.names import Variant
 from homeprices.predictions import drift_reports, log_queries
 from homeprices.predictions.drift_reports import Report
 from homeprices.predictions.log_queries import LogType, hour_of
-from homeprices.settings import Variant
 from inference.backend.runtime.app_state import app_state
 from inference.backend.runtime.http import problem
 from inference.backend.runtime.process import read_log_tail

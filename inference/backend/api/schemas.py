@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any, get_args
 
 from homeprices.errors import BundleFault
+from homeprices.names import Variant
 from homeprices.predictions.feedback import ACTUAL_PRICE_LIMITS_LAKH, LARGEST_ID, STARS, FeedbackType
 from homeprices.predictions.feedback import TEXT_LIMIT as FEEDBACK_TEXT_LIMIT
 from homeprices.pricing.features import REQUIRED
 from homeprices.pricing.home import AREA_LIMITS_SQUARE_FEET, AREA_TYPES, BALCONY_LIMITS, ROOM_LIMITS, TEXT_LIMIT
-from homeprices.settings import Variant
 from inference.backend.api.operator_routes import STATUSES
 
 Schema = dict[str, Any]

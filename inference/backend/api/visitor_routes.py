@@ -9,6 +9,7 @@ from typing import Any
 from flask import Blueprint, Response, g, request
 
 from homeprices.errors import BundleRefused, NoModel, NotFound
+from homeprices.names import PREDICT_PATH
 from homeprices.predictions.feedback import Feedback
 from homeprices.pricing.home import Home
 from inference.backend.api import openapi, openapi_page
@@ -19,10 +20,8 @@ from inference.backend.runtime.worker_status import same_version
 
 blueprint = Blueprint("predict", __name__)
 
-PATH = "/api/predict_home_price"  # that of the view, as the fast lane compares it
 
-
-@blueprint.post("/api/predict_home_price")
+@blueprint.post(PREDICT_PATH)
 def predict_home_price() -> dict[str, Any]:
     """An estimate in lakh rupees, on record before it is sent."""
     service = app_state()

@@ -19,10 +19,10 @@ from typing import Literal
 from homeprices.adapters.object_store import Bucket
 from homeprices.errors import BundleFault, BundleRefused, HomePricesError, NoModel, ObjectNotFound, Unavailable
 from homeprices.log import get_logger
+from homeprices.names import BUNDLE_KIND, Variant
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.predictor import Predictor
 from homeprices.registry import bundle_reader
-from homeprices.settings import Variant
 from inference.backend.runtime.process import release_free_memory
 
 log = get_logger(__name__)
@@ -73,7 +73,7 @@ class LiveModel:
         watch: Callable[[PollResult], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._kind: Literal["BO", "CO"] = "BO" if variant == "production" else "CO"
+        self._kind = BUNDLE_KIND[variant]
         self._bucket = bucket
         self._cache = cache
         self._poll_seconds = poll_seconds
@@ -92,7 +92,11 @@ class LiveModel:
         """The model to answer with; keep it for the whole answer. Raises NoModel."""
         model = self._model
         if model is None:
-            raise NoModel("there is no candidate on trial" if self._kind == "CO" else "no model has been published yet")
+            raise NoModel(
+                "there is no candidate on trial"
+                if self._kind == BUNDLE_KIND["candidate"]
+                else "no model has been published yet"
+            )
         return model
 
     @property
@@ -155,7 +159,7 @@ class LiveModel:
         if self._try(wanted):
             return "swapped"
         # With nothing to go on with, an earlier production bundle is better than no answer.
-        earlier = reversed(published[:-1]) if self._kind == "BO" and self._model is None else ()
+        earlier = reversed(published[:-1]) if self._kind == BUNDLE_KIND["production"] and self._model is None else ()
         for version in earlier:
             try:
                 self._swap(self._load(version))
@@ -167,7 +171,7 @@ class LiveModel:
 
     def _nothing_published(self) -> Outcome:
         self._refusal = None
-        if self._kind == "CO":
+        if self._kind == BUNDLE_KIND["candidate"]:
             if self._model:
                 log.info("model_dropped", version=self._model.version)
             self._model, self._state = None, "idle"

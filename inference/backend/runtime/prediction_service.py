@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from homeprices.errors import BundleRefused
+from homeprices.names import Variant
 from homeprices.predictions.prediction_log import Prediction, PredictionLog
 from homeprices.pricing.home import Home
 from homeprices.pricing.predictor import Estimate, Predictor
-from homeprices.settings import Variant
 from inference.backend.runtime.live_model import LiveModel
 from inference.backend.runtime.request_context import Caller
 from inference.backend.runtime.service_metrics import Metrics

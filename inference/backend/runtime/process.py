@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 from flask import g, has_request_context
 
-from homeprices.settings import Variant
+from homeprices.names import Variant
 
 FILE_BYTES = 256 * 1024  # a file, of which a worker keeps two
 FILES_KEPT = 16

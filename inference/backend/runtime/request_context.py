@@ -12,8 +12,9 @@ from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import Any
 
+from homeprices.names import Variant
 from homeprices.predictions.identifiers import VisitorHash
-from homeprices.settings import Settings, Variant
+from homeprices.settings import Settings
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _LONGEST_VISITOR_ID = 128

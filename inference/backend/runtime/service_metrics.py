@@ -10,9 +10,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from homeprices.errors import BundleFault
+from homeprices.names import Variant
 from homeprices.predictions.drain import DrainReport
 from homeprices.predictions.feedback import FeedbackType
-from homeprices.settings import Variant
 
 GaugeMode = Literal["livesum", "livemax", "livemin", "livemostrecent"]
 """How the values of several workers become one; all of them forget a worker that is gone."""

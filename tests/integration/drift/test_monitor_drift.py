@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import text
 
 from homeprices.errors import TrackingUnavailable
+from homeprices.names import Variant
 from homeprices.predictions import drift_reports
 from homeprices.resources import Resources
-from homeprices.settings import Variant
 from homeprices.workflows import heartbeat
 from homeprices.workflows import monitor_drift as module
 from homeprices.workflows.monitor_drift import DAY_HOURS, HOURLY, STATE_KEY, WEEK_HOURS, AlertStates, DriftMonitor

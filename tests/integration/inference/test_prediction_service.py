@@ -14,8 +14,8 @@ import pytest
 from sqlalchemy import Engine, text
 
 from homeprices.adapters.object_store import S3Bucket
+from homeprices.names import Variant
 from homeprices.predictions import drift_reports
-from homeprices.settings import Variant
 from tests.integration.inference.conftest import Make
 from tests.integration.inference.instance import Instance, eventually, publish
 from tests.support.bundles import price

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+import homeprices.names
 from tests.contract import golden, names
 
 DAGS = {
@@ -55,7 +56,7 @@ def test_a_make_variable_reaches_its_command(target: str, variable: str, shown: 
 def test_each_dag_keeps_its_file_and_id(file: str) -> None:
     tree = ast.parse((golden.ROOT / "dags" / file).read_text(encoding="utf-8"))
     ids = [
-        ast.literal_eval(node.value)
+        getattr(homeprices.names, node.value.id) if isinstance(node.value, ast.Name) else ast.literal_eval(node.value)
         for node in ast.walk(tree)
         if isinstance(node, ast.keyword) and node.arg == "dag_id"
     ]

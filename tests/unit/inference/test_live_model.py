@@ -9,9 +9,9 @@ import pytest
 
 from homeprices.adapters.object_store import Entry, MemoryBucket, Object
 from homeprices.errors import NoModel, StorageUnavailable
+from homeprices.names import Variant
 from homeprices.pricing.home import Home
 from homeprices.registry import bundle_publisher, versions
-from homeprices.settings import Variant
 from inference.backend.runtime.live_model import CACHED_BUNDLES, LONGEST_RETRY_SECONDS, LiveModel, PollResult
 from tests.support.bundles import make_bundle, price
 

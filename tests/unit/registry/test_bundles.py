@@ -11,13 +11,14 @@ import pytest
 
 from homeprices.adapters.object_store import MemoryBucket
 from homeprices.errors import BundleRefused, Conflict, NotFound, ObjectNotFound
+from homeprices.names import BundleKind
 from homeprices.pricing.bundle import Bundle
 from homeprices.registry import bundle_publisher, bundle_reader
 from tests.support.bundles import make_draft
 from tests.support.faulty_bucket import DyingBucket, Killed, LostAnswers
 
 
-def publish(bucket: MemoryBucket, draft: Path, run_id: str = "run", kind: bundle_publisher.BundleKind = "CO") -> str:
+def publish(bucket: MemoryBucket, draft: Path, run_id: str = "run", kind: BundleKind = "CO") -> str:
     bundle_publisher.stage(bucket, run_id, draft)
     return bundle_publisher.publish(bucket, run_id, kind)
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from router.access_log import PREDICT_PATH, AccessLogEntry
+from homeprices.names import PREDICT_PATH
+from router.access_log import AccessLogEntry
 from router.circuit_breaker import Limits, judge
 
 NOW = 1000.0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import generate_latest
 
-from router.access_log import PREDICT_PATH, AccessLogEntry
+from homeprices.names import PREDICT_PATH
+from router.access_log import AccessLogEntry
 from router.router_metrics import RouterMetrics
 
 

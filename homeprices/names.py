@@ -1,0 +1,33 @@
+"""Names that several parts of the project share: variants, bundle kinds, DAG ids, asset names, the prediction's path.
+
+People, other programs and stored data depend on them. The module uses the standard library only, so that Airflow can
+import it while it parses DAG files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Literal
+
+Variant = Literal["production", "candidate"]
+BundleKind = Literal["BO", "CO"]
+ModelPrefix = Literal["best_model", "candidate_model"]
+
+VARIANTS: Final[tuple[Variant, Variant]] = ("production", "candidate")
+
+BUNDLE_KIND: Final[Mapping[Variant, BundleKind]] = {"production": "BO", "candidate": "CO"}
+"""The kind of bundle that a variant serves: the letters before the number of its versions."""
+
+MODEL_PREFIX: Final[Mapping[Variant, ModelPrefix]] = {"production": "best_model", "candidate": "candidate_model"}
+"""The value of the environment variable `MODEL_PREFIX` of a variant's serving instances."""
+
+TRAINING_DAG: Final = "bangalore_home_prices_pipeline"
+EVALUATION_DAG: Final = "evaluate_ab_dag"
+DRIFT_DAG: Final = "drift_monitoring_dag"
+BATCH_DAG: Final = "batch_scoring_dag"
+
+DATASET_ASSET: Final = "dataset"
+CANDIDATE_WANTED_ASSET: Final = "candidate_wanted"
+
+PREDICT_PATH: Final = "/api/predict_home_price"
+"""The path of a single prediction; the path of a batch is below it."""
