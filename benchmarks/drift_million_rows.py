@@ -44,10 +44,10 @@ def write_homes(path: Path, rows: int, seed: int) -> None:
 
 def ours(reference: Path, current: Path) -> None:
     """The command's own work: both files read, every feature compared."""
-    from homeprices.drift.__main__ import check
+    from homeprices.cli.drift import compare_files
     from homeprices.drift.findings import Rules
 
-    assert check(reference, current, Rules())["status"] == "ok"
+    assert compare_files(reference, current, Rules())["status"] == "ok"
 
 
 def peer(reference: Path, current: Path) -> None:

@@ -1,6 +1,8 @@
-"""`python -m homeprices.database`, which scripts and manifests outside this repository may call."""
+"""`python -m homeprices.database` is `homeprices database`, for scripts that call it by this name."""
 
-from homeprices.adapters.database import main
+import sys
+
+from homeprices.cli import main
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(["database", *sys.argv[1:]]))

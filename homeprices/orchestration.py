@@ -1,6 +1,8 @@
-"""`python -m homeprices.orchestration`, which scripts and manifests outside this repository may call."""
+"""`python -m homeprices.orchestration` is `homeprices airflow`, for scripts that call it by this name."""
 
-from homeprices.adapters.airflow_client import main
+import sys
+
+from homeprices.cli import main
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(["airflow", *sys.argv[1:]]))

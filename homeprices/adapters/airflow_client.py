@@ -91,30 +91,3 @@ class AirflowClient:
 
 def _quoted(run_id: str) -> str:
     return str(httpx.URL(path=f"/{run_id}").raw_path[1:], "ascii").replace("+", "%2B")
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """`python -m homeprices.orchestration trigger DAG`: start a run now and say where to follow it."""
-    import argparse
-    import sys
-
-    from homeprices.errors import HomePricesError
-    from homeprices.settings import load_settings
-
-    parser = argparse.ArgumentParser(prog="python -m homeprices.orchestration", description="Start a run of a DAG.")
-    parser.add_argument("command", choices=["trigger"])
-    parser.add_argument("dag_id")
-    chosen = parser.parse_args(arguments)
-    try:
-        settings = load_settings()
-        with AirflowClient(settings) as airflow:
-            run_id = airflow.trigger(chosen.dag_id)
-    except HomePricesError as error:
-        print(f"airflow: {error}", file=sys.stderr)
-        return 1
-    print(f"{chosen.dag_id} is started: {settings.airflow_url}/dags/{chosen.dag_id}/runs/{run_id}")
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

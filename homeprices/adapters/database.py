@@ -1,13 +1,11 @@
 """The homeprices database: connections with every timeout set, and the schema brought up to date.
 
-`python -m homeprices.database upgrade` is safe to run again, and by several at once.
+`homeprices database upgrade` is safe to run again, and by several at once.
 """
 
 from __future__ import annotations
 
-import argparse
 import select
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,11 +15,11 @@ from typing import TYPE_CHECKING, ClassVar
 from psycopg2 import OperationalError
 from psycopg2.extensions import POLL_OK, POLL_READ, connection, set_wait_callback
 from sqlalchemy import Connection, Engine, create_engine, text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import NullPool
 
-from homeprices.errors import DatabaseUnavailable, HomePricesError
+from homeprices.errors import DatabaseUnavailable
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -170,30 +168,6 @@ def _place(engine: Engine) -> str:
     return f"{url.database} at {url.host}:{url.port}"
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command line: `upgrade` or `current`."""
-    from homeprices.settings import load_settings
-
-    parser = argparse.ArgumentParser(
-        prog="python -m homeprices.database",
-        description=(__doc__ or "").splitlines()[0],
-    )
-    parser.add_argument(
-        "command",
-        choices=["upgrade", "current"],
-        help="bring the schema up to date, or name its revision",
-    )
-    chosen = parser.parse_args(arguments)
-    try:
-        settings = load_settings()
-        revision = upgrade(settings) if chosen.command == "upgrade" else current_revision(settings)
-    except (HomePricesError, SQLAlchemyError) as error:
-        print(f"database: {error}", file=sys.stderr)
-        return 1
-    print(f"database {settings.postgres_db} is at revision {revision or 'none'}")
-    return 0
-
-
 # A deadline for every answer of PostgreSQL, kept on this side: a server that falls silent keeps nobody waiting.
 #
 # libpq waits without end. Keepalives notice a machine that is gone, `statement_timeout` a statement that takes long;
@@ -236,7 +210,3 @@ def _limit(waiting: connection) -> float | None:
     if not isinstance(waiting, TimeoutConnection):
         return None
     return waiting.answer_seconds if waiting.connected else waiting.connect_seconds
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,4 +1,4 @@
-"""Where the running experiment stands, in lines for people."""
+"""Status of the running experiment and of releases, as text for people."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from homeprices.adapters.database import transaction
-from homeprices.experiment import collection as evidence_of
 from homeprices.experiment import decision_log, policies
-from homeprices.experiment.collection import Rescorer
+from homeprices.experiment.collection import Rescorer, collect_evidence
 from homeprices.experiment.evidence import Evidence
 from homeprices.experiment.policies.base import Decision
 from homeprices.experiment.policies.sequential import SequentialPolicy
@@ -17,21 +16,47 @@ from homeprices.names import BUNDLE_KIND
 from homeprices.predictions import drift_reports
 from homeprices.predictions.identifiers import hashed_testers
 from homeprices.registry import bundle_reader, versions
-from homeprices.release import control_record, holds
+from homeprices.release import control_record, holds, replicas
 
 if TYPE_CHECKING:
     from homeprices.resources import Resources
 
 
-def status(resources: Resources, clock: Callable[[], datetime] = versions.utc_now) -> str:
-    """What both arms have shown, what the policy would decide now, and how long it may still take. Decides nothing."""
+def release_status(resources: Resources) -> str:
+    """Return what is in production and on trial, the last change with its actor, and what each replica serves."""
+    bucket, settings = resources.bucket, resources.settings
+    record = control_record.read(bucket)
+    lines = [
+        f"production   {bundle_reader.highest(bucket, BUNDLE_KIND['production']) or 'none'}",
+        f"candidate    {bundle_reader.highest(bucket, BUNDLE_KIND['candidate']) or 'none'}",
+        f"experiment   {_trial(record)}",
+    ]
+    if (held := holds.read(bucket)) is not None:
+        lines.append(f"hold         {held}")
+    if record.updated_at:
+        lines.append(f"last change  {record.updated_at:%Y-%m-%d %H:%M:%S} UTC by {record.updated_by}: {record.reason}")
+    urls = [*settings.replica_urls("production"), *settings.replica_urls("candidate")]
+    return "\n".join([*lines, *(f"replica      {replica}" for replica in replicas.probe(urls))])
+
+
+def _trial(record: control_record.ControlRecord) -> str:
+    if not record.experiment:
+        return "none"
+    return f"{record.experiment} {record.state}, {record.share:g} % of the visitors, epoch {record.epoch}"
+
+
+def experiment_status(resources: Resources, clock: Callable[[], datetime] = versions.utc_now) -> str:
+    """Return the evidence so far, what the policy would decide now, and how long the experiment may still take.
+
+    Records no decision.
+    """
     running = control_record.read(resources.bucket)
     if running.experiment is None:
         production = running.production or bundle_reader.highest(resources.bucket, BUNDLE_KIND["production"])
         return f"No experiment is running; {production or 'nothing'} is in production."
     policy = policies.load(resources.settings.policy)
     with transaction(resources.engine) as connection:
-        found = evidence_of.collect_evidence(
+        evidence = collect_evidence(
             connection,
             running,
             clock(),
@@ -40,15 +65,15 @@ def status(resources: Resources, clock: Callable[[], datetime] = versions.utc_no
             testers=hashed_testers(resources.settings),
             drift=drift_reports.drift_notes(connection, (str(running.production), str(running.candidate)), clock()),
         )
-        newest = decision_log.latest(connection, found.candidate.bundle)
+        newest = decision_log.latest(connection, evidence.candidate.bundle)
     lines = [
         f"experiment   {running.experiment} {running.state}, {running.share:g} % of the visitors, day "
-        f"{found.age / timedelta(days=1):.1f} of at most {policy.longest / timedelta(days=1):g} ({policy.name})",
-        *_arms(found),
-        f"left out     {_left_out(found)}",
-        f"drift        {found.drift or 'none that is known'}",
-        f"now          {_finding(policy.decide(found))}",
-        f"still        {still(policy, found)}",
+        f"{evidence.age / timedelta(days=1):.1f} of at most {policy.longest / timedelta(days=1):g} ({policy.name})",
+        *_variants(evidence),
+        f"left out     {_excluded(evidence)}",
+        f"drift        {evidence.drift or 'none that is known'}",
+        f"now          {_outcome(policy.decide(evidence))}",
+        f"still        {time_left(policy, evidence)}",
     ]
     if (held := holds.read(resources.bucket)) is not None:
         lines.append(f"hold         {held}")
@@ -57,14 +82,14 @@ def status(resources: Resources, clock: Callable[[], datetime] = versions.utc_no
     return "\n".join(lines)
 
 
-def still(policy: policies.AnyPolicy, evidence: Evidence) -> str:
-    """How long it may still take: at most until the time is up, and what is missing at the pace so far."""
+def time_left(policy: policies.AnyPolicy, evidence: Evidence) -> str:
+    """Return how long the experiment may still take at most, and what is missing at the current rate of ratings."""
     left = max(policy.longest - evidence.age, timedelta(0))
     text = f"at most {left / timedelta(days=1):.1f} days"
     days = evidence.age / timedelta(days=1)
     if not isinstance(policy, SequentialPolicy) or days <= 0:
         return text
-    smaller = min(sum(stratum.ratings[arm].n for stratum in evidence.strata) for arm in (0, 1))
+    smaller = min(sum(stratum.ratings[index].n for stratum in evidence.strata) for index in (0, 1))
     missing = policy.minimum.rated_visitors - smaller
     if missing > 0:
         pace = f", which takes {missing / smaller * days:.1f} days at the pace so far" if smaller else ""
@@ -76,22 +101,24 @@ def still(policy: policies.AnyPolicy, evidence: Evidence) -> str:
     return f"{text}; the bounds are as tight as they get and shrink with every rating"
 
 
-def _arms(evidence: Evidence) -> list[str]:
+def _variants(evidence: Evidence) -> list[str]:
     lines = []
-    for name, arm in (("production", evidence.production), ("candidate", evidence.candidate)):
-        stars = "no rating" if arm.mean_rating is None else f"{arm.mean_rating:.2f} stars of {arm.ratings} ratings"
-        latency = "no answer" if arm.mean_latency_ms is None else f"{arm.mean_latency_ms:.1f} ms"
+    for name, shown in (("production", evidence.production), ("candidate", evidence.candidate)):
+        stars = (
+            "no rating" if shown.mean_rating is None else f"{shown.mean_rating:.2f} stars of {shown.ratings} ratings"
+        )
+        latency = "no answer" if shown.mean_latency_ms is None else f"{shown.mean_latency_ms:.1f} ms"
         lines.append(
-            f"{name:12} {arm.bundle}: {arm.requests} requests of {arm.visitors} visitors, {arm.errors} failed, "
-            f"{latency}, {stars} by {arm.rated_visitors} visitors, {arm.prices} prices"
+            f"{name:12} {shown.bundle}: {shown.requests} requests of {shown.visitors} visitors, {shown.errors} failed, "
+            f"{latency}, {stars} by {shown.rated_visitors} visitors, {shown.prices} prices"
         )
     return lines
 
 
-def _left_out(evidence: Evidence) -> str:
+def _excluded(evidence: Evidence) -> str:
     counts = [f"{count} {name.replace('_', ' ')}" for name, count in evidence.left_out.items() if count]
     return ", ".join(counts) or "nothing"
 
 
-def _finding(decision: Decision) -> str:
+def _outcome(decision: Decision) -> str:
     return f"{decision.outcome}: {decision.reason}"

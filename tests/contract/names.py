@@ -30,6 +30,7 @@ SUBCOMMANDS = {
 }
 _OPTION = re.compile(r"(?<![\w-])--?[a-z][a-z-]*")
 _CHOICES = re.compile(r"[{\[]([a-z]+(?:[,|][a-z]+)+)[}\]]")  # as argparse writes them, and as Click does
+_COMMANDS = re.compile(r"^Commands:\n((?:  +.*\n)+)", re.MULTILINE)  # as Click lists them
 
 
 def environment() -> Iterator[str]:
@@ -57,6 +58,8 @@ def commands() -> Iterator[str]:
             code, text, _ = run(module, *command, "--help")
             assert code == 0, (module, command)
             choices = {word for found in _CHOICES.findall(text) for word in re.split("[,|]", found)}
+            for listed in _COMMANDS.findall(text):
+                choices |= {*re.findall(r"^  ([a-z]+)", listed, re.MULTILINE)}
             words = ({*_OPTION.findall(text)} | choices) - {"-m", "-h", "--help"}
             yield from (" ".join([module, *command, word]) for word in words)
 

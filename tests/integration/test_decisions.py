@@ -15,9 +15,9 @@ from sqlalchemy.exc import DBAPIError
 
 from homeprices.adapters import database
 from homeprices.adapters.notifications import Notification
+from homeprices.cli import main
 from homeprices.errors import Conflict, InvalidInput, NotFound
 from homeprices.experiment import decision_log, decision_report, policies
-from homeprices.experiment.__main__ import main as command
 from homeprices.experiment.decision_log import replay
 from homeprices.experiment.evidence import Evidence
 from homeprices.predictions import drift_reports
@@ -30,7 +30,7 @@ from homeprices.workflows import manual_actions
 from homeprices.workflows.auto_revert import PostPromotionAnalysis
 from homeprices.workflows.evaluate_experiment import Evaluation
 from homeprices.workflows.notify_once import notify_once
-from homeprices.workflows.status import status
+from homeprices.workflows.status import experiment_status
 from tests.support.bundles import make_draft, price
 from tests.support.fake_servers import Hook, webhook
 from tests.support.faulty_bucket import DyingBucket, Killed
@@ -156,9 +156,9 @@ def test_the_command_computes_a_decision_again(
     monkeypatch.chdir(tmp_path)
     for name, value in database_variables(trial.engine).items():
         monkeypatch.setenv(name, value)
-    assert command(["replay", str(decided["id"])]) == 0
+    assert main(["experiment", "replay", str(decided["id"])]) == 0
     assert f"Decision {decided['id']} comes out the same: continue" in capsys.readouterr().out
-    assert command(["replay", "987654"]) == 1
+    assert main(["experiment", "replay", "987654"]) == 1
     assert "no decision 987654 is on record" in capsys.readouterr().err
 
 
@@ -222,7 +222,7 @@ def test_drift_goes_from_its_report_into_the_evidence_the_decision_and_the_recor
     assert (waiting["outcome"], waiting["policy"]) == ("continue", "waits")
     assert "the promotion waits because of drift (BO1: The area has changed.)" in waiting["reason"]
     assert waiting["evidence"]["drift"] == "BO1: The area has changed."
-    assert "drift        BO1: The area has changed." in status(trial.parts, clock=lambda: NOW)
+    assert "drift        BO1: The area has changed." in experiment_status(trial.parts, clock=lambda: NOW)
     noting = look(trial, "run2")
     assert noting["outcome"] == "promote" and "this policy notes: BO1: The area has changed." in noting["reason"]
     for decided in (waiting, noting):
@@ -529,7 +529,7 @@ def test_what_a_person_holds_no_evaluation_ends_and_no_watch_takes_back(trial: T
         evaluation.promote(decided)
     later = trial.evaluation("run2", NOW + timedelta(hours=1), "sequential")
     assert "CO1 is held by person:ann" in later.decide(later.collect_evidence())["reason"]
-    assert "hold         CO1 is held" in status(trial.parts, clock=lambda: NOW)
+    assert "hold         CO1 is held" in experiment_status(trial.parts, clock=lambda: NOW)
     assert evaluation.run_manual_action("resume", "", "ann", "it is over") == ["CO1 is no longer held."]
     assert later.promote(later.decide(later.collect_evidence()))["result_version"] == "BO2"
     assert [outcome for _, outcome, _ in trial.decisions()] == ["promote", "hold", "resume", "promote"]
@@ -568,19 +568,20 @@ def test_a_roll_back_by_a_person_stands(trial: Trial) -> None:
 def test_status_says_where_the_experiment_stands_and_what_is_missing(trial: Trial) -> None:
     trial.visits("production", 40, 4.0)
     trial.visits("candidate", 10, 4.0)
-    lines = status(trial.parts, clock=lambda: NOW)
+    lines = experiment_status(trial.parts, clock=lambda: NOW)
     assert "BO1-CO1 running, 20 % of the visitors, day 0.2 of at most 14 (sequential)" in lines
     assert "candidate    CO1: 10 requests of 10 visitors, 0 failed, 2.0 ms, 4.00 stars of 10 ratings" in lines
     assert "20 rated visitors are missing in the smaller arm, which takes 0.4 days at the pace so far" in lines
     trial.visits("candidate", 40, MIXED)
     trial.visits("production", 160, MIXED)
-    assert "the bounds are tightest in 0.2 days, at 500 rated visitors" in status(trial.parts, clock=lambda: NOW)
+    lines = experiment_status(trial.parts, clock=lambda: NOW)
+    assert "the bounds are tightest in 0.2 days, at 500 rated visitors" in lines
     trial.visits("production", 400, MIXED)
     look(trial)
-    lines = status(trial.parts, clock=lambda: NOW)
+    lines = experiment_status(trial.parts, clock=lambda: NOW)
     assert "as tight as they get" in lines and "last look" in lines
     control_record.end_experiment(trial.bucket, "CO1", "tests", "over", production="BO1")
-    assert status(trial.parts) == "No experiment is running; BO1 is in production."
+    assert experiment_status(trial.parts) == "No experiment is running; BO1 is in production."
 
 
 def test_a_notice_is_told_once_also_by_several_at_once(trial: Trial, hook: Hook) -> None:

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from homeprices.cli import main as homeprices
 from homeprices.data.schema import to_csv
 from homeprices.errors import DatasetRefused
-from homeprices.training import __main__ as command
 from homeprices.training.evaluate_files import COMPARED, MIN_TRAINING_ROWS, evaluate
 from tests.integration.training.conftest import SEED, TINY
 
@@ -123,19 +123,24 @@ def test_sixty_homes_of_one_place_and_size_are_enough(tmp_path: Path) -> None:
     assert scored["rows"]["test_homes_that_are_in_train"] == 60
 
 
+def main(words: list[str]) -> int:
+    """Run `homeprices training ...` and return its exit code."""
+    return homeprices(["training", *words])
+
+
 def test_the_command_prints_one_json_object(
     csv_files: Files, found: dict[str, Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "preset", lambda name: TINY)
+    monkeypatch.setattr("homeprices.model.presets.preset", lambda name: TINY)
     train, test = map(str, csv_files)
     options = ["evaluate", "--train", train, "--test", test, "--inputs", "all", "--seed", str(SEED)]
-    assert command.main([*options, "--jobs", "2", "--json"]) == 0
+    assert main([*options, "--jobs", "2", "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert {**printed, "seconds": 0} == json.loads(json.dumps({**found, "seconds": 0})), (
         "the same seed, the same figures, in two processes as in one"
     )
-    monkeypatch.setattr(command, "evaluate", lambda *_given, **_more: found)
-    assert command.main(options) == 0
+    monkeypatch.setattr("homeprices.training.evaluate_files.evaluate", lambda *_given, **_more: found)
+    assert main(options) == 0
     said = capsys.readouterr().out
     assert "median_ape" in said and "within the 90% interval" in said and "repeated" in said
 
@@ -143,15 +148,14 @@ def test_the_command_prints_one_json_object(
 def test_the_command_refuses_in_json_too(csv_files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     empty = write(tmp_path / "empty.csv", b"")
     command_line = ["evaluate", "--train", str(empty), "--test", str(csv_files[1]), "--inputs", "all", "--json"]
-    assert command.main(command_line) == 1
+    assert main(command_line) == 1
     printed = capsys.readouterr()
     assert list(json.loads(printed.out)["fields"]) == [f"{empty}: file"] and "is empty" in printed.err
-    assert command.main([*command_line[:2], "nowhere.csv", *command_line[3:]]) == 1
+    assert main([*command_line[:2], "nowhere.csv", *command_line[3:]]) == 1
     assert "nowhere.csv" in json.loads(capsys.readouterr().out)["error"]
 
 
 @pytest.mark.parametrize("wrong", [["--seed", "-1"], ["--seed", "x"], ["--inputs", "some"]])
 def test_wrong_options_are_refused(csv_files: Files, wrong: list[str]) -> None:
     train, test = map(str, csv_files)
-    with pytest.raises(SystemExit):
-        command.main(["evaluate", "--train", train, "--test", test, "--inputs", "form", *wrong])
+    assert main(["evaluate", "--train", train, "--test", test, "--inputs", "form", *wrong]) == 2

@@ -4,9 +4,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from homeprices.cli import main
+from homeprices.data import synthetic
 from homeprices.errors import InvalidInput
+from homeprices.model import presets
 from homeprices.reporting.markdown import replace_section
-from homeprices.training import __main__ as command
+from homeprices.training import evaluate_files
 from homeprices.training.evaluate_files import as_markdown, compare_estimators
 from tests.integration.training.conftest import SEED, TINY
 
@@ -37,14 +40,14 @@ def test_the_command_writes_both_tables_of_the_page(
 ) -> None:
     page = tmp_path / "models.md"
     page.write_text((ROOT / "documentations/models.md").read_text())
-    monkeypatch.setattr(command, "preset", lambda _name: TINY)
-    monkeypatch.setattr(command, "make_listings", lambda: raw)
-    monkeypatch.setattr(command, "compare_estimators", partial(compare_estimators, names=["ridge"]))
+    monkeypatch.setattr(presets, "preset", lambda _name: TINY)
+    monkeypatch.setattr(synthetic, "make_listings", lambda: raw)
+    monkeypatch.setattr(evaluate_files, "compare_estimators", partial(compare_estimators, names=["ridge"]))
     for more in ([], ["--listings", str(csv_files[0])]):
-        assert command.main(["compare", "--page", str(page), "--jobs", "1", *more]) == 0
+        assert main(["training", "compare", "--page", str(page), "--jobs", "1", *more]) == 0
     assert page.read_text().count("| Ridge regression | yes |") == 2
 
 
 def test_a_back_end_that_is_not_installed_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command.main(["compare", "--page", str(tmp_path / "page.md"), "--backend", "dask"]) == 1
+    assert main(["training", "compare", "--page", str(tmp_path / "page.md"), "--backend", "dask"]) == 1
     assert "dask" in capsys.readouterr().err

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from homeprices.adapters.object_store import MemoryBucket
-from homeprices.data.__main__ import main
+from homeprices.cli import main
+from homeprices.cli.data import import_file
 from homeprices.data.schema import read_listings, to_csv
 from homeprices.data.synthetic import make_listings
 from homeprices.errors import Unavailable
@@ -27,22 +28,21 @@ def listings(tmp_path: Path) -> Path:
 
 
 def test_an_import_stores_the_file_and_announces_it(resources: Resources, listings: Path, capsys) -> None:
-    told: list[Dataset] = []
-    assert main(["import", str(listings)], resources, told.append) == 0
-    assert told == [latest(resources.bucket)]
+    announced: list[Dataset] = []
+    import_file(resources, listings, announced.append)
+    assert announced == [latest(resources.bucket)]
     assert "data/raw/train_V1.csv: 60 rows" in capsys.readouterr().out
 
 
-def test_an_import_can_be_kept_quiet(resources: Resources, listings: Path) -> None:
-    told: list[Dataset] = []
-    assert main(["import", str(listings), "--no-notify"], resources, told.append) == 0
-    assert told == []
+def test_an_import_without_notification_calls_no_scheduler(resources: Resources, listings: Path, capsys) -> None:
+    assert main(["data", "import", str(listings), "--no-notify"], resources) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_without_a_scheduler_the_dataset_is_stored_and_the_answer_says_what_follows(
     resources: Resources, listings: Path, capsys
 ) -> None:
-    assert main(["import", str(listings)], resources) == 0
+    assert main(["data", "import", str(listings)], resources) == 0
     assert latest(resources.bucket) is not None
     assert "stored, but no training was started" in (said := capsys.readouterr().err)
     assert "the weekly run will take it" in said
@@ -52,14 +52,14 @@ def test_a_scheduler_that_fails_does_not_fail_the_import(resources: Resources, l
     def fail(_: Dataset) -> None:
         raise Unavailable("asleep")
 
-    assert main(["import", str(listings)], resources, fail) == 0
+    import_file(resources, listings, fail)
     assert "asleep" in capsys.readouterr().err
 
 
 def test_a_refused_file_is_explained_and_nothing_is_uploaded(resources: Resources, tmp_path: Path, capsys) -> None:
     path = tmp_path / "other.csv"
     path.write_text("a;b;c\n1;2;3\n")
-    assert main(["import", str(path)], resources) == 1
+    assert main(["data", "import", str(path)], resources) == 1
     assert capsys.readouterr().err.splitlines() == [
         "file: is separated by semicolons; expected commas",
         "nothing was uploaded",
@@ -68,18 +68,17 @@ def test_a_refused_file_is_explained_and_nothing_is_uploaded(resources: Resource
 
 
 def test_a_file_that_is_not_there_is_named(resources: Resources, tmp_path: Path, capsys) -> None:
-    assert main(["import", str(tmp_path / "none.csv")], resources) == 1
+    assert main(["data", "import", str(tmp_path / "none.csv")], resources) == 1
     assert "none.csv" in capsys.readouterr().err
 
 
 def test_synthetic_listings_are_written_where_they_are_wanted(tmp_path: Path, capsys) -> None:
     out = tmp_path / "deep/listings.csv"
-    assert main(["synthesize", "--rows", "25", "--seed", "3", "--out", str(out)]) == 0
+    assert main(["data", "synthesize", "--rows", "25", "--seed", "3", "--out", str(out)]) == 0
     assert len(read_listings(out.read_bytes())) == 25
     assert "25 synthetic listings from seed 3" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("rows", ["0", "500001", "many"])
 def test_a_number_of_rows_out_of_range_is_refused(rows: str, tmp_path: Path) -> None:
-    with pytest.raises(SystemExit):
-        main(["synthesize", "--rows", rows, "--out", str(tmp_path / "x.csv")])
+    assert main(["data", "synthesize", "--rows", rows, "--out", str(tmp_path / "x.csv")]) == 2

@@ -17,8 +17,8 @@ import pytest
 from benchmarks.policy_error_rates import __main__ as report
 from benchmarks.policy_error_rates.paired_prices import Prices, days_to_find
 from benchmarks.policy_error_rates.rival_rules import simulate_peer
+from homeprices.cli import main as homeprices
 from homeprices.experiment import policies
-from homeprices.experiment.__main__ import main
 from homeprices.experiment.policies.sequential import Primary, SequentialPolicy
 from homeprices.simulation.experiments import Ended, simulate, summary
 from homeprices.simulation.interim_looks import evidence_at, may_decide, rating_moments, visitor_moments
@@ -160,6 +160,11 @@ def test_pairing_finds_a_smaller_error_sooner() -> None:
     equal = days_to_find(Prices(runs=200, smaller=0.0, days=30), 0.05, 500)
     assert equal["paired"]["found"] <= 0.1
     assert equal["paired"]["median_days"] is None
+
+
+def main(words: list[str]) -> int:
+    """Run `homeprices experiment ...` and return its exit code."""
+    return homeprices(["experiment", *words])
 
 
 def test_the_command_prints_rates_and_days_as_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -1,0 +1,88 @@
+"""`homeprices data`: store listings as the next dataset version, or write synthetic ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from homeprices.cli.command_group import CommandGroup, Refusal, example, resources_of
+from homeprices.errors import DatasetRefused, HomePricesError
+from homeprices.names import DATASET_ASSET
+
+if TYPE_CHECKING:
+    from homeprices.registry.datasets import Dataset
+    from homeprices.resources import Resources
+
+MAX_ROWS = 500_000
+
+Announce = Callable[["Dataset"], None]
+
+
+@click.group("data", cls=CommandGroup)
+def group() -> None:
+    """Store listings or write synthetic ones."""
+
+
+@group.command("import", epilog=example("homeprices data import listings.csv"))
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--notify/--no-notify", default=True, show_default=True, help="Start a training run in Airflow.")
+@click.pass_context
+def import_(context: click.Context, path: Path, notify: bool) -> None:
+    """Check the CSV file PATH of listings and store it as the next dataset version."""
+    resources = resources_of(context)
+    import_file(resources, path, announcer(resources) if notify else None)
+
+
+def import_file(resources: Resources, path: Path, announce: Announce | None) -> None:
+    """Store the file and announce the dataset. Raises Refusal with a line for each fault of the file, or OSError."""
+    from homeprices.data.schema import MAX_BYTES
+    from homeprices.registry.datasets import import_csv
+
+    with path.open("rb") as file:
+        body = file.read(MAX_BYTES + 1)  # one byte more shows that the file is too large
+    try:
+        dataset = import_csv(resources.bucket, body, path.name)
+    except DatasetRefused as error:
+        faults = [f"{name}: {problem}" for name, problem in error.fields.items()]
+        raise Refusal("\n".join([*faults, "nothing was uploaded"])) from error
+    click.echo(f"{dataset.key}: {dataset.rows:,} rows, sha256 {dataset.sha256}")
+    if announce is None:
+        return
+    try:
+        announce(dataset)
+    except HomePricesError as error:  # the dataset is stored, so this is not a failure
+        click.echo(f"stored, but no training was started ({error}); the weekly run will take it", err=True)
+    else:
+        click.echo("told Airflow: a training run will start")
+
+
+def announcer(resources: Resources) -> Announce:
+    """Return the function that emits the asset event of a new dataset, which starts a training run."""
+    from homeprices.adapters.airflow_client import AirflowClient
+
+    def announce(dataset: Dataset) -> None:
+        with AirflowClient(resources.settings) as airflow:
+            airflow.emit_asset_event(DATASET_ASSET, {"version": dataset.version, "key": dataset.key})
+
+    return announce
+
+
+@group.command(epilog=example("homeprices data synthesize --rows 13320 --seed 7 --out listings.csv"))
+@click.option(
+    "--rows", type=click.IntRange(1, MAX_ROWS), help="Number of listings (default: as many as the real ones)."
+)
+@click.option("--seed", type=int, help="The same seed gives the same listings.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="CSV file to write.")
+def synthesize(rows: int | None, seed: int | None, out: Path) -> None:
+    """Write synthetic listings as a CSV file."""
+    from homeprices.data.schema import to_csv
+    from homeprices.data.synthetic import DEFAULT_ROWS, DEFAULT_SEED, make_listings
+
+    rows = DEFAULT_ROWS if rows is None else rows
+    seed = DEFAULT_SEED if seed is None else seed
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_bytes(to_csv(make_listings(rows, seed)))
+    click.echo(f"{out}: {rows:,} synthetic listings from seed {seed}")

@@ -1,0 +1,142 @@
+"""`homeprices release`: show and change what production and the candidate serve."""
+
+from __future__ import annotations
+
+import getpass
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import click
+
+from homeprices.cli.command_group import CommandGroup, Refusal, example, resources_of
+
+if TYPE_CHECKING:
+    from homeprices.resources import Resources
+    from homeprices.workflows.manual_actions import ActionReport
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a container's user may have no name
+        return "unknown"
+
+
+@dataclass(frozen=True)
+class Session:
+    """What all commands of the group use: the actor for the record, and the resources, opened on first use."""
+
+    actor: str
+    context: click.Context
+
+    @cached_property
+    def resources(self) -> Resources:
+        """The resources of the process."""
+        return resources_of(self.context.find_root())
+
+
+pass_session = click.make_pass_decorator(Session)
+optional_reason = click.option("--reason", default="", help="For the record.")
+required_reason = click.option("--reason", required=True, help="For the record.")
+candidate_option = click.option("--candidate", help="For example CO1 (default: the candidate on trial).")
+
+
+@click.group("release", cls=CommandGroup, label="release: ")
+@click.option("--actor", default=_user, show_default="the user", help="Person who acts, for the record.")
+@click.pass_context
+def group(context: click.Context, actor: str) -> None:
+    """Show and change what production and the candidate serve."""
+    context.obj = Session(f"person:{actor}", context)
+
+
+@group.command(epilog=example("homeprices release status"))
+@pass_session
+def status(session: Session) -> None:
+    """Show what is in production, on trial and served."""
+    from homeprices.workflows.status import release_status
+
+    click.echo(release_status(session.resources))
+
+
+@group.command(epilog=example("homeprices release share 30"), context_settings={"ignore_unknown_options": True})
+@click.argument("percent", type=float)
+@optional_reason
+@pass_session
+def share(session: Session, percent: float, reason: str) -> None:
+    """Give the candidate PERCENT of the visitors, from 0 to 50."""
+    from homeprices.release import control_record
+
+    record = control_record.set_share(session.resources.bucket, percent, session.actor, reason)
+    click.echo(f"{record.candidate} gets {record.share:g} % of the visitors from epoch {record.epoch} on.")
+
+
+@group.command(epilog=example('homeprices release stop --reason "it is slow"'))
+@optional_reason
+@pass_session
+def stop(session: Session, reason: str) -> None:
+    """Set the candidate's share to zero; the experiment stays."""
+    from homeprices.release import control_record
+
+    record = control_record.stop_share(session.resources.bucket, session.actor, reason or "stopped by hand")
+    click.echo(f"{record.experiment} is stopped." if record.experiment else "No experiment is running.")
+
+
+@group.command(epilog=example('homeprices release promote --reason "better in every segment"'))
+@candidate_option
+@required_reason
+@pass_session
+def promote(session: Session, candidate: str | None, reason: str) -> None:
+    """Publish the candidate as the next production bundle."""
+    from homeprices.workflows import manual_actions
+
+    _print(manual_actions.promote(session.resources, candidate, session.actor, reason))
+
+
+@group.command(epilog=example('homeprices release rollback --reason "it undervalues villas"'))
+@candidate_option
+@required_reason
+@pass_session
+def rollback(session: Session, candidate: str | None, reason: str) -> None:
+    """End the trial and archive the candidate."""
+    from homeprices.workflows import manual_actions
+
+    _print(manual_actions.roll_back(session.resources, candidate, session.actor, reason))
+
+
+@group.command(epilog=example('homeprices release hold --reason "a holiday"'))
+@click.option("--version", help="For example CO1 (default: the candidate on trial, else production).")
+@required_reason
+@pass_session
+def hold(session: Session, version: str | None, reason: str) -> None:
+    """Lock the candidate or production against automatic changes."""
+    from homeprices.workflows import manual_actions
+
+    _print(manual_actions.hold(session.resources, version, session.actor, reason))
+
+
+@group.command(epilog=example("homeprices release resume"))
+@optional_reason
+@pass_session
+def resume(session: Session, reason: str) -> None:
+    """Lift the hold."""
+    from homeprices.workflows import manual_actions
+
+    _print(manual_actions.resume(session.resources, session.actor, reason))
+
+
+@group.command(epilog=example('homeprices release revert --to BO1 --reason "BO2 undervalues villas"'))
+@click.option("--to", "version", required=True, help="For example BO1.")
+@required_reason
+@pass_session
+def revert(session: Session, version: str, reason: str) -> None:
+    """Publish an earlier production bundle as the next one."""
+    from homeprices.workflows import manual_actions
+
+    _print(manual_actions.revert(session.resources, version, session.actor, reason))
+
+
+def _print(report: ActionReport) -> None:
+    click.echo("\n".join(report.done))
+    if report.not_propagated:
+        raise Refusal("\n".join(f"release: {problem}" for problem in report.not_propagated))
