@@ -10,7 +10,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTHON := $(BIN)/python
 READY := $(VENV)/.installed-$(shell (sha256sum requirements.lock 2>/dev/null || shasum -a 256 requirements.lock) | cut -c1-16)
-GROUPS := serving training tracking orchestration stack celery monitoring traffic test lint iac
+GROUPS := serving training tracking orchestration stack celery monitoring traffic test build lint iac
 UV := $(BIN)/uv
 UV_VERSION := 0.13.9
 
@@ -28,7 +28,10 @@ export PYTHONUNBUFFERED := 1
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
 
-install: $(READY) ## install what is locked into .venv (every other target does so by itself)
+install: $(READY) $(BIN)/homeprices ## install the locked packages and the command homeprices into .venv
+
+# setuptools is in the lock, so the build needs no network; the command runs the code of this folder.
+INSTALL_COMMAND := $(UV) pip install --quiet --python $(PYTHON) --no-deps --no-build-isolation --editable .
 
 $(READY): requirements.lock
 	@test -n "$(PYTHON_FOR_VENV)" || { echo "Python 3.11, 3.12, 3.13 or 3.14 with venv is needed and was not found on PATH" >&2; exit 1; }
@@ -36,7 +39,13 @@ $(READY): requirements.lock
 	@test -x $(PYTHON) || "$(PYTHON_FOR_VENV)" -m venv $(VENV)
 	@test -x $(UV) || $(PYTHON) -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@$(UV) pip install --quiet --python $(PYTHON) --require-hashes -r requirements.lock
+	@$(INSTALL_COMMAND)
 	@rm -f $(VENV)/.installed-*; touch $@
+
+# For an environment that was installed before the project had this command.
+$(BIN)/homeprices: pyproject.toml | $(READY)
+	@$(INSTALL_COMMAND)
+	@touch $@
 
 up: $(READY) ## start the whole stack and leave it running (DATASET=path.csv, STACK_PORT_OFFSET=1000)
 	@$(PYTHON) -m local up
@@ -54,17 +63,17 @@ traffic: $(READY) ## visitors who ask for prices and rate them (USERS=20 TIME=2m
 	@$(PYTHON) -m locust -f tests/load/locustfile.py --headless --users $(USERS) --spawn-rate $(USERS) --run-time $(TIME)
 
 train: $(READY) ## train now
-	@$(PYTHON) -m homeprices.orchestration trigger bangalore_home_prices_pipeline
+	@$(PYTHON) -m homeprices airflow trigger training
 
 evaluate: $(READY) ## decide now whether the candidate is promoted or rolled back
-	@$(PYTHON) -m homeprices.orchestration trigger evaluate_ab_dag
+	@$(PYTHON) -m homeprices airflow trigger evaluation
 
 split: $(READY) ## change the candidate's share of the visitors: make split CANDIDATE=30
 	@test -n "$(CANDIDATE)" || { echo "say how many percent: make split CANDIDATE=30 (0 to 50)" >&2; exit 2; }
-	@$(PYTHON) -m homeprices.release share $(CANDIDATE)
+	@$(PYTHON) -m homeprices release share $(CANDIDATE)
 
 stop-candidate: $(READY) ## send every visitor to production at once
-	@$(PYTHON) -m homeprices.release stop
+	@$(PYTHON) -m homeprices release stop
 
 screenshots: $(READY) ## take the pictures of the web form again, from the running stack
 	@$(PYTHON) -m tests.e2e.screenshots

@@ -9,7 +9,7 @@ NAMED_LISTINGS = $(if $(filter command environment,$(origin LISTINGS)),--listing
 .PHONY: model-table evaluate-model model-quality benchmark-estimate
 
 model-table: $(READY) ## write the comparison of estimators anew into documentations/models.md (LISTINGS=path.csv for real ones)
-	@$(PYTHON) -m homeprices.training compare $(NAMED_LISTINGS) --page documentations/models.md
+	@$(PYTHON) -m homeprices training compare $(NAMED_LISTINGS) --page documentations/models.md
 
 model-quality: $(READY) ## errors, coverage, seconds and memory over five divisions of a file (LISTINGS=path.csv EFFORT=full)
 	@test -n "$(NAMED_LISTINGS)" || { echo "say of which listings: make model-quality LISTINGS=path.csv" >&2; exit 2; }
@@ -21,4 +21,4 @@ benchmark-estimate: $(READY) ## what one estimate costs on one core, beside scik
 
 evaluate-model: $(READY) ## train on one file and score another: make evaluate-model TRAIN=a.csv TEST=b.csv INPUTS=form
 	@test -n "$(TRAIN)" -a -n "$(TEST)" || { echo "say on which files: make evaluate-model TRAIN=a.csv TEST=b.csv" >&2; exit 2; }
-	@$(PYTHON) -m homeprices.training evaluate --train $(TRAIN) --test $(TEST) --inputs $(INPUTS)
+	@$(PYTHON) -m homeprices training evaluate --train $(TRAIN) --test $(TEST) --inputs $(INPUTS)
