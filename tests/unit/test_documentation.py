@@ -11,7 +11,21 @@ import pytest
 from homeprices import names
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "documentations").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "documentations").rglob("*.md"))]
+FOLDERS = (
+    "benchmarks",
+    "compose",
+    "dags",
+    "documentations",
+    "homeprices",
+    "iac",
+    "inference",
+    "kubernetes",
+    "local",
+    "monitoring",
+    "router",
+    "tests",
+)
 BLOCK = re.compile(r"```(?:bash)?\n(.*?)```", re.DOTALL)
 
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -50,6 +64,21 @@ def test_every_module_that_is_run_exists(page: Path) -> None:
         if not any((ROOT / (name.replace(".", "/") + end)).exists() for end in (".py", "/__main__.py"))
     }
     assert missing == set()
+
+
+@pages
+def test_every_file_that_is_named_exists(page: Path) -> None:
+    named = set(re.findall(rf"(?<![\w/.-])(?:{'|'.join(FOLDERS)})/[\w/.-]*\w/?(?![\w*{{*-])", commands(page)))
+    assert {name for name in named if not (ROOT / name).exists()} == set()
+
+
+def test_every_term_of_the_glossary_names_a_file_that_exists() -> None:
+    rows = re.findall(r"^\| .* \| .* \| (.*) \|$", (ROOT / "documentations/glossary.md").read_text(), re.MULTILINE)
+    places = [cell for cell in rows if cell not in {"where it lives", "this page"}]
+    assert len(places) > 60
+    files = {cell: re.findall(r"`(\w+/[\w/.]+)`", cell) for cell in places}
+    assert [cell for cell, paths in files.items() if not paths and "Nginx" not in cell] == []
+    assert [path for paths in files.values() for path in paths if not (ROOT / path).exists()] == []
 
 
 @pages
