@@ -1,4 +1,4 @@
-"""Writes the second table of `documentations/reliability.md` from the results: `python -m tests.chaos.report`."""
+"""The report of the chaos tests: writes the results into `documentations/reliability.md`."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ BEGIN, END = "<!-- results: written by `python -m tests.chaos.report` -->", "<!-
 
 
 def page(before: str, results: list[Result]) -> str:
-    """The page with these results between its two marks."""
+    """Return the page with these results between its two marks."""
     head, rest = before.split(BEGIN)
     tail = rest.split(END)[1]
     return "\n\n".join([head + BEGIN, table(results), *map(_figures, results), END]) + tail
 
 
 def table(results: list[Result]) -> str:
-    """One row a result: what was shown, how often, and what that says of the share that fails."""
-    rows = ["| what | count | failed | 95 % upper bound |", "|---|---|---|---|"]
+    """Return a table with a row per result: claim, count, failures, and the upper bound of the failure rate."""
+    rows = ["| result | count | failed | 95 % upper bound of the failure rate |", "|---|---|---|---|"]
     rows += [f"| {r.claim} | {r.count:,} {r.unit} | {r.failed} | {_bound(r)} |" for r in results]
     return "\n".join(rows)
 
 
 def _figures(result: Result) -> str:
-    """What else was measured, and how to measure it again."""
-    place = f"{result.machine}, load {result.load}"
+    """Return the other figures of a result, and the command that repeats the measurement."""
+    conditions = f"{result.machine}, load {result.load}"
     lines = [
         f"### {result.name}",
         "",
         *(f"- {name}: {_number(value)}" for name, value in result.figures.items()),
-        f"- measured {result.measured_at:%Y-%m-%d %H:%M} UTC at {result.revision}; {place}",
+        f"- measured {result.measured_at:%Y-%m-%d %H:%M} UTC at {result.revision}; {conditions}",
         "",
         "```bash",
         result.command,
@@ -41,7 +41,7 @@ def _figures(result: Result) -> str:
 
 
 def _bound(result: Result) -> str:
-    if result.unit == "rows":  # a size, not so many trials
+    if result.unit == "rows":  # a size, not a number of trials
         return ""
     return f"{100 * result.upper_bound:.2g} %" if result.failed == 0 else "see the figures"
 

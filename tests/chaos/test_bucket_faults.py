@@ -72,10 +72,10 @@ def test_visitors_notice_no_fault_of_the_way_to_the_bucket(
     figures = assert_nothing_was_lost_or_doubled(engine, instance, memory)
     results.keep(
         f"s3-{name}",
-        f"S3 behind a proxy with `{name}`, and a model published meanwhile: no failed answer, and the model is served "
-        "after it",
+        f"S3 behind a proxy with `{name}`, a model published meanwhile: no failed response, and the model is served "
+        "afterwards",
         count=during,
-        unit="answers during the fault",
+        unit="responses during the fault",
         seconds_until_the_new_model_was_served=until_served,
         **figures,
     )

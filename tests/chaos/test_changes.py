@@ -53,11 +53,11 @@ def test_promotions_and_reloads_under_load_fail_no_request_and_mix_no_versions(
     assert {version for version in told.versions if version.startswith("CO")}
     results.keep(
         "promotions-and-reloads",
-        "Candidates are published, tried, given a larger share and promoted under load: no failed request, no answer "
-        "with another version's number in it",
+        "Candidates are published, get a larger share and are promoted under load: no failed request, no response with "
+        "the number of another version",
         count=len(told.statuses),
         unit="requests",
         promotions=counts.changes,
         router_reloads=reloads,
-        kept_connections_closed_before_an_answer_began_and_retried=told.retried,
+        kept_connections_closed_before_the_response_and_retried=told.retried,
     )

@@ -90,9 +90,9 @@ def test_visitors_notice_no_fault_of_the_way_to_postgresql(
     figures = assert_nothing_was_lost_or_doubled(engine, instance, memory)
     results.keep(
         f"postgresql-{name}",
-        f"PostgreSQL behind a proxy with `{name}`: no failed answer, no lost and no doubled record",
+        f"PostgreSQL behind a proxy with `{name}`: no failed response, no lost or doubled record",
         count=during,
-        unit="answers during the fault",
+        unit="responses during the fault",
         health_median_milliseconds=1000 * sorted(took)[len(took) // 2],
         **figures,
     )

@@ -76,7 +76,7 @@ def test_at_the_spools_limit_estimates_go_on_and_all_that_was_acknowledged_is_st
             eventually(lambda: len(memory.estimates) > logged + 20, "estimates with ids again")
         assert rate(instance, max(memory.estimates))[0] == 200
         assert_kept(
-            "spool-limit", "The spool is at its limit while PostgreSQL is away", engine, instance, memory, unlogged
+            "spool-limit", "The spool is at its limit while PostgreSQL is down", engine, instance, memory, unlogged
         )
 
 
@@ -134,9 +134,9 @@ def assert_kept(name: str, claim: str, engine: Engine, instance: Instance, memor
     figures = assert_nothing_was_lost_or_doubled(engine, instance, memory)
     results.keep(
         name,
-        f"{claim}: estimates go on with `prediction_id: null`, ratings are answered 503 with Retry-After, and what was "
+        f"{claim}: predictions continue with `prediction_id: null`, ratings get 503 with Retry-After, everything "
         "acknowledged is stored",
         count=unlogged,
-        unit="estimates without a record",
+        unit="predictions without a record",
         **figures,
     )

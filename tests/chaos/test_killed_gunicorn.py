@@ -59,8 +59,8 @@ def test_killed_workers_lose_nothing(instance: Instance, engine: Engine, counts:
     assert figures["acknowledged_estimates"] > rounds / 2
     results.keep(
         "killed-workers",
-        "A gunicorn worker is killed at a random instant under load: every acknowledged estimate and rating is in "
-        "PostgreSQL afterwards, once; no answer other than 2xx",
+        "A gunicorn worker is killed at a random instant under load: PostgreSQL holds every acknowledged prediction "
+        "and rating once; every response is 2xx",
         count=rounds,
         unit="kills",
         **figures,
@@ -86,10 +86,10 @@ def test_all_of_gunicorn_killed_loses_nothing(instance: Instance, engine: Engine
     figures = assert_nothing_was_lost_or_doubled(engine, instance, memory)
     results.keep(
         "killed-gunicorn",
-        "All of gunicorn is killed at a random instant under load and started again: every acknowledged estimate and "
-        "rating is in PostgreSQL afterwards, once",
+        "All of gunicorn is killed at a random instant under load and restarted: PostgreSQL holds every acknowledged "
+        "prediction and rating once",
         count=rounds,
         unit="kills",
-        median_seconds_until_it_answers=sorted(back)[len(back) // 2],
+        median_seconds_until_the_first_response=sorted(back)[len(back) // 2],
         **figures,
     )

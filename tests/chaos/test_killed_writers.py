@@ -121,7 +121,7 @@ def test_killed_writers_lose_nothing_that_they_were_told_is_safe(
     results.keep(
         f"killed-writers-{'fsync' if fsync else 'kernel'}",
         f"A process that writes to the log, {'with' if fsync else 'without'} fsync, is killed at a random instant: "
-        "every acknowledged estimate and rating is in PostgreSQL afterwards, once",
+        "PostgreSQL holds every acknowledged prediction and rating once",
         count=rounds,
         unit="kills",
         acknowledged_estimates=len(made.predictions),

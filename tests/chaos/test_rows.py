@@ -107,7 +107,7 @@ def test_pages_on_millions_of_rows_answer_within_a_tenth_of_a_second(
     slow.dispose()
     results.keep(
         "rows",
-        f"Pages of operators take at most {LIMIT_MILLISECONDS:g} ms of CPU (worker and PostgreSQL), for any window",
+        f"Operators' pages need at most {LIMIT_MILLISECONDS:g} ms of CPU (worker and PostgreSQL), for any window",
         count=counts.rows,
         unit="rows",
         failed=sum(ms > LIMIT_MILLISECONDS for ms in needed.values()),

@@ -69,9 +69,9 @@ def test_visitors_notice_nothing_of_slow_clients(way: str, make: Make, s3: S3Buc
     assert set(told.statuses) == {200}
     results.keep(
         f"slow-clients-{way}",
-        f"{SLOW_CLIENTS} clients at the router that are slow in {'the ' * (way != 'reading')}{way}: no failed answer",
+        f"{SLOW_CLIENTS} slow clients at the router ({way}): no failed response",
         count=len(during),
-        unit="answers meanwhile",
+        unit="responses meanwhile",
         p50_milliseconds=1000 * during[len(during) // 2],
         p99_milliseconds=1000 * during[int(0.99 * len(during))],
     )

@@ -89,14 +89,14 @@ def test_at_half_load_memory_and_descriptors_stay_flat(
     assert max(more.values()) <= MOST_MORE_DESCRIPTORS
     results.keep(
         "soak",
-        "Half load for long: a worker's memory and file descriptors stay flat, no failed answer, nothing lost",
+        "A long run at half load: worker memory and file descriptors stay flat, no failed response, no lost record",
         count=len(memory.statuses),
         unit="requests",
         seconds=counts.soak_seconds,
-        answers_a_second_flat_out=rate,
-        answers_a_second_at_half_load=half,
-        most_growth_of_a_worker_in_mib=max(growth.values()),
-        most_more_descriptors=max(more.values()),
+        responses_a_second_at_full_load=rate,
+        responses_a_second_at_half_load=half,
+        largest_growth_of_a_worker_in_mib=max(growth.values()),
+        largest_growth_of_descriptors=max(more.values()),
         resident_mib_of_the_largest_worker=max(max(one.resident_mib) for one in watched.values()),
         **figures,
     )

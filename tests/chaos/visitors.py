@@ -49,8 +49,8 @@ def assert_nothing_was_lost_or_doubled(engine: Engine, instance: Instance, memor
         "acknowledged_ratings": len(memory.ratings),
         "lost": 0,
         "doubled": 0,
-        "failed_answers": 0,
-        "requests_whose_answer_never_came": memory.broken,
+        "failed_responses": 0,
+        "requests_without_a_response": memory.broken,
     }
 
 
