@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from homeprices.drift.samples import Floats, NumberSample, Sample, TextSample, number_sample
-from homeprices.pricing.features import area_type_feature, availability_feature, society_feature
+from homeprices.pricing.features import area_type_feature, availability_feature, key_feature
 
 Codes = npt.NDArray[np.int64]
 
@@ -62,7 +62,7 @@ def homes_of(rows: pd.DataFrame) -> Homes:
         "location": rows["location"],
         "area_type": rows["area_type"].map(area_type_feature),
         "availability": rows["availability"].map(availability_feature),
-        "society": rows["society"].map(society_feature),
+        "society": rows["society"].map(key_feature),
     }
     coded = {name: pd.factorize(column.where(column != "", None)) for name, column in words.items()}
     return Homes(

@@ -16,7 +16,8 @@ from benchmarks.drift_error_rates.population import NUMBERS, WORDS, Homes
 from benchmarks.drift_error_rates.shifts import Shift, nothing, shifts
 from homeprices.drift.detector import compare
 from homeprices.drift.samples import Baseline, TextSample, baseline_of_sample
-from homeprices.pricing.features import OPTIONAL, OTHER_LOCATION
+from homeprices.pricing.features import OTHER_LOCATION
+from homeprices.pricing.inputs import OPTIONAL
 from homeprices.pricing.manifest import NumberReference, TextReference
 from homeprices.training.bundle_metadata import number_reference
 

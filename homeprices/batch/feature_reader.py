@@ -18,29 +18,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from homeprices.errors import InvalidInput
-from homeprices.pricing.features import (
-    NUMBERS,
-    OPTIONAL,
-    REQUIRED,
-    TEXTS,
-    Locations,
-    area_type_feature,
-    availability_feature,
-    society_feature,
-)
-from homeprices.pricing.home import AREA_LIMITS_SQUARE_FEET, BALCONY_LIMITS, ROOM_LIMITS, Home
+from homeprices.pricing.features import Locations
+from homeprices.pricing.home import FEATURES, Home
+from homeprices.pricing.inputs import INPUT, INPUTS, LOCATION, OPTIONAL, REQUIRED, TEXTS, WHOLE_NUMBERS, limits_of
 
 SPELLINGS_REMEMBERED = 100_000
 """Of each column; past it, they are judged anew."""
 
-_LIMITS = {
-    "total_sqft": AREA_LIMITS_SQUARE_FEET,
-    "bhk": ROOM_LIMITS,
-    "bath": ROOM_LIMITS,
-    "balcony": BALCONY_LIMITS,
-}
 _PLAIN_NUMBER, _PLAIN_WHOLE = r"^[1-9][0-9]{0,6}(\.[0-9]{1,6})?$", r"^(0|[1-9][0-9]?)$"
-_ANY_HOME = {"total_sqft": 1000, "location": "Whitefield", "bhk": 2, "bath": 2}
+_ANY_HOME = {field.name: field.example for field in INPUTS if field.required}
 
 Numbers = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -69,14 +55,8 @@ class FeatureReader:
 
     def __init__(self, locations: Locations) -> None:
         self._features: dict[str, Callable[[Home], Any]] = {
-            "location": lambda home: locations.match(home.location),
-            "area_type": lambda home: area_type_feature(home.area_type),
-            "availability": lambda home: availability_feature(home.availability),
-            "society": lambda home: society_feature(home.society),
-            "total_sqft": lambda home: home.total_sqft,
-            "bhk": lambda home: home.bhk,
-            "bath": lambda home: home.bath,
-            "balcony": lambda home: math.nan if home.balcony is None else home.balcony,
+            **FEATURES,
+            LOCATION: lambda home: locations.match(home.location),
         }
         self._spellings: dict[str, dict[str, str | None]] = {name: {} for name in TEXTS}
 
@@ -141,7 +121,7 @@ class FeatureReader:
 
 def _number(name: str, column: pa.Array) -> tuple[Numbers, Mask]:
     """A number column as floats (NaN where it has none), and which are plainly right."""
-    whole = name != "total_sqft"
+    whole = name in WHOLE_NUMBERS
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         plain = pc.match_substring_regex(column, _PLAIN_WHOLE if whole else _PLAIN_NUMBER)
         numbers = pc.if_else(plain, column, None).cast(pa.float64())
@@ -150,7 +130,7 @@ def _number(name: str, column: pa.Array) -> tuple[Numbers, Mask]:
     else:
         return np.full(len(column), math.nan), np.zeros(len(column), dtype=bool)
     values = np.array(numbers.to_numpy(zero_copy_only=False), dtype=float)
-    low, high = _LIMITS[name]
+    low, high = limits_of(name)
     right = (values >= low) & (values <= high)
     if whole:
         right &= values == np.floor(values)
@@ -161,6 +141,6 @@ def _number(name: str, column: pa.Array) -> tuple[Numbers, Mask]:
 
 def _row(batch: pa.RecordBatch, row: int) -> dict[str, Any]:
     """What a row says of a home; what is missing is left out."""
-    names = [name for name in batch.schema.names if name in {*NUMBERS, *TEXTS}]
+    names = [name for name in batch.schema.names if name in INPUT]
     values = {name: batch.column(name)[row].as_py() for name in names}
     return {name: value for name, value in values.items() if value is not None}

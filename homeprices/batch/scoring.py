@@ -16,7 +16,8 @@ from homeprices.batch.plan import Plan, Slice
 from homeprices.batch.results import MANIFEST, PartitionManifest, PartitionWriter
 from homeprices.errors import Conflict, InvalidInput, ObjectNotFound, PreconditionFailed
 from homeprices.log import get_logger
-from homeprices.pricing.features import OPTIONAL, OTHER_LOCATION, REQUIRED, Locations
+from homeprices.pricing.features import OTHER_LOCATION, Locations
+from homeprices.pricing.inputs import OPTIONAL, REQUIRED
 from homeprices.pricing.predictor import Predictor
 
 log = get_logger(__name__)

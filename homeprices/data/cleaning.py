@@ -12,10 +12,9 @@ import numpy as np
 import pandas as pd
 
 from homeprices.errors import DatasetRefused
+from homeprices.pricing.inputs import OPTIONAL, REQUIRED
 
-CLEAN_COLUMNS = (
-    "total_sqft", "location", "bhk", "bath", "area_type", "balcony", "availability", "society", "price",
-)  # fmt: skip
+CLEAN_COLUMNS = (*REQUIRED, *OPTIONAL, "price")
 
 MIN_SQUARE_FEET_A_BEDROOM = 300.0
 MAX_REFUSED_SHARE = 0.30
@@ -52,12 +51,7 @@ class Cleaned:
             "duplicates": self.duplicates,
             "refused": self.refused,
             "refused_share": round(self.refused_share, 6),
-            "missing": {
-                "area_type": int((self.rows["area_type"] == "").sum()),
-                "balcony": int(self.rows["balcony"].isna().sum()),
-                "availability": int((self.rows["availability"] == "").sum()),
-                "society": int((self.rows["society"] == "").sum()),
-            },
+            "missing": {name: int(self.rows[name].isin(["", np.nan]).sum()) for name in OPTIONAL},
         }
 
 

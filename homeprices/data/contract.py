@@ -21,6 +21,7 @@ from homeprices.data.cleaning import CLEAN_COLUMNS, MIN_SQUARE_FEET_A_BEDROOM, T
 from homeprices.data.schema import COLUMNS, NUMBER_COLUMNS
 from homeprices.errors import DatasetRefused
 from homeprices.pricing.features import LATER, READY, area_type_feature, availability_feature
+from homeprices.pricing.inputs import OPTIONAL, TEXTS
 
 FAILURES_SHOWN = 3
 CELL_SHOWN = 40
@@ -72,6 +73,12 @@ def _text_column(*checks: pa.Check) -> pa.Column:
     return pa.Column(None, [pa.Check(_is_text, name="text"), single, *checks])
 
 
+def _optional_column(name: str) -> pa.Column:
+    if name in TEXTS:
+        return _text_column()
+    return _number(name, pa.Check.ge(0, name=f"no negative {name}"), nullable=True)
+
+
 RAW = pa.DataFrameSchema({name: _raw_column(name) for name in COLUMNS}, strict=True, ordered=True, name="raw listings")
 """Nine columns of text, as they came; a blank cell is '' and is a matter of its row."""
 
@@ -81,10 +88,7 @@ CLEAN = pa.DataFrameSchema(
         "location": _text_column(pa.Check(lambda column: column != "", name="no_location")),
         "bhk": _number("no_size", _above_zero("no_size")),
         "bath": _number("no_bath", _above_zero("no_bath")),
-        "area_type": _text_column(),
-        "balcony": _number("balcony", pa.Check.ge(0, name="no negative balcony"), nullable=True),
-        "availability": _text_column(),
-        "society": _text_column(),
+        **{name: _optional_column(name) for name in OPTIONAL},
         "price": _number("no_price", _above_zero("no_price")),
     },
     checks=pa.Check(lambda rows: rows["total_sqft"] >= MIN_SQUARE_FEET_A_BEDROOM * rows["bhk"], name=TOO_SMALL),
@@ -93,7 +97,7 @@ CLEAN = pa.DataFrameSchema(
     unique=list(CLEAN_COLUMNS),
     name="clean listings",
 )
-"""Square feet, lakh rupees, single spaces; missing text is '', a missing balcony NaN; no row twice."""
+"""Square feet, lakh rupees, single spaces; missing text is '', a missing number NaN; no row twice."""
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,14 @@ import numpy.typing as npt
 
 from homeprices.pricing.features import (
     MISSING,
-    NUMBERS,
-    OPTIONAL,
     OTHER_LOCATION,
-    TEXTS,
     area_type_feature,
     availability_feature,
-    society_feature,
+    key_feature,
+    key_of,
+    tidy,
 )
-from homeprices.pricing.home import key_of, tidy
+from homeprices.pricing.inputs import NUMBERS, OPTIONAL, TEXTS
 from homeprices.pricing.manifest import NumberReference, Reference, TextReference
 
 Floats = npt.NDArray[np.float64]
@@ -153,7 +152,7 @@ def _words(name: str, values: Iterable[Any]) -> TextSample:
     feature = {
         "area_type": area_type_feature,
         "availability": availability_feature,
-        "society": society_feature,
+        "society": key_feature,
     }.get(name)
     if feature is None:
         return _locations(Counter(values))

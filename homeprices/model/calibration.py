@@ -22,8 +22,7 @@ from sklearn.model_selection import KFold
 from homeprices.model.feature_columns import Column, Lookup, Matrix, Number, Ratio
 from homeprices.model.feature_matrix import FeatureTransformer, Prices, form_only
 from homeprices.model.onnx_builder import OnnxBuilder, add_tree, constant_ensemble, ensemble_of
-from homeprices.pricing.features import MISSING
-from homeprices.pricing.home import AREA_TYPES
+from homeprices.pricing.features import AREA_TYPES, MISSING
 
 COVERAGE = 0.9
 FOLDS = 4

@@ -27,7 +27,7 @@ from homeprices.model.feature_columns import Matrix
 from homeprices.model.feature_matrix import FeatureEncoder, FeatureTransformer, Prices, form_only
 from homeprices.model.isotonic_curves import IsotonicCurves, fit_curves
 from homeprices.model.presets import Preset, TeacherSettings
-from homeprices.pricing.features import OPTIONAL
+from homeprices.pricing.inputs import AREA, OPTIONAL
 
 MASKED_SHARE = 0.5
 OTHER_AREAS = 0.25
@@ -108,12 +108,12 @@ def _fit_student(
 
 def area_directions(design: FeatureTransformer) -> list[int]:
     """1 for columns that grow with the area, 0 for all others: the teacher knows better what a level is worth."""
-    return [int("total_sqft" in column.inputs()) for column in design.columns for _ in column.names()]
+    return [int(AREA in column.inputs()) for column in design.columns for _ in column.names()]
 
 
 def _at_other_areas(design: FeatureTransformer, inputs: pd.DataFrame, rng: np.random.Generator, *, own: bool) -> Matrix:
     factor = np.ones(len(inputs)) if own else np.exp(rng.normal(0, OTHER_AREAS, len(inputs)))
-    return design.transform(inputs.assign(total_sqft=(inputs["total_sqft"] * factor).astype(np.float32)))
+    return design.transform(inputs.assign(**{AREA: (inputs[AREA] * factor).astype(np.float32)}))
 
 
 # The best estimator of the table: extremely randomised trees and boosting on the absolute error, averaged.

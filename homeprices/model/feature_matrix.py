@@ -19,18 +19,15 @@ from sklearn.model_selection import KFold
 from homeprices.model.feature_columns import Column, Log, Lookup, Matrix, Number, OneHot, Ratio
 from homeprices.model.onnx_builder import OnnxBuilder
 from homeprices.pricing.features import (
+    AREA_TYPES,
     LATER,
     MISSING,
-    NUMBERS,
     OTHER_LOCATION,
     READY,
-    TEXTS,
     Locations,
-    area_type_feature,
-    availability_feature,
-    society_feature,
+    key_of,
 )
-from homeprices.pricing.home import AREA_TYPES, key_of
+from homeprices.pricing.inputs import INPUT, NUMBERS, OPTIONAL, TEXTS
 
 
 @dataclass(frozen=True)
@@ -95,24 +92,16 @@ def _text_of(column: Column) -> str | None:
 # Clean listings as the model's inputs, through the same functions that serving uses.
 
 
-_TEXT_FEATURES: dict[str, Callable[[str], str]] = {
-    "area_type": area_type_feature,
-    "availability": availability_feature,
-    "society": society_feature,
-}
-
-
 def model_inputs(rows: pd.DataFrame, locations: Locations) -> pd.DataFrame:
     """The inputs of clean rows: float32 numbers (missing: NaN), text (missing: ''), an unknown location as `other`."""
     frame = {name: rows[name].astype(np.float32) for name in NUMBERS}
-    texts = {"location": locations.match, **_TEXT_FEATURES}
-    frame |= {name: _mapped(rows[name], texts[name]) for name in TEXTS}
+    frame |= {name: _mapped(rows[name], INPUT[name].feature or locations.match) for name in TEXTS}
     return pd.DataFrame(frame, index=rows.index)
 
 
 def form_only(inputs: pd.DataFrame) -> pd.DataFrame:
     """The same homes as somebody describes them who fills in the four fields of the form and nothing else."""
-    return inputs.assign(balcony=np.float32(np.nan), area_type=MISSING, availability=MISSING, society=MISSING)
+    return inputs.assign(**{name: np.float32(np.nan) if name in NUMBERS else MISSING for name in OPTIONAL})
 
 
 def learn_locations(rows: pd.DataFrame, min_listings: int) -> Locations:

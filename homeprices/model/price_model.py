@@ -20,7 +20,8 @@ from homeprices.model.feature_columns import Matrix
 from homeprices.model.feature_matrix import FeatureTransformer, Prices, form_only, join, model_inputs
 from homeprices.model.isotonic_curves import IsotonicCurves
 from homeprices.model.onnx_builder import OnnxBuilder, add_tree, constant_ensemble, converted, ensemble_of
-from homeprices.pricing.features import MISSING, NUMBERS, REQUIRED, TEXTS, Locations
+from homeprices.pricing.features import MISSING, Locations
+from homeprices.pricing.inputs import NUMBERS, REQUIRED, TEXTS
 from homeprices.pricing.predictor import HIGH_OUTPUT, LOW_OUTPUT, OUTPUT
 
 

@@ -1,28 +1,46 @@
-"""From a home's words to the model's inputs. Training and serving both go through here, so they cannot differ."""
+"""Text inputs in the model's vocabulary. Training and serving both use these functions, so they cannot differ."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-
-from homeprices.pricing.home import area_type_of, key_of
+from functools import lru_cache
 
 OTHER_LOCATION = "other"
 """What a location is priced as when the model has not learned it."""
 
-NUMBERS = ("total_sqft", "bhk", "bath", "balcony")
-TEXTS = ("location", "area_type", "availability", "society")
-REQUIRED = ("total_sqft", "location", "bhk", "bath")
-OPTIONAL = ("area_type", "balcony", "availability", "society")
-
+AREA_TYPES = ("Super built-up Area", "Built-up Area", "Plot Area", "Carpet Area")
 READY, LATER, MISSING = "ready", "later", ""
+CACHED_SPELLINGS = 8192  # texts whose tidy form and key are cached: homes share their texts, and a batch has many
 
 _READY = re.compile(r"ready|immediate|possession now")
 
 
+@lru_cache(maxsize=CACHED_SPELLINGS)
+def tidy(text: str) -> str:
+    """The text with single spaces, and none at its ends."""
+    return " ".join(text.split())
+
+
+@lru_cache(maxsize=CACHED_SPELLINGS)
+def key_of(text: str) -> str:
+    """What two spellings of one name share: capitals and spaces do not count."""
+    return tidy(text).casefold()
+
+
+def choice_of(text: str, choices: tuple[str, ...]) -> str | None:
+    """The choice that this is a spelling of, or None."""
+    return _choice_by_key(choices).get(key_of(text))
+
+
+@lru_cache
+def _choice_by_key(choices: tuple[str, ...]) -> dict[str, str]:
+    return {key_of(choice): choice for choice in choices}
+
+
 def area_type_feature(text: str | None) -> str:
     """The canonical area type; empty when missing or unknown."""
-    return (area_type_of(text) or MISSING) if text else MISSING
+    return (choice_of(text, AREA_TYPES) or MISSING) if text else MISSING
 
 
 def availability_feature(text: str | None) -> str:
@@ -32,13 +50,13 @@ def availability_feature(text: str | None) -> str:
     return READY if _READY.search(key_of(text)) else LATER
 
 
-def society_feature(text: str | None) -> str:
-    """The society's key; empty when missing."""
+def key_feature(text: str | None) -> str:
+    """The text's key; empty when missing."""
     return key_of(text) if text else MISSING
 
 
 class Locations:
-    """The names a model has learned, found whatever their capitals and spaces."""
+    """The locations that a model has learned, found in any spelling."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self.names = tuple(sorted(names))

@@ -1,51 +1,25 @@
-"""A home as a visitor describes it: the four fields of the form, and four that may be left out."""
+"""The validated input of one prediction, made of the declared inputs."""
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping
-from functools import lru_cache
-from typing import Annotated, Any
+from collections.abc import Callable, Mapping
+from operator import attrgetter
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 
 from homeprices.errors import InvalidInput
-
-# A single room has about 100 square feet; the largest listing of the public data has 42,000.
-AREA_LIMITS_SQUARE_FEET = (100.0, 100_000.0)
-ROOM_LIMITS = (1, 50)
-BALCONY_LIMITS = (0, 50)
-TEXT_LIMIT = 100
-WORDS_KEPT = 8192  # spellings whose tidy form and key are remembered: homes share their words, and a batch has many
-
-AREA_TYPES = ("Super built-up Area", "Built-up Area", "Plot Area", "Carpet Area")
+from homeprices.pricing.features import choice_of, tidy
+from homeprices.pricing.inputs import INPUT, INPUTS, TEXT_LIMIT, InputField
 
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-_FIELD_OF_ALL = "body"
-
-
-@lru_cache(maxsize=WORDS_KEPT)
-def tidy(text: str) -> str:
-    """The text with single spaces, and none at its ends."""
-    return " ".join(text.split())
-
-
-@lru_cache(maxsize=WORDS_KEPT)
-def key_of(text: str) -> str:
-    """What two spellings of one name share: capitals and spaces do not count."""
-    return tidy(text).casefold()
-
-
-def area_type_of(text: str) -> str | None:
-    """The area type that this is a spelling of, or None."""
-    return _AREA_TYPE_BY_KEY.get(key_of(text))
-
-
-_AREA_TYPE_BY_KEY = {key_of(name): name for name in AREA_TYPES}
+_WHOLE_BODY = "body"
 
 
 def _stripped(value: Any) -> Any:
-    """Form values come as text with stray spaces; a truth value is not a number, whatever Python thinks."""
+    """Form values are text with stray spaces. A truth value is not a number, although Python accepts it as one."""
     if isinstance(value, bool):
         raise ValueError("must be a number, not true or false")
     return value.strip() if isinstance(value, str) else value
@@ -64,73 +38,94 @@ def _printable(value: Any) -> Any:
     return value
 
 
-def _known_area_type(value: str | None) -> str | None:
-    if value is None:
-        return None
-    name = area_type_of(value)
-    if name is None:
-        raise ValueError(f"must be one of {', '.join(AREA_TYPES)}")
-    return name
+def _one_of(choices: tuple[str, ...]) -> Callable[[str | None], str | None]:
+    def canonical(value: str | None) -> str | None:
+        if value is None:
+            return None
+        choice = choice_of(value, choices)
+        if choice is None:
+            raise ValueError(f"must be one of {', '.join(choices)}")
+        return choice
+
+    return canonical
 
 
-_Area = Annotated[
-    float,
-    BeforeValidator(_stripped),
-    Field(ge=AREA_LIMITS_SQUARE_FEET[0], le=AREA_LIMITS_SQUARE_FEET[1], allow_inf_nan=False),
-]
-_Rooms = Annotated[int, BeforeValidator(_stripped), Field(ge=ROOM_LIMITS[0], le=ROOM_LIMITS[1])]
-_Text = Annotated[str, BeforeValidator(_printable), Field(min_length=1, max_length=TEXT_LIMIT)]
-# The limits stand inside the union: a missing value has none. Validators run from the last to the first.
-_OptionalText = Annotated[
-    Annotated[str, Field(max_length=TEXT_LIMIT)] | None,
-    BeforeValidator(_blank_is_missing),
-    BeforeValidator(_printable),
-]
-_OptionalRooms = Annotated[
-    Annotated[int, Field(ge=BALCONY_LIMITS[0], le=BALCONY_LIMITS[1])] | None, BeforeValidator(_blank_is_missing)
-]
+def _annotation(field: InputField) -> Any:
+    """The type of a field. An optional one has its limits inside the union, because a missing value has none; pydantic
+    runs validators from the last to the first.
+    """
+    if field.is_text:
+        limits = Field(min_length=1 if field.required else None, max_length=TEXT_LIMIT)
+        if field.required:
+            annotation: Any = Annotated[str, BeforeValidator(_printable), limits]
+        else:
+            text = Annotated[str, limits]
+            annotation = Annotated[text | None, BeforeValidator(_blank_is_missing), BeforeValidator(_printable)]
+        return Annotated[annotation, AfterValidator(_one_of(field.choices))] if field.choices else annotation
+    low, high = field.limits or (None, None)
+    if field.kind == "number":
+        number: Any = Annotated[float, Field(ge=low, le=high, allow_inf_nan=False)]
+    else:
+        number = Annotated[int, Field(ge=low, le=high)]
+    if field.required:
+        return Annotated[number, BeforeValidator(_stripped)]
+    return Annotated[number | None, BeforeValidator(_blank_is_missing)]
 
 
-class Home(BaseModel):
-    """The inputs of an estimate: total_sqft in square feet, location, bhk (bedrooms), bath; the rest may be missing."""
+_FIELDS: dict[str, Any] = {field.name: (_annotation(field), ... if field.required else None) for field in INPUTS}
 
+
+class _Home(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    total_sqft: _Area
-    location: _Text
-    bhk: _Rooms
-    bath: _Rooms
-    area_type: Annotated[_OptionalText, AfterValidator(_known_area_type)] = None
-    balcony: _OptionalRooms = None
-    availability: _OptionalText = None
-    society: _OptionalText = None
+
+class Home(create_model("_Declared", __base__=_Home, **_FIELDS)):  # type: ignore[misc]
+    """A home as a visitor describes it: a field for each declared input, None for an optional one that is missing."""
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """The value of a declared input."""
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Home:
         """The home that a JSON object or a form describes; numbers may be text. Raises InvalidInput, a line a field."""
         try:
-            return cls.model_validate(dict(values))
+            home: Home = cls.model_validate(dict(values))
         except ValidationError as error:
             fields: dict[str, str] = {}
             for problem in error.errors(include_url=False):
-                name = str(problem["loc"][0]) if problem["loc"] else _FIELD_OF_ALL
+                name = str(problem["loc"][0]) if problem["loc"] else _WHOLE_BODY
                 fields.setdefault(name, _sentence(name, problem["type"], problem["msg"]))
             raise InvalidInput(fields) from None
-
-
-_LIMITS = {"total_sqft": AREA_LIMITS_SQUARE_FEET, "bhk": ROOM_LIMITS, "bath": ROOM_LIMITS, "balcony": BALCONY_LIMITS}
-_UNITS = {"total_sqft": " square feet"}
+        return home
 
 
 def _sentence(name: str, kind: str, message: str) -> str:
     if kind == "missing":
         return "is required"
     if kind == "extra_forbidden":
-        return f"is not a field; known are {', '.join(Home.model_fields)}"
+        return f"is not a field; known are {', '.join(INPUT)}"
     if kind == "value_error":
         return message.removeprefix("Value error, ")
-    if name in _LIMITS:
-        low, high = _LIMITS[name]
-        what = "a number" if name == "total_sqft" else "a whole number"
-        return f"must be {what} from {low:,.0f} to {high:,.0f}{_UNITS.get(name, '')}"
+    field = INPUT.get(name)
+    if field and field.limits:
+        low, high = field.limits
+        number = "a number" if field.kind == "number" else "a whole number"
+        return f"must be {number} from {low:,.0f} to {high:,.0f} {field.unit}".rstrip()
     return f"must be text of 1 to {TEXT_LIMIT} characters"
+
+
+def _reader(field: InputField) -> Callable[[Home], Any]:
+    value = attrgetter(field.name)
+    if (feature := field.feature) is not None:
+        return lambda home: feature(value(home))
+    if field.required:
+        return value
+    return lambda home: math.nan if (number := value(home)) is None else number
+
+
+FEATURES: Mapping[str, Callable[[Home], Any]] = {field.name: _reader(field) for field in INPUTS}
+"""What the graph takes of a home: NaN for a missing number, a text in the model's vocabulary. The location is as the
+visitor wrote it; `Locations.match` gives the learned one.
+"""

@@ -7,11 +7,12 @@ A change that an older reader must not ignore raises `schema_version`.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from homeprices.names import BUNDLE_KIND, BundleKind
+from homeprices.pricing.inputs import INPUT
 
 MANIFEST_FILE = "manifest.json"
 DRAFT_FILE = "draft.json"
@@ -103,10 +104,16 @@ def _kind(version: str) -> BundleKind:
     return next(kind for kind in BUNDLE_KIND.values() if version.startswith(kind))
 
 
+if TYPE_CHECKING:
+    InputName = str
+else:
+    InputName = Literal[tuple(INPUT)]
+
+
 class Input(_Frozen):
     """One named input of the ONNX graph, [N, 1]: `number` is float32, `text` is string."""
 
-    name: Literal["total_sqft", "location", "bhk", "bath", "area_type", "balcony", "availability", "society"]
+    name: InputName
     type: Literal["number", "text"]
 
 
@@ -127,7 +134,7 @@ class Columns(_Frozen):
     ranges: dict[str, tuple[float, float]]
 
     def signature(self) -> str:
-        """The inputs and outputs of the graph in one line: `total_sqft: number, ... -> estimate, low, high`."""
+        """The inputs and outputs of the graph in one line: `area: number, ... -> estimate, low, high`."""
         taken = ", ".join(f"{spec.name}: {spec.type}" for spec in self.inputs)
         return f"{taken} -> estimate, low, high in lakh rupees"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,30 +13,15 @@ import onnxruntime
 
 from homeprices.errors import BundleRefused
 from homeprices.pricing.bundle import Bundle
-from homeprices.pricing.features import (
-    OTHER_LOCATION,
-    Locations,
-    area_type_feature,
-    availability_feature,
-    society_feature,
-)
-from homeprices.pricing.home import Home
+from homeprices.pricing.features import OTHER_LOCATION, Locations
+from homeprices.pricing.home import FEATURES, Home
+from homeprices.pricing.inputs import LOCATION
 
 OUTPUT = "estimate"
 # Of a graph whose interval is scaled to the home; else the factors of `columns.json` are the same for every home.
 LOW_OUTPUT, HIGH_OUTPUT = "low", "high"
 # A float32 has seven digits; other processors may round the last ones of a sum over trees differently.
 GOLDEN_RELATIVE_TOLERANCE = 1e-4
-
-_READ: dict[str, Callable[[Home], Any]] = {
-    "total_sqft": lambda home: home.total_sqft,
-    "bhk": lambda home: home.bhk,
-    "bath": lambda home: home.bath,
-    "balcony": lambda home: math.nan if home.balcony is None else home.balcony,
-    "area_type": lambda home: area_type_feature(home.area_type),
-    "availability": lambda home: availability_feature(home.availability),
-    "society": lambda home: society_feature(home.society),
-}
 
 _DTYPES: dict[str, Any] = {"number": np.float32, "text": object}
 
@@ -58,8 +43,8 @@ class _OneHome(threading.local):
 
     def __init__(self, inputs: Sequence[tuple[str, str]]) -> None:
         self._feed = {name: np.empty((1, 1), dtype=_DTYPES[kind]) for name, kind in inputs}
-        self._location = self._feed.get("location")
-        self._cells = [(array, _READ[name]) for name, array in self._feed.items() if name != "location"]
+        self._location = self._feed.get(LOCATION)
+        self._cells = [(array, FEATURES[name]) for name, array in self._feed.items() if name != LOCATION]
 
     def filled(self, home: Home, location: str) -> dict[str, np.ndarray[Any, Any]]:
         """What the graph takes for this home; good until the thread asks for the next."""
@@ -119,7 +104,7 @@ class Predictor:
 
     def _feed(self, homes: Sequence[Home], names: list[str]) -> dict[str, np.ndarray[Any, Any]]:
         return {
-            name: _column(names if name == "location" else [_READ[name](home) for home in homes], kind)
+            name: _column(names if name == LOCATION else [FEATURES[name](home) for home in homes], kind)
             for name, kind in self._inputs
         }
 

@@ -21,7 +21,9 @@ from homeprices.model.feature_matrix import form_only, model_inputs
 from homeprices.model.presets import QUICK, Preset
 from homeprices.model.price_model import Estimates, PriceModel
 from homeprices.pricing.bundle import COLUMNS_FILE, MODEL_FILE, Bundle, digest
+from homeprices.pricing.features import MISSING
 from homeprices.pricing.home import Home
+from homeprices.pricing.inputs import NUMBERS, OPTIONAL
 from homeprices.pricing.manifest import (
     DRAFT_FILE,
     INTERVAL_LOG_WIDTH,
@@ -197,8 +199,8 @@ def _golden(path: Path, model: PriceModel, holdout: pd.DataFrame) -> tuple[Golde
 
 
 def _row(home: Home) -> dict[str, Any]:
-    missing = {"balcony": np.nan, "area_type": "", "availability": "", "society": ""}
-    return missing | home.model_dump(exclude_none=True)
+    missing: dict[str, Any] = {name: np.nan if name in NUMBERS else MISSING for name in OPTIONAL}
+    return {**missing, **home.model_dump(exclude_none=True)}
 
 
 def _digests(folder: Path) -> dict[str, Any]:

@@ -14,7 +14,8 @@ import pandas as pd
 
 from homeprices.model.feature_matrix import Prices
 from homeprices.pricing.bundle import MODEL_FILE
-from homeprices.pricing.features import MISSING, NUMBERS
+from homeprices.pricing.features import MISSING
+from homeprices.pricing.inputs import NUMBERS
 from homeprices.pricing.manifest import Columns, NumberReference, Reference, TextReference
 from homeprices.pricing.predictor import HIGH_OUTPUT, LOW_OUTPUT, OUTPUT
 

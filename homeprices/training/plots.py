@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from homeprices.model.feature_matrix import Prices
 from homeprices.model.price_model import Estimates, PriceModel
-from homeprices.pricing.features import NUMBERS, TEXTS
+from homeprices.pricing.inputs import NUMBERS, TEXTS
 
 INCHES = (5.0, 3.6)
 DOTS_PER_INCH = 80

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from homeprices.model.feature_matrix import Prices
+from homeprices.pricing.inputs import BEDROOMS
 
 Inside = npt.NDArray[np.bool_]
 
@@ -79,14 +80,14 @@ def measure_slices(
 
     `training` are the rows that the model has learned from. Groups without a home are left out.
     """
-    prices, bhk = rows["price"].to_numpy(np.float64), rows["bhk"].to_numpy(np.float64)
+    prices, bedrooms = rows["price"].to_numpy(np.float64), rows[BEDROOMS].to_numpy(np.float64)
     listings = rows["location"].map(training["location"].value_counts()).fillna(0).to_numpy(np.int64)
     error = np.abs(estimates - prices) / prices
     low, high = np.quantile(prices, [1 / 3, 2 / 3])
     titles = (f"up to {low:.0f} lakh", f"{low:.0f} to {high:.0f} lakh", f"above {high:.0f} lakh")
     groups: dict[str, dict[str, Inside]] = {
         "price": dict(zip(titles, _terciles(prices).values(), strict=True)),
-        "size": {**{f"{n} bhk": bhk == n for n in (1, 2, 3, 4)}, "5 bhk and more": bhk >= 5},
+        "size": {**{f"{n} bhk": bedrooms == n for n in (1, 2, 3, 4)}, "5 bhk and more": bedrooms >= 5},
         "location": {
             "location listed 50 times and more": listings >= 50,
             "location listed 10 to 49 times": (listings >= 10) & (listings < 50),

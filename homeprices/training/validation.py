@@ -6,13 +6,16 @@ import itertools
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from homeprices.errors import BundleRefused, PublicationRefused
 from homeprices.pricing.bundle import Bundle
-from homeprices.pricing.home import AREA_LIMITS_SQUARE_FEET, AREA_TYPES, ROOM_LIMITS, Home
+from homeprices.pricing.features import AREA_TYPES
+from homeprices.pricing.home import Home
+from homeprices.pricing.inputs import AREA, BATHS, BEDROOMS, INPUTS, LOCATION, limits_of
 from homeprices.pricing.manifest import DRAFT_FILE, FileDigest
 from homeprices.pricing.predictor import Estimate, Predictor
 
@@ -132,13 +135,15 @@ def _run(name: str, find: Callable[[Predictor], list[str]], predictor: Predictor
 def _falls_with_area(predictor: Predictor) -> list[str]:
     areas = np.geomspace(*PROBED_AREAS, AREA_STEPS).round(1).tolist()
     broken = []
-    for location, bhk in itertools.product(_some_locations(predictor), PROBED_BEDROOMS):
+    for location, bedrooms in itertools.product(_some_locations(predictor), PROBED_BEDROOMS):
         for more in ({}, {"area_type": AREA_TYPES[2], "balcony": 1, "availability": "Ready To Move"}):
-            homes = [_home(total_sqft=area, location=location, bhk=bhk, bath=bhk, **more) for area in areas]
+            homes = [_home(area, location, bedrooms, bedrooms, **more) for area in areas]
             prices = [estimate.price for estimate in predictor.estimate(homes)]
             for (small, less), (large, price) in itertools.pairwise(zip(areas, prices, strict=True)):
                 if price < less * (1 - FALL_TOLERANCE):
-                    broken.append(f"{location}, {bhk} bhk: {small} sq ft {less:.2f} lakh, {large} sq ft {price:.2f}")
+                    broken.append(
+                        f"{location}, {bedrooms} bedrooms: {small} sq ft {less:.2f} lakh, {large} sq ft {price:.2f}"
+                    )
     return broken
 
 
@@ -146,40 +151,40 @@ def _spelling_matters(predictor: Predictor) -> list[str]:
     broken = []
     for location in _some_locations(predictor):
         spellings = [location, location.upper(), location.lower(), f"  {location.replace(' ', '   ')} "]
-        homes = [_home(total_sqft=1200, location=spelling, bhk=2, bath=2) for spelling in spellings]
+        homes = [_home(1200, spelling) for spelling in spellings]
         if len({(estimate.price, estimate.location) for estimate in predictor.estimate(homes)}) > 1:
             broken.append(location)
     return broken
 
 
 def _unknown_refused(predictor: Predictor) -> list[str]:
-    home = _home(total_sqft=1200, location="No Such Place In Bangalore", bhk=2, bath=2)
+    home = _home(1200, "No Such Place In Bangalore")
     estimate = predictor.estimate([home])[0]
     return [f"{home.location} is taken for {estimate.location}"] if estimate.location_known else []
 
 
 def _insane_extremes(predictor: Predictor) -> list[str]:
     seen = predictor.bundle.reference().prediction
-    smallest, largest = predictor.bundle.columns.ranges["total_sqft"]
+    smallest, largest = predictor.bundle.columns.ranges[AREA]
     broken = []
     locations = [*_some_locations(predictor)[:: PROBED_LOCATIONS // 5], "No Such Place In Bangalore"]
-    for location, area, bhk, bath in itertools.product(locations, AREA_LIMITS_SQUARE_FEET, ROOM_LIMITS, ROOM_LIMITS):
-        home = _home(total_sqft=area, location=location, bhk=bhk, bath=bath)
+    areas, bedroom_counts, bath_counts = limits_of(AREA), limits_of(BEDROOMS), limits_of(BATHS)
+    for location, area, bedrooms, baths in itertools.product(locations, areas, bedroom_counts, bath_counts):
+        home = _home(area, location, bedrooms, baths)
         low, price, high = _triple(predictor.estimate([home])[0])
         lowest = seen.minimum / SANE_FACTOR * min(1.0, area / smallest)
         highest = seen.maximum * SANE_FACTOR * max(1.0, area / largest)
         if not (0 < low <= price <= high < math.inf and lowest <= price <= highest):
-            broken.append(
-                f"{location}, {area:.0f} sq ft, {bhk} bhk, {bath} bath: {low:.2f} {price:.2f} {high:.2f} lakh"
-            )
+            described = f"{location}, {area:.0f} sq ft, {bedrooms} bedrooms, {baths} baths"
+            broken.append(f"{described}: {low:.2f} {price:.2f} {high:.2f} lakh")
     return broken
 
 
 def _subsets_fail(predictor: Predictor) -> list[str]:
-    optional = {"area_type": AREA_TYPES[0], "balcony": 2, "availability": "Ready To Move", "society": "No Such Society"}
+    optional: dict[str, Any] = {field.name: field.example for field in INPUTS if not field.required}
     location = _some_locations(predictor)[0]
     homes = [
-        _home(total_sqft=1200, location=location, bhk=2, bath=2, **{name: optional[name] for name in names})
+        _home(1200, location, **{name: optional[name] for name in names})
         for size in range(len(optional) + 1)
         for names in itertools.combinations(optional, size)
     ]
@@ -198,5 +203,5 @@ def _some_locations(predictor: Predictor) -> list[str]:
     return [*names[::step], "No Such Place In Bangalore"]
 
 
-def _home(**values: object) -> Home:
-    return Home.parse(values)
+def _home(area: float, location: str, bedrooms: float = 2, baths: float = 2, **optional: Any) -> Home:
+    return Home.parse({AREA: area, LOCATION: location, BEDROOMS: bedrooms, BATHS: baths, **optional})

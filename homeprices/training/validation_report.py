@@ -14,7 +14,7 @@ import pandas as pd
 from homeprices.model.estimators import estimator
 from homeprices.model.price_model import Estimates, PriceModel
 from homeprices.pricing.bundle import Bundle
-from homeprices.pricing.home import AREA_LIMITS_SQUARE_FEET, ROOM_LIMITS
+from homeprices.pricing.inputs import AREA, BEDROOMS, limits_of
 from homeprices.pricing.manifest import Columns, Draft
 from homeprices.training.plots import draw
 from homeprices.training.regression_metrics import ALL_INPUTS_PREFIX, bootstrap, measure_slices
@@ -146,6 +146,7 @@ def model_card(draft: Draft, columns: Columns, quality: dict[str, Any], slices: 
             for name, title in _TITLES.items()
         ],
         slices=slices,
-        areas=AREA_LIMITS_SQUARE_FEET,
-        rooms=ROOM_LIMITS,
+        areas=limits_of(AREA),
+        rooms=limits_of(BEDROOMS),
+        learned_areas=columns.ranges[AREA],
     )

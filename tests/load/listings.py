@@ -1,4 +1,4 @@
-"""Where the load's homes come from, and how satisfied a visitor is who knows what his home costs."""
+"""The homes that simulated visitors ask about, and how they rate an estimate when they know the price."""
 
 from __future__ import annotations
 
@@ -10,22 +10,20 @@ import pandas as pd
 
 from homeprices.adapters.object_store import Bucket
 from homeprices.data.cleaning import clean
+from homeprices.data.preparation import to_priced_homes
 from homeprices.data.schema import read_listings
 from homeprices.data.synthetic import make_listings
-from homeprices.errors import InvalidInput
-from homeprices.pricing.home import Home
 from homeprices.registry import datasets
 
-# Above these relative errors a visitor takes off a star. They follow the errors of usual models (a median of 15 to
-# 30 %), so that a better model moves many ratings, and not only those of the few homes that it gets wrong by far.
+# Each of these relative errors that is exceeded costs a star. They follow the errors of usual models (a median of 15 to
+# 30 %), so that a better model moves many ratings, not only those of the few homes with large errors.
 STAR_LIMITS = (0.08, 0.16, 0.28, 0.45)
 ACCURATE_LIMIT = 0.10
-OPTIONAL = ("area_type", "balcony", "availability", "society")
 
 
 @dataclass(frozen=True)
 class Listing:
-    """A home as the API takes it, and what it costs in lakh rupees."""
+    """A home as the API accepts it, and its price in lakh rupees."""
 
     home: dict[str, Any]
     price: float
@@ -47,9 +45,11 @@ class Listing:
 
 
 def listings_of(raw: pd.DataFrame) -> list[Listing]:
-    """The clean listings of a raw table that are homes such as the API takes, with all that it takes of them."""
-    listings = (_listing(row) for row in clean(raw).rows.to_dict("records"))
-    return [listing for listing in listings if _is_taken(listing.home)]
+    """The clean listings of a raw table that the API accepts as homes, with every input that they give."""
+    homes, prices = to_priced_homes(clean(raw).rows)
+    return [
+        Listing(home.model_dump(exclude_none=True), price) for home, price in zip(homes, prices.tolist(), strict=True)
+    ]
 
 
 def find_raw(path: Path | None, bucket: Bucket | None) -> tuple[pd.DataFrame, str]:
@@ -60,25 +60,3 @@ def find_raw(path: Path | None, bucket: Bucket | None) -> tuple[pd.DataFrame, st
     if bucket is not None and newest is not None:
         return datasets.read(bucket, newest), newest.key
     return make_listings(), "synthetic listings"
-
-
-def _is_taken(home: dict[str, Any]) -> bool:
-    """False of the few whose area is that of a field or of a typing error."""
-    try:
-        Home.parse(home)
-    except InvalidInput:
-        return False
-    return True
-
-
-def _listing(row: dict[Any, Any]) -> Listing:
-    home = {
-        "total_sqft": float(row["total_sqft"]),
-        "location": str(row["location"])[:100],
-        "bhk": int(row["bhk"]),
-        "bath": int(row["bath"]),
-    }
-    said = {name: row[name] for name in OPTIONAL if row[name] and not pd.isna(row[name])}
-    if "balcony" in said:
-        said["balcony"] = int(said["balcony"])
-    return Listing({**home, **said}, float(row["price"]))

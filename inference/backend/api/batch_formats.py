@@ -17,8 +17,8 @@ from pydantic_core import to_json
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from homeprices.errors import InvalidInput
-from homeprices.pricing.features import REQUIRED
 from homeprices.pricing.home import Home
+from homeprices.pricing.inputs import REQUIRED
 from inference.backend.runtime.http import JSON_TYPE
 
 Row = dict[str, Any] | InvalidInput

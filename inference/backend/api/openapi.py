@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from homeprices.names import PREDICT_PATH
+from homeprices.pricing.inputs import INPUTS
 from inference.backend.api.batch_formats import CSV_COLUMNS, CSV_TYPE, NDJSON_TYPES
 from inference.backend.api.batch_routes import LARGEST_BATCH_BYTES, MOST_HOMES
 from inference.backend.api.operator_routes import Drift, Lines, Rows, Window
@@ -22,7 +23,8 @@ from inference.backend.runtime.http import MEDIA_TYPE as PROBLEM_TYPE
 from inference.backend.runtime.service_metrics import CONTENT_TYPE as PROMETHEUS_TYPE
 
 API_VERSION = "1.0"
-CSV_EXAMPLE = "total_sqft,location,bhk,bath\r\n1200,Whitefield,2,2\r\n"
+_EXAMPLE = {field.name: str(field.example) for field in INPUTS if field.required}
+CSV_EXAMPLE = f"{','.join(_EXAMPLE)}\r\n{','.join(_EXAMPLE.values())}\r\n"
 
 REASONS = {
     400: "The body cannot be read.",

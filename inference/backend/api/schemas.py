@@ -8,8 +8,7 @@ from homeprices.errors import BundleFault
 from homeprices.names import Variant
 from homeprices.predictions.feedback import ACTUAL_PRICE_LIMITS_LAKH, LARGEST_ID, STARS, FeedbackType
 from homeprices.predictions.feedback import TEXT_LIMIT as FEEDBACK_TEXT_LIMIT
-from homeprices.pricing.features import REQUIRED
-from homeprices.pricing.home import AREA_LIMITS_SQUARE_FEET, AREA_TYPES, BALCONY_LIMITS, ROOM_LIMITS, TEXT_LIMIT
+from homeprices.pricing.inputs import INPUTS, OPTIONAL, TEXT_LIMIT, InputField
 from inference.backend.api.operator_routes import STATUSES
 
 Schema = dict[str, Any]
@@ -74,34 +73,22 @@ def _object(description: str, optional: tuple[str, ...] = (), /, **properties: S
     }
 
 
-def _limited(kind: str, limits: tuple[float, float], description: str, example: Any) -> Schema:
-    low, high = limits
-    return {"type": kind, "minimum": low, "maximum": high, "description": description, "examples": [example]}
-
-
-def _text(description: str, example: str, *, least: int = 0, most: int = TEXT_LIMIT) -> Schema:
-    return {
-        "type": "string",
-        "minLength": least,
-        "maxLength": most,
-        "description": description,
-        "examples": [example],
-    }
+def _input(field: InputField) -> Schema:
+    """A declared input, with the limits that `Home` checks."""
+    if field.choices:
+        return {"type": "string", "enum": list(field.choices), "description": field.description}
+    if field.limits:
+        low, high = field.limits
+        kind = "number" if field.kind == "number" else "integer"
+        limits: Schema = {"type": kind, "minimum": low, "maximum": high}
+    else:
+        limits = {"type": "string", "minLength": int(field.required), "maxLength": TEXT_LIMIT}
+    return {**limits, "description": field.description, "examples": [field.example]}
 
 
 def _home() -> Schema:
-    properties = {
-        "total_sqft": _limited("number", AREA_LIMITS_SQUARE_FEET, "area in square feet", 1200),
-        "location": _text("a locality of Bangalore; an unknown one is priced as other", "Whitefield", least=1),
-        "bhk": _limited("integer", ROOM_LIMITS, "bedrooms", 2),
-        "bath": _limited("integer", ROOM_LIMITS, "bathrooms", 2),
-        "area_type": {"type": "string", "enum": list(AREA_TYPES), "description": "what the area counts"},
-        "balcony": _limited("integer", BALCONY_LIMITS, "balconies", 1),
-        "availability": _text("ready to move in, or a date", "Ready To Move"),
-        "society": _text("the housing society", "Prestige Lakeside"),
-    }
-    optional = tuple(name for name in properties if name not in REQUIRED)
-    return _object("A home. Numbers may be sent as text, as forms do.", optional, **properties)
+    properties = {field.name: _input(field) for field in INPUTS}
+    return _object("A home. Numbers may be sent as text, as forms do.", OPTIONAL, **properties)
 
 
 def _interval() -> Schema:

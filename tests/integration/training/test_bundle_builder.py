@@ -17,7 +17,8 @@ from homeprices.errors import PublicationRefused
 from homeprices.model.feature_matrix import model_inputs
 from homeprices.model.price_model import PriceModel
 from homeprices.pricing.bundle import Bundle
-from homeprices.pricing.features import NUMBERS, TEXTS, Locations
+from homeprices.pricing.features import Locations
+from homeprices.pricing.inputs import NUMBERS, TEXTS
 from homeprices.pricing.manifest import TextReference
 from homeprices.pricing.predictor import Predictor
 from homeprices.registry.datasets import Dataset

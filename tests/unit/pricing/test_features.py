@@ -8,7 +8,7 @@ from homeprices.pricing.features import (
     Locations,
     area_type_feature,
     availability_feature,
-    society_feature,
+    key_feature,
 )
 
 
@@ -35,7 +35,7 @@ def test_an_unknown_area_type_counts_as_missing(text: str | None, feature: str) 
 
 
 def test_a_society_is_the_same_in_any_capitals() -> None:
-    assert society_feature(" Prestige  PARK") == society_feature("prestige park") != society_feature(None) == MISSING
+    assert key_feature(" Prestige  PARK") == key_feature("prestige park") != key_feature(None) == MISSING
 
 
 def test_a_location_is_found_in_any_spelling_and_else_is_other() -> None:

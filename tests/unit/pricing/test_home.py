@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from homeprices.errors import InvalidInput
-from homeprices.pricing.home import AREA_TYPES, Home, area_type_of, key_of, tidy
+from homeprices.pricing.features import AREA_TYPES, choice_of, key_of, tidy
+from homeprices.pricing.home import Home
 
 FORM = {"total_sqft": 1200, "location": "Whitefield", "bhk": 2, "bath": 2}
 
@@ -101,4 +102,4 @@ def test_anything_is_either_a_home_or_refused(values: dict[str, object]) -> None
 @given(st.text())
 def test_spelling_keys_ignore_capitals_and_spaces(text: str) -> None:
     assert key_of(f"  {tidy(text)} ") == key_of(text)
-    assert area_type_of(f" {text} ") == area_type_of(text)
+    assert choice_of(f" {text} ", AREA_TYPES) == choice_of(text, AREA_TYPES)

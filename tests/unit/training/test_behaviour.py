@@ -6,7 +6,8 @@ import pytest
 
 from homeprices.errors import BundleRefused
 from homeprices.pricing.bundle import Bundle
-from homeprices.pricing.home import Home, key_of
+from homeprices.pricing.features import key_of
+from homeprices.pricing.home import Home
 from homeprices.pricing.predictor import Estimate, Predictor
 from homeprices.training.validation import Check, check_behaviour
 from tests.support.bundles import make_draft
@@ -75,7 +76,7 @@ def nothing_for_societies(home: Home) -> float:
 @pytest.mark.parametrize(
     ("price", "check", "names"),
     [
-        (cheaper_from_2000, "more area never costs less", "3 bhk"),
+        (cheaper_from_2000, "more area never costs less", "3 bedrooms"),
         (dearer_in_capitals, "a spelling with other capitals or spaces changes nothing", "Rajaji Nagar"),
         (without_end, "extreme and minimal homes have sane prices", "50 bath"),
         (nothing_for_societies, "any subset of the optional fields is priced", "nan lakh"),

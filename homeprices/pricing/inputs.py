@@ -1,0 +1,174 @@
+"""The inputs of a prediction, each declared once.
+
+The validated home, the API's schema, the web form, the columns of batches, the features that drift compares and the
+inputs of a bundle's graph are derived from `INPUTS`. To add an optional input, declare it here, say how listings give
+it (`data/schema.py`, `data/cleaning.py`) and how the model uses it (`model/feature_matrix.py`), then run
+`make inputs`. The prediction log stores inputs as JSON and needs no migration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from homeprices.pricing.features import AREA_TYPES, area_type_feature, availability_feature, key_feature
+
+TEXT_LIMIT = 100
+SMALL_BEDROOMS = 2
+
+# Names for code that computes with one particular input.
+AREA, LOCATION, BEDROOMS, BATHS, SOCIETY = "total_sqft", "location", "bhk", "bath", "society"
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputField:
+    """One input. A `number` may have decimals, a `whole` may not; both are float32 in the graph, a missing one NaN."""
+
+    name: str
+    kind: Literal["number", "whole", "text"]
+    description: str
+    """For the API's schema and the documents."""
+    example: float | str
+    drift_name: str
+    """The subject of the sentences of drift reports."""
+    label: str
+    """In the form, `abbreviates` is its long form."""
+    abbreviates: str = ""
+    noun: str = ""
+    """In the form's messages: `Enter 1 to 50 bedrooms`."""
+    required: bool = False
+    limits: tuple[float, float] | None = None
+    unit: str = ""
+    unit_symbol: str = ""
+    choices: tuple[str, ...] = ()
+    """Every text that is accepted; empty: any text."""
+    options: tuple[tuple[str, str], ...] = ()
+    """What the form offers instead of a free text, as (value, label)."""
+    start: int | None = None
+    """The form's initial value."""
+    feature: Callable[[str | None], str] | None = None
+    """A text in the model's vocabulary; None: matched with the locations that the model has learned."""
+    segment_limit: int | None = None
+    """Drift also compares homes up to this value with homes above it, each with its own kind."""
+
+    @property
+    def is_text(self) -> bool:
+        return self.kind == "text"
+
+
+INPUTS = (
+    InputField(
+        name=AREA,
+        kind="number",
+        label="Area",
+        noun="area",
+        description="area in square feet",
+        drift_name="area",
+        example=1200,
+        required=True,
+        # A single room has about 100 square feet; the largest listing of the public data has 42,000.
+        limits=(100.0, 100_000.0),
+        unit="square feet",
+        unit_symbol="sq ft",
+    ),
+    InputField(
+        name=LOCATION,
+        kind="text",
+        label="Location",
+        noun="location",
+        description="a locality of Bangalore; an unknown one is priced as other",
+        drift_name="location",
+        example="Whitefield",
+        required=True,
+    ),
+    InputField(
+        name=BEDROOMS,
+        kind="whole",
+        label="BHK",
+        abbreviates="Bedrooms, hall, kitchen",
+        noun="bedrooms",
+        description="bedrooms",
+        drift_name="number of bedrooms",
+        example=2,
+        required=True,
+        limits=(1, 50),
+        start=2,
+        segment_limit=SMALL_BEDROOMS,
+    ),
+    InputField(
+        name=BATHS,
+        kind="whole",
+        label="Bathrooms",
+        noun="bathrooms",
+        description="bathrooms",
+        drift_name="number of baths",
+        example=2,
+        required=True,
+        limits=(1, 50),
+        start=2,
+    ),
+    InputField(
+        name="area_type",
+        kind="text",
+        label="Area is measured as",
+        description="what the area counts",
+        drift_name="area type",
+        example=AREA_TYPES[0],
+        choices=AREA_TYPES,
+        options=(
+            ("Super built-up Area", "Super built-up area"),
+            ("Built-up Area", "Built-up area"),
+            ("Carpet Area", "Carpet area"),
+            ("Plot Area", "Plot area"),
+        ),
+        feature=area_type_feature,
+    ),
+    InputField(
+        name="balcony",
+        kind="whole",
+        label="Balconies",
+        noun="balconies",
+        description="balconies",
+        drift_name="number of balconies",
+        example=1,
+        limits=(0, 50),
+    ),
+    InputField(
+        name="availability",
+        kind="text",
+        label="Availability",
+        description="ready to move in, or a date",
+        drift_name="availability",
+        example="Ready To Move",
+        options=(
+            ("Ready To Move", "Ready to move in"),
+            ("Immediate Possession", "Immediate possession"),
+            ("Under Construction", "Under construction"),
+        ),
+        feature=availability_feature,
+    ),
+    InputField(
+        name=SOCIETY,
+        kind="text",
+        label="Society",
+        description="the housing society",
+        drift_name="society",
+        example="Prestige Lakeside",
+        feature=key_feature,
+    ),
+)
+
+INPUT = {field.name: field for field in INPUTS}
+NUMBERS = tuple(field.name for field in INPUTS if not field.is_text)
+WHOLE_NUMBERS = frozenset(field.name for field in INPUTS if field.kind == "whole")
+TEXTS = tuple(field.name for field in INPUTS if field.is_text)
+REQUIRED = tuple(field.name for field in INPUTS if field.required)
+OPTIONAL = tuple(field.name for field in INPUTS if not field.required)
+
+
+def limits_of(name: str) -> tuple[float, float]:
+    """The limits of a number, both included."""
+    limits = INPUT[name].limits
+    assert limits is not None, f"{name} is a number without limits"
+    return limits
