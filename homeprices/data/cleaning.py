@@ -162,3 +162,10 @@ def parse_area(text: str) -> float | None:
     numbers = [float(number.replace(",", "")) for number in (low, high) if number]
     area = sum(numbers) / len(numbers) * factor
     return area if area > 0 else None
+
+
+PARSERS: dict[str, Callable[[str], float | None]] = {"total_sqft": parse_area}
+"""How a number is read that people write in several ways, by the name of the input."""
+
+LISTED_AS: dict[str, tuple[str, Callable[[str], float | None]]] = {"size": ("bhk", bedrooms)}
+"""Raw columns whose name is not the input's: the input, and how its text is read (`3 BHK`)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -21,6 +22,7 @@ from homeprices.drift.samples import (
     sample_of_visits,
 )
 from homeprices.pricing.features import Locations
+from homeprices.pricing.inputs import INPUTS, InputField
 from homeprices.pricing.manifest import NumberReference, TextReference
 
 Status = Literal["ok", "insufficient_data"]
@@ -149,8 +151,6 @@ def _indicator(verdict: Verdict) -> dict[str, Any]:
 
 Visit = Mapping[str, Any]
 
-SMALL_BEDROOMS = 2
-
 
 def compare_variants(production: Sequence[Visit], candidate: Sequence[Visit]) -> dict[str, Any]:
     """What visitors of the two arms ask for, candidate against production: without a fault of the split, the same.
@@ -176,12 +176,24 @@ def compare_segments(before: Sequence[Visit], now: Sequence[Visit], locations: L
 
 def segments_of(locations: Locations) -> dict[str, Callable[[Visit], bool]]:
     """Who belongs to which segment; a visitor is in two: by the home's size, and by whether its place is known."""
+    segments: dict[str, Callable[[Visit], bool]] = {}
+    for field in INPUTS:
+        if field.segment_limit is not None:
+            segments[f"homes of up to {field.segment_limit} {field.noun}"] = partial(_is_small, field)
+            segments[f"homes of more than {field.segment_limit} {field.noun}"] = partial(_is_large, field)
     return {
-        f"homes of up to {SMALL_BEDROOMS} bedrooms": lambda visit: visit.get("bhk", 0) <= SMALL_BEDROOMS,
-        f"homes of more than {SMALL_BEDROOMS} bedrooms": lambda visit: visit.get("bhk", 0) > SMALL_BEDROOMS,
+        **segments,
         "places that the model knows": lambda visit: str(visit.get("location", "")) in locations,
         "other places": lambda visit: str(visit.get("location", "")) not in locations,
     }
+
+
+def _is_small(field: InputField, visit: Visit) -> bool:
+    return bool(visit.get(field.name, 0) <= field.segment_limit)
+
+
+def _is_large(field: InputField, visit: Visit) -> bool:
+    return not _is_small(field, visit)
 
 
 def _inputs(visits: Sequence[Visit]) -> list[Visit]:

@@ -30,9 +30,9 @@ from homeprices.drift.two_sample_statistics import (
     numeric_histogram,
 )
 from homeprices.pricing.features import OTHER_LOCATION
+from homeprices.pricing.inputs import WHOLE_NUMBERS
 from homeprices.pricing.manifest import NumberReference, TextReference
 
-WHOLE_NUMBERS = frozenset({"bhk", "bath", "balcony"})
 NEW_SHOWN = 5
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
-from homeprices.data.cleaning import bedrooms, parse_area
+from homeprices.data.cleaning import LISTED_AS, PARSERS
 from homeprices.drift.samples import (
     NUMBER_FEATURES,
     PREDICTION,
@@ -32,15 +32,13 @@ from homeprices.drift.samples import (
     sample_of_columns,
 )
 from homeprices.errors import DatasetRefused
+from homeprices.pricing.inputs import REQUIRED
 from homeprices.pricing.manifest import Reference
 
 MAX_BYTES = 512 * 2**20
 """Some eight million listings."""
 
 OTHER_NAMES = {"estimate": PREDICTION, "prediction": PREDICTION, "predicted_price": PREDICTION}
-SIZE = "size"
-"""What listings call their bedrooms: `3 BHK`."""
-
 INPUTS = "inputs"
 DELIMITERS = (",", ";", "\t", "|")
 BLANK = frozenset({"", "nan", "none", "null", "na", "n/a", "-"})
@@ -78,13 +76,14 @@ def sample_of_frame(rows: pd.DataFrame) -> FileSample:
     for name in (*NUMBER_FEATURES, *TEXT_FEATURES):
         if name in rows:
             columns[name] = _numbers(name, rows[name]) if name in NUMBER_FEATURES else _words(rows[name])
-    if "bhk" not in columns and SIZE in rows:
-        columns["bhk"] = _each(rows[SIZE], lambda text: bedrooms(text) or _float(text))
+    for column, (name, parse) in LISTED_AS.items():
+        if name not in columns and column in rows:
+            columns[name] = _each(rows[column], _or_number(parse))
     if not columns:
-        known = ", ".join((*NUMBER_FEATURES, *TEXT_FEATURES, SIZE))
+        known = ", ".join((*NUMBER_FEATURES, *TEXT_FEATURES, *LISTED_AS))
         found = ", ".join(map(str, rows.columns[:20]))[:300] or "none"
         raise DatasetRefused({"file": f"has none of the columns {known}; found {found}"})
-    used = {*columns, SIZE} if "bhk" in columns else set(columns)
+    used = {*columns, *(column for column, (name, _) in LISTED_AS.items() if name in columns)}
     ignored = tuple(str(name) for name in rows.columns if name not in used)
     return FileSample(sample_of_columns(columns, len(rows)), ignored)
 
@@ -160,7 +159,7 @@ def _objects(text: str) -> pd.DataFrame:
 def _renamed(rows: pd.DataFrame) -> pd.DataFrame:
     """Names without capitals and spaces at their ends, `inputs` opened, and the estimate under its own name."""
     rows = rows.rename(columns=lambda name: str(name).strip().lower())
-    if INPUTS in rows and "total_sqft" not in rows:
+    if INPUTS in rows and REQUIRED[0] not in rows:
         inputs = pd.DataFrame([_opened(cell) for cell in rows[INPUTS]], index=rows.index)
         rows = rows.drop(columns=[INPUTS, *(name for name in inputs if name in rows)]).join(inputs)
     for other, name in OTHER_NAMES.items():
@@ -180,12 +179,13 @@ def _opened(cell: Any) -> Mapping[str, Any]:
 def _numbers(name: str, column: pd.Series) -> Floats:
     """The column as numbers; NaN for what is none. Areas may be written as people do: `1056 - 1200`, `34 Sq. Meter`."""
     numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    if name != "total_sqft":
+    parse = PARSERS.get(name)
+    if parse is None:
         return numbers
     odd = np.isnan(numbers)
     if odd.any():
         numbers = numbers.copy()
-        numbers[odd] = _each(column[odd], parse_area)
+        numbers[odd] = _each(column[odd], parse)
     return numbers
 
 
@@ -214,3 +214,7 @@ def _float(text: str) -> float | None:
         return float(text)
     except ValueError:
         return None
+
+
+def _or_number(parse: Callable[[str], float | None]) -> Callable[[str], float | None]:
+    return lambda text: parse(text) or _float(text)

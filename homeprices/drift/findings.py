@@ -7,6 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from homeprices.pricing.inputs import INPUTS
+
 KOLMOGOROV_SMIRNOV = "Kolmogorov-Smirnov"
 MANN_WHITNEY = "Mann-Whitney"
 G_TEST = "G-test"
@@ -102,10 +104,10 @@ class Finding(_Value):
 
 
 NAMES = {
-    "total_sqft": "area", "bhk": "number of bedrooms", "bath": "number of baths", "balcony": "number of balconies",
-    "estimated_price": "estimated price", "price": "asking price", "location": "location", "area_type": "area type",
-    "availability": "availability", "society": "society",
-}  # fmt: skip
+    **{field.name: field.drift_name for field in INPUTS},
+    "estimated_price": "estimated price",
+    "price": "asking price",
+}
 
 SMALLEST_SHOWN = 1e-6
 

@@ -13,13 +13,10 @@ import numpy.typing as npt
 from homeprices.pricing.features import (
     MISSING,
     OTHER_LOCATION,
-    area_type_feature,
-    availability_feature,
-    key_feature,
     key_of,
     tidy,
 )
-from homeprices.pricing.inputs import NUMBERS, OPTIONAL, TEXTS
+from homeprices.pricing.inputs import INPUT, NUMBERS, OPTIONAL, TEXTS
 from homeprices.pricing.manifest import NumberReference, Reference, TextReference
 
 Floats = npt.NDArray[np.float64]
@@ -149,11 +146,7 @@ def _number(value: Any) -> float:
 
 def _words(name: str, values: Iterable[Any]) -> TextSample:
     """Each distinct spelling is brought into form once: a million rows hold a few thousand of them."""
-    feature = {
-        "area_type": area_type_feature,
-        "availability": availability_feature,
-        "society": key_feature,
-    }.get(name)
+    feature = INPUT[name].feature
     if feature is None:
         return _locations(Counter(values))
     counted: Counter[str] = Counter()
