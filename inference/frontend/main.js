@@ -55,7 +55,7 @@ async function estimate() {
   const home = values(homeForm);
   const answer = await predict(home);
   predictionId = answer.prediction_id;
-  showPrice(answer, home.total_sqft);
+  showPrice(answer, home);
   showRange(answer);
   showNotice(answer);
   byId("made-by").textContent = `Model ${answer.model_version}, answered in ${Math.max(1, Math.round(answer.response_time_ms))} ms`;
@@ -67,11 +67,12 @@ async function estimate() {
   byId("estimate").scrollIntoView({ block: "nearest" });
 }
 
-function showPrice(answer, squareFeet) {
+function showPrice(answer, home) {
+  const area = homeForm.querySelector("[data-price-per]");
   const price = answer.estimated_price;
   byId("lakh").textContent = lakh(price);
   byId("rupees").textContent = rupees(price);
-  byId("per-sqft").textContent = `${rupees(price / squareFeet)} per sq ft`;
+  byId("per-sqft").textContent = `${rupees(price / home[area.name])} per ${area.dataset.pricePer}`;
 }
 
 function showRange({ interval, estimated_price: price }) {
