@@ -77,24 +77,22 @@ def prepare(folder: Path, rows: list[int]) -> None:
     import pyarrow.parquet as pq
 
     from homeprices.data.cleaning import clean
+    from homeprices.data.preparation import prepare as prepare_listings
     from homeprices.data.synthetic import make_listings
     from homeprices.pricing.bundle import Bundle
-    from homeprices.registry.datasets import Dataset
     from homeprices.training.bundle_builder import build_bundle
 
-    cleaned = clean(make_listings(seed=SEED))
-    holdout = cleaned.rows.iloc[::7]
-    training = cleaned.rows.drop(holdout.index)
+    prepared = prepare_listings(clean(make_listings(seed=SEED)))
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    dataset = Dataset(version=1, key="data/raw/train_V1.csv", sha256="0" * 64, rows=cleaned.raw_rows)
+    dataset = prepared.reference(version=1, key="data/raw/train_V1.csv", sha256="0" * 64)
     out = folder / "models/price_check_BO1"
-    draft = build_bundle(ESTIMATOR, training, holdout, dataset=dataset, out=out, seed=SEED, git_revision="benchmark",
-                  mlflow_run_id=None, quality=cleaned.quality(), created_at=now)  # fmt: skip
+    draft = build_bundle(ESTIMATOR, prepared, dataset=dataset, out=out, seed=SEED, git_revision="benchmark",
+                  mlflow_run_id=None, created_at=now)  # fmt: skip
     manifest = draft.publish(version="BO1", promoted_from=None, published_by="benchmark")
     (out / "draft.json").unlink()
     (out / "manifest.json").write_text(manifest.model_dump_json())
     Bundle.open(out)
-    homes = cleaned.rows.drop(columns="price").astype({"bhk": int, "bath": int})
+    homes = prepared.rows.drop(columns="price").astype({"bhk": int, "bath": int})
     for count in rows:
         target = folder / f"in/{count}/homes.parquet"
         target.parent.mkdir(parents=True)

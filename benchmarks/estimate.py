@@ -38,7 +38,6 @@ from homeprices.model import price_model
 from homeprices.model.presets import preset
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.predictor import Predictor
-from homeprices.registry.datasets import Dataset
 from homeprices.training import bundle_builder
 
 SEED = 7
@@ -60,8 +59,7 @@ def main() -> int:
     options = parser.parse_args()
     table = read_listings(options.listings.read_bytes()) if options.listings else make_listings()
     with tempfile.TemporaryDirectory() as folder:
-        training, unseen = preparation.split(clean(table).rows)
-        contenders = _contenders(Path(folder) / "bundle", training, unseen, options.effort)
+        contenders = _contenders(Path(folder) / "bundle", preparation.prepare(clean(table)), options.effort)
         busy = machine.busy_share()
         found = measure(contenders)
     ours = found["estimate, form"]["median"]
@@ -95,35 +93,32 @@ def measure(contenders: dict[str, tuple[Ask, int]]) -> dict[str, dict[str, float
     }
 
 
-def _contenders(folder: Path, training: pd.DataFrame, unseen: pd.DataFrame, name: str) -> dict[str, tuple[Ask, int]]:
+def _contenders(folder: Path, prepared: preparation.PreparedDataset, name: str) -> dict[str, tuple[Ask, int]]:
     size = replace(preset(name), folds=2, repeats=1)  # the published model is as large as ever, its intervals rougher
-    dataset = Dataset(version=1, key="data/raw/train_V1.csv", sha256="0" * 64, rows=len(training) + len(unseen))
-    quality = {"rows": len(training), "used": len(training), "duplicates": 0, "refused": {}, "missing": {}}
+    holdout = prepared.holdout
     bundle_builder.build_bundle(
         "distilled",
-        training,
-        unseen,
-        dataset=dataset,
+        prepared,
+        dataset=prepared.reference(version=1, key="data/raw/train_V1.csv", sha256="0" * 64),
         out=folder,
         seed=SEED,
         git_revision="unknown",
         mlflow_run_id=None,
-        quality=quality,
         effort=size,
     )
     predictor, fitted = Predictor(Bundle.open_draft(folder)), price_model.load(folder / "model.skops")
-    form, full = to_homes(unseen, form=True), to_homes(unseen)
-    rows = [unseen.iloc[[n]] for n in range(SLOW_HOMES)]
+    form, full = to_homes(holdout, form=True), to_homes(holdout)
+    rows = [holdout.iloc[[n]] for n in range(SLOW_HOMES)]
     return {
         "estimate, form": (lambda n: predictor.estimate([form[n]]), HOMES),
         "estimate, all": (lambda n: predictor.estimate([full[n]]), HOMES),
         "scikit-learn, form": (lambda n: fitted.estimate(rows[n], form=True), SLOW_HOMES),
         "scikit-learn, all": (lambda n: fitted.estimate(rows[n], form=False), SLOW_HOMES),
-        "skl2onnx's linear regression, form": (_linear(training, unseen), HOMES),
+        "skl2onnx's linear regression, form": (_linear(prepared.training, holdout), HOMES),
     }
 
 
-def _linear(training: pd.DataFrame, unseen: pd.DataFrame) -> Ask:
+def _linear(training: pd.DataFrame, holdout: pd.DataFrame) -> Ask:
     """A price without an interval, from arrays that are made for each home."""
     import skl2onnx
     from skl2onnx.common.data_types import FloatTensorType, StringTensorType
@@ -138,7 +133,7 @@ def _linear(training: pd.DataFrame, unseen: pd.DataFrame) -> Ask:
         options,
         providers=["CPUExecutionProvider"],
     )
-    homes = unseen[FORM].to_dict("records")
+    homes = holdout[FORM].to_dict("records")
 
     def ask(number: int) -> Any:
         home = homes[number]

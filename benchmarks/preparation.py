@@ -12,7 +12,6 @@ from homeprices.data.schema import read_listings, to_csv
 from homeprices.data.synthetic import make_listings
 from homeprices.model.estimators import ESTIMATORS
 from homeprices.pricing.manifest import Manifest
-from homeprices.registry.datasets import Dataset
 from homeprices.training import bundle_builder, cross_validation
 
 SEED = 7
@@ -40,24 +39,19 @@ def bundle(home: Path, given: Path | None, *, simple: bool) -> Path:
 
 def _build(folder: Path, given: Path | None, *, simple: bool) -> None:
     body = given.read_bytes() if given else to_csv(make_listings())
-    cleaned = cleaning.clean(read_listings(body))
-    training, held_out = preparation.split(cleaned.rows)
+    prepared = preparation.prepare(cleaning.clean(read_listings(body)))
     names = [name for name, spec in ESTIMATORS.items() if spec.simple or not simple]
     chosen = cross_validation.select_estimator(
-        [cross_validation.cross_validate(name, training, SEED)[0] for name in names], simple_only=simple
+        [cross_validation.cross_validate(name, prepared.training, SEED)[0] for name in names], simple_only=simple
     )
     draft = bundle_builder.build_bundle(
         chosen,
-        training,
-        held_out,
-        dataset=Dataset(
-            version=1, key="data/raw/train_V1.csv", sha256=hashlib.sha256(body).hexdigest(), rows=cleaned.raw_rows
-        ),
+        prepared,
+        dataset=prepared.reference(version=1, key="data/raw/train_V1.csv", sha256=hashlib.sha256(body).hexdigest()),
         out=folder,
         seed=SEED,
         git_revision="unknown",
         mlflow_run_id=None,
-        quality=cleaned.quality(),
     )
     manifest: Manifest = draft.publish(version="BO1", promoted_from=None, published_by="benchmark")
     (folder / "manifest.json").write_text(manifest.model_dump_json(indent=2))

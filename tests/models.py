@@ -15,7 +15,6 @@ from homeprices.data.cleaning import clean
 from homeprices.data.synthetic import make_listings
 from homeprices.model.presets import preset
 from homeprices.registry import bundle_publisher
-from homeprices.registry.datasets import Dataset
 from homeprices.training import bundle_builder
 
 ROWS, LISTINGS_SEED, SEED = 1_000, 11, 3
@@ -23,19 +22,15 @@ ROWS, LISTINGS_SEED, SEED = 1_000, 11, 3
 
 def train_draft(estimator: str, folder: Path) -> None:
     """Train on synthetic listings with the preset `quick` and write the draft bundle into the folder."""
-    listings = make_listings(ROWS, seed=LISTINGS_SEED)
-    cleaned = clean(listings)
-    training, held_out = preparation.split(cleaned.rows)
+    prepared = preparation.prepare(clean(make_listings(ROWS, seed=LISTINGS_SEED)))
     bundle_builder.build_bundle(
         estimator,
-        training,
-        held_out,
-        dataset=Dataset(version=4, key="data/raw/train_V4.csv", sha256="a" * 64, rows=len(listings)),
+        prepared,
+        dataset=prepared.reference(version=4, key="data/raw/train_V4.csv", sha256="a" * 64),
         out=folder,
         seed=SEED,
         git_revision="b" * 40,
         mlflow_run_id=None,
-        quality=cleaned.quality(),
         effort=preset("quick"),
         created_at=datetime(2026, 2, 1, tzinfo=UTC),
     )

@@ -1,22 +1,28 @@
-"""The hold-out: the same homes in every version of the dataset, on which nothing is ever fitted.
+"""The prepared dataset: clean rows, the hold-out flag of each, and the quality counts, made once per training run.
 
-The side is a hash of the home without its price, so that a home listed twice, even at two prices, is on one side, and a
-row stays on its side when other rows come and go. Production and candidate can always be compared on it.
+The hold-out is the same homes in every version of the dataset, and no model is ever fitted on them. A hash of the home
+without its price decides. So a home that is listed twice, even at two prices, is on one side, and a row keeps its side
+when other rows come and go. Production and candidate can always be compared on it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
+import json
 from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from homeprices.data.cleaning import Cleaned
 from homeprices.errors import InvalidInput
 from homeprices.pricing.home import Home
-from homeprices.pricing.inputs import OPTIONAL, REQUIRED, WHOLE_NUMBERS
+from homeprices.pricing.inputs import OPTIONAL, REQUIRED, TEXTS, WHOLE_NUMBERS
+from homeprices.pricing.manifest import DatasetReference
 
 SHARE = 0.15
 # Fixed: a new input must not move homes between the sides.
@@ -25,39 +31,96 @@ HOME_COLUMNS = ("total_sqft", "location", "bhk", "bath", "area_type", "balcony",
 # Changing this changes the hold-out, and with it every comparison between an old model and a new one.
 SALT = "homeprices hold-out 1"
 
+_HELD_OUT = "held_out"
+_QUALITY = b"quality"
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedDataset:
+    """Clean rows, which of them are the hold-out, and the quality report (`Cleaned.quality()`)."""
+
+    rows: pd.DataFrame
+    held_out: npt.NDArray[np.bool_]
+    quality: dict[str, Any]
+
+    @property
+    def training(self) -> pd.DataFrame:
+        """The rows that models are fitted on."""
+        return self.rows[~self.held_out]
+
+    @property
+    def holdout(self) -> pd.DataFrame:
+        """The rows that models are measured on."""
+        return self.rows[self.held_out]
+
+    def reference(self, *, version: int, key: str, sha256: str) -> DatasetReference:
+        """The entry in a bundle's manifest for the stored file that these rows come from."""
+        return DatasetReference(
+            version=version,
+            key=key,
+            sha256=sha256,
+            rows=self.quality["rows"],
+            rows_used=len(self.rows),
+            holdout=SALT,
+        )
+
+    def to_parquet(self) -> bytes:
+        """A Parquet file, from which `from_parquet` gives the same rows in the same order with the same index."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        table = pa.Table.from_pandas(self.rows.assign(**{_HELD_OUT: self.held_out}))
+        table = table.replace_schema_metadata({**table.schema.metadata, _QUALITY: json.dumps(self.quality).encode()})
+        body = io.BytesIO()
+        pq.write_table(table, body)
+        return body.getvalue()
+
+    @classmethod
+    def from_parquet(cls, body: bytes) -> PreparedDataset:
+        """The dataset that `to_parquet` wrote."""
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(io.BytesIO(body))
+        rows = table.to_pandas().astype(dict.fromkeys(TEXTS, object))
+        held_out = rows.pop(_HELD_OUT).to_numpy(np.bool_)
+        return cls(rows, held_out, json.loads(table.schema.metadata[_QUALITY]))
+
+
+def prepare(cleaned: Cleaned) -> PreparedDataset:
+    """The prepared dataset of clean listings."""
+    return PreparedDataset(cleaned.rows, _held_out(cleaned.rows, SALT), cleaned.quality())
+
 
 def split(rows: pd.DataFrame, salt: str = SALT) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(training, hold-out) of clean rows, about 85 to 15. Another salt gives another split, to measure the spread."""
-    held = pd.Series([_position(values, salt) < SHARE for values in _values(rows)], index=rows.index, dtype=bool)
-    return rows[~held], rows[held]
+    held_out = _held_out(rows, salt)
+    return rows[~held_out], rows[held_out]
 
 
-def _values(rows: pd.DataFrame) -> zip[tuple[Hashable, ...]]:
-    return zip(*(rows[name].tolist() for name in HOME_COLUMNS), strict=True)
+def _held_out(rows: pd.DataFrame, salt: str) -> npt.NDArray[np.bool_]:
+    homes = zip(*(rows[name].tolist() for name in HOME_COLUMNS), strict=True)
+    return np.array([_position(home, salt) < SHARE for home in homes], dtype=np.bool_)
 
 
-def _position(values: tuple[Hashable, ...], salt: str) -> float:
-    """Where a home falls in [0, 1). Text counts without capitals, numbers to a hundredth: files differ in them."""
-    words = [f"{value:.2f}" if isinstance(value, int | float) else str(value).casefold() for value in values]
-    digest = hashlib.sha256("\x1f".join([salt, *words]).encode()).digest()
+def _position(home: tuple[Hashable, ...], salt: str) -> float:
+    """The position of a home in [0, 1). It ignores capitals and digits past a hundredth: files differ in them."""
+    values = [f"{value:.2f}" if isinstance(value, int | float) else str(value).casefold() for value in home]
+    digest = hashlib.sha256("\x1f".join([salt, *values]).encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
-# Clean listings as the homes that visitors ask about.
-
-
 def to_homes(rows: pd.DataFrame, *, form: bool = False) -> list[Home]:
-    """The rows that the service would take, as homes; with the four fields of the form only when `form`.
+    """Clean rows as the homes that visitors ask about, with the four fields of the form only when `form`.
 
-    A listing beyond the service's limits (an estate of several acres) is left out.
+    Rows beyond the limits of the service (an estate of several acres) are left out.
     """
     return to_priced_homes(rows, form=form)[0]
 
 
 def to_priced_homes(rows: pd.DataFrame, *, form: bool = False) -> tuple[list[Home], npt.NDArray[np.float64]]:
-    """`homes_of` with their prices, lakh rupees."""
+    """`to_homes` with their prices, lakh rupees."""
     homes, prices = [], []
-    for values, price in zip(_described(rows, form), rows["price"].tolist(), strict=True):
+    for values, price in zip(_fields(rows, form), rows["price"].tolist(), strict=True):
         try:
             homes.append(Home.parse(values))
         except InvalidInput:
@@ -66,7 +129,7 @@ def to_priced_homes(rows: pd.DataFrame, *, form: bool = False) -> tuple[list[Hom
     return homes, np.array(prices, dtype=np.float64)
 
 
-def _described(rows: pd.DataFrame, form: bool) -> Iterator[dict[str, Any]]:
+def _fields(rows: pd.DataFrame, form: bool) -> Iterator[dict[str, Any]]:
     names = REQUIRED if form else REQUIRED + OPTIONAL
     for record in rows.loc[:, list(names)].to_dict("records"):
         present = {str(name): value for name, value in record.items() if value != "" and not pd.isna(value)}

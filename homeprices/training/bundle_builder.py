@@ -13,7 +13,7 @@ import numpy as np
 import onnxruntime
 import pandas as pd
 
-from homeprices.data.preparation import SALT, to_homes
+from homeprices.data.preparation import PreparedDataset, to_homes
 from homeprices.errors import PublicationRefused
 from homeprices.model import price_model
 from homeprices.model.calibration import COVERAGE, OutOfFoldPredictions
@@ -37,7 +37,6 @@ from homeprices.pricing.manifest import (
     Interval,
 )
 from homeprices.pricing.predictor import HIGH_OUTPUT, LOW_OUTPUT, OUTPUT
-from homeprices.registry.datasets import Dataset
 from homeprices.training.bundle_metadata import MLMODEL_FILE, mlmodel, reference_distributions
 from homeprices.training.cross_validation import fit_calibrated
 from homeprices.training.regression_metrics import ALL_INPUTS_PREFIX, coverage, measure_both
@@ -51,25 +50,24 @@ LIBRARIES = ("scikit-learn", "skl2onnx", "onnx", "onnxruntime", "numpy", "pandas
 
 def build_bundle(
     name: str,
-    training: pd.DataFrame,
-    holdout: pd.DataFrame,
+    prepared: PreparedDataset,
     *,
-    dataset: Dataset,
+    dataset: DatasetReference,
     out: Path,
     seed: int,
     git_revision: str,
     mlflow_run_id: str | None,
-    quality: dict[str, Any],
     effort: Preset = QUICK,
     out_of_fold: OutOfFoldPredictions | None = None,
     created_at: datetime | None = None,
 ) -> Draft:
     """Write a complete draft into the folder `out` and return it.
 
-    Only `training` is fitted on; `quality` is `Cleaned.quality()`; `unseen` are the estimator's own from
-    cross-validation, which is done again when they are not given. Raises PublicationRefused when the ONNX graph does
+    The model is fitted on the training rows only. `out_of_fold` are the estimator's own predictions from
+    cross-validation, which runs here when they are not passed. Raises PublicationRefused when the ONNX graph does
     not give the estimator's prices, InvalidInput for an unknown estimator.
     """
+    training, holdout, quality = prepared.training, prepared.holdout, prepared.quality
     model = fit_calibrated(name, training, seed, effort, out_of_fold)
     out.mkdir(parents=True, exist_ok=True)
     (out / MODEL_FILE).write_bytes(model.to_onnx().SerializeToString(deterministic=True))
@@ -87,14 +85,7 @@ def build_bundle(
     price_model.save(model, out / "model.skops")
     draft = Draft(
         created_at=created_at,
-        dataset=DatasetReference(
-            version=dataset.version,
-            key=dataset.key,
-            sha256=dataset.sha256,
-            rows=dataset.rows,
-            rows_used=len(training) + len(holdout),
-            holdout=SALT,
-        ),
+        dataset=dataset,
         git_revision=git_revision,
         libraries={"python": platform.python_version(), **{library: version(library) for library in LIBRARIES}},
         estimator=name,

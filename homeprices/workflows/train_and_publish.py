@@ -14,8 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from homeprices.adapters.mlflow_client import MlflowClient
 from homeprices.adapters.notifications import Notification
 from homeprices.data import cleaning, preparation
@@ -62,15 +60,17 @@ class TrainingRun:
         return dataset.model_dump(mode="json")
 
     def clean_listings(self, dataset: dict[str, Any]) -> dict[str, Any]:
-        """The dataset with its counts of used and refused rows, and how much work to do with it.
+        """Clean the dataset, store the prepared rows for all later steps, and return the quality counts and the preset.
 
         Raises DatasetRefused, which names what is wrong.
         """
         from homeprices.data import contract
 
-        cleaned = self._cleaned(dataset)
+        cleaned = cleaning.clean(datasets.read(self._bucket, datasets.Dataset.model_validate(dataset)))
         contract.require_training_rows(cleaned)
-        return {"dataset": dataset, "quality": cleaned.quality(), "effort": self._settings.training_effort}
+        prepared = preparation.prepare(cleaned)
+        self._bucket.put(self._prepared_key, prepared.to_parquet())
+        return {"dataset": dataset, "quality": prepared.quality, "effort": self._settings.training_effort}
 
     def list_estimators(self, listings: dict[str, Any]) -> list[str]:
         """The names of the estimators to compare: for a simple first model, the simple ones.
@@ -99,7 +99,7 @@ class TrainingRun:
         from homeprices.model.presets import preset
         from homeprices.training import cross_validation
 
-        training, _ = self._rows(listings["dataset"])
+        training = self._prepared().training
         result, unseen = cross_validation.cross_validate(estimator, training, self._seed, preset(listings["effort"]))
         self._bucket.put(self._out_of_fold_key(estimator), unseen.to_bytes())
         settings = parameters(estimator, self._seed, preset(listings["effort"]))
@@ -123,20 +123,17 @@ class TrainingRun:
         from homeprices.model.presets import preset
         from homeprices.training import bundle_builder
 
-        cleaned = self._cleaned(listings["dataset"])
-        training, held_out = preparation.split(cleaned.rows)
+        prepared, dataset = self._prepared(), listings["dataset"]
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary) / "bundle"
             draft = bundle_builder.build_bundle(
                 chosen["estimator"],
-                training,
-                held_out,
-                dataset=_dataset(listings["dataset"]),
+                prepared,
+                dataset=prepared.reference(**{name: dataset[name] for name in ("version", "key", "sha256")}),
                 out=folder,
                 seed=self._seed,
                 git_revision=self._settings.git_revision,
                 mlflow_run_id=self._parent(),
-                quality=cleaned.quality(),
                 effort=preset(listings["effort"]),
                 out_of_fold=self._out_of_fold(chosen["estimator"]),
             )
@@ -212,14 +209,14 @@ class TrainingRun:
             return "an earlier attempt of this step had a reason not to publish it"
         with self._staged() as folder, tempfile.TemporaryDirectory() as temporary:
             other = bundle_reader.fetch(self._bucket, production, Path(temporary))
-            _, held_out = self._rows(Bundle.open_draft(folder).manifest.dataset.model_dump(mode="json"))
-            found = challenger.compare_with_champion(folder, other, held_out)
+            holdout = self._prepared().holdout
+            found = challenger.compare_with_champion(folder, other, holdout)
             self._note_gate(found)
             if reason := found.rejection_reason():
                 return reason
             for lost in promotion.rejected_bundles(self._bucket)[:REJECTED_BUNDLES_COMPARED]:
                 other = bundle_reader.fetch(self._bucket, lost, Path(temporary))
-                if challenger.has_same_predictions(folder, other, held_out):
+                if challenger.has_same_predictions(folder, other, holdout):
                     return f"its estimates equal those of {lost}, which has lost; it waits for new data"
         return None
 
@@ -277,18 +274,19 @@ class TrainingRun:
     def _seed(self) -> int:
         return self._settings.training_seed
 
-    def _cleaned(self, dataset: dict[str, Any]) -> cleaning.Cleaned:
-        return cleaning.clean(datasets.read(self._bucket, _dataset(dataset)))
+    @property
+    def _prepared_key(self) -> str:
+        return f"{bundle_reader.staging_folder(self._run_id)}prepared.parquet"
 
-    def _rows(self, dataset: dict[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
-        return preparation.split(self._cleaned(dataset).rows)
+    def _prepared(self) -> preparation.PreparedDataset:
+        """The rows that `clean_listings` stored. Raises NotFound after publication, which removes them."""
+        try:
+            return preparation.PreparedDataset.from_parquet(self._bucket.get(self._prepared_key).body)
+        except ObjectNotFound:
+            raise NotFound(f"{self._prepared_key} does not exist; run clean_listings of this run again") from None
 
     @contextmanager
     def _staged(self) -> Iterator[Path]:
         """The staged draft as a local folder."""
         with tempfile.TemporaryDirectory() as temporary:
             yield bundle_reader.fetch_staged(self._bucket, self._run_id, Path(temporary))
-
-
-def _dataset(values: dict[str, Any]) -> datasets.Dataset:
-    return datasets.Dataset.model_validate({name: values[name] for name in datasets.Dataset.model_fields})

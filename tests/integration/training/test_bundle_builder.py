@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from homeprices.data.cleaning import clean
-from homeprices.data.preparation import SALT, to_homes
+from homeprices.data.preparation import SALT, prepare, to_homes
 from homeprices.errors import PublicationRefused
 from homeprices.model.feature_matrix import model_inputs
 from homeprices.model.price_model import PriceModel
@@ -21,7 +21,6 @@ from homeprices.pricing.features import Locations
 from homeprices.pricing.inputs import NUMBERS, TEXTS
 from homeprices.pricing.manifest import TextReference
 from homeprices.pricing.predictor import Predictor
-from homeprices.registry.datasets import Dataset
 from homeprices.training import bundle_builder, validation
 from tests.integration.training.conftest import SEED, TINY
 
@@ -43,19 +42,17 @@ print(json.dumps({"taken": taken, **answers}))
 
 
 @pytest.fixture(scope="module")
-def folder(split: Split, raw: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(raw: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("bundle") / "draft"
-    training, held_out = split
+    prepared = prepare(clean(raw))
     bundle_builder.build_bundle(
         "distilled",
-        training,
-        held_out,
-        dataset=Dataset(version=4, key="data/raw/train_V4.csv", sha256="a" * 64, rows=len(raw)),
+        prepared,
+        dataset=prepared.reference(version=4, key="data/raw/train_V4.csv", sha256="a" * 64),
         out=out,
         seed=SEED,
         git_revision="b" * 40,
         mlflow_run_id=None,
-        quality=clean(raw).quality(),
         effort=TINY,
         created_at=datetime(2026, 2, 1, tzinfo=UTC),
     )
@@ -138,9 +135,9 @@ def test_a_graph_that_gives_other_prices_or_bounds_is_never_published_and_names_
 ) -> None:
     assert bundle_builder.require_onnx_parity(distilled, folder / "model.onnx", split[1]) <= 1e-4
     assert distilled.curves is not None and distilled.interval is not None
-    dearer = replace(distilled, table=replace(distilled.curves, curves=distilled.curves.curves + np.float32(0.01)))
+    dearer = replace(distilled, curves=replace(distilled.curves, curves=distilled.curves.curves + np.float32(0.01)))
     with pytest.raises(PublicationRefused, match=r"the price of the ONNX graph .* differs on \d+ rows \(lines"):
         bundle_builder.require_onnx_parity(dearer, folder / "model.onnx", split[1])
-    wider = replace(distilled, spread=replace(distilled.interval, form=distilled.interval.form + 0.1))
+    wider = replace(distilled, interval=replace(distilled.interval, form=distilled.interval.form + 0.1))
     with pytest.raises(PublicationRefused, match="the low of the ONNX graph"):
         bundle_builder.require_onnx_parity(wider, folder / "model.onnx", split[1])

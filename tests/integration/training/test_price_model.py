@@ -41,7 +41,7 @@ def test_a_described_home_is_priced_by_the_student_and_one_of_the_form_by_its_cu
     unlike.curves.curves[:] = np.log(1234.0)
     form, full = unlike.predict(split[0], form=True), unlike.predict(split[0], form=False)
     assert np.isclose(form, 1234.0, rtol=1e-4).mean() > 0.9
-    np.testing.assert_allclose(full, replace(distilled, level=0.0).predict(split[0], form=False))
+    np.testing.assert_allclose(full, replace(distilled, bias_correction=0.0).predict(split[0], form=False))
 
 
 def test_each_teacher_learns_from_a_division_of_its_own_and_they_share_a_forests_trees(
@@ -85,7 +85,7 @@ def test_more_area_never_costs_less_whatever_else_is_said(
 
 def test_the_same_seed_gives_the_same_model_and_another_seed_another(distilled: PriceModel, split: Split) -> None:
     same, other = (fit(estimator("distilled"), split[0], seed, TINY) for seed in (SEED, SEED + 1))
-    expected = replace(distilled, level=0.0).predict(split[1], form=True)
+    expected = replace(distilled, bias_correction=0.0).predict(split[1], form=True)
     np.testing.assert_array_equal(same.predict(split[1], form=True), expected)
     assert not np.allclose(other.predict(split[1], form=True), expected)
 

@@ -142,6 +142,21 @@ def test_a_candidate_that_is_clearly_worse_than_production_is_not_published_and_
         assert members(json.loads(bucket.get(key).body)) == set(names["members"][document_pattern(key)]["members"]), key
 
 
+def test_only_clean_listings_reads_the_raw_file_and_the_prepared_rows_go_with_the_draft(
+    bucket: MemoryBucket, mlflow_uri: str
+) -> None:
+    steps = run(bucket, mlflow_uri, "once")
+    listings = through_json(steps.clean_listings(steps.check_dataset()))
+    bucket.delete(listings["dataset"]["key"])
+    score = through_json(steps.cross_validate(listings, "ridge"))
+    draft = steps.validate_bundle(steps.build_bundle(listings, steps.select_estimator([score])))
+    assert "staging/once/prepared.parquet" in {entry.key for entry in bucket.list("staging/")}
+    assert steps.publish_bundle(draft)["version"] == "BO1"
+    assert list(bucket.list("staging/")) == []
+    with pytest.raises(NotFound, match="run clean_listings of this run again"):
+        steps.cross_validate(listings, "ridge")
+
+
 def test_publishing_twice_gives_one_version(bucket: MemoryBucket, mlflow_uri: str) -> None:
     steps = run(bucket, mlflow_uri, "twice")
     draft = train(steps)

@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from homeprices.data.cleaning import clean
-from homeprices.data.preparation import split
+from homeprices.data.preparation import SALT, PreparedDataset, prepare, split
 from homeprices.data.schema import read_listings
 from homeprices.data.synthetic import make_listings
 
@@ -48,3 +48,18 @@ def test_no_rows_are_split_into_none_and_none(rows: pd.DataFrame) -> None:
 def test_the_hold_out_of_the_public_data_is_always_the_same(real_listings: bytes) -> None:
     training, held = split(clean(read_listings(real_listings)).rows)
     assert (len(training), len(held)) == (8097, 1404)
+
+
+def test_a_prepared_dataset_is_the_same_after_a_round_trip_through_parquet() -> None:
+    cleaned = clean(make_listings(2_000, seed=1))
+    prepared = prepare(cleaned)
+    stored = PreparedDataset.from_parquet(prepared.to_parquet())
+    for part, expected in zip((stored.training, stored.holdout), split(cleaned.rows), strict=True):
+        pd.testing.assert_frame_equal(part, expected, check_exact=True)
+    assert stored.quality == cleaned.quality()
+
+
+def test_its_reference_counts_raw_and_used_rows_and_names_the_hold_out() -> None:
+    cleaned = clean(make_listings(500, seed=1))
+    reference = prepare(cleaned).reference(version=2, key="data/raw/train_V2.csv", sha256="a" * 64)
+    assert (reference.rows, reference.rows_used, reference.holdout) == (500, len(cleaned.rows), SALT)
