@@ -11,20 +11,21 @@ from router.access_log import AccessLogEntry
 from router.reload import Outcome
 
 BUCKETS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+ASSIGNED = ("assigned_variant", "variant")  # `variant`, the former name of the label, is removed in the next release
 
 
 class RouterMetrics:
-    """The agent's metrics in a registry of their own. `variant` is the arm that a visitor was assigned to."""
+    """The agent's metrics in a registry of their own."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         counter, gauge = partial(Counter, registry=self.registry), partial(Gauge, registry=self.registry)
-        self.requests = counter("router_requests", "Answers by assigned arm and status", ["variant", "status"])
+        self.requests = counter("router_requests", "Responses by assigned variant and status", [*ASSIGNED, "status"])
         self.fallbacks = counter("router_fallbacks", "Predictions in which production stood in for the candidate")
         self.seconds = Histogram(
             "router_prediction_duration_seconds",
             "From request to answer",
-            ["variant"],
+            ASSIGNED,
             registry=self.registry,
             buckets=BUCKETS_SECONDS,
         )
@@ -43,11 +44,11 @@ class RouterMetrics:
 
     def count(self, answer: AccessLogEntry) -> None:
         """Take one line of the log into account."""
-        self.requests.labels(answer.assigned, str(answer.status)).inc()
+        self.requests.labels(answer.assigned, answer.assigned, str(answer.status)).inc()
         if answer.fallback:
             self.fallbacks.inc()
         if answer.is_prediction:
-            self.seconds.labels(answer.assigned).observe(answer.seconds)
+            self.seconds.labels(answer.assigned, answer.assigned).observe(answer.seconds)
 
     def serve_revision(self, revision: str) -> None:
         """Note which revision is in force."""

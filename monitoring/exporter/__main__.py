@@ -112,9 +112,9 @@ class Exporter(registry.Collector):
         for name, seen in everything:
             labels = {"dependency": name}
             yield Sample("homeprices_dependency_up", float(seen.up), labels)
-            yield Sample("homeprices_dependency_look_seconds", seen.seconds, labels)
+            yield Sample("homeprices_dependency_check_duration_seconds", seen.seconds, labels)
             if seen.at:
-                yield Sample("homeprices_dependency_seen_timestamp_seconds", seen.at, labels)
+                yield Sample("homeprices_dependency_last_success_timestamp_seconds", seen.at, labels)
             for sample in seen.samples:  # of two observers that tell of the same process, the later moment is true
                 key = sample.name, tuple(sorted(sample.labels.items()))
                 best[key] = max(best.get(key, sample), sample, key=lambda one: one.value)

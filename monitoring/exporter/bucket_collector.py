@@ -16,8 +16,6 @@ from homeprices.release import control_record
 from homeprices.workflows.heartbeat import PROCESSES, last_heartbeat
 from monitoring.exporter.metric_table import Sample
 
-KINDS = tuple(BUNDLE_KIND.values())
-
 
 class BucketCollector:
     """Reads the bucket; bundles never change, so a manifest is read once."""
@@ -35,12 +33,12 @@ class BucketCollector:
         return [*self._bundles(), *self._processes(), *_experiment(self.record), *self._notices()]
 
     def _bundles(self) -> Iterator[Sample]:
-        for kind in KINDS:
+        for variant, kind in BUNDLE_KIND.items():
             version = bundle_reader.highest(self._bucket, kind)
             manifest = version and self._manifest(versions.folder(version), version)
             if not manifest:
                 continue
-            labels = {"kind": kind}
+            labels = {"variant": variant, "kind": kind}
             yield Sample("homeprices_bundle_number", versions.number_of(manifest.version), labels)
             yield Sample("homeprices_bundle_created_timestamp_seconds", manifest.created_at.timestamp(), labels)
             for metric, value in manifest.metrics.items():
@@ -59,12 +57,14 @@ class BucketCollector:
     def _notices(self) -> Iterator[Sample]:
         """None is said too: the first one is an increase only of what was there before."""
         for channel, number in {**dict.fromkeys(CHANNELS, 0), **notifications.failed_deliveries(self._bucket)}.items():
-            yield Sample("homeprices_notices_undelivered", number, {"channel": channel})
+            yield Sample("homeprices_notifications_failed", number, {"channel": channel})
 
     def _newest_training(self) -> datetime | None:
         """When the newest bundle was trained, also of candidates that have ended."""
         places = [(versions.archive_folder(v), v) for v in _archived(self._bucket)[-1:]]
-        places += [(versions.folder(v), v) for kind in KINDS if (v := bundle_reader.highest(self._bucket, kind))]
+        places += [
+            (versions.folder(v), v) for kind in BUNDLE_KIND.values() if (v := bundle_reader.highest(self._bucket, kind))
+        ]
         manifests = [self._manifest(folder, version) for folder, version in places]
         return max((manifest.created_at for manifest in manifests if manifest), default=None)
 

@@ -7,14 +7,16 @@ from dataclasses import dataclass, field
 
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
+BUNDLE_LABELS = ("variant", "kind")  # `kind` (BO, CO) is removed in the next release
+
 # name: (labels, help). All are gauges: what is seen at the last look, with times in seconds since 1970.
 METRICS: dict[str, tuple[tuple[str, ...], str]] = {
     "homeprices_dependency_up": (("dependency",), "1 when the dependency answered the last look, else 0"),
-    "homeprices_dependency_look_seconds": (("dependency",), "How long the last look took"),
-    "homeprices_dependency_seen_timestamp_seconds": (("dependency",), "The last look that was answered"),
-    "homeprices_bundle_number": (("kind",), "Number of the highest complete bundle: 3 for BO3"),
-    "homeprices_bundle_created_timestamp_seconds": (("kind",), "When that bundle's model was trained"),
-    "homeprices_bundle_metric": (("kind", "metric"), "That bundle's hold-out metrics, from its manifest"),
+    "homeprices_dependency_check_duration_seconds": (("dependency",), "Duration of the last check"),
+    "homeprices_dependency_last_success_timestamp_seconds": (("dependency",), "The last successful check"),
+    "homeprices_bundle_number": (BUNDLE_LABELS, "Number of the highest complete bundle: 3 for BO3"),
+    "homeprices_bundle_created_timestamp_seconds": (BUNDLE_LABELS, "When that bundle's model was trained"),
+    "homeprices_bundle_metric": ((*BUNDLE_LABELS, "metric"), "That bundle's hold-out metrics, from its manifest"),
     "homeprices_process_last_success_timestamp_seconds": (("process",), "Last good end of a recurring process"),
     "homeprices_experiment_running": ((), "1 while a candidate has a share of the visitors"),
     "homeprices_experiment_stopped": ((), "1 while an experiment's share is held at zero"),
@@ -40,11 +42,18 @@ METRICS: dict[str, tuple[tuple[str, ...], str]] = {
     "homeprices_dag_last_run_failed": (("dag",), "1 when the last run that ended had failed"),
     "homeprices_dag_last_success_timestamp_seconds": (("dag",), "End of the last good run"),
     "homeprices_dag_last_success_duration_seconds": (("dag",), "Duration of the last good run"),
-    "homeprices_notices_undelivered": (("channel",), "Notices to people that no attempt could deliver, so far"),
+    "homeprices_notifications_failed": (("channel",), "Notifications that no attempt could deliver, so far"),
     "homeprices_spool_limit_bytes": ((), "What a service's spool may take, by the settings"),
     "homeprices_disk_free_bytes": (("place",), "Free space where the services keep their state"),
     "homeprices_disk_size_bytes": (("place",), "Size of that file system"),
 }
+# Removed in the next release: the former names, exported beside the present ones.
+FORMER_NAMES = {
+    "homeprices_dependency_check_duration_seconds": "homeprices_dependency_look_seconds",
+    "homeprices_dependency_last_success_timestamp_seconds": "homeprices_dependency_seen_timestamp_seconds",
+    "homeprices_notifications_failed": "homeprices_notices_undelivered",
+}
+METRICS |= {former: METRICS[name] for name, former in FORMER_NAMES.items()}
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,7 @@ def families(samples: Iterable[Sample]) -> Iterator[Metric]:
     found: dict[str, GaugeMetricFamily] = {}
     for sample in samples:
         labels, text = METRICS[sample.name]
-        family = found.setdefault(sample.name, GaugeMetricFamily(sample.name, text, labels=labels))
-        family.add_metric([sample.labels[label] for label in labels], sample.value)
+        for name in filter(None, (sample.name, FORMER_NAMES.get(sample.name))):
+            family = found.setdefault(name, GaugeMetricFamily(name, text, labels=labels))
+            family.add_metric([sample.labels[label] for label in labels], sample.value)
     yield from found.values()

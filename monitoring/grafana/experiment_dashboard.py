@@ -122,8 +122,8 @@ GUARDRAILS = Row(
             "Duration by arm, 99 %",
             "At the router, by assigned arm, fallbacks included.",
             Prom(
-                "histogram_quantile(0.99, sum by (variant, le) (rate(router_prediction_duration_seconds_bucket[$__rate_interval])))",
-                "{{variant}}",
+                "histogram_quantile(0.99, sum by (assigned_variant, le) (rate(router_prediction_duration_seconds_bucket[$__rate_interval])))",
+                "{{assigned_variant}}",
             ),
             unit="s",
         ),

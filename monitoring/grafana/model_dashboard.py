@@ -11,7 +11,7 @@ VERSIONS = Row(
             "Number of the bundle: 3 for BO3 or CO3.",
             Prom("max by (variant) (model_version_number)", "{{variant}}"),
         ),
-        stat("Published", "Highest complete bundle in the bucket.", Prom("homeprices_bundle_number", "{{kind}}")),
+        stat("Published", "Highest complete bundle in the bucket.", Prom("homeprices_bundle_number", "{{variant}}")),
         stat(
             "Age of the served model",
             "Since it was trained.",
@@ -21,7 +21,7 @@ VERSIONS = Row(
         stat(
             "Age of the published model",
             "Since it was trained.",
-            Prom("time() - homeprices_bundle_created_timestamp_seconds", "{{kind}}"),
+            Prom("time() - homeprices_bundle_created_timestamp_seconds", "{{variant}}"),
             unit="s",
         ),
         lines(
@@ -30,21 +30,25 @@ VERSIONS = Row(
             Prom("model_version_number", "{{variant}} {{instance}}"),
         ),
         lines(
-            "Stale or refused",
-            "Stale: from the local copy, not confirmed by the bucket. Refused: number of the bundle that failed its checks.",
+            "Stale or rejected",
+            "Stale: from the local copy, not confirmed by the bucket. Rejected: number of the version that failed its checks.",
             Prom("max by (variant) (model_stale)", "{{variant}} stale"),
-            Prom("max by (variant) (model_refused_number)", "{{variant}} refused"),
+            Prom("max by (variant) (model_rejected_version)", "{{variant}} rejected"),
         ),
         lines(
-            "Looks for a newer model",
+            "Checks for a newer model",
             "By outcome.",
-            Prom("sum by (variant, outcome) (rate(model_polls_total[$__rate_interval]))", "{{variant}} {{outcome}}"),
+            Prom(  # the former values are exported until the next release
+                "sum by (variant, outcome) "
+                '(rate(model_polls_total{outcome!~"same|swapped|refused|none"}[$__rate_interval]))',
+                "{{variant}} {{outcome}}",
+            ),
             unit="reqps",
         ),
         lines(
             "Hold-out metrics",
-            "Of the newest bundle of each kind, from its manifest.",
-            Prom('homeprices_bundle_metric{metric=~".*(ape|within).*"}', "{{kind}} {{metric}}"),
+            "Of the newest bundle of each variant, from its manifest.",
+            Prom('homeprices_bundle_metric{metric=~".*(ape|within).*"}', "{{variant}} {{metric}}"),
             width=24,
         ),
     ),

@@ -56,7 +56,7 @@ OUTCOMES = Row(
         lines(
             "Published versions",
             "Number of the highest complete bundle.",
-            Prom("homeprices_bundle_number", "{{kind}}"),
+            Prom("homeprices_bundle_number", "{{variant}}"),
             width=8,
         ),
         lines(
@@ -80,14 +80,14 @@ DEPENDENCIES = Row(
         lines(
             "Duration of a look",
             "How long they took to answer.",
-            Prom("homeprices_dependency_look_seconds", "{{dependency}}"),
+            Prom("homeprices_dependency_check_duration_seconds", "{{dependency}}"),
             unit="s",
             width=6,
         ),
         lines(
             "Since they were last seen",
             "Grows while they are away.",
-            Prom("time() - homeprices_dependency_seen_timestamp_seconds", "{{dependency}}"),
+            Prom("time() - homeprices_dependency_last_success_timestamp_seconds", "{{dependency}}"),
             unit="s",
             width=6,
         ),

@@ -45,7 +45,10 @@ RED = Row(
         lines(
             "Answers by arm and status",
             "At the router, by the arm that the visitor was assigned to.",
-            Prom("sum by (variant, status) (rate(router_requests_total[$__rate_interval]))", "{{variant}} {{status}}"),
+            Prom(
+                "sum by (assigned_variant, status) (rate(router_requests_total[$__rate_interval]))",
+                "{{assigned_variant}} {{status}}",
+            ),
             unit="reqps",
         ),
         lines(
@@ -61,9 +64,10 @@ RED = Row(
         ),
         lines(
             "Requests that got no estimate",
-            "invalid: the visitor's input; no_model: nothing to answer with; failed: a fault of ours.",
-            Prom(
-                "sum by (variant, reason) (rate(prediction_errors_total[$__rate_interval]))", "{{variant}} {{reason}}"
+            "invalid: the visitor's input; no_model: no model to answer with; model_error: the model failed.",
+            Prom(  # `failed`: a former value, exported until the next release
+                'sum by (variant, reason) (rate(prediction_errors_total{reason!="failed"}[$__rate_interval]))',
+                "{{variant}} {{reason}}",
             ),
             Prom("variant:prediction_errors:ratio_rate5m", "{{variant}}, share of estimates"),
             unit="reqps",
@@ -73,8 +77,8 @@ RED = Row(
             "From request to answer, as visitors see it.",
             *(
                 Prom(
-                    f"histogram_quantile({q}, sum by (variant, le) (rate(router_prediction_duration_seconds_bucket[$__rate_interval])))",
-                    f"{{{{variant}}}} {name}",
+                    f"histogram_quantile({q}, sum by (assigned_variant, le) (rate(router_prediction_duration_seconds_bucket[$__rate_interval])))",
+                    f"{{{{assigned_variant}}}} {name}",
                 )
                 for q, name in (("0.5", "median"), ("0.95", "95 %"), ("0.99", "99 %"))
             ),
@@ -134,7 +138,10 @@ SATURATION = Row(
         lines(
             "Records stored",
             "Taken out of the spool, by outcome.",
-            Prom("sum by (variant, outcome) (rate(spool_drained_total[$__rate_interval]))", "{{variant}} {{outcome}}"),
+            Prom(  # the former values are exported until the next release
+                'sum by (variant, outcome) (rate(spool_drained_total{outcome!~"refused|dropped"}[$__rate_interval]))',
+                "{{variant}} {{outcome}}",
+            ),
             unit="reqps",
         ),
         lines(

@@ -62,6 +62,6 @@ def test_the_exporter_reads_the_database_and_may_change_nothing(stack: ComposeSt
     up = {part: prometheus.value(f'homeprices_dependency_up{{dependency="{part}"}}')
           for part in ("bucket", "database", "airflow", "airflow-runs", "mlflow", "disk")}  # fmt: skip
     assert up == dict.fromkeys(up, 1.0)
-    assert prometheus.value('homeprices_bundle_number{kind="BO"}') == 1
+    assert prometheus.value('homeprices_bundle_number{variant="production"}') == 1
     assert prometheus.value("homeprices_experiment_running") == 1
     assert prometheus.value('homeprices_process_last_success_timestamp_seconds{process="training"}')

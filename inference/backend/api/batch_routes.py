@@ -106,5 +106,5 @@ def _count(service: AppState, *, rows: int, homes: int, numbers: Sequence[int | 
     metrics = service.metrics
     metrics.predictions.inc(len(numbers))
     metrics.unlogged.inc(numbers.count(None))
-    metrics.errors["invalid"].inc(rows - homes)
-    metrics.errors["failed"].inc(homes - len(numbers))
+    metrics.error("invalid", rows - homes)
+    metrics.error("model_error", homes - len(numbers))

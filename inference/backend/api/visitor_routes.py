@@ -30,13 +30,13 @@ def predict_home_price() -> dict[str, Any]:
         if isinstance(given, BundleRefused):
             raise given
     except NoModel:
-        service.metrics.errors["no_model"].inc()
+        service.metrics.error("no_model")
         raise
     except BundleRefused:
-        service.metrics.errors["failed"].inc()
+        service.metrics.error("model_error")
         raise
     except Exception:
-        service.metrics.errors["invalid"].inc()
+        service.metrics.error("invalid")
         raise
     g.model_version = given["model_version"]
     return given

@@ -96,7 +96,7 @@ def _announce(metrics: Metrics, cards: WorkerStatusFiles) -> Callable[[PollResul
     def announce(look: PollResult) -> None:
         metrics.polled(look.outcome)
         metrics.model_version.set(_number(look.model.version if look.model else None))
-        metrics.refused(_number(look.refused), look.fault)
+        metrics.rejected(_number(look.refused), look.fault)
         metrics.model_stale.set(look.stale)
         if look.model:
             metrics.model_trained.set(look.model.bundle.manifest.created_at.timestamp())

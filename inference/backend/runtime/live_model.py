@@ -38,7 +38,7 @@ QUICK_ENOUGH_SECONDS = 50e-6  # where a model that is five times slower than a q
 SLOWEST_SECONDS = 0.002  # for an instance that serves nothing yet: of that, a worker answers 400 a second
 
 State = Literal["starting", "ok", "idle", "stale"]
-Outcome = Literal["same", "swapped", "refused", "none", "unavailable"]
+Outcome = Literal["unchanged", "reloaded", "rejected", "not_published", "unavailable"]
 
 
 @dataclass(frozen=True)
@@ -155,9 +155,9 @@ class LiveModel:
         if self._model and self._model.version == wanted:
             self._refusal = None
             self._state = "ok"
-            return "same"
+            return "unchanged"
         if self._try(wanted):
-            return "swapped"
+            return "reloaded"
         # With nothing to go on with, an earlier production bundle is better than no answer.
         earlier = reversed(published[:-1]) if self._kind == BUNDLE_KIND["production"] and self._model is None else ()
         for version in earlier:
@@ -167,7 +167,7 @@ class LiveModel:
                 log.error("model_refused", version=version, reason=str(error))
             else:
                 break
-        return "refused"
+        return "rejected"
 
     def _nothing_published(self) -> Outcome:
         self._refusal = None
@@ -175,7 +175,7 @@ class LiveModel:
             if self._model:
                 log.info("model_dropped", version=self._model.version)
             self._model, self._state = None, "idle"
-        return "none"
+        return "not_published"
 
     def _try(self, version: str) -> bool:
         """Serve a version unless its bundle is bad, or was a short while ago."""

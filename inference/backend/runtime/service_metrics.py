@@ -14,6 +14,7 @@ from homeprices.names import Variant
 from homeprices.predictions.drain import DrainReport
 from homeprices.predictions.feedback import FeedbackType
 
+ErrorReason = Literal["invalid", "no_model", "model_error"]
 GaugeMode = Literal["livesum", "livemax", "livemin", "livemostrecent"]
 """How the values of several workers become one; all of them forget a worker that is gone."""
 
@@ -21,8 +22,17 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 # An estimate takes well under a millisecond; the last bounds are there for a machine in trouble.
 DURATION_BOUNDS_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 BATCH_BOUNDS_HOMES = (1, 10, 100, 1000, 10_000)
-ERROR_REASONS = ("invalid", "no_model", "failed")
-DRAIN_OUTCOMES = ("stored", "refused", "torn", "dropped")
+DRAIN_OUTCOMES = ("stored", "rejected", "torn", "orphaned")
+
+# Removed in the next release, with `model_refused_number`: former label values, counted beside the present ones.
+FORMER_VALUES = {
+    "model_error": "failed",
+    "unchanged": "same",
+    "reloaded": "swapped",
+    "rejected": "refused",
+    "not_published": "none",
+    "orphaned": "dropped",
+}
 
 
 class Metrics:
@@ -42,7 +52,7 @@ class Metrics:
         errors = Counter(
             "prediction_errors", "Requests for an estimate that got none", ["variant", "reason"], registry=self.registry
         )
-        self.errors = {reason: errors.labels(variant, reason) for reason in ERROR_REASONS}
+        self._errors = {reason: _children(errors, variant, reason) for reason in get_args(ErrorReason)}
         self._feedback = Counter("feedback", "Remarks taken", ["variant", "feedback_type"], registry=self.registry)
         self.unlogged = self._counter("predictions_unlogged", "Estimates given without a prediction id")
         self.fallbacks = self._counter("prediction_fallbacks", "Estimates given in place of another arm")
@@ -63,15 +73,18 @@ class Metrics:
             "model_trained_timestamp_seconds", "When the model was trained", "livemostrecent"
         )
         self.model_stale = self._gauge("model_stale", "1: from the local cache, not confirmed by the bucket", "livemax")
-        refused = Gauge(
-            "model_refused_number",
-            "Number of the refused newest bundle by what is wrong with it; 0: none",
-            ["variant", "fault"],
-            registry=self.registry,
-            multiprocess_mode="livemax",
-        )
-        self._refused = {fault: refused.labels(variant, fault) for fault in get_args(BundleFault)}
-        self._polls = Counter("model_polls", "Looks for a newer model", ["variant", "outcome"], registry=self.registry)
+        rejected = [
+            Gauge(
+                name,
+                "Number of the newest version if it was rejected, by fault; 0: none",
+                ["variant", "fault"],
+                registry=self.registry,
+                multiprocess_mode="livemax",
+            )
+            for name in ("model_rejected_version", "model_refused_number")
+        ]
+        self._rejected = {fault: [one.labels(variant, fault) for one in rejected] for fault in get_args(BundleFault)}
+        self._polls = Counter("model_polls", "Checks for a newer model", ["variant", "outcome"], registry=self.registry)
         self.spool_bytes = self._gauge("spool_bytes", "Records on disk that PostgreSQL does not have", "livemax")
         self.spool_records = self._gauge("spool_records", "Records on disk that PostgreSQL does not have", "livesum")
         self.spool_oldest = self._gauge("spool_oldest_seconds", "Age of the oldest of them", "livemax")
@@ -79,29 +92,38 @@ class Metrics:
         drained = Counter(
             "spool_drained", "Records taken out of the spool", ["variant", "outcome"], registry=self.registry
         )
-        self._drained = {outcome: drained.labels(variant, outcome) for outcome in DRAIN_OUTCOMES}
+        self._drained = {outcome: _children(drained, variant, outcome) for outcome in DRAIN_OUTCOMES}
 
     def feedback(self, kind: FeedbackType) -> None:
         """Count a remark."""
         self._feedback.labels(self._variant, kind).inc()
 
-    def refused(self, number: int, fault: BundleFault | None) -> None:
-        """Say which bundle is refused, and for what; 0 and None: none is."""
-        for name, child in self._refused.items():
-            child.set(number if name == fault else 0)
+    def error(self, reason: ErrorReason, count: int = 1) -> None:
+        """Count requests (of a batch: homes) that got no price."""
+        for child in self._errors[reason]:
+            child.inc(count)
+
+    def rejected(self, number: int, fault: BundleFault | None) -> None:
+        """Set the number of the rejected version and its fault; 0 and None: none is rejected."""
+        for name, gauges in self._rejected.items():
+            for gauge in gauges:
+                gauge.set(number if name == fault else 0)
 
     def polled(self, outcome: str) -> None:
-        """Count a look for a newer model: `same`, `swapped`, `refused`, `none`, `unavailable`."""
-        self._polls.labels(self._variant, outcome).inc()
+        """Count a poll by its outcome: `unchanged`, `reloaded`, `rejected`, `not_published`, `unavailable`."""
+        for child in _children(self._polls, self._variant, outcome):
+            child.inc()
 
     def drained(self, report: DrainReport) -> None:
-        """Take over what one pass of the drain says."""
+        """Copy the report of one pass of the drain."""
         self.spool_bytes.set(report.spool_bytes)
         self.spool_records.set(report.spool_records)
         self.spool_oldest.set(report.oldest_seconds)
         self.database_up.set(report.database == "up")
-        for outcome, child in self._drained.items():
-            child.inc(getattr(report, outcome))
+        counts = (report.stored, report.refused, report.torn, report.dropped)
+        for outcome, count in zip(DRAIN_OUTCOMES, counts, strict=True):
+            for child in self._drained[outcome]:
+                child.inc(count)
 
     def exposition(self) -> bytes:
         """The text that Prometheus reads, of all workers together."""
@@ -120,3 +142,8 @@ class Metrics:
     def _gauge(self, name: str, description: str, mode: GaugeMode) -> Gauge:
         gauge = Gauge(name, description, ["variant"], registry=self.registry, multiprocess_mode=mode)
         return gauge.labels(self._variant)
+
+
+def _children(counter: Counter, variant: Variant, value: str) -> list[Counter]:
+    """The counter of a label value, and of its former name while that is exported."""
+    return [counter.labels(variant, one) for one in (value, FORMER_VALUES.get(value)) if one]

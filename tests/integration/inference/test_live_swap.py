@@ -45,7 +45,7 @@ def test_models_are_exchanged_under_load_without_a_failed_request_or_another_mod
     assert (memory.failed, memory.broken, memory.wrong) == ([], 0, [])
     assert len(memory.statuses) > 500
     assert {"BO1", f"BO{1 + SWAPS}"} <= memory.versions
-    assert instance.metric('model_polls_total{outcome="swapped",variant="production"}') >= 2 * SWAPS
+    assert instance.metric('model_polls_total{outcome="reloaded",variant="production"}') >= 2 * SWAPS
     refuse_poison(instance, s3, tmp_path)
 
 
@@ -81,7 +81,7 @@ def refuse_poison(instance: Instance, s3: S3Bucket, tmp_path: Path) -> None:
 
 
 def refused(fault: str) -> str:
-    return f'model_refused_number{{fault="{fault}",variant="production"}}'
+    return f'model_rejected_version{{fault="{fault}",variant="production"}}'
 
 
 def test_a_candidate_comes_and_goes(make: Make, s3: S3Bucket, tmp_path: Path) -> None:

@@ -66,6 +66,6 @@ def test_what_a_process_cannot_deliver_is_in_the_bucket_and_the_exporter_shows_i
     shown = {
         sample.labels["channel"]: sample.value
         for sample in BucketCollector(bucket).collect()
-        if sample.name == "homeprices_notices_undelivered"
+        if sample.name == "homeprices_notifications_failed"
     }
     assert shown == {"slack": 1, "email": 0}

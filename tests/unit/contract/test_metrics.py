@@ -10,14 +10,43 @@ from tests.contract import golden
 from tests.unit.monitoring.named_metrics import series
 
 # Of a metric that is renamed: the recorded line, and the lines that are exported in its place for one release. One of
-# them keeps the old name and labels, perhaps beside a new label:
-#   "homeprices_dependency_look_seconds{dependency}": (
-#       "homeprices_dependency_look_seconds{dependency}",
-#       "homeprices_dependency_check_duration_seconds{dependency}",
-#   ),
-#   "homeprices_bundle_number{kind}": ("homeprices_bundle_number{kind,variant}",),
-# With the release after that, the entry goes and `python -m tests.contract.golden --renew` records the new names.
-RENAMED: dict[str, tuple[str, ...]] = {}
+# them keeps the old name and labels, perhaps beside a new label. With the release after that, the entry goes and
+# `python -m tests.contract.golden --renew` records the new names.
+_OTHER_NAME = {
+    "homeprices_dependency_look_seconds{dependency}": "homeprices_dependency_check_duration_seconds{dependency}",
+    "homeprices_dependency_seen_timestamp_seconds{dependency}":
+        "homeprices_dependency_last_success_timestamp_seconds{dependency}",
+    "homeprices_notices_undelivered{channel}": "homeprices_notifications_failed{channel}",
+    **{
+        f'model_refused_number{{fault="{fault}",variant="production"}}':
+            f'model_rejected_version{{fault="{fault}",variant="production"}}'
+        for fault in ("answers", "damaged", "inputs", "slow")
+    },
+}  # fmt: skip
+_OTHER_VALUE = {
+    f'{name}="{old}",variant="production"}}': f'{name}="{new}",variant="production"}}'
+    for name, old, new in (
+        ("prediction_errors_total{reason", "failed", "model_error"),
+        ("spool_drained_total{outcome", "refused", "rejected"),
+        ("spool_drained_total{outcome", "dropped", "orphaned"),
+    )
+}
+_MORE_LABELS = {
+    "homeprices_bundle_created_timestamp_seconds{kind}": "homeprices_bundle_created_timestamp_seconds{kind,variant}",
+    "homeprices_bundle_metric{kind,metric}": "homeprices_bundle_metric{kind,metric,variant}",
+    "homeprices_bundle_number{kind}": "homeprices_bundle_number{kind,variant}",
+    "router_prediction_duration_seconds_bucket{le,variant}":
+        "router_prediction_duration_seconds_bucket{assigned_variant,le,variant}",
+    "router_prediction_duration_seconds_count{variant}":
+        "router_prediction_duration_seconds_count{assigned_variant,variant}",
+    "router_prediction_duration_seconds_sum{variant}":
+        "router_prediction_duration_seconds_sum{assigned_variant,variant}",
+    "router_requests_total{status,variant}": "router_requests_total{assigned_variant,status,variant}",
+}  # fmt: skip
+RENAMED: dict[str, tuple[str, ...]] = {
+    **{old: (old, new) for old, new in (_OTHER_NAME | _OTHER_VALUE).items()},
+    **{old: (new,) for old, new in _MORE_LABELS.items()},
+}
 
 
 def missing(recorded: list[str], exported: set[str], renamed: dict[str, tuple[str, ...]]) -> list[str]:

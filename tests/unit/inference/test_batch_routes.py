@@ -185,7 +185,7 @@ def test_a_home_for_which_the_model_has_no_price_does_not_spoil_the_others(
     rows = json.loads(send(backend, as_json([HOME, {**HOME, "bhk": 50}, HOME])).data)
     assert rows[1] == {"error": "BO1: the model answers nan lakh rupees", "fields": {}}
     assert [row.get("prediction_id") for row in rows] == [1, None, 2]
-    assert backend.metric("prediction_errors_total", reason="failed") == 1
+    assert backend.metric("prediction_errors_total", reason="model_error") == 1
 
 
 def test_without_a_model_a_batch_is_told_to_come_again(start: Start) -> None:

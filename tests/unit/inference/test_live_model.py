@@ -93,7 +93,7 @@ def world(tmp_path: Path) -> World:
 
 def test_before_a_first_model_it_is_starting_and_says_so(world: World) -> None:
     live = world.live()
-    assert (live.poll(), live.state) == ("none", "starting")
+    assert (live.poll(), live.state) == ("not_published", "starting")
     with pytest.raises(NoModel, match="no model has been published yet"):
         live.current()
 
@@ -101,15 +101,15 @@ def test_before_a_first_model_it_is_starting_and_says_so(world: World) -> None:
 def test_it_serves_the_highest_version_and_swaps_when_a_higher_one_is_there(world: World) -> None:
     world.publish("BO1", 1.0)
     live = world.live()
-    assert (live.poll(), live.current().version, live.state) == ("swapped", "BO1", "ok")
-    assert live.poll() == "same"
+    assert (live.poll(), live.current().version, live.state) == ("reloaded", "BO1", "ok")
+    assert live.poll() == "unchanged"
     before = live.current()
     world.publish("BO9", 2.0)
     world.publish("BO10", 3.0)
-    assert (live.poll(), live.current().version) == ("swapped", "BO10")
+    assert (live.poll(), live.current().version) == ("reloaded", "BO10")
     assert live.current().estimate([HOME])[0].price == pytest.approx(price(1200, "Whitefield", 2, 3.0))
     assert before.estimate([HOME])[0].price == pytest.approx(price(1200, "Whitefield", 2, 1.0))
-    assert [look.outcome for look in world.looks] == ["swapped", "same", "swapped"]
+    assert [look.outcome for look in world.looks] == ["reloaded", "unchanged", "reloaded"]
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_a_bad_bundle_is_refused_and_the_old_model_goes_on(world: World, spoil: 
     live = world.live()
     live.poll()
     world.publish("BO2", spoil=spoil)
-    assert (live.poll(), live.current().version, live.refused, live.state) == ("refused", "BO1", "BO2", "ok")
+    assert (live.poll(), live.current().version, live.refused, live.state) == ("rejected", "BO1", "BO2", "ok")
     assert (world.looks[-1].refused, world.looks[-1].fault) == ("BO2", fault)
 
 
@@ -129,15 +129,15 @@ def test_a_model_that_takes_many_times_as_long_is_refused(world: World) -> None:
     live = world.live()
     live.poll()
     world.publish("BO2", idle_work=SLOW)
-    assert (live.poll(), live.current().version, live.refused, live.fault) == ("refused", "BO1", "BO2", "slow")
+    assert (live.poll(), live.current().version, live.refused, live.fault) == ("rejected", "BO1", "BO2", "slow")
     world.publish("BO3", factor=2.0)
-    assert (live.poll(), live.current().version, live.fault) == ("swapped", "BO3", None)
+    assert (live.poll(), live.current().version, live.fault) == ("reloaded", "BO3", None)
 
 
 def test_a_first_model_may_take_longer_but_not_for_ever(world: World) -> None:
     world.publish("BO1", idle_work=20 * SLOW)
     live = world.live()
-    assert (live.poll(), live.state, live.fault) == ("refused", "starting", "slow")
+    assert (live.poll(), live.state, live.fault) == ("rejected", "starting", "slow")
 
 
 def test_a_refused_bundle_is_tried_again_ever_more_rarely_and_served_once_it_is_sound(world: World) -> None:
@@ -147,9 +147,9 @@ def test_a_refused_bundle_is_tried_again_ever_more_rarely_and_served_once_it_is_
     world.publish("BO2", spoil="flipped byte")
     live.poll()
     world.publish("BO2")
-    assert live.poll() == "refused"
+    assert live.poll() == "rejected"
     world.now += LONGEST_RETRY_SECONDS
-    assert (live.poll(), live.refused) == ("swapped", None)
+    assert (live.poll(), live.refused) == ("reloaded", None)
 
 
 def test_a_bundle_above_the_refused_one_is_tried_at_once(world: World) -> None:
@@ -157,14 +157,14 @@ def test_a_bundle_above_the_refused_one_is_tried_at_once(world: World) -> None:
     live = world.live()
     live.poll()
     world.publish("BO2")
-    assert (live.poll(), live.current().version, live.refused) == ("swapped", "BO2", None)
+    assert (live.poll(), live.current().version, live.refused) == ("reloaded", "BO2", None)
 
 
 def test_a_worker_that_starts_under_a_bad_bundle_serves_the_one_before(world: World) -> None:
     for version, spoil in (("BO1", None), ("BO2", "flipped byte"), ("BO3", "wrong golden")):
         world.publish(version, spoil=spoil)
     live = world.live()
-    assert (live.poll(), live.current().version, live.refused) == ("refused", "BO1", "BO3")
+    assert (live.poll(), live.current().version, live.refused) == ("rejected", "BO1", "BO3")
 
 
 def test_a_candidate_that_ends_leaves_the_instance_idle(world: World) -> None:
@@ -173,7 +173,7 @@ def test_a_candidate_that_ends_leaves_the_instance_idle(world: World) -> None:
     live.poll()
     assert live.current().version == "CO1"
     bundle_publisher.archive(world.bucket, "CO1")
-    assert (live.poll(), live.state) == ("none", "idle")
+    assert (live.poll(), live.state) == ("not_published", "idle")
     with pytest.raises(NoModel, match="no candidate"):
         live.current()
 
@@ -182,7 +182,7 @@ def test_a_bad_candidate_does_not_bring_back_an_earlier_one(world: World) -> Non
     world.publish("CO1")
     world.publish("CO2", spoil="flipped byte")
     live = world.live("candidate")
-    assert live.poll() == "refused"
+    assert live.poll() == "rejected"
     with pytest.raises(NoModel):
         live.current()
 
@@ -192,7 +192,7 @@ def test_production_is_not_dropped_when_the_bucket_says_there_is_none(world: Wor
     live = world.live()
     live.poll()
     world.bucket = live._bucket = FlakyBucket()
-    assert (live.poll(), live.current().version) == ("none", "BO1")
+    assert (live.poll(), live.current().version) == ("not_published", "BO1")
 
 
 def test_a_bucket_that_goes_away_changes_nothing(world: World) -> None:
@@ -226,7 +226,7 @@ def test_what_came_from_the_cache_is_confirmed_when_the_bucket_is_back(world: Wo
     live.start()
     assert live.state == "stale"
     world.bucket.away = False
-    assert (live.poll(), live.state, world.looks[-1].stale) == ("same", "ok", False)
+    assert (live.poll(), live.state, world.looks[-1].stale) == ("unchanged", "ok", False)
     live.close()
 
 

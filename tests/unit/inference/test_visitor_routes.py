@@ -125,7 +125,7 @@ def test_a_model_that_gives_no_price_is_an_error_of_this_arm(backend: Backend) -
     model._session = Broken()
     answer = backend.client.post(PATH, json=HOME)
     assert answer.status_code == 500
-    assert backend.metric("prediction_errors_total", reason="failed") == 1
+    assert backend.metric("prediction_errors_total", reason="model_error") == 1
     assert backend.log.predictions == []
 
 

@@ -16,11 +16,11 @@ def test_answers_are_counted_by_assigned_arm_and_status() -> None:
     for answer in (fallback, fallback, page):
         metrics.count(answer)
     text = generate_latest(metrics.registry).decode()
-    assert 'router_requests_total{status="200",variant="candidate"} 2.0' in text
-    assert 'router_requests_total{status="404",variant="production"} 1.0' in text
+    assert 'router_requests_total{assigned_variant="candidate",status="200",variant="candidate"} 2.0' in text
+    assert 'router_requests_total{assigned_variant="production",status="404",variant="production"} 1.0' in text
     assert "router_fallbacks_total 2.0" in text
-    assert 'router_prediction_duration_seconds_count{variant="candidate"} 2.0' in text
-    assert 'router_prediction_duration_seconds_count{variant="production"}' not in text
+    assert 'router_prediction_duration_seconds_count{assigned_variant="candidate",variant="candidate"} 2.0' in text
+    assert 'router_prediction_duration_seconds_count{assigned_variant="production"' not in text
 
 
 def test_one_revision_is_in_force_at_a_time() -> None:

@@ -53,7 +53,10 @@ def test_what_was_seen_stays_shown_while_its_source_is_away() -> None:
     registry = shown(exporter)
     assert registry.get_sample_value(AGE, {"process": "training"}) == 50
     assert registry.get_sample_value("homeprices_dependency_up", {"dependency": "bucket"}) == 0
-    assert registry.get_sample_value("homeprices_dependency_seen_timestamp_seconds", {"dependency": "bucket"}) == 100
+    assert (
+        registry.get_sample_value("homeprices_dependency_last_success_timestamp_seconds", {"dependency": "bucket"})
+        == 100
+    )
 
 
 def test_a_source_that_was_never_seen_is_down_and_has_no_age() -> None:
@@ -62,7 +65,10 @@ def test_a_source_that_was_never_seen_is_down_and_has_no_age() -> None:
     exporter.look(source)
     registry = shown(exporter)
     assert registry.get_sample_value("homeprices_dependency_up", {"dependency": "database"}) == 0
-    assert registry.get_sample_value("homeprices_dependency_seen_timestamp_seconds", {"dependency": "database"}) is None
+    assert (
+        registry.get_sample_value("homeprices_dependency_last_success_timestamp_seconds", {"dependency": "database"})
+        is None
+    )
 
 
 def test_a_source_may_say_what_its_absence_means() -> None:
