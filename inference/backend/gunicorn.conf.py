@@ -1,4 +1,4 @@
-"""How gunicorn runs the service. Each worker opens its own connections, threads and model, after the fork."""
+"""gunicorn's settings for the service. Each worker opens its own connections, threads and model after the fork."""
 
 import logging
 import os
@@ -22,14 +22,14 @@ configure_logging(_settings, _settings.instance)
 
 bind = _settings.serving_address
 workers = _settings.workers
-worker_class = "gthread"  # health and metrics are answered while an estimate is computed
+worker_class = "gthread"  # health and metrics respond while a prediction is computed
 threads = _settings.threads
 timeout = 30
 graceful_timeout = 20
-keepalive = 75  # longer than the router keeps an idle connection, so that it is never we who close first
+keepalive = 75  # longer than the router keeps an idle connection, so that the router closes first
 backlog = 1024
 preload_app = False
-max_requests = 0  # a worker that is recycled closes connections that the router holds
+max_requests = 0  # no recycling of workers: it would close connections that the router holds
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - heartbeats never touch a disk
 control_socket_disable = True
 forwarded_allow_ips = ""
@@ -40,10 +40,10 @@ proc_name = _settings.instance
 
 
 class ProjectLogger(Logger):  # type: ignore[misc]
-    """gunicorn's own messages through the project's log. Requests are in the router's access log."""
+    """Send gunicorn's messages to the project's log. Requests are in the router's access log."""
 
     def setup(self, cfg: Any) -> None:  # noqa: ARG002
-        """Hand everything to the root logger."""
+        """Propagate everything to the root logger."""
         for logger in (self.error_log, self.access_log):
             logger.handlers = []
             logger.propagate = True
@@ -55,20 +55,20 @@ logger_class = ProjectLogger
 
 
 def on_starting(_server: Any) -> None:
-    """Begin with empty metric files: those of an earlier life would be added up for ever."""
+    """Remove the metric files of an earlier run, which would be added up for ever."""
     shutil.rmtree(_metrics_folder, ignore_errors=True)
     _metrics_folder.mkdir(parents=True, exist_ok=True)
 
 
 def child_exit(_server: Any, worker: Any) -> None:
-    """Forget the gauges of a worker that is gone."""
+    """Remove the gauges of a worker that has exited."""
     from prometheus_client.multiprocess import mark_process_dead
 
     mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
 
 
 def worker_exit(_server: Any, worker: Any) -> None:
-    """Let the worker drain what it can, and say that it has left."""
+    """Close the worker's state: drain what can be drained at once, and unregister."""
     app = getattr(worker, "wsgi", None)
     if app is not None:
         app.extensions["homeprices"].close()

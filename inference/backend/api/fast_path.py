@@ -1,8 +1,8 @@
-"""The plain case of an estimate without Flask's dispatch, which costs more than everything that an estimate needs.
+"""Fast path: plain predictions are answered before Flask's dispatch, which costs more than the prediction itself.
 
-Takes `POST /api/predict_home_price` with a JSON body of known length. Whatever is not that plain, and whatever goes
-wrong on the way, is left to the view, with the body put back: there is one place that answers errors. Both call
-`predict.answer`, and a test compares what they say.
+It takes `POST /api/predict_home_price` with a JSON body of known length. Every other request, and every request that
+fails, goes to the view with its body restored, so that errors are answered in one place. Both use `PredictionService`,
+and a test compares their responses.
 """
 
 from __future__ import annotations
@@ -29,81 +29,83 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
-class _Arrived(NamedTuple):
-    """A plain request whose body has been read. `started` is `time.perf_counter()` when it came."""
+class PlainRequest(NamedTuple):
+    """A plain request whose body has been read. `started` is `time.perf_counter()` at its arrival."""
 
     environ: WSGIEnvironment
     body: bytes
     started: float
 
 
-class _Reply(NamedTuple):
+class PlainResponse(NamedTuple):
+    """The headers and the body of a response with status 200."""
+
     headers: list[tuple[str, str]]
     body: bytes
 
 
-def with_fast_path(wsgi: WSGIApplication, service: AppState) -> WSGIApplication:
-    """The application, with plain requests for an estimate answered before it, together those that come together."""
-    answers_origins = bool(service.settings.cors_origins)
-    in_flight = service.metrics.in_flight
-    reply_to = MicroBatcher(partial(_replies, service))
+def with_fast_path(wsgi: WSGIApplication, state: AppState) -> WSGIApplication:
+    """Return the application with plain predictions answered before it, concurrent ones in one micro-batch."""
+    has_cors = bool(state.settings.cors_origins)
+    in_flight = state.metrics.in_flight
+    respond = MicroBatcher(partial(respond_all, state))
 
     def call(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         size = _plain_size(environ)
-        if not size or (answers_origins and "HTTP_ORIGIN" in environ):
+        if not size or (has_cors and "HTTP_ORIGIN" in environ):
             return wsgi(environ, start_response)
         started = time.perf_counter()
-        sent = environ["wsgi.input"].read(size)
+        body = environ["wsgi.input"].read(size)
         in_flight.inc()
         try:
-            reply = reply_to(_Arrived(environ, sent, started))
+            response = respond(PlainRequest(environ, body, started))
         except Exception:
-            reply = None  # the fault of one must not be that of the others: the view tries each alone, and reports it
+            response = None  # one request must not fail the others: the view retries each alone and answers the error
         finally:
             in_flight.dec()
-        if reply is None:
-            environ["wsgi.input"] = io.BytesIO(sent)
+        if response is None:
+            environ["wsgi.input"] = io.BytesIO(body)
             return wsgi(environ, start_response)
-        start_response("200 OK", reply.headers)
-        return (reply.body,)
+        start_response("200 OK", response.headers)
+        return (response.body,)
 
     return call
 
 
-def _replies(service: AppState, arrived: Sequence[_Arrived]) -> list[_Reply | None]:
-    """A reply for each request, in order; None for one that is better left to the view. Raises NoModel."""
-    questions = [_question(service, one) for one in arrived]
-    given = iter(service.answers.predict([question for question in questions if question]))
-    variant = service.settings.variant
-    return [_reply(variant, question.caller, next(given)) if question else None for question in questions]
+def respond_all(state: AppState, plain: Sequence[PlainRequest]) -> list[PlainResponse | None]:
+    """Return a response for each request, in order; None for a request that the view has to answer. Raises NoModel."""
+    requests = [_parse(state, one) for one in plain]
+    predictions = iter(state.predictions.predict([request for request in requests if request]))
+    variant = state.settings.variant
+    return [_respond(variant, request.caller, next(predictions)) if request else None for request in requests]
 
 
-def _question(service: AppState, arrived: _Arrived) -> PredictionRequest | None:
+def _parse(state: AppState, plain: PlainRequest) -> PredictionRequest | None:
     try:
-        home = Home.parse(read_json(arrived.body))
+        home = Home.parse(read_json(plain.body))
     except (HomePricesError, HTTPException):
         return None
-    return PredictionRequest(service.caller_of(arrived.environ), home, arrived.started)
+    return PredictionRequest(state.caller_of(plain.environ), home, plain.started)
 
 
-def _reply(variant: str, caller: Caller, answer: PredictionResponse | BundleRefused) -> _Reply | None:
-    if isinstance(answer, BundleRefused):
+def _respond(variant: str, caller: Caller, prediction: PredictionResponse | BundleRefused) -> PlainResponse | None:
+    if isinstance(prediction, BundleRefused):
         return None
-    body = to_json(answer)
+    body = to_json(prediction)
     headers = [
         ("Content-Type", JSON_TYPE),
         ("Content-Length", str(len(body))),
         ("X-Variant", variant),
         ("X-Request-ID", caller.request_id),
-        ("X-Model-Version", answer["model_version"]),
+        ("X-Model-Version", prediction["model_version"]),
     ]
     if caller.signature:
         headers.append(("X-Visitor-Signature", caller.signature))
-    return _Reply(headers, body)
+    return PlainResponse(headers, body)
 
 
 def _plain_size(environ: WSGIEnvironment) -> int:
-    """The length of a plain request's body; 0 for every other request."""
+    """Return the length of a plain request's body; 0 for every other request."""
     if (
         environ["PATH_INFO"] != PREDICT_PATH
         or environ["REQUEST_METHOD"] != "POST"

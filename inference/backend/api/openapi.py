@@ -18,8 +18,7 @@ from inference.backend.api.batch_formats import CSV_COLUMNS, CSV_TYPE, NDJSON_TY
 from inference.backend.api.batch_routes import LARGEST_BATCH_BYTES, MOST_HOMES
 from inference.backend.api.operator_routes import Drift, Lines, Rows, Window
 from inference.backend.api.schemas import VARIANT, VERSION, Schema, components, reference
-from inference.backend.runtime.http import FORM_TYPES, JSON_TYPE, LARGEST_BODY_BYTES
-from inference.backend.runtime.http import MEDIA_TYPE as PROBLEM_TYPE
+from inference.backend.runtime.http import FORM_TYPES, JSON_TYPE, LARGEST_BODY_BYTES, PROBLEM_TYPE
 from inference.backend.runtime.service_metrics import CONTENT_TYPE as PROMETHEUS_TYPE
 
 API_VERSION = "1.0"

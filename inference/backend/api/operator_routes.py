@@ -1,4 +1,4 @@
-"""What operators ask: metrics, logs and drift. Open to trusted networks only."""
+"""The routes for operators, open to trusted networks only: metrics, logs and the drift report."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from inference.backend.runtime.http import problem
 from inference.backend.runtime.process import read_log_tail
 from inference.backend.runtime.service_metrics import CONTENT_TYPE
 
+STATUSES = ("ok", "insufficient_data", "no_report")  # of a drift report
+
 blueprint = Blueprint("operations", __name__)
 
 
@@ -28,36 +30,36 @@ class _Query(BaseModel):
 
 
 class Window(_Query):
-    """How far to look back."""
+    """The time window: the last `hours`."""
 
     hours: int = Field(24, ge=1, le=24 * 31)
 
 
 class Drift(Window):
-    """The window that a report looked back over (24 and 168 are stored), and whose visitors; by default this arm's."""
+    """The window of the report (24 and 168 hours are stored) and its variant, by default that of this instance."""
 
     variant: Variant | None = None
 
 
 class Rows(_Query):
-    """Which log, and how much of it."""
+    """The log to read, and the number of its rows."""
 
     type: LogType = "predictions"
     limit: int = Field(100, ge=1, le=1000)
 
 
 class Lines(_Query):
-    """How many lines."""
+    """The number of lines."""
 
     limit: int = Field(100, ge=1, le=1000)
 
 
-_Asked = TypeVar("_Asked", bound=_Query)
+_QueryT = TypeVar("_QueryT", bound=_Query)
 
 
 @blueprint.before_request
 def require_trusted_network() -> Response | None:
-    """Nobody else learns what visitors asked, or how this instance fares."""
+    """Answer other networks with 403: inputs of visitors and the state of this instance are not public."""
     if g.caller.trusted:
         return None
     return problem(HTTPStatus.FORBIDDEN, "Forbidden", "this is open to trusted networks only")
@@ -71,8 +73,8 @@ def prometheus() -> Response:
 
 @blueprint.get("/api/metrics")
 def metrics() -> dict[str, Any]:
-    """Traffic and feedback of the last hours by the variant that answered, from the prediction log."""
-    hours = _asked(Window).hours
+    """Traffic and feedback of the last hours by serving variant, from the prediction log."""
+    hours = _parse_query(Window).hours
     since, until = _window(hours)
     since = hour_of(since)
     with snapshot(app_state().engine) as connection:
@@ -83,31 +85,31 @@ def metrics() -> dict[str, Any]:
 @blueprint.get("/api/logs")
 def logs() -> dict[str, Any]:
     """The newest predictions, feedback, decisions or drift reports, newest first."""
-    asked = _asked(Rows)
+    query = _parse_query(Rows)
     with transaction(app_state().engine) as connection:
-        rows = log_queries.logs(connection, asked.type, asked.limit)
-    return {"type": asked.type, "count": len(rows), "logs": [_plain(row) for row in rows]}
+        rows = log_queries.logs(connection, query.type, query.limit)
+    return {"type": query.type, "count": len(rows), "logs": [_plain(row) for row in rows]}
 
 
 @blueprint.get("/api/logs/tail")
 def tail() -> dict[str, Any]:
     """The last lines of this instance's own log, oldest first."""
     settings = app_state().settings
-    lines = read_log_tail(settings.instance_dir / "logs", _asked(Lines).limit)
+    lines = read_log_tail(settings.instance_dir / "logs", _parse_query(Lines).limit)
     return {"instance": settings.instance, "count": len(lines), "lines": lines}
 
 
 @blueprint.get("/api/drift_report")
 def drift_report() -> dict[str, Any]:
-    """The newest stored report on an arm's visitors, with its age: computing one is the evaluation's and the DAG's."""
-    service, asked = app_state(), _asked(Drift)
-    variant = asked.variant or service.settings.variant
-    with transaction(service.engine) as connection:
-        report = drift_reports.newest(connection, variant, asked.hours)
-    return drift_answer(report, variant, asked.hours, datetime.now(UTC))
+    """The newest stored drift report of a variant, with its age. The evaluation and the drift DAG compute reports."""
+    state, query = app_state(), _parse_query(Drift)
+    variant = query.variant or state.settings.variant
+    with transaction(state.engine) as connection:
+        report = drift_reports.newest(connection, variant, query.hours)
+    return drift_answer(report, variant, query.hours, datetime.now(UTC))
 
 
-def _asked(query: type[_Asked]) -> _Asked:
+def _parse_query(query: type[_QueryT]) -> _QueryT:
     try:
         return query.model_validate(request.args.to_dict())
     except ValidationError as error:
@@ -123,15 +125,9 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}
 
 
-# What `GET /api/drift_report` answers: a stored report in its classic shape, or that there is none yet.
-
-
-STATUSES = ("ok", "insufficient_data", "no_report")
-
-
 def drift_answer(report: Report | None, variant: Variant, hours: int, now: datetime) -> dict[str, Any]:
-    """The newest stored report on an arm and a window, with its age in seconds."""
-    asked = {"variant": variant, "hours": hours}
+    """Return the response to `GET /api/drift_report`: a stored report with its age in seconds, or `no_report`."""
+    window = {"variant": variant, "hours": hours}
     if report is None:
         return {
             "status": "no_report",
@@ -142,7 +138,7 @@ def drift_answer(report: Report | None, variant: Variant, hours: int, now: datet
             "overall_drift_detected": False,
             "sentence": f"No report on {variant} with a window of {hours} hours has been stored yet.",
             "model_version": None,
-            **asked,
+            **window,
         }
     at = report.ts or report.window_end
     return {
@@ -153,5 +149,5 @@ def drift_answer(report: Report | None, variant: Variant, hours: int, now: datet
         "window_start": report.window_start.isoformat(),
         "window_end": report.window_end.isoformat(),
         "model_version": report.bundle,
-        **asked,
+        **window,
     }

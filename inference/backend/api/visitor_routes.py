@@ -1,4 +1,4 @@
-"""`POST /api/predict_home_price` and `GET /api/get_location_names`."""
+"""The routes for visitors and probes: predictions, locations, feedback, health, readiness and documentation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from homeprices.names import PREDICT_PATH
 from homeprices.predictions.feedback import Feedback
 from homeprices.pricing.home import Home
 from inference.backend.api import openapi, openapi_page
-from inference.backend.runtime.app_state import AppState, app_state
+from inference.backend.runtime.app_state import app_state
 from inference.backend.runtime.http import JSON_TYPE, read_fields
 from inference.backend.runtime.prediction_service import PredictionRequest
 from inference.backend.runtime.worker_status import same_version
@@ -23,84 +23,75 @@ blueprint = Blueprint("predict", __name__)
 
 @blueprint.post(PREDICT_PATH)
 def predict_home_price() -> dict[str, Any]:
-    """An estimate in lakh rupees, on record before it is sent."""
-    service = app_state()
+    """Predict one price, in lakh rupees, and log it before the response is sent."""
+    state = app_state()
     try:
-        [given] = service.answers.predict([PredictionRequest(g.caller, Home.parse(read_fields(request)), g.started)])
-        if isinstance(given, BundleRefused):
-            raise given
+        home = Home.parse(read_fields(request))
+        [response] = state.predictions.predict([PredictionRequest(g.caller, home, g.started)])
+        if isinstance(response, BundleRefused):
+            raise response
     except NoModel:
-        service.metrics.error("no_model")
+        state.metrics.error("no_model")
         raise
     except BundleRefused:
-        service.metrics.error("model_error")
+        state.metrics.error("model_error")
         raise
     except Exception:
-        service.metrics.error("invalid")
+        state.metrics.error("invalid")
         raise
-    g.model_version = given["model_version"]
-    return given
+    g.model_version = response["model_version"]
+    return response
 
 
 @blueprint.get("/api/get_location_names")
 def get_location_names() -> dict[str, Any]:
-    """The locations that the served model has learned; any other is priced as `other`."""
+    """The locations that the served model knows. Any other location is priced as `other`."""
     model = app_state().live.current()
     g.model_version = model.version
     return {"locations": model.locations, "model_version": model.version}
 
 
-# `POST /api/feedback`: what a visitor says of an estimate.
-
-
 @blueprint.post("/api/feedback")
 def feedback() -> tuple[dict[str, Any], int]:
-    """Takes a remark; 202 instead of 200 while it cannot be told whether that estimate was ever given."""
-    service = app_state()
-    remark = Feedback.parse(read_fields(request))
-    known = service.log.issue_status(remark.prediction_id)
-    if known == "unknown":
-        raise NotFound(f"no estimate with prediction_id {remark.prediction_id} was given")
-    service.log.record_feedback(remark, g.caller.visitor)
-    service.metrics.feedback(remark.feedback_type)
-    status = HTTPStatus.OK if known == "known" else HTTPStatus.ACCEPTED
-    return {"status": "recorded", "prediction_id": remark.prediction_id, "feedback_type": remark.feedback_type}, status
-
-
-# `GET /api/health` for liveness, `GET /api/ready` for readiness. Neither asks another server anything.
+    """Record feedback on a prediction; 202 instead of 200 while it is undetermined whether its id was issued."""
+    state = app_state()
+    feedback = Feedback.parse(read_fields(request))
+    status = state.log.issue_status(feedback.prediction_id)
+    if status == "unknown":
+        raise NotFound(f"no estimate with prediction_id {feedback.prediction_id} was given")
+    state.log.record_feedback(feedback, g.caller.visitor)
+    state.metrics.feedback(feedback.feedback_type)
+    return {
+        "status": "recorded",
+        "prediction_id": feedback.prediction_id,
+        "feedback_type": feedback.feedback_type,
+    }, HTTPStatus.OK if status == "known" else HTTPStatus.ACCEPTED
 
 
 @blueprint.get("/api/health")
 def health() -> dict[str, Any]:
-    """200 while the process answers: what it serves, and what all workers of this instance serve."""
-    service = app_state()
-    workers = service.cards.read()
+    """Liveness: what this worker serves, and what all workers of the instance serve. Calls no other server."""
+    state = app_state()
+    workers = state.workers.read()
     return {
-        "status": service.live.state,
-        "instance": service.settings.instance,
-        "variant": service.settings.variant,
+        "status": state.live.state,
+        "instance": state.settings.instance,
+        "variant": state.settings.variant,
         "model_version": same_version(workers),
         "workers": workers,
-        "refused_version": service.live.refused,
-        "refused_for": service.live.fault,
-        "database": service.log.database,
-        "spool_records": service.log.spool.records,
+        "refused_version": state.live.refused,
+        "refused_for": state.live.fault,
+        "database": state.log.database,
+        "spool_records": state.log.spool.records,
     }
 
 
 @blueprint.get("/api/ready")
 def ready() -> tuple[dict[str, Any], int]:
-    """200 when this instance can do its part; a candidate without a model can, by leaving visitors to production."""
-    can = is_ready(app_state())
-    return {"ready": can, "status": app_state().live.state}, HTTPStatus.OK if can else HTTPStatus.SERVICE_UNAVAILABLE
-
-
-def is_ready(service: AppState) -> bool:
-    """Whether the router may send visitors here."""
-    return service.live.state != "starting"
-
-
-# `GET /api/openapi.json` and `GET /api/docs`: the contract, for programs and for people.
+    """Readiness: 200 unless the instance is starting. A candidate without a model is ready; the router falls back."""
+    state = app_state().live.state
+    is_ready = state != "starting"
+    return {"ready": is_ready, "status": state}, HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE
 
 
 @blueprint.get("/api/openapi.json")
@@ -111,7 +102,7 @@ def document() -> Response:
 
 @blueprint.get("/api/docs")
 def page() -> Response:
-    """The same to read, with nothing from another host."""
+    """The OpenAPI document as a page that loads nothing from another host."""
     headers = {"Content-Security-Policy": openapi_page.SECURITY_POLICY, "X-Content-Type-Options": "nosniff"}
     return Response(_page(), headers=headers, content_type="text/html; charset=utf-8")
 

@@ -1,4 +1,4 @@
-"""What one worker process works with, opened in one place and handed to the views."""
+"""The application state of one worker process: everything that its routes use, opened in one place."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from sqlalchemy import Engine
 from homeprices.adapters.database import open_engine
 from homeprices.adapters.object_store import Bucket, open_bucket
 from homeprices.predictions.prediction_log import PredictionLog, open_prediction_log
-from homeprices.pricing.predictor import Predictor
 from homeprices.registry import versions
 from homeprices.settings import Settings
 from inference.backend.runtime.live_model import LiveModel, PollResult
@@ -29,43 +28,43 @@ EXTENSION = "homeprices"
 
 @dataclass(frozen=True)
 class AppState:
-    """The parts of a serving worker. `start` and `close` frame its life."""
+    """What a serving worker has open between `start` and `close`."""
 
     settings: Settings
     engine: Engine
     live: LiveModel
     log: PredictionLog
     metrics: Metrics
-    cards: WorkerStatusFiles
+    workers: WorkerStatusFiles
     caller_of: Callable[[Mapping[str, Any]], Caller]
     batches: BatchSlots = field(default_factory=BatchSlots)
 
     @cached_property
-    def answers(self) -> PredictionService:
-        """What this worker says to visitors."""
+    def predictions(self) -> PredictionService:
+        """The prediction service of this worker."""
         return PredictionService(self.settings.variant, self.live, self.log, self.metrics)
 
     def start(self) -> None:
-        """Take a place among the workers, find a model, begin to drain."""
-        psutil.cpu_percent(interval=None)  # the first call only sets the mark that later ones measure from
-        self.cards.open()
+        """Register this worker, load a model and start the drain."""
+        psutil.cpu_percent(interval=None)  # the first call only sets the start of the interval that later calls measure
+        self.workers.open()
         self.log.start()
         self.live.start()
 
     def close(self) -> None:
-        """Drain what can be drained at once, and leave."""
+        """Stop polling, drain what can be drained at once, and unregister this worker."""
         self.live.close()
         self.log.close()
-        self.cards.close()
+        self.workers.close()
         self.engine.dispose()
 
 
 def open_app_state(settings: Settings, bucket: Bucket | None = None) -> AppState:
-    """The parts that the settings name, not yet started. Tests hand in a bucket of their own."""
+    """Return the state that the settings describe, not yet started. `bucket` replaces the configured one in tests."""
     engine = open_engine(settings)
     metrics = Metrics(settings.variant)
     folder = settings.instance_dir
-    cards = WorkerStatusFiles(folder / "workers")
+    workers = WorkerStatusFiles(folder / "workers")
     return AppState(
         settings=settings,
         engine=engine,
@@ -74,41 +73,39 @@ def open_app_state(settings: Settings, bucket: Bucket | None = None) -> AppState
             bucket or open_bucket(settings),
             folder / "bundles",
             poll_seconds=settings.poll_seconds,
-            watch=_announce(metrics, cards),
+            report=_poll_reporter(metrics, workers),
         ),
         log=open_prediction_log(settings, engine, metrics.drained),
         metrics=metrics,
-        cards=cards,
+        workers=workers,
         caller_of=open_callers(settings),
     )
 
 
 def app_state() -> AppState:
-    """The parts of the application that answers the present request."""
-    service: AppState = current_app.extensions[EXTENSION]
-    return service
+    """Return the state of the application that handles the current request."""
+    state: AppState = current_app.extensions[EXTENSION]
+    return state
 
 
-def _announce(metrics: Metrics, cards: WorkerStatusFiles) -> Callable[[PollResult], None]:
-    """What tells Prometheus and the other workers what this worker serves."""
-    written: list[str | None] = [None]
+def _poll_reporter(metrics: Metrics, workers: WorkerStatusFiles) -> Callable[[PollResult], None]:
+    """Return a function that publishes a poll's result to Prometheus and, if the version changed, to other workers."""
+    published: str | None = None
 
-    def announce(look: PollResult) -> None:
-        metrics.polled(look.outcome)
-        metrics.model_version.set(_number(look.model.version if look.model else None))
-        metrics.rejected(_number(look.refused), look.fault)
-        metrics.model_stale.set(look.stale)
-        if look.model:
-            metrics.model_trained.set(look.model.bundle.manifest.created_at.timestamp())
-        _write_card(look.model)
+    def report(result: PollResult) -> None:
+        nonlocal published
+        metrics.polled(result.outcome)
+        metrics.model_version.set(_number(result.model.version if result.model else None))
+        metrics.rejected(_number(result.refused), result.fault)
+        metrics.model_stale.set(result.stale)
+        if result.model:
+            metrics.model_trained.set(result.model.bundle.manifest.created_at.timestamp())
+        version = result.model.version if result.model else None
+        if published != version:
+            workers.write(version)
+            published = version
 
-    def _write_card(model: Predictor | None) -> None:
-        version = model.version if model else None
-        if written[0] != version:
-            cards.write(version)
-            written[0] = version
-
-    return announce
+    return report
 
 
 def _number(version: str | None) -> int:

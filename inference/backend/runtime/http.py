@@ -1,4 +1,7 @@
-"""Every error is answered here, as a problem document (RFC 9457) that also carries `error`, one readable line."""
+"""Request bodies, problem documents (RFC 9457) and cross-origin requests.
+
+Every error is turned into a response here: a problem document that also carries `error`, one readable line.
+"""
 
 from __future__ import annotations
 
@@ -14,82 +17,36 @@ from homeprices.errors import HomePricesError, InvalidInput, SettingsError, Unav
 from homeprices.log import get_logger
 from homeprices.settings import Settings
 
-log = get_logger(__name__)
+LARGEST_BODY_BYTES = 64 * 1024  # the router's limit as well; a batch has its own limit
+JSON_TYPE = "application/json"
+FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
+PROBLEM_TYPE = "application/problem+json"
+PREFLIGHT_SECONDS = "600"
 
-MEDIA_TYPE = "application/problem+json"
-
-# Werkzeug's sentences speak to programmers; these say what is allowed.
-_SENTENCES = {
+# In place of Werkzeug's texts, which are written for the programmers of the service.
+_DETAILS = {
     HTTPStatus.NOT_FOUND: "there is nothing at this address",
     HTTPStatus.METHOD_NOT_ALLOWED: "this method is not allowed here; Allow names those that are",
 }
 
-
-def problem(status: int, title: str, detail: str, *, headers: dict[str, str] | None = None, **members: Any) -> Response:
-    """A problem document. `members` stand beside the standard ones."""
-    document = {
-        "type": "urn:homeprices:problem:" + re.sub(r"[^a-z]+", "-", title.lower()),
-        "title": title,
-        "status": status,
-        "detail": detail,
-        "error": detail,
-        "request_id": g.get("request_id"),
-        **members,
-    }
-    return Response(json.dumps(document), status, headers, mimetype=MEDIA_TYPE)
-
-
-def answer_errors(app: Flask) -> None:
-    """Have every error of `app` answered as a problem document."""
-    app.register_error_handler(HomePricesError, _named)
-    app.register_error_handler(HTTPException, _http)
-    app.register_error_handler(Exception, _unexpected)
-
-
-def _named(error: HomePricesError) -> Response:
-    headers = {"Retry-After": str(error.retry_after)} if isinstance(error, Unavailable) else {}
-    members = {"fields": error.fields} if isinstance(error, InvalidInput) else {}
-    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        log.warning("request_failed", error=type(error).__name__, reason=error.detail, request_id=g.get("request_id"))
-    return problem(error.status, error.title, error.detail, headers=headers, **members)
-
-
-def _http(error: HTTPException) -> Response:
-    status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
-    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        error.description = f"the body is larger than {(request.max_content_length or 0) // 1024:,} KiB"
-    detail = _SENTENCES.get(status) or error.description or status.phrase
-    allow = {name: value for name, value in error.get_headers() if name == "Allow"}
-    return problem(status, status.phrase.capitalize(), detail, headers=allow)
-
-
-def _unexpected(error: Exception) -> Response:
-    log.error("request_failed", error=type(error).__name__, exc_info=error, request_id=g.get("request_id"))
-    detail = "something went wrong in this service; the request id finds it in the log"
-    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, HomePricesError.title, detail)
-
-
-# The fields of a request, from JSON or from a form.
-
-
-LARGEST_BODY_BYTES = 64 * 1024  # the router's limit as well; a batch has its own
-
-JSON_TYPE = "application/json"
-FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
+log = get_logger(__name__)
 
 
 def read_fields(request: Request) -> dict[str, Any]:
-    """The fields by name. Raises UnsupportedMediaType, BadRequest, RequestEntityTooLarge, InvalidInput."""
+    """Return the fields of a JSON object or a form by name.
+
+    Raises UnsupportedMediaType, BadRequest, RequestEntityTooLarge, InvalidInput.
+    """
     if request.content_type == JSON_TYPE or request.mimetype == JSON_TYPE or request.mimetype.endswith("+json"):
         return read_json(request.get_data(cache=False))
     if request.mimetype in FORM_TYPES:
-        return _from_form(request)
-    sent = request.mimetype or "no media type"
-    raise UnsupportedMediaType(f"{sent} is not read here; send {JSON_TYPE} or a form ({FORM_TYPES[0]})")
+        return _read_form(request)
+    media_type = request.mimetype or "no media type"
+    raise UnsupportedMediaType(f"{media_type} is not read here; send {JSON_TYPE} or a form ({FORM_TYPES[0]})")
 
 
 def read_json(body: bytes) -> dict[str, Any]:
-    """The members of a JSON object. Raises BadRequest, InvalidInput."""
+    """Return the members of a JSON object. Raises BadRequest, InvalidInput."""
     try:
         fields = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -99,21 +56,62 @@ def read_json(body: bytes) -> dict[str, Any]:
     return fields
 
 
-def _from_form(request: Request) -> dict[str, Any]:
+def _read_form(request: Request) -> dict[str, Any]:
     repeated = {name: "is given more than once" for name, values in request.form.lists() if len(values) > 1}
     if repeated:
         raise InvalidInput(repeated)
     return request.form.to_dict()
 
 
-# Cross-origin requests, from configured origins only (the Fetch standard's CORS protocol).
+def problem(status: int, title: str, detail: str, *, headers: dict[str, str] | None = None, **members: Any) -> Response:
+    """Return a problem document. `members` are added to the standard ones."""
+    document = {
+        "type": "urn:homeprices:problem:" + re.sub(r"[^a-z]+", "-", title.lower()),
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "error": detail,
+        "request_id": g.get("request_id"),
+        **members,
+    }
+    return Response(json.dumps(document), status, headers, mimetype=PROBLEM_TYPE)
 
 
-PREFLIGHT_SECONDS = "600"
+def answer_errors(app: Flask) -> None:
+    """Turn every error of `app` into a problem document."""
+    app.register_error_handler(HomePricesError, _answer_project_error)
+    app.register_error_handler(HTTPException, _answer_http_error)
+    app.register_error_handler(Exception, _answer_unexpected_error)
+
+
+def _answer_project_error(error: HomePricesError) -> Response:
+    headers = {"Retry-After": str(error.retry_after)} if isinstance(error, Unavailable) else {}
+    members = {"fields": error.fields} if isinstance(error, InvalidInput) else {}
+    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.warning("request_failed", error=type(error).__name__, reason=error.detail, request_id=g.get("request_id"))
+    return problem(error.status, error.title, error.detail, headers=headers, **members)
+
+
+def _answer_http_error(error: HTTPException) -> Response:
+    status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        error.description = f"the body is larger than {(request.max_content_length or 0) // 1024:,} KiB"
+    detail = _DETAILS.get(status) or error.description or status.phrase
+    allow = {name: value for name, value in error.get_headers() if name == "Allow"}
+    return problem(status, status.phrase.capitalize(), detail, headers=allow)
+
+
+def _answer_unexpected_error(error: Exception) -> Response:
+    log.error("request_failed", error=type(error).__name__, exc_info=error, request_id=g.get("request_id"))
+    detail = "something went wrong in this service; the request id finds it in the log"
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, HomePricesError.title, detail)
 
 
 def allow_origins(app: Flask, settings: Settings) -> None:
-    """Answer requests of the origins in `HOMEPRICES_CORS_ORIGINS`. Raises SettingsError for one that is no origin."""
+    """Allow the origins in `HOMEPRICES_CORS_ORIGINS` (CORS protocol of the Fetch standard).
+
+    Raises SettingsError for a value that is not an origin.
+    """
     allowed = frozenset(origin.strip() for origin in settings.cors_origins.split(",") if origin.strip())
     for origin in allowed:
         if not origin.startswith(("http://", "https://")) or origin.count("/") != 2:

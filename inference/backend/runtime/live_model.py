@@ -1,9 +1,9 @@
-"""The model that answers, exchanged while it answers.
+"""Hot reload: the served model of a worker, replaced without a restart.
 
-A thread looks into the bucket for the version of this instance's role, fetches and verifies it, replays its golden
-inputs (which warms it up), takes its time, and only then swaps one reference. A bundle that fails on the way is refused
-and the model that was there goes on. With the bucket away at start, the last good bundle comes from the local cache,
-marked stale.
+A thread polls the bucket for the newest version of this instance's variant. It fetches and verifies the bundle, replays
+the golden inputs (which warms up the model), measures its speed, and only then swaps one reference. If a step fails,
+the version is rejected and the current model stays. If the bucket is unavailable at the start, the worker serves the
+newest valid bundle of its cache, marked stale.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from inference.backend.runtime.process import release_free_memory
 
 log = get_logger(__name__)
 
-FIRST_LOOK_SECONDS = 1.5
-"""How long a starting worker waits for the bucket before it takes what it has in its cache."""
+FIRST_POLL_SECONDS = 1.5
+"""How long a starting worker waits for the bucket before it serves from its cache."""
 
 CACHED_BUNDLES = 3
-LONGEST_RETRY_SECONDS = 60.0  # a refused bundle is tried again, more and more rarely: the fault may be in the copy
+LONGEST_RETRY_SECONDS = 60.0  # retries of a rejected bundle back off to this: the fault may be in the copy
 
-SLOWER_AT_MOST = 5.0  # than the model that it replaces
-QUICK_ENOUGH_SECONDS = 50e-6  # where a model that is five times slower than a quicker one costs a visitor nothing
-SLOWEST_SECONDS = 0.002  # for an instance that serves nothing yet: of that, a worker answers 400 a second
+MAX_SLOWDOWN = 5.0  # against the model that it replaces
+FAST_ENOUGH_SECONDS = 50e-6  # below this, a slowdown by five makes no difference to visitors
+SLOWEST_SECONDS = 0.002  # in any case; at that speed a worker answers 400 requests a second
 
 State = Literal["starting", "ok", "idle", "stale"]
 Outcome = Literal["unchanged", "reloaded", "rejected", "not_published", "unavailable"]
@@ -43,7 +43,7 @@ Outcome = Literal["unchanged", "reloaded", "rejected", "not_published", "unavail
 
 @dataclass(frozen=True)
 class PollResult:
-    """What a look into the bucket came to; `model` answers from now on, `refused` may not, for its `fault`."""
+    """The result of a poll. `model` is served from now on; `refused` is the rejected version, `fault` the reason."""
 
     outcome: Outcome
     model: Predictor | None
@@ -53,7 +53,7 @@ class PollResult:
 
 
 @dataclass
-class _Refusal:
+class _Rejection:
     version: str
     fault: BundleFault = "damaged"
     attempts: int = 0
@@ -61,7 +61,7 @@ class _Refusal:
 
 
 class LiveModel:
-    """The served model of one worker. Runs its own thread between `start` and `close`."""
+    """The served model of one worker. A thread polls the bucket between `start` and `close`."""
 
     def __init__(
         self,
@@ -70,26 +70,26 @@ class LiveModel:
         cache: Path,
         *,
         poll_seconds: float,
-        watch: Callable[[PollResult], None] = lambda _: None,
+        report: Callable[[PollResult], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._kind = BUNDLE_KIND[variant]
         self._bucket = bucket
         self._cache = cache
         self._poll_seconds = poll_seconds
-        self._watch = watch
+        self._report = report
         self._clock = clock
         self._model: Predictor | None = None
         self._state: State = "starting"
-        self._refusal: _Refusal | None = None
+        self._rejection: _Rejection | None = None
         self._outcome: Outcome | None = None
         self._swapping = threading.Lock()
-        self._looked = threading.Event()
+        self._polled = threading.Event()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="live-model", daemon=True)
 
     def current(self) -> Predictor:
-        """The model to answer with; keep it for the whole answer. Raises NoModel."""
+        """Return the model. Use the same one for a whole request. Raises NoModel."""
         model = self._model
         if model is None:
             raise NoModel(
@@ -101,98 +101,98 @@ class LiveModel:
 
     @property
     def state(self) -> State:
-        """`starting`: nothing to serve yet; `idle`: no candidate; `stale`: served without a word of the bucket."""
+        """`starting`: no model yet; `ok`; `idle`: no candidate; `stale`: cached, not confirmed by the bucket."""
         return self._state
 
     @property
     def refused(self) -> str | None:
-        """The version that should be served, and is not because its bundle is bad."""
-        return self._refusal.version if self._refusal else None
+        """The newest version, if it was rejected."""
+        return self._rejection.version if self._rejection else None
 
     @property
     def fault(self) -> BundleFault | None:
-        """What is wrong with the refused bundle."""
-        return self._refusal.fault if self._refusal else None
+        """Why that version was rejected."""
+        return self._rejection.fault if self._rejection else None
 
     def start(self) -> None:
-        """Begin to look; return with a model where the bucket, or else the cache, has one."""
+        """Start polling, and wait for a first model from the bucket or, if it does not answer, from the cache."""
         self._thread.start()
-        if not self._looked.wait(FIRST_LOOK_SECONDS) or self._outcome == "unavailable":
+        if not self._polled.wait(FIRST_POLL_SECONDS) or self._outcome == "unavailable":
             self._take_from_cache()
 
     def close(self) -> None:
-        """Stop to look. The model stays."""
+        """Stop polling. The model stays."""
         self._closing.set()
 
     def poll(self) -> Outcome:
-        """Look once. Never raises: a fault of the bucket or of a bundle changes nothing about what is served."""
+        """Poll once. If the bucket or a bundle fails, the served model stays and nothing is raised."""
         outcome: Outcome
         try:
-            outcome = self._follow_bucket()
+            outcome = self._load_newest()
         except (Unavailable, OSError) as error:
             outcome = "unavailable"
             if self._outcome != outcome:
                 log.warning("bucket_unavailable", reason=str(error))
         self._outcome = outcome
-        self._watch(PollResult(outcome, self._model, self._state == "stale", self.refused, self.fault))
-        self._looked.set()
+        self._report(PollResult(outcome, self._model, self._state == "stale", self.refused, self.fault))
+        self._polled.set()
         return outcome
 
     def _run(self) -> None:
         while not self._closing.is_set():
             try:
                 self.poll()
-            except Exception:  # nothing may end this thread: the instance would never see another model
+            except Exception:  # the thread must go on: otherwise the instance would never load another model
                 log.exception("model_poll_failed")
-                self._looked.set()
+                self._polled.set()
             self._closing.wait(self._poll_seconds)
 
-    def _follow_bucket(self) -> Outcome:
+    def _load_newest(self) -> Outcome:
         published = bundle_reader.published(self._bucket, self._kind)
         if not published:
             return self._nothing_published()
-        wanted = published[-1]
-        if self._model and self._model.version == wanted:
-            self._refusal = None
+        newest = published[-1]
+        if self._model and self._model.version == newest:
+            self._rejection = None
             self._state = "ok"
             return "unchanged"
-        if self._try(wanted):
+        if self._try(newest):
             return "reloaded"
-        # With nothing to go on with, an earlier production bundle is better than no answer.
+        # Without a model, an earlier production bundle is better than no response.
         earlier = reversed(published[:-1]) if self._kind == BUNDLE_KIND["production"] and self._model is None else ()
         for version in earlier:
             try:
                 self._swap(self._load(version))
             except (BundleRefused, ObjectNotFound) as error:
-                log.error("model_refused", version=version, reason=str(error))
+                log.error("model_rejected", version=version, reason=str(error))
             else:
                 break
         return "rejected"
 
     def _nothing_published(self) -> Outcome:
-        self._refusal = None
+        self._rejection = None
         if self._kind == BUNDLE_KIND["candidate"]:
             if self._model:
-                log.info("model_dropped", version=self._model.version)
+                log.info("model_removed", version=self._model.version)
             self._model, self._state = None, "idle"
         return "not_published"
 
     def _try(self, version: str) -> bool:
-        """Serve a version unless its bundle is bad, or was a short while ago."""
-        refusal = self._refusal if self._refusal and self._refusal.version == version else _Refusal(version)
-        if self._clock() < refusal.retry_at:
+        """Serve a version and return True, unless it is rejected or its next attempt is not due."""
+        rejection = self._rejection if self._rejection and self._rejection.version == version else _Rejection(version)
+        if self._clock() < rejection.retry_at:
             return False
         try:
             self._swap(self._load(version))
         except (BundleRefused, ObjectNotFound) as error:
-            refusal.fault = error.fault if isinstance(error, BundleRefused) else "damaged"
-            refusal.attempts += 1
-            pause = min(self._poll_seconds * 2**refusal.attempts, LONGEST_RETRY_SECONDS)
-            refusal.retry_at = self._clock() + pause
-            self._refusal = refusal
-            log.error("model_refused", version=version, fault=refusal.fault, reason=str(error))
+            rejection.fault = error.fault if isinstance(error, BundleRefused) else "damaged"
+            rejection.attempts += 1
+            pause = min(self._poll_seconds * 2**rejection.attempts, LONGEST_RETRY_SECONDS)
+            rejection.retry_at = self._clock() + pause
+            self._rejection = rejection
+            log.error("model_rejected", version=version, fault=rejection.fault, reason=str(error))
             return False
-        self._refusal = None
+        self._rejection = None
         return True
 
     def _load(self, version: str) -> Predictor:
@@ -204,29 +204,29 @@ class LiveModel:
         with self._swapping:
             before = self._model.version if self._model else None
             self._model, self._state = model, "ok"
-        log.info("model_swapped", version=model.version, before=before)
-        self._forget_old_bundles()
-        release_free_memory()  # loading a model takes many times its size
+        log.info("model_reloaded", version=model.version, before=before)
+        self._remove_old_bundles()
+        release_free_memory()  # loading takes many times the memory of the model
 
     def _take_from_cache(self) -> None:
-        """The newest sound bundle of the cache, while the bucket does not answer."""
+        """Serve the newest valid bundle of the cache, while the bucket does not answer."""
         for folder in self._cached():
             if self._model is not None or self._state == "idle":  # the bucket has answered meanwhile
                 return
             try:
                 model = Predictor(Bundle.open(folder))
             except HomePricesError as error:
-                log.error("cached_model_refused", folder=folder.name, reason=str(error))
+                log.error("cached_model_rejected", folder=folder.name, reason=str(error))
                 continue
             with self._swapping:
                 if self._model is None and self._state == "starting":
                     self._model, self._state = model, "stale"
-            log.warning("model_from_cache", version=model.version)
-            self._watch(PollResult("unavailable", self._model, self._state == "stale", self.refused, self.fault))
+            log.warning("cached_model_loaded", version=model.version)
+            self._report(PollResult("unavailable", self._model, self._state == "stale", self.refused, self.fault))
             return
 
     def _cached(self) -> list[Path]:
-        """Bundle folders of this role in the cache, newest first."""
+        """Return the bundle folders of this variant in the cache, newest first."""
         folders = {}
         for folder in self._cache.glob(f"price_check_{self._kind}*"):
             number = folder.name.removeprefix(f"price_check_{self._kind}")
@@ -234,17 +234,17 @@ class LiveModel:
                 folders[int(number)] = folder
         return [folders[number] for number in sorted(folders, reverse=True)]
 
-    def _forget_old_bundles(self) -> None:
+    def _remove_old_bundles(self) -> None:
         for folder in self._cached()[CACHED_BUNDLES:]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def require_speed(model: Predictor, before: Predictor | None) -> None:
-    """Raises BundleRefused for a model that takes many times as long as the one that it would replace."""
+    """Raise BundleRefused for a model that is many times slower than the one that it would replace."""
     most = SLOWEST_SECONDS
     if before is not None:
-        most = min(most, SLOWER_AT_MOST * max(before.estimate_seconds(), QUICK_ENOUGH_SECONDS))
-    found = model.estimate_seconds()
-    if found > most:
-        detail = f"an estimate takes {found * 1000:.2f} ms of processor time, at most {most * 1000:.2f} are allowed"
+        most = min(most, MAX_SLOWDOWN * max(before.estimate_seconds(), FAST_ENOUGH_SECONDS))
+    seconds = model.estimate_seconds()
+    if seconds > most:
+        detail = f"an estimate takes {seconds * 1000:.2f} ms of processor time, at most {most * 1000:.2f} are allowed"
         raise BundleRefused(f"{model.version}: {detail}", "slow")

@@ -1,9 +1,10 @@
-"""Work that several threads ask for at one time, done by one of them for all.
+"""Micro-batching: one thread processes the requests of all threads that are waiting.
 
-To call a model, a file or a counter costs more than what it then does for one item, because its code has left the
-processor's caches since the last time. So the first thread that asks lets those run that are on their way, once, and
-then works for all who came meanwhile: what databases call group commit, and model servers dynamic batching. Nobody
-waits for a time to pass: who is alone is served at once, and the more there is to do, the more is done together.
+A model call, a file write and a counter update have a fixed cost that exceeds the cost of one item, because their code
+is cold in the CPU caches. The first waiting thread yields once, then processes everything that has queued up. Databases
+call this group commit, model servers dynamic batching. There is no timer, so a single request is never delayed.
+
+`BatchSlots` limits the batch requests of a worker, so that threads stay free for visitors.
 """
 
 from __future__ import annotations
@@ -17,15 +18,19 @@ from typing import Generic, TypeVar
 
 from homeprices.errors import Unavailable
 
+MOST_PRESENT = 2  # batch requests of a worker: one is processed, one waits
+WAIT_SECONDS = 5.0
+RETRY_AFTER_SECONDS = 2
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# `os.sched_yield` lets no other thread have the interpreter before Python 3.12.
+# `os.sched_yield` does not release the interpreter lock before Python 3.12.
 yield_once = ctypes.CDLL(None).sched_yield
 
 
 class _Call(Generic[Item, Result]):
-    """What one thread asks for; `answered` is free when there are results or an error."""
+    """One thread's item. `answered` is released once there is a result or an error."""
 
     __slots__ = ("answered", "error", "item", "results")
 
@@ -37,10 +42,10 @@ class _Call(Generic[Item, Result]):
 
 
 class MicroBatcher(Generic[Item, Result]):
-    """Called with an item, returns its result of `work`, which takes items and returns as many results, in order.
+    """Return the result of `work` for one item; `work` takes a list of items and returns as many results, in order.
 
-    What `work` raises is raised for each item of that call. `gather` lets others come, and raises nothing. Safe to call
-    from any number of threads.
+    An exception of `work` is raised for each item of that call. `gather` lets other threads queue their items; it must
+    not raise. Safe to call from any number of threads.
     """
 
     def __init__(
@@ -59,7 +64,7 @@ class MicroBatcher(Generic[Item, Result]):
             if not leads:
                 call.answered.acquire()
         if leads:
-            self._lead()
+            self._process_waiting()
         else:
             call.answered.acquire()
         if call.error is not None:
@@ -67,8 +72,8 @@ class MicroBatcher(Generic[Item, Result]):
         [result] = call.results
         return result
 
-    def _lead(self) -> None:
-        """Work for all who wait, and tell them, whatever happens."""
+    def _process_waiting(self) -> None:
+        """Process all waiting items, and release their threads whatever happens."""
         self._gather()
         with self._lock:
             calls, self._waiting = self._waiting, []
@@ -84,16 +89,8 @@ class MicroBatcher(Generic[Item, Result]):
                 call.answered.release()
 
 
-# How many batches a worker has in hand: one is worked on, one waits, and the other threads are for visitors.
-
-
-MOST_PRESENT = 2
-WAIT_SECONDS = 5.0
-RETRY_AFTER_SECONDS = 2
-
-
 class BatchSlots:
-    """Room for the batches of one worker."""
+    """Slots for the batch requests of one worker."""
 
     def __init__(self) -> None:
         self._present = threading.BoundedSemaphore(MOST_PRESENT)
@@ -101,7 +98,7 @@ class BatchSlots:
 
     @contextmanager
     def turn(self, wait_seconds: float = WAIT_SECONDS) -> Iterator[None]:
-        """This batch's turn, soon. Raises Unavailable when too many wait already, or the one before takes too long."""
+        """Hold the worker's turn. Raises Unavailable if all slots are taken, or the turn is not free in time."""
         busy = Unavailable("this worker has other batches to price; try again", RETRY_AFTER_SECONDS)
         if not self._present.acquire(blocking=False):
             raise busy

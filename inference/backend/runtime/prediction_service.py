@@ -1,4 +1,4 @@
-"""Answers to visitors: estimates, on record before they are sent."""
+"""Predictions: priced by the live model, and in the prediction log before the response is sent."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from inference.backend.runtime.live_model import LiveModel
 from inference.backend.runtime.request_context import Caller
 from inference.backend.runtime.service_metrics import Metrics
 
-PRICE_DIGITS = 2  # of a lakh: a thousand rupees
+PRICE_DIGITS = 2  # decimals of a lakh: 1,000 rupees
 
 PredictionResponse = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class PredictionRequest:
-    """What a visitor asks. `started` is `time.perf_counter()` when the request came."""
+    """A home to price. `started` is `time.perf_counter()` at the arrival of the request."""
 
     caller: Caller
     home: Home
@@ -31,7 +31,7 @@ class PredictionRequest:
 
 
 class PredictionService:
-    """What one worker answers, under the name of its variant."""
+    """Predict, log and count, for one worker and its variant."""
 
     def __init__(self, variant: Variant, live: LiveModel, log: PredictionLog, metrics: Metrics) -> None:
         self._variant = variant
@@ -39,51 +39,52 @@ class PredictionService:
         self._log = log
         self._metrics = metrics
 
-    def predict(self, questions: Sequence[PredictionRequest]) -> list[PredictionResponse | BundleRefused]:
-        """What each is answered, in order, on record by now; or why the model has no price for that home.
+    def predict(self, requests: Sequence[PredictionRequest]) -> list[PredictionResponse | BundleRefused]:
+        """Return the logged response to each request, in order, or the reason why the model has no price for that home.
 
-        All answers come from one model. Raises NoModel: then nothing is recorded.
+        All responses come from one model. Raises NoModel, and logs nothing then.
         """
         model = self._live.current()
-        estimates = estimate_all(model, [question.home for question in questions])
+        estimates = estimate_all(model, [request.home for request in requests])
         now = time.perf_counter()
-        seconds = [now - question.started for question in questions]
+        seconds = [now - request.started for request in requests]
         records = [
-            to_log_record(self._variant, question.caller, model, question.home, estimate, _milliseconds(spent))
-            for question, estimate, spent in zip(questions, estimates, seconds, strict=True)
+            to_log_record(self._variant, request.caller, model, request.home, estimate, _milliseconds(spent))
+            for request, estimate, spent in zip(requests, estimates, seconds, strict=True)
             if isinstance(estimate, Estimate)
         ]
-        numbers = iter(self._log.record_many(records))
-        answers: list[PredictionResponse | BundleRefused] = []
-        for question, estimate, spent in zip(questions, estimates, seconds, strict=True):
+        prediction_ids = iter(self._log.record_many(records))
+        responses: list[PredictionResponse | BundleRefused] = []
+        for request, estimate, spent in zip(requests, estimates, seconds, strict=True):
             if isinstance(estimate, Estimate):
-                number = next(numbers)
-                self._count(question.caller, number, spent)
-                answers.append(self._members(model, question.home, estimate, number, spent))
+                prediction_id = next(prediction_ids)
+                self._count(request.caller, prediction_id, spent)
+                responses.append(self._respond(model, request.home, estimate, prediction_id, spent))
             else:
-                answers.append(estimate)
-        return answers
+                responses.append(estimate)
+        return responses
 
-    def _members(
-        self, model: Predictor, home: Home, estimate: Estimate, number: int | None, spent: float
+    def _respond(
+        self, model: Predictor, home: Home, estimate: Estimate, prediction_id: int | None, spent: float
     ) -> PredictionResponse:
-        members = {**to_response(self._variant, model, estimate, number), "response_time_ms": _milliseconds(spent)}
+        response = to_response(self._variant, model, estimate, prediction_id)
+        response["response_time_ms"] = _milliseconds(spent)
         if not estimate.location_known:
             unknown = f"{home.location} is not among the locations that this model knows"
-            members["notice"] = f"{unknown}; it was priced as other"
-        return members
+            response["notice"] = f"{unknown}; it was priced as other"
+        return response
 
-    def _count(self, caller: Caller, number: int | None, spent: float) -> None:
+    def _count(self, caller: Caller, prediction_id: int | None, spent: float) -> None:
         self._metrics.predictions.inc()
         self._metrics.duration.observe(spent)
         if caller.fallback:
             self._metrics.fallbacks.inc()
-        if number is None:
+        if prediction_id is None:
             self._metrics.unlogged.inc()
 
 
 def estimate_all(model: Predictor, homes: Sequence[Home]) -> list[Estimate | BundleRefused]:
-    """An estimate a home, as it is answered and recorded; or, beside those of the others, why the model has none."""
+    """Return a rounded estimate for each home, in order, or the reason why the model has none for that home alone."""
     try:
         return [_rounded(estimate) for estimate in model.estimate(homes)]
     except BundleRefused as error:
@@ -95,7 +96,7 @@ def estimate_all(model: Predictor, homes: Sequence[Home]) -> list[Estimate | Bun
 def to_log_record(
     variant: Variant, caller: Caller, model: Predictor, home: Home, estimate: Estimate, milliseconds: float
 ) -> Prediction:
-    """What the log keeps of an answer."""
+    """Return the record of a prediction in the log."""
     return Prediction(
         request_id=caller.request_id,
         visitor=caller.visitor,
@@ -112,11 +113,13 @@ def to_log_record(
     )
 
 
-def to_response(variant: Variant, model: Predictor, estimate: Estimate, number: int | None) -> PredictionResponse:
-    """What every answer says of an estimate; `number` is its id in the log."""
+def to_response(
+    variant: Variant, model: Predictor, estimate: Estimate, prediction_id: int | None
+) -> PredictionResponse:
+    """Return the members that every response has. `prediction_id` is the id in the log; None if it was not logged."""
     return {
         "estimated_price": estimate.price,
-        "prediction_id": number,
+        "prediction_id": prediction_id,
         "interval": {"low": estimate.low, "high": estimate.high, "coverage": model.bundle.columns.interval.coverage},
         "variant": variant,
         "model_version": model.version,

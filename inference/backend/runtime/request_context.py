@@ -1,4 +1,7 @@
-"""Who asks. Only trusted networks are believed what they say of a visitor, else anybody could choose an arm."""
+"""The caller of a request: visitor, assignment and request id, from the headers of trusted networks.
+
+Headers of other networks are ignored, otherwise a visitor could choose a variant.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ _ADDRESSES_KEPT = 4096
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """One request's origin. `visitor` is a keyed hash; `fallback`: another arm was to answer and could not."""
+    """The caller of one request. `visitor` is a keyed hash. `fallback`: the assigned variant could not answer."""
 
     trusted: bool
     request_id: str
@@ -32,11 +35,11 @@ class Caller:
     assigned_variant: Variant | None = None
     epoch: int | None = None
     fallback: bool = False
-    signature: str | None = None  # of the cookie that the router gives to a visitor who is new
+    signature: str | None = None  # of the cookie that the router sets for a new visitor
 
 
 def open_callers(settings: Settings) -> Callable[[Mapping[str, Any]], Caller]:
-    """What reads the caller of a request out of its WSGI environment."""
+    """Return a function that reads the caller of a request from its WSGI environment."""
     visitor_hash = VisitorHash(settings.visitor_key.get_secret_value().encode())
     is_trusted = _trust(settings.networks)
 
@@ -60,16 +63,16 @@ def open_callers(settings: Settings) -> Callable[[Mapping[str, Any]], Caller]:
 
 
 def _trust(networks: list[str]) -> Callable[[str], bool]:
-    parsed = [ip_network(network) for network in networks]
+    trusted = [ip_network(network) for network in networks]
 
     @lru_cache(maxsize=_ADDRESSES_KEPT)
     def is_trusted(address: str) -> bool:
         try:
-            found = ip_address(address)
+            parsed_address = ip_address(address)
         except ValueError:  # a Unix socket has no address
             return False
-        plain = getattr(found, "ipv4_mapped", None) or found
-        return any(plain in network for network in parsed)
+        plain = getattr(parsed_address, "ipv4_mapped", None) or parsed_address
+        return any(plain in network for network in trusted)
 
     return is_trusted
 
@@ -81,7 +84,7 @@ def _variant(value: str | None) -> Variant | None:
 
 
 def _epoch(value: str) -> int | None:
-    """The epoch of a running experiment; the first is 1."""
+    """Return the epoch of a running experiment, which is at least 1."""
     if not (value.isascii() and value.isdecimal() and len(value) <= len(str(_LARGEST_EPOCH))):
         return None
     epoch = int(value)
@@ -92,13 +95,12 @@ def _new_request_id() -> str:
     return uuid.uuid4().hex
 
 
-# The signature of a visitor's cookie, as the router's Nginx checks it (`secure_link_md5 "$cookie_id key"`).
-#
-# Nginx can check it and cannot make one, so the service does for a new visitor, with the key that the router sends
-# along. MD5 is what Nginx knows; the key follows an id of fixed length, so a signature says nothing of another id.
-
-
 def signature(visitor: str, key: str) -> str:
-    """22 characters of base64, for URLs, without padding."""
+    """Return the signature of a visitor's cookie: 22 characters of URL-safe base64, without padding.
+
+    Nginx verifies it (`secure_link_md5 "$cookie_id key"`) but cannot create one. So the service signs the id of a new
+    visitor with the key that the router sends along. MD5 is the only hash of that module. The key follows an id of
+    fixed length, so a signature does not help to forge that of another id.
+    """
     digest = hashlib.md5(f"{visitor} {key}".encode(), usedforsecurity=False).digest()
     return base64.urlsafe_b64encode(digest).decode().rstrip("=")

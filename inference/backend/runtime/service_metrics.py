@@ -1,4 +1,4 @@
-"""What Prometheus is told. With several workers the values lie in files that all of them write (multiprocess mode)."""
+"""The Prometheus metrics of the service. With several workers, the values are in files that all of them write."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from homeprices.predictions.feedback import FeedbackType
 
 ErrorReason = Literal["invalid", "no_model", "model_error"]
 GaugeMode = Literal["livesum", "livemax", "livemin", "livemostrecent"]
-"""How the values of several workers become one; all of them forget a worker that is gone."""
+"""How the values of several workers become one; every mode drops workers that have exited."""
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-# An estimate takes well under a millisecond; the last bounds are there for a machine in trouble.
+# A prediction takes well under a millisecond; the highest bounds show an overloaded machine.
 DURATION_BOUNDS_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 BATCH_BOUNDS_HOMES = (1, 10, 100, 1000, 10_000)
 DRAIN_OUTCOMES = ("stored", "rejected", "torn", "orphaned")
@@ -36,26 +36,26 @@ FORMER_VALUES = {
 
 
 class Metrics:
-    """The metrics of one instance, each with its `variant`. One object a process."""
+    """The metrics of one instance, each with its `variant`. One object per process."""
 
     def __init__(self, variant: Variant) -> None:
         self.registry = CollectorRegistry()
         self._variant = variant
-        self.predictions = self._counter("predictions", "Estimates given")
+        self.predictions = self._counter("predictions", "Predictions")
         self.duration = Histogram(
             "prediction_duration_seconds",
-            "Time from a request to its estimate",
+            "Time from the arrival of a request to its prediction",
             ["variant"],
             buckets=DURATION_BOUNDS_SECONDS,
             registry=self.registry,
         ).labels(variant)
         errors = Counter(
-            "prediction_errors", "Requests for an estimate that got none", ["variant", "reason"], registry=self.registry
+            "prediction_errors", "Requests for a prediction that failed", ["variant", "reason"], registry=self.registry
         )
         self._errors = {reason: _children(errors, variant, reason) for reason in get_args(ErrorReason)}
-        self._feedback = Counter("feedback", "Remarks taken", ["variant", "feedback_type"], registry=self.registry)
-        self.unlogged = self._counter("predictions_unlogged", "Estimates given without a prediction id")
-        self.fallbacks = self._counter("prediction_fallbacks", "Estimates given in place of another arm")
+        self._feedback = Counter("feedback", "Feedback accepted", ["variant", "feedback_type"], registry=self.registry)
+        self.unlogged = self._counter("predictions_unlogged", "Predictions without a prediction id, not in the log")
+        self.fallbacks = self._counter("prediction_fallbacks", "Predictions in place of the other variant")
         self.batch_size = Histogram(
             "prediction_batch_homes",
             "Homes in a batch request",
@@ -63,7 +63,7 @@ class Metrics:
             buckets=BATCH_BOUNDS_HOMES,
             registry=self.registry,
         ).labels(variant)
-        self.in_flight = self._gauge("requests_in_flight", "Requests being answered", "livesum")
+        self.in_flight = self._gauge("requests_in_flight", "Requests in progress", "livesum")
         self.cpu = self._gauge("system_cpu_percent", "CPU of this machine in use", "livemostrecent")
         self.memory = self._gauge("system_memory_percent", "Memory of this machine in use", "livemostrecent")
         self.model_version = self._gauge(
@@ -85,17 +85,19 @@ class Metrics:
         ]
         self._rejected = {fault: [one.labels(variant, fault) for one in rejected] for fault in get_args(BundleFault)}
         self._polls = Counter("model_polls", "Checks for a newer model", ["variant", "outcome"], registry=self.registry)
-        self.spool_bytes = self._gauge("spool_bytes", "Records on disk that PostgreSQL does not have", "livemax")
-        self.spool_records = self._gauge("spool_records", "Records on disk that PostgreSQL does not have", "livesum")
-        self.spool_oldest = self._gauge("spool_oldest_seconds", "Age of the oldest of them", "livemax")
+        self.spool_bytes = self._gauge("spool_bytes", "Size of the records that are not in PostgreSQL yet", "livemax")
+        self.spool_records = self._gauge("spool_records", "Records that are not in PostgreSQL yet", "livesum")
+        self.spool_oldest = self._gauge(
+            "spool_oldest_seconds", "Age of the oldest record that is not in PostgreSQL yet", "livemax"
+        )
         self.database_up = self._gauge("database_up", "1: PostgreSQL answers", "livemin")
         drained = Counter(
-            "spool_drained", "Records taken out of the spool", ["variant", "outcome"], registry=self.registry
+            "spool_drained", "Records removed from the spool", ["variant", "outcome"], registry=self.registry
         )
         self._drained = {outcome: _children(drained, variant, outcome) for outcome in DRAIN_OUTCOMES}
 
     def feedback(self, kind: FeedbackType) -> None:
-        """Count a remark."""
+        """Count a feedback."""
         self._feedback.labels(self._variant, kind).inc()
 
     def error(self, reason: ErrorReason, count: int = 1) -> None:
@@ -126,7 +128,7 @@ class Metrics:
                 child.inc(count)
 
     def exposition(self) -> bytes:
-        """The text that Prometheus reads, of all workers together."""
+        """Return the text that Prometheus scrapes, of all workers together."""
         self.cpu.set(psutil.cpu_percent(interval=None))
         self.memory.set(psutil.virtual_memory().percent)
         folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
@@ -145,5 +147,5 @@ class Metrics:
 
 
 def _children(counter: Counter, variant: Variant, value: str) -> list[Counter]:
-    """The counter of a label value, and of its former name while that is exported."""
+    """Return the counter of a label value, and that of its former name."""
     return [counter.labels(variant, one) for one in (value, FORMER_VALUES.get(value)) if one]

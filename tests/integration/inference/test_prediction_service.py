@@ -131,7 +131,7 @@ def test_prometheus_reads_one_text_of_all_workers(instance: Instance) -> None:
 
 def test_the_log_of_the_instance_can_be_read(instance: Instance) -> None:
     tail = instance.get("/api/logs/tail?limit=1000")[1]
-    swaps = [line for line in tail["lines"] if line["event"] == "model_swapped"]
+    swaps = [line for line in tail["lines"] if line["event"] == "model_reloaded"]
     assert {line["version"] for line in swaps} == {"BO1"}
     assert len(swaps) == 2
 

@@ -83,7 +83,7 @@ class Backend:
             live=LiveModel(self.settings.variant, self.bucket, folder / "bundles", poll_seconds=600),
             log=self.log,  # type: ignore[arg-type]
             metrics=Metrics(self.settings.variant),
-            cards=WorkerStatusFiles(folder / "workers"),
+            workers=WorkerStatusFiles(folder / "workers"),
             caller_of=open_callers(self.settings),
         )
         self.app = create_app(self.service)

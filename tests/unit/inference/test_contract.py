@@ -67,7 +67,7 @@ def test_every_schema_is_one_and_every_reference_leads_somewhere() -> None:
     ],
 )
 def test_answers_are_as_they_are_documented(backend: Backend, method: str, path: str, sent: Any) -> None:
-    backend.service.cards.open()
+    backend.service.workers.open()
     answer = backend.client.open(path, method=method, json=sent)
     documented = DOCUMENT["paths"][path][method]["responses"][str(answer.status_code)]
     jsonschema.validate(answer.get_json(), resolved(documented["content"][answer.mimetype]["schema"]))

@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from inference.backend.runtime.http import LARGEST_BODY_BYTES, MEDIA_TYPE
+from inference.backend.runtime.http import LARGEST_BODY_BYTES, PROBLEM_TYPE
 from tests.unit.inference.conftest import Backend, Start
 
 HOME: dict[str, Any] = {"total_sqft": 1200, "location": "Whitefield", "bhk": 2, "bath": 2}
@@ -18,7 +18,7 @@ JSON = "application/json"
 def assert_problem(answer: TestResponse, status: int) -> dict[str, Any]:
     """Every error is a problem document with one readable line, and with the id that finds it in the logs."""
     document: dict[str, Any] = json.loads(answer.data)
-    assert (answer.status_code, answer.mimetype) == (status, MEDIA_TYPE), document
+    assert (answer.status_code, answer.mimetype) == (status, PROBLEM_TYPE), document
     assert document["status"] == status
     assert document["type"].startswith("urn:homeprices:problem:")
     assert document["title"]

@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 from homeprices.errors import BundleRefused
 from homeprices.pricing.home import Home
 from homeprices.pricing.predictor import Estimate
-from inference.backend.api.fast_path import _Arrived, _replies
+from inference.backend.api.fast_path import PlainRequest, respond_all
 from inference.backend.runtime.prediction_service import PredictionRequest, PredictionResponse
 from tests.unit.inference.conftest import Backend, Start
 
@@ -96,8 +96,8 @@ def test_those_who_come_together_get_each_their_own_answer_and_one_fault_is_nobo
     backend.log.predictions.clear()
     bodies = [json.dumps(home).encode() for home in [*homes, {**HOME, "bhk": 0}]]
     environs = [{"REMOTE_ADDR": "127.0.0.1", "HTTP_X_REQUEST_ID": f"t-{n}"} for n in range(5)]
-    arrived = [_Arrived(environ, body, 0.0) for environ, body in zip(environs, bodies, strict=True)]
-    replies = _replies(backend.service, arrived)
+    arrived = [PlainRequest(environ, body, 0.0) for environ, body in zip(environs, bodies, strict=True)]
+    replies = respond_all(backend.service, arrived)
     assert [reply is not None for reply in replies] == [True, False, True, True, False]
     given = [(json.loads(reply.body), dict(reply.headers)["X-Request-ID"]) for reply in replies if reply]
     assert [(answer["estimated_price"], trace) for answer, trace in given] == [
@@ -110,7 +110,7 @@ def test_those_who_come_together_get_each_their_own_answer_and_one_fault_is_nobo
 def test_what_nobody_expected_is_left_to_the_view_which_answers_each_alone(
     backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answers, asked = backend.service.answers.predict, []
+    answers, asked = backend.service.predictions.predict, []
 
     def to(questions: Sequence[PredictionRequest]) -> list[PredictionResponse | BundleRefused]:
         asked.append(len(questions))
@@ -118,7 +118,7 @@ def test_what_nobody_expected_is_left_to_the_view_which_answers_each_alone(
             raise RuntimeError("a mistake of ours")
         return answers(questions)
 
-    monkeypatch.setattr(backend.service.answers, "predict", to)
+    monkeypatch.setattr(backend.service.predictions, "predict", to)
     answer = ask(backend, "application/json", HOME)
     assert (answer.status_code, asked, len(backend.log.predictions)) == (200, [1, 1], 1)
     assert backend.metric("requests_in_flight") == 0

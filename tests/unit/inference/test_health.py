@@ -4,8 +4,8 @@ from tests.unit.inference.conftest import Backend, Start
 
 
 def test_health_names_the_instance_and_what_all_its_workers_serve(backend: Backend) -> None:
-    backend.service.cards.open()
-    backend.service.cards.write("BO1")
+    backend.service.workers.open()
+    backend.service.workers.write("BO1")
     answer = backend.client.get("/api/health")
     assert answer.status_code == 200
     assert answer.json == {

@@ -43,7 +43,7 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.bucket, self.now = folder, FlakyBucket(), 0.0
-        self.looks: list[PollResult] = []
+        self.results: list[PollResult] = []
 
     def live(self, variant: Variant = "production", poll_seconds: float = 5.0) -> LiveModel:
         return LiveModel(
@@ -51,7 +51,7 @@ class World:
             self.bucket,
             self.folder / "cache",
             poll_seconds=poll_seconds,
-            watch=self.looks.append,
+            report=self.results.append,
             clock=lambda: self.now,
         )
 
@@ -109,7 +109,7 @@ def test_it_serves_the_highest_version_and_swaps_when_a_higher_one_is_there(worl
     assert (live.poll(), live.current().version) == ("reloaded", "BO10")
     assert live.current().estimate([HOME])[0].price == pytest.approx(price(1200, "Whitefield", 2, 3.0))
     assert before.estimate([HOME])[0].price == pytest.approx(price(1200, "Whitefield", 2, 1.0))
-    assert [look.outcome for look in world.looks] == ["reloaded", "unchanged", "reloaded"]
+    assert [result.outcome for result in world.results] == ["reloaded", "unchanged", "reloaded"]
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_a_bad_bundle_is_refused_and_the_old_model_goes_on(world: World, spoil: 
     live.poll()
     world.publish("BO2", spoil=spoil)
     assert (live.poll(), live.current().version, live.refused, live.state) == ("rejected", "BO1", "BO2", "ok")
-    assert (world.looks[-1].refused, world.looks[-1].fault) == ("BO2", fault)
+    assert (world.results[-1].refused, world.results[-1].fault) == ("BO2", fault)
 
 
 def test_a_model_that_takes_many_times_as_long_is_refused(world: World) -> None:
@@ -214,7 +214,7 @@ def test_with_the_bucket_away_at_start_the_newest_sound_bundle_of_the_cache_is_s
     world.bucket.away = True
     live = world.live()
     live.start()
-    assert (live.current().version, live.state, world.looks[-1].stale) == ("BO2", "stale", True)
+    assert (live.current().version, live.state, world.results[-1].stale) == ("BO2", "stale", True)
     live.close()
 
 
@@ -226,7 +226,7 @@ def test_what_came_from_the_cache_is_confirmed_when_the_bucket_is_back(world: Wo
     live.start()
     assert live.state == "stale"
     world.bucket.away = False
-    assert (live.poll(), live.state, world.looks[-1].stale) == ("unchanged", "ok", False)
+    assert (live.poll(), live.state, world.results[-1].stale) == ("unchanged", "ok", False)
     live.close()
 
 
@@ -272,11 +272,11 @@ def test_a_fault_that_nobody_foresaw_does_not_end_the_thread(world: World) -> No
     world.publish("BO1")
     calls = iter([ZeroDivisionError("unforeseen")])
 
-    def stumble(_look: PollResult) -> None:
+    def stumble(_result: PollResult) -> None:
         for error in calls:
             raise error
 
-    live = LiveModel("production", world.bucket, world.folder / "cache", poll_seconds=0.01, watch=stumble)
+    live = LiveModel("production", world.bucket, world.folder / "cache", poll_seconds=0.01, report=stumble)
     live.start()
     world.publish("BO2")
     deadline = time.monotonic() + 10

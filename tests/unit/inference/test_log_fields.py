@@ -46,7 +46,7 @@ def test_within_a_request_a_line_says_which_whose_and_by_which_model(lines: io.S
 
 
 def test_outside_of_one_it_says_the_arm_and_what_the_line_says_stands(lines: io.StringIO) -> None:
-    get_logger().info("model_swapped", version="BO3", variant="candidate")
+    get_logger().info("model_reloaded", version="BO3", variant="candidate")
     logging.getLogger("gunicorn.error").warning("Booting worker")
     ours, theirs = map(json.loads, lines.getvalue().splitlines())
     assert (ours["version"], ours["variant"], theirs["variant"]) == ("BO3", "candidate", "production")
