@@ -14,7 +14,7 @@ from datetime import date
 from http import HTTPStatus
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from homeprices.adapters.object_store import Bucket
 from homeprices.errors import HomePricesError
@@ -42,7 +42,7 @@ class Standing(BaseModel):
     router: str
     mark: LogOffset | None = None
     days: dict[date, Slots] = {}
-    pending: set[date] = set()
+    pending: set[date] = Field(default=set(), alias="due")  # the stored name
 
 
 class TrafficCounter:
@@ -78,7 +78,7 @@ class TrafficCounter:
         mark = self._tail.mark
         if mark != self._standing.mark:
             self._standing.mark = mark
-            write_whole(self._file, self._standing.model_dump_json())
+            write_whole(self._file, self._standing.model_dump_json(by_alias=True))
 
     def upload(self) -> None:
         """Write the days that changed into the bucket. Raises HomePricesError; they stay due."""

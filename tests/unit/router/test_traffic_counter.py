@@ -19,6 +19,7 @@ from homeprices.release.traffic_counts import DailyTrafficCounts
 from router import traffic_counter as module
 from router.access_log import LogFollower
 from router.traffic_counter import FILE, TrafficCounter
+from tests.stored import PINNED
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC).timestamp()
 DAY = 86_400.0
@@ -166,6 +167,22 @@ def test_a_file_that_cannot_be_read_begins_another_router(
     write(tmp_path)
     made.count_new_lines()
     assert len(json.loads((tmp_path / FILE).read_text())["router"]) == 16
+
+
+def test_the_file_of_an_earlier_release_is_continued_and_keeps_its_members(
+    tmp_path: Path, bucket: MemoryBucket, ledger: Callable[[MemoryBucket], TrafficCounter]
+) -> None:
+    stored = json.loads((PINNED / "fc80cdd/router/traffic.json").read_text())
+    (tmp_path / FILE).write_text(json.dumps({**stored, "due": list(stored["days"])}))
+    later = ledger(bucket)
+    later.count_new_lines()
+    later.upload()
+    assert [entry.key.rpartition("/")[2] for entry in bucket.list(traffic_counts.PREFIX)] == [
+        f"{stored['router']}.json"
+    ]
+    write(tmp_path)
+    later.count_new_lines()
+    assert json.loads((tmp_path / FILE).read_text()).keys() == stored.keys()
 
 
 def test_the_thread_counts_hands_in_and_says_once_what_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
