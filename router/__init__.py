@@ -1,1 +1,1 @@
-"""The way in: Nginx that splits visitors between production and candidate, and the agent that keeps it so."""
+"""The router: Nginx splits visitors between production and candidate; an agent keeps its configuration up to date."""

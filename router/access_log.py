@@ -1,4 +1,4 @@
-"""The router's JSON log as values, and a reader that follows it through rotations."""
+"""Parse the router's JSON access log, and follow it through rotations."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from typing import IO
 
 from homeprices.names import PREDICT_PATH
 
-REPLAY_BYTES = 2**20  # how far back a reader that starts anew looks: what the breaker needs of the last minute
+REPLAY_BYTES = 2**20  # read again after a start: the breaker needs the last minute
 ROTATE_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True)
 class AccessLogEntry:
-    """One line of the log. `at` in seconds since 1970, `seconds` from request to answer, `upstream_seconds` the
-    services' part of it (all that were asked)."""
+    """One line of the log. `at` is in seconds since 1970, `seconds` from request to response.
+
+    `upstream_seconds` is the services' part of it: the sum over all that were tried.
+    """
 
     at: float
     path: str
@@ -37,20 +39,20 @@ class AccessLogEntry:
 
 
 def parse(lines: Iterable[str]) -> Iterator[AccessLogEntry | None]:
-    """An Answer for each line; None for one that is not a line of this log (cut off by a full disk, say)."""
+    """Yield an entry for each line; None for a damaged line, for example one cut off by a full disk."""
     for line in lines:
         try:
-            said = json.loads(line)
+            members = json.loads(line)
             yield AccessLogEntry(
-                at=float(said["time"]),
-                path=str(said["path"]),
-                status=int(said["status"]),
-                assigned=str(said["assigned"]),
-                served=str(said["served"]),
-                fallback=said["fallback"] == "1",
-                epoch=None if said["epoch"] is None else int(said["epoch"]),
-                seconds=float(said["seconds"]),
-                upstream_seconds=_total(said["upstream_seconds"]),
+                at=float(members["time"]),
+                path=str(members["path"]),
+                status=int(members["status"]),
+                assigned=str(members["assigned"]),
+                served=str(members["served"]),
+                fallback=members["fallback"] == "1",
+                epoch=None if members["epoch"] is None else int(members["epoch"]),
+                seconds=float(members["seconds"]),
+                upstream_seconds=_total(members["upstream_seconds"]),
             )
         except (ValueError, KeyError, TypeError):
             yield None
@@ -58,7 +60,7 @@ def parse(lines: Iterable[str]) -> Iterator[AccessLogEntry | None]:
 
 @dataclass(frozen=True)
 class LogOffset:
-    """How far a log was read: which file, and how many bytes of it, in whole lines."""
+    """A position in a log: the file and the bytes read, up to the end of a line."""
 
     device: int
     inode: int
@@ -66,10 +68,10 @@ class LogOffset:
 
 
 class LogFollower:
-    """Reads what is added to a log, line by line; a rotated file is read to its end before the next one.
+    """Read new lines of a log. A rotated file is read to its end before the next one.
 
-    Begins at the `mark` of an earlier reader, also in a file that was set aside meanwhile; without one (or when both
-    files are others by now) `replay_bytes` before the end.
+    Start at the `mark` of an earlier follower, also in a file that was rotated meanwhile. Without a mark, or if both
+    files have been replaced, start `replay_bytes` before the end.
     """
 
     def __init__(self, path: Path, replay_bytes: int = REPLAY_BYTES, mark: LogOffset | None = None) -> None:
@@ -81,13 +83,13 @@ class LogFollower:
         self._leaving = False
 
     def read(self) -> list[str]:
-        """The whole lines that came since the last call; of a long log, the first call gives only the end."""
+        """Return the complete lines since the last call. The first call returns only the end of a long log."""
         if self._file is None:
             self._file = self._open()
         if self._file is None:
-            self._replay_bytes = sys.maxsize  # a log that begins only now is read from its beginning
+            self._replay_bytes = sys.maxsize  # a log that is created later is read from its beginning
             return []
-        if os.fstat(self._file.fileno()).st_size < self._file.tell():  # somebody emptied it
+        if os.fstat(self._file.fileno()).st_size < self._file.tell():  # truncated
             self._file.seek(0)
         *lines, self._rest = (self._rest + self._file.read()).split(b"\n")
         self._mark = _mark(self._file, len(self._rest))
@@ -96,17 +98,17 @@ class LogFollower:
 
     @property
     def mark(self) -> LogOffset | None:
-        """Where the lines that were given out so far end."""
+        """The end of the lines that `read` has returned."""
         return self._mark
 
     def rotate(self, reopen: Callable[[], None], limit_bytes: int = ROTATE_BYTES) -> bool:
-        """Set a log aside that has grown over the limit, keeping one old file; `reopen` tells Nginx."""
+        """Rotate a log above the limit, and keep one old file. `reopen` makes Nginx open its logs again."""
         try:
             if self._path.stat().st_size <= limit_bytes:
                 return False
         except OSError:
             return False
-        self._path.replace(self._set_aside)
+        self._path.replace(self._rotated)
         reopen()
         return True
 
@@ -116,7 +118,7 @@ class LogFollower:
             self._file = None
 
     @property
-    def _set_aside(self) -> Path:
+    def _rotated(self) -> Path:
         return self._path.with_name(self._path.name + ".1")
 
     def _open(self) -> IO[bytes] | None:
@@ -130,30 +132,30 @@ class LogFollower:
         size = os.fstat(file.fileno()).st_size
         if size > self._replay_bytes:
             file.seek(size - self._replay_bytes)
-            file.readline()  # the line that the cut went through
+            file.readline()  # the rest of a partial line
         return file
 
     def _open_marked(self, mark: LogOffset) -> IO[bytes] | None:
-        """The file of the mark, at the mark; None when it is neither the log nor the one before it."""
-        for path in (self._path, self._set_aside):
+        """Return the file of the mark, at the mark; None if it is neither the log nor the rotated file."""
+        for path in (self._path, self._rotated):
             try:
                 file = path.open("rb")
             except OSError:
                 continue
-            held = os.fstat(file.fileno())
-            if (held.st_dev, held.st_ino) == (mark.device, mark.inode):
-                file.seek(mark.offset if mark.offset <= held.st_size else 0)  # else somebody has emptied it
+            status = os.fstat(file.fileno())
+            if (status.st_dev, status.st_ino) == (mark.device, mark.inode):
+                file.seek(mark.offset if mark.offset <= status.st_size else 0)  # else it was truncated
                 return file
             file.close()
         return None
 
     def _follow_rotation(self, file: IO[bytes]) -> None:
-        """Leave a replaced file one call later: its writers go on with it until they have heard of the rotation."""
+        """Close a rotated file one call later, because Nginx writes to it until it reopens its logs."""
         try:
-            there, held = self._path.stat(), os.fstat(file.fileno())
+            current, opened = self._path.stat(), os.fstat(file.fileno())
         except OSError:
             return
-        if (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino):
+        if (current.st_dev, current.st_ino) == (opened.st_dev, opened.st_ino):
             return
         if self._leaving:
             self.close()
@@ -162,11 +164,10 @@ class LogFollower:
 
 
 def _mark(file: IO[bytes], unread: int) -> LogOffset:
-    held = os.fstat(file.fileno())
-    return LogOffset(held.st_dev, held.st_ino, file.tell() - unread)
+    status = os.fstat(file.fileno())
+    return LogOffset(status.st_dev, status.st_ino, file.tell() - unread)
 
 
-def _total(said: str) -> float:
-    """The sum of Nginx's list of times, "0.004, 0.012 : 0.003"; "-" is a server that was never reached."""
-    words = said.replace(":", " ").replace(",", " ").split()
-    return sum(float(word) for word in words if word != "-")
+def _total(times: str) -> float:
+    """Return the sum of Nginx's list of times, "0.004, 0.012 : 0.003"; "-" is a server that was never reached."""
+    return sum(float(time) for time in times.replace(":", " ").replace(",", " ").split() if time != "-")

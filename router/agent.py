@@ -1,12 +1,12 @@
-"""The agent beside Nginx: `python -m router.agent`.
+"""The agent that controls the router's Nginx: `python -m router.agent`.
 
-It reads the control record, renders the configuration, has Nginx test it and reload, and reads the revision back
-through the port. It follows Nginx's log: for Prometheus (port HOMEPRICES_ROUTER_METRICS_PORT), for the ledger of what
-failed, and as the circuit breaker, which takes a failing candidate's share to zero without asking anybody.
+The agent reads the control record, renders the configuration, has Nginx test and reload it, and reads the revision back
+through the port. It follows Nginx's log for Prometheus (port HOMEPRICES_ROUTER_METRICS_PORT), for the traffic counts,
+and for the circuit breaker, which sets a failing candidate's share to zero at once.
 
-Nginx is a process of its own and serves on when the agent dies; an agent that starts adopts it. SIGTERM and SIGINT end
-both, Nginx last and gracefully. After a kill of the agent, `python -m router.agent stop` ends the Nginx that is left
-(pid file: `router/nginx.pid` in HOMEPRICES_STATE_DIR). Ready is: GET /router/version answers 200.
+Nginx is a separate process and goes on if the agent dies; the next agent adopts it. SIGTERM and SIGINT stop both, Nginx
+last and gracefully. After a kill of the agent, `python -m router.agent stop` stops the remaining Nginx (pid file:
+`router/nginx.pid` in HOMEPRICES_STATE_DIR). The router is ready when GET /router/version answers 200.
 """
 
 from __future__ import annotations
@@ -41,72 +41,72 @@ from router.site_config import RouterSite, router_folder, site_of
 from router.traffic_counter import TrafficCounter
 
 STEP_SECONDS = 0.5
-POLL_SECONDS = 2.0  # the bucket is asked at most so often; a change of share takes about as long to arrive
-FIRST_RECORD_SECONDS = 5.0  # then the record that the last agent read is taken
-RETRY_SECONDS = 30.0  # until a refused configuration is tried again: what was wrong may lie outside of it
+POLL_SECONDS = 2.0  # between two polls of the bucket at least; a change of share takes about as long to arrive
+FIRST_RECORD_SECONDS = 5.0  # wait for the bucket; then the cached record is used
+RETRY_SECONDS = 30.0  # until a rejected configuration is tried again: the cause may lie outside of it
 START_AGAIN_SECONDS = 3.0  # between two attempts to start Nginx
-MOST_ANSWERS = 100_000  # of the candidate that the breaker remembers; a minute's worth at 1,600 a second
+MOST_ENTRIES = 100_000  # of the candidate, kept for the breaker; one minute at 1,600 a second
 
 log = get_logger("router")
 
 
 class Agent:
-    """One router: `step` does what is due now and never waits for the bucket."""
+    """One router. `step` does what is due and never waits for the bucket."""
 
     def __init__(
         self,
         nginx: Nginx,
-        keeper: ControlRecordCache,
+        control: ControlRecordCache,
         site: Callable[[], RouterSite],
         metrics: RouterMetrics,
         limits: Limits | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._nginx, self._keeper, self._site, self._metrics = nginx, keeper, site, metrics
+        self._nginx, self._control, self._site, self._metrics = nginx, control, site, metrics
         self._limits = limits or Limits()
         self._clock = clock
-        self._tail = LogFollower(nginx.folder / "access.log")
-        self._answers: deque[AccessLogEntry] = deque(maxlen=MOST_ANSWERS)
-        self._began = clock()
+        self._log = LogFollower(nginx.folder / "access.log")
+        self._entries: deque[AccessLogEntry] = deque(maxlen=MOST_ENTRIES)
+        self._started = clock()
         self._tried: tuple[str, float] = ("", 0.0)
         self.last: ReloadResult | None = None
 
     def step(self) -> None:
-        """Follow the log, judge the candidate, put a changed record into force, report."""
+        """Read new log lines, judge the candidate, apply a changed control record, and report."""
         self._follow_log()
         verdict = self._judge()
         self._apply()
         self._report(verdict)
 
     def close(self) -> None:
-        """Leave the log; Nginx is not touched."""
-        self._tail.close()
+        """Close the log. Nginx goes on."""
+        self._log.close()
 
     def _follow_log(self) -> None:
-        for answer in parse(self._tail.read()):
-            if answer is None:
+        for entry in parse(self._log.read()):
+            if entry is None:
                 self._metrics.damaged_lines.inc()
                 continue
-            if answer.at >= self._began:  # older lines were counted by the agent before this one
-                self._metrics.count(answer)
-            if concerns(answer, self._keeper.held.record.epoch):
-                self._answers.append(answer)
-        self._tail.rotate(lambda: self._nginx.signal(signal.SIGUSR1))
+            if entry.at >= self._started:  # the agent before this one counted older lines
+                self._metrics.count(entry)
+            if concerns(entry, self._control.cached.record.epoch):
+                self._entries.append(entry)
+        self._log.rotate(lambda: self._nginx.signal(signal.SIGUSR1))
 
     def _judge(self) -> Verdict:
-        now, record = self._clock(), self._keeper.held.effective
-        while self._answers and self._answers[0].at < now - self._limits.window_seconds:
-            self._answers.popleft()
-        verdict = judge(self._answers, epoch=record.epoch, now=now, limits=self._limits)
+        now, record = self._clock(), self._control.cached.effective
+        while self._entries and self._entries[0].at < now - self._limits.window_seconds:
+            self._entries.popleft()
+        verdict = judge(self._entries, epoch=record.epoch, now=now, limits=self._limits)
         if verdict.reason is not None and is_split(record):
-            log.warning("breaker trips", experiment=record.experiment, epoch=record.epoch, reason=verdict.reason)
+            log.warning("breaker_tripped", experiment=record.experiment, epoch=record.epoch, reason=verdict.reason)
             self._metrics.breaker_trips.inc()
-            self._keeper.ask_stop(record.epoch, verdict.reason)
+            self._control.request_stop(record.epoch, verdict.reason)
         return verdict
 
     def _apply(self) -> None:
         site = self._site()
-        text = render(self._keeper.held.effective, site)
+        text = render(self._control.cached.effective, site)
         if not self._is_due(text):
             return
         if self._nginx.pid() is None:
@@ -115,11 +115,13 @@ class Agent:
         self._tried = (text, self._clock())
         self._metrics.changes.labels(last.outcome).inc()
         self._metrics.serve_revision(last.revision)
-        say = log.info if last.in_force else log.error
-        say(f"configuration {last.outcome}", revision=last.revision, reason=last.reason or None)
+        if last.in_force:
+            log.info("config_reloaded", outcome=last.outcome, revision=last.revision)
+        else:
+            log.error("config_reload_failed", outcome=last.outcome, revision=last.revision, reason=last.reason)
 
     def _is_due(self, text: str) -> bool:
-        """Whether there is something to put into force: a new text, a dead Nginx, or an attempt to repeat."""
+        """Whether to apply the configuration: it is new, Nginx is dead, or a failed attempt is to be repeated."""
         tried, at = self._tried
         age = self._clock() - at
         if self._nginx.pid() is None:
@@ -129,14 +131,14 @@ class Agent:
         return not self.last.in_force and age >= RETRY_SECONDS
 
     def _report(self, verdict: Verdict) -> None:
-        held, metrics = self._keeper.held, self._metrics
-        record = held.effective
+        cached, metrics = self._control.cached, self._metrics
+        record = cached.effective
         pid = self._nginx.pid()
         metrics.nginx_up.set(pid is not None)
         metrics.share.set(record.share if is_split(record) else 0)
         metrics.epoch.set(record.epoch)
-        metrics.breaker_open.set(held.breaker_open)
-        metrics.control_failures.set(self._keeper.failures)
+        metrics.breaker_open.set(cached.breaker_open)
+        metrics.control_failures.set(self._control.failures)
         report = {
             "at": datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="seconds"),
             "nginx": pid,
@@ -147,49 +149,49 @@ class Agent:
             "experiment": record.experiment,
             "share": record.share,
             "epoch": record.epoch,
-            "control": self._keeper.failure or "read",
-            "breaker": {**asdict(verdict), "open": held.breaker_open},
+            "control": self._control.failure or "read",
+            "breaker": {**asdict(verdict), "open": cached.breaker_open},
         }
         write_whole(self._nginx.folder / "agent.json", json.dumps(report, indent=2))
 
 
 def run(settings: Settings, stopping: threading.Event) -> None:
-    """Serve until `stopping` is set, then end Nginx. Raises NginxFailed when it cannot even begin."""
+    """Run until `stopping` is set, then stop Nginx. Raises NginxFailed if the first configuration cannot be served."""
     nginx = Nginx(find_program(settings.nginx), router_folder(settings))
     version = nginx.version()
     nginx.folder.mkdir(parents=True, exist_ok=True)
-    with _only_one(nginx.folder / "agent.lock"):
+    with _exclusive_lock(nginx.folder / "agent.lock"):
         poll_seconds = min(POLL_SECONDS, settings.poll_seconds)
         bucket = open_bucket(settings)
-        keeper = ControlRecordCache(
+        control = ControlRecordCache(
             BucketControl(bucket),
             nginx.folder / "control.json",
             poll_seconds,
-            told=lambda: request_evaluation(settings),
+            on_stopped=lambda: request_evaluation(settings),
         )
         metrics = RouterMetrics()
         server, _ = start_http_server(settings.router_metrics_port, settings.router_host, metrics.registry)
-        keeper.start(FIRST_RECORD_SECONDS)
-        ledger = TrafficCounter(nginx.folder, bucket)
-        agent = Agent(nginx, keeper, lambda: site_of(settings, nginx_version=version), metrics)
+        control.start(FIRST_RECORD_SECONDS)
+        counter = TrafficCounter(nginx.folder, bucket)
+        agent = Agent(nginx, control, lambda: site_of(settings, nginx_version=version), metrics)
         agent.step()
         if agent.last is None or agent.last.outcome == "failed":
             raise NginxFailed(agent.last.reason if agent.last else "nothing was started")
-        ledger.start()
+        counter.start()
         while not stopping.wait(STEP_SECONDS):
             try:
                 agent.step()
-            except (HomePricesError, OSError) as error:  # the next step tries again; Nginx serves meanwhile
-                log.error("a step failed", error=str(error))
+            except (HomePricesError, OSError) as error:  # the next step tries again; Nginx goes on meanwhile
+                log.error("agent_step_failed", error=str(error))
         agent.close()
-        keeper.close()
+        control.close()
         server.shutdown()
         nginx.stop()
-        ledger.close()
+        counter.close()
 
 
 def main(arguments: list[str]) -> int:
-    """The command line: nothing to run, `stop` to end an Nginx that a killed agent left behind."""
+    """Run the agent without arguments; `stop` stops an Nginx that a killed agent has left behind."""
     settings = load_settings()
     configure_logging(settings, "router")
     try:
@@ -204,13 +206,13 @@ def main(arguments: list[str]) -> int:
             signal.signal(number, lambda *_: stopping.set())
         run(settings, stopping)
     except (HomePricesError, OSError) as error:
-        log.error("the router cannot go on", error=str(error))
+        log.error("agent_failed", error=str(error))
         return 1
     return 0
 
 
-def _only_one(file: Path) -> IO[str]:
-    """A lock that this process holds to its end. Raises NginxFailed when another agent has it."""
+def _exclusive_lock(file: Path) -> IO[str]:
+    """Return a lock that this process holds until it ends. Raises NginxFailed if another agent holds it."""
     lock = file.open("w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

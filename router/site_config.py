@@ -1,4 +1,4 @@
-"""Where the router stands: its address, the services behind it, the networks it believes, its limits."""
+"""The site of a router: its address, the services behind it, the trusted networks and the limits."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from urllib.parse import urlsplit
 from homeprices.errors import SettingsError
 from homeprices.settings import Settings
 
-NO_ADDRESS = "127.0.0.1:1 down"  # an upstream must have a server; this one is never asked
+NO_ADDRESS = "127.0.0.1:1 down"  # an upstream must have a server; this one is never used
 COOKIE_KEY_DIGITS = 32  # 128 bits
 Resolve = Callable[[str, int], Sequence[str]]
 
 
 @dataclass(frozen=True)
 class RouterSite:
-    """Everything that the configuration depends on beside the control record. Times in seconds, sizes in KiB."""
+    """All inputs of the configuration other than the control record. Times in seconds, sizes in KiB."""
 
     listen: str
     production: tuple[str, ...]
@@ -40,12 +40,15 @@ class RouterSite:
     batch_timeout: float = 30.0
     shutdown_seconds: int = 15
     upstream_keepalive_seconds: int = 20  # shorter than gunicorn's, so that the router closes first
-    keepalive_min_timeout: bool = False  # Nginx 1.27.4 and later can hold kept-alive connections through a reload
+    keepalive_min_timeout: bool = False  # Nginx 1.27.4 and later can keep idle connections through a reload
 
 
 def site_of(settings: Settings, *, nginx_version: tuple[int, ...], resolve: Resolve | None = None) -> RouterSite:
-    """The site that the settings describe. Names of services are resolved here, at every call, because Nginx would
-    resolve them once and for all, and a recreated container has a new address."""
+    """Return the site that the settings describe.
+
+    Every call resolves the names of services, because Nginx would resolve them only once and a recreated container has
+    a new address.
+    """
     resolve = resolve or resolve_name
     return RouterSite(
         listen=address(settings.router_host, settings.router_port),
@@ -62,33 +65,35 @@ def site_of(settings: Settings, *, nginx_version: tuple[int, ...], resolve: Reso
 
 
 def cookie_key(visitor_key: str) -> str:
-    """What visitors' cookies are signed with: a key of its own for this purpose, the same at every router."""
+    """Return the key that signs visitors' cookies: derived for this purpose only, and the same at every router."""
     return hmac.new(visitor_key.encode(), b"visitor cookie", hashlib.sha256).hexdigest()[:COOKIE_KEY_DIGITS]
 
 
 def router_folder(settings: Settings) -> Path:
-    """The folder of the router's state: configuration, pid file, access log, report."""
+    """Return the folder of the router's state: configuration, pid file, access log, report."""
     return settings.state_dir.resolve() / "router"
 
 
 def address(host: str, port: int) -> str:
-    """host:port, with an IPv6 host in brackets."""
+    """Return host:port, with an IPv6 host in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def worker_user(uid: int | None = None) -> str | None:
-    """The user that Nginx's workers run as when `uid` (by default ours) starts it: only root may choose, and takes
-    itself, because nobody else may read what root has cloned into a folder of its own."""
+    """Return the user of Nginx's workers if `uid` (by default this process's) starts it; None for Nginx's default.
+
+    Only root may choose a user. It chooses root, because other users cannot read files in root's home folder.
+    """
     return pwd.getpwuid(0).pw_name if (os.geteuid() if uid is None else uid) == 0 else None
 
 
 def resolve_name(host: str, port: int) -> list[str]:
-    """Every address of a host, sorted; none when the name is not known (now)."""
+    """Return every address of a host, sorted; none while the name is unknown."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError:
         return []
-    return sorted({str(entry[4][0]) for entry in found})
+    return sorted({str(entry[4][0]) for entry in addresses})
 
 
 def _servers(urls: Sequence[str], resolve: Resolve) -> tuple[str, ...]:

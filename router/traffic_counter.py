@@ -1,7 +1,7 @@
-"""The ledger: how many estimates were asked for and failed, five minutes at a time, in the bucket within a minute.
+"""Traffic counts: requests and errors of predictions per five minutes and variant, uploaded within a minute.
 
-It follows Nginx's log in a thread of its own, so that a bucket that hangs never stops the router. Counts and how far
-they reach in the log lie in one file, written whole: after a kill the next agent goes on at that very line.
+A thread follows Nginx's log, so that a hanging bucket never blocks the router. The counts and the position in the log
+are written to one file atomically: after a kill, the next agent continues at exactly that line.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from router.render import write_whole
 FILE = "traffic.json"
 COUNT_SECONDS = 5.0
 UPLOAD_SECONDS = 60.0
-KEPT_DAYS = 2  # a line that is older than yesterday comes from no log that is still there
+KEPT_DAYS = 2  # no log file on disk has older lines
 
 Slots = dict[int, dict[Variant, Counts]]
 
@@ -35,7 +35,7 @@ log = get_logger("router")
 
 
 class Standing(BaseModel):
-    """What the file holds: who counts, up to where, and what; `due` are the days that the bucket lacks something of."""
+    """The file's content: the router's id, the position in the log, the counts, and the days to upload."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -46,62 +46,62 @@ class Standing(BaseModel):
 
 
 class TrafficCounter:
-    """The counts of one router. `count` and `hand_in` are the two steps; `start` takes them in a thread."""
+    """The counts of one router. `count_new_lines` and `upload` are the two steps; `start` repeats them in a thread."""
 
     def __init__(self, folder: Path, bucket: Bucket) -> None:
         self._file, self._bucket = folder / FILE, bucket
         self._standing = _load(self._file)
-        self._tail = LogFollower(folder / "access.log", replay_bytes=0, mark=self._standing.mark)
+        self._log = LogFollower(folder / "access.log", replay_bytes=0, mark=self._standing.mark)
         if self._standing.mark is None:
-            self._tail.read()  # what is there before the first ledger is nobody's; from here on nothing is missed
+            self._log.read()  # on the first start, skip existing lines; count from here
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="traffic-counter", daemon=True)
         self._failing: set[str] = set()
 
     def start(self) -> None:
-        """Begin to count."""
+        """Start counting."""
         self._thread.start()
 
     def close(self, timeout_seconds: float = 10.0) -> None:
-        """Count and hand in what is there, and stop; what takes longer than that, the next agent does."""
+        """Count and upload the remaining lines, and stop. After the timeout, the rest is left to the next agent."""
         self._closing.set()
         if self._thread.ident is None:
-            self._tail.close()
+            self._log.close()
         else:
             self._thread.join(timeout_seconds)
 
     def count_new_lines(self) -> None:
-        """Add the lines that came, and keep the sums. Raises OSError when the disk does not take them."""
-        for answer in parse(self._tail.read()):
-            if answer is not None and _counts(answer):
-                self._add(answer)
-        mark = self._tail.mark
+        """Count new lines and store the counts. Raises OSError if the disk takes no data."""
+        for entry in parse(self._log.read()):
+            if entry is not None and _is_counted(entry):
+                self._add(entry)
+        mark = self._log.mark
         if mark != self._standing.mark:
             self._standing.mark = mark
             write_whole(self._file, self._standing.model_dump_json(by_alias=True))
 
     def upload(self) -> None:
-        """Write the days that changed into the bucket. Raises HomePricesError; they stay due."""
+        """Write changed days to the bucket. Raises HomePricesError; the days stay pending then."""
         for day in sorted(self._standing.pending):
-            told = DailyTrafficCounts(router=self._standing.router, day=day, slots=self._standing.days[day])
-            self._bucket.put(told.key, told.model_dump_json().encode())
+            counts = DailyTrafficCounts(router=self._standing.router, day=day, slots=self._standing.days[day])
+            self._bucket.put(counts.key, counts.model_dump_json().encode())
             self._standing.pending.discard(day)
         for day in sorted(self._standing.days)[:-KEPT_DAYS]:
             del self._standing.days[day]
 
-    def _add(self, answer: AccessLogEntry) -> None:
-        slot = bucket_start(answer.at)
+    def _add(self, entry: AccessLogEntry) -> None:
+        slot = bucket_start(entry.at)
         day = day_of(slot)
         if day not in self._standing.days and any(day < kept for kept in self._standing.days):
             return
-        arms = self._standing.days.setdefault(day, {}).setdefault(slot, {})
-        arm: Variant = "candidate" if answer.served == "candidate" else "production"
-        requests, failed = arms.get(arm, (0, 0))
-        arms[arm] = requests + 1, failed + (answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR)
+        variants = self._standing.days.setdefault(day, {}).setdefault(slot, {})
+        variant: Variant = "candidate" if entry.served == "candidate" else "production"
+        requests, failed = variants.get(variant, (0, 0))
+        variants[variant] = requests + 1, failed + (entry.status >= HTTPStatus.INTERNAL_SERVER_ERROR)
         self._standing.pending.add(day)
 
     def _run(self) -> None:
-        waited = UPLOAD_SECONDS  # what an agent before this one has left is handed in at once
+        waited = UPLOAD_SECONDS  # what the previous agent has left is uploaded at once
         while not self._closing.is_set():
             self._try(self.count_new_lines)
             if waited >= UPLOAD_SECONDS:
@@ -111,23 +111,23 @@ class TrafficCounter:
             waited += COUNT_SECONDS
         for step in (self.count_new_lines, self.upload):
             self._try(step)
-        self._tail.close()
+        self._log.close()
 
     def _try(self, step: Callable[[], None]) -> None:
-        """Take a step; what fails is said once, and tried again at the next."""
+        """Run a step. Log its failure once; the next round tries again."""
         try:
             step()
         except (HomePricesError, OSError) as error:
             if step.__name__ not in self._failing:
-                log.warning("the counts of the traffic are not in the bucket yet", error=str(error))
+                log.warning("traffic_count_failed", step=step.__name__, error=str(error))
             self._failing.add(step.__name__)
         else:
             self._failing.discard(step.__name__)
 
 
-def _counts(answer: AccessLogEntry) -> bool:
-    """Whether somebody got an estimate, or should have: what was wrong with the question itself is no failure."""
-    return answer.is_prediction and (answer.status < HTTPStatus.BAD_REQUEST or answer.status >= 500)
+def _is_counted(entry: AccessLogEntry) -> bool:
+    """Whether the entry is a prediction that succeeded or failed. Invalid requests (4xx) are not counted."""
+    return entry.is_prediction and (entry.status < HTTPStatus.BAD_REQUEST or entry.status >= 500)
 
 
 def _load(file: Path) -> Standing:

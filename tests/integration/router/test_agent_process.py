@@ -276,7 +276,7 @@ def test_a_step_that_fails_is_said_and_the_next_one_goes_on(stand: Stand) -> Non
     stand.start_and_wait()
     in_the_way = stand.folder / "router" / "agent.json.draft"
     in_the_way.mkdir()
-    eventually(lambda: "a step failed" in (stand.folder / "agent.err").read_text())
+    eventually(lambda: "agent_step_failed" in (stand.folder / "agent.err").read_text())
     stand.forget_report()
     in_the_way.rmdir()
     eventually(lambda: stand.reported("nginx"))

@@ -175,4 +175,4 @@ def test_a_single_failure_trips_nothing(router: Router) -> None:
 def _step_and_tell_state(router: Router) -> str:
     router.agent.step()
     router.obey()
-    return router.keeper.held.record.state
+    return router.keeper.cached.record.state

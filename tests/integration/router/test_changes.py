@@ -193,4 +193,4 @@ def test_what_happened_over_a_minute_ago_is_forgotten(router: Router) -> None:
     last = visitor.predict()
     router.log_with(last.headers["X-Request-ID"])
     router.agent.step()
-    assert router.keeper.held.effective.state == "running"
+    assert router.keeper.cached.effective.state == "running"

@@ -55,7 +55,7 @@ def keeper(source: Away, tmp_path: Path) -> ControlRecordCache:
 
 
 def test_before_the_first_reading_nothing_runs(keeper: ControlRecordCache) -> None:
-    assert keeper.held.effective == ControlRecord()
+    assert keeper.cached.effective == ControlRecord()
 
 
 def test_the_record_is_kept_for_the_next_agent(keeper: ControlRecordCache, source: Away, tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_the_record_is_kept_for_the_next_agent(keeper: ControlRecordCache, sourc
     source.away = True
     again = ControlRecordCache(source, tmp_path / "control.json", 3600)
     again.poll()
-    assert again.held.record == RUNNING
+    assert again.cached.record == RUNNING
     assert (again.failures, again.failure) == (1, "the bucket is away")
 
 
@@ -79,7 +79,7 @@ def test_a_failure_is_forgotten_once_the_bucket_answers(keeper: ControlRecordCac
 
 def test_a_damaged_file_is_as_none(tmp_path: Path, source: Away) -> None:
     (tmp_path / "control.json").write_text("{half")
-    assert ControlRecordCache(source, tmp_path / "control.json", 3600).held == CachedRecord()
+    assert ControlRecordCache(source, tmp_path / "control.json", 3600).cached == CachedRecord()
 
 
 def test_a_stop_holds_at_once_and_is_told_when_the_bucket_answers(
@@ -87,27 +87,27 @@ def test_a_stop_holds_at_once_and_is_told_when_the_bucket_answers(
 ) -> None:
     keeper.poll()
     source.away = True
-    keeper.ask_stop(3, "it fails")
+    keeper.request_stop(3, "it fails")
     keeper.poll()
-    effective = keeper.held.effective
+    effective = keeper.cached.effective
     assert (effective.state, effective.share, effective.reason) == ("stopped", 0.0, "it fails")
-    assert keeper.held.breaker_open
+    assert keeper.cached.breaker_open
     again = ControlRecordCache(source, tmp_path / "control.json", 3600)
-    assert again.held.effective.state == "stopped"
+    assert again.cached.effective.state == "stopped"
     source.away = False
     again.poll()
     told = control_record.read(bucket)
     assert (told.state, told.epoch, told.updated_by, told.reason) == ("stopped", 4, "router", "it fails")
-    assert again.held.effective == told
-    assert again.held.breaker_open
+    assert again.cached.effective == told
+    assert again.cached.breaker_open
 
 
 def test_an_evaluation_is_asked_for_once_the_bucket_knows_of_the_stop(source: Away, tmp_path: Path) -> None:
     asked: list[str] = []
-    keeper = ControlRecordCache(source, tmp_path / "control.json", 3600, told=lambda: asked.append("now"))
+    keeper = ControlRecordCache(source, tmp_path / "control.json", 3600, on_stopped=lambda: asked.append("now"))
     keeper.poll()
     source.away = True
-    keeper.ask_stop(3, "it fails")
+    keeper.request_stop(3, "it fails")
     keeper.poll()
     assert asked == []
     source.away = False
@@ -119,11 +119,11 @@ def test_an_evaluation_is_asked_for_once_the_bucket_knows_of_the_stop(source: Aw
 def test_a_stop_of_an_epoch_that_is_over_stops_nobody(keeper: ControlRecordCache, bucket: MemoryBucket) -> None:
     keeper.poll()
     newer = control_record.set_share(bucket, 30, "a person")
-    keeper.ask_stop(3, "it failed under the old share")
+    keeper.request_stop(3, "it failed under the old share")
     keeper.poll()
     assert control_record.read(bucket) == newer
-    assert keeper.held.effective == newer
-    assert not keeper.held.breaker_open
+    assert keeper.cached.effective == newer
+    assert not keeper.cached.breaker_open
 
 
 def test_without_a_stop_the_breaker_is_closed() -> None:
@@ -135,11 +135,11 @@ def test_without_a_stop_the_breaker_is_closed() -> None:
 def test_a_disk_that_takes_nothing_does_not_keep_the_router_from_obeying(source: Away, tmp_path: Path) -> None:
     keeper = ControlRecordCache(source, tmp_path / "no" / "such" / "folder" / "control.json", 3600)
     keeper.poll()
-    assert keeper.held.record == RUNNING
+    assert keeper.cached.record == RUNNING
 
 
 def test_it_polls_in_a_thread_of_its_own_until_it_is_closed(source: Away, tmp_path: Path) -> None:
     keeper = ControlRecordCache(source, tmp_path / "control.json", 0.01)
     keeper.start(10)
-    assert keeper.held.record == RUNNING
+    assert keeper.cached.record == RUNNING
     keeper.close()

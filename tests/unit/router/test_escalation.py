@@ -47,4 +47,4 @@ def test_an_evaluation_is_asked_for_once(airflow: ThreadingHTTPServer) -> None:
 def test_an_airflow_that_is_away_is_said_to_be() -> None:
     with capture_logs() as logs:
         request_evaluation(load_settings({"HOMEPRICES_AIRFLOW_URL": "http://127.0.0.1:9"}, ())).join(10)
-    assert [line["event"] for line in logs] == ["no evaluation before the full hour"]
+    assert [line["event"] for line in logs] == ["evaluation_request_failed"]

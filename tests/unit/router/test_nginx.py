@@ -44,7 +44,7 @@ def test_the_wheels_program_comes_before_the_machines() -> None:
 
 
 def test_a_program_that_tells_no_version_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(NginxFailed, match="does not tell a version"):
+    with pytest.raises(NginxFailed, match="reports no version"):
         Nginx(script(tmp_path / "nginx", "echo hello >&2"), tmp_path).version()
 
 

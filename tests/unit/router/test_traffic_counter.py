@@ -200,7 +200,7 @@ def test_the_thread_counts_hands_in_and_says_once_what_fails(tmp_path: Path, mon
         made.close()
     total = (tmp_path / "access.log").read_text().count("\n")
     assert held(bucket)["production"] == (total, 0)
-    assert [line["event"] for line in logs] == ["the counts of the traffic are not in the bucket yet"]
+    assert [line["event"] for line in logs] == ["traffic_count_failed"]
 
 
 def eventually(holds: Callable[[], object], meanwhile: Callable[[], object] = lambda: None) -> None:
