@@ -17,7 +17,6 @@ from homeprices.names import EVALUATION_DAG
 from homeprices.settings import Settings
 from router.access_log import AccessLogEntry
 
-
 log = get_logger("router")
 
 

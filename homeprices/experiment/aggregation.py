@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from homeprices.experiment.evidence import (
     HIGHEST_RATING,
+    VARIANTS,
     ClusteredProportion,
     PairedPriceError,
     SampleMoments,

@@ -1,4 +1,7 @@
-"""The page of a decision: one HTML file that says what was decided, why, and on which numbers."""
+"""Decision report: one HTML file with the outcome, its reason, and the numbers behind it.
+
+The report goes to the bucket, and to MLflow, where people open it.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,10 @@ import json
 import tempfile
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
 
 from homeprices.adapters.database import transaction
 from homeprices.adapters.mlflow_client import MlflowClient
@@ -17,182 +21,148 @@ from homeprices.experiment import decision_log
 from homeprices.experiment.decision_log import RecordedDecision
 from homeprices.log import get_logger
 from homeprices.names import VARIANTS
-from homeprices.reporting.charts import Chart, Line
+from homeprices.reporting import html
+from homeprices.reporting.charts import Line, TimeChart
 
 if TYPE_CHECKING:
     from homeprices.resources import Resources
 
 
-_STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;max-width:720px;margin:2rem auto;padding:0 1rem;color:#222}
-h1{font-size:1.4rem}.outcome{font-weight:600}table{border-collapse:collapse;width:100%}
-td,th{text-align:left;padding:.2rem .8rem .2rem 0;border-bottom:1px solid #ddd;vertical-align:top}
-figure{margin:1.5rem 0}figcaption{font-weight:600}svg{width:100%;height:auto;font-size:11px}
-.grid{stroke:#e4e4e4}.limit{stroke:#b00;stroke-dasharray:5 4}.tick{fill:#666}
-pre{overflow:auto;background:#f6f6f6;padding:1rem}
-"""
+ENDLESS = ("continue", "invalid", "hold", "resume")
+"""Outcomes after which the experiment goes on."""
+MAX_LOOKS = 24 * 31
+"""Points of a chart, at most."""
+
+log = get_logger(__name__)
 
 
 def render(decision: RecordedDecision, history: Sequence[RecordedDecision]) -> str:
-    """The page. `history` is every look of the experiment up to this one, oldest first; each becomes a point."""
-    title = f"{decision.experiment}: {decision.outcome}"
-    charts = "".join(chart.svg() for chart in _charts(decision, history))
+    """Return the report. `history` is every interim look up to this one, oldest first; each becomes a point."""
     facts = {
         "decision": str(decision.id),
         "outcome": decision.outcome,
         "production": decision.production,
         "candidate": decision.candidate,
-        "became": decision.result_version or "–",
+        "became": decision.result_version,
         "decided at": f"{decision.ts:%Y-%m-%d %H:%M:%S} UTC",
         "by": decision.actor,
         "policy": decision.policy,
         "software": json.dumps(decision.software or {}),
     }
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f'<meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
-        f"<style>{_STYLE}</style></head>"
-        f'<body><h1>{escape(title)}</h1><p class="outcome">{escape(decision.reason)}</p>'
-        f"{_table(facts.items())}{charts}{_arms(decision.evidence)}"
-        f"{_details('Statistics', decision.statistics)}{_details('Evidence', decision.evidence)}"
-        f"{_details('Policy', decision.policy_document)}"
-        f"<p>Compute it again: <code>python -m homeprices.experiment replay {decision.id}</code></p></body></html>\n"
+    return html.page(
+        f"{decision.experiment}: {decision.outcome}",
+        Markup('<p class="outcome">{}</p>').format(decision.reason),
+        html.table(facts.items()),
+        *(Markup(chart.html()) for chart in charts_of(decision, history)),  # noqa: S704  escaped where it is drawn
+        _variants(decision.evidence),
+        html.details("Statistics", decision.statistics),
+        html.details("Evidence", decision.evidence),
+        html.details("Policy", decision.policy_document),
+        Markup("<p>Compute it again: <code>python -m homeprices.experiment replay {}</code></p>").format(decision.id),
     )
 
 
-def _charts(decision: RecordedDecision, history: Sequence[RecordedDecision]) -> list[Chart]:
+def charts_of(decision: RecordedDecision, history: Sequence[RecordedDecision]) -> list[TimeChart]:
+    """Return the report's charts, with one point for each look."""
     looks = [(hours, row) for row in history if (hours := _hours(row)) is not None]
     policy = decision.policy_document or {}
     margins, guardrails = policy.get("margins") or {}, policy.get("guardrails") or {}
     bounds = [(h, r.statistics) for h, r in looks if r.statistics and "two_sided_lower" in r.statistics]
-    difference = Line(
-        "candidate less production, with its confidence sequence",
+    effect = Line(
+        "candidate minus production, with its confidence sequence",
         [(hours, statistics["estimate"]) for hours, statistics in bounds],
         [(statistics["two_sided_lower"], statistics["two_sided_upper"]) for _, statistics in bounds],
     )
     limits = [("promote above", float(margins.get("promote", 0.0))), ("harm below", float(margins.get("harm", 0.0)))]
     return [
-        Chart("Difference of the composites", "composite", [difference], limits if margins else []),
-        Chart("Mean rating", "stars", _by_arm(looks, "mean_rating")),
-        Chart("Exposures", "requests", _by_arm(looks, "requests")),
-        Chart("Mean latency", "ms", _by_arm(looks, "mean_latency_ms")),
-        Chart(
-            "Guardrails of the candidate",
-            "% of its requests",
+        TimeChart("Effect on the primary metric", "", [effect], limits if margins else []),
+        TimeChart("Mean rating", "stars", _by_variant(looks, "mean_rating")),
+        TimeChart("Exposures", "requests", _by_variant(looks, "requests")),
+        TimeChart("Mean latency", "ms", _by_variant(looks, "mean_latency_ms")),
+        TimeChart(
+            "Guardrails: share of the candidate's requests",
+            "%",
             [_share(looks, "errors", "failed"), _share(looks, "slow", "slow")],
             [
                 (name, 100 * float(guardrails[key]))
-                for name, key in (("errors allowed", "error_share"), ("slow allowed", "slow_share"))
+                for name, key in (("failed: at most", "error_share"), ("slow: at most", "slow_share"))
                 if key in guardrails
             ],
         ),
-        Chart("Distance from actual prices", "share of the price", _errors(looks)),
+        TimeChart("Mean price error", "%", _price_errors(looks)),
     ]
 
 
 def _hours(row: RecordedDecision) -> float | None:
-    """Hours since the experiment began; None for an order, which has no evidence."""
+    """Hours since the experiment began; None for a manual action, which has no evidence."""
     if "started_at" not in row.evidence:
         return None
     begun, now = (datetime.fromisoformat(row.evidence[name]) for name in ("started_at", "now"))
     return (now - begun).total_seconds() / 3600
 
 
-def _by_arm(looks: Iterable[tuple[float, RecordedDecision]], field: str) -> list[Line]:
-    seen = list(looks)
+def _by_variant(looks: Sequence[tuple[float, RecordedDecision]], field: str) -> list[Line]:
     lines = []
-    for arm in VARIANTS:
-        found = [(hours, row.evidence[arm].get(field)) for hours, row in seen]
-        lines.append(Line(arm, [(hours, float(value)) for hours, value in found if value is not None]))
+    for variant in VARIANTS:
+        values = [(hours, row.evidence[variant].get(field)) for hours, row in looks]
+        lines.append(Line(variant, [(hours, float(value)) for hours, value in values if value is not None]))
     return lines
 
 
 def _share(looks: Iterable[tuple[float, RecordedDecision]], field: str, name: str) -> Line:
-    found = [(hours, row.evidence.get(field) or {}) for hours, row in looks]
-    return Line(name, [(hours, 100 * each["hits"] / each["trials"]) for hours, each in found if each.get("trials")])
+    counts = [(hours, row.evidence.get(field) or {}) for hours, row in looks]
+    return Line(name, [(hours, 100 * each["hits"] / each["trials"]) for hours, each in counts if each.get("trials")])
 
 
-def _errors(looks: Iterable[tuple[float, RecordedDecision]]) -> list[Line]:
-    seen = [(hours, row.evidence.get("paired") or {}) for hours, row in looks]
+def _price_errors(looks: Iterable[tuple[float, RecordedDecision]]) -> list[Line]:
+    paired = [(hours, row.evidence.get("paired") or {}) for hours, row in looks]
     return [
-        Line(arm, [(h, float(each[f"{arm}_error"])) for h, each in seen if each.get(f"{arm}_error") is not None])
-        for arm in VARIANTS
+        Line(name, [(h, 100 * each[f"{name}_error"]) for h, each in paired if each.get(f"{name}_error") is not None])
+        for name in VARIANTS
     ]
 
 
-def _arms(evidence: dict[str, Any]) -> str:
+def _variants(evidence: dict[str, Any]) -> Markup:
     if not isinstance(evidence.get("candidate"), dict):
-        return ""
+        return Markup("")
     names = [name for name, value in evidence["candidate"].items() if not isinstance(value, dict)]
-    rows = "".join(
-        f"<tr><td>{escape(name.replace('_', ' '))}</td>"
-        f"<td>{_plain(evidence['production'].get(name))}</td><td>{_plain(evidence['candidate'].get(name))}</td></tr>"
-        for name in names
+    rows = [(name.replace("_", " "), *(evidence[variant].get(name) for variant in VARIANTS)) for name in names]
+    excluded = [f"{count} {name.replace('_', ' ')}" for name, count in (evidence.get("left_out") or {}).items()]
+    return Markup("<h2>Variants</h2>{}<p>Excluded: {}.</p><p>Drift: {}</p>").format(
+        html.table(rows, ("", *VARIANTS)), ", ".join(excluded) or "nothing", evidence.get("drift") or "none known."
     )
-    left_out = ", ".join(
-        f"{count} {name.replace('_', ' ')}" for name, count in (evidence.get("left_out") or {}).items()
-    )
-    return (
-        f"<h2>Both arms</h2><table><tr><th></th><th>production</th><th>candidate</th></tr>{rows}</table>"
-        f"<p>Left out: {escape(left_out) or 'nothing'}.</p>"
-        f"<p>Drift: {escape(evidence.get('drift') or 'none that is known.')}</p>"
-    )
-
-
-def _plain(value: object) -> str:
-    return "–" if value is None else escape(f"{value:.6g}" if isinstance(value, float) else str(value))
-
-
-def _table(rows: Iterable[tuple[str, str]]) -> str:
-    return (
-        f"<table>{''.join(f'<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>' for name, value in rows)}</table>"
-    )
-
-
-def _details(name: str, value: object) -> str:
-    body = escape(json.dumps(value, indent=2, sort_keys=True, default=str))
-    return f"<details><summary>{escape(name)}</summary><pre>{body}</pre></details>"
-
-
-# Where the page of a decision is put: in the bucket, and in MLflow, where people can open it.
-
-
-GOES_ON = ("continue", "invalid", "hold", "resume")
-MOST_LOOKS = 24 * 31  # points of a page's charts
-
-log = get_logger(__name__)
 
 
 def key_of(number: int) -> str:
-    """Where the page of a decision lies in the bucket."""
+    """Return the bucket key of a decision's report."""
     return f"reports/decisions/{number}.html"
 
 
 def publish(resources: Resources, key: str) -> str | None:
-    """Put the page of the decision under `key` where it belongs, and return its address in MLflow.
+    """Write the report of the decision recorded under `key` to the bucket and MLflow, and return its address in MLflow.
 
-    A page is written from the record, so it can be written again. One that cannot be written changes no outcome: what
-    failed is logged, and None is returned.
+    Return None if that fails. The failure is logged and changes no outcome: the report can be rendered again from the
+    decision log.
     """
     try:
         with transaction(resources.engine) as connection:
             decision = decision_log.find(connection, key)
             if decision is None:
                 return None
-            looks = decision_log.history(connection, decision.experiment, decision.id, MOST_LOOKS)
+            looks = decision_log.history(connection, decision.experiment, decision.id, MAX_LOOKS)
         body = render(decision, looks).encode()
         resources.bucket.put(key_of(decision.id), body)
         return _to_mlflow(MlflowClient(resources.settings), decision, body)
     except HomePricesError as error:
-        log.warning("the page of a decision is not everywhere", key=key, error=str(error))
+        log.warning("decision_report_upload_failed", key=key, error=str(error))
         return None
 
 
-def _to_mlflow(tracking: MlflowClient, decision: decision_log.RecordedDecision, body: bytes) -> str:
+def _to_mlflow(tracking: MlflowClient, decision: RecordedDecision, body: bytes) -> str:
     run = tracking.parent_run(f"experiment {decision.experiment}", tags={"experiment": decision.experiment})
     with tempfile.TemporaryDirectory() as temporary:
         (Path(temporary) / f"{decision.id}.html").write_bytes(body)
         tracking.log_files(run, Path(temporary), under="decisions")
-    if decision.outcome not in GOES_ON:
+    if decision.outcome not in ENDLESS:
         tracking.finish(run)
     return tracking.run_url(run)

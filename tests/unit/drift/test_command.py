@@ -79,8 +79,8 @@ def test_the_page_has_a_picture_for_each_feature_and_stands_alone(
     text = page.read_text()
     assert text.count("<svg") == len(found["drift_indicators"])
     assert "src=" not in text
-    assert "href=" not in text
-    assert text.index('class="drift">Area') < text.index("<h2>")
+    assert text.count('href="') == text.count('href="#')
+    assert text.index('class="bad">Area') < text.index("<h2>")
 
 
 def test_a_name_in_a_file_is_text_and_not_a_piece_of_the_page(folder: Path, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from typing import Any
@@ -11,7 +10,6 @@ from homeprices.experiment.decision_log import RecordedDecision
 from homeprices.experiment.decision_report import render
 from homeprices.experiment.policies import document_of
 from homeprices.experiment.policies.sequential import SequentialPolicy
-from homeprices.reporting.charts import HEIGHT, WIDTH, Chart, Line
 from tests.unit.experiment.looks import look, paired
 
 RULE = SequentialPolicy()
@@ -37,7 +35,8 @@ class Elements(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.found.append(tag)
-        self.outside += [f"{tag} {name}" for name, _ in attrs if name in ("src", "href") or name.startswith("on")]
+        addresses = [(name, value or "") for name, value in attrs if name in ("src", "href") or name.startswith("on")]
+        self.outside += [f"{tag} {name}" for name, value in addresses if not value.startswith("#")]
 
 
 def test_a_page_has_reason_plots_and_numbers_and_needs_nothing_from_elsewhere() -> None:
@@ -47,12 +46,11 @@ def test_a_page_has_reason_plots_and_numbers_and_needs_nothing_from_elsewhere() 
     parser.feed(page)
     assert (parser.outside, "script" in parser.found) == ([], False)
     assert parser.found.count("svg") == 6
-    assert parser.found.count("polygon") == 1, "the confidence sequence is a band"
+    assert page.count("FillBetweenPolyCollection") == 1, "the confidence sequence is a band"
     for text in (
         "even the lower bound is above 0",
-        "promote above",
-        "harm below",
-        "errors allowed",
+        "promote above / harm below 0",
+        "failed: at most 2 %",
         "replay 3",
         "Drift: BO1: The",
     ):
@@ -67,14 +65,3 @@ def test_what_people_wrote_is_text_on_the_page() -> None:
 def test_an_order_has_a_page_too_although_it_has_no_evidence() -> None:
     order = recorded(1, (3.6, 3.6), 1, evidence={}, statistics=None, policy_document=None, policy="person")
     assert "nothing was measured yet" in render(order, [order])
-
-
-def test_lines_stay_inside_their_chart() -> None:
-    chart = Chart("Flat", "stars", [Line("a", [(0, 4.0), (5, 4.0)]), Line("b", [(2, -1e9)])], [("limit", 1e9)])
-    figure = ET.fromstring(chart.svg())
-    for line in figure.iter("polyline"):
-        for point in str(line.get("points")).split():
-            x, y = map(float, point.split(","))
-            assert 0 <= x <= WIDTH and 0 <= y <= HEIGHT
-    one = ET.fromstring(Chart("One", "stars", [Line("a", [(3, 0.0)])]).svg())
-    assert len(list(one.iter("circle"))) == 1
