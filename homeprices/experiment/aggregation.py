@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 from homeprices.experiment.evidence import (
     HIGHEST_RATING,
-    VARIANTS,
     ClusteredProportion,
     PairedPriceError,
     SampleMoments,

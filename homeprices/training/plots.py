@@ -8,22 +8,25 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from homeprices.model.feature_matrix import Prices
 from homeprices.model.price_model import Estimates, PriceModel
 from homeprices.pricing.inputs import NUMBERS, TEXTS
+from homeprices.reporting.charts import COLOURS, INK, new_figure
 
-INCHES = (5.0, 3.6)
+WIDTH, HEIGHT = 6.0, 3.8  # inches
 DOTS_PER_INCH = 80
 LOCATIONS_SHOWN = 15
 INTERVALS_SHOWN = 80
 SEED = 1
 
 
-def draw(folder: Path, model: PriceModel, holdout: pd.DataFrame, estimates: Estimates) -> list[Path]:
-    """Write the pictures of a model's `estimates` of the hold-out rows, from the form's fields, into `folder`."""
+def draw(folder: Path, model: PriceModel, holdout: pd.DataFrame, estimates: Estimates) -> dict[str, Figure]:
+    """Draw a model's `estimates` of the hold-out rows, from the form's fields: return the figures by their name.
+
+    Each is also written into `folder` as a PNG.
+    """
     folder.mkdir(exist_ok=True)
     prices = holdout["price"].to_numpy(np.float64)
     pictures: dict[str, Callable[[Axes], None]] = {
@@ -34,7 +37,7 @@ def draw(folder: Path, model: PriceModel, holdout: pd.DataFrame, estimates: Esti
         "error_by_location": lambda axes: _error_by_location(axes, holdout, estimates.price),
         "what_matters": lambda axes: _what_matters(axes, importances(model, holdout)),
     }
-    return [_save(folder / f"{name}.png", picture) for name, picture in pictures.items()]
+    return {name: _draw(folder / f"{name}.png", picture) for name, picture in pictures.items()}
 
 
 def importances(model: PriceModel, holdout: pd.DataFrame) -> dict[str, float]:
@@ -51,21 +54,21 @@ def importances(model: PriceModel, holdout: pd.DataFrame) -> dict[str, float]:
 
 
 def _actual_and_estimated(axes: Axes, prices: Prices, estimates: Prices) -> None:
-    axes.scatter(prices, estimates, s=4, alpha=0.4)
+    axes.scatter(prices, estimates, s=4, alpha=0.4, color=COLOURS[0], linewidth=0, rasterized=True)
     ends = [min(prices.min(), estimates.min()), max(prices.max(), estimates.max())]
-    axes.plot(ends, ends, color="black", linewidth=1)
+    axes.plot(ends, ends, color=INK, linewidth=1)
     axes.set(xscale="log", yscale="log", xlabel="price, lakh rupees", ylabel="estimate from the form's fields")
 
 
 def _relative_errors(axes: Axes, prices: Prices, estimates: Prices) -> None:
-    axes.hist(np.clip(estimates / prices - 1, -1, 2), bins=60)
-    axes.axvline(0, color="black", linewidth=1)
+    axes.hist(np.clip(estimates / prices - 1, -1, 2), bins=60, color=COLOURS[0])
+    axes.axvline(0, color=INK, linewidth=1)
     axes.set(xlabel="estimate / price - 1 (past 2 counted at 2)", ylabel="homes of the hold-out")
 
 
 def _residuals(axes: Axes, prices: Prices, estimates: Prices) -> None:
-    axes.scatter(estimates, np.log(prices / estimates), s=4, alpha=0.4)
-    axes.axhline(0, color="black", linewidth=1)
+    axes.scatter(estimates, np.log(prices / estimates), s=4, alpha=0.4, color=COLOURS[0], linewidth=0, rasterized=True)
+    axes.axhline(0, color=INK, linewidth=1)
     axes.set(xscale="log", xlabel="estimate, lakh rupees", ylabel="log of price / estimate")
 
 
@@ -74,11 +77,11 @@ def _intervals(axes: Axes, prices: Prices, estimates: Estimates) -> None:
     order = np.argsort(estimates.price)
     shown = order[np.linspace(0, len(order) - 1, min(INTERVALS_SHOWN, len(order))).astype(int)]
     place = np.arange(len(shown))
-    axes.vlines(place, estimates.low[shown], estimates.high[shown], color="tab:blue", alpha=0.5)
+    axes.vlines(place, estimates.low[shown], estimates.high[shown], color=COLOURS[0], alpha=0.5)
     inside = estimates.cover(prices)[shown]
-    for chosen, colour, label in ((inside, "black", "within"), (~inside, "tab:red", "outside")):
+    for chosen, colour, label in ((inside, INK, "within"), (~inside, COLOURS[1], "outside")):
         axes.scatter(place[chosen], prices[shown][chosen], s=8, color=colour, label=f"price, {label}", zorder=2)
-    axes.legend(fontsize="small")
+    axes.legend(fontsize="small", frameon=False, labelcolor=INK)
     axes.set(yscale="log", xlabel="homes by their estimate", ylabel="lakh rupees", xticks=[])
 
 
@@ -87,21 +90,20 @@ def _error_by_location(axes: Axes, holdout: pd.DataFrame, estimates: Prices) -> 
     counts = holdout["location"].value_counts().sort_index().sort_values(ascending=False, kind="stable")
     shown = counts.index[:LOCATIONS_SHOWN]
     by_location = error.groupby(holdout["location"]).median().loc[shown].sort_values(kind="stable")
-    axes.barh([str(name)[:24] for name in by_location.index], 100 * by_location.to_numpy())
+    axes.barh([str(name)[:24] for name in by_location.index], 100 * by_location.to_numpy(), color=COLOURS[0])
     axes.tick_params(axis="y", labelsize="small")
     axes.set(xlabel="median error, %, where most homes are listed")
 
 
 def _what_matters(axes: Axes, grown: dict[str, float]) -> None:
     ordered = sorted(grown.items(), key=lambda item: item[1])
-    axes.barh([name for name, _ in ordered], [100 * value for _, value in ordered])
+    axes.barh([name for name, _ in ordered], [100 * value for _, value in ordered], color=COLOURS[0])
     axes.set(xlabel="points of median error when its values are mixed up")
 
 
-def _save(path: Path, picture: Callable[[Axes], None]) -> Path:
-    figure = Figure(figsize=INCHES, layout="constrained")
-    FigureCanvasAgg(figure)
-    picture(figure.subplots())
+def _draw(path: Path, picture: Callable[[Axes], None]) -> Figure:
+    figure, axes = new_figure(WIDTH, HEIGHT)
+    picture(axes)
     # Without the program's version in it, the same model gives the same picture.
     figure.savefig(path, dpi=DOTS_PER_INCH, metadata={"Software": None})
-    return path
+    return figure

@@ -2,60 +2,30 @@
 
 from __future__ import annotations
 
-import base64
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from homeprices.model.estimators import estimator
 from homeprices.model.price_model import Estimates, PriceModel
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.inputs import AREA, BEDROOMS, limits_of
-from homeprices.pricing.manifest import Columns, Draft
+from homeprices.pricing.manifest import Columns, DatasetReference, Draft
+from homeprices.reporting import html
+from homeprices.reporting.charts import in_page
 from homeprices.training.plots import draw
 from homeprices.training.regression_metrics import ALL_INPUTS_PREFIX, bootstrap, measure_slices
 from homeprices.training.validation import Report, inspect
 
 SEED = 1
 """Of the bootstrap: the same model has the same report."""
-
-_PAGE = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(
-    """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Validation of {{ report.estimator }}</title>
-<style>
-body { font: 16px/1.5 sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
-table { border-collapse: collapse; margin: 1rem 0 } td, th { border: 1px solid #ccc; padding: .2rem .6rem }
-td.number { text-align: right } img { max-width: 100% } .failed { color: #b00020; font-weight: bold }
-</style></head><body>
-<h1>Validation of {{ report.estimator }}</h1>
-<p>Dataset train_V{{ dataset.version }}: {{ dataset.rows }} rows, {{ dataset.rows_used }} of them used.
-Measured on {{ holdout_rows }} homes that the model has never seen, none left out.
-Prices in lakh rupees; in brackets the 95 % interval of a metric, by bootstrap.</p>
-<h2>Metrics</h2>
-<table><tr><th>metric</th><th>form fields</th><th>all inputs</th></tr>
-{% for name, form, full in metrics %}<tr><td>{{ name }}</td><td class="number">{{ form }}</td>
-<td class="number">{{ full }}</td></tr>
-{% endfor %}</table>
-<h2>By price, size and location</h2>
-<table><tr><th>homes</th><th>count</th><th>median error</th><th>within 20 %</th><th>within the interval</th></tr>
-{% for slice in slices %}<tr><td>{{ slice.name }}</td><td class="number">{{ slice.count }}</td>
-<td class="number">{{ "%.1f %%" | format(100 * slice.median_ape) }}</td>
-<td class="number">{{ "%.1f %%" | format(100 * slice.within_20) }}</td>
-<td class="number">{{ "%.0f %%" | format(100 * slice.covered) }}</td></tr>
-{% endfor %}</table>
-<h2>Checks</h2>
-<table>{% for check in report.checks %}<tr><td>{{ check.name }}</td>
-<td>{% if check.passed %}passed{% else %}<span class="failed">failed</span> {{ check.detail }}{% endif %}</td></tr>
-{% endfor %}</table>
-<h2>Pictures</h2>
-{% for name, picture in pictures %}<p><img alt="{{ name }}" src="data:image/png;base64,{{ picture }}"></p>
-{% endfor %}</body></html>
-"""
-)
 
 
 def write_report(
@@ -84,18 +54,46 @@ def write_report(
         "metric_intervals": spans,
     }
     (folder / "validation.json").write_text(json.dumps(content, indent=1))
-    pictures = draw(folder / "plots", model, holdout, estimates)
-    page = _PAGE.render(
-        report=report,
-        dataset=bundle.manifest.dataset,
-        holdout_rows=len(holdout),
-        metrics=_table(metrics, spans),
-        slices=slices,
-        pictures=[(path.stem.replace("_", " "), base64.b64encode(path.read_bytes()).decode()) for path in pictures],
+    figures = draw(folder / "plots", model, holdout, estimates)
+    (folder / "validation.html").write_text(
+        _page(report, bundle.manifest.dataset, len(holdout), _table(metrics, spans), slices, figures)
     )
-    (folder / "validation.html").write_text(page)
     (folder / CARD_FILE).write_text(model_card(bundle.manifest, bundle.columns, quality, slices))
     return report
+
+
+def _page(
+    report: Report,
+    dataset: DatasetReference,
+    holdout_rows: int,
+    metrics: Sequence[tuple[str, str, str]],
+    slices: Sequence[dict[str, Any]],
+    figures: dict[str, Figure],
+) -> str:
+    facts = (
+        f"Dataset train_V{dataset.version}: {dataset.rows:,} rows, {dataset.rows_used:,} of them used. Measured on "
+        f"{holdout_rows:,} homes that the model has never seen, none excluded. Prices in lakh rupees; in brackets the "
+        "95 % interval of a metric, by bootstrap."
+    )
+    groups = [
+        (each["name"], each["count"], f"{each['median_ape']:.1%}", f"{each['within_20']:.1%}", f"{each['covered']:.0%}")
+        for each in slices
+    ]
+    failed = Markup('<span class="bad">failed</span> {}')
+    checks = [(check.name, "passed" if check.passed else failed.format(check.detail)) for check in report.checks]
+    heading = Markup("<h2>{}</h2>").format
+    return html.page(
+        f"Validation of {report.estimator}",
+        Markup("<p>{}</p>").format(facts),
+        heading("Metrics"),
+        html.table(metrics, ("metric", "form fields", "all inputs")),
+        heading("By price, size and location"),
+        html.table(groups, ("homes", "count", "median error", "within 20 %", "within the interval")),
+        heading("Checks"),
+        html.table(checks),
+        heading("Charts"),
+        *(Markup(in_page(figure, name.replace("_", " "))) for name, figure in figures.items()),  # noqa: S704  escaped
+    )
 
 
 def _table(metrics: dict[str, float], spans: dict[str, tuple[float, float]]) -> list[tuple[str, str, str]]:

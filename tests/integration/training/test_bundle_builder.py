@@ -106,7 +106,7 @@ def test_a_bundle_has_a_card_a_report_and_its_pictures(folder: Path) -> None:
         "actual_and_estimated", "error_by_location", "intervals", "relative_errors", "residuals", "what_matters",
     }  # fmt: skip
     page = (folder / "validation.html").read_text()
-    assert page.count("<img") == len(pictures)
+    assert page.count("<svg") == len(pictures)
     report = json.loads((folder / "validation.json").read_text())
     assert report["slices"]
     for name in ("median_ape", "all_median_ape", "all_within_20", "r2"):

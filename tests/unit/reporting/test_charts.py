@@ -23,7 +23,7 @@ def drawn(figure: Figure) -> dict[str, list[Bbox]]:
     """Draw the figure, and return the box of every text that was drawn."""
     boxes: dict[str, list[Bbox]] = {}
 
-    class Renderer(RendererAgg):
+    class Renderer(RendererAgg):  # type: ignore[misc]  # Matplotlib's backends have no types
         def draw_text(self, gc, x, y, s, prop, angle, ismath=False, mtext: Text | None = None) -> None:  # type: ignore[no-untyped-def]
             assert mtext is not None
             boxes.setdefault(s, []).append(mtext.get_window_extent(self))
