@@ -11,10 +11,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from homeprices.reporting.markdown import replace_section
+
 ROOT = Path(__file__).parents[1]
 FIGURES = ROOT / "build" / "compose-figures.json"
 PAGE = ROOT / "documentations" / "compose.md"
-BEGIN, END = "<!-- make compose-figures: begin -->", "<!-- make compose-figures: end -->"
+SECTION = "make compose-figures"
 PREFIX = "homeprices-test-"  # of the containers of the tests
 MEGABYTE, MEBIBYTE = 10**6, 2**20
 UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
@@ -85,9 +87,7 @@ def main() -> int:
     if not FIGURES.exists():
         print(f"figures: there is no {FIGURES.relative_to(ROOT)}; run make test-compose", file=sys.stderr)
         return 1
-    before, rest = PAGE.read_text().split(BEGIN)
-    _, after = rest.split(END)
-    PAGE.write_text(f"{before}{BEGIN}\n{rendered(json.loads(FIGURES.read_text()))}\n{END}{after}")
+    replace_section(PAGE, SECTION, rendered(json.loads(FIGURES.read_text())))
     return 0
 
 

@@ -11,8 +11,10 @@ from homeprices.data.cleaning import clean
 from homeprices.data.schema import read_listings
 from homeprices.data.synthetic import DEFAULT_ROWS, DEFAULT_SEED, make_listings
 from homeprices.drift.findings import Rules
+from homeprices.reporting.markdown import replace_section
 
-BEGIN, END = "<!-- rates: begin -->", "<!-- rates: end -->"
+SECTION = "measured by make simulate-drift"
+"""Of documentations/drift.md."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(rows[-1], flush=True)
     if chosen.page:
         text = _table(rows, f"{source}, {len(population):,} clean listings", chosen.runs, chosen.seed)
-        chosen.page.write_text(_with(chosen.page.read_text(), text))
+        replace_section(chosen.page, SECTION, text)
     return 0
 
 
@@ -54,17 +56,12 @@ def _row(found: Found) -> str:
     return f"| {found.shift} | {found.size:,} | {' | '.join(cells)} |"
 
 
-def _with(page: str, text: str) -> str:
-    before, rest = page.split(BEGIN)
-    return f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}"
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.drift_error_rates", description=__doc__)
     parser.add_argument("--listings", type=Path, default=Path("../shared/data/bengaluru_house_prices.csv"))
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--page", type=Path, help="the page whose table is written anew")
+    parser.add_argument("--page", type=Path, help="the document whose table is replaced")
     return parser
 
 

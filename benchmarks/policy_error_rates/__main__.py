@@ -1,4 +1,4 @@
-"""The table and the picture of documentations/abtest.md, measured anew (`make simulate`)."""
+"""The table and the picture of documentations/abtest.md, measured by `make simulate`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from benchmarks.policy_error_rates.paired_prices import Prices, days_to_find
 from benchmarks.policy_error_rates.rival_rules import PEERS, simulate_peer
 from homeprices.experiment.policies import AnyPolicy, load
 from homeprices.experiment.policies.sequential import Primary, SequentialPolicy
+from homeprices.reporting.markdown import replace_section
 from homeprices.simulation.experiments import simulate, summary
 from homeprices.simulation.visitors import Scenario
 
 DOCUMENT = Path("documentations/abtest.md")
 PICTURE = Path("documentations/pictures/decision_rates.png")
-BEGIN, END = "<!-- measured by make simulate: begin -->", "<!-- measured by make simulate: end -->"
+SECTION = "measured by make simulate"
+"""Of the document."""
 
 CELLS: dict[str, dict[str, float]] = {
     "identical": {"effect": 0.0},
@@ -67,7 +69,7 @@ def measure(runs: int, seed: int) -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def text(measured: dict[str, dict[str, dict[str, Any]]], split: list[str], prices: list[dict[str, Any]]) -> str:
-    """What stands between the marks of the document."""
+    """Return the generated section of the document."""
     some = next(iter(measured.values()))["identical"]
     intro = (
         f"{some['runs']:,} experiments a cell, seed {some['seed']}: looks every hour for {some['days']} days, "
@@ -189,15 +191,13 @@ def _curve(cell: dict[str, Any]) -> tuple[list[int], list[float]]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure, and write what was measured between the marks of the document, and the picture."""
+    """Measure, and replace the generated section of the document and its picture."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.policy_error_rates", description=__doc__)
     parser.add_argument("--runs", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--document", type=Path, default=DOCUMENT)
     parser.add_argument("--picture", type=Path, default=PICTURE)
     chosen = parser.parse_args(arguments)
-    before, _, rest = chosen.document.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
     measured = measure(chosen.runs, chosen.seed)
     policy = load("sequential")
     alpha, expected = policy.error_rates.promote, policy.expected_visitors  # type: ignore[union-attr]  # it is ours
@@ -206,7 +206,7 @@ def main(arguments: list[str] | None = None) -> int:
         for value in CORRELATIONS
     ]
     body = text(measured, measure_split(chosen.runs, chosen.seed), prices)
-    chosen.document.write_text(f"{before}{BEGIN}\n\n{body}\n\n{END}{after}", encoding="utf-8")
+    replace_section(chosen.document, SECTION, f"\n{body}\n")
     draw(measured, chosen.picture)
     return 0
 

@@ -1,4 +1,4 @@
-"""Replaces generated sections of Markdown documents."""
+"""Generated sections of Markdown documents, between two comments that no reader sees."""
 
 from __future__ import annotations
 
@@ -7,15 +7,20 @@ from pathlib import Path
 from homeprices.errors import InvalidInput
 
 
-def replace_section(path: Path, name: str, text: str) -> None:
-    """Replace what stands in a page between `<!-- name -->` and `<!-- end of name -->`.
+def section_marks(name: str) -> tuple[str, str]:
+    """Return the lines before and after a generated section."""
+    return f"<!-- {name} -->", f"<!-- end of {name} -->"
 
-    Raises InvalidInput when the page does not hold them.
+
+def replace_section(path: Path, name: str, text: str) -> None:
+    """Replace the text between the marks of section `name` in a document.
+
+    Raise InvalidInput if the document does not have the two marks.
     """
-    first, last = f"<!-- {name} -->\n", f"\n<!-- end of {name} -->"
-    page = path.read_text()
-    before, found, rest = page.partition(first)
-    _, closed, after = rest.partition(last)
-    if not found or not closed:
-        raise InvalidInput({str(path): f"does not hold the marks {first.strip()} and {last.strip()}"})
-    path.write_text(before + first + text + last + after)
+    first, last = section_marks(name)
+    document = path.read_text(encoding="utf-8")
+    before, opened, rest = document.partition(f"{first}\n")
+    _, closed, after = rest.partition(f"\n{last}")
+    if not opened or not closed:
+        raise InvalidInput({str(path): f"does not hold the marks {first} and {last}"})
+    path.write_text(f"{before}{first}\n{text}\n{last}{after}", encoding="utf-8")

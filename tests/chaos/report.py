@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from homeprices.reporting.markdown import replace_section
 from tests.chaos.results import ROOT, Result, read
 
 PAGE = ROOT / "documentations" / "reliability.md"
-BEGIN, END = "<!-- results: written by `python -m tests.chaos.report` -->", "<!-- end of results -->"
+SECTION = "results of make test-chaos"
 
 
-def page(before: str, results: list[Result]) -> str:
-    """Return the page with these results between its two marks."""
-    head, rest = before.split(BEGIN)
-    tail = rest.split(END)[1]
-    return "\n\n".join([head + BEGIN, table(results), *map(_figures, results), END]) + tail
+def section(results: list[Result]) -> str:
+    """Return the generated section of the page."""
+    return "\n".join(["", "\n\n".join([table(results), *map(_figures, results)]), ""])
 
 
 def table(results: list[Result]) -> str:
@@ -52,7 +51,7 @@ def _number(value: float | int | str) -> str:
 
 def main(path: Path = PAGE) -> None:
     """Write the page."""
-    path.write_text(page(path.read_text(), read()))
+    replace_section(path, SECTION, section(read()))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from compose import figures
+from homeprices.reporting.markdown import section_marks
 
 MEASURED = {
     "machine": "2 cores, 24 GiB",
@@ -36,5 +37,6 @@ def test_sizes_are_read_as_docker_says_them(said: str, size: float) -> None:
 
 def test_the_page_has_a_place_for_what_is_measured() -> None:
     page = figures.PAGE.read_text()
-    assert page.count(figures.BEGIN) == page.count(figures.END) == 1
-    assert page.index(figures.BEGIN) < page.index(figures.END)
+    first, last = section_marks(figures.SECTION)
+    assert page.count(first) == page.count(last) == 1
+    assert page.index(first) < page.index(last)

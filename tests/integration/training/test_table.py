@@ -6,9 +6,7 @@ import pytest
 
 from homeprices.cli import main
 from homeprices.data import synthetic
-from homeprices.errors import InvalidInput
 from homeprices.model import presets
-from homeprices.reporting.markdown import replace_section
 from homeprices.training import evaluate_files
 from homeprices.training.evaluate_files import as_markdown, compare_estimators
 from tests.integration.training.conftest import SEED, TINY
@@ -23,16 +21,6 @@ def test_the_table_has_a_line_an_estimator_and_says_what_it_was_measured_on(rows
     assert f"{len(rows):,} homes, 2 folds, 1 time over for what may be published, seed {SEED}" in lines[0]
     assert lines[-2].startswith("| Ridge regression | yes |") and "no: not monotone" in lines[-1]
     assert f"{results[0].mean['median_ape']:.1%}" in lines[-2]
-
-
-def test_only_what_stands_between_the_marks_is_replaced(tmp_path: Path) -> None:
-    page = tmp_path / "page.md"
-    page.write_text("before\n<!-- a -->\nold\n<!-- end of a -->\nafter\n")
-    for text in ("new", "newer\nstill"):
-        replace_section(page, "a", text)
-    assert page.read_text() == "before\n<!-- a -->\nnewer\nstill\n<!-- end of a -->\nafter\n"
-    with pytest.raises(InvalidInput, match="does not hold the marks"):
-        replace_section(page, "b", "text")
 
 
 def test_the_command_writes_both_tables_of_the_page(

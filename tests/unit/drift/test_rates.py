@@ -12,6 +12,7 @@ from benchmarks.drift_error_rates.shifts import nothing, shifts
 from benchmarks.drift_error_rates.simulation import RULES, simulate
 from homeprices.data.cleaning import clean
 from homeprices.data.synthetic import make_listings
+from homeprices.reporting.markdown import section_marks
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,7 @@ def test_the_table_is_written_between_its_marks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = tmp_path / "drift.md"
-    page.write_text(f"before\n{command.BEGIN}\nold\n{command.END}\nafter\n")
+    page.write_text("before\n{}\nold\n{}\nafter\n".format(*section_marks(command.SECTION)))
     monkeypatch.setattr(command, "DEFAULT_ROWS", 1500)
     assert command.main(["--listings", str(tmp_path / "none.csv"), "--runs", "1", "--page", str(page)]) == 0
     text = page.read_text()

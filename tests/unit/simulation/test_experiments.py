@@ -20,6 +20,7 @@ from benchmarks.policy_error_rates.rival_rules import simulate_peer
 from homeprices.cli import main as homeprices
 from homeprices.experiment import policies
 from homeprices.experiment.policies.sequential import Primary, SequentialPolicy
+from homeprices.reporting.markdown import section_marks
 from homeprices.simulation.experiments import Ended, simulate, summary
 from homeprices.simulation.interim_looks import evidence_at, may_decide, rating_moments, visitor_moments
 from homeprices.simulation.visitors import STARS, Scenario, rating_probabilities, simulate_arms
@@ -113,7 +114,8 @@ def test_a_broken_split_is_flagged_within_36_hours_and_a_sound_one_hardly_ever()
 def test_the_committed_table_keeps_every_promise() -> None:
     """The bounds of the issue on what `make simulate` measured with 2,000 runs a cell and more."""
     page = (ROOT / "documentations/abtest.md").read_text(encoding="utf-8")
-    measured = page.partition(report.BEGIN)[2].partition(report.END)[0]
+    first, last = section_marks(report.SECTION)
+    measured = page.partition(first)[2].partition(last)[0]
     [runs] = re.findall(r"^([0-9,]+) experiments a cell", measured, re.MULTILINE)
     assert int(runs.replace(",", "")) >= 2000
     rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in measured.splitlines() if "|" in line]
@@ -209,7 +211,7 @@ def test_make_measures_with_as_many_runs_as_it_says(target: str, runs: str) -> N
 
 def test_the_report_goes_between_its_marks_and_nowhere_else(tmp_path: Path) -> None:
     document, picture = tmp_path / "page.md", tmp_path / "pictures" / "rates.png"
-    document.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
+    document.write_text("before\n{}\nold\n{}\nafter\n".format(*section_marks(report.SECTION)))
     report.main(["--runs", "8", "--document", str(document), "--picture", str(picture)])
     text = document.read_text()
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
