@@ -19,8 +19,9 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 mpl.rcParams["svg.hashsalt"] = "homeprices"  # the ids in a figure are hashes: without a salt they are random
 mpl.rcParams["svg.fonttype"] = "none"  # text stays text: it can be searched, copied and read aloud
@@ -142,12 +143,20 @@ def new_figure(width: float = WIDTH, height: float = HEIGHT) -> tuple[Figure, Ax
     axes.set_facecolor("none")
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set(color=INK, alpha=0.5)
-    axes.tick_params(color=INK, labelcolor=INK, labelsize=FONT_SIZE)
+    axes.tick_params(which="both", color=INK, labelcolor=INK, labelsize=FONT_SIZE)
     axes.grid(color=INK, alpha=0.12, linewidth=0.8)
     axes.set_axisbelow(True)
     for label in (axes.xaxis.label, axes.yaxis.label):
         label.set(color=INK, fontsize=FONT_SIZE)
     return figure, axes
+
+
+def log_scale(axis: Axis) -> None:
+    """Give an axis a logarithmic scale with plain numbers: 10, 20, 50, 100."""
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})  # type: ignore[attr-defined]
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(partial(_amount, one="", many=""))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def in_page(figure: Figure, title: str) -> str:

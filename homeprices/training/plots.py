@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from homeprices.model.feature_matrix import Prices
 from homeprices.model.price_model import Estimates, PriceModel
 from homeprices.pricing.inputs import NUMBERS, TEXTS
-from homeprices.reporting.charts import COLOURS, INK, new_figure
+from homeprices.reporting.charts import COLOURS, INK, log_scale, new_figure
 
 WIDTH, HEIGHT = 6.0, 3.8  # inches
 DOTS_PER_INCH = 80
@@ -54,10 +54,12 @@ def importances(model: PriceModel, holdout: pd.DataFrame) -> dict[str, float]:
 
 
 def _actual_and_estimated(axes: Axes, prices: Prices, estimates: Prices) -> None:
-    axes.scatter(prices, estimates, s=4, alpha=0.4, color=COLOURS[0], linewidth=0, rasterized=True)
+    axes.scatter(prices, estimates, s=8, alpha=0.6, color=COLOURS[0], linewidth=0, rasterized=True)
     ends = [min(prices.min(), estimates.min()), max(prices.max(), estimates.max())]
     axes.plot(ends, ends, color=INK, linewidth=1)
-    axes.set(xscale="log", yscale="log", xlabel="price, lakh rupees", ylabel="estimate from the form's fields")
+    log_scale(axes.xaxis)
+    log_scale(axes.yaxis)
+    axes.set(xlabel="price, lakh rupees", ylabel="estimate from the form's fields")
 
 
 def _relative_errors(axes: Axes, prices: Prices, estimates: Prices) -> None:
@@ -67,9 +69,10 @@ def _relative_errors(axes: Axes, prices: Prices, estimates: Prices) -> None:
 
 
 def _residuals(axes: Axes, prices: Prices, estimates: Prices) -> None:
-    axes.scatter(estimates, np.log(prices / estimates), s=4, alpha=0.4, color=COLOURS[0], linewidth=0, rasterized=True)
+    axes.scatter(estimates, np.log(prices / estimates), s=8, alpha=0.6, color=COLOURS[0], linewidth=0, rasterized=True)
     axes.axhline(0, color=INK, linewidth=1)
-    axes.set(xscale="log", xlabel="estimate, lakh rupees", ylabel="log of price / estimate")
+    log_scale(axes.xaxis)
+    axes.set(xlabel="estimate, lakh rupees", ylabel="log of price / estimate")
 
 
 def _intervals(axes: Axes, prices: Prices, estimates: Estimates) -> None:
@@ -81,8 +84,9 @@ def _intervals(axes: Axes, prices: Prices, estimates: Estimates) -> None:
     inside = estimates.cover(prices)[shown]
     for chosen, colour, label in ((inside, INK, "within"), (~inside, COLOURS[1], "outside")):
         axes.scatter(place[chosen], prices[shown][chosen], s=8, color=colour, label=f"price, {label}", zorder=2)
-    axes.legend(fontsize="small", frameon=False, labelcolor=INK)
-    axes.set(yscale="log", xlabel="homes by their estimate", ylabel="lakh rupees", xticks=[])
+    axes.legend(fontsize="small", frameon=False, labelcolor=INK, loc="upper left")
+    log_scale(axes.yaxis)
+    axes.set(xlabel="homes by their estimate", ylabel="lakh rupees", xticks=[])
 
 
 def _error_by_location(axes: Axes, holdout: pd.DataFrame, estimates: Prices) -> None:
