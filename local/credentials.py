@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import secrets
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+
+from homeprices.files import write_atomic
 
 
 def _password() -> str:
@@ -44,14 +45,5 @@ def load_or_create(path: Path) -> Credentials:
     credentials = Credentials(**{name: known[name] for name in (f.name for f in fields(Credentials)) if name in known})
     wanted = {f.name: getattr(credentials, f.name) for f in fields(credentials)}
     if wanted != known:
-        write_private(path, json.dumps(wanted, indent=2) + "\n")
+        write_atomic(path, json.dumps(wanted, indent=2) + "\n", private=True)
     return credentials
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a whole file that only this user can read; a reader sees the old text or the new."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-    draft.replace(path)

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
+from homeprices.files import write_atomic
 from homeprices.settings import load_settings, variable_names
-from local.credentials import Credentials, load_or_create, write_private
+from local.credentials import Credentials, load_or_create
 from local.ports import LOOPBACK, Ports
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -101,7 +102,7 @@ class Stack:
         """The id that every process of this stack carries."""
         file = self.folder / "id"
         if not file.exists():
-            write_private(file, secrets.token_hex(16))
+            write_atomic(file, secrets.token_hex(16), private=True)
         return file.read_text()
 
     @cached_property
@@ -187,7 +188,7 @@ class Stack:
     def write_env(self) -> None:
         """Leave the settings where `homeprices.settings` finds them."""
         lines = [f"{name}={value}" for name, value in sorted({**self.wishes, **self.settings}.items())]
-        write_private(self.env_file, "\n".join(lines) + "\n")
+        write_atomic(self.env_file, "\n".join(lines) + "\n", private=True)
 
 
 # Which state of the code a stack runs, for the bundles that it trains.

@@ -28,6 +28,7 @@ from prometheus_client import start_http_server
 
 from homeprices.adapters.object_store import open_bucket
 from homeprices.errors import HomePricesError
+from homeprices.files import write_atomic
 from homeprices.log import configure_logging, get_logger
 from homeprices.settings import Settings, load_settings
 from router.access_log import AccessLogEntry, LogFollower, parse
@@ -35,7 +36,7 @@ from router.circuit_breaker import Limits, Verdict, concerns, judge, request_eva
 from router.control_cache import BucketControl, ControlRecordCache
 from router.nginx import Nginx, NginxFailed, find_program
 from router.reload import ReloadResult, apply_config
-from router.render import is_split, render, write_whole
+from router.render import is_split, render
 from router.router_metrics import RouterMetrics
 from router.site_config import RouterSite, router_folder, site_of
 from router.traffic_counter import TrafficCounter
@@ -152,7 +153,7 @@ class Agent:
             "control": self._control.failure or "read",
             "breaker": {**asdict(verdict), "open": cached.breaker_open},
         }
-        write_whole(self._nginx.folder / "agent.json", json.dumps(report, indent=2))
+        write_atomic(self._nginx.folder / "agent.json", json.dumps(report, indent=2))
 
 
 def run(settings: Settings, stopping: threading.Event) -> None:

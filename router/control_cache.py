@@ -16,10 +16,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from homeprices.adapters.object_store import Bucket
 from homeprices.errors import HomePricesError
+from homeprices.files import write_atomic
 from homeprices.log import get_logger
 from homeprices.release import control_record
 from homeprices.release.control_record import ControlRecord
-from router.render import write_whole
 
 ACTOR = "router"
 log = get_logger(__name__)
@@ -153,7 +153,7 @@ class ControlRecordCache:
         with self._lock:
             self._cached = cached
             with contextlib.suppress(OSError):  # a full disk must not keep a record from coming into force
-                write_whole(self._file, cached.model_dump_json(indent=2))
+                write_atomic(self._file, cached.model_dump_json(indent=2))
 
 
 def _load(file: Path) -> CachedRecord:

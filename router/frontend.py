@@ -12,10 +12,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from homeprices.errors import HomePricesError
+from homeprices.files import write_atomic
 from homeprices.log import configure_logging, get_logger
 from homeprices.settings import Settings, load_settings
 from router.nginx import Nginx, find_program
-from router.render import fill_template, write_whole
+from router.render import fill_template
 from router.site_config import address, worker_user
 
 STATIC = Path(__file__).resolve().parent.parent / "inference" / "frontend"
@@ -42,7 +43,7 @@ def prepare(settings: Settings) -> Nginx:
     folder = settings.state_dir.resolve() / "frontend"
     nginx = Nginx(find_program(settings.nginx), folder)
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(nginx.configuration, render_frontend(settings, folder))
+    write_atomic(nginx.configuration, render_frontend(settings, folder))
     nginx.test(nginx.configuration)
     return nginx
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from homeprices.files import write_atomic
 from router import nginx as nginx_process
 from router.nginx import ConfigurationRefused, Nginx, NginxFailed
-from router.render import revision_of, write_whole
+from router.render import revision_of
 
 Outcome = Literal["applied", "unchanged", "refused", "unconfirmed", "failed"]
 Confirm = Callable[[str, str], bool]
@@ -48,7 +49,7 @@ def apply_config(nginx: Nginx, text: str, listen: str, confirm: Confirm = nginx_
         return ReloadResult("unchanged", revision)
     nginx.folder.mkdir(parents=True, exist_ok=True)
     draft = nginx.folder / NEXT
-    write_whole(draft, text, private=True)  # it contains the key of the visitors' cookies
+    write_atomic(draft, text, private=True)  # it contains the key of the visitors' cookies
     try:
         nginx.test(draft)
     except ConfigurationRefused as error:
@@ -72,7 +73,7 @@ def _roll_back(nginx: Nginx, before: str | None, revision: str, listen: str) -> 
     reason = f"{listen} does not answer with revision {revision}; see {nginx.folder / 'error.log'}"
     if before is None:
         return ReloadResult("failed", "", reason)
-    write_whole(nginx.configuration, before)
+    write_atomic(nginx.configuration, before, private=True)
     nginx.signal(signal.SIGHUP)
     return ReloadResult("unconfirmed", revision_of(before), reason)
 

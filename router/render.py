@@ -177,14 +177,5 @@ def fill_template(template: str, values: Mapping[str, str]) -> str:
     return _PLACEHOLDER.sub(lambda match: values[match[1]], template)
 
 
-def write_whole(file: Path, text: str, *, private: bool = False) -> None:
-    """Write a file atomically: a reader sees the old text or the new. `private`: readable by this user only."""
-    draft = file.with_name(file.name + ".draft")
-    draft.unlink(missing_ok=True)
-    draft.touch(mode=0o600 if private else 0o644)
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(file)
-
-
 if __name__ == "__main__":
     print(example(), end="")

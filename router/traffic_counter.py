@@ -18,11 +18,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from homeprices.adapters.object_store import Bucket
 from homeprices.errors import HomePricesError
+from homeprices.files import write_atomic
 from homeprices.log import get_logger
 from homeprices.names import Variant
 from homeprices.release.traffic_counts import Counts, DailyTrafficCounts, bucket_start, day_of
 from router.access_log import AccessLogEntry, LogFollower, LogOffset, parse
-from router.render import write_whole
 
 FILE = "traffic.json"
 COUNT_SECONDS = 5.0
@@ -78,7 +78,7 @@ class TrafficCounter:
         mark = self._log.mark
         if mark != self._standing.mark:
             self._standing.mark = mark
-            write_whole(self._file, self._standing.model_dump_json(by_alias=True))
+            write_atomic(self._file, self._standing.model_dump_json(by_alias=True))
 
     def upload(self) -> None:
         """Write changed days to the bucket. Raises HomePricesError; the days stay pending then."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-from local.credentials import write_private
+from homeprices.files import write_atomic
 from local.ports import LOOPBACK
 from local.stack import ROOT, Stack
 from local.supervision import probes
@@ -29,7 +29,7 @@ def airflow(stack: Stack, dags: Path = ROOT / "dags") -> list[ServiceSpec]:
 
     def migrate(job: RunCommand) -> None:
         home.mkdir(parents=True, exist_ok=True)
-        write_private(home / "passwords.json", json.dumps({USER: PASSWORD}))
+        write_atomic(home / "passwords.json", json.dumps({USER: PASSWORD}), private=True)
         job(Command((*program, "db", "migrate"), env=env, cwd=home))
 
     def process(name: str, *arguments: str, ready: Probe, ports: Mapping[str, int] | None = None) -> ServiceSpec:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from local.credentials import write_private
+from homeprices.files import write_atomic
 from local.ports import LOOPBACK, SeaweedPorts
 from local.supervision import probes
 from local.supervision.service_spec import RunCommand, ServiceSpec
@@ -61,7 +61,7 @@ def seaweedfs(
 
     def prepare(_job: RunCommand) -> None:
         (home / "data").mkdir(parents=True, exist_ok=True)
-        write_private(identities, _identities(access_key, secret_key))
+        write_atomic(identities, _identities(access_key, secret_key), private=True)
         for stale in [*home.glob("*.sock")]:
             stale.unlink()
 

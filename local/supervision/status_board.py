@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
-from local.credentials import write_private
+from homeprices.files import write_atomic
 
 
 class Phase(StrEnum):
@@ -106,7 +106,7 @@ class StatusBoard:
         return self._status
 
     def _write(self) -> None:
-        write_private(self._path, json.dumps(asdict(self._status), indent=1))
+        write_atomic(self._path, json.dumps(asdict(self._status), indent=1), private=True)
 
 
 def read(path: Path) -> Status | None:

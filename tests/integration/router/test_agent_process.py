@@ -273,8 +273,8 @@ def counts_of(stand: Stand) -> str:
 
 
 def test_a_step_that_fails_is_said_and_the_next_one_goes_on(stand: Stand) -> None:
-    stand.start_and_wait()
-    in_the_way = stand.folder / "router" / "agent.json.draft"
+    agent = stand.start_and_wait()
+    in_the_way = stand.folder / "router" / f".agent.json.{agent.pid}.draft"
     in_the_way.mkdir()
     eventually(lambda: "agent_step_failed" in (stand.folder / "agent.err").read_text())
     stand.forget_report()

@@ -105,6 +105,7 @@ def test_a_change_that_passes_the_test_but_cannot_be_bound_is_taken_back(router:
     assert applied.outcome == "unconfirmed"
     assert "does not answer with revision" in applied.reason
     assert router.nginx.configuration.read_text() == before
+    assert router.nginx.configuration.stat().st_mode & 0o077 == 0, "it holds the key of the visitors' cookies"
     assert router.visitor().predict().status == 200
 
 
