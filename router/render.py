@@ -1,4 +1,4 @@
-"""Render the router's Nginx configuration from the control record and the site: pure, but for `write_whole`.
+"""Render the router's Nginx configuration from the control record and the site as a pure function.
 
 `python -m router.render` prints the example configuration.
 """

@@ -15,13 +15,11 @@ from pydantic import BaseModel, ConfigDict
 
 from homeprices.adapters.object_store import Bucket
 from homeprices.batch.feature_reader import Refused
-from homeprices.pricing.manifest import FileDigest
+from homeprices.pricing.manifest import MANIFEST_FILE, FileDigest
 
 PART_ROWS = 1_000_000
 PART_BYTES = 16 * 2**20
 """When a file is closed and the next begun, so that no more than this of results is ever held."""
-
-MANIFEST = "manifest.json"
 
 
 class PartitionManifest(BaseModel):
@@ -82,7 +80,7 @@ class PartitionWriter:
             refused_fields=dict(sorted(self._fields.items())),
             files=self._files,
         )
-        self._bucket.put(self._place + MANIFEST, manifest.model_dump_json(indent=1).encode())
+        self._bucket.put(self._place + MANIFEST_FILE, manifest.model_dump_json(indent=1).encode())
         return manifest
 
     def _close_part(self) -> None:

@@ -13,11 +13,12 @@ from homeprices.adapters.object_store import RangedBucket
 from homeprices.batch.feature_reader import FeatureReader
 from homeprices.batch.object_file import BLOCK_BYTES, ObjectFile, open_parquet
 from homeprices.batch.plan import Plan, Slice
-from homeprices.batch.results import MANIFEST, PartitionManifest, PartitionWriter
+from homeprices.batch.results import PartitionManifest, PartitionWriter
 from homeprices.errors import Conflict, InvalidInput, ObjectNotFound, PreconditionFailed
 from homeprices.log import get_logger
 from homeprices.pricing.features import OTHER_LOCATION, Locations
 from homeprices.pricing.inputs import OPTIONAL, REQUIRED
+from homeprices.pricing.manifest import MANIFEST_FILE
 from homeprices.pricing.predictor import Predictor
 
 log = get_logger(__name__)
@@ -26,7 +27,7 @@ log = get_logger(__name__)
 def done(bucket: RangedBucket, plan: Plan, number: int) -> PartitionManifest | None:
     """The manifest of a partition that was scored already."""
     try:
-        body = bucket.get(plan.partition_folder(number) + MANIFEST).body
+        body = bucket.get(plan.partition_folder(number) + MANIFEST_FILE).body
     except ObjectNotFound:
         return None
     return PartitionManifest.model_validate_json(body)

@@ -15,7 +15,7 @@ from pathlib import Path
 from homeprices.adapters.object_store import Bucket
 from homeprices.errors import Conflict, NotFound, ObjectNotFound, PreconditionFailed
 from homeprices.names import BUNDLE_KIND, BundleKind
-from homeprices.pricing.bundle import MODEL_FILE, Bundle
+from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.manifest import DRAFT_FILE, MANIFEST_FILE, Manifest
 from homeprices.registry import versions
 from homeprices.registry.bundle_reader import (
@@ -26,7 +26,7 @@ from homeprices.registry.bundle_reader import (
     staged_draft,
     staging_folder,
 )
-from homeprices.registry.versions import _BUNDLE_FILE, MANIFEST, Kind, kind_of, number_of, utc_now, version_name
+from homeprices.registry.versions import BUNDLE_FILE_KEY, Kind, kind_of, number_of, utc_now, version_name
 
 CLAIM_ATTEMPTS = 100  # each one lost means that another writer took a number, so this many is never reached
 _CLAIM = re.compile(r"claims/((?:BO|CO|train_V)[1-9][0-9]*)\.json")
@@ -67,10 +67,10 @@ def _survey(bucket: Bucket, kind: Kind) -> tuple[set[int], set[int]]:
     seen: set[int] = set()
     for place in ("models", "archive"):
         for entry in bucket.list(f"{place}/price_check_{kind}"):
-            match = _BUNDLE_FILE.fullmatch(entry.key)
+            match = BUNDLE_FILE_KEY.fullmatch(entry.key)
             if match:
                 seen.add(number_of(match[1]))
-                if match[2] == MANIFEST:
+                if match[2] == MANIFEST_FILE:
                     completed.add(number_of(match[1]))
     return completed, seen
 
@@ -191,11 +191,6 @@ def archive(bucket: Bucket, candidate: str) -> None:
         raise NotFound(f"there is no candidate {candidate} to archive")
     for entry in bucket.list(source):
         _move(bucket, entry.key, target + entry.key.removeprefix(source))
-
-
-def same_content(one: Manifest, other: Manifest) -> bool:
-    """Whether two bundles hold the same model, to the byte."""
-    return one.files[MODEL_FILE].sha256 == other.files[MODEL_FILE].sha256
 
 
 def _write(bucket: Bucket, manifest: Manifest, read: Callable[[str], bytes]) -> None:

@@ -20,14 +20,14 @@ from homeprices.names import BundleKind
 from homeprices.pricing.bundle import COLUMNS_FILE, Bundle
 from homeprices.pricing.manifest import DRAFT_FILE, MANIFEST_FILE, Columns, Draft, FileDigest, Manifest
 from homeprices.registry import versions
-from homeprices.registry.versions import _BUNDLE_FILE, MANIFEST, number_of
+from homeprices.registry.versions import BUNDLE_FILE_KEY, number_of
 
 
 def published(bucket: Bucket, kind: BundleKind) -> list[str]:
     """Every complete bundle under `models/`, lowest number first. A folder without a manifest does not exist."""
     keys = (entry.key for entry in bucket.list(f"models/price_check_{kind}"))
-    found = (_BUNDLE_FILE.fullmatch(key) for key in keys if key.endswith(f"/{MANIFEST}"))
-    return sorted({match[1] for match in found if match and match[2] == MANIFEST}, key=number_of)
+    found = (BUNDLE_FILE_KEY.fullmatch(key) for key in keys if key.endswith(f"/{MANIFEST_FILE}"))
+    return sorted({match[1] for match in found if match and match[2] == MANIFEST_FILE}, key=number_of)
 
 
 def highest(bucket: Bucket, kind: BundleKind) -> str | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
@@ -18,9 +17,6 @@ from homeprices.registry.bundle_publisher import claim
 PREFIX = "data/raw/"
 
 _KEY = re.compile(r"data/raw/train_V([1-9][0-9]*)\.csv")
-
-# (bucket, kind, owner) -> `train_V3`
-Claim = Callable[[Bucket, str, str], str]
 
 
 class Dataset(BaseModel):

@@ -15,10 +15,8 @@ from homeprices.errors import InvalidInput
 
 Kind = Literal["BO", "CO", "train_V"]
 
-MANIFEST = "manifest.json"
-
 _VERSION = re.compile(r"(BO|CO|train_V)([1-9][0-9]*)")
-_BUNDLE_FILE = re.compile(r"(?:models|archive)/price_check_((?:BO|CO)[1-9][0-9]*)/(.+)")
+BUNDLE_FILE_KEY = re.compile(r"(?:models|archive)/price_check_((?:BO|CO)[1-9][0-9]*)/(.+)")
 
 
 def utc_now() -> datetime:

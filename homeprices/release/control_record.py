@@ -17,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from homeprices.adapters.object_store import Bucket
 from homeprices.errors import Conflict, HomePricesError, InvalidInput, ObjectNotFound, PreconditionFailed
 from homeprices.names import BUNDLE_KIND
-from homeprices.registry.versions import MANIFEST, archive_folder, folder, kind_of, utc_now
+from homeprices.pricing.manifest import MANIFEST_FILE
+from homeprices.registry.versions import archive_folder, folder, kind_of, utc_now
 
 KEY = "control/experiment.json"
 MAX_SHARE = 50.0  # percent; a candidate that gets more than production is no longer a trial
@@ -123,13 +124,13 @@ def start_experiment(
     """
     _check_arms(production, candidate)
     _check_share(share)
-    if bucket.exists(archive_folder(candidate) + MANIFEST):
+    if bucket.exists(archive_folder(candidate) + MANIFEST_FILE):
         raise Conflict(f"{candidate} has ended and is in the archive; it is not tried again")
 
     def begin(record: ControlRecord) -> ControlRecord:
         if record.experiment == f"{production}-{candidate}":
             return record
-        if record.candidate not in (None, candidate) and bucket.exists(folder(str(record.candidate)) + MANIFEST):
+        if record.candidate not in (None, candidate) and bucket.exists(folder(str(record.candidate)) + MANIFEST_FILE):
             raise Conflict(f"{record.experiment} is on trial; end it before {candidate} begins")
         # The salt belongs to the candidate: against another production, its visitors stay its visitors.
         salt = record.salt if record.candidate == candidate else new_salt()

@@ -76,22 +76,17 @@ def revert(
     return version
 
 
-def resume_interrupted(
-    bucket: Bucket, actor: str, wait: Wait | None = None, *, clock: control_record.Clock = versions.utc_now
-) -> list[str]:
-    """Finish what a killed run left half done, and say in a sentence each what that was.
+def resume_interrupted(bucket: Bucket, actor: str, *, clock: control_record.Clock = versions.utc_now) -> list[str]:
+    """Finish what an interrupted run left incomplete. Return one sentence for each thing that was done.
 
-    Decided outcomes are carried out (a promotion only when `wait` is given), and an experiment of an archived candidate
-    is ended. When several candidates were published at once, those not on trial are archived: one is tried at a time.
+    Completes decided rollbacks and ends an experiment whose candidate is archived. Leaves a decided promotion to the
+    promoting task, because it has to wait for production. If several candidates were published at once, archives those
+    that are not on trial: only one candidate is tried at a time.
     """
     done = []
     ending = {*bundle_reader.partially_archived(bucket), *bundle_reader.published(bucket, BUNDLE_KIND["candidate"])}
     for candidate in sorted(ending, key=versions.number_of):
-        outcome = outcome_of(bucket, candidate)
-        if outcome == "promote" and wait:
-            version = promote(bucket, candidate, wait, actor, "an interrupted promotion was finished", clock=clock)
-            done.append(f"the promotion of {candidate} as {version} was finished")
-        elif outcome == "rollback":
+        if outcome_of(bucket, candidate) == "rollback":
             roll_back(bucket, candidate, actor, "an interrupted rollback was finished", clock=clock)
             done.append(f"the rollback of {candidate} was finished")
     return done + _leave_one_candidate(bucket, actor, clock)

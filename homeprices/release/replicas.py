@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 import httpx
 
 from homeprices.errors import InvalidInput, NotReady
+from homeprices.names import Variant
+from homeprices.settings import Settings
 
 POLL_SECONDS = 0.5
 PROBE_TIMEOUT_SECONDS = 3.0
@@ -64,6 +66,11 @@ def wait_until_served(
                 + "; ".join(map(str, behind))
             )
         sleep(POLL_SECONDS)
+
+
+def wait_for_version(settings: Settings, variant: Variant, version: str) -> None:
+    """Return when every replica of a variant serves `version`. Raises NotReady after the settings' replica timeout."""
+    wait_until_served(settings.replica_urls(variant), version, settings.replica_timeout_seconds)
 
 
 def probe(urls: Sequence[str], *, resolve: Resolve | None = None) -> list[Replica]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from homeprices.adapters.database import transaction
@@ -112,11 +113,8 @@ class PostPromotionAnalysis:
 
     def _revert(self, decided: RecordedDecision) -> str:
         """The last good bundle as the next production, served, on record and told. Can be killed and run again."""
-        resources, settings = self._resources, self._resources.settings
-
-        def wait(version: str) -> None:
-            replicas.wait_until_served(settings.replica_urls("production"), version, settings.replica_timeout_seconds)
-
+        resources = self._resources
+        wait = partial(replicas.wait_for_version, resources.settings, "production")
         version = promotion.revert(resources.bucket, decided.candidate, wait, ACTOR, decided.reason, clock=self._clock)
         mlflow_mirror.try_sync_registered_model(resources)
         page = decision_report.publish(resources, decided.key)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from homeprices.adapters.database import transaction
@@ -145,12 +146,9 @@ class Evaluation:
 
     def promote(self, decision: dict[str, Any]) -> dict[str, Any]:
         """The candidate as the next production version, served by every production replica, and on record as such."""
-        settings, candidate = self._resources.settings, decision["candidate"]
+        candidate = decision["candidate"]
         self._check_hold(candidate)
-
-        def wait(version: str) -> None:
-            replicas.wait_until_served(settings.replica_urls("production"), version, settings.replica_timeout_seconds)
-
+        wait = partial(replicas.wait_for_version, self._resources.settings, "production")
         version = promotion.promote(
             self._resources.bucket, candidate, wait, ACTOR, decision["reason"], clock=self._clock
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from homeprices.adapters.airflow_client import AirflowClient
@@ -20,7 +21,7 @@ from homeprices.experiment.decision_log import record_manual_action, record_resu
 from homeprices.names import BUNDLE_KIND, CANDIDATE_WANTED_ASSET
 from homeprices.registry import bundle_reader, mlflow_mirror
 from homeprices.release import control_record, holds, promotion
-from homeprices.release.replicas import wait_until_served
+from homeprices.release.replicas import wait_for_version
 from homeprices.workflows.notify_once import notify_once
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ def promote(resources: Resources, candidate: str | None, actor: str, reason: str
     """Make the candidate the next production bundle, whatever the experiment says."""
     candidate = candidate or _candidate(resources)
     report, order = ActionReport(), _decided(resources, candidate, "promote", actor, reason)
-    version = promotion.promote(resources.bucket, candidate, _wait(resources), actor, reason)
+    wait = partial(wait_for_version, resources.settings, "production")
+    version = promotion.promote(resources.bucket, candidate, wait, actor, reason)
     report.done.append(f"{candidate} is in production as {version}.")
     order.record(report, version)
     _propagate(resources, report, reason, want_candidate=True)
@@ -60,7 +62,8 @@ def roll_back(resources: Resources, candidate: str | None, actor: str, reason: s
 def revert(resources: Resources, to: str, actor: str, reason: str) -> ActionReport:
     """Bring an earlier production bundle back as the next one."""
     report = ActionReport()
-    version = promotion.revert(resources.bucket, to, _wait(resources), actor, reason)
+    wait = partial(wait_for_version, resources.settings, "production")
+    version = promotion.revert(resources.bucket, to, wait, actor, reason)
     report.done.append(f"{to} is in production again, as {version}.")
     published = bundle_reader.published(resources.bucket, BUNDLE_KIND["production"])
     replaced = [name for name in published if name != version][-1]
@@ -162,15 +165,6 @@ def _propagated(report: ActionReport, lacking: str) -> Iterator[None]:
         yield
     except HomePricesError as error:
         report.not_propagated.append(f"{lacking} ({error})")
-
-
-def _wait(resources: Resources) -> promotion.Wait:
-    settings = resources.settings
-
-    def wait(version: str) -> None:
-        wait_until_served(settings.replica_urls("production"), version, settings.replica_timeout_seconds)
-
-    return wait
 
 
 def _candidate(resources: Resources) -> str:

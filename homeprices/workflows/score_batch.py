@@ -11,11 +11,12 @@ from pydantic import BaseModel, ConfigDict
 
 from homeprices.adapters.object_store import RangedBucket
 from homeprices.batch.plan import Plan, job_name, make_plan, read_plan
-from homeprices.batch.results import MANIFEST, PartitionManifest
+from homeprices.batch.results import PartitionManifest
 from homeprices.batch.scoring import done, score_partition
 from homeprices.errors import InvalidInput, NotFound, NotReady
 from homeprices.names import BUNDLE_KIND
 from homeprices.pricing.bundle import Bundle
+from homeprices.pricing.manifest import MANIFEST_FILE
 from homeprices.pricing.predictor import Predictor
 from homeprices.registry import bundle_reader
 
@@ -87,7 +88,7 @@ class BatchRun:
                 missing.append(str(number))
                 continue
             partitions.append(manifest)
-            named |= {folder + MANIFEST, *(folder + name for name in files)}
+            named |= {folder + MANIFEST_FILE, *(folder + name for name in files)}
         if missing:
             raise NotReady(f"{len(missing)} of {len(found)} partitions are not done: {', '.join(missing[:20])}")
         for key in sizes.keys() - named:
@@ -104,7 +105,7 @@ class BatchRun:
             refused=sum(one.refused for one in partitions),
             partitions=partitions,
         )
-        key = plan.folder + MANIFEST
+        key = plan.folder + MANIFEST_FILE
         self._bucket.put(key, manifest.model_dump_json(indent=1).encode())
         return {"manifest": key, **manifest.model_dump(mode="json", include={"version", "estimated", "refused"})}
 

@@ -19,7 +19,7 @@ from homeprices.adapters.notifications import Notification
 from homeprices.data import cleaning, preparation
 from homeprices.errors import HomePricesError, NotFound, ObjectNotFound
 from homeprices.log import get_logger
-from homeprices.names import BUNDLE_KIND, Variant
+from homeprices.names import BUNDLE_KIND
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.manifest import DRAFT_FILE
 from homeprices.registry import bundle_publisher, bundle_reader, datasets, mlflow_mirror, versions
@@ -176,7 +176,7 @@ class TrainingRun:
     def wait_for_production(self, published: dict[str, Any]) -> str:
         """The version, once every production replica serves it."""
         version = str(published["version"])
-        self._wait("production", version)
+        replicas.wait_for_version(self._settings, "production", version)
         control_record.set_production(self._bucket, version, ACTOR, f"{version} is served by every production replica")
         self._resources.notifier.send(Notification(f"{version} is in production", published["reason"]))
         self._record_heartbeat(f"{version} is in production")
@@ -186,7 +186,7 @@ class TrainingRun:
         """The candidate, once every candidate replica serves it and its share of the visitors goes there."""
         candidate = str(published["version"])
         production = bundle_reader.highest(self._bucket, BUNDLE_KIND["production"])
-        self._wait("candidate", candidate)
+        replicas.wait_for_version(self._settings, "candidate", candidate)
         control_record.start_experiment(
             self._bucket, str(production), candidate, self._settings.candidate_share, ACTOR, published["reason"]
         )
@@ -238,11 +238,6 @@ class TrainingRun:
             mlflow_mirror.sync_registered_model(self._tracking, self._bucket)
         except HomePricesError as error:
             log.warning("MLflow does not follow yet; the next release brings it up to date", error=str(error))
-
-    def _wait(self, variant: Variant, version: str) -> None:
-        replicas.wait_until_served(
-            self._settings.replica_urls(variant), version, self._settings.replica_timeout_seconds
-        )
 
     @property
     def _kind(self) -> versions.Kind:

@@ -10,7 +10,7 @@ from homeprices.adapters.notifications import CHANNELS
 from homeprices.adapters.object_store import Bucket
 from homeprices.errors import ObjectNotFound
 from homeprices.names import BUNDLE_KIND
-from homeprices.pricing.manifest import Manifest
+from homeprices.pricing.manifest import MANIFEST_FILE, Manifest
 from homeprices.registry import bundle_reader, versions
 from homeprices.release import control_record
 from homeprices.workflows.heartbeat import PROCESSES, last_heartbeat
@@ -71,7 +71,7 @@ class BucketCollector:
     def _manifest(self, folder: str, version: str) -> Manifest | None:
         if version not in self._manifests:
             try:
-                body = self._bucket.get(folder + versions.MANIFEST).body
+                body = self._bucket.get(folder + MANIFEST_FILE).body
             except ObjectNotFound:  # archived between the list and the look
                 return None
             self._manifests[version] = Manifest.model_validate_json(body)
@@ -81,7 +81,7 @@ class BucketCollector:
 def _archived(bucket: Bucket) -> list[str]:
     """Every complete candidate in the archive, lowest number first."""
     keys = (entry.key.split("/") for entry in bucket.list("archive/price_check_CO"))
-    found = [folder.removeprefix("price_check_") for _, folder, *rest in keys if rest == [versions.MANIFEST]]
+    found = [folder.removeprefix("price_check_") for _, folder, *rest in keys if rest == [MANIFEST_FILE]]
     return sorted(found, key=versions.number_of)
 
 

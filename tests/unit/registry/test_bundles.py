@@ -175,14 +175,6 @@ def test_a_missing_and_a_damaged_manifest_are_told_apart(bucket: MemoryBucket) -
         bundle_reader.read_manifest(bucket, "BO1")
 
 
-def test_the_same_model_is_the_same_content_whatever_its_version(bucket: MemoryBucket, drafts: list[Path]) -> None:
-    for run, draft in (("a", drafts[0]), ("b", drafts[0]), ("c", drafts[1])):
-        publish(bucket, draft, run)
-    one, same, other = (bundle_reader.read_manifest(bucket, version) for version in ("CO1", "CO2", "CO3"))
-    assert bundle_publisher.same_content(one, same)
-    assert not bundle_publisher.same_content(one, other)
-
-
 def test_fetching_gives_a_sound_folder_that_equals_the_buckets(
     bucket: MemoryBucket, drafts: list[Path], tmp_path: Path
 ) -> None:

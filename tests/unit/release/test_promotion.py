@@ -136,9 +136,7 @@ def test_a_revert_publishes_the_earlier_bundle_as_the_next(trial: MemoryBucket, 
     assert promotion.revert(trial, "BO1", waited.append, "person", "BO2 overprices", clock=clock) == "BO3"
     assert waited == ["BO3"]
     assert bundle_reader.read_manifest(trial, "BO3").promoted_from == "BO1"
-    assert bundle_publisher.same_content(
-        bundle_reader.read_manifest(trial, "BO3"), bundle_reader.read_manifest(trial, "BO1")
-    )
+    assert bundle_reader.read_manifest(trial, "BO3").files == bundle_reader.read_manifest(trial, "BO1").files
     assert (control_record.read(trial).production, control_record.read(trial).reason) == ("BO3", "BO2 overprices")
     assert promotion.revert(trial, "BO1", waited.append, "person", "again") == "BO3"
     assert_consistent(trial)
@@ -233,9 +231,12 @@ def test_whatever_was_cut_short_is_finished_by_the_next_run(drafts: list[Path], 
         try:
             act(DyingBucket(bucket, operations))  # type: ignore[arg-type]
         except Killed:
-            done = promotion.resume_interrupted(bucket, "next run", in_production)
+            done = promotion.resume_interrupted(bucket, "next run")
+            if promotion.outcome_of(bucket, "CO1") == "promote":
+                promotion.promote(bucket, "CO1", in_production, "next run", "better")
+                done.append("the promotion was finished")
             assert_consistent(bucket)
-            assert promotion.resume_interrupted(bucket, "next run", in_production) == []
+            assert promotion.resume_interrupted(bucket, "next run") == []
             if promotion.outcome_of(bucket, "CO1"):
                 assert bundle_reader.highest(bucket, "CO") is None
                 assert bundle_reader.highest(bucket, "BO") == ("BO2" if outcome == "promote" else "BO1")
@@ -248,7 +249,7 @@ def test_whatever_was_cut_short_is_finished_by_the_next_run(drafts: list[Path], 
     assert finished > 10
 
 
-def test_a_decided_promotion_waits_for_somebody_who_can_wait_for_replicas(trial: MemoryBucket) -> None:
+def test_a_decided_promotion_is_left_to_the_task_that_waits_for_replicas(trial: MemoryBucket) -> None:
     def never(_: str) -> None:
         raise NotReady("not yet")
 
@@ -256,9 +257,6 @@ def test_a_decided_promotion_waits_for_somebody_who_can_wait_for_replicas(trial:
         promotion.promote(trial, "CO1", never, "evaluation", "better")
     assert promotion.resume_interrupted(trial, "next run") == []
     assert bundle_reader.highest(trial, "CO") == "CO1"
-    assert promotion.resume_interrupted(trial, "next run", in_production) == [
-        "the promotion of CO1 as BO2 was finished"
-    ]
 
 
 def test_of_several_candidates_the_one_on_trial_is_kept(trial: MemoryBucket, drafts: list[Path]) -> None:
