@@ -1,15 +1,17 @@
-"""What the rest of the project asks of the prediction log. Every function takes a connection and a bounded window."""
+"""Queries that operators and the exporter make of the prediction log; each is bounded by a window or a limit.
+
+Traffic and latency come from the hourly and daily rollups, not from the log: a window is the whole days in it and the
+hours before and after those. So a summary of a month reads some thousand rows, whether it covers a thousand predictions
+or ten million.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from sqlalchemy import Connection, desc, select, text
 
-from homeprices.names import Variant
 from homeprices.predictions.sketches import distinct_count, quantile
 from homeprices.predictions.tables import ab_decisions, drift_reports, prediction_logs, user_feedback
 
@@ -23,82 +25,6 @@ _LOGS = {
 }
 
 
-@dataclass(frozen=True)
-class ArmSummary:
-    """What one arm has shown, by the arm that was assigned; latency in milliseconds, of its own answers only.
-
-    `requests` includes `errors`, which are the requests that another arm had to answer. `ratings` are stars of the
-    visitors who were given the estimate by this very arm, the last one each of an estimate.
-    """
-
-    requests: int = 0
-    errors: int = 0
-    visitors: int = 0
-    ratings: int = 0
-    mean_rating: float | None = None
-    mean_milliseconds: float | None = None
-
-
-# A visitor who was assigned to both arms was moved by a change of share, and is left out of both. A candidate's
-# request that production answered carries production's bundle.
-_ARMS = text(
-    """
-    WITH exposures AS (
-        SELECT id, visitor, assigned_variant, fallback, milliseconds,
-               min(assigned_variant) OVER theirs <> max(assigned_variant) OVER theirs AS moved
-        FROM prediction_logs
-        WHERE ts >= :since AND ts < :until
-          AND visitor IS NOT NULL AND assigned_variant IS NOT NULL AND epoch IS NOT NULL
-          AND (CAST(:epochs AS integer[]) IS NULL OR epoch = ANY(:epochs))
-          AND (
-            (assigned_variant = 'production' AND bundle = :production)
-            OR (assigned_variant = 'candidate' AND bundle = CASE WHEN fallback THEN :production ELSE :candidate END)
-          )
-        WINDOW theirs AS (PARTITION BY visitor)
-    ), stars AS (
-        SELECT exposures.assigned_variant, feedback_value
-        FROM exposures JOIN user_feedback ON prediction_id = exposures.id
-        WHERE NOT moved AND NOT fallback AND verified AND feedback_type = 'rating' AND ts < :until
-    ), ratings AS (
-        SELECT assigned_variant, count(*) AS ratings, avg(feedback_value) AS mean_rating FROM stars GROUP BY 1
-    )
-    SELECT assigned_variant,
-           count(*) AS requests,
-           count(*) FILTER (WHERE fallback) AS errors,
-           count(DISTINCT visitor) AS visitors,
-           coalesce(max(ratings.ratings), 0) AS ratings,
-           max(ratings.mean_rating) AS mean_rating,
-           avg(milliseconds) FILTER (WHERE NOT fallback) AS mean_milliseconds
-    FROM exposures LEFT JOIN ratings USING (assigned_variant)
-    WHERE NOT moved
-    GROUP BY assigned_variant
-    """
-)
-
-
-def arm_summaries(
-    connection: Connection,
-    *,
-    production: str,
-    candidate: str,
-    since: datetime,
-    until: datetime,
-    epochs: list[int] | None = None,
-) -> dict[Variant, ArmSummary]:
-    """Both arms of the experiment of `candidate` beside `production`, from `since` up to, not including, `until`.
-
-    `epochs` keeps to these epochs of the control record; by default every visit that the router assigned counts.
-    """
-    values = {"production": production, "candidate": candidate, "since": since, "until": until, "epochs": epochs}
-    found = {row["assigned_variant"]: row for row in connection.execute(_ARMS, values).mappings()}
-    arms: tuple[Variant, ...] = ("production", "candidate")
-    return {arm: _summary(found[arm]) if arm in found else ArmSummary() for arm in arms}
-
-
-def _summary(row: Mapping[Any, Any]) -> ArmSummary:
-    return ArmSummary(**{name: value for name, value in row.items() if name != "assigned_variant"})
-
-
 def logs(connection: Connection, kind: LogType, limit: int) -> list[dict[str, Any]]:
     """The newest rows of a log, newest first. Visitors are keyed hashes."""
     table, ts = _LOGS[kind]
@@ -106,8 +32,8 @@ def logs(connection: Connection, kind: LogType, limit: int) -> list[dict[str, An
     return [dict(row) for row in rows]
 
 
-# The unverified are counted, and have no say in the mean.
-_OPINIONS = text(
+# Unverified feedback counts, but is excluded from the mean rating.
+_FEEDBACK = text(
     """
     SELECT served_variant AS variant, feedback_type, count(*) AS count,
            avg(feedback_value) FILTER (WHERE verified) AS mean_verified
@@ -127,21 +53,12 @@ def metrics(connection: Connection, *, since: datetime, until: datetime) -> dict
         variant: {**traffic, "feedback": {}, "mean_rating": None}
         for variant, traffic in traffic(connection, **window).items()
     }
-    for row in connection.execute(_OPINIONS, window).mappings():
+    for row in connection.execute(_FEEDBACK, window).mappings():
         entry = found.setdefault(row["variant"], {"requests": 0, "feedback": {}, "mean_rating": None})
         entry["feedback"][row["feedback_type"]] = row["count"]
         if row["feedback_type"] == "rating":
             entry["mean_rating"] = row["mean_verified"]
     return found
-
-
-# Counts of what was answered, an hour and a day: written as predictions are stored, read for whole hours.
-#
-# A window is read as the days that lie in it and the hours before and after those, so that a summary of a month reads
-# some thousand rows, whether a thousand homes were priced in it or ten million.
-
-
-Unit = Literal["hour", "day"]
 
 
 def hour_of(moment: datetime) -> datetime:
@@ -154,7 +71,7 @@ def _counted(kind: str, columns: str) -> str:
         SELECT {columns} FROM {kind}_hours WHERE hour >= :since AND hour < :first_day
         UNION ALL SELECT {columns} FROM {kind}_days WHERE day >= :first_day AND day < :end_of_days
         UNION ALL SELECT {columns} FROM {kind}_hours WHERE hour >= :end_of_days AND hour < :until
-    """  # noqa: S608 - made of this package's own words
+    """  # noqa: S608 (made of constants)
 
 
 _TRAFFIC = text(
@@ -164,13 +81,13 @@ _TRAFFIC = text(
            sum(milliseconds_sum) / sum(requests) AS mean_milliseconds, array_agg(DISTINCT bundle) AS bundles
     FROM ({_counted("traffic", "variant, bundle, requests, fallbacks, estimate_sum, milliseconds_sum, visitors")})
     AS counted GROUP BY 1
-    """  # noqa: S608 - made of this package's own words
+    """  # noqa: S608 (made of constants)
 )
 _LATENCY = text(
     f"""
     SELECT variant, bucket, sum(requests)::bigint AS requests
     FROM ({_counted("latency", "variant, bucket, requests")}) AS counted GROUP BY 1, 2
-    """  # noqa: S608 - made of this package's own words
+    """  # noqa: S608 (made of constants)
 )
 
 

@@ -28,7 +28,7 @@ LOOK_SECONDS = 0.1
 # Threads that may wait for an id at one time; the others are needed for visitors who ask for estimates.
 MOST_WAITING = 2
 
-IssueStatus = Literal["known", "unknown", "cannot_tell"]
+IssueStatus = Literal["issued", "never_issued", "undetermined"]
 
 
 @dataclass(frozen=True)
@@ -108,28 +108,28 @@ class PredictionLog:
         self._drain.wake()
 
     def issue_status(self, prediction_id: int) -> IssueStatus:
-        """Whether an estimate of this id was given out; `cannot_tell` while a spool of any replica may hold it.
+        """Whether an estimate of this id was given out; `undetermined` while a spool of any replica may hold it.
 
         One that another process gave a moment ago is waited for, unless too many wait already: the drain will tell.
         """
         if self._ids.was_issued(prediction_id):
-            return "known"
+            return "issued"
         if self._ids.owns(prediction_id):
-            return "unknown"
+            return "never_issued"
         if self.database == "down":
-            return "cannot_tell"
+            return "undetermined"
         try:
             return self._look_up(prediction_id)
         except DatabaseUnavailable:
-            return "cannot_tell"
+            return "undetermined"
 
     def _look_up(self, prediction_id: int) -> IssueStatus:
         asked_at, deadline = time.time(), time.monotonic() + SETTLE_SECONDS
         found = self._trace(prediction_id, asked_at)
-        if found != "cannot_tell" or not self._places_to_wait.acquire(blocking=False):
+        if found != "undetermined" or not self._places_to_wait.acquire(blocking=False):
             return found
         try:
-            while found == "cannot_tell" and time.monotonic() < deadline:
+            while found == "undetermined" and time.monotonic() < deadline:
                 time.sleep(LOOK_SECONDS)
                 found = self._trace(prediction_id, asked_at)
             return found
@@ -140,12 +140,12 @@ class PredictionLog:
         with transaction(self._engine) as connection:
             trace = identifiers.look_up_id(connection, prediction_id)
         if trace.stored:
-            return "known"
+            return "issued"
         if not trace.reserved:
-            return "unknown"
+            return "never_issued"
         # What a killed worker left may be drained in any order, by whoever adopts it.
         never = trace.passed_over and not self.spool.holds_from_before(asked_at)
-        return "unknown" if never else "cannot_tell"
+        return "never_issued" if never else "undetermined"
 
 
 def open_prediction_log(

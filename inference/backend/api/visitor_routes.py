@@ -57,7 +57,7 @@ def feedback() -> tuple[dict[str, Any], int]:
     state = app_state()
     feedback = Feedback.parse(read_fields(request))
     status = state.log.issue_status(feedback.prediction_id)
-    if status == "unknown":
+    if status == "never_issued":
         raise NotFound(f"no estimate with prediction_id {feedback.prediction_id} was given")
     state.log.record_feedback(feedback, g.caller.visitor)
     state.metrics.feedback(feedback.feedback_type)
@@ -65,7 +65,7 @@ def feedback() -> tuple[dict[str, Any], int]:
         "status": "recorded",
         "prediction_id": feedback.prediction_id,
         "feedback_type": feedback.feedback_type,
-    }, HTTPStatus.OK if status == "known" else HTTPStatus.ACCEPTED
+    }, HTTPStatus.OK if status == "issued" else HTTPStatus.ACCEPTED
 
 
 @blueprint.get("/api/health")

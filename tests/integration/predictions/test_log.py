@@ -261,7 +261,10 @@ def test_without_an_id_or_a_place_an_answer_is_not_logged(settings: Settings, en
 def test_an_estimate_of_this_process_is_known_at_once(log: PredictionLog) -> None:
     number = log.record(PREDICTION)
     assert number is not None
-    assert (log.issue_status(number), log.issue_status(number + 10 * FEWEST_BLOCKS * ID_BLOCK)) == ("known", "unknown")
+    assert (log.issue_status(number), log.issue_status(number + 10 * FEWEST_BLOCKS * ID_BLOCK)) == (
+        "issued",
+        "never_issued",
+    )
 
 
 def test_an_estimate_that_another_process_gave_a_moment_ago_is_waited_for(
@@ -272,8 +275,8 @@ def test_an_estimate_that_another_process_gave_a_moment_ago_is_waited_for(
     eventually(lambda: other.database == "up")
     number = other.record(PREDICTION)
     assert number is not None
-    assert log.issue_status(number) == "known"
-    assert (other.issue_status(number + 1), log.issue_status(number + 1)) == ("unknown", "cannot_tell")
+    assert log.issue_status(number) == "issued"
+    assert (other.issue_status(number + 1), log.issue_status(number + 1)) == ("never_issued", "undetermined")
     other.close()
 
 
@@ -282,7 +285,7 @@ def test_an_estimate_in_the_spool_of_another_replica_is_not_denied_however_long_
 ) -> None:
     number, spool = another_block(engine), Spool(tmp_path / "another-replica", limit_bytes=1 << 30)
     spool.append("p", line(number).body)
-    assert log.issue_status(number) == "cannot_tell"
+    assert log.issue_status(number) == "undetermined"
     log.record_feedback(Feedback(prediction_id=number, feedback_type="rating", feedback_value=4), "visitor-1")
     eventually(lambda: kept_feedback(engine) == [(number, "visitor-1", False, 4.0)])
     assert Drain(spool, IdReserve(), engine).run_once()
@@ -296,8 +299,8 @@ def test_an_id_that_a_later_one_of_its_block_has_left_behind_was_never_given(
     first = another_block(engine)
     fresh = datetime.now(UTC).isoformat()
     put(engine, line(first, ts=LONG_AGO), line(first + 3, ts=LONG_AGO), line(first + 6, ts=fresh))
-    assert [log.issue_status(first + n) for n in range(4)] == ["known", "unknown", "unknown", "known"]
-    assert (log.issue_status(first + 5), log.issue_status(first + 7)) == ("cannot_tell", "cannot_tell"), (
+    assert [log.issue_status(first + n) for n in range(4)] == ["issued", "never_issued", "never_issued", "issued"]
+    assert (log.issue_status(first + 5), log.issue_status(first + 7)) == ("undetermined", "undetermined"), (
         "it may be on its way"
     )
 
@@ -309,10 +312,10 @@ def test_while_a_dead_worker_has_records_left_it_cannot_be_told_that_an_estimate
     put(engine, line(first + 5, ts=LONG_AGO))
     dead = Spool(log.spool.folder, limit_bytes=1 << 30)
     dead.append("p", line(first).body)
-    assert log.issue_status(first) == "cannot_tell"
+    assert log.issue_status(first) == "undetermined"
     dead.close()
     eventually(lambda: not log.spool.holds_from_before(time.time()))
-    assert (log.issue_status(first), log.issue_status(first + 1)) == ("known", "unknown")
+    assert (log.issue_status(first), log.issue_status(first + 1)) == ("issued", "never_issued")
 
 
 def test_a_remark_on_an_estimate_that_was_never_given_is_dropped_and_counted(
@@ -341,11 +344,11 @@ def test_only_some_may_wait_at_once_and_of_the_others_the_drain_will_tell(
     ]
     for thread in threads:
         thread.start()
-    eventually(lambda: answers == ["cannot_tell"] * 2)
+    eventually(lambda: answers == ["undetermined"] * 2)
     put(engine, line(first))
     for thread in threads:
         thread.join()
-    assert answers == ["cannot_tell"] * 2 + ["known"] * MOST_WAITING
+    assert answers == ["undetermined"] * 2 + ["issued"] * MOST_WAITING
 
 
 def test_with_the_database_away_it_cannot_be_told_whether_an_estimate_exists(
@@ -353,10 +356,10 @@ def test_with_the_database_away_it_cannot_be_told_whether_an_estimate_exists(
 ) -> None:
     nowhere = open_engine(settings.model_copy(update={"postgres_port": 1}))
     log = PredictionLog(Spool(tmp_path, limit_bytes=1 << 30), nowhere)
-    assert log.issue_status(1) == "cannot_tell"
+    assert log.issue_status(1) == "undetermined"
     log.start()
     eventually(lambda: log.database == "down")
-    assert log.issue_status(1) == "cannot_tell"
+    assert log.issue_status(1) == "undetermined"
     log.close()
 
 

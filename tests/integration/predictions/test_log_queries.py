@@ -7,7 +7,6 @@ from sqlalchemy import Engine, text
 
 from homeprices.predictions import log_queries
 from homeprices.predictions.ingest import insert_batch
-from homeprices.predictions.log_queries import ArmSummary
 from homeprices.predictions.spool_segments import Record
 from tests.integration.predictions.conftest import EMPTY_LOG
 
@@ -61,11 +60,6 @@ class Visits:
         }
         self._put(Record("f", json.dumps(row).encode()))
 
-    def arms(self, **changes: Any) -> dict[Any, ArmSummary]:
-        with self.engine.connect() as connection:
-            asked = {"production": "BO1", "candidate": "CO1", "since": SINCE, "until": UNTIL, **changes}
-            return log_queries.arm_summaries(connection, **asked)
-
     def _put(self, record: Record) -> None:
         with self.engine.begin() as connection:
             insert_batch(connection, [record])
@@ -77,72 +71,6 @@ def visits(engine: Engine) -> Visits:
         connection.execute(text(EMPTY_LOG))
         connection.execute(text("SELECT nextval('prediction_id')"))
     return Visits(engine)
-
-
-def test_without_a_visit_both_arms_are_empty(visits: Visits) -> None:
-    assert visits.arms() == {"production": ArmSummary(), "candidate": ArmSummary()}
-
-
-def test_arms_are_counted_apart_with_their_ratings_and_latency(visits: Visits) -> None:
-    for visitor, stars in (("a", 4), ("b", 5)):
-        visits.rate(visits.visit(visitor, "production", milliseconds=3.0), visitor, stars)
-    visits.visit("a", "production", milliseconds=6.0)
-    visits.rate(visits.visit("c", "candidate", milliseconds=7.0), "c", 2)
-    assert visits.arms() == {
-        "production": ArmSummary(3, 0, 2, 2, 4.5, 4.0),
-        "candidate": ArmSummary(1, 0, 1, 1, 2.0, 7.0),
-    }
-
-
-def test_a_fallback_is_an_error_of_the_candidate_and_its_rating_and_latency_count_for_nobody(visits: Visits) -> None:
-    visits.visit("c", "candidate")
-    visits.rate(visits.fallback("c"), "c", 1)
-    assert visits.arms() == {"production": ArmSummary(), "candidate": ArmSummary(2, 1, 1, 0, None, 2.0)}
-
-
-def test_a_rating_of_somebody_else_and_what_is_no_rating_are_left_out(visits: Visits) -> None:
-    number = visits.visit("a", "production")
-    visits.rate(number, "b", 1)
-    visits.rate(number, "a", 500.0, kind="actual_price")
-    visits.rate(number, "a", None, kind="too_high")
-    assert visits.arms()["production"].ratings == 0
-    visits.rate(number, "a", 5)
-    assert visits.arms()["production"].mean_rating == 5.0
-
-
-def test_a_visitor_who_was_moved_between_the_arms_is_left_out_of_both(visits: Visits) -> None:
-    visits.rate(visits.visit("moved", "production"), "moved", 1)
-    visits.rate(visits.visit("moved", "candidate", epoch=2), "moved", 1)
-    visits.visit("stayed", "candidate")
-    found = visits.arms()
-    assert (found["production"].requests, found["candidate"].requests, found["candidate"].ratings) == (0, 1, 0)
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"bundle": "BO2"},
-        {"epoch": None},
-        {"ts": (SINCE - timedelta(seconds=1)).isoformat()},
-        {"ts": UNTIL.isoformat()},
-    ],
-)
-def test_visits_that_are_no_part_of_the_experiment_do_not_count(visits: Visits, changes: dict[str, Any]) -> None:
-    visits.visit("a", "production", **changes)
-    assert visits.arms()["production"].requests == 0
-
-
-def test_visits_that_nobody_assigned_do_not_count(visits: Visits) -> None:
-    visits.visit(None, "production")
-    visits.visit("direct", None)
-    assert visits.arms()["production"].requests == 0
-
-
-def test_only_the_epochs_that_are_asked_for_count(visits: Visits) -> None:
-    for epoch in (1, 2, 2, 3):
-        visits.visit(f"v{epoch}", "production", epoch=epoch)
-    assert visits.arms(epochs=[1, 2])["production"].requests == 3
-    assert visits.arms(epochs=[])["production"].requests == 0
 
 
 def test_logs_come_newest_first_and_no_more_than_asked(visits: Visits) -> None:

@@ -32,12 +32,12 @@ class RememberingSpool:
 
 
 class RememberingLog:
-    """Stands in for PredictionLog. `full`: the disk takes nothing; `knowledge`: what it says of every id."""
+    """Stands in for PredictionLog. `full`: the disk takes nothing; `issue`: the issue status of every id."""
 
     def __init__(self) -> None:
         self.predictions: list[Prediction] = []
         self.feedback: list[tuple[Feedback, str | None]] = []
-        self.knowledge: IssueStatus = "known"
+        self.issue: IssueStatus = "issued"
         self.full = False
         self.database = "up"
         self.spool = RememberingSpool()
@@ -59,7 +59,7 @@ class RememberingLog:
         return [self.record(prediction) for prediction in predictions]
 
     def issue_status(self, prediction_id: int) -> IssueStatus:
-        return self.knowledge
+        return self.issue
 
     def record_feedback(self, feedback: Feedback, visitor: str | None) -> None:
         if self.full:

@@ -91,7 +91,7 @@ def test_an_unknown_address_and_a_wrong_method_are_told_apart(backend: Backend) 
 
 
 def test_feedback_on_an_estimate_that_was_never_given_is_refused(backend: Backend) -> None:
-    backend.log.knowledge = "unknown"
+    backend.log.issue = "never_issued"
     answer = backend.client.post(FEEDBACK, json={"prediction_id": 5, "feedback_type": "accurate"})
     assert "5" in assert_problem(answer, 404)["error"]
     assert backend.log.feedback == []

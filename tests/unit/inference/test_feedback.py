@@ -23,7 +23,7 @@ def test_a_form_is_taken_too_with_its_empty_fields(backend: Backend) -> None:
 
 
 def test_while_it_cannot_be_told_whether_the_estimate_exists_the_remark_is_accepted(backend: Backend) -> None:
-    backend.log.knowledge = "cannot_tell"
+    backend.log.issue = "undetermined"
     answer = backend.client.post(PATH, json={"prediction_id": 7, "feedback_type": "accurate"})
     assert answer.status_code == 202
     assert len(backend.log.feedback) == 1
