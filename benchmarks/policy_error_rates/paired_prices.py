@@ -8,9 +8,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from homeprices.experiment.confidence_sequences import half_width
+from homeprices.predictions.feedback import MAX_PRICE_ERROR
 from homeprices.simulation.visitors import HOURS_A_DAY, Array
 
-MOST_RELATIVE_ERROR = 1.0  # as evidence caps it: a mistyped price must not decide
 LEAST_PRICES = 30
 
 
@@ -55,7 +55,7 @@ def days_to_find(prices: Prices, alpha: float, expected: float) -> dict[str, Any
 
 
 def _error(missed: Array) -> Array:
-    return np.asarray(np.minimum(np.abs(np.expm1(missed)), MOST_RELATIVE_ERROR))
+    return np.asarray(np.minimum(np.abs(np.expm1(missed)), MAX_PRICE_ERROR))
 
 
 def _paired(nearer: Array) -> tuple[Array, Array, Array]:

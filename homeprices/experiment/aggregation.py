@@ -21,9 +21,7 @@ from homeprices.experiment.evidence import (
 )
 from homeprices.experiment.exposures import ActualPrice, VisitorExposures, VisitorRatings
 from homeprices.names import VARIANTS, Variant
-
-MOST_RELATIVE_ERROR = 1.0
-"""An error counts as the whole price at most: a price with a digit too many must not decide an experiment."""
+from homeprices.predictions.feedback import price_error
 
 
 @dataclass(frozen=True)
@@ -113,11 +111,6 @@ def clustered_proportion(visitors: Iterable[tuple[int, int]]) -> ClusteredPropor
         trials_squared=sum(trials * trials for _, trials in pairs),
         hits_times_trials=sum(hits * trials for hits, trials in pairs),
     )
-
-
-def price_error(estimate: float, price: float) -> float:
-    """The distance of an estimate from the price, as a share of the price, the whole price at most."""
-    return min(abs(estimate - price) / price, MOST_RELATIVE_ERROR)
 
 
 def _arm(

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, TextClause, text
 
 from homeprices.names import VARIANTS, Variant
+from homeprices.predictions.feedback import PRICE_ERROR_SQL, RATED_SQL, RATING_SQL
 
 MOST_PRICES = 20_000  # the newest; both models are run on each of them
 # Not one look of a visitor but of the hour; the service's own limit is for answers that somebody waits for.
@@ -117,10 +118,10 @@ _RATERS = text(
     WITH opinions AS (
         SELECT DISTINCT ON (prediction_logs.id)
                prediction_logs.visitor, fallback, feedback_type,
-               CASE feedback_type WHEN 'rating' THEN feedback_value WHEN 'accurate' THEN 5 ELSE 2 END AS stars
+               {RATING_SQL} AS stars
         FROM prediction_logs JOIN user_feedback ON prediction_id = prediction_logs.id
         WHERE {_VISITS} AND verified AND user_feedback.ts < :until
-          AND feedback_type IN ('rating', 'accurate', 'too_high', 'too_low')
+          AND {RATED_SQL}
         ORDER BY prediction_logs.id, feedback_type = 'rating' DESC, user_feedback.ts DESC, user_feedback.id DESC
     )
     SELECT visitor,
@@ -246,15 +247,15 @@ _PRODUCTION_VISITORS = text(
         SELECT id, visitor, fallback, estimate, milliseconds FROM prediction_logs WHERE {_ANSWERS}
     ), opinions AS (
         SELECT DISTINCT ON (answers.id) answers.id, answers.visitor,
-               CASE feedback_type WHEN 'rating' THEN feedback_value WHEN 'accurate' THEN 5 ELSE 2 END AS stars
+               {RATING_SQL} AS stars
         FROM answers JOIN user_feedback ON prediction_id = answers.id
         WHERE verified AND NOT fallback AND ts < :until
-          AND feedback_type IN ('rating', 'accurate', 'too_high', 'too_low')
+          AND {RATED_SQL}
         ORDER BY answers.id, feedback_type = 'rating' DESC, user_feedback.ts DESC, user_feedback.id DESC
     ), rated AS (
         SELECT visitor, avg(stars) AS stars FROM opinions GROUP BY visitor
     ), priced AS (
-        SELECT answers.visitor, avg(least(abs(estimate - feedback_value) / feedback_value, 1)) AS error
+        SELECT answers.visitor, avg({PRICE_ERROR_SQL}) AS error
         FROM answers JOIN user_feedback ON prediction_id = answers.id
         WHERE verified AND NOT fallback AND ts < :until AND feedback_type = 'actual_price'
           AND feedback_value > 0 AND feedback_value < 'Infinity'

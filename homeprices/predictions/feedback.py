@@ -22,6 +22,26 @@ STARS = (1, 5)
 # The dearest listing of the public data has 3,600 lakh; ten times that is no home's price.
 ACTUAL_PRICE_LIMITS_LAKH = (0.1, 100_000.0)
 TEXT_LIMIT = 2_000
+QUICK_FEEDBACK_STARS: Mapping[FeedbackType, int] = {"accurate": 5, "too_high": 2, "too_low": 2}
+"""The stars that quick feedback counts as, where the same visitor gave no rating of that prediction."""
+
+RATED_TYPES: tuple[FeedbackType, ...] = ("rating", *QUICK_FEEDBACK_STARS)
+RATED_SQL = f"feedback_type IN {RATED_TYPES!r}"
+"""SQL condition on a row of `user_feedback`: it counts as a rating."""
+
+RATING_SQL = (
+    "CASE feedback_type WHEN 'rating' THEN feedback_value "
+    + " ".join(f"WHEN '{kind}' THEN {stars}" for kind, stars in QUICK_FEEDBACK_STARS.items())
+    + " END"
+)
+"""SQL expression of the stars of a row that satisfies `RATED_SQL`."""
+
+MAX_PRICE_ERROR = 1.0
+"""A price error counts as the whole price at most, so that a price with a digit too many decides no experiment."""
+
+PRICE_ERROR_SQL = f"least(abs(estimate - feedback_value) / feedback_value, {MAX_PRICE_ERROR:g})"
+"""SQL expression of `price_error`, of a prediction joined with its `actual_price` feedback."""
+
 LARGEST_ID = 2**53 - 1  # what a browser's numbers can hold exactly
 
 _VALUED = {
@@ -49,6 +69,11 @@ def _readable(value: Any) -> Any:
 
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
 _Text = Annotated[str, Field(max_length=TEXT_LIMIT)]
+
+
+def price_error(estimate: float, price: float) -> float:
+    """Return the relative error of an estimate, both in lakh rupees, capped at `MAX_PRICE_ERROR`."""
+    return min(abs(estimate - price) / price, MAX_PRICE_ERROR)
 
 
 class Feedback(BaseModel):

@@ -6,6 +6,14 @@ import pytest
 from sqlalchemy import Engine, text
 
 from homeprices.predictions import log_queries
+from homeprices.predictions.feedback import (
+    MAX_PRICE_ERROR,
+    PRICE_ERROR_SQL,
+    QUICK_FEEDBACK_STARS,
+    RATED_SQL,
+    RATING_SQL,
+    price_error,
+)
 from homeprices.predictions.ingest import insert_batch
 from homeprices.predictions.spool_segments import Record
 from tests.integration.predictions.conftest import EMPTY_LOG
@@ -97,6 +105,22 @@ def test_metrics_are_by_the_variant_that_answered(visits: Visits) -> None:
     assert (production["requests"], production["fallbacks"], production["visitors"]) == (3, 1, 3)
     assert (production["mean_estimate"], production["mean_rating"]) == (50.0, 4.0)
     assert (production["feedback"], production["bundles"]) == ({"rating": 2, "accurate": 1}, ["BO1"])
+
+
+def test_sql_rates_feedback_and_measures_errors_as_the_constants_say(engine: Engine) -> None:
+    query = text(
+        f"""
+        SELECT feedback_type, {RATED_SQL} AS rated, {RATING_SQL} AS stars, {PRICE_ERROR_SQL} AS error
+        FROM (VALUES ('rating', 3.0), ('accurate', NULL), ('too_high', NULL), ('too_low', NULL), ('actual_price', 80.0),
+                     ('actual_price', 10.0)) AS feedback (feedback_type, feedback_value), (VALUES (60.0)) p (estimate)
+        """
+    )
+    with engine.connect() as connection:
+        rows = connection.execute(query).all()
+    rated = {row.feedback_type: row.stars for row in rows if row.rated}
+    assert rated == {"rating": 3.0, **QUICK_FEEDBACK_STARS}
+    errors = [float(row.error) for row in rows if row.feedback_type == "actual_price"]
+    assert errors == [price_error(60.0, 80.0), price_error(60.0, 10.0)] == [0.25, MAX_PRICE_ERROR]
 
 
 def test_feedback_on_earlier_estimates_is_shown_even_without_new_ones(visits: Visits) -> None:

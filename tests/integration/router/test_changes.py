@@ -44,7 +44,7 @@ def visitors_at_work(listen: str, count: int = 6) -> Iterator[tuple[list[int], l
 
 
 def test_twenty_changes_under_load_lose_no_request(router: Router) -> None:
-    with visitors_at_work(router.site_config.listen) as (statuses, visitors, wrong):
+    with visitors_at_work(router.site.listen) as (statuses, visitors, wrong):
         for number in range(20):
             router.obey(running_record(share=10 + number, epoch=2 + number))
             assert router.agent.last is not None
@@ -53,33 +53,30 @@ def test_twenty_changes_under_load_lose_no_request(router: Router) -> None:
     assert set(statuses) == {200}
     assert len(statuses) > 500
     retried = sum(visitor.retried for visitor in visitors)
-    if router.site_config.keepalive_min_timeout:
+    if router.site.keepalive_min_timeout:
         assert retried == 0, "this Nginx holds kept connections through a reload"
     else:
         assert retried <= 20 * len(visitors), "at most one a connection and change"
 
 
 def test_the_revision_is_read_back_through_the_port(router: Router) -> None:
-    before = read_revision(router.site_config.listen)
+    before = read_revision(router.site.listen)
     router.obey(running_record(share=30, epoch=2))
-    after = read_revision(router.site_config.listen)
+    after = read_revision(router.site.listen)
     assert before != after
     assert after == revision_of(router.nginx.configuration.read_text())
 
 
 def test_an_equal_record_changes_nothing(router: Router) -> None:
-    changes = router.router_metrics.registry.get_sample_value("router_config_changes_total", {"outcome": "applied"})
+    changes = router.metrics.registry.get_sample_value("router_config_changes_total", {"outcome": "applied"})
     router.obey(running_record().model_copy(update={"updated_by": "somebody", "reason": "looked at it"}))
-    assert (
-        router.router_metrics.registry.get_sample_value("router_config_changes_total", {"outcome": "applied"})
-        == changes
-    )
+    assert router.metrics.registry.get_sample_value("router_config_changes_total", {"outcome": "applied"}) == changes
 
 
 def test_a_configuration_that_nginx_refuses_leaves_the_old_one_serving(router: Router) -> None:
     before = router.nginx.configuration.read_text()
     bad = before.replace("worker_processes 2;", "worker_processes two;")
-    applied = apply_config(router.nginx, bad, router.site_config.listen)
+    applied = apply_config(router.nginx, bad, router.site.listen)
     assert (applied.outcome, applied.revision) == ("refused", revision_of(before))
     assert "worker_processes" in applied.reason
     assert router.nginx.configuration.read_text() == before
@@ -88,20 +85,18 @@ def test_a_configuration_that_nginx_refuses_leaves_the_old_one_serving(router: R
 
 def test_the_agent_counts_a_refused_change_and_serves_on(router: Router) -> None:
     router.change(trusted=("127.0.0.0/99",), outcome="refused")
-    assert router.router_metrics.registry.get_sample_value("router_config_changes_total", {"outcome": "refused"}) == 1
+    assert router.metrics.registry.get_sample_value("router_config_changes_total", {"outcome": "refused"}) == 1
     assert router.visitor().predict().status == 200
     router.agent.step()  # it is not tried again at every step
-    assert router.router_metrics.registry.get_sample_value("router_config_changes_total", {"outcome": "refused"}) == 1
+    assert router.metrics.registry.get_sample_value("router_config_changes_total", {"outcome": "refused"}) == 1
 
 
 def test_a_change_that_passes_the_test_but_cannot_be_bound_is_taken_back(router: Router) -> None:
     before = router.nginx.configuration.read_text()
     taken = router.production.address  # `nginx -t` does not notice, and `nginx -s reload` answers 0
-    text = before.replace(f"listen {router.site_config.listen} ", f"listen {taken} ")
+    text = before.replace(f"listen {router.site.listen} ", f"listen {taken} ")
     text = text.replace('set $config "', 'set $config "f')
-    applied = apply_config(
-        router.nginx, text, router.site_config.listen, lambda at, revision: read_revision(at) == revision
-    )
+    applied = apply_config(router.nginx, text, router.site.listen, lambda at, revision: read_revision(at) == revision)
     assert applied.outcome == "unconfirmed"
     assert "does not answer with revision" in applied.reason
     assert router.nginx.configuration.read_text() == before
@@ -111,7 +106,7 @@ def test_a_change_that_passes_the_test_but_cannot_be_bound_is_taken_back(router:
 
 def test_a_port_that_is_taken_is_named_at_the_start(router: Router) -> None:
     router.nginx.stop(1)
-    text = render(running_record(), router.site_config).replace(router.site_config.listen, router.production.address)
+    text = render(running_record(), router.site).replace(router.site.listen, router.production.address)
     applied = apply_config(router.nginx, text, router.production.address)
     assert applied.outcome == "failed"
     assert applied.reason.count(f"bind() to {router.production.address} failed (98: Address") == 1
@@ -128,7 +123,7 @@ def test_an_nginx_that_died_is_started_again(router: Router) -> None:
     router.nginx.stop(1)
     router.agent.step()
     assert router.visitor().predict().status == 200
-    assert router.router_metrics.registry.get_sample_value("router_nginx_starts_total") == 2
+    assert router.metrics.registry.get_sample_value("router_nginx_starts_total") == 2
 
 
 def test_a_damaged_record_is_not_obeyed(router: Router) -> None:
@@ -153,7 +148,7 @@ def test_a_rotated_log_is_followed_without_a_gap(router: Router) -> None:
         router.agent.step()
     counted = sum(
         sample.value
-        for metric in router.router_metrics.registry.collect()
+        for metric in router.metrics.registry.collect()
         for sample in metric.samples
         if sample.name == "router_prediction_duration_seconds_count"
     )
@@ -162,7 +157,7 @@ def test_a_rotated_log_is_followed_without_a_gap(router: Router) -> None:
 
 def test_a_first_configuration_that_is_refused_starts_nothing(router: Router) -> None:
     router.nginx.stop(1)
-    applied = apply_config(router.nginx, "nonsense;", router.site_config.listen)
+    applied = apply_config(router.nginx, "nonsense;", router.site.listen)
     assert (applied.outcome, applied.revision) == ("failed", "")
     assert "nonsense" in applied.reason
 
@@ -171,16 +166,16 @@ def test_a_first_configuration_that_never_answers_is_a_failure(router: Router) -
     router.nginx.stop(1)
     text = router.nginx.configuration.read_text()
     router.nginx.configuration.unlink()
-    applied = apply_config(router.nginx, text, router.site_config.listen, lambda *_: False)
+    applied = apply_config(router.nginx, text, router.site.listen, lambda *_: False)
     assert applied.outcome == "failed"
-    assert f"{router.site_config.listen} does not answer" in applied.reason
+    assert f"{router.site.listen} does not answer" in applied.reason
 
 
 def test_a_line_that_cannot_be_read_is_counted_and_passed_over(router: Router) -> None:
     with (router.nginx.folder / "access.log").open("a") as log:
         log.write("half a li\n")
     router.agent.step()
-    assert router.router_metrics.registry.get_sample_value("router_log_lines_damaged_total") == 1
+    assert router.metrics.registry.get_sample_value("router_log_lines_damaged_total") == 1
 
 
 def test_what_happened_over_a_minute_ago_is_forgotten(router: Router) -> None:

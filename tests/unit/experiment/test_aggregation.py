@@ -17,12 +17,12 @@ from homeprices.experiment.aggregation import (
     RescoredPrice,
     aggregate,
     clustered_proportion,
-    price_error,
     sample_moments,
 )
 from homeprices.experiment.evidence import Evidence, SampleMoments
 from homeprices.experiment.exposures import ActualPrice, VisitorExposures, VisitorRatings
 from homeprices.experiment.policies.sequential import SequentialPolicy
+from homeprices.predictions.feedback import price_error
 from tests.unit.experiment.looks import BEGIN
 
 
