@@ -29,7 +29,7 @@ def _database(stack: Stack) -> ServiceSpec:
     env = stack.environment()
 
     def upgrade(job: RunCommand) -> None:
-        job(Command((sys.executable, "-m", "homeprices.database", "upgrade"), env=env, cwd=ROOT))
+        job(Command((sys.executable, "-m", "homeprices", "database", "upgrade"), env=env, cwd=ROOT))
 
     return ServiceSpec(name="database", pre_start=upgrade, env=env, cwd=ROOT, depends_on=("postgres",))
 

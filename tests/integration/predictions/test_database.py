@@ -28,7 +28,7 @@ HEAD = "0004"
 def command(settings: Settings, *words: str) -> subprocess.Popen[str]:
     variables = database_variables(settings.database_url)
     return subprocess.Popen(
-        [sys.executable, "-m", "homeprices.database", *words],
+        [sys.executable, "-m", "homeprices", "database", *words],
         env={"PATH": os.environ["PATH"], **variables},
         cwd=ROOT,
         text=True,
