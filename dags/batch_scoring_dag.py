@@ -1,21 +1,21 @@
-"""Score every Parquet and CSV file under a prefix of the bucket, a partition a task.
+"""Score every Parquet and CSV file under a prefix of the bucket, one task for each partition.
 
-Any worker can take any partition. A partition that is done is not scored again, one whose worker was killed begins
-anew; clear failed tasks to go on where a run stopped. Results, refused rows with their reasons, and a manifest with
-counts and digests are under `batch/{job}/`.
+Any worker can score any partition. A finished partition is not scored again; a partition whose worker was killed is
+scored from its start. To resume a failed run, clear its failed tasks. Results, rejected rows with their reasons, and a
+manifest with counts and digests are written to `batch/{job}/`.
 """
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.sdk import Param, dag, get_current_context, task
-from dag_defaults import TASK_DEFAULTS, tell_of_failure
+from dag_defaults import TASK_DEFAULTS, notify_failure
 
 from homeprices.names import BATCH_DAG
 
 
-def this_job() -> Any:
-    """The steps of the job that this task belongs to: of the name that was given, else of the run."""
+def workflow() -> Any:
+    """Return the steps of this job. The parameter `job` names it, by default the run's id."""
     from homeprices.workflows.score_batch import open_job
 
     context = get_current_context()
@@ -28,11 +28,11 @@ def this_job() -> Any:
     max_active_runs=4,
     dagrun_timeout=timedelta(hours=12),
     default_args=TASK_DEFAULTS,
-    on_failure_callback=tell_of_failure,
+    on_failure_callback=notify_failure,
     params={
         "source": Param("data/batch/", type="string", minLength=1, description="prefix of the files to score"),
         "bundle": Param("production", type="string", pattern=r"^(production|(BO|CO)[1-9]\d*)$"),
-        "job": Param("", type="string", maxLength=120, description="name of the results; by default the run's"),
+        "job": Param("", type="string", maxLength=120, description="name of the results (default: the run's id)"),
     },
     doc_md=__doc__,
     tags=["batch"],
@@ -40,22 +40,22 @@ def this_job() -> Any:
 def batch_scoring_dag() -> None:
     @task
     def plan() -> list[int]:
-        """The partitions of the files as they are now, and the bundle that scores all of them, on record."""
+        """List the partitions of the current files and record them with the bundle that scores all of them."""
         params = get_current_context()["params"]
-        return this_job().plan(params["source"], params["bundle"], datetime.now(UTC))
+        return workflow().plan(params["source"], params["bundle"], datetime.now(UTC))
 
     @task(map_index_template="{{ label }}")
     def score(partition: int) -> dict[str, Any]:
-        """How many rows of a partition have an estimate, and how many were refused."""
-        result = this_job().score(partition)
+        """Score one partition; count estimated and rejected rows."""
+        result = workflow().score(partition)
         label = f"{partition}: {result['estimated']:,} estimated, {result['refused']:,} refused"
         get_current_context()["label"] = label
         return result
 
     @task
     def finish(scored: list[dict[str, Any]]) -> dict[str, Any]:
-        """Where the job's manifest is, and what it counts."""
-        return {**this_job().finish(datetime.now(UTC)), "partitions": len(list(scored))}
+        """Write the manifest; return its key and counts."""
+        return {**workflow().finish(datetime.now(UTC)), "partitions": len(list(scored))}
 
     finish(score.expand(partition=plan()))
 

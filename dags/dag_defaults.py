@@ -1,7 +1,7 @@
-"""What the DAGs share: the assets that start them, how a failed task is tried again, and who hears of a failed run.
+"""Defaults of all DAGs: assets, retry policy, notification of failed runs.
 
-A fault of the input (a broken dataset, a model that fails its checks) is the same at the next try, so it fails at once;
-a dependency that is away is worth waiting for.
+A task fails at once on invalid input (a broken dataset, a rejected model), because a retry would fail the same way. It
+is retried while a dependency is unavailable.
 """
 
 from datetime import timedelta
@@ -25,14 +25,14 @@ RETRIES = ExceptionRetryPolicy(
             exception=["homeprices.errors.Unavailable", "homeprices.errors.NotReady"],
             action=RetryAction.RETRY,
             retry_delay=timedelta(seconds=20),
-            reason="a dependency is away",
+            reason="a dependency is unavailable",
         ),
     ]
 )
 
 
-def tell_of_failure(context: Any) -> None:
-    """Tells people that a run has failed. Called of a task that failed for good, and of the run itself."""
+def notify_failure(context: Any) -> None:
+    """Notify people of a failed run. Airflow calls this for a task without retries left, and for the run itself."""
     from homeprices.resources import open_resources
     from homeprices.workflows.notify_once import notify_failed_run
 
@@ -51,5 +51,5 @@ TASK_DEFAULTS = {
     "retries": 3,
     "retry_delay": timedelta(seconds=10),
     "retry_policy": RETRIES,
-    "on_failure_callback": tell_of_failure,
+    "on_failure_callback": notify_failure,
 }

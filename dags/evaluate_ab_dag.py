@@ -1,26 +1,32 @@
-"""Decide every hour whether the candidate is promoted, rolled back, or goes on; take back a promotion that does harm.
+"""Evaluate the experiment every hour: promote, roll back, or continue; revert a promotion that does harm.
 
-A decision is on record, with its evidence, before it is acted on; a run that finds a decision that was not carried out
-to its end carries it out first. A run that a person starts may take an order instead: hold, resume, promote, roll back,
-revert.
+A decision is recorded with its evidence before anything acts on it. A run that finds an unfinished decision finishes it
+first. A person can start a run with a manual action instead: hold, resume, promote, roll back, revert.
 """
 
 from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import CronTriggerTimetable, Param, dag, get_current_context, task
-from dag_defaults import CANDIDATE_WANTED, TASK_DEFAULTS, tell_of_failure
+from dag_defaults import CANDIDATE_WANTED, TASK_DEFAULTS, notify_failure
 
 from homeprices.names import EVALUATION_DAG
 
 EVALUATE = "evaluate"
+ACTIONS = [EVALUATE, "hold", "resume", "promote", "roll back", "revert"]
 
 
-def this_evaluation() -> Any:
-    """The steps of the evaluation that this task belongs to."""
+def workflow() -> Any:
+    """Return the steps of this evaluation."""
     from homeprices.workflows.evaluate_experiment import open_evaluation
 
     return open_evaluation(get_current_context()["run_id"])
+
+
+def requested_action() -> str:
+    """Return the parameter `action`, or the parameter `order` where a caller still uses that name."""
+    params = get_current_context()["params"]
+    return str(params.get("order") or params["action"])
 
 
 @dag(
@@ -29,83 +35,81 @@ def this_evaluation() -> Any:
     max_active_runs=1,
     dagrun_timeout=timedelta(minutes=50),
     default_args=TASK_DEFAULTS,
-    on_failure_callback=tell_of_failure,
+    on_failure_callback=notify_failure,
     doc_md=__doc__,
     tags=["experiment"],
     params={
-        "order": Param(
-            EVALUATE,
-            enum=[EVALUATE, "hold", "resume", "promote", "roll back", "revert"],
-            description="What to do: evaluate, or what a person orders.",
-        ),
+        "action": Param(EVALUATE, enum=ACTIONS, description="Evaluate the experiment, or a manual action."),
         "version": Param("", type="string", maxLength=20, description="CO1 or BO1; empty: the candidate on trial."),
-        "reason": Param("", type="string", maxLength=500, description="Required for an order; it is on record."),
+        "reason": Param("", type="string", maxLength=500, description="Required for a manual action; recorded."),
+        # Remove it one release after 0.1: scripts, and runs that wait while the stack is upgraded, may carry it.
+        "order": Param(None, enum=[None, *ACTIONS], description="The earlier name of `action`; leave it empty."),
     },
 )
 def evaluate_ab_dag() -> None:
     @task.branch
-    def listen() -> str:
-        """Whether a person has ordered something."""
-        return "watch" if get_current_context()["params"]["order"] == EVALUATE else "obey"
+    def branch_on_action() -> str:
+        """Choose the next task: the manual action of a person, or the evaluation."""
+        return "analyze_new_production" if requested_action() == EVALUATE else "run_manual_action"
 
     @task
-    def obey() -> list[str]:
-        """What was done on the order, on record with the person and the reason."""
+    def run_manual_action() -> list[str]:
+        """Run and record the manual action with its actor and reason; return what it did."""
         context = get_current_context()
         actor = getattr(context["dag_run"], "triggering_user_name", None) or "airflow"
-        order = context["params"]
-        return list(this_evaluation().run_manual_action(order["order"], order["version"], actor, order["reason"]))
+        params = context["params"]
+        return list(workflow().run_manual_action(requested_action(), params["version"], actor, params["reason"]))
 
     @task
-    def watch() -> str:
-        """A production that is new and does harm is taken back; what came of it in a sentence."""
-        return str(this_evaluation().analyze_new_production())
+    def analyze_new_production() -> str:
+        """Compare a newly promoted production with its baseline; revert it if it does harm. Return the result."""
+        return str(workflow().analyze_new_production())
 
     @task
-    def gather() -> dict[str, Any]:
-        """What both arms have shown since the experiment began."""
-        return this_evaluation().collect_evidence()
+    def collect_evidence() -> dict[str, Any]:
+        """Collect the evidence of both variants since the start of the experiment."""
+        return workflow().collect_evidence()
 
     @task
     def decide(evidence: dict[str, Any]) -> dict[str, Any]:
-        """The policy's outcome with its reason, put on record."""
-        return this_evaluation().decide(evidence)
+        """Apply the policy; record its outcome, reason and evidence."""
+        return workflow().decide(evidence)
 
     @task.branch
-    def carry_out(decision: dict[str, Any]) -> str:
-        """The task that carries the decision out."""
+    def branch_on_decision(decision: dict[str, Any]) -> str:
+        """Choose the next task: promote, roll back, or continue."""
         if not decision.get("ends"):
-            return "go_on"
+            return "continue_experiment"
         return "promote" if decision["outcome"] == "promote" else "roll_back"
 
     @task(outlets=[CANDIDATE_WANTED])
     def promote(decision: dict[str, Any]) -> dict[str, Any]:
-        """The candidate as the next production version, once every production replica serves it."""
-        return this_evaluation().promote(decision)
+        """Publish the candidate as the next production bundle and wait until every replica serves it."""
+        return workflow().promote(decision)
 
     @task(outlets=[CANDIDATE_WANTED])
     def roll_back(decision: dict[str, Any]) -> dict[str, Any]:
-        """The candidate archived, all visitors back with production."""
-        return this_evaluation().roll_back(decision)
+        """Archive the candidate and return its visitors to production."""
+        return workflow().roll_back(decision)
 
     @task
-    def go_on(decision: dict[str, Any]) -> str:
-        """Why nothing changes this hour."""
-        return this_evaluation().continue_experiment(decision)
+    def continue_experiment(decision: dict[str, Any]) -> str:
+        """Return the reason why nothing changes this hour."""
+        return workflow().continue_experiment(decision)
 
     @task
-    def watch_drift() -> dict[str, str]:
-        """Reports on the visitors of the last day, stored for `/api/drift_report` and the metrics."""
+    def check_drift() -> dict[str, str]:
+        """Compare the last day with the reference; store the reports for `/api/drift_report` and the metrics."""
         from homeprices.workflows.monitor_drift import HOURLY, open_monitor
 
         return open_monitor(get_current_context()["run_id"]).compare(HOURLY)
 
-    watch_drift()
-    watched, evidence = watch(), gather()
+    check_drift()
+    analysis, evidence = analyze_new_production(), collect_evidence()
     decision = decide(evidence)
-    listen() >> [watched, obey()]
-    watched >> evidence
-    carry_out(decision) >> [promote(decision), roll_back(decision), go_on(decision)]
+    branch_on_action() >> [analysis, run_manual_action()]
+    analysis >> evidence
+    branch_on_decision(decision) >> [promote(decision), roll_back(decision), continue_experiment(decision)]
 
 
 evaluate_ab_dag()

@@ -60,29 +60,29 @@ class Evaluation:
         self._resources, self._run_id, self._clock = resources, run_id, clock
         self._policy = policy or policies.load(resources.settings.policy)
 
-    def run_manual_action(self, order: str, version: str | None, actor: str, reason: str) -> list[str]:
-        """Carry out what a person orders, and say what was done and what could not be told.
+    def run_manual_action(self, action: str, version: str | None, actor: str, reason: str) -> list[str]:
+        """Run the action of a person; return what it did, and which systems it could not inform.
 
-        Raises InvalidInput for an order that is none, or that comes without a reason.
+        Raises InvalidInput for an unknown action, or for one without a reason.
         """
         if not reason.strip():
-            raise InvalidInput({"reason": "is required: an order is on record with its reason"})
-        who, chosen = f"person:{actor}", version or None
-        match order:
+            raise InvalidInput({"reason": "is required: it is recorded with the action"})
+        person, chosen = f"person:{actor}", version or None
+        match action:
             case "hold":
-                report = manual_actions.hold(self._resources, chosen, who, reason)
+                report = manual_actions.hold(self._resources, chosen, person, reason)
             case "resume":
-                report = manual_actions.resume(self._resources, who, reason)
+                report = manual_actions.resume(self._resources, person, reason)
             case "promote":
-                report = manual_actions.promote(self._resources, chosen, who, reason)
+                report = manual_actions.promote(self._resources, chosen, person, reason)
             case "roll back":
-                report = manual_actions.roll_back(self._resources, chosen, who, reason)
+                report = manual_actions.roll_back(self._resources, chosen, person, reason)
             case "revert" if chosen:
-                report = manual_actions.revert(self._resources, chosen, who, reason)
+                report = manual_actions.revert(self._resources, chosen, person, reason)
             case "revert":
                 raise InvalidInput({"version": "is required to revert, for example BO1"})
             case _:
-                raise InvalidInput({"order": f"{order!r} is not hold, resume, promote, roll back or revert"})
+                raise InvalidInput({"action": f"{action!r} is not hold, resume, promote, roll back or revert"})
         return [*report.done, *report.not_propagated]
 
     def analyze_new_production(self) -> str:

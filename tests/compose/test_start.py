@@ -120,7 +120,7 @@ def test_data_scientists_see_runs_and_registered_versions(stack: ComposeStack) -
 
 def test_logs_of_tasks_are_in_the_bucket_and_in_the_ui(stack: ComposeStack) -> None:
     keys = stack.python("result = [e.key for e in bucket.list('airflow-logs/')]")
-    assert any(PIPELINE in key and "publish" in key for key in keys)
+    assert any(PIPELINE in key and "publish_bundle" in key for key in keys)
     with stack.airflow as airflow:
         run = airflow.runs(PIPELINE)[-1]["dag_run_id"]
     with httpx.Client(base_url=stack.url("AIRFLOW"), timeout=20) as reader:

@@ -125,7 +125,7 @@ def test_a_candidate_that_equals_production_is_not_published(stack: RunningStack
     stack.wait_for_run(PIPELINE, run)
     assert bundle_reader.highest(stack.parts.bucket, "CO") is None
     states = {t["task_id"]: t["state"] for t in stack.airflow.tasks(PIPELINE, run)}
-    assert (states["publish"], states["start_experiment"]) == ("success", "skipped")
+    assert (states["publish_bundle"], states["start_experiment"]) == ("success", "skipped")
 
 
 def test_a_new_dataset_brings_a_new_candidate(stack: RunningStack, tmp_path: Path) -> None:

@@ -543,13 +543,13 @@ def test_orders_through_the_scheduler_are_carried_out_and_on_record(trial: Trial
     assert evaluation.run_manual_action("promote", "CO1", "ann", "now")[0] == "CO1 is in production as BO2."
     assert evaluation.run_manual_action("revert", "BO1", "ann", "no")[0] == "BO1 is in production again, as BO3."
     assert [(o, r) for _, o, r in trial.decisions()] == [("promote", "BO2"), ("revert", "BO3")]
-    for order, version, reason, says in (
+    for action, version, reason, says in (
         ("promote", "CO1", " ", "reason: is required"),
         ("revert", "", "no", "version: is required to revert"),
-        ("dance", "", "why not", "order: 'dance' is not hold"),
+        ("dance", "", "why not", "action: 'dance' is not hold"),
     ):
         with pytest.raises(InvalidInput, match=says):
-            evaluation.run_manual_action(order, version, "ann", reason)
+            evaluation.run_manual_action(action, version, "ann", reason)
     assert evaluation.run_manual_action("resume", "", "ann", "x") == ["Nothing was held."]
 
 

@@ -19,7 +19,7 @@ from sqlalchemy import Engine, create_engine
 from homeprices.adapters import database
 from homeprices.adapters.object_store import S3Bucket
 from homeprices.registry import bundle_publisher, bundle_reader
-from homeprices.release import control_record
+from homeprices.release import control_record, holds
 from tests.support.bundles import make_draft
 from tests.support.fake_servers import Hook, Mailbox, mail_server, webhook
 from tests.support.trial import Trial, database_settings, database_variables
@@ -34,12 +34,17 @@ db.upgradedb()
 import evaluate_ab_dag
 print("READY", flush=True)
 for line in sys.stdin:
-    dag = evaluate_ab_dag.evaluate_ab_dag()  # one that was run holds that run's order
+    dag = evaluate_ab_dag.evaluate_ab_dag()  # a DAG that was run keeps that run's parameters
     run = dag.test(run_conf=json.loads(line))
     states = {task.task_id: str(task.state) for task in run.get_task_instances()}
     print("STATES", json.dumps({"run": str(run.state), "id": run.run_id, **states}), flush=True)
 """
-NOTHING = {"obey": "skipped", "watch": "success", "gather": "success", "decide": "success"}
+EVALUATED = {
+    "run_manual_action": "skipped",
+    "analyze_new_production": "success",
+    "collect_evidence": "success",
+    "decide": "success",
+}
 
 pytestmark = pytest.mark.timeout(1200)
 
@@ -155,16 +160,16 @@ def an_hour_ago() -> datetime:
 
 def end(states: dict[str, str]) -> str:
     """The one task that carried the decision out."""
-    assert {name: states[name] for name in NOTHING} == NOTHING, states
+    assert {name: states[name] for name in EVALUATED} == EVALUATED, states
     assert states["run"] == "success", states
-    [done] = [name for name in ("promote", "roll_back", "go_on") if states[name] == "success"]
+    [done] = [name for name in ("promote", "roll_back", "continue_experiment") if states[name] == "success"]
     return done
 
 
 def test_identical_models_go_on(trial: Trial, scheduler: Scheduler) -> None:
     trial.visits("production", 400, MIXED, ts=an_hour_ago())
     trial.visits("candidate", 100, MIXED, ts=an_hour_ago())
-    assert end(scheduler.run()) == "go_on"
+    assert end(scheduler.run()) == "continue_experiment"
     assert [outcome for _, outcome, _ in trial.decisions()] == ["continue"]
 
 
@@ -178,7 +183,7 @@ def test_a_better_candidate_wins(trial: Trial, scheduler: Scheduler) -> None:
 
 def test_a_promotion_that_does_harm_is_taken_back_by_the_next_run(trial: Trial, scheduler: Scheduler) -> None:
     trial.visits("production", 120, bundle="BO2", milliseconds=900.0, ts=datetime.now(UTC))
-    assert end(scheduler.run()) == "go_on", "there is no candidate"
+    assert end(scheduler.run()) == "continue_experiment", "there is no candidate"
     assert bundle_reader.read_manifest(trial.bucket, "BO3").promoted_from == "BO1"
     assert trial.decisions()[-1] == ("bake:BO2", "revert", "BO3")
 
@@ -190,10 +195,12 @@ def test_a_person_holds_the_next_candidate_from_the_form_of_the_dag(
     assert bundle_publisher.publish(trial.bucket, "next", "CO") == "CO2"
     since = datetime.now(UTC) - timedelta(hours=2)
     control_record.start_experiment(trial.bucket, "BO3", "CO2", 20.0, "tests", clock=lambda: since)
-    states = scheduler.run(order="hold", reason="a holiday")
-    assert (states["obey"], states["watch"], states["decide"]) == ("success", "skipped", "skipped")
+    states = scheduler.run(action="hold", reason="a holiday")
+    tasks = ("run_manual_action", "analyze_new_production", "decide")
+    assert [states[name] for name in tasks] == ["success", "skipped", "skipped"]
     assert [outcome for _, outcome, _ in trial.decisions()][-1] == "hold"
-    scheduler.run(order="resume", reason="it is over")
+    scheduler.run(order="resume", reason="it is over")  # the parameter's earlier name
+    assert holds.read(trial.bucket) is None
 
 
 def test_a_run_that_fails_is_told_once_by_both_channels(
@@ -201,12 +208,13 @@ def test_a_run_that_fails_is_told_once_by_both_channels(
 ) -> None:
     """Its task failed for good, and then the run has: both say so, and people hear of it once."""
     before = len(hook.posts), len(mail.messages)
-    states = scheduler.run(order="revert", reason="to which, it does not say")
-    assert (states["run"], states["obey"]) == ("failed", "failed")
+    states = scheduler.run(action="revert", reason="to which, it does not say")
+    assert (states["run"], states["run_manual_action"]) == ("failed", "failed")
     [post], [message] = hook.posts[before[0] :], mail.messages[before[1] :]
     title, text, link = str(post["text"]).splitlines()
     assert title == "*evaluate_ab_dag has failed*" == f"*{message['Subject']}*"
-    assert f"The run {states['id']} has failed in its task obey: " in text and "is required to revert" in text
+    assert f"The run {states['id']} has failed in its task run_manual_action: " in text
+    assert "is required to revert" in text
     assert "/dags/evaluate_ab_dag/runs/" in link
     assert "CO2" in bundle_reader.published(trial.bucket, "CO"), "nothing else has changed"
 
@@ -216,7 +224,7 @@ def test_a_broken_split_is_invalid_and_a_worse_candidate_with_a_sound_one_loses(
 ) -> None:
     trial.visits("production", 900, 5.0, ts=an_hour_ago(), bundle="BO3")
     trial.visits("candidate", 100, [1.0, 2.0], ts=an_hour_ago(), bundle="CO2")
-    assert end(scheduler.run()) == "go_on"
+    assert end(scheduler.run()) == "continue_experiment"
     assert [outcome for _, outcome, _ in trial.decisions()][-1] == "invalid"
     trial.visits("candidate", 120, ts=an_hour_ago(), bundle="CO2")
     assert end(scheduler.run()) == "roll_back"
