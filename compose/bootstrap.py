@@ -1,7 +1,6 @@
 """What the first `up` does by itself: a dataset, if there is none, and a training run, if there is no model.
 
-The first run publishes BO1 and asks for a candidate; the run that follows from it publishes CO1. The dataset is the
-file that DATASET names, mounted here, or synthetic listings.
+The dataset is the file that DATASET names, mounted here, or synthetic listings.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from homeprices.adapters.airflow_client import AirflowClient
@@ -18,43 +18,39 @@ from homeprices.errors import HomePricesError, NotFound, NotReady, Unavailable
 from homeprices.names import BUNDLE_KIND, TRAINING_DAG
 from homeprices.registry import bundle_reader
 from homeprices.settings import load_settings
+from homeprices.workflows import first_run
 
 MOUNTED_DATASET = Path("/data/listings.csv")
 DAGS_READ_SECONDS = 300
-LOOK_SECONDS = 3
-ACTIVE = {"queued", "running"}
+POLL_SECONDS = 3
 
 
-def import_dataset(given: Path = MOUNTED_DATASET) -> None:
+def import_dataset(mounted: Path = MOUNTED_DATASET) -> None:
     """Store the mounted file, or synthetic listings. Raises CalledProcessError."""
     with tempfile.TemporaryDirectory() as folder:
-        source = given
-        if not given.is_file():  # a device: nothing was mounted
-            source = Path(folder) / "synthetic.csv"
-            _data("synthesize", "--out", str(source))
-        _data("import", str(source), "--no-notify")
+        # Where nothing was mounted, the path is a device.
+        first_run.import_dataset(_homeprices, mounted if mounted.is_file() else None, Path(folder), notify=False)
 
 
 def train(airflow: AirflowClient) -> str:
-    """Start the pipeline unless it is at work, once Airflow has read the DAGs. Raises NotReady when it does not."""
+    """Return the id of the active training run, or of a new one, once Airflow has read the DAGs. Raises NotReady."""
     deadline = time.monotonic() + DAGS_READ_SECONDS
     while True:
         try:
-            active = [run["dag_run_id"] for run in airflow.runs(TRAINING_DAG) if run["state"] in ACTIVE]
-            return str(active[0]) if active else airflow.trigger(TRAINING_DAG)
+            return first_run.start_training(airflow)
         except (NotFound, Unavailable) as error:
             if time.monotonic() > deadline:
                 raise NotReady(f"after {DAGS_READ_SECONDS} s {TRAINING_DAG} cannot be started: {error}") from error
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)
 
 
 def has_dataset(bucket: Bucket) -> bool:
-    """Whether any dataset was ever stored."""
+    """Return whether any dataset was ever stored."""
     return next(iter(bucket.list("data/raw/")), None) is not None
 
 
 def main() -> int:
-    """The command line."""
+    """Run the steps that are missing; return 0, or 1 after one line on standard error."""
     try:
         settings = load_settings()
         bucket = open_bucket(settings)
@@ -71,8 +67,8 @@ def main() -> int:
     return 0
 
 
-def _data(*arguments: str) -> None:
-    subprocess.run([sys.executable, "-m", "homeprices.data", *arguments], check=True)
+def _homeprices(arguments: Sequence[str]) -> None:
+    subprocess.run([sys.executable, "-m", "homeprices", *arguments], check=True)
 
 
 if __name__ == "__main__":

@@ -12,9 +12,10 @@ from types import FrameType
 from rich.console import Console
 from rich.table import Table
 
+from homeprices.errors import HomePricesError
 from local import display, lifecycle
 from local.display import Show, progress, show_end, show_new, status_table
-from local.first_run import FirstRun, FirstRunFailed
+from local.first_run import FirstRun
 from local.services.catalogue import services
 from local.stack import Stack
 from local.supervision import accounts, processes, status_board
@@ -63,7 +64,7 @@ def up(stack: Stack) -> int:
         console.print("Interrupted; stopping what was started.")
         _stop(stack)
         return 130
-    except (lifecycle.StartFailed, CommandFailed, FirstRunFailed) as error:
+    except (lifecycle.StartFailed, CommandFailed, HomePricesError) as error:
         console.print(str(error), highlight=False, markup=False, soft_wrap=True)
         if was_running:
             return 1
