@@ -42,7 +42,7 @@ def is_against_real_servers(path: Path) -> bool:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """With --no-skips, a test that is skipped has failed: what CI does not run, nobody sees break."""
+    """With --no-skips a skipped test fails, because CI would not notice when it breaks."""
     report = yield
     if report.skipped and item.config.getoption("--no-skips") and not hasattr(report, "wasxfail"):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)

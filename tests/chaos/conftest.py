@@ -1,4 +1,4 @@
-"""Instances on a database and a bucket of their module's own, and the counts that were asked for."""
+"""Instances with their own database and bucket per module, and the requested counts."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ __all__ = ["counts", "engine", "make", "variables"]
 
 @pytest.fixture(scope="session")
 def counts() -> Counts:
-    """How often, how long, how much."""
+    """The number of rounds, durations and sizes."""
     return chosen()

@@ -1,4 +1,4 @@
-"""How often, how long and how much: `CHAOS=ci` (the default) or `CHAOS=full`; CHAOS_KILLS and the like change one."""
+"""Rounds, durations and sizes: `CHAOS=ci` (the default) or `CHAOS=full`; CHAOS_KILLS and the like change one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 
 @dataclass(frozen=True)
 class Counts:
-    """`writer_kills` and `kills` are rounds, `changes` promotions and reloads each, `posts` the fewest under them."""
+    """`writer_kills` and `kills` are rounds, `changes` promotions and reloads each, `posts` the minimum of requests."""
 
     writer_kills: int = 50
     kills: int = 50
@@ -23,7 +23,7 @@ FULL = Counts(writer_kills=1000, kills=1000, fault_seconds=60.0, soak_seconds=18
 
 
 def chosen() -> Counts:
-    """The counts that the environment asks for."""
+    """Return the counts that the environment selects."""
     counts = {"ci": Counts(), "full": FULL}[os.environ.get("CHAOS", "ci")]
     asked = {field.name: os.environ.get(f"CHAOS_{field.name.upper()}") for field in fields(Counts)}
     return replace(

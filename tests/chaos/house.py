@@ -1,4 +1,4 @@
-"""Router, both services, their bucket and database, as in the stack, and visitors who check every answer."""
+"""Router, both services, their bucket and database, as in the stack, and visitors who check every response."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ AREA_SQFT, LOCATION, ROOMS = 1200.0, "Whitefield", 2
 
 
 def factor_of(version: str) -> float:
-    """What a version multiplies prices by: candidate n becomes production n + 1."""
+    """Return the price factor of a version: candidate n becomes production n + 1."""
     number = int(version[2:])
     return 1 + (number if version.startswith("CO") else number - 1) / 10
 
 
 @dataclass
 class House:
-    """`obey` has the router follow the control record in the bucket."""
+    """A router with both services."""
 
     bucket: S3Bucket
     listen: str
@@ -42,20 +42,20 @@ class House:
     keeper: ControlRecordCache
     made: Path
 
-    def obey(self) -> None:
+    def apply_control_record(self) -> None:
         self.keeper.poll()
         self.agent.step()
         assert self.agent.last is not None
         assert self.agent.last.outcome in ("applied", "unchanged")
 
     def publish(self, version: str) -> None:
-        """Put a version into the bucket, with the prices that `factor_of` tells."""
+        """Put a version into the bucket, with the prices of `factor_of`."""
         publish(self.bucket, self.made, version, factor=factor_of(version))
 
 
 @contextmanager
 def house(make: Callable[..., Instance], s3: S3Bucket, folder: Path, **variables: str) -> Iterator[House]:
-    """A house whose production serves BO1, with nothing on trial."""
+    """Yield a router with production BO1 and no candidate."""
     publish(s3, folder / "made", "BO1", factor=factor_of("BO1"))
     production = make("prod", HOMEPRICES_INSTANCE="infer-prod", MODEL_PREFIX="best_model", **variables)
     candidate = make("cand", HOMEPRICES_INSTANCE="infer-cand", MODEL_PREFIX="candidate_model", **variables)
@@ -78,7 +78,7 @@ def house(make: Callable[..., Instance], s3: S3Bucket, folder: Path, **variables
     agent = Agent(nginx, keeper, lambda: site, RouterMetrics())
     built = House(s3, site.listen, production, candidate, agent, keeper, folder / "made")
     try:
-        built.obey()
+        built.apply_control_record()
         yield built
     finally:
         agent.close()
@@ -87,7 +87,7 @@ def house(make: Callable[..., Instance], s3: S3Bucket, folder: Path, **variables
 
 @dataclass
 class Crowd:
-    """What the visitors of a house were told. `seconds` is how long each answer took."""
+    """The responses to the visitors. `seconds` holds the duration of each."""
 
     statuses: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
@@ -98,7 +98,7 @@ class Crowd:
 
 @contextmanager
 def crowd(address: str, count: int, pause_seconds: float = 0.0) -> Iterator[Crowd]:
-    """Visitors who ask the router until the block ends; an answer with another version's number in it is `wrong`."""
+    """Yield visitors who send requests to the router; a response that mixes versions is `wrong`."""
     told, done = Crowd(), threading.Event()
     visitors = [Visitor(address) for _ in range(count)]
 

@@ -1,6 +1,6 @@
-"""A TCP proxy that does harm on command: it stands before a server and delays, swallows, resets, cuts or refuses.
+"""A TCP proxy in front of a server that injects faults: delay, drop, reset, cut or refuse.
 
-The faults have the names of Toxiproxy's toxics (github.com/Shopify/toxiproxy), and mean what those mean.
+The faults have the names and meanings of Toxiproxy's toxics (github.com/Shopify/toxiproxy).
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _RESET_AT_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER on, no time: close sends 
 
 @dataclass(frozen=True)
 class Fault:
-    """What befalls the connections, those that are open and those to come; without arguments, nothing does.
+    """The fault of all connections, open and future; without arguments there is none.
 
-    `latency_seconds`: each piece of an answer is so much later. `timeout`: nothing passes, and nobody is told.
-    `reset`: RST at the first byte. `down`: nobody listens, and open connections are cut. `limit_data`: cut after so
-    many bytes of answers.
+    `latency_seconds`: each piece of a response is delayed by it. `timeout`: nothing passes, without an error.
+    `reset`: RST at the first byte. `down`: no listener, and open connections are cut. `limit_data`: cut after so
+    many bytes of responses.
     """
 
     latency_seconds: float = 0.0
@@ -66,12 +66,12 @@ class FaultProxy:
     _server: asyncio.Server | None = None
 
     def set(self, fault: Fault) -> None:
-        """Have this befall everything from now on."""
+        """Apply this fault from now on."""
         asyncio.run_coroutine_threadsafe(self._set(fault), self._loop).result(STEP_SECONDS)
 
     @contextmanager
     def suffering(self, fault: Fault) -> Iterator[None]:
-        """Have it befall everything until the block ends."""
+        """Apply this fault until the block ends."""
         self.set(fault)
         try:
             yield
@@ -148,7 +148,7 @@ class FaultProxy:
 
 @contextmanager
 def proxy_before(upstream: int) -> Iterator[FaultProxy]:
-    """A proxy, listening, before the server on that port."""
+    """Yield a listening proxy in front of the server on that port."""
     proxy = FaultProxy(upstream)
     started = threading.Event()
     thread = threading.Thread(target=proxy._run, args=(started,), daemon=True)

@@ -1,4 +1,4 @@
-"""What the chaos tests have measured, a JSON file each, from which `documentations/reliability.md` is made."""
+"""The results of the chaos tests, one JSON file each; `documentations/reliability.md` is generated from them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SUBJECTS = ("homeprices", "inference", "router")
 
 
 class Result(BaseModel):
-    """`count` of `unit` in which `failed` went wrong; `figures` are what else was measured, with their units."""
+    """`failed` of `count` trials (`unit`) failed; `figures` are further measurements, with their units."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -37,12 +37,12 @@ class Result(BaseModel):
 
     @property
     def upper_bound(self) -> float:
-        """The 95 % upper bound of the share that fails, when none of `count` did (rule of three)."""
+        """The 95 % upper bound of the failure rate if none of `count` failed (rule of three)."""
         return 3 / self.count
 
 
 def keep(name: str, claim: str, *, count: int, unit: str, failed: int = 0, **figures: Any) -> None:
-    """Write a result, where `CHAOS_RESULTS` asks for it: a run in CI leaves the tree as it was."""
+    """Write a result if `CHAOS_RESULTS` is set, so that a run in CI does not change the tree."""
     if not os.environ.get("CHAOS_RESULTS"):
         return
     result = Result(
@@ -63,12 +63,12 @@ def keep(name: str, claim: str, *, count: int, unit: str, failed: int = 0, **fig
 
 
 def read() -> list[Result]:
-    """Every result that is there, by name."""
+    """Return every stored result, by name."""
     return [Result.model_validate(json.loads(path.read_text())) for path in sorted(FOLDER.glob("*.json"))]
 
 
 def _command() -> str:
-    """How to run it again: the variables that chose the counts, and the test."""
+    """Return the command that repeats the test: the variables that set the counts, and the test id."""
     variables = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith("CHAOS")]
     test = os.environ["PYTEST_CURRENT_TEST"].split(" ")[0]
     return " ".join([*(one for one in variables if not one.startswith("CHAOS_RESULTS")), "pytest", f"'{test}'"])

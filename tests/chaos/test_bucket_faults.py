@@ -1,4 +1,4 @@
-"""Every fault of the way to S3, under load: visitors notice nothing, and the next model comes once it is over."""
+"""Every network fault in front of S3, under load: no failed response, and the next model is loaded afterwards."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def proxy(s3_settings: dict[str, str]) -> Iterator[FaultProxy]:
 
 @pytest.fixture
 def instance(make: Make, s3: S3Bucket, tmp_path: Path, engine: Engine, proxy: FaultProxy) -> Instance:
-    """An instance that finds the bucket behind the proxy, and serves the newest model."""
+    """An instance with the bucket behind the proxy that serves the newest model."""
     empty_log(engine)
     for entry in list(s3.list("models/")):
         s3.delete(entry.key)

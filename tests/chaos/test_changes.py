@@ -1,4 +1,4 @@
-"""Promotions and router reloads under load, by the code that the stack runs them with."""
+"""Promotions and router reloads under load, by the code that the stack uses."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ VISITORS = 6
 
 
 def try_and_promote(here: House, number: int) -> None:
-    """Candidate `number` is published, tried, given a larger share, and promoted: three reloads, two swaps."""
+    """Publish candidate `number`, start its trial, raise its share, and promote it: three reloads, two hot reloads."""
     candidate, production = f"CO{number}", f"BO{number}"
     here.publish(candidate)
     eventually(lambda: here.candidate.serves(candidate), f"{candidate} served")
     control_record.start_experiment(here.bucket, production, candidate, 20, "test")
-    here.obey()
+    here.apply_control_record()
     control_record.set_share(here.bucket, 50, "test")
-    here.obey()
+    here.apply_control_record()
 
     def wait(version: str) -> None:
         eventually(lambda: here.production.serves(version), f"{version} served by all workers")
 
     assert promotion.promote(here.bucket, candidate, wait, "test", "it won") == f"BO{number + 1}"
-    here.obey()
+    here.apply_control_record()
 
 
 @pytest.mark.timeout(7200)

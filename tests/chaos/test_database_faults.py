@@ -1,4 +1,4 @@
-"""Every fault of the way to PostgreSQL, under load: visitors notice nothing, and all is stored afterwards, once."""
+"""Every network fault in front of PostgreSQL, under load: no failed response, and every record is stored once."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def proxy(variables: dict[str, str]) -> Iterator[FaultProxy]:
 
 @pytest.fixture
 def instance(make: Make, s3: S3Bucket, tmp_path: Path, engine: Engine, proxy: FaultProxy) -> Instance:
-    """An instance that finds PostgreSQL behind the proxy, and has ids in reserve."""
+    """An instance with PostgreSQL behind the proxy and reserved ids."""
     empty_log(engine)
     publish(s3, tmp_path / "made", "BO1")
     started = make(POSTGRES_PORT=str(proxy.port))
@@ -53,7 +53,7 @@ def instance(make: Make, s3: S3Bucket, tmp_path: Path, engine: Engine, proxy: Fa
 
 @contextmanager
 def health_watched(instance: Instance) -> Iterator[list[float]]:
-    """How long `/api/health` took, each time, in seconds."""
+    """Yield the durations of `/api/health`, in seconds."""
     took: list[float] = []
     stopping = Event()
 

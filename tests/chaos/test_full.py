@@ -1,4 +1,4 @@
-"""No room for another record: at the spool's limit, and on a disk that is full."""
+"""No space for another record: the spool at its limit, and a full disk."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ UNLOGGED = 'predictions_unlogged_total{variant="production"}'
 
 
 def rate(instance: Instance, number: int) -> tuple[int, str | None]:
-    """Status and Retry-After of a rating."""
+    """Return status and Retry-After of a rating."""
     connection = http.client.HTTPConnection("127.0.0.1", instance.port, timeout=15)
     body = json.dumps({"prediction_id": number, "feedback_type": "rating", "feedback_value": 3})
     connection.request("POST", "/api/feedback", body, {"Content-Type": "application/json", "X-Visitor-Id": "late"})
@@ -36,10 +36,10 @@ def rate(instance: Instance, number: int) -> tuple[int, str | None]:
 
 
 class Silent(Visitor):
-    """Asks, and does not rate."""
+    """Visitors who request and do not rate."""
 
     def _rate(self, number: int, stars: int, visitor: str) -> None:
-        """Nothing."""
+        """Send nothing."""
 
 
 def started(instance: Instance, s3: S3Bucket, folder: Path) -> Instance:
@@ -51,7 +51,7 @@ def started(instance: Instance, s3: S3Bucket, folder: Path) -> Instance:
 
 
 def assert_goes_on_without_record(instance: Instance, memory: Memory) -> int:
-    """Estimates are answered without an id, ratings with 503, and a counter says so; how many there were."""
+    """Check that predictions have no id, ratings get 503, and a counter counts them; return their number."""
     eventually(lambda: memory.without_id > 100, "estimates without an id", 300)
     # A rating is smaller than an estimate: a few may find room in the last block of a worker's file, and are kept.
     eventually(lambda: rate(instance, max(memory.estimates)) == (503, "30"), "ratings refused with Retry-After")
@@ -93,7 +93,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def fill(disk: Path) -> Path:
-    """A file that takes every byte that is left."""
+    """Write a file that takes all free space."""
     path = disk / "filler"
     with path.open("wb", buffering=0) as file:
         size = 2**20

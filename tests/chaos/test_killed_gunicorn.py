@@ -1,4 +1,4 @@
-"""SIGKILL of serving, under load, at any instant: a worker, or all of gunicorn."""
+"""SIGKILL of serving at a random time under load: a worker, or all of gunicorn."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def instance(make: Make, s3: S3Bucket, tmp_path: Path, engine: Engine) -> Instan
 
 
 def wait_for_answers(memory: Memory, chance: random.Random) -> None:
-    """Mostly, let visitors be answered between two kills; else the kill may meet processes that are being born."""
+    """Usually wait for responses between two kills; sometimes do not, so that a kill meets starting processes."""
     answered = len(memory.estimates)
     if chance.random() > KILLED_AT_START:
         eventually(lambda: len(memory.estimates) > answered, "an answer since the last kill")

@@ -1,4 +1,4 @@
-"""SIGKILL of a process that writes to the log, at any instant of its life: what it was told is safe, is stored once."""
+"""SIGKILL of a process that writes to the log, at a random time: every acknowledged record is stored once."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ RATINGS = "SELECT prediction_id, feedback_value FROM user_feedback"
 
 @dataclass
 class Writers:
-    """The process that forks writers, and what those have said."""
+    """The process that forks writers, and their output."""
 
     process: subprocess.Popen[str]
     predictions: list[int] = field(default_factory=list)
@@ -45,7 +45,7 @@ class Writers:
     writing: set[int] = field(default_factory=set)
 
     def start_one(self) -> int:
-        """A new writer's process id."""
+        """Start a writer and return its process id."""
         before = len(self.started)
         assert self.process.stdin
         self.process.stdin.write("\n")

@@ -1,4 +1,4 @@
-"""The proxy does what its faults say, before anything is concluded from what others do about them."""
+"""The proxy injects the faults as described."""
 
 import socket
 import threading
@@ -12,7 +12,7 @@ from tests.chaos.proxy import LOOPBACK, NONE, Fault, FaultProxy, proxy_before
 
 @pytest.fixture
 def proxy() -> Iterator[FaultProxy]:
-    """Before a server that says back what it is told."""
+    """A proxy in front of an echo server."""
     server = socket.create_server((LOOPBACK, 0))
 
     def serve() -> None:
@@ -43,7 +43,7 @@ def connect(proxy: FaultProxy) -> socket.socket:
 
 
 def say(one: socket.socket, words: bytes) -> bytes:
-    """What comes back, until as many bytes have, or the connection ends."""
+    """Send data and return the echo, up to its length or the end of the connection."""
     one.sendall(words)
     heard = b""
     while len(heard) < len(words) and (data := one.recv(65536)):

@@ -1,4 +1,4 @@
-"""The operators' pages with a log of millions of rows behind them, over HTTP, and the retention of such a log."""
+"""The operators' pages over HTTP with millions of log rows, and the retention of such a log."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _FILL = text(
 
 
 def fill(engine: Engine, rows: int) -> None:
-    """So many predictions of the last months, with their counts and some ratings."""
+    """Insert so many predictions of the last months, with their rollups and some ratings."""
     with engine.begin() as connection:
         month = connection.execute(text("SELECT date_trunc('month', now() AT TIME ZONE 'UTC')")).scalar_one()
         for _ in range(MONTHS):
@@ -120,20 +120,20 @@ def test_pages_on_millions_of_rows_answer_within_a_tenth_of_a_second(
 
 
 def postmaster_of(engine: Engine) -> int:
-    """The process that all of PostgreSQL's are children of, on this machine."""
+    """Return the parent process of PostgreSQL on this machine."""
     with engine.connect() as connection:
         backend = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
         return int(psutil.Process(backend).ppid())
 
 
 def cpu_seconds(servers: list[psutil.Process]) -> float:
-    """CPU time that these processes and their children have used so far."""
+    """Return the CPU time of these processes and their children so far."""
     times = [one.cpu_times() for server in servers for one in (server, *server.children())]
     return sum(one.user + one.system for one in times)
 
 
 def assert_full(page: str, answer: dict[str, object]) -> None:
-    """A page that is quick because it is empty would show nothing."""
+    """Check that the page has data, because an empty page is always fast."""
     if "logs" in page:
         assert answer["count"] == 100
     else:

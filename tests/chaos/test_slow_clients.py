@@ -1,4 +1,4 @@
-"""Clients who send a byte now and then, or never read: the router holds them, and visitors notice nothing."""
+"""Clients who send a byte now and then, or never read: the router buffers them, and visitors get no failed response."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WAYS = {
 
 @contextmanager
 def slow_clients(address: str, begin: bytes, drop: bytes) -> Iterator[list[socket.socket]]:
-    """Clients who say `begin`, then `drop` every half second, and read nothing."""
+    """Clients who send `begin`, then `drop` every half second, and read nothing."""
     host, port = address.split(":")
     done = threading.Event()
     clients = [socket.create_connection((host, int(port)), timeout=5) for _ in range(SLOW_CLIENTS)]

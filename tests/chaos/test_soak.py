@@ -1,4 +1,4 @@
-"""Half load for long: memory and file descriptors stay where they are, and nothing is lost."""
+"""A long run at half load: memory and file descriptors stay flat, and no record is lost."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ class Watched:
 
 
 def third(values: list[float], which: int) -> float:
-    """The median of the first (0) or last (2) third."""
+    """Return the median of the first (0) or last (2) third."""
     size = len(values) // 3
     part = sorted(values[which * size : (which + 1) * size])
     return part[len(part) // 2]
 
 
 def load(answered: Callable[[], int], seconds: float) -> float:
-    """Answers a second over a while."""
+    """Return the responses per second over a period."""
     before, started = answered(), time.monotonic()
     time.sleep(seconds)
     return (answered() - before) / (time.monotonic() - started)

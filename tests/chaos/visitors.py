@@ -1,4 +1,4 @@
-"""Visitors who insist: a rating whose answer never came is sent again, as a form does when the connection breaks."""
+"""Visitors who resend a rating without a response, as the form does after a broken connection."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.integration.predictions.conftest import EMPTY_LOG
 
 
 class Persistent(Visitor):
-    """Rates every estimate that it was given, also when the worker who gave it is dead by then."""
+    """Rates every prediction it received, even if the worker that sent it has died."""
 
     def _rate(self, number: int, stars: int, visitor: str) -> None:
         super()._rate(number, stars, visitor)
@@ -18,7 +18,7 @@ class Persistent(Visitor):
 
 
 class Wandering(Visitor):
-    """Rates on another connection, which another worker may answer: one who does not know the estimate by itself."""
+    """Rates on another connection, so that another worker, which does not know the prediction, may answer."""
 
     def _rate(self, number: int, stars: int, visitor: str) -> None:
         self._hang_up()
@@ -26,12 +26,12 @@ class Wandering(Visitor):
 
 
 def spool_is_empty(instance: Instance) -> bool:
-    """Whether PostgreSQL has everything."""
+    """Return whether PostgreSQL has every record."""
     return not list((instance.folder / "infer-prod" / "spool").glob("*.segment"))
 
 
 def assert_nothing_was_lost_or_doubled(engine: Engine, instance: Instance, memory: Memory) -> dict[str, int]:
-    """Every acknowledged estimate and rating is in the database once, and so it was counted; gives figures of it."""
+    """Check that PostgreSQL holds and counts every acknowledged prediction and rating once; return figures."""
     eventually(lambda: spool_is_empty(instance), "an empty spool", 300)
     with engine.connect() as connection:
         stored = [(row.id, row.bundle) for row in connection.execute(text("SELECT id, bundle FROM prediction_logs"))]
@@ -55,6 +55,6 @@ def assert_nothing_was_lost_or_doubled(engine: Engine, instance: Instance, memor
 
 
 def empty_log(engine: Engine) -> None:
-    """No rows from another test."""
+    """Remove the rows of other tests."""
     with engine.begin() as connection:
         connection.execute(text(EMPTY_LOG))

@@ -1,7 +1,7 @@
-"""Processes that write to the prediction log and are made to be killed: `python -m tests.chaos.writer FOLDER`.
+"""Processes that write to the prediction log and get killed: `python -m tests.chaos.writer FOLDER`.
 
-This process has everything imported; at every line of its input it forks a child, which records estimates and remarks
-as a worker's threads do, and says of each on standard output when it was told that it is safe.
+This process has everything imported. For every input line it forks a child, which records predictions and feedback
+like a worker's threads and prints each one once it is acknowledged.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ PREDICTION = Prediction(
 
 
 def say(*words: object) -> None:
-    """One line in one write: a killed process has said it or has not."""
+    """Print one line in one write, so that a killed process has printed all of it or nothing."""
     os.write(1, (" ".join(map(str, words)) + "\n").encode())
 
 
 def work(folder: Path) -> None:
-    """Record until the end, which comes from outside."""
+    """Record until killed."""
     settings = load_settings({**os.environ, "HOMEPRICES_STATE_DIR": str(folder)}, ())
     log = open_prediction_log(settings, open_engine(settings))
     log.start()
@@ -70,7 +70,7 @@ def record_for_ever(log: PredictionLog) -> None:
 
 
 def main() -> None:
-    """Fork at every line of the input; the children end with this process."""
+    """Fork for every input line; the children end with this process."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     folder = Path(sys.argv[1])
     for _ in sys.stdin:

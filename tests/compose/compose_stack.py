@@ -1,4 +1,4 @@
-"""The whole stack in Docker, under a project name, a subnet and ports of its own, so that another may run beside it."""
+"""The whole stack in Docker, with its own project name, subnet and ports, so that another can run on the machine."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ KEPT = ("PATH", "HOME", "LANG", "DOCKER_HOST", "DOCKER_BUILDKIT", "IMAGE_TAG")
 
 
 class ComposeStack:
-    """Commands of a user who sits in the project's folder, and what he sees on the published ports."""
+    """Commands of a user in the project's folder, and the published ports."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -72,7 +72,7 @@ class ComposeStack:
 
     @property
     def secrets(self) -> dict[str, str]:
-        """The generated values of this stack's `.env`."""
+        """Return the generated values of this stack's `.env`."""
         return known_values(self.env_file)
 
     # ---- commands ----
@@ -80,7 +80,7 @@ class ComposeStack:
     def run(
         self, *words: str, seconds: float = 120, check: bool = True, **env: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command in the project's folder; the test fails with its output when it fails and `check` is set."""
+        """Run a command in the project's folder; with `check` a failure fails the test with its output."""
         done = subprocess.run(
             words,
             cwd=ROOT,
@@ -102,7 +102,7 @@ class ComposeStack:
         return self.run("docker", "compose", *files, *words, seconds=seconds, check=check, **env)
 
     def up(self, *words: str, **env: str) -> None:
-        """`up -d`; on failure, the logs of what did not come up are in the message."""
+        """Run `up -d`; a failure carries the logs of the containers that did not start."""
         done = self.compose("up", "-d", *words, seconds=UP_SECONDS, check=False, **env)
         if done.returncode:
             ill = [c["Service"] for c in self.containers() if c["State"] != "running" or c["Health"] == "unhealthy"]
@@ -110,28 +110,28 @@ class ComposeStack:
             raise AssertionError(f"up ended with {done.returncode}:\n{done.stderr[-3000:]}\n{logs[-9000:]}")
 
     def watch(self, **env: str) -> None:
-        """Start what watches the stack, beside it."""
+        """Start the monitoring."""
         command = ("docker", "compose", "-f", MONITORING, "up", "-d", "--wait", *WATCHERS)
         self.run(*command, seconds=UP_SECONDS, **env)
 
     def down(self, *words: str) -> None:
-        """`down`, of every profile, and of what watches."""
+        """Run `down` for every profile and for the monitoring."""
         self.run("docker", "compose", "-f", MONITORING, "down", *words, seconds=300)
         self.compose("--profile", "celery", "down", "--remove-orphans", *words, seconds=300)
 
     # ---- what is seen ----
 
     def containers(self, *words: str) -> list[dict[str, Any]]:
-        """What `docker compose ps` says, one record a container; one-shot ones that have ended included."""
+        """Return the records of `docker compose ps`, one per container, including finished one-shot containers."""
         lines = self.compose("ps", "--all", "--format", "json", *words).stdout.splitlines()
         return [json.loads(line) for line in lines]
 
     def inspect(self, container: str) -> dict[str, Any]:
-        """All that the engine knows of a container."""
+        """Return the engine's description of a container."""
         return dict(json.loads(self.run("docker", "inspect", container).stdout)[0])
 
     def ill(self) -> list[str]:
-        """The services that are neither healthy nor ended well."""
+        """Return the services that are neither healthy nor finished with success."""
         return [
             f"{c['Service']} is {c['State']} {c['Health']} ({c['ExitCode']})"
             for c in self.containers()
@@ -140,22 +140,22 @@ class ComposeStack:
         ]
 
     def wait_until_healthy(self, seconds: float = 300) -> None:
-        """Return once every container is healthy or has ended well."""
+        """Return once every container is healthy or has finished with success."""
         self.wait(lambda: not self.ill(), seconds, "all healthy")
 
     def wait(self, look: Callable[[], T | None], seconds: float, what: str) -> T:
-        """What `look` sees, as soon as it sees something; the failure has who was ill at its end."""
+        """Return the first truthy result of `look`; a failure names the unhealthy services."""
         try:
             return wait_until(look, seconds * PATIENCE, what)
         except AssertionError as error:
             raise AssertionError(f"{error}; ill: {self.ill()}") from None
 
     def url(self, name: str) -> str:
-        """The published address of a service, by its name in PORTS."""
+        """Return the published address of a service, by its name in PORTS."""
         return f"http://127.0.0.1:{self.ports[name]}"
 
     def served(self, name: str) -> str | None:
-        """The version that a serving instance has, when it answers."""
+        """Return the version that a service serves, if it responds."""
         try:
             answer = httpx.get(f"{self.url(name)}/api/health", timeout=3)
         except httpx.HTTPError:
@@ -163,7 +163,7 @@ class ComposeStack:
         return answer.json()["model_version"] if answer.is_success else None
 
     def replicas(self) -> dict[str, str | None]:
-        """The version that each replica of production says that it serves, by the name of its container."""
+        """Return the version that each replica of production serves, by container name."""
         look = "import httpx; print(httpx.get('http://127.0.0.1:6001/api/health', timeout=3).json()['model_version'])"
         names = [c["Name"] for c in self.containers("infer-prod") if c["State"] == "running"]
         return {
@@ -173,11 +173,11 @@ class ComposeStack:
 
     @property
     def airflow(self) -> AirflowClient:
-        """Airflow, as a client on this machine reaches it."""
+        """Return an Airflow client for this machine."""
         return AirflowClient(load_settings({"HOMEPRICES_AIRFLOW_URL": self.url("AIRFLOW")}, ()))
 
     def run_to_its_end(self, dag_id: str, seconds: float = 400) -> str:
-        """Trigger a DAG and wait until it has succeeded; returns the id of the run."""
+        """Trigger a DAG, wait until it has succeeded, and return the run id."""
         with self.airflow as airflow:
             run_id = airflow.trigger(dag_id)
             run = self.wait(
@@ -190,7 +190,7 @@ class ComposeStack:
         return run_id
 
     def pause(self, dag_id: str, paused: bool = True) -> None:
-        """Let a DAG start at none of its hours; what was missed starts once when it goes on."""
+        """Pause a DAG's schedule; missed runs start once when it resumes."""
         user = {"username": "airflow", "password": "airflow"}
         with httpx.Client(base_url=self.url("AIRFLOW"), timeout=20) as airflow:
             token = airflow.post("/auth/token", json=user).raise_for_status().json()["access_token"]
@@ -198,41 +198,41 @@ class ComposeStack:
             airflow.patch(f"/api/v2/dags/{dag_id}", json={"is_paused": paused}, headers=bearer).raise_for_status()
 
     def python(self, code: str) -> Any:
-        """What `code`, run in the serving container with `bucket` open, leaves in `result` (JSON)."""
+        """Return `result` (JSON) of `code`, run in the serving container with `bucket` open."""
         opening = "import json; from homeprices.resources import open_resources; bucket = open_resources().bucket\n"
         done = self.compose("exec", "-T", "infer-cand", "python", "-c", f"{opening}{code}\nprint(json.dumps(result))")
         return json.loads(done.stdout.splitlines()[-1])
 
     def sql(self, query: str, database: str = "homeprices") -> list[list[str]]:
-        """The rows of a query, asked as the superuser inside the container."""
+        """Return the rows of a query, run as superuser in the container."""
         psql = 'PGPASSWORD=$POSTGRES_PASSWORD exec psql -qAtX -F "|" -h 127.0.0.1 -U postgres -d "$0" -c "$1"'
         done = self.compose("exec", "-T", "postgres", "sh", "-c", psql, database, query)
         return [line.split("|") for line in done.stdout.splitlines()]
 
     def logged(self, ids: list[int] | None = None) -> int:
-        """How many predictions PostgreSQL has, of these ids or of all."""
+        """Return how many predictions PostgreSQL has, of these ids or of all."""
         of_these = "" if ids is None else f" where id = any('{{{','.join(map(str, ids))}}}')"
         return int(self.sql(f"select count(*) from prediction_logs{of_these}")[0][0])
 
     def record(self) -> dict[str, object]:
-        """The control record."""
+        """Return the control record."""
         read = "from homeprices.release import control\nresult = control.read(bucket).model_dump(mode='json')"
         return dict(self.python(read))
 
     def keys(self) -> list[str]:
-        """Every key of the bucket."""
+        """Return every key of the bucket."""
         return list(self.python("result = [e.key for e in bucket.list('')]"))
 
     def kill(self, container: str) -> None:
-        """SIGKILL to the first process, from outside: after `docker kill` the engine would not start it again.
+        """Send SIGKILL to the first process from outside; after `docker kill` the engine does not restart a container.
 
-        A container that is just being started again has process 0, which is who kills, and all with it.
+        A restarting container reports process 0; a signal to process 0 would kill this process group.
         """
         pid = self.wait(lambda: int(self.inspect(container)["State"]["Pid"]), 60, f"{container} to run")
         os.kill(pid, signal.SIGKILL)
 
     def memory(self) -> dict[str, str]:
-        """What each container uses now, of what it may."""
+        """Return each container's memory use and limit."""
         names = [c["Name"] for c in self.containers() if c["State"] == "running"]
         lines = self.run(
             "docker", "stats", "--no-stream", "--format", "{{.Name}} {{.MemUsage}}", *names
@@ -241,10 +241,10 @@ class ComposeStack:
 
 
 def images(stack: ComposeStack, names: Sequence[str]) -> dict[str, int]:
-    """Sizes of images, in bytes."""
+    """Return the sizes of images, in bytes."""
     return {name: int(stack.run("docker", "image", "inspect", "-f", "{{.Size}}", name).stdout) for name in names}
 
 
 def seconds_since(start: float) -> float:
-    """Elapsed time, in tenths of a second."""
+    """Return the elapsed time, rounded to tenths of a second."""
     return round(time.monotonic() - start, 1)

@@ -1,4 +1,4 @@
-"""An engine, the images, and one running stack for the tests that need it."""
+"""A Docker engine, the images, and one running stack for the tests."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CHAPTERS: dict[str, dict[str, float]] = {}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the chapters into the order in which they are told, each test with time to wait for a whole stack."""
+    """Order the chapters, and give each test the timeout of a whole stack."""
     ours = [item for item in items if item.path.parent == Path(__file__).parent]
     for item in ours:
         item.add_marker(pytest.mark.timeout(TEST_SECONDS))
@@ -48,7 +48,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def engine() -> None:
-    """A Docker engine with the public images, or stand-ins where no registry is reached. Without it all is skipped."""
+    """A Docker engine with the public images, or substitutes if no registry is reachable; skips all tests without one."""
     if OFFLINE_IMAGES.exists():
         names = [os.environ.get(variable, name) for variable, name in THIRD_PARTY.items()]
         subprocess.run([str(OFFLINE_IMAGES), *names], check=True, timeout=BUILD_SECONDS)
@@ -56,7 +56,7 @@ def engine() -> None:
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Count what passed, and how long each chapter took."""
+    """Count passed tests and the duration of each chapter."""
     name = Path(report.location[0])
     if name.parent.name == "compose":
         chapter = CHAPTERS.setdefault(name.stem, {"passed": 0, "seconds": 0.0})
@@ -66,7 +66,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish() -> None:
-    """Leave what was measured in build/compose-figures.json, the last teardown included."""
+    """Write the figures to build/compose-figures.json, including the last teardown."""
     if SEEN:
         machine = f"{os.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB"
         FIGURES.parent.mkdir(exist_ok=True)
@@ -75,13 +75,13 @@ def pytest_sessionfinish() -> None:
 
 @pytest.fixture(scope="session")
 def figures() -> dict[str, object]:
-    """What was measured."""
+    """The measured figures."""
     return SEEN
 
 
 @pytest.fixture(scope="session")
 def stack(engine: None, figures: dict[str, object], tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComposeStack]:
-    """Everything built, not yet started; taken down with its volumes at the end."""
+    """A built stack, not started; removed with its volumes at the end."""
     running = ComposeStack(_folder(tmp_path_factory))
     if running.run("docker", "buildx", "version", check=False).returncode:
         running.environ["DOCKER_BUILDKIT"] = "0"

@@ -1,4 +1,4 @@
-"""What a running Prometheus says of itself, over its HTTP API."""
+"""A client of Prometheus' HTTP API."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ class Prometheus:
         self._client.close()
 
     def targets(self) -> dict[str, set[str]]:
-        """The health of the targets (`up`, `down`, `unknown`) by job."""
+        """Return the health of the targets (`up`, `down`, `unknown`) by job."""
         found: dict[str, set[str]] = {}
         for target in self._data("/targets?state=active")["activeTargets"]:
             found.setdefault(target["labels"]["job"], set()).add(target["health"])
         return found
 
     def rules(self) -> list[dict[str, Any]]:
-        """Every rule, with its health and its last error."""
+        """Return every rule, with its health and its last error."""
         return [rule for group in self._data("/rules")["groups"] for rule in group["rules"]]
 
     def alertmanagers(self) -> list[str]:
-        """The Alertmanagers that it sends to."""
+        """Return the Alertmanagers it sends to."""
         return [one["url"] for one in self._data("/alertmanagers")["activeAlertmanagers"]]
 
     def names(self) -> set[str]:
-        """Every metric that it holds a series of."""
+        """Return every metric that has a series."""
         return set(self._data("/label/__name__/values"))
 
     def firing(self) -> set[str]:
-        """The alerts that fire now."""
+        """Return the firing alerts."""
         return {alert["labels"]["alertname"] for alert in self._data("/alerts")["alerts"] if alert["state"] == "firing"}
 
     def value(self, query: str) -> float | None:
-        """The first value of an instant query; None when it has no answer."""
+        """Return the first value of an instant query, or None if it has no data."""
         result = self._client.get("/query", params={"query": query}).raise_for_status().json()["data"]["result"]
         return float(result[0]["value"][1]) if result else None
 

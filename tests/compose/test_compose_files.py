@@ -1,4 +1,4 @@
-"""What the compose files promise, read from what Compose makes of them. Needs the program, and no engine."""
+"""The properties of the compose files, read from Compose's output. Needs Docker Compose and no engine."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ def test_pgbouncer_has_as_few_rights_and_stands_before_the_services_alone(env_fi
 
 
 def test_each_image_is_built_by_one_service(services: dict[str, Any]) -> None:
-    """The classic builder would install the same packages once for each."""
+    """Otherwise the classic builder installs the same packages once per service."""
     targets = [service["build"]["target"] for service in services.values() if "build" in service]
     assert sorted(targets) == ["airflow", "frontend", "inference", "mlflow", "router", "seaweedfs"]
     for service in services.values():

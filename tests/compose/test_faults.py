@@ -1,4 +1,4 @@
-"""Three replicas, and what visitors notice when containers are killed under them: nothing."""
+"""Three replicas under load while containers are killed: no failed request."""
 
 from __future__ import annotations
 

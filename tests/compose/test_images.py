@@ -1,4 +1,4 @@
-"""The images that were built: what is in them, and what is not."""
+"""The contents of the built images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is stored outlives the machine, when it was backed up."""
+"""A backup restores the stored data on another machine."""
 
 from __future__ import annotations
 
@@ -56,5 +56,5 @@ def test_a_backup_that_was_altered_is_refused_before_anything_is_touched(stack: 
 
 
 def models(keys: list[str]) -> list[str]:
-    """The keys of bundles and datasets; logs of tasks go on being written."""
+    """Return the keys of bundles and datasets; task logs keep changing."""
     return [key for key in keys if key.startswith(("models/", "archive/", "claims/", "data/", "control/"))]

@@ -1,4 +1,4 @@
-"""What a reader of the pages and of the logs finds once visitors have come."""
+"""Dashboards and logs after the visits have data."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_logs_are_json_of_one_schema_and_hold_no_secret(stack: ComposeStack) -> 
         lines = stack.run("docker", "logs", "--tail", "2000", container["Name"])
         text = lines.stdout + lines.stderr
         held = {name for name, value in stack.secrets.items() if value in text}
-        assert held <= {"AWS_ACCESS_KEY_ID"}, container["Name"]  # says who asks, and is sent with every request
+        assert held <= {"AWS_ACCESS_KEY_ID"}, container["Name"]  # identifies the caller; part of every request
         if container["Service"] in {"infer-prod", "infer-cand", "router", "exporter"}:
             said = [json.loads(line) for line in text.splitlines()]
             assert said and all({"event", "level", "timestamp", "service"} <= set(line) for line in said)

@@ -1,4 +1,4 @@
-"""Three replicas through PgBouncer: as many connections to PostgreSQL as it is given, and every estimate arrives."""
+"""Three replicas through PgBouncer: its number of connections is the limit, and every prediction is stored."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_replicas_share_a_few_connections_and_lose_nothing(stack: ComposeStack, 
 
 
 def connections_under_load(stack: ComposeStack) -> dict[str, int]:
-    """The most connections of the services to PostgreSQL while visitors come, by address; none of them is failed."""
+    """Return the services' maximum number of connections to PostgreSQL under load, by address; no request fails."""
     services = {n["IPAddress"] for c in stack.containers() if c["Service"] in {"infer-prod", "infer-cand", "pgbouncer"}
                 for n in stack.inspect(c["Name"])["NetworkSettings"]["Networks"].values()}  # fmt: skip
     query = ("select host(client_addr), count(*) from pg_stat_activity where datname = 'homeprices'"

@@ -1,4 +1,4 @@
-"""What visitors said decides, while they keep coming."""
+"""Ratings decide the experiment under continuous load."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From one command to two models before visitors; who may do what, and who can reach whom."""
+"""One command leads to two served models; permissions and networks."""
 
 from __future__ import annotations
 

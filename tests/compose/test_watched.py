@@ -1,4 +1,4 @@
-"""Prometheus sees every part of the stack, and knows what its rules and pages ask for."""
+"""Prometheus scrapes every part of the stack and has the metrics of its rules and dashboards."""
 
 from __future__ import annotations
 

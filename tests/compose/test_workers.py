@@ -1,4 +1,4 @@
-"""What is stored outlives the containers; then tasks run on workers, and one that dies costs nothing but time."""
+"""Stored data outlives the containers; then Celery workers run tasks, and a killed worker loses none."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ def test_a_worker_that_is_killed_loses_no_row_of_a_batch_and_doubles_none(
         assert airflow.run(BATCH, run_id)["state"] == "success"
     tried = f"select try_number, hostname from task_instance where run_id = '{run_id}' and task_id = 'score'"
     tries = stack.sql(tried, "airflow")
-    assert len(tries) == PARTS and any(int(number) > 1 for number, _ in tries), "none was begun anew"
+    assert len(tries) == PARTS and any(int(number) > 1 for number, _ in tries), "no task was restarted"
     assert counted(stack) == {"rows": PARTS * ROWS, "different": PARTS * ROWS, "manifest": PARTS * ROWS, "refused": 0}
 
 
 def counted(stack: ComposeStack) -> dict[str, int]:
-    """Rows of the results, how many of them are different, and what the job's manifest says."""
+    """Return the rows of the results, how many of them are distinct, and the counts in the job's manifest."""
     look = (
         "import io, json\n"
         "import pyarrow.parquet as pq\n"

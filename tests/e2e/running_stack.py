@@ -1,4 +1,4 @@
-"""The whole stack, started as a newcomer would, in a folder and on ports of its own."""
+"""The whole stack, started as a new user would start it, in its own folder and on its own ports."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ UP_SECONDS = 900
 
 
 class RunningStack:
-    """`python -m local up` in `folder`, every port moved by `offset`, with settings of its own."""
+    """A stack started by `python -m local up` in `folder`, with every port moved by `offset` and its own settings."""
 
     def __init__(self, folder: Path, offset: int, **settings: str) -> None:
         self.folder = folder
@@ -34,7 +34,7 @@ class RunningStack:
         self.environ = {**keep, **settings, "STACK_DIR": str(folder), "STACK_PORT_OFFSET": str(offset)}
 
     def local(self, *words: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
-        """Run `python -m local ...`; the test fails with its output when it does."""
+        """Run `python -m local ...`; on failure the test fails with its output."""
         command = [sys.executable, "-m", "local", *words]
         done = subprocess.run(
             command, cwd=ROOT, env=self.environ, capture_output=True, text=True, timeout=seconds, check=False
@@ -45,18 +45,18 @@ class RunningStack:
         return done
 
     def up(self) -> str:
-        """Start it; returns what it printed once BO1 and CO1 are served."""
+        """Start the stack; return its output once BO1 and CO1 are served."""
         return self.local("up", seconds=UP_SECONDS).stdout
 
     def close(self) -> None:
-        """Let the connections of `connect` go."""
+        """Close the connections of `connect`."""
         if self.connected:
             self.airflow.close()
             self.resources.engine.dispose()
             self.connected = False
 
     def connect(self) -> None:
-        """Read where everything is."""
+        """Read the addresses and credentials of the running stack."""
         self.close()
         values = {k: v for k, v in dotenv_values(self.folder / "env").items() if v is not None}
         self.resources = Resources(load_settings(values, ()))
@@ -66,19 +66,19 @@ class RunningStack:
         self.tool_environ = {**self.environ, **values}
 
     def python(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run a command of the project as a user of the running stack would."""
+        """Run a command of the project as a user of the running stack."""
         command = [sys.executable, *words]
         return subprocess.run(
             command, cwd=ROOT, env=self.tool_environ, capture_output=True, text=True, timeout=120, check=False
         )
 
     def health(self, variant: str) -> dict[str, Any]:
-        """What the serving instance of an arm says of itself."""
+        """Return `/api/health` of the service of a variant."""
         url = self.resources.settings.replica_urls(variant)[0]  # type: ignore[arg-type]
         return dict(httpx.get(f"{url}/api/health", timeout=5).json())
 
     def wait_for_run(self, dag_id: str, run_id: str, seconds: float = 400) -> dict[str, Any]:
-        """The run once it has ended; the test fails, naming its tasks, when it did not succeed."""
+        """Return the finished run; the test fails with its task states unless it succeeded."""
         run = wait_until(
             lambda: r if (r := self.airflow.run(dag_id, run_id))["state"] in {"success", "failed"} else None,
             seconds, f"the end of {dag_id} {run_id}",
@@ -88,12 +88,12 @@ class RunningStack:
         return run
 
     def evaluate(self) -> dict[str, Any]:
-        """Run the evaluation now and wait for its end."""
+        """Run the evaluation and wait for its end."""
         return self.wait_for_run("evaluate_ab_dag", self.airflow.trigger("evaluate_ab_dag"))
 
 
 def wait_until(look: Callable[[], T | None], seconds: float, what: str) -> T:
-    """What `look` sees, as soon as it sees something."""
+    """Return the first truthy result of `look`."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if seen := look():

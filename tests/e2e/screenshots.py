@@ -1,7 +1,6 @@
 """Pictures of the web form for the README: `python -m tests.e2e.screenshots [--url URL | --stand-in]`.
 
-By default of the running stack's form; with --stand-in of the form before a stand-in for the service, for those who
-work on the form itself.
+The default is the form of the running stack. With --stand-in the form uses a stub of the service.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ def main() -> None:
 
 
 def take(browser: Browser, url: str, file: Path, size: dict[str, int], scheme: str) -> None:
-    """One picture of an estimate that is about to be rated."""
+    """Save a picture of a prediction before its rating."""
     context = browser.new_context(viewport=size, device_scale_factor=2, color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
     page = context.new_page()
     page.goto(url)
@@ -54,7 +53,7 @@ def take(browser: Browser, url: str, file: Path, size: dict[str, int], scheme: s
 
 
 def fill(page: Page) -> None:
-    """The home of the pictures, as somebody would type it."""
+    """Type the home of the pictures."""
     page.get_by_role("combobox", name="Location").press_sequentially("white")
     page.get_by_role("option", name="Whitefield", exact=True).click()
     for name, value in HOME.items():

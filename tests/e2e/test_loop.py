@@ -1,6 +1,6 @@
-"""The main job, through a real scheduler: empty bucket → BO1 → CO1 → visitors → BO2; then a worse one → rolled back.
+"""The whole loop through a real scheduler: empty bucket → BO1 → CO1 → visitors → BO2; a worse CO2 → rollback → CO3.
 
-The tests of this module are one story, in the order in which they stand, on one stack.
+The tests of this module run in order on one stack.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.timeout(1500)
 
 @pytest.fixture(scope="module")
 def hook() -> Iterator[Hook]:
-    """Where the stack's notices go."""
+    """A server that receives the stack's notifications."""
     with webhook() as listening:
         yield listening
 
@@ -120,7 +120,7 @@ def test_every_answer_and_rating_that_visitors_got_is_in_the_log(stack: RunningS
 
 
 def test_a_candidate_that_equals_production_is_not_published(stack: RunningStack) -> None:
-    """The end of the experiment asked for a candidate; the same data give the model that was just promoted."""
+    """The end of the experiment requests a candidate; the same data give the model that was just promoted."""
     run = wait_until(lambda: after_training(stack), 400, "the end of the run that the promotion asked for")
     stack.wait_for_run(PIPELINE, run)
     assert bundle_reader.highest(stack.parts.bucket, "CO") is None
@@ -176,7 +176,7 @@ def test_a_service_that_is_killed_is_started_again_and_status_says_so(stack: Run
 def test_visitors_who_ask_for_other_homes_are_noticed_once_and_start_one_training(
     stack: RunningStack, hook: Hook
 ) -> None:
-    """Report, metric and notice of the drift, and the run of the pipeline that it asks for; then the same again."""
+    """Checks report, metric, notification and requested training of a drift, and that a second check adds nothing."""
     visitors = Visitors(stack.router, stars=lambda _: 3)
     for number in range(DRIFTING_VISITORS):
         visitors.visit({"total_sqft": 6000 + 10 * number, "location": "Whitefield", "bhk": 5, "bath": 5})
@@ -206,12 +206,12 @@ def test_a_second_up_finds_everything_as_it_was(stack: RunningStack) -> None:
 
 
 def asked_by_drift(stack: RunningStack) -> set[str]:
-    """The runs of the pipeline that an event of an asset has started."""
+    """Return the pipeline runs that an asset event started."""
     return {run["dag_run_id"] for run in stack.airflow.runs(PIPELINE) if run["run_type"] == "asset_triggered"}
 
 
 def notices(hook: Hook) -> list[str]:
-    """The titles of all notices so far."""
+    """Return the titles of all notifications so far."""
     return [post["text"].splitlines()[0].strip("*") for post in hook.posts]
 
 
@@ -220,7 +220,7 @@ def serving_processes(stack: RunningStack) -> set[int]:
 
 
 def logged(stack: RunningStack, visitors: Visitors) -> tuple[int, int]:
-    """How many predictions and how many ratings of these visitors the log holds."""
+    """Return how many predictions and ratings of these visitors the log holds."""
     counted = text(
         "select (select count(*) from prediction_logs where id = any(:predicted)),"
         " (select count(*) from user_feedback where prediction_id = any(:rated))"
@@ -232,18 +232,18 @@ def logged(stack: RunningStack, visitors: Visitors) -> tuple[int, int]:
 
 
 def after_training(stack: RunningStack) -> str | None:
-    """The third run of the pipeline: the first published BO1, the second CO1."""
+    """The third run of the pipeline; the first published BO1, the second CO1."""
     return ended_trainings(stack, 3)
 
 
 def ended_trainings(stack: RunningStack, count: int) -> str | None:
-    """The newest run of the pipeline that has ended, once there are so many."""
+    """Return the newest finished pipeline run, once so many have finished."""
     ended = [r["dag_run_id"] for r in stack.airflow.runs(PIPELINE) if r["state"] in {"success", "failed"}]
     return ended[0] if len(ended) >= count else None
 
 
 def synthetic_listings(stack: RunningStack, folder: Path, seed: int) -> Path:
-    """A file of listings that no other seed gives."""
+    """Return a file of listings that depends on the seed."""
     path = folder / f"listings{seed}.csv"
     made = stack.python(
         "-m", "homeprices.data", "synthesize", "--rows", "9000", "--seed", str(seed), "--out", str(path)
@@ -253,7 +253,7 @@ def synthetic_listings(stack: RunningStack, folder: Path, seed: int) -> Path:
 
 
 def import_listings(stack: RunningStack, path: Path) -> None:
-    """Bring a dataset into the bucket, which starts a training."""
+    """Import a dataset, which starts a training."""
     imported = stack.python("-m", "homeprices.data", "import", str(path))
     assert imported.returncode == 0, imported.stdout + imported.stderr
 

@@ -1,4 +1,4 @@
-"""Starting and stopping the stack: whatever goes wrong, the reason is said and no process is left behind."""
+"""Starting and stopping the stack: every error names its reason, and no process remains."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_start_that_fails_says_why_and_leaves_no_process_behind(stack: Running
 
 
 def test_what_a_killed_supervisor_leaves_is_ended_by_down(stack: RunningStack, s3_settings: dict[str, str]) -> None:
-    """On a bucket that is not the stack's own, so that this is shown too."""
+    """Uses a bucket outside the stack, to cover that case too."""
     stack.environ |= s3_settings
     starting = up(stack)
     wait_until(lambda: started(stack, "infer-prod"), 120, "infer-prod")
@@ -80,7 +80,7 @@ def test_what_a_killed_supervisor_leaves_is_ended_by_down(stack: RunningStack, s
 
 
 def up(stack: RunningStack) -> subprocess.Popen[str]:
-    """`make up` as from a terminal: tests that a script runs in the background inherit that SIGINT is ignored."""
+    """Run `make up` as from a terminal. Tests in a background script inherit an ignored SIGINT, so this restores it."""
     return subprocess.Popen(
         [sys.executable, "-m", "local", "up"],
         cwd=ROOT, env=stack.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -94,6 +94,6 @@ def started(stack: RunningStack, name: str) -> bool:
 
 
 def left_behind(stack: RunningStack) -> list[psutil.Process]:
-    """Every process that carries the mark of the stack, or writes to its logs."""
+    """Return every process that carries the mark of the stack or writes to its logs."""
     mark = stack.folder / "id"
     return processes.marked(mark.read_text(), stack.folder) if mark.exists() else []

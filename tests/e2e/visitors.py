@@ -1,4 +1,4 @@
-"""Visitors who keep coming while something changes behind the router, and rate what they get."""
+"""Simulated visitors who send requests in the background while something changes behind the router."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ PAUSE_SECONDS = 0.02
 
 @dataclass
 class Tally:
-    """What the visitors met: `predicted` and `rated` are the ids of the predictions that were answered, and of those
-    whose rating was taken; `retried` are kept-alive connections that closed before the first byte of an answer.
+    """The results of the visitors.
+
+    `predicted` and `rated` are the ids of answered predictions and accepted ratings. `retried` counts kept-alive
+    connections that closed before the first byte of a response.
     """
 
     answers: Counter[str] = field(default_factory=Counter)
@@ -29,7 +31,7 @@ class Tally:
 
 
 class Visitors:
-    """Each visit is a new visitor with a cookie of its own: one prediction, then one rating by `stars(variant)`."""
+    """Each visit is a new visitor with a new cookie: one prediction, then one rating by `stars(variant)`."""
 
     def __init__(self, router: str, stars: Callable[[str], int], pause_seconds: float = PAUSE_SECONDS) -> None:
         self.router, self.stars, self.tally = router, stars, Tally()
@@ -38,7 +40,7 @@ class Visitors:
         weakref.finalize(self, self._client.close)
 
     def visit(self, home: dict[str, object] | None = None) -> None:
-        """One visitor's prediction and rating, counted."""
+        """Request and rate one prediction, and count both."""
         self._client.cookies.clear()
         answer = self._post("/api/predict_home_price", home or HOME)
         if answer is None or answer.status_code != 200:
@@ -74,7 +76,7 @@ class Visitors:
 
     @contextmanager
     def coming(self) -> Iterator[Tally]:
-        """Visits one after the other in the background until the block ends."""
+        """Send visits one after the other in the background until the block ends."""
         leave = threading.Event()
 
         def visit_on() -> None:

@@ -1,4 +1,4 @@
-"""Headless Chromium for tests and pictures: the machine's own, told to stay off the network."""
+"""Headless Chromium for tests and pictures: the machine's own program, without network access."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ QUIET = [
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """A browser until the block ends. Raises RuntimeError when the machine has none."""
+    """Yield a browser. Raises RuntimeError if the machine has none."""
     program = find_chromium()
     if program is None:
         raise RuntimeError(CHROMIUM.reason)
@@ -51,7 +51,7 @@ START_SECONDS = 30
 
 @contextmanager
 def frontend(router_url: str, folder: Path, **environment: str) -> Iterator[str]:
-    """Its address, until the block ends. `folder` takes its state."""
+    """Yield the address of the frontend. `folder` holds its state."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -1,4 +1,4 @@
-"""Small valid bundles for tests: a real ONNX graph, price = factor x a level of the location x area^0.9 x rooms^0.1."""
+"""Small valid bundles for tests: a real ONNX graph, price = factor x location factor x area^0.9 x rooms^0.1."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def make_bundle(
 ) -> Path:
     """Write a complete published bundle into `folder` and return it. `factor` scales every price.
 
-    `idle_work`: numbers that the model computes for nothing at each estimate; a million take it about a millisecond.
+    `idle_work` adds so many unused operations to each prediction; a million take about a millisecond.
     """
     manifest = _write(folder, factor, idle_work).publish(
         version=version, promoted_from=promoted_from, published_by="tests"
@@ -45,18 +45,18 @@ def make_bundle(
 
 
 def make_draft(folder: Path, factor: float = 1.0) -> Path:
-    """Write a complete bundle that has no version yet into `folder` and return it."""
+    """Write a complete draft bundle into `folder` and return it."""
     (folder / DRAFT_FILE).write_text(_write(folder, factor).model_dump_json(indent=2))
     return folder
 
 
 def price(total_sqft: float, location: str, bhk: int, factor: float = 1.0) -> float:
-    """What these bundles answer, in lakh rupees."""
+    """Return the price these bundles predict, in lakh rupees."""
     return float(factor * 0.1 * LOCATION_LEVELS.get(location, OTHER_LEVEL) * total_sqft**0.9 * bhk**0.1)
 
 
 def write_files(folder: Path, factor: float, idle_work: int = 0) -> None:
-    """Every file of a bundle but its manifest."""
+    """Write every file of a bundle except its manifest."""
     (folder / "plots").mkdir(parents=True, exist_ok=True)
     (folder / MODEL_FILE).write_bytes(_graph(factor, idle_work).SerializeToString())
     (folder / COLUMNS_FILE).write_text(
@@ -117,7 +117,7 @@ def _golden(area: float, location: str, bhk: int, factor: float) -> Golden:
 
 
 def _graph(factor: float, idle_work: int) -> onnx.ModelProto:
-    """exp(0.9 log area + 0.1 log bhk + level of location) x factor; bath is taken, and does not matter."""
+    """Return the graph of exp(0.9 log area + 0.1 log bhk + location level) x factor; bath is accepted and ignored."""
     number, text = TensorProto.FLOAT, TensorProto.STRING
     constants = {"area_power": 0.9, "bhk_power": 0.1, "bath_power": 0.0, "factor": 0.1 * factor}
     nodes = [

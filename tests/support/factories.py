@@ -1,4 +1,4 @@
-"""Rows of homes for batch tests: plain ones by the million, and odd ones."""
+"""Rows of homes for batch tests: valid ones by the million, and invalid ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LOCATIONS = np.array(["Whitefield", "indira  nagar", "Rajaji Nagar", "Electronic
 
 
 def table(rows: int, seed: int = 7) -> pa.Table:
-    """Homes that are all right, with every optional field present in most rows."""
+    """Return valid homes, with every optional field present in most rows."""
     rng = np.random.default_rng(seed)
     societies = np.array([f"Society {n}" for n in range(2_000)], dtype=object)
     return pa.table(
@@ -38,7 +38,7 @@ def table(rows: int, seed: int = 7) -> pa.Table:
 
 
 def parquet(content: pa.Table, group_rows: int = 100_000) -> bytes:
-    """The table as a Parquet file with row groups of this size."""
+    """Return the table as a Parquet file with row groups of this size."""
     target = io.BytesIO()
     pq.write_table(content, target, row_group_size=group_rows)
     return target.getvalue()
@@ -48,7 +48,7 @@ def parquet(content: pa.Table, group_rows: int = 100_000) -> bytes:
 
 
 class Clock:
-    """A time of day that moves only when it is told to."""
+    """A clock that tests move."""
 
     def __init__(self) -> None:
         self.now = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -67,7 +67,7 @@ PLENTY = 1 << 30
 
 
 def bodies(spool: Spool) -> list[bytes]:
-    """Everything that the drain would find, in its order."""
+    """Return every record that the drain would read, in its order."""
     spool.adopt()
     spool.rotate()
     lines = (line for segment in spool.full_segments() for line in segment.lines())

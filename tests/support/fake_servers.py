@@ -1,4 +1,4 @@
-"""A mail server that takes what it is sent (RFC 5321, as far as smtplib speaks it), on a free port."""
+"""A mail server that accepts every message (the part of RFC 5321 that smtplib uses), on a free port."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 
 @dataclass
 class Mailbox:
-    """What came in; `refusals` of the next connections are turned away with 421."""
+    """The received messages; the next `refusals` connections are rejected with 421."""
 
     port: int = 0
     refusals: int = 0
@@ -27,7 +27,7 @@ class Mailbox:
 
 @contextmanager
 def mail_server(refusals: int = 0, host: str = "127.0.0.1") -> Iterator[Mailbox]:
-    """A server without TLS."""
+    """Yield a mail server without TLS."""
     box = Mailbox(refusals=refusals)
 
     class Handler(socketserver.StreamRequestHandler):
@@ -74,7 +74,7 @@ def mail_server(refusals: int = 0, host: str = "127.0.0.1") -> Iterator[Mailbox]
 
 @dataclass
 class Hook:
-    """What was posted; the first `failures` posts are answered with 503."""
+    """The received posts; the first `failures` posts get 503."""
 
     url: str = ""
     failures: int = 0
@@ -98,7 +98,7 @@ def webhook(failures: int = 0, host: str = "127.0.0.1") -> Iterator[Hook]:
             self.wfile.write(b"no_service" if failing else b"ok")
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer((host, 0), Handler) as server:
         server.daemon_threads = True
@@ -119,13 +119,13 @@ Answer = Callable[[], tuple[int, bytes]]
 
 
 def serves(version: str | None, instance: str = "infer-prod") -> Answer:
-    """The answer of an instance whose workers all serve `version`."""
+    """Return the health document of an instance whose workers all serve `version`."""
     return lambda: (200, json.dumps({"status": "ok", "instance": instance, "model_version": version}).encode())
 
 
 @contextmanager
 def health_server(answer: Answer) -> Iterator[int]:
-    """The port of a server that answers `/api/health` with what `answer` gives: a status and a body."""
+    """Yield the port of a server that answers `/api/health` with the status and body from `answer`."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -136,7 +136,7 @@ def health_server(answer: Answer) -> Iterator[int]:
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

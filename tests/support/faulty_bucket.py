@@ -1,4 +1,4 @@
-"""Buckets that fail on purpose, around any real one."""
+"""Buckets that fail on purpose, wrapped around a real one."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from homeprices.errors import PreconditionFailed, StorageUnavailable
 
 
 class Killed(BaseException):
-    """The process dies here: no handler for Exception may catch it."""
+    """The simulated death of the process; not an Exception, so that no handler catches it."""
 
 
 class DyingBucket:
-    """Carries out `operations` operations, then dies at every further one, before it is carried out."""
+    """Executes `operations` operations, then raises Killed before every further one."""
 
     def __init__(self, bucket: RangedBucket, operations: int) -> None:
         self.name = bucket.name
@@ -55,7 +55,7 @@ class DyingBucket:
 
 
 class LostAnswers:
-    """Loses the answer to every conditional PUT; the client repeats it, and meets its own object."""
+    """Loses the response to every conditional PUT, so that the client's retry meets its own object."""
 
     def __init__(self, bucket: Bucket) -> None:
         self.name = bucket.name
@@ -71,7 +71,7 @@ class LostAnswers:
 
 
 class AwayBucket:
-    """A bucket whose server does not answer."""
+    """A bucket whose server does not respond."""
 
     name = "away"
 

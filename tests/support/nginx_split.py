@@ -1,8 +1,8 @@
-"""The arm of a visitor: a pure function of salt, visitor and share, the same here as in the router's Nginx.
+"""Reference model of assignment: a pure function of salt, visitor and share, equal to the router's Nginx.
 
-Nginx's `split_clients` hashes a string with MurmurHash2 and compares the hash with cumulative bounds in the order in
-which the arms are listed. The candidate is listed first, so its bound alone moves with the share: growing the share
-takes visitors from production to the candidate and never the other way round.
+Nginx's `split_clients` hashes a string with MurmurHash2 and compares the hash with cumulative bounds in the order of
+the variants. The candidate is first, so only its bound moves with the share: a larger share moves visitors from
+production to the candidate and never back.
 Source: nginx, src/core/ngx_murmurhash.c and src/http/modules/ngx_http_split_clients_module.c.
 """
 
@@ -20,33 +20,33 @@ _MIX = 0x5BD1E995
 
 
 def arm_of(salt: str, visitor: str, share: float) -> Arm:
-    """The arm of `visitor` when the candidate gets `share` percent of the visitors."""
+    """Return the variant of `visitor` if the candidate gets `share` percent of the visitors."""
     return "candidate" if position(salt, visitor) < bound(share) else "production"
 
 
 def unmoved(salt: str, visitor: str, shares: Iterable[float]) -> bool:
-    """Whether `visitor` was in one and the same arm under each of `shares`, in percent."""
+    """Return whether `visitor` had the same variant under all of `shares`, in percent."""
     place = position(salt, visitor)
     return len({place < bound(share) for share in shares}) <= 1
 
 
 def unit(salt: str, visitor: str) -> str:
-    """The string that is hashed, in the router as here."""
+    """Return the string that is hashed, as in the router."""
     return f"{salt}:{visitor}"
 
 
 def position(salt: str, visitor: str) -> int:
-    """Where the visitor stands on the line from 0 to 2^32 - 1. It depends on the salt alone, never on the share."""
+    """Return the visitor's hash, from 0 to 2^32 - 1. It depends on the salt, never on the share."""
     return murmur_hash2(unit(salt, visitor).encode())
 
 
 def bound(share: float) -> int:
-    """The position below which visitors are the candidate's. Raises ValueError for a share outside 0..100 percent."""
+    """Return the hash below which visitors get the candidate. Raises ValueError for a share outside 0..100 percent."""
     return hundredths(share) * HASH_LIMIT // HUNDREDTHS
 
 
 def murmur_hash2(data: bytes) -> int:
-    """MurmurHash2, 32 bits, seed 0, as Nginx has it."""
+    """Return the MurmurHash2, 32 bits, seed 0, as in Nginx."""
     whole = len(data) & ~3
     value = len(data)
     for start in range(0, whole, 4):

@@ -1,4 +1,4 @@
-"""Which metrics a PromQL expression names, as far as the expressions of this project go."""
+"""Parsing the metric names of PromQL, as far as this project uses it, and running Alertmanager."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _WORDS = {"and", "or", "unless", "offset", "bool"}
 
 
 def metric_names(expr: str) -> set[str]:
-    """The metrics, without functions, labels and keywords: {"up"} for `sum by (job) (up{job="a"}) > bool 0`."""
+    """Return the metrics, without functions, labels and keywords: {"up"} for `sum by (job) (up{job="a"}) > bool 0`."""
     bare = _LABELS.sub(" ", _MATCHERS_AND_RANGES.sub("", _TEXT.sub('""', expr)))
     return set(_NAME.findall(bare)) - _WORDS
 
@@ -37,24 +37,24 @@ READY_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Alertmanager:
-    """A running one. `folder` is where its configuration was written."""
+    """A running Alertmanager. `folder` holds its configuration."""
 
     client: httpx.Client
     folder: Path
 
     def fire(self, *alerts: dict[str, Any]) -> None:
-        """Hand it alerts, as Prometheus does: `labels` and `annotations`."""
+        """Send alerts, as Prometheus does: `labels` and `annotations`."""
         self.client.post("/api/v2/alerts", json=list(alerts)).raise_for_status()
 
     def inhibited(self) -> dict[str, bool]:
-        """Every alert that it knows by its name, and whether another one silences it."""
+        """Return every alert by name, and whether another one inhibits it."""
         known = self.client.get("/api/v2/alerts").raise_for_status().json()
         return {alert["labels"]["alertname"]: bool(alert["status"]["inhibitedBy"]) for alert in known}
 
 
 @contextmanager
 def alertmanager(folder: Path, **environment: str) -> Iterator[Alertmanager]:
-    """It is ready, and ends with the block. RuntimeError has the end of its log."""
+    """Yield a ready Alertmanager. RuntimeError carries the end of its log."""
     folder.mkdir(exist_ok=True)
     [port] = free_ports(1)
     configuration, log = folder / "configuration", folder / "alertmanager.log"

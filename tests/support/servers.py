@@ -1,6 +1,6 @@
-"""Real servers for the tests, from the same definitions as the local stack, on free ports.
+"""Real servers for the tests, from the service specifications of the local stack, on free ports.
 
-Each is started on first use and ends with the test run, also when that is killed.
+Each starts on first use and ends with the test run, even if the run is killed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MAX_VOLUMES = 5_000
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports on which nothing listens on the loopback address."""
+    """Return ports on which nothing listens on the loopback address."""
     with ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:
@@ -44,13 +44,13 @@ def free_ports(count: int) -> list[int]:
 
 
 def clean_environment() -> dict[str, str]:
-    """What a program needs of this process's environment, and nothing that configures it."""
+    """Return the environment a program needs, without any configuration of this process."""
     return {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
 
 
 @contextmanager
 def running(service: ServiceSpec, log: Path, mark: str | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    """The service, ready; it ends with the block, and with this process. RuntimeError has the end of its log."""
+    """Yield the ready service; it ends with the block or this process. RuntimeError carries the end of its log."""
     mark = mark or f"test-{secrets.token_hex(8)}"
 
     def job(command: Command) -> None:
@@ -71,7 +71,7 @@ def running(service: ServiceSpec, log: Path, mark: str | None = None) -> Iterato
 
 @dataclass
 class Servers:
-    """The servers of a test run, started on first use; `close` ends them and removes what they wrote."""
+    """The servers of a test run, started on first use; `close` stops them and removes their files."""
 
     folder: Path
     _stack: ExitStack = field(default_factory=ExitStack)
@@ -80,7 +80,7 @@ class Servers:
     _mlflow: str | None = None
 
     def postgres(self, name: str) -> str:
-        """SQLAlchemy URL of an empty database that belongs to a role of its own."""
+        """Return the SQLAlchemy URL of a new database with its own role."""
         if self._postgres is None:
             home = self.folder / "postgres"
             port, password = free_ports(1)[0], secrets.token_hex(12)
@@ -97,7 +97,7 @@ class Servers:
         return f"postgresql+psycopg2://{name}:{database.password}@{LOOPBACK}:{port}/{name}"
 
     def s3(self, bucket: str) -> dict[str, str]:
-        """Environment variables of a bucket that is made here, of a SeaweedFS with credentials."""
+        """Return the environment variables of a new bucket in a SeaweedFS with credentials."""
         if self._s3 is None:
             key, secret = secrets.token_hex(10), secrets.token_hex(20)
             ports = SeaweedPorts(*free_ports(8))
@@ -114,7 +114,7 @@ class Servers:
         return variables
 
     def mlflow(self) -> str:
-        """Address of an MLflow server on a database and a bucket of its own."""
+        """Return the address of an MLflow server with its own database and bucket."""
         if self._mlflow is None:
             [port] = free_ports(1)
             variables = self.s3("mlflow-artifacts")
@@ -125,7 +125,7 @@ class Servers:
         return self._mlflow
 
     def close(self) -> None:
-        """End every server that was started."""
+        """Stop every started server."""
         self._stack.close()
 
     def _start(self, service: ServiceSpec) -> None:
@@ -133,7 +133,7 @@ class Servers:
 
 
 def open_s3(variables: dict[str, str]) -> S3Bucket:
-    """The bucket of these environment variables, and of no others."""
+    """Open the bucket of these environment variables only."""
     return open_bucket(load_settings(variables, ()))
 
 
@@ -147,7 +147,7 @@ def _wait_until_ready(service: ServiceSpec, process: subprocess.Popen[bytes], lo
 
 
 def _die_with_parent(signum: signal.Signals) -> processes.Child:
-    """Have the kernel send `signum` to the child when this process ends, however it ends (Linux)."""
+    """Make the kernel send `signum` to the child when this process ends in any way (Linux)."""
     try:
         prctl = ctypes.CDLL(None).prctl
     except (OSError, AttributeError):

@@ -1,4 +1,4 @@
-"""A stand-in for the price service behind the form: the same endpoints and shapes, one simple formula, no model."""
+"""A stub of the service behind the form: the same endpoints and formats, a simple formula, no model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LAKH_A_SQUARE_FOOT = 0.0652
 
 @dataclass
 class PriceService:
-    """`refusal` is answered instead of an estimate or thanks; `gate` is what an answer waits for."""
+    """`refusal` replaces every response; a response waits for `gate`."""
 
     url: str = ""
     homes: list[dict[str, Any]] = field(default_factory=list)
@@ -33,12 +33,12 @@ class PriceService:
     sets_cookies: bool = False
 
     def forget(self) -> None:
-        """Be as at the start."""
+        """Reset to the initial state."""
         self.homes, self.remarks, self.headers = [], [], []
         self.refusal, self.gate, self.recorded = None, None, True
 
     def answer(self, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        """Status and document for a request."""
+        """Return status and document for a request."""
         if path == "/api/get_location_names":
             return 200, {"locations": LOCATIONS, "model_version": "BO1"}
         if self.gate is not None:
@@ -68,7 +68,7 @@ class PriceService:
 
 
 def problem(status: int, error: str, **members: Any) -> tuple[int, dict[str, Any]]:
-    """A refusal as a problem document."""
+    """Return a problem document."""
     return status, {
         "type": "about:blank",
         "title": "Refused",
@@ -81,7 +81,7 @@ def problem(status: int, error: str, **members: Any) -> tuple[int, dict[str, Any
 
 @contextmanager
 def price_service() -> Iterator[PriceService]:
-    """A stand-in on a free port until the block ends."""
+    """Yield a stub on a free port."""
     service = PriceService()
 
     class Handler(BaseHTTPRequestHandler):
@@ -106,7 +106,7 @@ def price_service() -> Iterator[PriceService]:
             self.wfile.write(said)
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

@@ -1,4 +1,4 @@
-"""A production and a candidate on trial beside a real database, with what visitors have left in the log."""
+"""A production and a candidate on trial with a real database and logged visits."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
 class Replica(ThreadingHTTPServer):
-    """Says in `/api/health` that it serves the highest version of its kind, unless it is held back."""
+    """Reports in `/api/health` the highest version of its kind, unless it is held back."""
 
     def __init__(self, bucket: Bucket, kind: str) -> None:
         self.bucket, self.kind, self.held_back = bucket, kind, False
@@ -53,7 +53,7 @@ class Health(BaseHTTPRequestHandler):
 
 
 def database_variables(engine: Engine) -> dict[str, str]:
-    """Environment variables for the database of an engine."""
+    """Return the environment variables for the database of an engine."""
     url = engine.url
     place = {"POSTGRES_HOST": url.host, "POSTGRES_PORT": url.port, "POSTGRES_DB": url.database}
     return {
@@ -63,12 +63,12 @@ def database_variables(engine: Engine) -> dict[str, str]:
 
 
 def database_settings(engine: Engine, **more: str) -> Settings:
-    """Settings for the database of an engine."""
+    """Return the settings for the database of an engine."""
     return load_settings({**database_variables(engine), **more}, ())
 
 
 class Trial:
-    """A production and a candidate on trial, with what visitors have left in the log."""
+    """A production and a candidate on trial, with logged visits."""
 
     def __init__(self, engine: Engine, folder: Path, bucket: Bucket | None = None, **more: str) -> None:
         self.engine, self.bucket = engine, bucket or MemoryBucket()
@@ -89,7 +89,7 @@ class Trial:
 
     @property
     def resources(self) -> Resources:
-        """New resources, as another process would open them."""
+        """Return new resources, as another process would open them."""
         return Resources(self.settings, self.bucket)
 
     def begin(self, since: datetime = NOW - timedelta(hours=5)) -> None:
@@ -97,13 +97,13 @@ class Trial:
         control_record.start_experiment(self.bucket, "BO1", "CO1", 20.0, "tests", clock=lambda: since)
 
     def evaluation(self, run: str, now: datetime = NOW, policy: str = "composite") -> Evaluation:
-        """One look, an hour after the visits unless told otherwise."""
+        """Return the evaluation of one look, by default an hour after the visits."""
         return Evaluation(self.resources, run, policies.load(policy), clock=lambda: now)
 
     def visits(
         self, variant: str, count: int, stars: float | Sequence[float] | None = None, **changes: Any
     ) -> list[int]:
-        """So many visitors of an arm an hour ago; each gives so many stars, or the next of several. Returns the ids."""
+        """Log so many visits of a variant an hour ago, with these stars or the next of several. Return the ids."""
         given = {
             "ts": NOW - timedelta(hours=1), "request_id": "r", "assigned_variant": variant, "served_variant": variant,
             "fallback": False, "bundle": {"production": "BO1", "candidate": "CO1"}[variant],
@@ -122,7 +122,7 @@ class Trial:
         return ids
 
     def say(self, exposure: dict[str, Any], kind: str, value: float | None, **changes: Any) -> None:
-        """A remark on an estimate by the visitor who got it."""
+        """Send feedback on a prediction from the visitor who received it."""
         remark = {
             "prediction_id": exposure["id"], "visitor": exposure["visitor"], "verified": True, "feedback_type": kind,
             "feedback_value": value, "ts": exposure["ts"], **changes,
@@ -131,7 +131,7 @@ class Trial:
             connection.execute(insert(user_feedback).values(remark))
 
     def begin_again_from(self, start: Bucket) -> None:
-        """The bucket as it was, and decisions on record that have led to nothing yet."""
+        """Restore the bucket, and clear the results of the recorded decisions."""
         self.bucket = copy_of(start)
         for replica in self.replicas:
             replica.bucket = self.bucket
@@ -141,14 +141,14 @@ class Trial:
             connection.execute(text("ALTER TABLE ab_decisions ENABLE TRIGGER USER"))
 
     def decisions(self) -> list[tuple[str, str, str | None]]:
-        """Key, outcome and result of every decision on record, in order."""
+        """Return key, outcome and result of every recorded decision, in order."""
         columns = ab_decisions.c
         with self.engine.begin() as connection:
             query = select(columns.key, columns.outcome, columns.result_version).order_by(columns.id)
             return [tuple(row) for row in connection.execute(query)]
 
     def close(self) -> None:
-        """Stop the replicas and empty the tables, of which one is append-only to everybody else."""
+        """Stop the replicas and empty the tables, one of which is append-only except for this."""
         for replica in self.replicas:
             replica.shutdown()
             replica.server_close()
@@ -164,7 +164,7 @@ class Trial:
 
 
 def copy_of(bucket: Bucket) -> MemoryBucket:
-    """Another bucket with the same objects."""
+    """Return another bucket with the same objects."""
     copied = MemoryBucket()
     for entry in bucket.list(""):
         copied.put(entry.key, bucket.get(entry.key).body)

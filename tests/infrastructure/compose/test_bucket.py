@@ -1,4 +1,4 @@
-"""A bucket that is saved and loaded is the same bucket."""
+"""Saving and loading a bucket restores the same bucket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was found clean is not read again, until the image, the secrets or the scanner are others."""
+"""A clean image is not scanned again until the image, the secrets or the scanner change."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a run measured, as the page says it."""
+"""The measured figures as text of the page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`make env`: what it generates, keeps, and who may read it."""
+"""`make env`: generated and kept values, and the file's permissions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The check before the start names each wrong secret, and never says its value."""
+"""The check before the start names each invalid secret and never prints its value."""
 
 from __future__ import annotations
 

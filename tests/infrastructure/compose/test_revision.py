@@ -1,4 +1,4 @@
-"""The commit that an image says it was built from, read from a clone's files."""
+"""The commit of an image, read from the files of a clone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scan finds a secret in any layer, also one that a later layer deletes; examples in packages do not mislead it."""
+"""The scan finds a secret in any layer, also a deleted one, and ignores examples in packages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ AWS_KEY = b"key = AKIA" + b"ABCDEFGHIJKLMNOP"
 
 
 def saved(folder: Path, *layers: dict[str, bytes], configuration: bytes = b"{}") -> Path:
-    """An archive as `docker save` writes it."""
+    """Write an archive in the format of `docker save`."""
     entries = {f"{number}/layer.tar": packed(files) for number, files in enumerate(layers)}
     manifest = [{"Config": "config.json", "Layers": list(entries), "RepoTags": ["image"]}]
     archive = folder / "image.tar"

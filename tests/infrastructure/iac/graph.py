@@ -1,4 +1,4 @@
-"""What a stack would create, recorded: every resource with the inputs that AWS would be sent."""
+"""The resources a stack would create, recorded with the inputs sent to AWS."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OIDC_SECRET = "not-to-be-seen"
 
 @dataclass
 class Resource:
-    """One resource: its type without module path, logical name, inputs; `protect`: Pulumi refuses to delete it."""
+    """A resource: type without module path, logical name, inputs; `protect` is Pulumi's deletion protection."""
 
     type: str
     name: str
@@ -38,23 +38,23 @@ class Resource:
 
 @dataclass
 class Graph:
-    """Everything that a stack registers, and what it exports."""
+    """Every resource of a stack, and its exports."""
 
     resources: list[Resource] = field(default_factory=list)
     outputs: dict[str, Any] = field(default_factory=dict)
 
     def of(self, kind: str) -> list[Resource]:
-        """The resources of a type such as `aws:ec2:Vpc`."""
+        """Return the resources of a type such as `aws:ec2:Vpc`."""
         return [resource for resource in self.resources if resource.type == kind]
 
     def one(self, kind: str, name: str) -> Resource:
-        """The resource of this type and logical name."""
+        """Return the resource of this type and logical name."""
         (found,) = [resource for resource in self.of(kind) if resource.name == name]
         return found
 
 
 class _Monitor(mocks.MockMonitor):
-    """Also notes which resources Pulumi itself refuses to delete: the mocks are not told."""
+    """Also records Pulumi's deletion protection, which the mocks do not receive."""
 
     protected: set[tuple[str, str]]
 
@@ -86,7 +86,7 @@ class _Recorder(mocks.Mocks):
 
 
 def _computed(kind: str, args: mocks.MockResourceArgs) -> dict[str, Any]:
-    """What AWS would add: an ARN, a name, an address."""
+    """Return the values AWS would add: an ARN, a name, an address."""
     added: dict[str, Any] = {"arn": f"arn:aws:mock:ap-south-1:{ACCOUNT}:{kind.split(':')[-1]}/{args.name}"}
     added["name"] = args.inputs.get("name", args.name)
     if kind == "aws:rds:Instance":
@@ -105,7 +105,7 @@ def _computed(kind: str, args: mocks.MockResourceArgs) -> dict[str, Any]:
 
 
 def stack_files() -> dict[str, dict[str, Any]]:
-    """The object `homeprices:stack` of every stack file, by the stack's name."""
+    """Return the object `homeprices:stack` of every stack file, by stack name."""
     files = (ROOT / "iac").glob("Pulumi.*.yaml")
     return {
         file.name.split(".")[1]: yaml.safe_load(file.read_text())["config"]["homeprices:stack"]
@@ -114,7 +114,7 @@ def stack_files() -> dict[str, dict[str, Any]]:
 
 
 def all_stacks() -> dict[str, dict[str, Any]]:
-    """The stack files, and two that take other ways: no NAT at all, a cluster that may be thrown away."""
+    """Return the stack files and two variants: one without NAT, one with a disposable cluster."""
     files = stack_files()
     offline = {**files["host"], "network": {"zones": 3, "nat": "none"}, "oidc": files["kubernetes"]["oidc"]}
     away = {
@@ -129,7 +129,7 @@ def all_stacks() -> dict[str, dict[str, Any]]:
 
 
 def configure(values: dict[str, Any], **other: str) -> None:
-    """Give the next program this configuration."""
+    """Set the configuration of the next program."""
     config = {"homeprices:stack": json.dumps(values), **other}
     if values.get("oidc"):
         config["homeprices:oidcClientSecret"] = OIDC_SECRET
@@ -137,12 +137,12 @@ def configure(values: dict[str, Any], **other: str) -> None:
 
 
 def graph_of(values: dict[str, Any], name: str = "trial") -> Graph:
-    """What `iac/__main__.py` makes of a configuration. Once a process: Pulumi keeps an event loop of its own."""
+    """Run `iac/__main__.py` with a configuration. Once per process, because Pulumi keeps its event loop."""
     return graphs_of({name: values})[name]
 
 
 def graphs_of(stacks: dict[str, dict[str, Any]]) -> dict[str, Graph]:
-    """The graphs of several configurations, made by another process, whose memory and event loops end with it."""
+    """Return the graphs of several configurations from another process, whose memory and event loops end with it."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.infrastructure.iac.graph"],
         input=json.dumps(stacks),

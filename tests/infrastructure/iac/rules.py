@@ -1,4 +1,4 @@
-"""What must hold of every stack: each rule gives a sentence for each resource that breaks it."""
+"""The rules of every stack: each yields a sentence per violating resource."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WILDCARDS: dict[tuple[str, str], str] = {
 
 
 def open_to_the_world(graph: Graph) -> Iterator[str]:
-    """Nothing answers everybody but port 443 of the load balancer."""
+    """Only port 443 of the load balancer is open to the internet."""
     balancer = graph.of("aws:lb:LoadBalancer")[0].name
     for rule in graph.of("aws:vpc:SecurityGroupIngressRule"):
         i = rule.inputs
@@ -41,7 +41,7 @@ def open_to_the_world(graph: Graph) -> Iterator[str]:
             yield f"{rule} opens a login or every port"
     for group in [*graph.of("aws:ec2:SecurityGroup"), *graph.of("aws:ec2:DefaultSecurityGroup")]:
         if group.inputs.get("ingress") or group.inputs.get("egress"):
-            yield f"{group} has rules inside, which nobody here looks at"
+            yield f"{group} has inline rules, which these checks do not read"
     for subnet in graph.of("aws:ec2:Subnet"):
         if subnet.inputs.get("mapPublicIpOnLaunch"):
             yield f"{subnet} gives out public addresses"
@@ -66,7 +66,7 @@ def open_to_the_world(graph: Graph) -> Iterator[str]:
 
 
 def private_subnets(graph: Graph) -> Iterator[str]:
-    """What runs has no public subnet, the database no way out at all."""
+    """No workload is in a public subnet, and the database has no route out."""
     outside = {f"{s.name}-id" for s in graph.of("aws:ec2:Subnet") if "-public-" in s.name}
     for instance in graph.of("aws:ec2:Instance"):
         if instance.inputs["subnetId"] in outside:
@@ -85,7 +85,7 @@ def private_subnets(graph: Graph) -> Iterator[str]:
 
 
 def reached(graph: Graph) -> Iterator[str]:
-    """Whoever is let in between groups is also let out there, and the database and visitors' way have somebody."""
+    """Every allowed ingress between groups has its egress, and the database and the path of visitors have both."""
     out = {_way(rule.inputs, "securityGroupId", "referencedSecurityGroupId") for rule in graph.of(f"{RULE}EgressRule")}
     into = [rule for rule in graph.of(f"{RULE}IngressRule") if rule.inputs.get("referencedSecurityGroupId")]
     for rule in into:
@@ -93,7 +93,7 @@ def reached(graph: Graph) -> Iterator[str]:
             yield f"{rule} lets in whom nothing lets out"
     for port in (5432, 6500):
         if port not in {rule.inputs["fromPort"] for rule in into}:
-            yield f"nobody reaches port {port}"
+            yield f"port {port} has no ingress"
 
 
 def _way(rule: dict[str, Any], source: str, target: str) -> tuple[str, str | None, int]:
@@ -101,7 +101,7 @@ def _way(rule: dict[str, Any], source: str, target: str) -> tuple[str, str | Non
 
 
 def buckets(graph: Graph) -> Iterator[str]:
-    """Every bucket is private, versioned, encrypted, TLS only, and tidied."""
+    """Every bucket is private, versioned, encrypted, TLS only, and has lifecycle rules."""
     for bucket in graph.of("aws:s3:Bucket"):
         parts = {kind: _part(graph, kind, bucket) for kind in (
             "BucketVersioning", "BucketServerSideEncryptionConfiguration", "BucketPublicAccessBlock", "BucketPolicy",
@@ -140,7 +140,7 @@ def _is_tls_only(statement: dict[str, Any], bucket: str) -> bool:
 
 
 def encrypted_disks(graph: Graph) -> Iterator[str]:
-    """Everything that stores, stores encrypted."""
+    """All storage is encrypted."""
     for volume in graph.of("aws:ebs:Volume"):
         if volume.inputs.get("encrypted") is not True:
             yield f"{volume} is not encrypted"
@@ -165,7 +165,7 @@ def encrypted_disks(graph: Graph) -> Iterator[str]:
 
 
 def documents(graph: Graph) -> Iterator[tuple[Resource, dict[str, Any]]]:
-    """Every policy document with what carries it."""
+    """Yield every policy document with its resource."""
     for kind in ("aws:iam:RolePolicy", "aws:iam:Policy", "aws:ec2:VpcEndpoint", "aws:s3:BucketPolicy"):
         for resource in graph.of(kind):
             if resource.inputs.get("policy"):
@@ -173,7 +173,7 @@ def documents(graph: Graph) -> Iterator[tuple[Resource, dict[str, Any]]]:
 
 
 def wildcards(graph: Graph) -> Iterator[str]:
-    """No action or resource is "everything", but the few of WILDCARDS."""
+    """No action or resource is a wildcard, except those in WILDCARDS."""
     for resource, document in documents(graph):
         for statement in document["Statement"]:
             if statement["Effect"] == "Deny" or (resource.name.split("-")[-1], statement.get("Sid")) in WILDCARDS:
@@ -196,7 +196,7 @@ def _listed(value: Any) -> list[str]:
 
 
 def trusts(graph: Graph) -> Iterator[str]:
-    """Roles are taken by named services, or by one repository's protected environment."""
+    """Only named services or one repository's protected environment can assume a role."""
     for role in graph.of("aws:iam:Role"):
         for statement in json.loads(role.inputs["assumeRolePolicy"])["Statement"]:
             principal = statement["Principal"]
@@ -206,13 +206,13 @@ def trusts(graph: Graph) -> Iterator[str]:
             if "Federated" in principal:
                 subject = conditions.get("token.actions.githubusercontent.com:sub", "")
                 if "*" in subject or ":environment:" not in subject:
-                    yield f"{role} can be taken by jobs that nobody has approved: {subject!r}"
+                    yield f"{role} can be assumed by jobs without approval: {subject!r}"
                 if conditions.get("token.actions.githubusercontent.com:aud") != "sts.amazonaws.com":
                     yield f"{role} takes tokens that are meant for others"
 
 
 def tags(graph: Graph) -> Iterator[str]:
-    """Everything is created by the one provider that tags it, and what AWS makes by itself is tagged as well."""
+    """One provider creates and tags everything; resources that AWS creates are tagged too."""
     (provider,) = graph.of("pulumi:providers:aws")
     given = provider.inputs["defaultTags"]
     given = json.loads(given) if isinstance(given, str) else given
@@ -245,7 +245,7 @@ LIMITS = {
 
 
 def names(graph: Graph) -> Iterator[str]:
-    """Names fit AWS's limits, with what Pulumi adds."""
+    """Names fit AWS's limits, including Pulumi's suffix."""
     for resource in graph.resources:
         if resource.type in LIMITS:
             given = resource.inputs.get("name") or resource.inputs.get("identifier") or resource.inputs.get("bucket")
@@ -255,7 +255,7 @@ def names(graph: Graph) -> Iterator[str]:
 
 
 def metadata(graph: Graph) -> Iterator[str]:
-    """Instance metadata answers tokens only (IMDSv2), and on nodes not the pods."""
+    """Instance metadata requires tokens (IMDSv2) and is not reachable from pods."""
     for kind, hops in (("aws:ec2:Instance", 2), ("aws:ec2:LaunchTemplate", 1)):
         for resource in graph.of(kind):
             options = resource.inputs.get("metadataOptions", {})
@@ -264,7 +264,7 @@ def metadata(graph: Graph) -> Iterator[str]:
 
 
 def images(graph: Graph) -> Iterator[str]:
-    """Tags never change their meaning, and what arrives is scanned."""
+    """Image tags are immutable, and pushed images are scanned."""
     for repository in graph.of("aws:ecr:Repository"):
         if repository.inputs.get("imageTagMutability") != "IMMUTABLE":
             yield f"{repository} lets a tag be moved"
@@ -273,7 +273,7 @@ def images(graph: Graph) -> Iterator[str]:
 
 
 def kept_logs(graph: Graph) -> Iterator[str]:
-    """Logs are kept for a stated time, and who asked for what is written down."""
+    """Logs have a stated retention, and access is logged."""
     for group in graph.of("aws:cloudwatch:LogGroup"):
         if not group.inputs.get("retentionInDays"):
             yield f"{group} is kept for ever"
@@ -300,7 +300,7 @@ def secrets_stay_secret(graph: Graph) -> Iterator[str]:
 
 
 def production_is_protected(graph: Graph) -> Iterator[str]:
-    """What holds data in production is not deleted by a slip: not by Pulumi, not by AWS."""
+    """Pulumi and AWS protect production data from accidental deletion."""
     switches = {
         "aws:rds:Instance": "deletionProtection",
         "aws:lb:LoadBalancer": "enableDeletionProtection",
@@ -326,12 +326,12 @@ def production_is_protected(graph: Graph) -> Iterator[str]:
 
 
 def watched(graph: Graph) -> Iterator[str]:
-    """Somebody is told: every alarm has an action, and a budget exists."""
+    """Every alarm has an action, and a budget exists."""
     if not graph.of("aws:cloudwatch:MetricAlarm"):
         yield "nothing is watched"
     for alarm in graph.of("aws:cloudwatch:MetricAlarm"):
         if not alarm.inputs.get("alarmActions"):
-            yield f"{alarm} tells nobody"
+            yield f"{alarm} has no action"
     if not graph.of("aws:budgets:Budget"):
         yield "there is no budget"
 

@@ -1,4 +1,4 @@
-"""A stack's configuration: what is refused, and with which sentence."""
+"""A stack's configuration: rejected values and their messages."""
 
 from __future__ import annotations
 

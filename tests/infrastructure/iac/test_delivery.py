@@ -1,4 +1,4 @@
-"""The pipeline: who approves, with which rights, and the scripts that it runs."""
+"""The pipeline: approval, permissions, and its scripts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The target `host`: everything that the compose files need is there, and what they must not have is not."""
+"""The target `host`: the differences of its compose files."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_nobody_on_rds_says_superuser() -> None:
 
 @pytest.fixture(scope="module")
 def merged(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What Compose itself makes of the files with the override."""
+    """Return Compose's merge of the files with the override."""
     DOCKER_COMPOSE.require()
     env = tmp_path_factory.mktemp("env") / ".env"
     config = parse(stack_files()["host"])

@@ -17,7 +17,7 @@ GET, PUT, DELETE, LIST = "s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:
 
 
 def rights(document: dict[str, Any]) -> set[tuple[str, str, str]]:
-    """Every (action, resource, condition) that a document allows."""
+    """Return every (action, resource, condition) that a document allows."""
     assert document["Version"] == "2012-10-17"
     found = set()
     for statement in document["Statement"]:

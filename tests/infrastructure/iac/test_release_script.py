@@ -1,6 +1,6 @@
-"""The program that installs a release on the host, with `aws` and `docker` that only note what they were asked.
+"""The program that installs a release on the host, with stubs of `aws` and `docker` that record their calls.
 
-Their own work is tested where they are: compose in tests/compose, the bucket's archive by the pipeline.
+tests/compose covers Compose, and the pipeline covers the archive in the bucket.
 """
 
 from __future__ import annotations

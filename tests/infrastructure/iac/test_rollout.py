@@ -1,4 +1,4 @@
-"""A rollout that looks through the router and goes back by itself; AWS answers in its own form (botocore's Stubber)."""
+"""A rollout that checks through the router and rolls back by itself; AWS responses come from botocore's Stubber."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from iac.rollout import ANSWERS_IN_A_ROW, Host, RolloutFailed, check, roll_out
 
 
 class Time:
-    """A clock that moves when one sleeps."""
+    """A clock that moves with each sleep."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -30,7 +30,7 @@ class Time:
 
 
 def router(answer: Callable[[int, str], httpx.Response]) -> tuple[httpx.Client, list[str]]:
-    """A client of a router that answers the n-th request to a path so."""
+    """Return a client of a router with the given response for the n-th request to a path."""
     asked: list[str] = []
 
     def handle(request: httpx.Request) -> httpx.Response:
@@ -86,7 +86,7 @@ def aws() -> tuple[Any, Stubber, Any, Stubber]:
 
 
 def runs(ssm: Stubber, revision: str, status: str) -> None:
-    """The next command installs this revision, and ends so."""
+    """Expect a command that installs this revision and ends with this status."""
     sent = {
         "InstanceIds": ["i-1"],
         "DocumentName": "AWS-RunShellScript",

@@ -1,4 +1,4 @@
-"""Every rule holds of every stack file, and every rule sees what it is there to see: each is broken here."""
+"""Every stack file keeps every rule, and every rule detects its violation."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_rule_holds_of_production(graphs: dict[str, Graph], stack: str, rule: 
 
 
 def changed(kind: str, **values: Any) -> Callable[[Graph], None]:
-    """Another value of an input; None takes it away."""
+    """Set another value of an input; None removes it."""
 
     def change(graph: Graph) -> None:
         resource = graph.of(kind)[0]
@@ -49,7 +49,7 @@ def changed(kind: str, **values: Any) -> Callable[[Graph], None]:
 
 
 def visitors_door(**values: Any) -> Callable[[Graph], None]:
-    """Another value in the rule that lets everybody in; resources come in no fixed order."""
+    """Set another value in the public ingress rule; resources have no fixed order."""
 
     def change(graph: Graph) -> None:
         (door,) = [rule for rule in graph.of(INGRESS) if rule.inputs.get("cidrIpv4") == "0.0.0.0/0"]
@@ -59,17 +59,17 @@ def visitors_door(**values: Any) -> Callable[[Graph], None]:
 
 
 def removed(kind: str) -> Callable[[Graph], None]:
-    """Without the first resource of a kind."""
+    """Remove the first resource of a kind."""
     return lambda graph: graph.resources.remove(graph.of(kind)[0])
 
 
 def added(kind: str, **inputs: Any) -> Callable[[Graph], None]:
-    """With one resource more."""
+    """Add a resource."""
     return lambda graph: graph.resources.append(Resource(kind, "added", inputs, "x::aws::y"))
 
 
 def stated(kind: str, place: str, **values: Any) -> Callable[[Graph], None]:
-    """Another value in the first statement of a document that allows."""
+    """Set another value in the first allowing statement of a document."""
 
     def change(graph: Graph) -> None:
         resource = next(
@@ -112,7 +112,7 @@ def way_out(graph: Graph) -> None:
 
 
 def cut_off(port: int) -> Callable[[Graph], None]:
-    """Without the rules that let anybody out to a port."""
+    """Remove the egress rules to a port."""
 
     def change(graph: Graph) -> None:
         for rule in graph.of("aws:vpc:SecurityGroupEgressRule"):

@@ -1,4 +1,4 @@
-"""The model of growth: proportions that must hold, its limits, and that the page shows what it computes."""
+"""The cost model: its proportions and limits, and the tables of the page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Filling the application's secret, against answers in Secrets Manager's own form."""
+"""Filling the application's secret, with responses in the format of Secrets Manager."""
 
 from __future__ import annotations
 

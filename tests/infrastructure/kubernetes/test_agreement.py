@@ -1,4 +1,4 @@
-"""The manifests and the compose files describe one system: images, ports, environment, probes, secrets, rules."""
+"""Manifests and compose files agree on images, ports, environment, probes, secrets and rules."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def container(name: str) -> dict[str, Any]:
 
 
 def shared() -> dict[str, str]:
-    """The literals of the shared configuration."""
+    """Return the literals of the shared configuration."""
     made = yaml.safe_load((BASE / "kustomization.yaml").read_text())["configMapGenerator"]
     return dict(literal.split("=", 1) for literal in made[0]["literals"])
 
 
 def environment(name: str) -> dict[str, str | None]:
-    """What a container is told; None: from a secret or the pod itself."""
+    """Return a container's variables; None for values from a secret or the pod itself."""
     one = container(name)
     told: dict[str, str | None] = {}
     if any("configMapRef" in source for source in one.get("envFrom", [])):
@@ -76,7 +76,7 @@ def compose() -> dict[str, dict[str, Any]]:
 
 
 def default(value: str) -> str:
-    """A value of the compose files with every default in its place."""
+    """Return a value of the compose files with its defaults applied."""
     before = None
     while before != value:
         before, value = value, re.sub(r"\$\{\w+:?-([^${}]*)\}", r"\1", value)

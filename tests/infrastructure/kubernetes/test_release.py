@@ -1,4 +1,4 @@
-"""A release over the overlay for AWS, rendered by kustomize itself where it is installed (make kubernetes-check)."""
+"""A release over the overlay for AWS, rendered by kustomize if installed (make kubernetes-check)."""
 
 from __future__ import annotations
 
