@@ -48,7 +48,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def engine() -> None:
-    """A Docker engine with the public images, or substitutes if no registry is reachable; skips all tests without one."""
+    """A Docker engine with the public images, or substitutes without a registry. Skips all tests without an engine."""
     if OFFLINE_IMAGES.exists():
         names = [os.environ.get(variable, name) for variable, name in THIRD_PARTY.items()]
         subprocess.run([str(OFFLINE_IMAGES), *names], check=True, timeout=BUILD_SECONDS)
