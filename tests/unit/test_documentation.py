@@ -1,4 +1,4 @@
-"""What the documents say is so: links, make targets, endpoints, DAGs, metrics and modules that they name exist."""
+"""Everything the documents name exists: links, files, make targets, endpoints, DAGs and modules."""
 
 import json
 import os
@@ -32,7 +32,7 @@ pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 
 def commands(page: Path) -> str:
-    """What a reader types: the code blocks, and the words set as code."""
+    """Return what a reader may type: code blocks and inline code."""
     text = page.read_text()
     return "\n".join([*BLOCK.findall(text), *re.findall(r"`([^`\n]+)`", BLOCK.sub("", text))])
 

@@ -1,4 +1,4 @@
-"""`documentations/reliability.md` says what the committed results say."""
+"""`documentations/reliability.md` equals the committed results."""
 
 from datetime import UTC, datetime
 from pathlib import Path
