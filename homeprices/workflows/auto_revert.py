@@ -1,6 +1,6 @@
-"""The bake window: a new production is watched, and taken back by itself when it does harm.
+"""Post-promotion analysis: revert a newly promoted production automatically if it does harm.
 
-Only what an evaluation has promoted: what a person has promoted, held or reverted, no automatic actor undoes.
+Only promotions by an evaluation are analyzed. No automatic actor undoes what a person promoted, held or reverted.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ log = get_logger(__name__)
 
 
 class PostPromotionAnalysis:
-    """The watch over the production of this moment."""
+    """The analysis of the current production."""
 
     def __init__(
         self, resources: Resources, policy: AnyPolicy, clock: Callable[[], datetime] = versions.utc_now
@@ -53,7 +53,7 @@ class PostPromotionAnalysis:
         self._resources, self._policy, self._clock = resources, policy, clock
 
     def run(self) -> str:
-        """What became of it, in a sentence: nothing to watch, no harm, or taken back."""
+        """Analyze production and revert it if it does harm; return the result as a sentence."""
         production = bundle_reader.highest(self._resources.bucket, BUNDLE_KIND["production"])
         if production is None:
             return "There is no production yet."
@@ -72,15 +72,15 @@ class PostPromotionAnalysis:
             raise_statement_timeout(connection)
             bucket = self._resources.bucket
             evidence = collect_evidence(connection, bucket, self._policy.bake, origin, production, self._clock())
-        found = self._policy.bake.evaluate(evidence)
-        if found.outcome == "continue":
-            return found.reason
+        verdict = self._policy.bake.evaluate(evidence)
+        if verdict.outcome == "continue":
+            return verdict.reason
         with transaction(self._resources.engine) as connection:
             decided = decision_log.record_revert(
                 connection,
                 f"bake:{production}",
                 evidence,
-                found,
+                verdict,
                 ACTOR,
                 policy=self._policy.name,
                 policy_document=document_of(self._policy),
@@ -89,7 +89,7 @@ class PostPromotionAnalysis:
         return self._revert(decided)
 
     def _not_analyzed(self, production: str, origin: RecordedDecision) -> str | None:
-        """Why this production is not watched; None when it is."""
+        """Return why this production is not analyzed, or None."""
         if origin.actor.startswith(PERSON):
             return f"{production} is not watched: {origin.actor} has promoted it."
         if self._clock() - origin.ts > self._policy.bake.longest:
@@ -97,7 +97,7 @@ class PostPromotionAnalysis:
         return None
 
     def _unfinished(self, connection: Connection) -> RecordedDecision | None:
-        """A decision of this watch that was not carried out to its end."""
+        """Return a recorded revert that was not finished, or None."""
         production = bundle_reader.highest(self._resources.bucket, BUNDLE_KIND["production"])
         for version in reversed(bundle_reader.published(self._resources.bucket, BUNDLE_KIND["production"])):
             decided = decision_log.find(connection, f"bake:{version}")
@@ -106,24 +106,24 @@ class PostPromotionAnalysis:
         return None
 
     def _is_return(self, production: str | None, decided: RecordedDecision) -> bool:
-        """Whether production is already what the decision brings back."""
+        """Return whether production already is the bundle that the decision restores."""
         if production is None:
             return False
         return bundle_reader.read_manifest(self._resources.bucket, production).promoted_from == decided.candidate
 
     def _revert(self, decided: RecordedDecision) -> str:
-        """The last good bundle as the next production, served, on record and told. Can be killed and run again."""
+        """Publish the previous bundle as the next production, wait until it is served, record and notify."""
         resources = self._resources
         wait = partial(replicas.wait_for_version, resources.settings, "production")
         version = promotion.revert(resources.bucket, decided.candidate, wait, ACTOR, decided.reason, clock=self._clock)
         mlflow_mirror.try_sync_registered_model(resources)
         page = decision_report.publish(resources, decided.key)
         title = f"{decided.production} is taken back: {decided.candidate} is in production again, as {version}"
-        # Told before it is noted as done: a look that dies in between leaves it to the next, and it is told once.
+        # Notify before recording the result: if this process dies in between, the next run does both, and sends once.
         notify_once(resources, decided.key, Notification(title, decided.reason, page))
         with transaction(resources.engine) as connection:
             decision_log.record_result(connection, decided.key, version)
-        decision_report.publish(resources, decided.key)  # which now says what became of it
+        decision_report.publish(resources, decided.key)  # the report now shows the result
         return f"{title}. {decided.reason}"
 
 
@@ -135,7 +135,7 @@ def collect_evidence(
     production: str,
     now: datetime,
 ) -> PostPromotionEvidence:
-    """The new production's hours, beside the same hours a week before, or a day before where that week has nobody."""
+    """Return the evidence of the new production, compared with the same hours a week (or else a day) earlier."""
     baseline, before = _baseline(connection, bake, origin.ts, now)
     p99 = None if before is None else production_p99(connection, before)
     slow_over = bake.slow_over(p99)
@@ -147,7 +147,7 @@ def collect_evidence(
         promoted_at=origin.ts,
         now=now,
         baseline=baseline,
-        slow=clustered_proportion((guest.slow, guest.answers) for guest in new),
+        slow=clustered_proportion((visitor.slow, visitor.answers) for visitor in new),
         slow_over_ms=slow_over,
         ratings=_ratings(new),
         ratings_before=_ratings(old),
@@ -163,15 +163,15 @@ def _baseline(
 ) -> tuple[Baseline, TimeWindow | None]:
     names: tuple[Baseline, Baseline] = ("week", "day")
     for name in names:
-        stretch = TimeWindow(since - BEFORE[name], now - BEFORE[name])
-        if len(production_visitors(connection, stretch, bake.slow_at_least_ms)) >= bake.visitors:
-            return name, stretch
+        window = TimeWindow(since - BEFORE[name], now - BEFORE[name])
+        if len(production_visitors(connection, window, bake.slow_at_least_ms)) >= bake.visitors:
+            return name, window
     return "none", None
 
 
-def _failures(bucket: Bucket, stretch: TimeWindow) -> ClusteredProportion:
-    """Production's failed requests by five minutes; the log of predictions holds none of them."""
-    counts = traffic_counts.production(bucket, stretch.since, stretch.until)
+def _failures(bucket: Bucket, window: TimeWindow) -> ClusteredProportion:
+    """Return production's failed requests as the routers count them: the prediction log has no failures."""
+    counts = traffic_counts.production(bucket, window.since, window.until)
     return clustered_proportion((failed, requests) for requests, failed in counts)
 
 

@@ -1,7 +1,7 @@
-"""The steps of an evaluation, as the DAG calls them: watch, gather, decide, promote or roll back.
+"""Steps of the evaluation DAG: analyze a new production, collect evidence, decide, promote or roll back.
 
-Steps hand each other JSON values. A final decision is on record before it is acted on; the next evaluation finds one
-that was not carried out to its end, and carries it out instead of deciding again.
+Steps exchange JSON values. A final decision is recorded before anything acts on it. The next evaluation finishes a
+decision that was interrupted, instead of deciding again.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from typing import Any
 from homeprices.adapters.database import transaction
 from homeprices.adapters.notifications import Notification
 from homeprices.errors import Conflict, InvalidInput
-from homeprices.experiment import collection as evidence_of
 from homeprices.experiment import decision_log, decision_report, policies
-from homeprices.experiment.collection import Rescorer
+from homeprices.experiment.collection import Rescorer, collect_evidence
 from homeprices.experiment.evidence import Evidence
 from homeprices.log import get_logger
 from homeprices.names import BUNDLE_KIND
@@ -35,20 +34,20 @@ BREAKER = "router"
 """The actor under which the router's circuit breaker stops a share."""
 
 FINAL = ("promote", "rollback", "inconclusive")
-"""Outcomes that end a candidate. `invalid` ends one too, but only once the policy's time is up."""
+"""Outcomes that end a trial. `invalid` also ends one, but only after the policy's longest duration."""
 
-HISTORY_LIMIT = 20  # holds and resumptions since a decision was begun, at most
+HISTORY_LIMIT = 20  # maximum of holds and resumptions since the start of a decision
 
 log = get_logger(__name__)
 
 
 def open_evaluation(run_id: str) -> Evaluation:
-    """The evaluation that a scheduler's run belongs to, on the parts of this process."""
+    """Return the evaluation of this run, with the resources of this process."""
     return Evaluation(open_resources(), run_id)
 
 
 class Evaluation:
-    """One look at the running experiment, and what follows from it."""
+    """One interim look at the running experiment, and its consequences."""
 
     def __init__(
         self,
@@ -86,14 +85,14 @@ class Evaluation:
         return [*report.done, *report.not_propagated]
 
     def analyze_new_production(self) -> str:
-        """What became of a production that is new: taken back when it does harm."""
+        """Revert a newly promoted production if it does harm; return the result as a sentence."""
         return PostPromotionAnalysis(self._resources, self._policy, self._clock).run()
 
     def collect_evidence(self) -> dict[str, Any]:
-        """What both arms have shown; a decision that waits to be carried out; or why there is nothing."""
+        """Return the evidence of both variants, or an unfinished decision, or the reason why there is neither."""
         bucket = self._resources.bucket
         for sentence in promotion.resume_interrupted(bucket, ACTOR, clock=self._clock):
-            log.info("finished what was interrupted", what=sentence)
+            log.info("interrupted_release_finished", result=sentence)
         candidate = bundle_reader.highest(bucket, BUNDLE_KIND["candidate"])
         if candidate is None:
             return {"nothing": "There is no candidate."}
@@ -106,7 +105,7 @@ class Evaluation:
             return {"nothing": f"{candidate} waits until every candidate replica serves it."}
         stopped = running.reason if running.state == "stopped" and running.updated_by == BREAKER else None
         with transaction(self._resources.engine) as connection:
-            found = evidence_of.collect_evidence(
+            evidence = collect_evidence(
                 connection,
                 running,
                 self._clock(),
@@ -116,17 +115,17 @@ class Evaluation:
                 stopped=stopped,
                 drift=drift_reports.drift_notes(connection, (str(running.production), candidate), self._clock()),
             )
-        return {"evidence": found.model_dump(mode="json"), "policy": policies.document_of(self._policy)}
+        return {"evidence": evidence.model_dump(mode="json"), "policy": policies.document_of(self._policy)}
 
-    def decide(self, gathered: dict[str, Any]) -> dict[str, Any]:
-        """The outcome with its reason, on record under this run, with a page, and told when it is `invalid`."""
-        if "nothing" in gathered:
-            return {"outcome": "continue", "reason": gathered["nothing"]}
-        if "pending" in gathered:
-            return dict(gathered["pending"])
-        evidence = Evidence.model_validate(gathered["evidence"])
-        # The policy that the evidence was gathered for: a repeated step decides by it, whatever is set meanwhile.
-        policy = policies.from_document(gathered["policy"])
+    def decide(self, collected: dict[str, Any]) -> dict[str, Any]:
+        """Record and return the policy's decision; publish its report, notify people of a first `invalid`."""
+        if "nothing" in collected:
+            return {"outcome": "continue", "reason": collected["nothing"]}
+        if "pending" in collected:
+            return dict(collected["pending"])
+        evidence = Evidence.model_validate(collected["evidence"])
+        # The policy that the evidence was collected for: a repeated step uses it even if the setting has changed.
+        policy = policies.from_document(collected["policy"])
         with transaction(self._resources.engine) as connection:
             before = decision_log.latest(connection, evidence.candidate.bundle)
             decided = decision_log.record_decision(
@@ -145,7 +144,7 @@ class Evaluation:
         return {**_as_json(decided), "ends": _ends(decided, evidence, policy)}
 
     def promote(self, decision: dict[str, Any]) -> dict[str, Any]:
-        """The candidate as the next production version, served by every production replica, and on record as such."""
+        """Publish the candidate as the next production, wait until every replica serves it, and record the version."""
         candidate = decision["candidate"]
         self._check_hold(candidate)
         wait = partial(replicas.wait_for_version, self._resources.settings, "production")
@@ -155,27 +154,27 @@ class Evaluation:
         with transaction(self._resources.engine) as connection:
             decision_log.record_result(connection, decision["key"], version)
         self._notify(f"{candidate} is promoted: production is {version} now", decision)
-        self._end(decision)
+        self._record_heartbeat(decision)
         return {**decision, "result_version": version}
 
     def roll_back(self, decision: dict[str, Any]) -> dict[str, Any]:
-        """The candidate in the archive, and every visitor with production."""
+        """Archive the candidate and return its visitors to production."""
         self._check_hold(decision["candidate"])
         promotion.roll_back(self._resources.bucket, decision["candidate"], ACTOR, decision["reason"], clock=self._clock)
         self._notify(f"{decision['candidate']} is rolled back", decision)
-        self._end(decision)
+        self._record_heartbeat(decision)
         return decision
 
     def continue_experiment(self, decision: dict[str, Any]) -> str:
-        """Why nothing changes."""
-        self._end(decision)
+        """Return the reason why nothing changes."""
+        self._record_heartbeat(decision)
         return str(decision["reason"])
 
-    def _end(self, decision: dict[str, Any]) -> None:
+    def _record_heartbeat(self, decision: dict[str, Any]) -> None:
         heartbeat.record_heartbeat(self._resources.bucket, "evaluation", decision["outcome"], self._run_id, self._clock)
 
     def _pending(self, candidate: str) -> dict[str, Any] | None:
-        """A decision that was not carried out to its end. A hold voids one that was not even begun."""
+        """Return an unfinished decision, or None. A hold voids a decision that has not started to take effect."""
         with transaction(self._resources.engine) as connection:
             rows = decision_log.latest(connection, candidate, limit=HISTORY_LIMIT)
         if promotion.outcome_of(self._resources.bucket, candidate) is not None:
@@ -183,13 +182,13 @@ class Evaluation:
         return {**_as_json(rows[0]), "ends": True} if rows and rows[0].outcome in FINAL else None
 
     def _check_hold(self, candidate: str) -> None:
-        """Raise Conflict when a person holds the candidate; what was begun before is carried to its end."""
+        """Raise Conflict if a person holds the candidate, unless the release has already started."""
         held = holds.hold_on(self._resources.bucket, candidate)
         if held is not None and promotion.outcome_of(self._resources.bucket, candidate) is None:
             raise Conflict(str(held))
 
     def _running_experiment(self, candidate: str) -> control_record.ControlRecord | None:
-        """The control record of the candidate's experiment; begun here when the run that published it could not."""
+        """Return the control record of the candidate's experiment; start it if the training run could not."""
         current = control_record.read(self._resources.bucket)
         if current.candidate == candidate:
             return current
@@ -203,14 +202,14 @@ class Evaluation:
         )
 
     def _notify(self, title: str, decision: dict[str, Any]) -> None:
-        """Tell MLflow and people. Neither can change an outcome that stands already."""
+        """Synchronise MLflow and notify people; a failure of either changes no outcome."""
         mlflow_mirror.try_sync_registered_model(self._resources)
         page = decision_report.publish(self._resources, decision["key"])
         notify_once(self._resources, decision["key"], Notification(title, decision["reason"], page))
 
 
 def _ends(decided: decision_log.RecordedDecision, evidence: Evidence, policy: policies.AnyPolicy) -> bool:
-    """Whether the candidate ends here: an experiment that is still invalid when its time is up is not kept on."""
+    """Return whether the decision ends the trial; an experiment that is invalid for its whole duration ends too."""
     return decided.outcome in FINAL or (decided.outcome == "invalid" and evidence.age >= policy.longest)
 
 

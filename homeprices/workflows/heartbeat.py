@@ -1,8 +1,7 @@
-"""When each recurring process last came to a good end, in the bucket.
+"""The last success of each recurring workflow, kept in the bucket.
 
-A process that was killed cannot say so, and a training that ends well may publish nothing: neither Airflow's callbacks
-nor the age of a bundle tells whether the process works. Its last step leaves a note here, and the absence of a fresh
-note is what an alert rests on.
+Alerts fire on its age. Airflow's callbacks are no substitute, because a killed process does not call them; nor is the
+age of a bundle, because a successful training run may publish nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ PROCESSES: tuple[Process, ...] = get_args(Process)
 
 
 class Heartbeat(BaseModel):
-    """The last good end of a process: when, and in which of its outcomes (`published CO2`, `continue`, ...)."""
+    """The last success of a workflow: time, outcome (`published CO2`, `continue`, ...) and run."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -32,7 +31,7 @@ class Heartbeat(BaseModel):
 
 
 def key(process: Process) -> str:
-    """Where the note of a process lies."""
+    """Return the key of a workflow's heartbeat."""
     return f"reports/runs/{process}.json"
 
 
@@ -43,14 +42,14 @@ def record_heartbeat(
     run: str = "",
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Heartbeat:
-    """Note that `process` has just ended well. The last writer wins. Raises StorageUnavailable."""
-    note = Heartbeat(process=process, at=now(), outcome=outcome, run=run)
-    bucket.put(key(process), note.model_dump_json(indent=2).encode())
-    return note
+    """Record that `process` has just succeeded. The last writer wins. Raises StorageUnavailable."""
+    beat = Heartbeat(process=process, at=now(), outcome=outcome, run=run)
+    bucket.put(key(process), beat.model_dump_json(indent=2).encode())
+    return beat
 
 
 def last_heartbeat(bucket: Bucket, process: Process) -> Heartbeat | None:
-    """The last note of a process; None when there is none, or none that can be read. Raises StorageUnavailable."""
+    """Return the last heartbeat; None if there is none or it cannot be parsed. Raises StorageUnavailable."""
     try:
         return Heartbeat.model_validate_json(bucket.get(key(process)).body)
     except (ObjectNotFound, ValidationError):

@@ -1,7 +1,7 @@
-"""What a person orders by hand: promote, roll back, revert, hold, resume. Done at once and put on record.
+"""Manual actions of a person: promote, roll back, revert, hold, resume. They take effect at once and are recorded.
 
-The database, MLflow and Airflow may all be away when somebody must act: then the order is carried out all the same, and
-what could not be told is said. The same order given again changes nothing and tells the rest.
+An action takes effect even if the database, MLflow and Airflow are unavailable; the report then names the systems that
+were not informed. Repeating the action changes nothing else and informs them.
 """
 
 from __future__ import annotations
@@ -30,37 +30,37 @@ if TYPE_CHECKING:
 
 @dataclass
 class ActionReport:
-    """What was done, a sentence each, and what could not be told to others."""
+    """What was done, one sentence each, and which systems were not informed."""
 
     done: list[str] = field(default_factory=list)
     not_propagated: list[str] = field(default_factory=list)
 
 
 def promote(resources: Resources, candidate: str | None, actor: str, reason: str) -> ActionReport:
-    """Make the candidate the next production bundle, whatever the experiment says."""
+    """Publish the candidate as the next production bundle, regardless of the experiment."""
     candidate = candidate or _candidate(resources)
-    report, order = ActionReport(), _decided(resources, candidate, "promote", actor, reason)
+    report, action = ActionReport(), _decided(resources, candidate, "promote", actor, reason)
     wait = partial(wait_for_version, resources.settings, "production")
     version = promotion.promote(resources.bucket, candidate, wait, actor, reason)
     report.done.append(f"{candidate} is in production as {version}.")
-    order.record(report, version)
+    action.record(report, version)
     _propagate(resources, report, reason, want_candidate=True)
     return report
 
 
 def roll_back(resources: Resources, candidate: str | None, actor: str, reason: str) -> ActionReport:
-    """End the trial of the candidate, whatever the experiment says."""
+    """End the trial and archive the candidate, regardless of the experiment."""
     candidate = candidate or _candidate(resources)
-    report, order = ActionReport(), _decided(resources, candidate, "rollback", actor, reason)
+    report, action = ActionReport(), _decided(resources, candidate, "rollback", actor, reason)
     promotion.roll_back(resources.bucket, candidate, actor, reason)
     report.done.append(f"{candidate} is rolled back; all visitors are with production.")
-    order.record(report)
+    action.record(report)
     _propagate(resources, report, reason, want_candidate=True)
     return report
 
 
 def revert(resources: Resources, to: str, actor: str, reason: str) -> ActionReport:
-    """Bring an earlier production bundle back as the next one."""
+    """Publish an earlier production bundle as the next one."""
     report = ActionReport()
     wait = partial(wait_for_version, resources.settings, "production")
     version = promotion.revert(resources.bucket, to, wait, actor, reason)
@@ -73,7 +73,7 @@ def revert(resources: Resources, to: str, actor: str, reason: str) -> ActionRepo
 
 
 def hold(resources: Resources, version: str | None, actor: str, reason: str) -> ActionReport:
-    """Keep every automatic actor from ending the candidate, or from taking back a production that is no trial's."""
+    """Prevent automatic actors from ending the candidate's trial or reverting production."""
     report, held = ActionReport(), holds.set_hold(resources.bucket, version, actor, reason)
     report.done.append(f"{held}.")
     _note(
@@ -104,7 +104,7 @@ def _note(
     actor: str,
     reason: str,
 ) -> None:
-    """Put an order on record that moves nothing, and tell people."""
+    """Record a hold or its end, and notify people."""
     ManualAction(
         resources, outcome, key, control_record.read(resources.bucket).production or "none", version, actor, reason
     ).record(report)
@@ -113,7 +113,7 @@ def _note(
 
 @dataclass(frozen=True)
 class ManualAction:
-    """An order as it stands on record."""
+    """A manual action as it is recorded."""
 
     resources: Resources
     outcome: Literal["promote", "rollback", "revert", "hold", "resume"]
@@ -124,7 +124,7 @@ class ManualAction:
     reason: str
 
     def record(self, report: ActionReport, version: str | None = None) -> None:
-        """Put it on record, with the version that it led to; a database that is away is noted in the report."""
+        """Record the action with the resulting version; an unavailable database is noted in the report."""
         with _propagated(report, "not on record"), transaction(self.resources.engine) as connection:
             record_manual_action(
                 connection,
@@ -140,31 +140,31 @@ class ManualAction:
 
 
 def _decided(resources: Resources, candidate: str, outcome: promotion.Outcome, actor: str, reason: str) -> ManualAction:
-    """The order, decided and, if the database is there, on record before it is carried out: somebody can finish it."""
+    """Claim the outcome and record it, if the database answers, before it takes effect: a later run can finish it."""
     opponent = _opponent(resources, candidate)
     promotion.claim_outcome(resources.bucket, candidate, outcome, actor)
-    order = ManualAction(resources, outcome, f"person:{outcome}:{candidate}", opponent, candidate, actor, reason)
-    order.record(ActionReport())
-    return order
+    action = ManualAction(resources, outcome, f"person:{outcome}:{candidate}", opponent, candidate, actor, reason)
+    action.record(ActionReport())
+    return action
 
 
 def _propagate(resources: Resources, report: ActionReport, reason: str, *, want_candidate: bool) -> None:
     with _propagated(report, "not in MLflow, which follows at the next release"):
         mlflow_mirror.sync_registered_model(MlflowClient(resources.settings), resources.bucket)
     if want_candidate:
-        lacking = "no new candidate asked for; the weekly training brings one"
-        with _propagated(report, lacking), AirflowClient(resources.settings) as airflow:
+        missing = "no new candidate asked for; the weekly training brings one"
+        with _propagated(report, missing), AirflowClient(resources.settings) as airflow:
             airflow.emit_asset_event(CANDIDATE_WANTED_ASSET)
     resources.notifier.send(Notification(report.done[0], reason))
 
 
 @contextmanager
-def _propagated(report: ActionReport, lacking: str) -> Iterator[None]:
-    """Go on without what does not answer, and say so."""
+def _propagated(report: ActionReport, missing: str) -> Iterator[None]:
+    """Continue without a system that does not answer, and note it in the report."""
     try:
         yield
     except HomePricesError as error:
-        report.not_propagated.append(f"{lacking} ({error})")
+        report.not_propagated.append(f"{missing} ({error})")
 
 
 def _candidate(resources: Resources) -> str:
@@ -176,7 +176,7 @@ def _candidate(resources: Resources) -> str:
 
 
 def _opponent(resources: Resources, candidate: str) -> str:
-    """The production bundle that a candidate is, or was, tried beside."""
+    """Return the production bundle that the candidate is, or was, compared with."""
     record = control_record.read(resources.bucket)
     if record.candidate == candidate and record.production:
         return record.production

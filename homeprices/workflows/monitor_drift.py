@@ -1,7 +1,7 @@
-"""The steps of the drift check, as the DAGs call them: compare, write the report, tell people, ask for a new model.
+"""Steps of the drift DAG: compare, write and log reports, notify people, request retraining.
 
-Each step can be killed and run again. The numbers are in the database before anything follows from them; where an arm
-stands (a drift that goes on, and whether it has asked for a new model) is `control/drift.json` in the bucket.
+Each step can be killed and repeated. Reports are stored in the database before anything acts on them. The alert of each
+variant, and whether it has requested retraining, is `control/drift.json` in the bucket.
 """
 
 from __future__ import annotations
@@ -37,34 +37,34 @@ HOURLY = (DAY_HOURS,)
 DAYS_SHOWN = 30
 STATE_KEY = "control/drift.json"
 STATEMENT_SECONDS = 60.0
-"""A week of visits takes longer than what serving waits for."""
+"""Reading a week of traffic takes longer than the statement timeout of serving."""
 
 log = get_logger(__name__)
 
 
 class AlertStates(BaseModel):
-    """Where each arm stands, as it is kept in the bucket."""
+    """The alert state of each variant, as it is stored in the bucket."""
 
     model_config = ConfigDict(frozen=True)
 
     arms: dict[Variant, alert_state.AlertState] = {}
 
     def of(self, variant: Variant) -> alert_state.AlertState:
-        """The state of an arm; one that was never looked at is calm."""
+        """Return the state of a variant, by default without an alert."""
         return self.arms.get(variant, alert_state.AlertState())
 
     def with_(self, variant: Variant, state: alert_state.AlertState) -> AlertStates:
-        """The same with another state of one arm."""
+        """Return a copy with another state of one variant."""
         return AlertStates(arms={**self.arms, variant: state})
 
 
 def open_monitor(run_id: str) -> DriftMonitor:
-    """The drift check that a scheduler's run belongs to, on the parts of this process."""
+    """Return the drift check of this run, with the resources of this process."""
     return DriftMonitor(open_resources(), run_id)
 
 
 class DriftMonitor:
-    """One look at what visitors ask for."""
+    """One drift check of both variants."""
 
     def __init__(
         self,
@@ -77,37 +77,37 @@ class DriftMonitor:
         self._retraining = retraining or policies.load(resources.settings.policy).retraining
 
     def compare(self, windows: tuple[int, ...] = WINDOWS) -> dict[str, str]:
-        """Store a report on each arm for each window; gives the sentence on the shortest one, by arm."""
+        """Store a report for each variant and window; return the summary of the first window, by variant."""
         bucket, now = self._resources.bucket, self._clock()
         serving: dict[Variant, str | None] = {
             "production": bundle_reader.highest(bucket, BUNDLE_KIND["production"]),
             "candidate": bundle_reader.highest(bucket, BUNDLE_KIND["candidate"]),
         }
-        said: dict[str, str] = {}
+        summaries: dict[str, str] = {}
         engine = open_engine(self._resources.settings, statement_timeout_seconds=STATEMENT_SECONDS)
         try:
             for variant, version in serving.items():
                 if version is None:
                     continue
-                beside = serving["production"] if variant == "candidate" else None
+                baseline = serving["production"] if variant == "candidate" else None
                 with tempfile.TemporaryDirectory() as folder:
                     bundle = Bundle.open(bundle_reader.fetch(bucket, version, Path(folder)))
                     for hours in windows:
                         with transaction(engine) as connection:
-                            seen = observe(connection, variant, bundle, now, hours, beside)
-                            drift_reports.store(connection, seen.report(self._run_id))
-                        said.setdefault(variant, str(seen.summary["sentence"]))
+                            comparison = observe(connection, variant, bundle, now, hours, baseline)
+                            drift_reports.store(connection, comparison.report(self._run_id))
+                        summaries.setdefault(variant, str(comparison.summary["sentence"]))
         finally:
             engine.dispose()
-        log.info("drift_compared", run=self._run_id, **said)
-        return said
+        log.info("drift_compared", run=self._run_id, **summaries)
+        return summaries
 
     def write_report(self) -> dict[str, str]:
-        """The page of each arm in the bucket, under `reports/drift/`; gives their keys by arm."""
+        """Write the report of each variant under `reports/drift/` in the bucket; return the keys by variant."""
         return {variant: self._page(report) for variant, report in self._reports().items()}
 
     def log_report(self, pages: dict[str, str]) -> str | None:
-        """The pages and p-values as a run in MLflow; gives its address."""
+        """Log reports and p-values as an MLflow run; return its URL."""
         if not pages:
             return None
         tracking = MlflowClient(self._resources.settings)
@@ -121,56 +121,54 @@ class DriftMonitor:
         return tracking.run_url(run)
 
     def notify(self, pages: dict[str, str]) -> dict[str, Any]:
-        """Tell people of a drift that begins or ends; gives whether a new model is to be asked for, and why."""
-        standing, wanted = self._standing(), ""
+        """Notify people of alerts that fire or resolve; return whether to request retraining, and why."""
+        states, request = self._states(), ""
         reports = self._reports()
         for variant, report in reports.items():
             finding = alert_state.finding_of(report.summary, report.bundle)
-            state = alert_state.next_state(standing.of(variant), finding, self._run_id, self._clock())
-            standing = standing.with_(variant, state)
+            state = alert_state.next_state(states.of(variant), finding, self._run_id, self._clock())
+            states = states.with_(variant, state)
             if (
                 variant == "production"
                 and alert_state.should_retrain(self._retraining, state, report.data_points)
                 and state.episode
             ):
-                wanted = state.episode.sentence
-        # Told before it is kept: a step that is killed in between tells again, instead of never.
-        known = self._standing()
+                request = state.episode.sentence
+        # Notify before storing the state: a step that is killed in between notifies twice instead of never.
+        stored = self._states()
         for variant in reports:
-            state = standing.of(variant)
-            if state.turn in ("begins", "ends") and known.of(variant).run != self._run_id:
+            state = states.of(variant)
+            if state.turn in ("begins", "ends") and stored.of(variant).run != self._run_id:
                 self._notify(variant, state, pages.get(variant))
-        self._keep(standing)
-        turns = {variant: standing.of(variant).turn for variant in reports}
-        return {"turns": turns, "retrain": bool(wanted), "reason": wanted or "No drift asks for a new model."}
+        self._store(states)
+        turns = {variant: states.of(variant).turn for variant in reports}
+        return {"turns": turns, "retrain": bool(request), "reason": request or "No drift asks for a new model."}
 
-    def request_retraining(self, told: dict[str, Any]) -> str:
-        """Note that this run has asked for a new model, so that no later one does for the same drift."""
-        standing = self._standing()
-        self._keep(
-            standing.with_("production", alert_state.retraining_requested(standing.of("production"), self._run_id))
-        )
-        self._resources.notifier.send(Notification("A new model is asked for because of drift", str(told["reason"])))
-        return str(told["reason"])
+    def request_retraining(self, alerts: dict[str, Any]) -> str:
+        """Record that this run requests retraining, so that no later run does so for the same alert."""
+        states = self._states()
+        self._store(states.with_("production", alert_state.retraining_requested(states.of("production"), self._run_id)))
+        self._resources.notifier.send(Notification("A new model is asked for because of drift", str(alerts["reason"])))
+        return str(alerts["reason"])
 
-    def record_heartbeat(self, told: dict[str, Any]) -> str:
-        """Note that the check has come to its end."""
-        outcome = ", ".join(f"{variant}: {turn}" for variant, turn in told["turns"].items()) or "no production yet"
+    def record_heartbeat(self, alerts: dict[str, Any]) -> str:
+        """Record the success of the check; return its outcome."""
+        outcome = ", ".join(f"{variant}: {turn}" for variant, turn in alerts["turns"].items()) or "no production yet"
         heartbeat.record_heartbeat(self._resources.bucket, "drift", outcome, self._run_id, self._clock)
         return outcome
 
     def _reports(self) -> dict[Variant, drift_reports.Report]:
-        """This run's reports on one day, by arm."""
-        found: dict[Variant, drift_reports.Report] = {}
+        """Return this run's daily reports, by variant."""
+        reports: dict[Variant, drift_reports.Report] = {}
         with transaction(self._resources.engine) as connection:
             for variant in VARIANTS:
                 report = drift_reports.of_run(connection, variant, DAY_HOURS, self._run_id)
                 if report is not None:
-                    found[variant] = report
-        return found
+                    reports[variant] = report
+        return reports
 
     def _page(self, report: drift_reports.Report) -> str:
-        """The key of a report's page; the same when the step is run again."""
+        """Write the HTML report; return its key, which is the same if the step is repeated."""
         with transaction(self._resources.engine) as connection:
             days = drift_reports.daily(connection, report.variant, DAY_HOURS, report.window_end, DAYS_SHOWN)
         facts = (
@@ -191,14 +189,14 @@ class DriftMonitor:
                 metrics[f"{variant}.{name}.p_value"] = indicator["p_value"]
         return metrics
 
-    def _standing(self) -> AlertStates:
+    def _states(self) -> AlertStates:
         try:
             return AlertStates.model_validate_json(self._resources.bucket.get(STATE_KEY).body)
         except ObjectNotFound:
             return AlertStates()
 
-    def _keep(self, standing: AlertStates) -> None:
-        self._resources.bucket.put(STATE_KEY, standing.model_dump_json(indent=2).encode())
+    def _store(self, states: AlertStates) -> None:
+        self._resources.bucket.put(STATE_KEY, states.model_dump_json(indent=2).encode())
 
     def _notify(self, variant: Variant, state: alert_state.AlertState, page: str | None) -> None:
         title = f"Drift {state.turn}: visitors of {variant}"
@@ -207,22 +205,22 @@ class DriftMonitor:
 
 
 def _history(days: list[drift_reports.Report]) -> History:
-    """By feature, the stability index of each day."""
-    found: dict[str, list[tuple[str, float, bool]]] = {}
+    """Return the stability index of each day, by feature."""
+    history: dict[str, list[tuple[str, float, bool]]] = {}
     for report in days:
         for name, indicator in report.summary["drift_indicators"].items():
             index = (indicator.get("effect") or {}).get("stability_index")
             if index is not None:
                 point = (f"{report.window_end:%Y-%m-%d}", max(0.0, float(index)), bool(indicator["significant_drift"]))
-                found.setdefault(name, []).append(point)
-    return found
+                history.setdefault(name, []).append(point)
+    return history
 
 
 def _notes(summary: dict[str, Any]) -> list[str]:
-    """What is said beside the features: the error, the other arm, and the segments in which something changed."""
+    """Return the notes under the features: error, comparison with production, and segments with drift."""
     notes = [summary["error"]["sentence"]] if summary.get("error") else []
     if summary.get("arms"):
         notes.append(f"Against the visitors of production: {summary['arms']['sentence']}")
     segments = summary.get("segments", {}).items()
-    notes += [f"Among {name}: {found['sentence']}" for name, found in segments if found["overall_drift_detected"]]
+    notes += [f"Among {name}: {segment['sentence']}" for name, segment in segments if segment["overall_drift_detected"]]
     return notes

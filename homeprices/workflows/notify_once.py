@@ -1,7 +1,8 @@
-"""A notice is told once, also when its step is killed and run again, or runs twice at the same time.
+"""Send each notification once, even if the step is retried or runs twice concurrently.
 
-Who is first marks in the bucket that it is being told, and then that it was. A mark that says "being told" for longer
-than telling takes was left by a process that died, and the notice is told again: twice is better than never.
+The sender creates a marker in the bucket before sending and updates it afterwards. A marker that stays in state
+`telling` for longer than eight seconds belongs to a dead process; the notification is then sent again. Duplicates are
+preferred to losses. A failed run is reported once, by the first of Airflow's callbacks that succeeds.
 """
 
 from __future__ import annotations
@@ -19,55 +20,48 @@ from homeprices.resources import Resources
 
 SENDING_TAKES = timedelta(seconds=8)  # less than until the scheduler runs a step again (dags/dag_defaults.py)
 
+MAX_REASON_LENGTH = 500  # characters; the log has the rest
+
 log = get_logger(__name__)
 
 
-def notify_once(resources: Resources, key: str, notice: Notification, *, clock: Clock = versions.utc_now) -> None:
-    """Send the notice unless one with the same key was sent, or is being sent. A channel that fails changes nothing."""
-    place = f"notices/{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
-    if not _begin(resources, place, key, clock()):
+def notify_once(resources: Resources, key: str, notification: Notification, *, clock: Clock = versions.utc_now) -> None:
+    """Send the notification unless one with this key was sent or is being sent. A failed channel is logged."""
+    marker_key = f"notices/{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
+    if not _claim(resources, marker_key, key, clock()):
         return
-    taken = resources.notifier.send(notice)
-    if failed := [name for name, took in taken.items() if not took]:
-        log.error("notice not delivered", key=key, channels=failed, title=notice.title)
-    resources.bucket.put(place, _mark(key, "told", clock()))
+    delivered = resources.notifier.send(notification)
+    if failed := [channel for channel, accepted in delivered.items() if not accepted]:
+        log.error("notification_failed", key=key, channels=failed, title=notification.title)
+    resources.bucket.put(marker_key, _marker(key, "told", clock()))
 
 
-def _begin(resources: Resources, place: str, key: str, now: datetime) -> bool:
-    """Whether it falls to us to tell it."""
-    mark = _mark(key, "telling", now)
+def _claim(resources: Resources, marker_key: str, key: str, now: datetime) -> bool:
+    """Return whether this process is the sender."""
+    marker = _marker(key, "telling", now)
     try:
-        resources.bucket.put(place, mark, if_absent=True)
+        resources.bucket.put(marker_key, marker, if_absent=True)
         return True
     except PreconditionFailed:
-        return _take_over(resources, place, mark, now)
+        return _take_over(resources, marker_key, marker, now)
 
 
-def _take_over(resources: Resources, place: str, mark: bytes, now: datetime) -> bool:
+def _take_over(resources: Resources, marker_key: str, marker: bytes, now: datetime) -> bool:
     try:
-        held = resources.bucket.get(place)
-        standing = json.loads(held.body)
-        if held.body == mark:  # our own, whose answer was lost
+        stored = resources.bucket.get(marker_key)
+        state = json.loads(stored.body)
+        if stored.body == marker:  # this process wrote it, and the answer of the bucket was lost
             return True
-        if standing["state"] == "told" or now - datetime.fromisoformat(standing["at"]) < SENDING_TAKES:
+        if state["state"] == "told" or now - datetime.fromisoformat(state["at"]) < SENDING_TAKES:
             return False
-        resources.bucket.put(place, mark, if_match=held.etag)
+        resources.bucket.put(marker_key, marker, if_match=stored.etag)
     except (PreconditionFailed, ObjectNotFound):
         return False
     return True
 
 
-def _mark(key: str, state: str, at: datetime) -> bytes:
+def _marker(key: str, state: str, at: datetime) -> bytes:
     return json.dumps({"key": key, "state": state, "at": at.isoformat()}).encode()
-
-
-# A run of a pipeline that has failed: people are told, once a run, whoever says so first.
-#
-# Airflow says it in the process of a task that failed for good, and again, elsewhere, of the run itself, which may also
-# have run out of time without any task that failed. Either may be unable to: a process that was killed says nothing.
-
-
-LONGEST_REASON = 500  # characters; the log has the rest
 
 
 def notify_failed_run(
@@ -79,16 +73,18 @@ def notify_failed_run(
     reason: str = "",
     link: str | None = None,
 ) -> None:
-    """Tell people that a run has failed, in which task and why, with a link to it; only the first call for it does.
+    """Notify people once that a run has failed, with the task, the reason and a link.
 
-    With the bucket away, which may be why it failed, nobody knows who was first: told twice is better than never.
+    Airflow calls back for a task without retries left and for the run itself; a killed process makes no call, and a run
+    that times out has no failed task. So both callbacks notify, and the first one wins. If the bucket is unavailable,
+    which may be why the run failed, each callback notifies.
     """
     where = f" in its task {task_id}" if task_id else ""
-    said = " ".join(reason.split())[:LONGEST_REASON] or "no reason was given"
+    cause = " ".join(reason.split())[:MAX_REASON_LENGTH] or "no reason was given"
     page = link or f"{resources.settings.airflow_url}/dags/{dag_id}/runs/{run_id}"
-    notice = Notification(f"{dag_id} has failed", f"The run {run_id} has failed{where}: {said}", page)
+    notification = Notification(f"{dag_id} has failed", f"The run {run_id} has failed{where}: {cause}", page)
     try:
-        notify_once(resources, f"failed:{dag_id}:{run_id}", notice)
+        notify_once(resources, f"failed:{dag_id}:{run_id}", notification)
     except HomePricesError as error:
-        log.warning("it is not known who else tells of a failed run", dag=dag_id, run=run_id, error=str(error))
-        resources.notifier.send(notice)
+        log.warning("notification_marker_unavailable", dag=dag_id, run=run_id, error=str(error))
+        resources.notifier.send(notification)

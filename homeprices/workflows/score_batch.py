@@ -1,4 +1,4 @@
-"""The steps of a batch job, as the DAG calls them and as a test can: plan, score a partition, finish."""
+"""Steps of the batch DAG: plan, score one partition, finish."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PRODUCTION = "production"
 
 
 class JobManifest(BaseModel):
-    """The commit mark of a job: what was scored with what, rows counted, and every partition with its files."""
+    """The manifest that commits a job: source, bundle version, row counts, and the files of every partition."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -38,13 +38,13 @@ class JobManifest(BaseModel):
 
 
 class BatchRun:
-    """A job by its name. Each step can be killed and called again, by another process on another machine."""
+    """A batch job. Each step can be killed and repeated by another process on another machine."""
 
     def __init__(self, bucket: RangedBucket, job: str) -> None:
         self._bucket, self._job = bucket, job
 
     def plan(self, source: str, bundle: str, at: datetime) -> list[int]:
-        """The numbers of the job's partitions. `bundle` is a version such as BO3, or `production`: the highest BO."""
+        """Record the plan; return its partition numbers. `bundle` is `production` (the highest BO), or a version."""
         version = bundle_reader.highest(self._bucket, BUNDLE_KIND["production"]) if bundle == PRODUCTION else bundle
         if version is None or not bundle_reader.is_complete(self._bucket, version):
             raise InvalidInput({"bundle": f"{bundle!r} is not published; name one such as BO3, or {PRODUCTION}"})
@@ -53,44 +53,44 @@ class BatchRun:
         return list(range(len(make_plan(self._bucket, self._job, source, version, at).partitions)))
 
     def _planned_version(self) -> str | None:
-        """What was production when the job was planned is what it goes on with."""
+        """Return the version of an earlier plan of this job: a resumed job keeps its bundle after a promotion."""
         try:
             return read_plan(self._bucket, self._job).version
         except NotFound:
             return None
 
     def score(self, number: int) -> dict[str, Any]:
-        """One partition; answers what it came to."""
+        """Score one partition unless it is done; return its files and row counts."""
         plan = read_plan(self._bucket, self._job)
         if (earlier := done(self._bucket, plan, number)) is None:
             with tempfile.TemporaryDirectory(prefix="bundle-") as folder:
-                place = bundle_reader.fetch(self._bucket, plan.version, Path(folder))
-                earlier = score_partition(self._bucket, Predictor(Bundle.open(place)), plan, number)
+                folder_path = bundle_reader.fetch(self._bucket, plan.version, Path(folder))
+                earlier = score_partition(self._bucket, Predictor(Bundle.open(folder_path)), plan, number)
         files = sorted({piece.key for piece in plan.partitions[number]})
         return {"partition": number, "files": files, "estimated": earlier.estimated, "refused": earlier.refused}
 
     def finish(self, at: datetime) -> dict[str, Any]:
-        """Count every partition, write the job's manifest, and answer where it is.
+        """Write the job's manifest; return its key and counts.
 
-        Raises NotReady for partitions that are not done or lack a file. What no manifest names is removed: the rest
-        of an attempt that was made by other code.
+        Removes files that no partition's manifest names, left by an attempt of another release. Raises NotReady for
+        partitions that are not done or lack a file.
         """
         plan = read_plan(self._bucket, self._job)
-        found = [done(self._bucket, plan, number) for number in range(len(plan.partitions))]
+        manifests = [done(self._bucket, plan, number) for number in range(len(plan.partitions))]
         sizes = {entry.key: entry.size for entry in self._bucket.list(f"{plan.folder}partitions/")}
         named: set[str] = set()
         missing = []
         partitions = []
-        for number, manifest in enumerate(found):
+        for number, manifest in enumerate(manifests):
             folder = plan.partition_folder(number)
             files = manifest.files if manifest else {}
-            if manifest is None or any(sizes.get(folder + name) != held.size for name, held in files.items()):
+            if manifest is None or any(sizes.get(folder + name) != file.size for name, file in files.items()):
                 missing.append(str(number))
                 continue
             partitions.append(manifest)
             named |= {folder + MANIFEST_FILE, *(folder + name for name in files)}
         if missing:
-            raise NotReady(f"{len(missing)} of {len(found)} partitions are not done: {', '.join(missing[:20])}")
+            raise NotReady(f"{len(missing)} of {len(manifests)} partitions are not done: {', '.join(missing[:20])}")
         for key in sizes.keys() - named:
             self._bucket.delete(key)
         return self._commit(plan, tuple(partitions), at)
@@ -111,7 +111,7 @@ class BatchRun:
 
 
 def open_job(name: str) -> BatchRun:
-    """The job of this name (any text) in the bucket of this process's settings."""
+    """Return the job of this name (any text) in the bucket of this process's settings."""
     from homeprices.adapters.object_store import open_bucket
     from homeprices.settings import load_settings
 
