@@ -1,9 +1,9 @@
-# One vocabulary of tasks for people, README and CI. `make help` lists it.
+# The tasks of the project, for people and CI. `make help` lists them.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-# Python 3.14 is new here, so it comes last; PYTHON_FOR_VENV=path chooses another Python, VENV=folder another environment.
+# Python 3.14 is tested least, so it comes last. PYTHON_FOR_VENV=path selects another Python, VENV=folder another environment.
 PYTHON_FOR_VENV ?= $(shell for v in 3.12 3.13 3.11 3.14; do p=$$(command -v python$$v) && "$$p" -c 'import venv' 2>/dev/null && { echo "$$p"; exit; }; done; \
 	for p in python3 python; do "$$p" -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null && { echo "$$p"; exit; }; done)
 VENV ?= .venv
@@ -25,7 +25,7 @@ export PYTHONUNBUFFERED := 1
 .PHONY: help install up down status logs traffic train evaluate split stop-candidate screenshots test test-unit \
 	test-infrastructure test-integration test-e2e lint format lock clean
 
-help: ## this list
+help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
 
 install: $(READY) $(BIN)/homeprices ## install the locked packages and the command homeprices into .venv
@@ -47,50 +47,50 @@ $(BIN)/homeprices: pyproject.toml | $(READY)
 	@$(INSTALL_COMMAND)
 	@touch $@
 
-up: $(READY) ## start the whole stack and leave it running (DATASET=path.csv, STACK_PORT_OFFSET=1000)
+up: $(READY) ## start the whole stack in the background (DATASET=path.csv, STACK_PORT_OFFSET=1000)
 	@$(PYTHON) -m local up
 
-down: $(READY) ## stop the stack; what it has stored stays
+down: $(READY) ## stop the stack and keep its data
 	@$(PYTHON) -m local down
 
-status: $(READY) ## what runs, since when, with how much memory
+status: $(READY) ## show services, uptime and memory
 	@$(PYTHON) -m local status
 
 logs: $(READY) ## follow the log of one service: make logs SERVICE=router
 	@$(PYTHON) -m local logs $(SERVICE) -f
 
-traffic: $(READY) ## visitors who ask for prices and rate them (USERS=20 TIME=2m)
+traffic: $(READY) ## simulate visitors who request and rate prices (USERS=20 TIME=2m)
 	@$(PYTHON) -m locust -f tests/load/locustfile.py --headless --users $(USERS) --spawn-rate $(USERS) --run-time $(TIME)
 
-train: $(READY) ## train now
+train: $(READY) ## start a training run
 	@$(PYTHON) -m homeprices airflow trigger training
 
-evaluate: $(READY) ## decide now whether the candidate is promoted or rolled back
+evaluate: $(READY) ## evaluate the experiment: promote, roll back or continue
 	@$(PYTHON) -m homeprices airflow trigger evaluation
 
-split: $(READY) ## change the candidate's share of the visitors: make split CANDIDATE=30
-	@test -n "$(CANDIDATE)" || { echo "say how many percent: make split CANDIDATE=30 (0 to 50)" >&2; exit 2; }
+split: $(READY) ## set the candidate's traffic share: make split CANDIDATE=30
+	@test -n "$(CANDIDATE)" || { echo "CANDIDATE is missing: make split CANDIDATE=30 (percent, 0 to 50)" >&2; exit 2; }
 	@$(PYTHON) -m homeprices release share $(CANDIDATE)
 
-stop-candidate: $(READY) ## send every visitor to production at once
+stop-candidate: $(READY) ## set the candidate's traffic share to zero
 	@$(PYTHON) -m homeprices release stop
 
-screenshots: $(READY) ## take the pictures of the web form again, from the running stack
+screenshots: $(READY) ## renew the screenshots of the web form, from the running stack
 	@$(PYTHON) -m tests.e2e.screenshots
 
 test: $(READY) ## all tests against real servers, with coverage
 	@$(PYTHON) tests/run_tests.py
 
-test-unit: $(READY) ## the tests of every rule by itself: seconds, no server
+test-unit: $(READY) ## unit tests, without servers
 	@$(PYTHON) -m pytest tests/unit
 
-test-infrastructure: $(READY) ## the tests of the AWS resources, the Kubernetes manifests and the compose scripts, without a cloud
+test-infrastructure: $(READY) ## tests of AWS resources, Kubernetes manifests and Compose scripts, without a cloud
 	@$(PYTHON) -m pytest tests/infrastructure
 
-test-integration: $(READY) ## the tests against real servers, one part at a time
+test-integration: $(READY) ## tests against real servers (PARTS=tests/integration/router)
 	@$(PYTHON) -m pytest $(PARTS)
 
-test-e2e: $(READY) ## the whole loop through a real Airflow
+test-e2e: $(READY) ## the whole loop through a real Airflow: train, release, evaluate
 	@$(PYTHON) -m pytest tests/e2e
 
 lint: $(READY) ## ruff, mypy, hadolint; compose files and built images, where Docker is
@@ -100,7 +100,7 @@ lint: $(READY) ## ruff, mypy, hadolint; compose files and built images, where Do
 	@$(BIN)/hadolint Dockerfile
 	@$(MAKE) --no-print-directory compose-config image-secrets workflows
 
-format: $(READY) ## write the code as ruff wants it
+format: $(READY) ## format the code with ruff
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
 
@@ -108,8 +108,8 @@ lock: $(READY) ## renew requirements.lock from pyproject.toml
 	@$(UV) pip compile pyproject.toml $(foreach group,$(GROUPS),--group $(group)) --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate --quiet -o requirements.lock
 
-clean: $(READY) ## stop the stack and remove everything that it has stored
+clean: $(READY) ## stop the stack and delete its data
 	@$(PYTHON) -m local clean
 
-# The targets of a part live beside it.
+# Each package keeps its own targets.
 include $(wildcard */targets.mk homeprices/*/targets.mk)

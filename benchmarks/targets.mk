@@ -5,8 +5,8 @@ SECONDS_EACH ?= 8
 
 .PHONY: bench bench-quick
 
-bench: $(READY) ## measure beside mlflow, FastAPI, BentoML, MLServer and the classic design (quiet machine, 30 minutes)
+bench: $(READY) ## compare with mlflow, FastAPI, BentoML, MLServer and the classic design (idle machine, 30 minutes)
 	@$(PYTHON) -m benchmarks --rounds $(ROUNDS) --seconds $(SECONDS_EACH)
 
-bench-quick: $(READY) ## the same in short, to see that it runs; the results go to .bench/quick
+bench-quick: $(READY) ## a short run that only checks the benchmark; results go to .bench/quick
 	@$(PYTHON) -m benchmarks --rounds 1 --seconds 1 --out .bench/quick

@@ -4,31 +4,31 @@ BACKUP ?=
 
 .PHONY: env images test-compose compose-figures backup restore compose-config image-secrets workflows
 
-env: ## write .env for Docker Compose with generated secrets (what it already says stays)
+env: ## write .env for Docker Compose with generated secrets (existing values stay)
 	@python3 compose/make_env.py
 
 images: ## build every image of the compose stack
 	@sh compose/build.sh
 
-test-compose: $(READY) ## build and start everything in Docker, run the whole loop, take it down
+test-compose: $(READY) ## build and start everything in Docker, run the whole loop, stop it
 	@$(PYTHON) -m pytest tests/compose
 
 compose-figures: $(READY) ## write what the last make test-compose measured into documentations/compose.md
 	@$(PYTHON) -m compose.figures
 
-backup: ## databases and bucket of the compose stack, into a new folder (BACKUP=folder; default backups/TIME)
+backup: ## back up databases and bucket of the Compose stack into a new folder (BACKUP=folder; default backups/TIME)
 	@sh compose/backup.sh $(BACKUP)
 
-restore: ## make databases and bucket of the compose stack what BACKUP=folder says
+restore: ## restore databases and bucket of the Compose stack from BACKUP=folder
 	@sh compose/restore.sh $(BACKUP)
 
-compose-config: $(READY) ## check every combination of compose files (where Docker Compose is)
+compose-config: $(READY) ## check every combination of Compose files (if Docker Compose is available)
 	@$(PYTHON) -m compose.check_config
 
-image-secrets: $(READY) ## look for secrets in the images that were built (where Docker is)
+image-secrets: $(READY) ## scan the built images for secrets (if Docker is available)
 	@$(PYTHON) -m compose.scan_images
 
 
-workflows: ## check the workflows of GitHub Actions (where actionlint is)
+workflows: ## check the workflows of GitHub Actions (if actionlint is available)
 	@if command -v actionlint >/dev/null; then actionlint && echo "workflows: accepted"; \
 	else echo "workflows: not checked, there is no actionlint on this machine"; fi

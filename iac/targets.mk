@@ -2,8 +2,8 @@
 
 .PHONY: aws-files check-aws-files
 
-aws-files: $(READY) ## write anew how the compose files differ on AWS
+aws-files: $(READY) ## renew the Compose override for AWS
 	@$(PYTHON) -m iac.host.override
 
-check-aws-files: $(READY) ## fail when one of these is stale
+check-aws-files: $(READY) ## fail if the override is stale
 	@$(PYTHON) -m iac.host.override --check

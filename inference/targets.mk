@@ -4,11 +4,11 @@ EXAMPLES ?= 100
 
 .PHONY: test-contract contract inputs
 
-test-contract: $(READY) ## have Schemathesis try the contract on a running instance, with many examples (EXAMPLES=100)
+test-contract: $(READY) ## test the contract of a running instance with Schemathesis (EXAMPLES=100)
 	@CONTRACT_EXAMPLES=$(EXAMPLES) $(PYTHON) -m pytest tests/integration/inference/test_schemathesis.py
 
-contract: $(READY) ## write inference/openapi.json again
+contract: $(READY) ## renew inference/openapi.json
 	@$(PYTHON) -m inference.backend.api.openapi > inference/openapi.json
 
-inputs: $(READY) ## write what is generated from the declared inputs: the form's fields, inference/openapi.json, the table in the documents
+inputs: $(READY) ## renew what is generated from the declared inputs: form, inference/openapi.json, documents
 	@$(PYTHON) -m inference.generated

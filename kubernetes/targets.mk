@@ -1,5 +1,5 @@
-# Kubernetes. The Makefile includes this. The checkers have an environment of their own: checkov pins what others need
-# in other versions. What has passed is not checked again until a file changes.
+# Kubernetes. The Makefile includes this. The checkers have a separate environment, because checkov pins other versions
+# of shared packages. Manifests that passed are not checked again until a file changes.
 
 CHECKS := .venv-checks
 CHECKS_READY := $(CHECKS)/.installed-$(shell (sha256sum kubernetes/checks.lock 2>/dev/null || shasum -a 256 kubernetes/checks.lock) | cut -c1-16)
@@ -21,7 +21,7 @@ $(CHECKS_READY): | $(READY)
 	@$(UV) pip install --quiet --python $(CHECKS)/bin/python --require-hashes -r kubernetes/checks.lock
 	@rm -f $(CHECKS)/.installed-*; touch $@
 
-kubernetes-monitoring: $(READY) ## write anew what Prometheus' operator is told, from the sources that Compose reads
+kubernetes-monitoring: $(READY) ## renew the manifests of the Prometheus operator from the sources that Compose reads
 	@$(PYTHON) -m monitoring.kubernetes
 
 kubernetes-lock: $(READY) ## renew kubernetes/checks.lock from kubernetes/checks.in

@@ -6,19 +6,19 @@ MINUTES ?= 60
 
 .PHONY: dashboards check-dashboards test-rules monitoring-pictures
 
-dashboards: ## Write anew what is generated: SLO rules, Prometheus' configuration, Grafana's dashboards
+dashboards: ## renew the generated files: SLO rules, Prometheus configuration, Grafana dashboards
 	$(PYTHON) -m monitoring.slo
 	$(PYTHON) -m monitoring.scrape_config
 	$(PYTHON) -m monitoring.grafana.build
 
-check-dashboards: ## Fail when one of these is stale
+check-dashboards: ## fail if a generated file is stale
 	$(PYTHON) -m monitoring.slo --check
 	$(PYTHON) -m monitoring.scrape_config --check
 	$(PYTHON) -m monitoring.grafana.build --check
 
-test-rules: ## Check the alerting rules, and that each fires when it must and not else (promtool)
+test-rules: ## check and test the alerting rules (promtool)
 	$(PROMTOOL) check rules monitoring/rules/*.yml
 	$(PROMTOOL) test rules monitoring/rules/tests/*.yml
 
-monitoring-pictures: ## Draw the dashboards of a running stack into documentations/pictures (MINUTES=60, PROMETHEUS=url)
+monitoring-pictures: ## draw the dashboards of a running stack into documentations/pictures (MINUTES=60, PROMETHEUS=url)
 	$(PYTHON) -m monitoring.grafana.pictures --prometheus $(PROMETHEUS) --minutes $(MINUTES)

@@ -2,5 +2,5 @@
 
 .PHONY: simulate
 
-simulate: $(READY) ## how often each rule errs: table and picture of documentations/abtest.md (RUNS=2000; minutes)
+simulate: $(READY) ## measure the error rates of each policy; renew the table and figure of documentations/abtest.md (RUNS=2000; minutes)
 	@$(PYTHON) -m benchmarks.policy_error_rates --runs $(or $(RUNS),2000)

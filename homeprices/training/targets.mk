@@ -3,22 +3,22 @@ TRAIN ?=
 TEST ?=
 INPUTS ?= form
 EFFORT ?= full
-# Listings that somebody named: other parts give LISTINGS a default of their own.
+# LISTINGS only where the caller sets it: other included files give it a default.
 NAMED_LISTINGS = $(if $(filter command environment,$(origin LISTINGS)),--listings $(LISTINGS))
 
 .PHONY: model-table evaluate-model model-quality benchmark-estimate
 
-model-table: $(READY) ## write the comparison of estimators anew into documentations/models.md (LISTINGS=path.csv for real ones)
+model-table: $(READY) ## renew the comparison of estimators in documentations/models.md (LISTINGS=path.csv for real listings)
 	@$(PYTHON) -m homeprices training compare $(NAMED_LISTINGS) --page documentations/models.md
 
-model-quality: $(READY) ## errors, coverage, seconds and memory over five divisions of a file (LISTINGS=path.csv EFFORT=full)
-	@test -n "$(NAMED_LISTINGS)" || { echo "say of which listings: make model-quality LISTINGS=path.csv" >&2; exit 2; }
+model-quality: $(READY) ## errors, coverage, seconds and memory over five splits of a file (LISTINGS=path.csv EFFORT=full)
+	@test -n "$(NAMED_LISTINGS)" || { echo "LISTINGS is missing: make model-quality LISTINGS=path.csv" >&2; exit 2; }
 	@$(PYTHON) -m benchmarks.model_quality $(NAMED_LISTINGS) --effort $(EFFORT) \
 		--out benchmarks/results/model_quality_$(EFFORT).json
 
-benchmark-estimate: $(READY) ## what one estimate costs on one core, beside scikit-learn (LISTINGS=path.csv EFFORT=full)
+benchmark-estimate: $(READY) ## time of one prediction on one core, compared with scikit-learn (LISTINGS=path.csv EFFORT=full)
 	@$(PYTHON) -m benchmarks.estimate $(NAMED_LISTINGS) --effort $(EFFORT) --out benchmarks/results/estimate.json
 
 evaluate-model: $(READY) ## train on one file and score another: make evaluate-model TRAIN=a.csv TEST=b.csv INPUTS=form
-	@test -n "$(TRAIN)" -a -n "$(TEST)" || { echo "say on which files: make evaluate-model TRAIN=a.csv TEST=b.csv" >&2; exit 2; }
+	@test -n "$(TRAIN)" -a -n "$(TEST)" || { echo "TRAIN or TEST is missing: make evaluate-model TRAIN=a.csv TEST=b.csv" >&2; exit 2; }
 	@$(PYTHON) -m homeprices training evaluate --train $(TRAIN) --test $(TEST) --inputs $(INPUTS)

@@ -12,7 +12,7 @@ from homeprices.adapters.object_store import MemoryBucket
 from homeprices.errors import StorageUnavailable
 from homeprices.resources import Resources
 from homeprices.settings import load_settings
-from homeprices.workflows.notify_once import LONGEST_REASON, notify_failed_run
+from homeprices.workflows.notify_once import MAX_REASON_LENGTH, notify_failed_run
 from tests.support.fake_servers import Hook, Mailbox, mail_server, webhook
 
 FAILED = {"task_id": "build", "reason": "no room\non the disk", "link": "http://x/log"}
@@ -47,7 +47,7 @@ def test_without_a_task_a_reason_and_a_page_it_is_told_all_the_same() -> None:
         notify_failed_run(resources(hook, box), "a_dag", "run2", reason="x" * 10_000)
     first, second = (post["text"] for post in hook.posts)
     assert "The run run1 has failed: no reason was given" in first and "/dags/a_dag/runs/run1|" in first
-    assert second.count("x") == LONGEST_REASON
+    assert second.count("x") == MAX_REASON_LENGTH
 
 
 def test_with_the_bucket_away_it_is_told_rather_twice_than_never() -> None:
