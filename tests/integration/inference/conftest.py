@@ -1,4 +1,4 @@
-"""A migrated database and a bucket of this module's own, and instances on them."""
+"""A migrated database and a bucket for each module, and instances that use them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def engine(variables: dict[str, str]) -> Iterator[Engine]:
 
 @pytest.fixture
 def make(variables: dict[str, str], tmp_path: Path) -> Iterator[Make]:
-    """Makes instances, not yet started, with more variables; whatever runs at the end is stopped."""
+    """Return a function that makes instances, not yet started, with more variables. All are stopped at the end."""
     made: list[Instance] = []
 
     def one(name: str = "state", **more: str) -> Instance:

@@ -1,4 +1,4 @@
-"""A serving instance under real gunicorn that tests can kill, and visitors who remember what they were told."""
+"""A serving instance under real gunicorn that tests can kill, and visitors that record their responses."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from tests.support.bundles import LOCATION_LEVELS, make_bundle, price, write_fil
 from tests.support.servers import clean_environment, free_ports
 
 ROOT = Path(__file__).parents[3]
-START_SECONDS = 180  # of a machine that does much else; a quiet one needs two
+START_SECONDS = 180  # on a busy machine; an idle one needs two
 STOP_SECONDS = 60
 
 
 def eventually(reached: Callable[[], object], what: str, seconds: float = 60.0) -> None:
-    """Wait until something is so, and fail by its name when it does not come to be."""
+    """Wait until the condition holds, and fail with its name at the timeout."""
     deadline = time.monotonic() + seconds
     while not reached():
         assert time.monotonic() < deadline, f"it did not come to be: {what}"
@@ -41,7 +41,7 @@ def eventually(reached: Callable[[], object], what: str, seconds: float = 60.0) 
 def publish(
     bucket: Bucket, made: Path, version: str, *, factor: float = 1.0, spoil: dict[str, bytes] | None = None
 ) -> None:
-    """Put a bundle into the bucket; `spoil` replaces files behind the manifest's back."""
+    """Put a bundle into the bucket. `spoil` replaces files without updating the manifest."""
     upload(bucket, make_bundle(made / version, version, factor=factor), version, spoil or {})
 
 
@@ -54,7 +54,7 @@ def upload(bucket: Bucket, folder: Path, version: str, spoil: dict[str, bytes]) 
 
 
 def make_bundle_without_a_number(folder: Path, version: str) -> Path:
-    """A bundle whose digests are right and whose model answers NaN."""
+    """Make a bundle with correct digests whose model returns NaN."""
     write_files(folder.with_name("spare"), float("nan"))
     make_bundle(folder, version)
     shutil.copy(folder.with_name("spare") / MODEL_FILE, folder / MODEL_FILE)
@@ -65,7 +65,7 @@ def make_bundle_without_a_number(folder: Path, version: str) -> Path:
 
 
 def make_bundle_of_other_inputs(folder: Path, version: str) -> Path:
-    """A bundle whose digests are right and whose columns are those of another model."""
+    """Make a bundle with correct digests whose columns are those of another model."""
     make_bundle(folder, version)
     columns = json.loads((folder / COLUMNS_FILE).read_text())
     columns["inputs"][0]["name"] = "balcony"
@@ -78,7 +78,7 @@ def make_bundle_of_other_inputs(folder: Path, version: str) -> Path:
 
 @dataclass
 class Instance:
-    """One instance: `start` and `stop` it, or kill what you like of it."""
+    """One instance that can be started, stopped, and killed in parts."""
 
     folder: Path
     variables: dict[str, str]
@@ -86,7 +86,7 @@ class Instance:
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start gunicorn and return when it answers."""
+        """Start gunicorn and return when it responds."""
         self.folder.mkdir(parents=True, exist_ok=True)
         environment = {
             **clean_environment(),
@@ -109,7 +109,7 @@ class Instance:
         eventually(self.answers, f"gunicorn answers; its log ends: {self.log()[-2000:]}", START_SECONDS)
 
     def answers(self) -> bool:
-        """Whether it answers at all."""
+        """Whether it responds at all."""
         assert self.process is not None
         assert self.process.poll() is None, self.log()[-4000:]
         try:
@@ -118,7 +118,7 @@ class Instance:
             return False
 
     def stop(self) -> None:
-        """End it as an operator does."""
+        """Stop it as an operator does."""
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
             try:
@@ -141,7 +141,7 @@ class Instance:
         self.process.wait(STOP_SECONDS)
 
     def get(self, path: str) -> tuple[int, Any]:
-        """Status and decoded JSON (or text) of an answer on a connection of its own."""
+        """Return the status and the decoded JSON (or text) of a request on a new connection."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
             connection.request("GET", path)
@@ -154,7 +154,7 @@ class Instance:
         return answer.status, json.loads(body) if "json" in answer.headers["Content-Type"] else body.decode()
 
     def post(self, path: str, body: dict[str, Any]) -> tuple[int, Any]:
-        """Status and decoded JSON of an answer to JSON, on a connection of its own."""
+        """Post JSON on a new connection, and return the status and the decoded JSON."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
         answer = connection.getresponse()
@@ -168,7 +168,7 @@ class Instance:
         return document
 
     def serves(self, version: str | None) -> bool:
-        """Whether all its workers serve this version; false while it does not answer."""
+        """Whether all workers serve this version; False while the instance does not respond."""
         try:
             health = self.health()
         except OSError:
@@ -176,19 +176,19 @@ class Instance:
         return bool(health["workers"]) and health["model_version"] == version
 
     def metric(self, line: str) -> float:
-        """The value of one line of the Prometheus text, named with its labels."""
+        """Return the value of one line of the Prometheus text, named with its labels."""
         text = self.get("/metrics")[1]
         [value] = [found.split()[-1] for found in text.splitlines() if found.startswith(line + " ")]
         return float(value)
 
     def log(self) -> str:
-        """What gunicorn and the workers have said."""
+        """Return the log of gunicorn and the workers."""
         path = self.folder / "gunicorn.log"
         return path.read_text() if path.exists() else ""
 
 
 def kill(pid: int) -> None:
-    """SIGKILL; a process that is gone already is no error."""
+    """Send SIGKILL. A process that has already exited is not an error."""
     try:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
@@ -197,7 +197,7 @@ def kill(pid: int) -> None:
 
 @contextmanager
 def running(instance: Instance) -> Iterator[Instance]:
-    """The instance, answering; ended with the block."""
+    """Run the instance until the block ends."""
     instance.start()
     try:
         yield instance
@@ -207,7 +207,7 @@ def running(instance: Instance) -> Iterator[Instance]:
 
 @dataclass
 class Memory:
-    """What visitors were told. `failed`: answers other than 2xx; `broken`: requests whose answer never came."""
+    """The responses to visitors. `failed`: status other than 2xx. `broken`: requests without a response."""
 
     estimates: dict[int, str] = field(default_factory=dict)
     ratings: dict[int, int] = field(default_factory=dict)
@@ -223,7 +223,7 @@ class Memory:
 
 
 class Visitor(threading.Thread):
-    """Asks for an estimate and rates it, on a kept-alive connection, until it is told to stop."""
+    """Request a prediction and rate it, on a kept-alive connection, until stopped."""
 
     def __init__(self, port: int, memory: Memory, factors: dict[str, float], pause_seconds: float = 0.0) -> None:
         super().__init__(daemon=True)
@@ -302,7 +302,7 @@ def visitors(
     pause_seconds: float = 0.0,
     kind: type[Visitor] = Visitor,
 ) -> Iterator[Memory]:
-    """Visitors who come and come again until the block ends. `factors`: what each version multiplies prices by."""
+    """Run visitors until the block ends. `factors`: the factor on prices by version."""
     memory = Memory()
     crowd = [kind(instance.port, memory, factors, pause_seconds) for _ in range(count)]
     for one in crowd:

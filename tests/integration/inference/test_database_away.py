@@ -1,4 +1,4 @@
-"""PostgreSQL stopped and started again under load, and a database that is not there at all."""
+"""PostgreSQL is stopped and started again under load, or never reachable."""
 
 import http.client
 import secrets
@@ -26,7 +26,7 @@ FACTORS = {"BO1": 1.0}
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[tuple[ServiceSpec, str]]:
-    """A server that this test may stop, and its superuser's password."""
+    """A server that this test may stop, and the password of its superuser."""
     password, home = secrets.token_hex(12), tmp_path / "postgres"
     yield postgres(place(home), free_ports(1)[0], password, [], clean_environment(), durable=False), password
     accounts.remove(home)
@@ -47,7 +47,7 @@ def prepare_database(variables: dict[str, str], password: str) -> None:
 
 
 def remark_on_another_workers_estimate(instance: Instance, memory: Memory) -> int:
-    """The status of a remark, by somebody without a name, that half of the time meets another worker."""
+    """Send feedback without a visitor id; half of the time another worker gets it. Return the status."""
     connection = http.client.HTTPConnection("127.0.0.1", instance.port, timeout=10)
     body = urlencode({"prediction_id": max(memory.estimates), "feedback_type": "accurate"})
     connection.request("POST", "/api/feedback", body, {"Content-Type": "application/x-www-form-urlencoded"})
@@ -69,7 +69,7 @@ def assert_all_is_stored_once(variables: dict[str, str], memory: Memory) -> None
     assert all(verified for _, _, verified in ratings)
 
 
-def test_estimates_and_ratings_go_on_without_postgresql_and_drain_when_it_is_back(
+def test_predictions_and_ratings_go_on_without_postgresql_and_drain_when_it_is_back(
     server: tuple[ServiceSpec, str], s3: S3Bucket, s3_settings: dict[str, str], tmp_path: Path
 ) -> None:
     service, password = server
@@ -99,7 +99,9 @@ def test_estimates_and_ratings_go_on_without_postgresql_and_drain_when_it_is_bac
         assert_all_is_stored_once(variables, memory)
 
 
-def test_an_instance_that_never_saw_its_database_answers_without_ids(make: Make, s3: S3Bucket, tmp_path: Path) -> None:
+def test_an_instance_that_never_reached_its_database_predicts_without_ids(
+    make: Make, s3: S3Bucket, tmp_path: Path
+) -> None:
     publish(s3, tmp_path / "made", "BO1")
     [nowhere] = free_ports(1)
     instance = make(POSTGRES_PORT=str(nowhere), WEB_CONCURRENCY="1")

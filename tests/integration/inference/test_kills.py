@@ -1,4 +1,4 @@
-"""SIGKILL at any instant: what a visitor was told is safe is in the database afterwards, once."""
+"""SIGKILL at any instant: every acknowledged prediction and rating is in the database afterwards, once."""
 
 import random
 import time
@@ -13,7 +13,7 @@ from tests.integration.inference.instance import Instance, Memory, eventually, k
 
 WORKER_KILLS = 16
 WHOLE_KILLS = 6
-ENOUGH = 100  # estimates; how long they take depends on the machine
+ENOUGH = 100  # predictions; their duration depends on the machine
 FACTORS = {"BO1": 1.0}
 
 
@@ -35,7 +35,7 @@ def assert_nothing_was_lost_or_doubled(engine: Engine, instance: Instance, memor
 
 @pytest.fixture
 def instance(make: Make, s3: S3Bucket, tmp_path: Path) -> Instance:
-    """An instance of this test's own that serves BO1; the tables are shared, and so are ids and request ids unique."""
+    """An instance for this test that serves BO1. Tests share the tables; ids and request ids are unique."""
     publish(s3, tmp_path / "made", "BO1")
     started = make()
     started.start()
@@ -71,7 +71,7 @@ def test_all_of_gunicorn_killed_loses_no_acknowledged_estimate_and_no_rating(
     assert_nothing_was_lost_or_doubled(engine, instance, memory)
 
 
-def test_a_stop_drains_everything_and_leaves_no_card(instance: Instance, engine: Engine) -> None:
+def test_a_stop_drains_everything_and_leaves_no_status_file(instance: Instance, engine: Engine) -> None:
     with visitors(instance, 2, FACTORS) as memory:
         eventually(lambda: len(memory.ratings) > 50, "some ratings")
     instance.stop()

@@ -1,4 +1,4 @@
-"""Models exchanged under load, poisoned bundles, and a bucket that is away."""
+"""Hot reload under load, poisoned bundles, and an unavailable bucket."""
 
 import http.server
 import socket
@@ -27,11 +27,11 @@ from tests.support.bundles import make_bundle
 from tests.support.servers import free_ports
 
 SWAPS = 8
-QUICKER_THAN_ANY_TIMEOUT_SECONDS = 1.0  # how quick it is on a quiet machine: benchmarks/RESULTS.md
+QUICKER_THAN_ANY_TIMEOUT_SECONDS = 1.0  # measured on an idle machine in benchmarks/RESULTS.md
 FACTORS = {f"BO{number}": 1.0 + number / 10 for number in range(1, 100)}
 
 
-def test_models_are_exchanged_under_load_without_a_failed_request_or_another_models_number(
+def test_models_are_reloaded_under_load_without_a_failed_request_or_a_price_of_another_model(
     make: Make, s3: S3Bucket, tmp_path: Path
 ) -> None:
     publish(s3, tmp_path / "made", "BO1", factor=FACTORS["BO1"])
@@ -50,7 +50,7 @@ def test_models_are_exchanged_under_load_without_a_failed_request_or_another_mod
 
 
 def refuse_poison(instance: Instance, s3: S3Bucket, tmp_path: Path) -> None:
-    """Each poisoned bundle is the highest for a while, and never answers."""
+    """Each poisoned bundle is the newest for a while, and is never served."""
     good = instance.health()["model_version"]
     model = (make_bundle(tmp_path / "sound", "BO50") / "model.onnx").read_bytes()
     poisons = {
@@ -71,7 +71,7 @@ def refuse_poison(instance: Instance, s3: S3Bucket, tmp_path: Path) -> None:
         eventually(lambda: instance.metric(refused("inputs")) == 56, "the model of other inputs refused")
         upload(s3, make_bundle(tmp_path / "slow" / "BO57", "BO57", idle_work=1_000_000), "BO57", {})
         eventually(lambda: instance.metric(refused("slow")) == 57, "the slow model refused")
-        # Each worker refuses it by itself, and any of them may answer.
+        # Each worker rejects it separately, and any of them may respond.
         eventually(lambda: instance.health()["refused_for"] == "slow", "the health page says why")
         assert instance.serves(good)
     assert (memory.versions, memory.failed, memory.wrong) == ({good}, [], [])
@@ -95,7 +95,7 @@ def test_a_candidate_comes_and_goes(make: Make, s3: S3Bucket, tmp_path: Path) ->
     assert control_record.read(s3).state == "idle"
 
 
-def test_with_the_bucket_away_at_boot_the_cached_bundle_is_served_and_called_stale(
+def test_without_the_bucket_at_start_the_cached_bundle_is_served_as_stale(
     make: Make, s3: S3Bucket, tmp_path: Path, s3_settings: dict[str, str]
 ) -> None:
     publish(s3, tmp_path / "made", "BO70", factor=FACTORS["BO70"])
@@ -121,7 +121,7 @@ class _Hanging(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def hanging_server() -> str:
-    """A server that takes requests and never answers, as a bucket behind a broken load balancer."""
+    """A server that accepts requests and never responds, like a bucket behind a broken load balancer."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Hanging)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -130,12 +130,12 @@ def hanging_server() -> str:
 
 @pytest.fixture
 def silent_port() -> Iterator[str]:
-    """A port that takes connections and says nothing: the kernel accepts them, and nobody looks."""
+    """A port whose connections the kernel accepts and no program reads."""
     with socket.create_server(("127.0.0.1", 0), backlog=256) as server:
         yield str(server.getsockname()[1])
 
 
-def test_a_bucket_that_hangs_keeps_no_visitor_waiting(make: Make, hanging_server: str) -> None:
+def test_a_hanging_bucket_delays_no_visitor(make: Make, hanging_server: str) -> None:
     instance = make("hanging", AWS_ENDPOINT_URL_S3=hanging_server, WEB_CONCURRENCY="1")
     instance.start()
     started = time.monotonic()
@@ -145,10 +145,10 @@ def test_a_bucket_that_hangs_keeps_no_visitor_waiting(make: Make, hanging_server
     assert time.monotonic() - started < 2
 
 
-def test_health_answers_at_once_while_everything_else_is_away(
+def test_health_responds_at_once_while_bucket_and_database_hang(
     make: Make, s3: S3Bucket, tmp_path: Path, silent_port: str
 ) -> None:
-    """A bucket and a database that take connections and never answer are worse than ones that refuse them."""
+    """A bucket and a database that accept connections and never respond are worse than ones that refuse them."""
     publish(s3, tmp_path / "made", "BO80", factor=FACTORS["BO80"])
     first = make("healthy", WEB_CONCURRENCY="1")
     first.start()

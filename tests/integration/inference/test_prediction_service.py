@@ -1,4 +1,4 @@
-"""One instance under gunicorn, its database and its bucket: what is answered is what is stored and shown."""
+"""One instance under gunicorn with its database and bucket: responses, stored rows and operator routes agree."""
 
 import http.client
 import json
@@ -70,10 +70,10 @@ def test_an_estimate_and_its_rating_can_be_read_in_the_logs_and_metrics(instance
     assert production["feedback"] == {"rating": 1}
 
 
-def test_visitors_who_come_at_one_time_get_each_their_own_answer_and_it_is_that_which_is_stored(
+def test_concurrent_visitors_get_their_own_responses_and_these_are_stored(
     make: Make, s3: S3Bucket, engine: Engine, tmp_path: Path
 ) -> None:
-    """Eight visitors of one worker at once and again: the estimates of a moment are made, and written, as one."""
+    """Eight concurrent visitors of one worker: their predictions are computed and written in one micro-batch."""
     publish(s3, tmp_path / "made", "BO1")
     instance, run = make(WEB_CONCURRENCY="1"), uuid4().hex
     instance.start()
@@ -111,7 +111,7 @@ def test_visitors_who_come_at_one_time_get_each_their_own_answer_and_it_is_that_
     assert sorted(rows()) == sorted(given)
 
 
-def test_feedback_on_an_id_that_was_never_given_is_refused(instance: Instance) -> None:
+def test_feedback_on_an_id_that_was_never_issued_is_rejected(instance: Instance) -> None:
     for number in (10**12, 10**6):
         status, problem = post(instance, "/api/feedback", {"prediction_id": number, "feedback_type": "accurate"})
         assert (status, str(number) in problem["error"]) == (404, True)
@@ -119,7 +119,7 @@ def test_feedback_on_an_id_that_was_never_given_is_refused(instance: Instance) -
 
 def test_prometheus_reads_one_text_of_all_workers(instance: Instance) -> None:
     before = instance.metric('predictions_total{variant="production"}')
-    for _ in range(20):  # on connections of their own, so that both workers get some
+    for _ in range(20):  # on new connections, so that both workers get some
         assert post(instance, "/api/predict_home_price", HOME)[0] == 200
     assert instance.metric('predictions_total{variant="production"}') == before + 20
     assert instance.metric('prediction_duration_seconds_count{variant="production"}') == before + 20
@@ -136,7 +136,7 @@ def test_the_log_of_the_instance_can_be_read(instance: Instance) -> None:
     assert len(swaps) == 2
 
 
-def test_drift_is_the_newest_stored_report_of_the_arm_and_window_with_its_age(
+def test_drift_is_the_newest_stored_report_of_the_variant_and_window_with_its_age(
     instance: Instance, engine: Engine
 ) -> None:
     assert instance.get("/api/drift_report")[1]["status"] == "no_report"
@@ -151,7 +151,7 @@ def test_drift_is_the_newest_stored_report_of_the_arm_and_window_with_its_age(
     assert instance.get("/api/drift_report?hours=168")[1]["data_points"] == 700
     assert instance.get("/api/drift_report?variant=candidate")[1]["data_points"] == 50
     assert instance.get("/api/drift_report?hours=48")[1]["status"] == "no_report"
-    assert instance.get("/api/drift_report?variant=nobody")[0] == 422
+    assert instance.get("/api/drift_report?variant=none")[0] == 422
 
 
 def store_report(engine: Engine, points: int, hours: int, variant: Variant) -> None:
@@ -173,7 +173,7 @@ def test_each_worker_is_light(instance: Instance) -> None:
     assert max(pages) * os.sysconf("SC_PAGE_SIZE") < MOST_BYTES_A_WORKER
 
 
-def test_a_request_behind_one_whose_body_nobody_wanted_is_answered(instance: Instance) -> None:
+def test_a_request_after_one_with_an_unread_body_is_answered(instance: Instance) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", instance.port, timeout=10)
     body = json.dumps(HOME).encode()
     headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}
@@ -189,7 +189,7 @@ def test_a_request_behind_one_whose_body_nobody_wanted_is_answered(instance: Ins
     assert statuses == [405, 404, 200] * 30
 
 
-def test_candidate_feedback_is_taken_without_a_candidate(make: Make) -> None:
+def test_feedback_is_accepted_without_a_candidate(make: Make) -> None:
     candidate = make(MODEL_PREFIX="candidate_model", HOMEPRICES_INSTANCE="infer-cand", WEB_CONCURRENCY="1")
     candidate.start()
     eventually(lambda: candidate.health()["status"] == "idle", "idle")

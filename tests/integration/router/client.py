@@ -1,4 +1,4 @@
-"""Visitors of these tests: one connection each, a cookie jar with one cookie, and the retry that a browser does."""
+"""Visitors of these tests: one connection each, one cookie, and the retry of a browser."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CLOSED_BEFORE_THE_FIRST_BYTE = (http.client.RemoteDisconnected, BrokenPipeError,
 
 
 def signed(visitor: str) -> str:
-    """The cookie of a visitor, as a router with the default key gives it."""
+    """Return the cookie of a visitor, as a router with the default key sets it."""
     return f"{visitor}.{signature(visitor, COOKIE_KEY)}"
 
 
@@ -41,7 +41,7 @@ class Reply:
 
 @dataclass
 class Visitor:
-    """Keeps its connection alive; `retried` counts the kept connections that were closed before an answer began."""
+    """A client that keeps its connection alive. `retried`: connections closed before a response began."""
 
     address: str
     cookie: str | None = None
@@ -52,7 +52,7 @@ class Visitor:
 
     @property
     def id(self) -> str:
-        """Who the cookie says that he is."""
+        """The visitor id of the cookie."""
         return (self.cookie or "").partition(".")[0]
 
     def predict(self, **headers: str) -> Reply:

@@ -1,4 +1,4 @@
-"""A router under real Nginx, each test once per Nginx on this machine, in front of tiny real services."""
+"""A router under real Nginx in front of tiny real services; each test runs once per Nginx on this machine."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def free_port() -> int:
 
 
 def eventually(reached: Callable[[], object], seconds: float = 10.0) -> None:
-    """Wait until something is so, and fail when it does not come to be."""
+    """Wait until the condition holds, and fail at the timeout."""
     end = time.monotonic() + seconds
     while not reached():
         assert time.monotonic() < end, "it did not come to be"
@@ -58,7 +58,7 @@ def running_record(share: float = 50.0, epoch: int = 1, salt: str = "5a17") -> C
 
 @dataclass
 class Clock:
-    """The machine's time, or so many seconds ahead of it."""
+    """The machine's time plus an offset in seconds."""
 
     ahead: float = 0.0
 
@@ -68,7 +68,7 @@ class Clock:
 
 @dataclass
 class Router:
-    """One router and all that belongs to it. The agent's steps are the test's to take."""
+    """One router and its services. The test runs the agent's steps."""
 
     nginx: Nginx
     site: RouterSite
@@ -84,15 +84,15 @@ class Router:
         self.keeper = ControlRecordCache(BucketControl(self.bucket), self.nginx.folder / "control.json", 3600)
         self.agent = Agent(self.nginx, self.keeper, lambda: self.site, self.metrics, self.limits, self.clock)
 
-    def obey(self, record: ControlRecord | None = None) -> None:
-        """Put the record (or the one in the bucket) into force."""
+    def apply_record(self, record: ControlRecord | None = None) -> None:
+        """Apply the record, or the one in the bucket."""
         if record is not None:
             self.bucket.put(control_record.KEY, record.model_dump_json().encode())
         self.keeper.poll()
         self._step()
 
     def change(self, *, outcome: str = "applied", **site: object) -> None:
-        """Put the same record into force at another site."""
+        """Apply the same record at another site."""
         self.site = replace(self.site, **site)  # type: ignore[arg-type]
         self._step()
         assert self.agent.last is not None
@@ -100,11 +100,11 @@ class Router:
 
     def _step(self) -> None:
         self.agent.step()
-        for visitor in self.visitors:  # a kept connection may be answered once more by an old worker
+        for visitor in self.visitors:  # an old worker may respond once more on a kept connection
             visitor.close()
 
     def log_with(self, text: str) -> str:
-        """The access log, once it holds `text`: Nginx writes a line just after its answer."""
+        """Return the access log once it contains `text`: Nginx writes a line just after the response."""
         log = self.nginx.folder / "access.log"
         eventually(lambda: text in log.read_text())
         return log.read_text()
@@ -114,13 +114,13 @@ class Router:
         return self.visitors[-1]
 
     def visitor_of(self, variant: str) -> Visitor:
-        """A visitor with a cookie, in that arm. An answer in the candidate's stead says nothing of production's arm."""
+        """Return a visitor with a cookie, assigned to that variant. A fallback does not count as production."""
         for _ in range(200):
             visitor = self.visitor()
             reply = visitor.predict()
             if reply.variant == variant and not reply.fallback:
                 return visitor
-        raise AssertionError(f"none of 200 visitors is in the arm {variant}")
+        raise AssertionError(f"none of 200 visitors is assigned to {variant}")
 
 
 @pytest.fixture(params=PROGRAMS, ids=lambda program: "debian" if program == SYSTEM_NGINX else "wheel")
@@ -146,7 +146,7 @@ def router(program: Path, tmp_path: Path) -> Iterator[Router]:
         )
         built = Router(nginx, site, MemoryBucket(), production, candidate)
         try:
-            built.obey(running_record())
+            built.apply_record(running_record())
             yield built
         finally:
             for visitor in built.visitors:

@@ -1,4 +1,4 @@
-"""`python -m router.agent` as it is run: it may be killed at any time, and Nginx serves on."""
+"""`python -m router.agent` as a process: it may be killed at any time, and Nginx goes on."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NO_BUCKET = {"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:1", "AWS_ACCESS_KEY_ID": "
 
 @dataclass
 class Stand:
-    """A place for agents: their environment, and what they have started so far."""
+    """The environment of agents, and the processes that they have started so far."""
 
     environment: dict[str, str]
     folder: Path
@@ -65,7 +65,7 @@ class Stand:
         return agent
 
     def reported(self, name: str) -> object:
-        """What the agent that runs now says in its report."""
+        """Return a value of the running agent's report."""
 
         report = self.folder / "router" / "agent.json"
         started = (self.folder / "agent.err").stat().st_size
@@ -83,7 +83,7 @@ class Stand:
 
 @pytest.fixture
 def program() -> Path:
-    """One Nginx: what an agent does when it is killed does not hang on Nginx's version."""
+    """One Nginx, because kills of the agent do not depend on Nginx's version."""
     return PROGRAMS[0]
 
 
@@ -114,22 +114,22 @@ def stand(program: Path, tmp_path: Path) -> Iterator[Stand]:
 
 
 def hold_record(stand: Stand, share: float) -> None:
-    """What an agent before this one has read."""
+    """Store a record, as an earlier agent has read it."""
     (stand.folder / "router").mkdir(exist_ok=True)
     record = running_record(share=share)
     (stand.folder / "router" / "control.json").write_text(f'{{"record": {record.model_dump_json()}}}')
 
 
-def test_with_the_bucket_away_the_last_record_holds(stand: Stand) -> None:
+def test_without_the_bucket_the_last_record_stays_in_force(stand: Stand) -> None:
     hold_record(stand, share=50)
     stand.start_and_wait()
-    arms = {stand.visitor().predict().variant for _ in range(40)}
-    assert arms == {"production", "candidate"}
+    variants = {stand.visitor().predict().variant for _ in range(40)}
+    assert variants == {"production", "candidate"}
     assert "127.0.0.1:1" in str(stand.reported("control"))
     assert stand.metric("router_control_record_failures") >= 1
 
 
-def test_with_nothing_known_everybody_is_in_production(stand: Stand) -> None:
+def test_without_a_record_all_visitors_are_in_production(stand: Stand) -> None:
     stand.start_and_wait()
     assert {stand.visitor().predict().variant for _ in range(20)} == {"production"}
 
@@ -160,7 +160,7 @@ def test_a_signal_ends_the_agent_and_nginx(stand: Stand, number: signal.Signals)
     assert stand.nginx.pid() is None
 
 
-def test_what_is_under_way_when_the_router_stops_is_answered(stand: Stand) -> None:
+def test_open_requests_are_answered_when_the_router_stops(stand: Stand) -> None:
     agent = stand.start_and_wait()
     stand.production.delay_seconds = 1.0
     with visitors_at_work(stand.listen, 1) as (statuses, _, _wrong):
@@ -171,7 +171,7 @@ def test_what_is_under_way_when_the_router_stops_is_answered(stand: Stand) -> No
     assert agent.wait(20) == 0
 
 
-def test_an_nginx_that_was_left_behind_can_be_stopped(stand: Stand) -> None:
+def test_a_remaining_nginx_can_be_stopped(stand: Stand) -> None:
     agent = stand.start_and_wait()
     agent.kill()
     agent.wait(10)
@@ -180,7 +180,7 @@ def test_an_nginx_that_was_left_behind_can_be_stopped(stand: Stand) -> None:
     assert stand.nginx.pid() is None
 
 
-def test_a_second_agent_in_the_same_place_is_turned_away(stand: Stand) -> None:
+def test_a_second_agent_in_the_same_folder_fails(stand: Stand) -> None:
     stand.start_and_wait()
     second = stand.start(HOMEPRICES_ROUTER_METRICS_PORT=str(free_port()))
     assert second.wait(30) == 1
@@ -188,19 +188,19 @@ def test_a_second_agent_in_the_same_place_is_turned_away(stand: Stand) -> None:
     assert stand.visitor().predict().status == 200
 
 
-def test_a_taken_port_ends_the_agent_with_its_name(stand: Stand) -> None:
+def test_a_port_in_use_ends_the_agent_with_its_name(stand: Stand) -> None:
     port = stand.production.address.split(":")[1]
     agent = stand.start(HOMEPRICES_ROUTER_PORT=port)
     assert agent.wait(30) == 1
     assert f"bind() to 127.0.0.1:{port} failed" in (stand.folder / "agent.err").read_text()
 
 
-def test_an_unknown_command_says_how_it_is_used(stand: Stand) -> None:
+def test_an_unknown_command_shows_the_usage(stand: Stand) -> None:
     assert stand.start("restart").wait(30) == 2
     assert "usage: python -m router.agent [stop]" in (stand.folder / "agent.err").read_text()
 
 
-def test_the_breaker_holds_while_the_bucket_is_away_even_after_a_kill(stand: Stand) -> None:
+def test_the_breaker_stays_open_without_the_bucket_even_after_a_kill(stand: Stand) -> None:
     hold_record(stand, share=50)
     agent = stand.start_and_wait()
     stand.candidate.status = 500
@@ -219,7 +219,7 @@ def test_the_breaker_holds_while_the_bucket_is_away_even_after_a_kill(stand: Sta
     assert (reply.variant, reply.fallback) == ("production", False)
 
 
-def test_a_change_in_the_bucket_arrives_and_the_breakers_word_is_written_there(
+def test_a_change_in_the_bucket_is_applied_and_the_breakers_stop_is_written_there(
     stand: Stand, s3: S3Bucket, s3_settings: dict[str, str]
 ) -> None:
     stand.environment.update(s3_settings)
@@ -239,7 +239,7 @@ def test_a_change_in_the_bucket_arrives_and_the_breakers_word_is_written_there(
     assert record.reason.startswith("circuit breaker: ")
 
 
-def test_what_fails_is_counted_in_the_bucket_also_when_the_agent_was_killed_meanwhile(
+def test_failures_are_counted_in_the_bucket_even_if_the_agent_was_killed_meanwhile(
     stand: Stand, s3: S3Bucket, s3_settings: dict[str, str]
 ) -> None:
     stand.environment.update(s3_settings)
@@ -259,20 +259,22 @@ def test_what_fails_is_counted_in_the_bucket_also_when_the_agent_was_killed_mean
         router = json.loads(counts_of(stand))["router"]
         told = [key.key for key in s3.list(traffic_counts.PREFIX) if key.key.endswith(f"/{router}.json")]
         slots = [
-            arms for key in told for arms in DailyTrafficCounts.model_validate_json(s3.get(key).body).slots.values()
+            variants
+            for key in told
+            for variants in DailyTrafficCounts.model_validate_json(s3.get(key).body).slots.values()
         ]
-        return [sum(numbers) for numbers in zip(*(arms["production"] for arms in slots), strict=True)]
+        return [sum(numbers) for numbers in zip(*(variants["production"] for variants in slots), strict=True)]
 
     eventually(lambda: handed_in() == [5, 2], 120)
 
 
 def counts_of(stand: Stand) -> str:
-    """What the ledger has counted so far."""
+    """Return the stored counts."""
     file = stand.folder / "router" / traffic_counter.FILE
     return file.read_text() if file.exists() else ""
 
 
-def test_a_step_that_fails_is_said_and_the_next_one_goes_on(stand: Stand) -> None:
+def test_a_failed_step_is_logged_and_the_next_one_runs(stand: Stand) -> None:
     agent = stand.start_and_wait()
     in_the_way = stand.folder / "router" / f".agent.json.{agent.pid}.draft"
     in_the_way.mkdir()

@@ -1,4 +1,4 @@
-"""A candidate that is gone, slow or failing: its visitors get production's answer, marked as such."""
+"""A candidate that is down, slow or failing: its visitors get production's response, marked as a fallback."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
-def test_production_answers_for_it_and_says_so(router: Router, fault: object) -> None:
+def test_the_router_falls_back_and_marks_the_response(router: Router, fault: object) -> None:
     visitor = router.visitor_of("candidate")
     fault(router)  # type: ignore[operator]
     reply = visitor.predict()
@@ -65,14 +65,14 @@ def test_a_slow_candidate_costs_its_visitor_no_more_than_the_limit(router: Route
     assert time.monotonic() - began < router.site_config.candidate_timeout + 1
 
 
-def test_what_a_visitor_did_wrong_is_not_the_candidates_failure(router: Router) -> None:
+def test_an_invalid_request_is_not_a_failure_of_the_candidate(router: Router) -> None:
     visitor = router.visitor_of("candidate")
     router.candidate.status = 422
     reply = visitor.predict()
     assert (reply.status, reply.variant, reply.fallback) == (422, "candidate", False)
 
 
-def test_both_gone_is_a_problem_document_with_a_time_to_come_back(router: Router) -> None:
+def test_without_both_services_the_response_is_a_problem_document_with_retry_after(router: Router) -> None:
     visitor = router.visitor_of("candidate")
     router.change(candidate=("127.0.0.1:1",), production=("127.0.0.1:1",))
     reply = visitor.predict()
@@ -85,14 +85,14 @@ def test_both_gone_is_a_problem_document_with_a_time_to_come_back(router: Router
     assert problem["request_id"] == reply.headers["X-Request-ID"]
 
 
-def test_productions_own_problem_passes_unchanged(router: Router) -> None:
+def test_a_problem_document_of_production_passes_unchanged(router: Router) -> None:
     visitor = router.visitor_of("production")
     router.production.status = 503
     reply = visitor.predict()
     assert (reply.status, reply.json()["served_by"], reply.fallback) == (503, "production", False)
 
 
-def test_feedback_that_was_sent_is_never_sent_again(router: Router) -> None:
+def test_feedback_that_was_sent_is_never_repeated(router: Router) -> None:
     visitor = router.visitor_of("candidate")
     router.candidate.drop = True
     before = len(router.production.seen)
@@ -118,7 +118,7 @@ def test_feedback_that_could_not_be_sent_goes_to_production(router: Router) -> N
 
 
 @pytest.mark.parametrize("fault", [make_it_refuse, make_it_answer(500)], ids=["gone", "failing"])
-def test_the_breaker_takes_the_share_of_a_failing_candidate_to_zero(router: Router, fault: object) -> None:
+def test_the_breaker_sets_the_share_of_a_failing_candidate_to_zero(router: Router, fault: object) -> None:
     visitor = router.visitor_of("candidate")
     fault(router)  # type: ignore[operator]
     began = time.monotonic()
@@ -134,10 +134,10 @@ def test_the_breaker_takes_the_share_of_a_failing_candidate_to_zero(router: Rout
     assert "X-Experiment-Epoch" not in router.production.seen[-1].headers
 
 
-def test_the_breaker_takes_the_share_of_a_slow_candidate_to_zero(router: Router) -> None:
+def test_the_breaker_sets_the_share_of_a_slow_candidate_to_zero(router: Router) -> None:
     router.limits = Limits(slow_seconds=0.05)
     router.__post_init__()
-    router.obey()
+    router.apply_record()
     visitor = router.visitor_of("candidate")
     router.candidate.delay_seconds = 0.1
     for _ in range(5):
@@ -146,7 +146,7 @@ def test_the_breaker_takes_the_share_of_a_slow_candidate_to_zero(router: Router)
     assert "5 slow (over 0.05 s)" in control_record.read(router.bucket).reason
 
 
-def test_a_person_who_sets_the_share_again_closes_the_breaker(router: Router) -> None:
+def test_setting_the_share_again_closes_the_breaker(router: Router) -> None:
     visitor = router.visitor_of("candidate")
     router.candidate.status = 500
     for _ in range(5):
@@ -154,7 +154,7 @@ def test_a_person_who_sets_the_share_again_closes_the_breaker(router: Router) ->
     eventually(lambda: _step_and_tell_state(router) == "stopped")
     router.candidate.status = 200
     control_record.set_share(router.bucket, 50, "a person", "it is mended")
-    router.obey()
+    router.apply_record()
     router.agent.step()
     assert visitor.predict().variant == "candidate"
     assert control_record.read(router.bucket).state == "running"
@@ -174,5 +174,5 @@ def test_a_single_failure_trips_nothing(router: Router) -> None:
 
 def _step_and_tell_state(router: Router) -> str:
     router.agent.step()
-    router.obey()
+    router.apply_record()
     return router.keeper.cached.record.state

@@ -1,4 +1,4 @@
-"""Changes of the configuration: none is lost, none is believed unseen, none costs a visitor his answer."""
+"""Changes of the configuration: none is lost, each is confirmed, and none costs a response."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.integration.router.conftest import Router, eventually, free_port, run
 
 @contextmanager
 def visitors_at_work(listen: str, count: int = 6) -> Iterator[tuple[list[int], list[Visitor], list[BaseException]]]:
-    """Visitors who ask as fast as they can until the block ends: statuses, the visitors, what went wrong."""
+    """Run visitors at full speed until the block ends. Yield statuses, visitors and errors."""
     statuses: list[int] = []
     wrong: list[BaseException] = []
     done = threading.Event()
@@ -46,7 +46,7 @@ def visitors_at_work(listen: str, count: int = 6) -> Iterator[tuple[list[int], l
 def test_twenty_changes_under_load_lose_no_request(router: Router) -> None:
     with visitors_at_work(router.site.listen) as (statuses, visitors, wrong):
         for number in range(20):
-            router.obey(running_record(share=10 + number, epoch=2 + number))
+            router.apply_record(running_record(share=10 + number, epoch=2 + number))
             assert router.agent.last is not None
             assert router.agent.last.outcome == "applied"
     assert wrong == []
@@ -61,7 +61,7 @@ def test_twenty_changes_under_load_lose_no_request(router: Router) -> None:
 
 def test_the_revision_is_read_back_through_the_port(router: Router) -> None:
     before = read_revision(router.site.listen)
-    router.obey(running_record(share=30, epoch=2))
+    router.apply_record(running_record(share=30, epoch=2))
     after = read_revision(router.site.listen)
     assert before != after
     assert after == revision_of(router.nginx.configuration.read_text())
@@ -69,11 +69,11 @@ def test_the_revision_is_read_back_through_the_port(router: Router) -> None:
 
 def test_an_equal_record_changes_nothing(router: Router) -> None:
     changes = router.metrics.registry.get_sample_value("router_config_changes_total", {"outcome": "applied"})
-    router.obey(running_record().model_copy(update={"updated_by": "somebody", "reason": "looked at it"}))
+    router.apply_record(running_record().model_copy(update={"updated_by": "somebody", "reason": "looked at it"}))
     assert router.metrics.registry.get_sample_value("router_config_changes_total", {"outcome": "applied"}) == changes
 
 
-def test_a_configuration_that_nginx_refuses_leaves_the_old_one_serving(router: Router) -> None:
+def test_a_rejected_configuration_leaves_the_former_one_in_force(router: Router) -> None:
     before = router.nginx.configuration.read_text()
     bad = before.replace("worker_processes 2;", "worker_processes two;")
     applied = apply_config(router.nginx, bad, router.site.listen)
@@ -83,15 +83,15 @@ def test_a_configuration_that_nginx_refuses_leaves_the_old_one_serving(router: R
     assert router.visitor().predict().status == 200
 
 
-def test_the_agent_counts_a_refused_change_and_serves_on(router: Router) -> None:
+def test_the_agent_counts_a_rejected_change_and_goes_on(router: Router) -> None:
     router.change(trusted=("127.0.0.0/99",), outcome="refused")
     assert router.metrics.registry.get_sample_value("router_config_changes_total", {"outcome": "refused"}) == 1
     assert router.visitor().predict().status == 200
-    router.agent.step()  # it is not tried again at every step
+    router.agent.step()  # not tried again at every step
     assert router.metrics.registry.get_sample_value("router_config_changes_total", {"outcome": "refused"}) == 1
 
 
-def test_a_change_that_passes_the_test_but_cannot_be_bound_is_taken_back(router: Router) -> None:
+def test_a_change_that_passes_the_test_but_cannot_be_bound_is_rolled_back(router: Router) -> None:
     before = router.nginx.configuration.read_text()
     taken = router.production.address  # `nginx -t` does not notice, and `nginx -s reload` answers 0
     text = before.replace(f"listen {router.site.listen} ", f"listen {taken} ")
@@ -104,7 +104,7 @@ def test_a_change_that_passes_the_test_but_cannot_be_bound_is_taken_back(router:
     assert router.visitor().predict().status == 200
 
 
-def test_a_port_that_is_taken_is_named_at_the_start(router: Router) -> None:
+def test_a_port_in_use_is_named_at_the_start(router: Router) -> None:
     router.nginx.stop(1)
     text = render(running_record(), router.site).replace(router.site.listen, router.production.address)
     applied = apply_config(router.nginx, text, router.production.address)
@@ -126,9 +126,9 @@ def test_an_nginx_that_died_is_started_again(router: Router) -> None:
     assert router.metrics.registry.get_sample_value("router_nginx_starts_total") == 2
 
 
-def test_a_damaged_record_is_not_obeyed(router: Router) -> None:
+def test_a_damaged_record_is_ignored(router: Router) -> None:
     router.bucket.put(control_record.KEY, b'{"share": 5000}')
-    router.obey()
+    router.apply_record()
     assert router.keeper.failure is not None
     assert router.visitor().ask("GET", "/router/version").json()["share"] == 50.0
 
@@ -155,14 +155,14 @@ def test_a_rotated_log_is_followed_without_a_gap(router: Router) -> None:
     assert counted == 2
 
 
-def test_a_first_configuration_that_is_refused_starts_nothing(router: Router) -> None:
+def test_a_rejected_first_configuration_starts_nothing(router: Router) -> None:
     router.nginx.stop(1)
     applied = apply_config(router.nginx, "nonsense;", router.site.listen)
     assert (applied.outcome, applied.revision) == ("failed", "")
     assert "nonsense" in applied.reason
 
 
-def test_a_first_configuration_that_never_answers_is_a_failure(router: Router) -> None:
+def test_an_unconfirmed_first_configuration_is_a_failure(router: Router) -> None:
     router.nginx.stop(1)
     text = router.nginx.configuration.read_text()
     router.nginx.configuration.unlink()
@@ -171,14 +171,14 @@ def test_a_first_configuration_that_never_answers_is_a_failure(router: Router) -
     assert f"{router.site.listen} does not answer" in applied.reason
 
 
-def test_a_line_that_cannot_be_read_is_counted_and_passed_over(router: Router) -> None:
+def test_a_damaged_line_is_counted_and_skipped(router: Router) -> None:
     with (router.nginx.folder / "access.log").open("a") as log:
         log.write("half a li\n")
     router.agent.step()
     assert router.metrics.registry.get_sample_value("router_log_lines_damaged_total") == 1
 
 
-def test_what_happened_over_a_minute_ago_is_forgotten(router: Router) -> None:
+def test_entries_older_than_a_minute_are_dropped(router: Router) -> None:
     visitor = router.visitor_of("candidate")
     router.candidate.status = 500
     for _ in range(4):

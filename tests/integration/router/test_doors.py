@@ -1,4 +1,4 @@
-"""What is open to whom, and how much of it."""
+"""Access to routes by network, and limits of size and rate."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OPERATORS_ONLY = ["/metrics", "/api/metrics", "/api/logs", "/api/logs/tail", "/a
 
 
 @pytest.mark.parametrize("path", OPERATORS_ONLY)
-def test_operators_pages_are_closed_to_strangers(router: Router, path: str) -> None:
+def test_operator_routes_are_forbidden_to_untrusted_networks(router: Router, path: str) -> None:
     reply = router.visitor(**STRANGER).ask("GET", path + "?limit=5")
     assert reply.status == 403
     assert reply.headers["Content-Type"] == "application/problem+json"
@@ -24,13 +24,13 @@ def test_operators_pages_are_closed_to_strangers(router: Router, path: str) -> N
 
 
 @pytest.mark.parametrize("path", OPERATORS_ONLY[:-1])
-def test_operators_pages_answer_trusted_networks(router: Router, path: str) -> None:
+def test_operator_routes_are_open_to_trusted_networks(router: Router, path: str) -> None:
     reply = router.visitor().ask("GET", path + "?limit=5")
     assert (reply.status, router.production.paths()) == (200, [path + "?limit=5"])
 
 
 @pytest.mark.parametrize("path", ["/api/get_location_names", "/api/health", "/api/openapi.json", "/api/docs"])
-def test_everybody_may_ask_production_for_locations_and_health(router: Router, path: str) -> None:
+def test_locations_and_health_are_open_to_all(router: Router, path: str) -> None:
     reply = router.visitor(**STRANGER).ask("GET", path)
     assert (reply.status, reply.variant, reply.json()["served_by"]) == (200, "production", "production")
 
@@ -52,7 +52,7 @@ def test_the_agent_reads_the_revision_even_where_loopback_is_not_trusted(router:
 
 
 @pytest.mark.parametrize("path", ["/", "/api/nothing", "/-/predict/candidate", "/-/feedback/production"])
-def test_there_is_nothing_elsewhere(router: Router, path: str) -> None:
+def test_other_addresses_are_not_found(router: Router, path: str) -> None:
     reply = router.visitor().ask("POST", path, HOME)
     assert (reply.status, reply.json()["title"]) == (404, "Not found")
     assert router.production.seen + router.candidate.seen == []
@@ -82,7 +82,7 @@ def test_a_batch_goes_to_production_and_may_be_larger(router: Router) -> None:
     assert router.candidate.paths().count("/api/predict_home_price/batch") == 0
 
 
-def test_what_a_browser_asks_before_a_request_of_another_origin_reaches_the_service(router: Router) -> None:
+def test_a_cors_preflight_reaches_the_service(router: Router) -> None:
     asked = {"Origin": "https://homes.example.org", "Access-Control-Request-Method": "POST"}
     for path in ("/api/predict_home_price", "/api/predict_home_price/batch", "/api/feedback"):
         assert router.visitor().ask("OPTIONS", path, **asked).status == 200
@@ -100,7 +100,7 @@ def test_a_form_arrives_as_it_was_sent(router: Router) -> None:
     assert seen.headers["Content-Type"] == "application/x-www-form-urlencoded"
 
 
-def test_an_address_that_asks_too_fast_is_told_to_slow_down(router: Router) -> None:
+def test_an_address_above_the_rate_limit_gets_429(router: Router) -> None:
     router.change(requests_per_second=1)
     visitor = router.visitor(**STRANGER)
     replies = [visitor.predict() for _ in range(8)]
@@ -113,13 +113,13 @@ def test_an_address_that_asks_too_fast_is_told_to_slow_down(router: Router) -> N
     assert another.predict().status == 200
 
 
-def test_trusted_networks_are_not_slowed_down(router: Router) -> None:
+def test_trusted_networks_have_no_rate_limit(router: Router) -> None:
     router.change(requests_per_second=1)
     visitor = router.visitor()
     assert {visitor.predict().status for _ in range(20)} == {200}
 
 
-def test_the_log_is_one_json_line_an_answer(router: Router) -> None:
+def test_the_log_has_one_json_line_per_response(router: Router) -> None:
     visitor = router.visitor_of("candidate")
     reply = visitor.ask("POST", '/api/predict_home_price?q="quoted"', HOME)
     lines = router.log_with(reply.headers["X-Request-ID"]).splitlines()
@@ -138,7 +138,7 @@ def test_the_log_is_one_json_line_an_answer(router: Router) -> None:
     assert line["model_version"] == "CO1"
 
 
-def test_the_version_page_tells_the_record_in_force(router: Router) -> None:
+def test_the_version_route_shows_the_record_in_force(router: Router) -> None:
     reply = router.visitor().ask("GET", "/router/version")
     said = reply.json()
     assert said.pop("revision") == reply.headers["X-Router-Config"]

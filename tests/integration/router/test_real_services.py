@@ -1,4 +1,4 @@
-"""The whole way of a visitor: browser, frontend, router, two real services, database."""
+"""The complete path of a visitor: browser, frontend, router, two real services, database."""
 
 from __future__ import annotations
 
@@ -27,29 +27,29 @@ from tests.support.browser import chromium, frontend
 
 
 @dataclass
-class House:
+class ServingStack:
     """Router and services, as in the stack."""
 
     listen: str
     agent: Agent
-    keeper: ControlRecordCache
+    control: ControlRecordCache
     bucket: MemoryBucket
     production: Instance
     candidate: Instance
 
     def visitor_of(self, variant: str) -> tuple[Visitor, Reply]:
-        """A visitor in that arm, and his first answer."""
+        """Return a visitor assigned to that variant, and the first response."""
         for _ in range(200):
             visitor = Visitor(self.listen)
             reply = visitor.predict()
             if reply.variant == variant and not reply.fallback:
                 return visitor, reply
             visitor.close()
-        raise AssertionError(f"none of 200 visitors is in the arm {variant}")
+        raise AssertionError(f"none of 200 visitors is assigned to {variant}")
 
 
 @pytest.fixture
-def house(make: Make, s3: S3Bucket, tmp_path: Path) -> Iterator[House]:  # noqa: F811
+def serving(make: Make, s3: S3Bucket, tmp_path: Path) -> Iterator[ServingStack]:  # noqa: F811
     publish(s3, tmp_path / "made", "BO1")
     publish(s3, tmp_path / "made", "CO1", factor=1.1)
     production = make("prod", HOMEPRICES_INSTANCE="infer-prod", MODEL_PREFIX="best_model", WEB_CONCURRENCY="1")
@@ -70,12 +70,12 @@ def house(make: Make, s3: S3Bucket, tmp_path: Path) -> Iterator[House]:  # noqa:
     )
     bucket = MemoryBucket()
     bucket.put(control_record.KEY, running_record().model_dump_json().encode())
-    keeper = ControlRecordCache(BucketControl(bucket), nginx.folder / "control.json", 3600)
-    keeper.poll()
-    agent = Agent(nginx, keeper, lambda: site, RouterMetrics())
+    control = ControlRecordCache(BucketControl(bucket), nginx.folder / "control.json", 3600)
+    control.poll()
+    agent = Agent(nginx, control, lambda: site, RouterMetrics())
     try:
         agent.step()
-        yield House(site.listen, agent, keeper, bucket, production, candidate)
+        yield ServingStack(site.listen, agent, control, bucket, production, candidate)
     finally:
         agent.close()
         nginx.stop(1)
@@ -83,9 +83,9 @@ def house(make: Make, s3: S3Bucket, tmp_path: Path) -> Iterator[House]:  # noqa:
             s3.delete(key)
 
 
-def test_a_visit_is_on_record_with_its_arm_its_epoch_and_a_rating_that_counts(house: House, engine: Engine) -> None:  # noqa: F811
+def test_a_visit_is_stored_with_its_variant_and_epoch(serving: ServingStack, engine: Engine) -> None:  # noqa: F811
     for variant, version in (("production", "BO1"), ("candidate", "CO1")):
-        visitor, reply = house.visitor_of(variant)
+        visitor, reply = serving.visitor_of(variant)
         answer = reply.json()
         assert (answer["variant"], answer["model_version"]) == (variant, version)
         assert reply.headers["X-Model-Version"] == version
@@ -101,9 +101,9 @@ def test_a_visit_is_on_record_with_its_arm_its_epoch_and_a_rating_that_counts(ho
         assert (remark.feedback_type, float(remark.feedback_value), remark.verified) == ("rating", 4.0, True)
 
 
-def test_a_candidate_that_is_killed_costs_no_answer_and_is_stopped(house: House, engine: Engine) -> None:  # noqa: F811
-    visitor, _ = house.visitor_of("candidate")
-    house.candidate.kill_all()
+def test_a_killed_candidate_costs_no_response_and_is_stopped(serving: ServingStack, engine: Engine) -> None:  # noqa: F811
+    visitor, _ = serving.visitor_of("candidate")
+    serving.candidate.kill_all()
     replies = [visitor.predict() for _ in range(6)]
     assert {(reply.status, reply.variant, reply.fallback) for reply in replies} == {(200, "production", True)}
     rated = visitor.ask("POST", "/api/feedback", _rating(replies[0].json()["prediction_id"], 1))
@@ -111,9 +111,9 @@ def test_a_candidate_that_is_killed_costs_no_answer_and_is_stopped(house: House,
     visitor.close()
 
     def stopped() -> bool:
-        house.agent.step()
-        house.keeper.poll()
-        return control_record.read(house.bucket).state == "stopped"
+        serving.agent.step()
+        serving.control.poll()
+        return control_record.read(serving.bucket).state == "stopped"
 
     eventually(stopped)
     eventually(lambda: _prediction(engine, replies[0].json()["prediction_id"]), 30)
@@ -121,19 +121,19 @@ def test_a_candidate_that_is_killed_costs_no_answer_and_is_stopped(house: House,
     assert (row.assigned_variant, row.served_variant, row.fallback) == ("candidate", "production", True)
 
 
-def test_a_candidate_without_a_model_lets_production_answer(house: House, s3: S3Bucket) -> None:
-    visitor, _ = house.visitor_of("candidate")
+def test_without_a_candidate_model_the_router_falls_back(serving: ServingStack, s3: S3Bucket) -> None:
+    visitor, _ = serving.visitor_of("candidate")
     for key in [entry.key for entry in s3.list("models/price_check_CO1/")]:
         s3.delete(key)
-    eventually(lambda: house.candidate.serves(None), 60)
+    eventually(lambda: serving.candidate.serves(None), 60)
     reply = visitor.predict()
     visitor.close()
     assert (reply.status, reply.variant, reply.fallback) == (200, "production", True)
 
 
-def test_what_is_said_in_the_form_is_in_the_database(house: House, engine: Engine, tmp_path: Path) -> None:  # noqa: F811
+def test_input_of_the_form_is_in_the_database(serving: ServingStack, engine: Engine, tmp_path: Path) -> None:  # noqa: F811
     CHROMIUM.require()
-    with frontend(f"http://{house.listen}", tmp_path) as url, chromium() as browser:
+    with frontend(f"http://{serving.listen}", tmp_path) as url, chromium() as browser:
         page = browser.new_page()
         page.goto(url)
         page.get_by_role("combobox", name="Location").press_sequentially("white")

@@ -1,4 +1,4 @@
-"""Who a visitor is, and which arm he is in."""
+"""The identity of a visitor, and the assigned variant."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tests.support.nginx_split import arm_of
 STRANGER = {"X-Forwarded-For": "203.0.113.9"}
 
 
-def test_five_thousand_ids_are_in_the_arm_that_python_computes(router: Router) -> None:
-    router.obey(running_record(share=12.34, salt="c0ffee", epoch=2))
+def test_five_thousand_ids_have_the_variant_that_python_computes(router: Router) -> None:
+    router.apply_record(running_record(share=12.34, salt="c0ffee", epoch=2))
     visitor = router.visitor()
     different = []
     for number in range(5000):
@@ -26,7 +26,7 @@ def test_five_thousand_ids_are_in_the_arm_that_python_computes(router: Router) -
     assert different == []
 
 
-def test_a_new_visitor_gets_a_cookie_and_keeps_his_arm(router: Router) -> None:
+def test_a_new_visitor_gets_a_cookie_and_keeps_the_variant(router: Router) -> None:
     visitor = router.visitor()
     first = visitor.predict()
     assert re.fullmatch(
@@ -48,7 +48,7 @@ def test_the_cookie_is_marked_secure_behind_https(router: Router) -> None:
      signed("a" * 32)[:-1] + "!", f"{'b' * 32}.{signature('a' * 32, COOKIE_KEY)}",
      f"{'a' * 32}.{signature('a' * 32, 'another key')}"],
 )  # fmt: skip
-def test_a_cookie_that_is_not_one_of_ours_is_replaced(router: Router, cookie: str) -> None:
+def test_a_cookie_with_an_invalid_signature_is_replaced(router: Router, cookie: str) -> None:
     visitor = router.visitor()
     visitor.cookie = cookie
     visitor.predict()
@@ -57,7 +57,7 @@ def test_a_cookie_that_is_not_one_of_ours_is_replaced(router: Router, cookie: st
     assert visitor.cookie == signed(visitor.id)
 
 
-def test_a_router_with_another_key_takes_a_visitor_for_a_new_one(router: Router) -> None:
+def test_a_router_with_another_key_treats_a_visitor_as_new(router: Router) -> None:
     visitor = router.visitor()
     visitor.predict()
     before = visitor.id
@@ -67,18 +67,18 @@ def test_a_router_with_another_key_takes_a_visitor_for_a_new_one(router: Router)
     assert visitor.id != before
 
 
-def test_without_a_signature_of_the_service_no_cookie_is_given(router: Router) -> None:
+def test_without_a_signature_of_the_service_no_cookie_is_set(router: Router) -> None:
     router.change(production=("127.0.0.1:1",), candidate=("127.0.0.1:1",))
     assert "Set-Cookie" not in router.visitor().predict().headers
 
 
-def test_neither_key_nor_signature_leave_the_house(router: Router) -> None:
+def test_neither_key_nor_signature_reaches_the_client(router: Router) -> None:
     reply = router.visitor().predict()
     assert not {"X-Visitor-Key", "X-Visitor-Signature"} & set(reply.headers)
     assert (router.nginx.configuration.stat().st_mode & 0o777) == 0o600
 
 
-def test_the_service_is_told_the_visitor_his_arm_and_the_epoch(router: Router) -> None:
+def test_the_service_gets_the_visitor_the_variant_and_the_epoch(router: Router) -> None:
     visitor = router.visitor()
     for new in ("1", None):
         reply = visitor.predict()
@@ -112,7 +112,7 @@ def test_a_trusted_network_names_its_visitor_and_request(router: Router) -> None
     assert "Set-Cookie" not in reply.headers
 
 
-def test_a_stranger_cannot_choose_his_arm_by_naming_himself(router: Router) -> None:
+def test_an_untrusted_client_cannot_choose_a_variant_by_a_user_id(router: Router) -> None:
     chosen = next(name for name in map(str, range(99)) if arm_of("5a17", name, 50) == "candidate")
     replies = [
         router.visitor(**STRANGER).predict(**{"X-User-Id": chosen, "X-Request-ID": "0123456789abcdef"})
@@ -152,8 +152,8 @@ def test_internal_headers_of_a_client_never_reach_a_service(router: Router) -> N
         assert "X-Variant-Fallback" not in request.headers
 
 
-def test_the_share_of_new_visitors_is_the_share_asked_for(router: Router) -> None:
-    router.obey(running_record(share=20, epoch=2))
+def test_the_share_of_new_visitors_is_the_configured_share(router: Router) -> None:
+    router.apply_record(running_record(share=20, epoch=2))
     asked = 1000
     candidates = 0
     visitor = router.visitor()
@@ -163,8 +163,8 @@ def test_the_share_of_new_visitors_is_the_share_asked_for(router: Router) -> Non
     assert abs(candidates / asked - 0.2) < 4.5 * (0.2 * 0.8 / asked) ** 0.5  # 4.5 sigma: 1 in 150,000 by chance
 
 
-def test_growing_the_share_moves_visitors_only_to_the_candidate(router: Router) -> None:
-    def arms() -> dict[str, str]:
+def test_a_larger_share_moves_visitors_only_to_the_candidate(router: Router) -> None:
+    def variants() -> dict[str, str]:
         found = {}
         for cookie in cookies:
             visitor.cookie = cookie
@@ -174,17 +174,17 @@ def test_growing_the_share_moves_visitors_only_to_the_candidate(router: Router) 
     visitor: Visitor = router.visitor()
     ids = [hashlib.md5(str(number).encode(), usedforsecurity=False).hexdigest() for number in range(250)]
     cookies = [signed(one) for one in ids]
-    router.obey(running_record(share=10, epoch=2))
-    before = arms()
-    router.obey(running_record(share=30, epoch=3))
-    after = arms()
+    router.apply_record(running_record(share=10, epoch=2))
+    before = variants()
+    router.apply_record(running_record(share=30, epoch=3))
+    after = variants()
     moved = {(before[cookie], after[cookie]) for cookie in cookies if before[cookie] != after[cookie]}
     assert moved == {("production", "candidate")}
 
 
-def test_without_a_running_experiment_everybody_is_in_production(router: Router) -> None:
+def test_without_an_experiment_all_visitors_are_in_production(router: Router) -> None:
     record = running_record(epoch=2).model_copy(update={"state": "stopped", "share": 0.0})
-    router.obey(record)
+    router.apply_record(record)
     replies = [router.visitor().predict() for _ in range(20)]
     assert {reply.variant for reply in replies} == {"production"}
     assert "X-Experiment-Epoch" not in router.production.seen[-1].headers

@@ -1,4 +1,4 @@
-"""A tiny real HTTP service that stands behind the router in these tests, and does what it is told."""
+"""A tiny real HTTP service behind the router of these tests, with configurable responses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from inference.backend.runtime.request_context import signature
 
 @dataclass
 class Seen:
-    """One request as it arrived."""
+    """One received request."""
 
     method: str
     path: str
@@ -26,7 +26,7 @@ class Seen:
 
 @dataclass
 class Upstream:
-    """`status` is what it answers, after `delay_seconds` or the event `hang`; `drop` closes without an answer."""
+    """A service that responds with `status` after `delay_seconds` or the event `hang`. `drop`: no response."""
 
     variant: str
     port: int
@@ -90,12 +90,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(said)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def listening(variant: str, port: int = 0) -> Iterator[Upstream]:
-    """A service on a port of its own (or the given one) until the block ends."""
+    """Run a service on a free port (or the given one) until the block ends."""
     upstream = Upstream(variant, port)
     server = _Server(port, upstream)
     upstream.port = server.server_address[1]

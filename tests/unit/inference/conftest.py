@@ -1,4 +1,4 @@
-"""The application with a bucket in memory and a prediction log that only remembers."""
+"""The application with an in-memory bucket and a prediction log that keeps its records in a list."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class RememberingSpool:
 
 
 class RememberingLog:
-    """Stands in for PredictionLog. `full`: the disk takes nothing; `issue`: the issue status of every id."""
+    """In place of PredictionLog. `full`: the disk takes no record. `issue`: the issue status of every id."""
 
     def __init__(self) -> None:
         self.predictions: list[Prediction] = []
@@ -68,7 +68,7 @@ class RememberingLog:
 
 
 class Backend:
-    """One worker of the service, and everything around it that a test looks at."""
+    """One worker of the service with its bucket, log and client."""
 
     def __init__(self, folder: Path, **variables: str) -> None:
         environment = {"POSTGRES_PORT": NOBODY_LISTENS, "HOMEPRICES_STATE_DIR": str(folder), **variables}
@@ -93,7 +93,7 @@ class Backend:
         return self.app.test_client()
 
     def publish(self, version: str, factor: float = 1.0) -> None:
-        """Put a bundle into the bucket and have the worker look."""
+        """Put a bundle into the bucket and have the worker poll."""
         folder = make_bundle(self.folder / "made" / version, version, factor=factor)
         for path in sorted(folder.rglob("*"), key=lambda path: path.name == "manifest.json"):
             if path.is_file():
@@ -102,7 +102,7 @@ class Backend:
         self.service.live.poll()
 
     def metric(self, name: str, **labels: str) -> float:
-        """The value of a metric as Prometheus reads it."""
+        """Return the value of a metric."""
         value = self.service.metrics.registry.get_sample_value(name, {"variant": self.settings.variant, **labels})
         assert value is not None, f"there is no {name} with {labels}"
         return value
@@ -113,7 +113,7 @@ Start = Callable[..., Backend]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Opens a backend with the given environment variables."""
+    """Return a function that opens a backend with the given environment variables."""
     opened: list[Backend] = []
 
     def open_one(**variables: str) -> Backend:

@@ -8,7 +8,7 @@ PATH = "/api/predict_home_price"
 HOME = {"total_sqft": 1200, "location": "Whitefield", "bhk": 2, "bath": 2}
 
 
-def test_a_configured_origin_may_ask_from_its_pages(start: Start) -> None:
+def test_a_configured_origin_may_send_requests(start: Start) -> None:
     backend = start(HOMEPRICES_CORS_ORIGINS=f" {ORIGIN} ,http://127.0.0.1:6500")
     backend.publish("BO1")
     preflight = backend.client.options(PATH, headers={"Origin": ORIGIN, "Access-Control-Request-Method": "POST"})
@@ -28,12 +28,12 @@ def test_errors_can_be_read_by_a_configured_origin_too(start: Start) -> None:
 
 @pytest.mark.parametrize("configured", ["", ORIGIN])
 @pytest.mark.parametrize("origin", ["https://evil.example.org", "null", f"{ORIGIN}.evil.org"])
-def test_another_origin_gets_no_leave(start: Start, configured: str, origin: str) -> None:
+def test_another_origin_is_not_allowed(start: Start, configured: str, origin: str) -> None:
     answer = start(HOMEPRICES_CORS_ORIGINS=configured).client.get("/api/health", headers={"Origin": origin})
     assert "Access-Control-Allow-Origin" not in answer.headers
 
 
 @pytest.mark.parametrize("origin", ["*", "example.org", f"{ORIGIN}/", f"{ORIGIN}/page"])
-def test_what_is_no_origin_is_refused_at_start(start: Start, origin: str) -> None:
+def test_an_invalid_origin_is_rejected_at_start(start: Start, origin: str) -> None:
     with pytest.raises(SettingsError, match="HOMEPRICES_CORS_ORIGINS"):
         start(HOMEPRICES_CORS_ORIGINS=origin)

@@ -1,4 +1,4 @@
-"""The shape of every error, and what leads to which."""
+"""The form of every error, and its causes."""
 
 import json
 from typing import Any
@@ -16,7 +16,7 @@ JSON = "application/json"
 
 
 def assert_problem(answer: TestResponse, status: int) -> dict[str, Any]:
-    """Every error is a problem document with one readable line, and with the id that finds it in the logs."""
+    """Assert that the response is a problem document with one readable line and the request id of the logs."""
     document: dict[str, Any] = json.loads(answer.data)
     assert (answer.status_code, answer.mimetype) == (status, PROBLEM_TYPE), document
     assert document["status"] == status
@@ -49,7 +49,7 @@ def assert_problem(answer: TestResponse, status: int) -> dict[str, Any]:
     ],
 )
 @pytest.mark.parametrize("path", [PREDICT, FEEDBACK])
-def test_a_body_that_cannot_be_read_says_why(
+def test_a_body_that_cannot_be_read_is_rejected_with_the_reason(
     backend: Backend, path: str, body: bytes, media_type: str, status: int
 ) -> None:
     assert_problem(backend.client.post(path, data=body, content_type=media_type), status)
@@ -67,7 +67,7 @@ def test_a_body_that_cannot_be_read_says_why(
         ({"\ud800": 5}, "body"),
     ],
 )
-def test_a_value_that_is_not_allowed_is_named(backend: Backend, changes: dict[str, Any], field: str) -> None:
+def test_an_invalid_value_is_named(backend: Backend, changes: dict[str, Any], field: str) -> None:
     problem = assert_problem(backend.client.post(PREDICT, json={**HOME, **changes}), 422)
     assert list(problem["fields"]) == [field]
 
@@ -78,40 +78,40 @@ def test_every_wrong_field_is_named_at_once(backend: Backend) -> None:
 
 
 @pytest.mark.parametrize("stars", [0, 6, "lots"])
-def test_a_rating_that_is_not_allowed_is_named(backend: Backend, stars: Any) -> None:
+def test_an_invalid_rating_is_named(backend: Backend, stars: Any) -> None:
     sent = {"prediction_id": 1, "feedback_type": "rating", "feedback_value": stars}
     assert set(assert_problem(backend.client.post(FEEDBACK, json=sent), 422)["fields"]) == {"feedback_value"}
 
 
-def test_an_unknown_address_and_a_wrong_method_are_told_apart(backend: Backend) -> None:
+def test_an_unknown_address_and_a_wrong_method_have_different_statuses(backend: Backend) -> None:
     assert_problem(backend.client.get("/api/nothing"), 404)
     answer = backend.client.get(PREDICT)
     assert_problem(answer, 405)
     assert "POST" in answer.headers["Allow"]
 
 
-def test_feedback_on_an_estimate_that_was_never_given_is_refused(backend: Backend) -> None:
+def test_feedback_on_an_id_that_was_never_issued_is_rejected(backend: Backend) -> None:
     backend.log.issue = "never_issued"
     answer = backend.client.post(FEEDBACK, json={"prediction_id": 5, "feedback_type": "accurate"})
     assert "5" in assert_problem(answer, 404)["error"]
     assert backend.log.feedback == []
 
 
-def test_with_a_full_disk_feedback_is_refused_and_says_when_to_come_again(backend: Backend) -> None:
+def test_with_a_full_disk_feedback_is_rejected_with_retry_after(backend: Backend) -> None:
     backend.log.full = True
     answer = backend.client.post(FEEDBACK, json={"prediction_id": 5, "feedback_type": "accurate"})
     assert_problem(answer, 503)
     assert answer.headers["Retry-After"] == "30"
 
 
-def test_a_database_that_is_away_is_said_to_be_so(backend: Backend) -> None:
+def test_an_unavailable_database_is_reported(backend: Backend) -> None:
     for path in ("/api/metrics", "/api/logs", "/api/drift_report"):
         answer = backend.client.get(path)
         assert_problem(answer, 503)
         assert answer.headers["Retry-After"]
 
 
-def test_a_fault_that_nobody_foresaw_tells_the_visitor_nothing_but_an_id(backend: Backend) -> None:
+def test_an_unexpected_error_shows_the_visitor_only_a_request_id(backend: Backend) -> None:
     app: Flask = backend.app
     del app.extensions["homeprices"]
     problem = assert_problem(app.test_client().get("/api/health"), 500)
@@ -120,7 +120,7 @@ def test_a_fault_that_nobody_foresaw_tells_the_visitor_nothing_but_an_id(backend
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/api/metrics", "/api/logs", "/api/logs/tail", "/api/drift_report"])
-def test_operators_pages_are_closed_to_strangers(backend: Backend, path: str) -> None:
+def test_operator_routes_are_forbidden_to_untrusted_networks(backend: Backend, path: str) -> None:
     answer = backend.client.get(path, environ_base={"REMOTE_ADDR": "192.0.2.7"})
     assert_problem(answer, 403)
 
@@ -137,11 +137,11 @@ def test_operators_pages_are_closed_to_strangers(backend: Backend, path: str) ->
         ("/api/drift_report?hours=-1", "hours"),
     ],
 )
-def test_a_parameter_that_is_not_allowed_is_named(backend: Backend, path: str, field: str) -> None:
+def test_an_invalid_parameter_is_named(backend: Backend, path: str, field: str) -> None:
     assert set(assert_problem(backend.client.get(path), 422)["fields"]) == {field}
 
 
-def test_without_a_model_the_answer_is_a_problem_too(start: Start) -> None:
+def test_without_a_model_the_response_is_a_problem_document(start: Start) -> None:
     empty = start()
     for answer in (empty.client.post(PREDICT, json=HOME), empty.client.get("/api/get_location_names")):
         assert_problem(answer, 503)

@@ -1,4 +1,4 @@
-"""The fast lane answers as the view does, and leaves to the view what is not plain."""
+"""The fast path responds as the view does, and leaves all other requests to the view."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PATH = "/api/predict_home_price"
 HOME: dict[str, Any] = {"total_sqft": 1200, "location": "Whitefield", "bhk": 2, "bath": 2}
 FROM_ROUTER = {"X-Visitor-Id": "v", "X-Assigned-Variant": "candidate", "X-Experiment-Epoch": "3", "X-Request-ID": "t-1",
                "X-Variant-Fallback": "1", "X-Visitor-Key": "k"}  # fmt: skip
-BY_THE_VIEW = "application/json; charset=utf-8"  # which the fast lane does not take
+BY_THE_VIEW = "application/json; charset=utf-8"  # which the fast path does not handle
 
 
 def ask(backend: Backend, media_type: str, home: dict[str, Any], **more: Any) -> TestResponse:
@@ -29,7 +29,7 @@ def ask(backend: Backend, media_type: str, home: dict[str, Any], **more: Any) ->
 
 @pytest.mark.parametrize("home", [HOME, {**HOME, "location": "Atlantis", "balcony": 1}, {**HOME, "bhk": 0}, {}])
 @pytest.mark.parametrize("headers", [{}, FROM_ROUTER])
-def test_it_answers_and_records_what_the_view_does(
+def test_it_responds_and_logs_as_the_view_does(
     backend: Backend, monkeypatch: pytest.MonkeyPatch, home: dict[str, Any], headers: dict[str, str]
 ) -> None:
     monkeypatch.setattr("inference.backend.runtime.request_context._new_request_id", lambda: "made")
@@ -78,10 +78,10 @@ def test_an_error_is_counted_once_and_leaves_nothing_in_flight(backend: Backend)
     assert backend.metric("requests_in_flight") == 0
 
 
-def test_those_who_come_together_get_each_their_own_answer_and_one_fault_is_nobody_elses(
+def test_concurrent_requests_get_their_own_responses_and_one_error_affects_only_its_request(
     backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A home that the model has no price for and a body that is no home, among homes that have one."""
+    """Among valid homes: one that the model has no price for, and a body that is not a home."""
     homes = [{**HOME, "total_sqft": 1000 + 100 * n} for n in range(4)]
     alone = [ask(backend, "application/json", home).get_json()["estimated_price"] for home in homes]
     model = backend.service.live.current()
@@ -107,18 +107,18 @@ def test_those_who_come_together_get_each_their_own_answer_and_one_fault_is_nobo
     assert logged == {(answer["prediction_id"], trace, answer["estimated_price"]) for answer, trace in given}
 
 
-def test_what_nobody_expected_is_left_to_the_view_which_answers_each_alone(
+def test_after_an_unexpected_error_the_view_answers_each_request_alone(
     backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answers, asked = backend.service.predictions.predict, []
+    predict, batches = backend.service.predictions.predict, []
 
-    def to(questions: Sequence[PredictionRequest]) -> list[PredictionResponse | BundleRefused]:
-        asked.append(len(questions))
-        if len(asked) == 1:
+    def failing_once(requests: Sequence[PredictionRequest]) -> list[PredictionResponse | BundleRefused]:
+        batches.append(len(requests))
+        if len(batches) == 1:
             raise RuntimeError("a mistake of ours")
-        return answers(questions)
+        return predict(requests)
 
-    monkeypatch.setattr(backend.service.predictions, "predict", to)
+    monkeypatch.setattr(backend.service.predictions, "predict", failing_once)
     answer = ask(backend, "application/json", HOME)
-    assert (answer.status_code, asked, len(backend.log.predictions)) == (200, [1, 1], 1)
+    assert (answer.status_code, batches, len(backend.log.predictions)) == (200, [1, 1], 1)
     assert backend.metric("requests_in_flight") == 0

@@ -6,7 +6,7 @@ from tests.unit.inference.conftest import Backend
 PATH = "/api/feedback"
 
 
-def test_a_rating_is_taken_with_the_visitor_hashed_and_counted(backend: Backend) -> None:
+def test_a_rating_is_recorded_with_the_hashed_visitor_and_counted(backend: Backend) -> None:
     sent = {"prediction_id": 7, "feedback_type": "rating", "feedback_value": 4, "feedback_text": "close"}
     answer = backend.client.post(PATH, json=sent, headers={"X-Visitor-Id": "v"})
     assert answer.status_code == 200
@@ -17,12 +17,12 @@ def test_a_rating_is_taken_with_the_visitor_hashed_and_counted(backend: Backend)
     assert backend.metric("feedback_total", feedback_type="rating") == 1
 
 
-def test_a_form_is_taken_too_with_its_empty_fields(backend: Backend) -> None:
+def test_a_form_with_empty_fields_is_accepted(backend: Backend) -> None:
     sent = {"prediction_id": "7", "feedback_type": "too_high", "feedback_value": "", "feedback_text": ""}
     assert backend.client.post(PATH, data=sent).status_code == 200
 
 
-def test_while_it_cannot_be_told_whether_the_estimate_exists_the_remark_is_accepted(backend: Backend) -> None:
+def test_feedback_on_an_undetermined_id_is_accepted(backend: Backend) -> None:
     backend.log.issue = "undetermined"
     answer = backend.client.post(PATH, json={"prediction_id": 7, "feedback_type": "accurate"})
     assert answer.status_code == 202
@@ -30,6 +30,6 @@ def test_while_it_cannot_be_told_whether_the_estimate_exists_the_remark_is_accep
 
 
 @pytest.mark.parametrize("headers", [{}, {"X-Visitor-Id": ""}])
-def test_somebody_without_a_visitor_id_may_speak_too(backend: Backend, headers: dict[str, str]) -> None:
+def test_feedback_without_a_visitor_id_is_accepted(backend: Backend, headers: dict[str, str]) -> None:
     backend.client.post(PATH, json={"prediction_id": 7, "feedback_type": "accurate"}, headers=headers)
     assert backend.log.feedback[0][1] is None

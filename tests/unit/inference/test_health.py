@@ -38,5 +38,5 @@ def test_an_instance_without_a_candidate_is_healthy_and_ready_to_take_feedback(s
     assert health and (health["status"], health["model_version"]) == ("idle", None)
 
 
-def test_strangers_may_ask_for_health(backend: Backend) -> None:
+def test_health_is_open_to_untrusted_networks(backend: Backend) -> None:
     assert backend.client.get("/api/health", environ_base={"REMOTE_ADDR": "192.0.2.7"}).status_code == 200

@@ -20,7 +20,7 @@ HOME = Home(total_sqft=1200, location="Whitefield", bhk=2, bath=2)
 
 
 class FlakyBucket(MemoryBucket):
-    """A bucket that can be away, and can be slow to list."""
+    """A bucket that can be unavailable or slow to list."""
 
     away = False
     may_answer: threading.Event | None = None
@@ -39,7 +39,7 @@ class FlakyBucket(MemoryBucket):
 
 
 class World:
-    """A bucket, a cache folder, a clock that stands still, and what was announced."""
+    """A bucket, a cache folder, a stopped clock, and the reported poll results."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.bucket, self.now = folder, FlakyBucket(), 0.0
@@ -75,7 +75,7 @@ class World:
             self.bucket.put(key, json.dumps(manifest).encode())
 
     def _replace_columns(self, version: str) -> None:
-        """The columns of another model, with a digest that is right."""
+        """The columns of another model, with a correct digest."""
         folder = versions.folder(version)
         columns = json.loads(self.bucket.get(folder + "columns.json").body)
         columns["inputs"][0]["name"] = "balcony"
@@ -91,14 +91,14 @@ def world(tmp_path: Path) -> World:
     return World(tmp_path)
 
 
-def test_before_a_first_model_it_is_starting_and_says_so(world: World) -> None:
+def test_before_the_first_model_its_state_is_starting(world: World) -> None:
     live = world.live()
     assert (live.poll(), live.state) == ("not_published", "starting")
     with pytest.raises(NoModel, match="no model has been published yet"):
         live.current()
 
 
-def test_it_serves_the_highest_version_and_swaps_when_a_higher_one_is_there(world: World) -> None:
+def test_it_serves_the_highest_version_and_reloads_when_a_higher_one_is_published(world: World) -> None:
     world.publish("BO1", 1.0)
     live = world.live()
     assert (live.poll(), live.current().version, live.state) == ("reloaded", "BO1", "ok")
@@ -115,7 +115,7 @@ def test_it_serves_the_highest_version_and_swaps_when_a_higher_one_is_there(worl
 @pytest.mark.parametrize(
     ("spoil", "fault"), [("flipped byte", "damaged"), ("wrong golden", "answers"), ("wrong inputs", "inputs")]
 )
-def test_a_bad_bundle_is_refused_and_the_old_model_goes_on(world: World, spoil: str, fault: str) -> None:
+def test_a_bad_bundle_is_rejected_and_the_current_model_stays(world: World, spoil: str, fault: str) -> None:
     world.publish("BO1")
     live = world.live()
     live.poll()
@@ -124,7 +124,7 @@ def test_a_bad_bundle_is_refused_and_the_old_model_goes_on(world: World, spoil: 
     assert (world.results[-1].refused, world.results[-1].fault) == ("BO2", fault)
 
 
-def test_a_model_that_takes_many_times_as_long_is_refused(world: World) -> None:
+def test_a_model_that_is_many_times_slower_is_rejected(world: World) -> None:
     world.publish("BO1")
     live = world.live()
     live.poll()
@@ -134,13 +134,13 @@ def test_a_model_that_takes_many_times_as_long_is_refused(world: World) -> None:
     assert (live.poll(), live.current().version, live.fault) == ("reloaded", "BO3", None)
 
 
-def test_a_first_model_may_take_longer_but_not_for_ever(world: World) -> None:
+def test_a_first_model_may_be_slower_up_to_a_limit(world: World) -> None:
     world.publish("BO1", idle_work=20 * SLOW)
     live = world.live()
     assert (live.poll(), live.state, live.fault) == ("rejected", "starting", "slow")
 
 
-def test_a_refused_bundle_is_tried_again_ever_more_rarely_and_served_once_it_is_sound(world: World) -> None:
+def test_a_rejected_bundle_is_retried_with_backoff_and_served_once_it_is_valid(world: World) -> None:
     world.publish("BO1")
     live = world.live()
     live.poll()
@@ -152,7 +152,7 @@ def test_a_refused_bundle_is_tried_again_ever_more_rarely_and_served_once_it_is_
     assert (live.poll(), live.refused) == ("reloaded", None)
 
 
-def test_a_bundle_above_the_refused_one_is_tried_at_once(world: World) -> None:
+def test_a_version_above_the_rejected_one_is_tried_at_once(world: World) -> None:
     world.publish("BO1", spoil="flipped byte")
     live = world.live()
     live.poll()
@@ -160,7 +160,7 @@ def test_a_bundle_above_the_refused_one_is_tried_at_once(world: World) -> None:
     assert (live.poll(), live.current().version, live.refused) == ("reloaded", "BO2", None)
 
 
-def test_a_worker_that_starts_under_a_bad_bundle_serves_the_one_before(world: World) -> None:
+def test_a_worker_that_starts_with_a_bad_newest_bundle_serves_the_one_before(world: World) -> None:
     for version, spoil in (("BO1", None), ("BO2", "flipped byte"), ("BO3", "wrong golden")):
         world.publish(version, spoil=spoil)
     live = world.live()
@@ -187,7 +187,7 @@ def test_a_bad_candidate_does_not_bring_back_an_earlier_one(world: World) -> Non
         live.current()
 
 
-def test_production_is_not_dropped_when_the_bucket_says_there_is_none(world: World) -> None:
+def test_production_is_kept_when_the_bucket_has_none(world: World) -> None:
     world.publish("BO1")
     live = world.live()
     live.poll()
@@ -195,7 +195,7 @@ def test_production_is_not_dropped_when_the_bucket_says_there_is_none(world: Wor
     assert (live.poll(), live.current().version) == ("not_published", "BO1")
 
 
-def test_a_bucket_that_goes_away_changes_nothing(world: World) -> None:
+def test_an_unavailable_bucket_changes_nothing(world: World) -> None:
     world.publish("BO1")
     live = world.live()
     live.poll()
@@ -203,7 +203,7 @@ def test_a_bucket_that_goes_away_changes_nothing(world: World) -> None:
     assert (live.poll(), live.poll(), live.current().version, live.state) == ("unavailable", "unavailable", "BO1", "ok")
 
 
-def test_with_the_bucket_away_at_start_the_newest_sound_bundle_of_the_cache_is_served_and_called_stale(
+def test_without_the_bucket_at_start_the_newest_valid_bundle_of_the_cache_is_served_as_stale(
     world: World,
 ) -> None:
     cache = world.folder / "cache"
@@ -218,7 +218,7 @@ def test_with_the_bucket_away_at_start_the_newest_sound_bundle_of_the_cache_is_s
     live.close()
 
 
-def test_what_came_from_the_cache_is_confirmed_when_the_bucket_is_back(world: World) -> None:
+def test_a_cached_model_is_confirmed_when_the_bucket_is_back(world: World) -> None:
     make_bundle(world.folder / "cache" / "price_check_BO1", "BO1")
     world.publish("BO1")
     world.bucket.away = True
@@ -230,7 +230,7 @@ def test_what_came_from_the_cache_is_confirmed_when_the_bucket_is_back(world: Wo
     live.close()
 
 
-def test_a_bucket_that_hangs_does_not_keep_a_worker_from_starting(world: World) -> None:
+def test_a_hanging_bucket_does_not_block_the_start(world: World) -> None:
     make_bundle(world.folder / "cache" / "price_check_BO1", "BO1")
     world.bucket.may_answer = threading.Event()
     live = world.live()
@@ -240,7 +240,7 @@ def test_a_bucket_that_hangs_does_not_keep_a_worker_from_starting(world: World) 
     live.close()
 
 
-def test_with_neither_bucket_nor_cache_it_starts_and_waits(world: World) -> None:
+def test_without_bucket_and_cache_it_starts_and_waits(world: World) -> None:
     world.bucket.away = True
     live = world.live()
     live.start()
@@ -248,7 +248,7 @@ def test_with_neither_bucket_nor_cache_it_starts_and_waits(world: World) -> None
     live.close()
 
 
-def test_the_cache_is_not_asked_when_the_bucket_says_there_is_nothing(world: World) -> None:
+def test_the_cache_is_not_used_when_the_bucket_is_empty(world: World) -> None:
     make_bundle(world.folder / "cache" / "price_check_BO1", "BO1")
     live = world.live()
     live.start()
@@ -256,7 +256,7 @@ def test_the_cache_is_not_asked_when_the_bucket_says_there_is_nothing(world: Wor
     live.close()
 
 
-def test_the_thread_follows_the_bucket_by_itself(world: World) -> None:
+def test_the_thread_polls_the_bucket(world: World) -> None:
     world.publish("BO1")
     live = world.live(poll_seconds=0.02)
     live.start()
@@ -268,7 +268,7 @@ def test_the_thread_follows_the_bucket_by_itself(world: World) -> None:
     live.close()
 
 
-def test_a_fault_that_nobody_foresaw_does_not_end_the_thread(world: World) -> None:
+def test_an_unexpected_error_does_not_end_the_thread(world: World) -> None:
     world.publish("BO1")
     calls = iter([ZeroDivisionError("unforeseen")])
 

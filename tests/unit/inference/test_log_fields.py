@@ -1,4 +1,4 @@
-"""A line of a service's log says which request it is about, whose, and which model answers; and holds no address."""
+"""Each log line of a service has the request id, the hashed visitor and the model version, and no address."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ADDRESS = "203.0.113.77"
 
 @pytest.fixture
 def lines() -> Iterator[io.StringIO]:
-    """What is logged in JSON, as in a container."""
+    """The log as JSON lines, as in a container."""
     root, stream = logging.getLogger(), io.StringIO()
     before = root.handlers[:], root.level
     settings = load_settings({"HOMEPRICES_LOG_FORMAT": "json"}, ())
@@ -30,22 +30,22 @@ def lines() -> Iterator[io.StringIO]:
     root.handlers, root.level = before
 
 
-def test_within_a_request_a_line_says_which_whose_and_by_which_model(lines: io.StringIO) -> None:
+def test_in_a_request_a_line_has_its_id_visitor_and_model_version(lines: io.StringIO) -> None:
     headers = {"X-Request-ID": "r1", "X-Visitor-ID": f"visitor at {ADDRESS}"}
     with Flask(__name__).test_request_context(headers=headers, environ_base={"REMOTE_ADDR": "127.0.0.1"}) as context:
         caller = open_callers(load_settings({"HOMEPRICES_VISITOR_KEY": "hush" * 8}, ()))(context.request.environ)
         g.caller, g.request_id, g.model_version = caller, caller.request_id, "BO2"
         get_logger().warning("request_failed", reason="a reason")
-    said = json.loads(lines.getvalue())
-    assert {name: said[name] for name in ("event", "service", "variant", "request_id", "version", "reason")} == {
+    line = json.loads(lines.getvalue())
+    assert {name: line[name] for name in ("event", "service", "variant", "request_id", "version", "reason")} == {
         "event": "request_failed", "service": "infer-prod", "variant": "production", "request_id": "r1",
         "version": "BO2", "reason": "a reason",
     }  # fmt: skip
-    assert caller.visitor and said["visitor"] == caller.visitor
+    assert caller.visitor and line["visitor"] == caller.visitor
     assert ADDRESS not in lines.getvalue() and "hush" not in lines.getvalue()
 
 
-def test_outside_of_one_it_says_the_arm_and_what_the_line_says_stands(lines: io.StringIO) -> None:
+def test_outside_of_a_request_a_line_has_the_variant_unless_it_sets_one_itself(lines: io.StringIO) -> None:
     get_logger().info("model_reloaded", version="BO3", variant="candidate")
     logging.getLogger("gunicorn.error").warning("Booting worker")
     ours, theirs = map(json.loads, lines.getvalue().splitlines())

@@ -1,4 +1,4 @@
-"""Work done by one thread for all who ask at that time: to each its own, whatever goes wrong."""
+"""Micro-batching: one thread processes all waiting items, and each caller gets its own result or the error."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ THREADS, CALLS = 16, 400
 
 
 class Gathering:
-    """Takes the place of a yield: the first leader waits in it until as many ask as were wanted."""
+    """In place of a yield: the leader waits in it until the wanted number of calls is queued."""
 
     def __init__(self, wanted: int) -> None:
         self.leads = threading.Event()
@@ -34,7 +34,7 @@ class Gathering:
 
 
 def ask_together(together: MicroBatcher[int, int], gathering: Gathering, pool: ThreadPoolExecutor) -> list[object]:
-    """What 0 .. wanted - 1 get who ask at one time, in their order; an error in place of a result."""
+    """Return the results of concurrent calls with 0 .. wanted - 1, in order; an error in place of a result."""
     first = pool.submit(together, 0)
     assert gathering.leads.wait(SECONDS)
     futures = [first, *(pool.submit(together, item) for item in range(1, gathering.wanted))]
@@ -42,14 +42,14 @@ def ask_together(together: MicroBatcher[int, int], gathering: Gathering, pool: T
     return [future.exception(SECONDS) or future.result() for future in futures]
 
 
-def test_who_is_alone_is_served_at_once() -> None:
+def test_a_single_call_is_processed_at_once() -> None:
     asked: list[list[int]] = []
     together: MicroBatcher[int, int] = MicroBatcher(lambda items: asked.append(items) or [item * 2 for item in items])  # type: ignore[func-returns-value]
     assert [together(21), together(4)] == [42, 8]
     assert asked == [[21], [4]]
 
 
-def test_those_who_ask_at_one_time_are_served_with_one_call_each_with_its_own_result() -> None:
+def test_concurrent_calls_share_one_batch_and_get_their_own_results() -> None:
     asked: list[list[int]] = []
 
     def work(items: list[int]) -> list[int]:
@@ -64,7 +64,7 @@ def test_those_who_ask_at_one_time_are_served_with_one_call_each_with_its_own_re
 
 
 @pytest.mark.parametrize("short", [False, True])
-def test_an_error_reaches_all_of_that_call_and_nobody_after_it(short: bool) -> None:
+def test_an_error_reaches_all_calls_of_its_batch_and_none_after_it(short: bool) -> None:
     broken = [True]
 
     def work(items: list[int]) -> Sequence[int]:
@@ -83,7 +83,7 @@ def test_an_error_reaches_all_of_that_call_and_nobody_after_it(short: bool) -> N
     assert [type(one) for one in found] == [ValueError if short else KeyError] * 4
 
 
-def test_nobody_waits_for_work_that_has_begun() -> None:
+def test_a_call_does_not_wait_for_a_batch_that_has_started() -> None:
     begun, go = threading.Event(), threading.Event()
 
     def work(items: list[int]) -> list[int]:

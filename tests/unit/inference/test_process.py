@@ -23,7 +23,7 @@ def handler(tmp_path: Path) -> Iterator[logging.Handler]:
     root.handlers[:], root.level = handlers, level
 
 
-def test_what_is_logged_can_be_read_back_newest_last(handler: logging.Handler, tmp_path: Path) -> None:
+def test_log_lines_are_read_back_newest_last(handler: logging.Handler, tmp_path: Path) -> None:
     get_logger("a").info("swapped", version="BO2")
     logging.getLogger("gunicorn.error").warning("worker %s", 7)
     last = read_log_tail(tmp_path, 10)[-2:]
@@ -32,13 +32,13 @@ def test_what_is_logged_can_be_read_back_newest_last(handler: logging.Handler, t
     assert len(read_log_tail(tmp_path, 1)) == 1
 
 
-def test_the_workers_logs_are_read_as_one(tmp_path: Path) -> None:
+def test_the_logs_of_all_workers_are_merged(tmp_path: Path) -> None:
     (tmp_path / "1.jsonl").write_text("".join(json.dumps({"timestamp": t, "event": t}) + "\n" for t in ("a", "c")))
     (tmp_path / "2.jsonl.1").write_text('{"timestamp": "b", "event": "b"}\nnot json\n[1]\n{"cut')
     assert [entry["event"] for entry in read_log_tail(tmp_path, 10)] == ["a", "b", "c"]
 
 
-def test_files_of_workers_long_gone_are_removed(tmp_path: Path) -> None:
+def test_files_of_old_workers_are_removed(tmp_path: Path) -> None:
     for number in range(FILES_KEPT + 4):
         path = tmp_path / f"{number}.jsonl"
         path.touch()
@@ -51,7 +51,7 @@ def test_files_of_workers_long_gone_are_removed(tmp_path: Path) -> None:
     assert not (tmp_path / "0.jsonl").exists()
 
 
-def test_without_a_disk_there_is_no_tail_and_no_failure(tmp_path: Path) -> None:
+def test_without_a_disk_there_is_no_log_file_and_no_failure(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert write_log_tail(tmp_path / "file" / "logs") is None
     assert read_log_tail(tmp_path / "file" / "logs", 10) == []

@@ -24,7 +24,7 @@ def caller(address: str = "10.1.2.3", settings: Settings = SETTINGS, **headers: 
     return open_callers(settings)(environ)
 
 
-def test_what_the_router_says_is_believed_and_the_visitor_becomes_a_keyed_hash() -> None:
+def test_headers_of_a_trusted_network_are_read_and_the_visitor_is_hashed() -> None:
     assert caller(**FROM_ROUTER) == Caller(
         trusted=True,
         request_id="trace-12345678",
@@ -45,7 +45,7 @@ def test_a_new_visitors_cookie_is_signed_with_the_routers_key_as_nginx_checks_it
 
 
 @pytest.mark.parametrize("address", ["10.2.0.1", "192.0.2.1", "2001:db8::1", ""])
-def test_nobody_else_is_believed(address: str) -> None:
+def test_headers_of_other_networks_are_ignored(address: str) -> None:
     found = caller(address, **FROM_ROUTER)
     assert (found.trusted, found.visitor, found.assigned_variant, found.epoch, found.fallback) == (
         False,
@@ -76,16 +76,16 @@ def test_addresses_of_both_kinds_are_recognised(address: str) -> None:
         ("X-Variant-Fallback", "yes"),
     ],
 )
-def test_a_header_that_is_not_of_its_form_says_nothing(header: str, value: str) -> None:
+def test_a_malformed_header_is_ignored(header: str, value: str) -> None:
     found = caller(**{header: value})
     assert (found.visitor, found.assigned_variant, found.epoch, found.fallback) == (None, None, None, False)
 
 
 @pytest.mark.parametrize("value", ["", "x" * 65, "a b", "a\u00e9"])
-def test_a_request_id_that_is_not_fit_for_a_log_is_replaced(value: str) -> None:
+def test_a_request_id_that_is_not_safe_to_log_is_replaced(value: str) -> None:
     assert len(caller(**{"X-Request-ID": value}).request_id) == 32
 
 
-def test_assigned_to_production_is_told_apart_from_not_assigned() -> None:
+def test_assigned_to_production_differs_from_not_assigned() -> None:
     assert caller(**{"X-Assigned-Variant": "production"}).assigned_variant == "production"
     assert caller().assigned_variant is None

@@ -45,14 +45,14 @@ def test_a_form_gets_the_same_estimate_as_json(backend: Backend) -> None:
     assert as_json["estimated_price"] == as_form["estimated_price"] == as_upload["estimated_price"]
 
 
-def test_an_unknown_location_is_priced_as_other_and_the_answer_says_so(backend: Backend) -> None:
+def test_an_unknown_location_is_priced_as_other_and_the_response_has_a_notice(backend: Backend) -> None:
     answer = backend.client.post(PATH, json={**HOME, "location": "Atlantis"}).json
     assert answer
     assert answer["estimated_price"] == pytest.approx(price(1200, "other", 2), abs=0.01)
     assert (answer["location_known"], "Atlantis" in answer["notice"]) == (False, True)
 
 
-def test_the_answer_is_on_record_as_it_was_given_with_the_visitor_hashed(backend: Backend) -> None:
+def test_the_logged_prediction_equals_the_response_and_has_the_hashed_visitor(backend: Backend) -> None:
     answer = backend.client.post(PATH, json={**HOME, "balcony": 1}, headers=FROM_ROUTER).json
     [logged] = backend.log.predictions
     assert answer
@@ -68,7 +68,7 @@ def test_the_answer_is_on_record_as_it_was_given_with_the_visitor_hashed(backend
     assert logged.milliseconds == answer["response_time_ms"]
 
 
-def test_an_answer_in_place_of_the_candidate_is_marked_and_counted(backend: Backend) -> None:
+def test_a_fallback_is_logged_and_counted(backend: Backend) -> None:
     headers = {**FROM_ROUTER, "X-Assigned-Variant": "candidate", "X-Variant-Fallback": "1"}
     backend.client.post(PATH, json=HOME, headers=headers)
     [logged] = backend.log.predictions
@@ -76,7 +76,7 @@ def test_an_answer_in_place_of_the_candidate_is_marked_and_counted(backend: Back
     assert backend.metric("prediction_fallbacks_total") == 1
 
 
-def test_with_a_full_disk_visitors_still_get_estimates_without_an_id(backend: Backend) -> None:
+def test_with_a_full_disk_predictions_go_on_without_an_id(backend: Backend) -> None:
     backend.log.full = True
     answer = backend.client.post(PATH, json=HOME)
     assert answer.json
@@ -84,7 +84,7 @@ def test_with_a_full_disk_visitors_still_get_estimates_without_an_id(backend: Ba
     assert backend.metric("predictions_unlogged_total") == 1
 
 
-def test_estimates_and_errors_are_counted_apart(backend: Backend) -> None:
+def test_predictions_and_errors_are_counted_separately(backend: Backend) -> None:
     backend.client.post(PATH, json=HOME)
     backend.client.post(PATH, json={**HOME, "bhk": 0})
     backend.client.post(PATH, data="nonsense", content_type="text/plain")
@@ -101,7 +101,7 @@ def test_a_new_model_answers_with_its_own_number(backend: Backend) -> None:
     assert answer.json["model_version"] == answer.headers["X-Model-Version"] == "BO2"
 
 
-def test_without_a_candidate_predictions_get_503_so_that_the_router_asks_production(start: Start) -> None:
+def test_without_a_candidate_predictions_get_503_so_that_the_router_falls_back(start: Start) -> None:
     candidate = start(MODEL_PREFIX="candidate_model", HOMEPRICES_INSTANCE="infer-cand")
     candidate.service.live.poll()
     answer = candidate.client.post(PATH, json=HOME)
@@ -113,7 +113,7 @@ def test_without_a_candidate_predictions_get_503_so_that_the_router_asks_product
     )
 
 
-def test_a_model_that_gives_no_price_is_an_error_of_this_arm(backend: Backend) -> None:
+def test_a_model_without_a_price_is_an_error_of_this_variant(backend: Backend) -> None:
     model = backend.service.live.current()
     sound = model._session
 

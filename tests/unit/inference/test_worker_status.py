@@ -6,17 +6,17 @@ from pathlib import Path
 from inference.backend.runtime.worker_status import WorkerStatusFiles, same_version
 
 
-def test_a_worker_says_what_it_serves(tmp_path: Path) -> None:
-    cards = WorkerStatusFiles(tmp_path)
-    cards.open()
-    assert cards.read() == [{"pid": os.getpid(), "model_version": None}]
-    cards.write("BO2")
-    assert cards.read() == [{"pid": os.getpid(), "model_version": "BO2"}]
-    cards.close()
-    assert (cards.read(), list(tmp_path.iterdir())) == ([], [])
+def test_a_worker_reports_its_version(tmp_path: Path) -> None:
+    workers = WorkerStatusFiles(tmp_path)
+    workers.open()
+    assert workers.read() == [{"pid": os.getpid(), "model_version": None}]
+    workers.write("BO2")
+    assert workers.read() == [{"pid": os.getpid(), "model_version": "BO2"}]
+    workers.close()
+    assert (workers.read(), list(tmp_path.iterdir())) == ([], [])
 
 
-def test_the_card_of_a_killed_worker_does_not_count_and_goes(tmp_path: Path) -> None:
+def test_the_file_of_a_killed_worker_is_ignored_and_removed(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -27,31 +27,33 @@ def test_the_card_of_a_killed_worker_does_not_count_and_goes(tmp_path: Path) -> 
         time.sleep(60)
         os._exit(0)
     os.read(reader, 1)
-    cards = WorkerStatusFiles(tmp_path)
-    cards.open()
-    cards.write("BO2")
-    assert [card["model_version"] for card in cards.read()] == (["BO1", "BO2"] if pid < os.getpid() else ["BO2", "BO1"])
+    workers = WorkerStatusFiles(tmp_path)
+    workers.open()
+    workers.write("BO2")
+    assert [file["model_version"] for file in workers.read()] == (
+        ["BO1", "BO2"] if pid < os.getpid() else ["BO2", "BO1"]
+    )
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    assert [card["model_version"] for card in cards.read()] == ["BO2"]
-    cards.close()
+    assert [file["model_version"] for file in workers.read()] == ["BO2"]
+    workers.close()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_worker_whose_card_cannot_be_read_serves_nothing(tmp_path: Path) -> None:
-    cards = WorkerStatusFiles(tmp_path)
-    cards.open()
+def test_a_worker_with_an_unreadable_file_serves_nothing(tmp_path: Path) -> None:
+    workers = WorkerStatusFiles(tmp_path)
+    workers.open()
     (tmp_path / f"{os.getpid()}.json").write_text("{")
-    assert cards.read() == [{"pid": os.getpid(), "model_version": None}]
-    cards.close()
+    assert workers.read() == [{"pid": os.getpid(), "model_version": None}]
+    workers.close()
 
 
-def test_a_disk_that_takes_no_file_does_not_keep_a_worker_from_serving(tmp_path: Path) -> None:
+def test_a_full_disk_does_not_stop_a_worker(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    cards = WorkerStatusFiles(tmp_path / "file" / "workers")
-    cards.open()
-    cards.write("BO1")
-    assert cards.read() == []
+    workers = WorkerStatusFiles(tmp_path / "file" / "workers")
+    workers.open()
+    workers.write("BO1")
+    assert workers.read() == []
 
 
 def test_workers_agree_only_when_all_serve_the_same() -> None:

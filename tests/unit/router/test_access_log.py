@@ -1,4 +1,4 @@
-"""The router's log as values, and how it is followed."""
+"""The router's access log: parsing and following."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LINE = {
 }
 
 
-def test_a_line_becomes_an_answer() -> None:
+def test_a_line_is_parsed() -> None:
     answer = next(parse([json.dumps(LINE)]))
     assert answer == AccessLogEntry(
         at=1767600000.123,
@@ -52,11 +52,11 @@ def test_a_server_that_was_never_reached_took_no_time() -> None:
 
 
 @pytest.mark.parametrize("line", ["", "not json", '{"time": 1', "[]", "null", json.dumps({**LINE, "time": "soon"})])
-def test_a_line_that_is_none_of_this_log_is_known_as_such(line: str) -> None:
+def test_a_damaged_line_is_reported_as_none(line: str) -> None:
     assert list(parse([line])) == [None]
 
 
-def test_only_whole_lines_are_given_out(tmp_path: Path) -> None:
+def test_only_complete_lines_are_returned(tmp_path: Path) -> None:
     log = tmp_path / "access.log"
     tail = LogFollower(log)
     assert tail.read() == []
@@ -70,7 +70,7 @@ def test_only_whole_lines_are_given_out(tmp_path: Path) -> None:
     tail.close()
 
 
-def test_of_a_long_log_the_first_reading_gives_the_end_in_whole_lines(tmp_path: Path) -> None:
+def test_the_first_read_of_a_long_log_returns_its_end_in_complete_lines(tmp_path: Path) -> None:
     log = tmp_path / "access.log"
     log.write_text("".join(f"line {number}\n" for number in range(100)))
     tail = LogFollower(log, replay_bytes=20)
@@ -88,7 +88,7 @@ def test_a_rotated_log_is_read_to_its_end_before_the_next(tmp_path: Path) -> Non
     assert tail.rotate(lambda: asked.append("reopen"), limit_bytes=1)
     assert asked == ["reopen"]
     with old.open("a") as file:
-        file.write("2\n")  # a worker that has not yet heard of it
+        file.write("2\n")  # a worker that has not reopened its log yet
     assert tail.read() == ["2"]
     log.write_text("4 is in the new file\n")
     with old.open("a") as file:
@@ -99,7 +99,7 @@ def test_a_rotated_log_is_read_to_its_end_before_the_next(tmp_path: Path) -> Non
     tail.close()
 
 
-def test_an_emptied_log_is_read_from_its_start(tmp_path: Path) -> None:
+def test_a_truncated_log_is_read_from_its_start(tmp_path: Path) -> None:
     log = tmp_path / "access.log"
     log.write_text("one\ntwo\n")
     tail = LogFollower(log)

@@ -1,4 +1,4 @@
-"""When the breaker trips, and when it does not."""
+"""When the circuit breaker trips, and when it does not."""
 
 from __future__ import annotations
 
@@ -56,19 +56,19 @@ def test_a_small_share_of_bad_answers_is_left_to_the_evaluation() -> None:
         "slow only on the visitor's side",
     ],
 )
-def test_what_says_nothing_of_the_candidate_does_not_count(unrelated: AccessLogEntry) -> None:
+def test_entries_of_others_are_not_counted(unrelated: AccessLogEntry) -> None:
     assert not trips(*[unrelated] * 50)
 
 
-def test_a_visitor_who_gave_up_on_a_slow_candidate_counts_as_slow() -> None:
+def test_a_visitor_who_disconnects_from_a_slow_candidate_counts_as_slow() -> None:
     assert trips(*[replace(SLOW, status=499)] * 5)
 
 
-def test_the_reason_tells_the_counts() -> None:
+def test_the_reason_has_the_counts() -> None:
     verdict = judge([FALLBACK, FALLBACK, FALLBACK, SLOW, SLOW, GOOD], epoch=2, now=NOW, limits=LIMITS)
     assert (verdict.asked, verdict.failed, verdict.slow) == (6, 3, 2)
     assert verdict.reason == "circuit breaker: 3 failed and 2 slow (over 1 s) of 6 candidate answers in 60 s"
 
 
-def test_nothing_asked_is_nothing_wrong() -> None:
+def test_without_requests_it_does_not_trip() -> None:
     assert not trips()

@@ -1,4 +1,4 @@
-"""The control record near at hand."""
+"""The local cache of the control record."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RUNNING = ControlRecord(
 
 
 class Away:
-    """A bucket that can be away."""
+    """A bucket that can be unavailable."""
 
     def __init__(self, bucket: MemoryBucket) -> None:
         self._near = BucketControl(bucket)
@@ -50,16 +50,16 @@ def source(bucket: MemoryBucket) -> Away:
 
 
 @pytest.fixture
-def keeper(source: Away, tmp_path: Path) -> ControlRecordCache:
+def control(source: Away, tmp_path: Path) -> ControlRecordCache:
     return ControlRecordCache(source, tmp_path / "control.json", 3600)
 
 
-def test_before_the_first_reading_nothing_runs(keeper: ControlRecordCache) -> None:
-    assert keeper.cached.effective == ControlRecord()
+def test_before_the_first_poll_there_is_no_experiment(control: ControlRecordCache) -> None:
+    assert control.cached.effective == ControlRecord()
 
 
-def test_the_record_is_kept_for_the_next_agent(keeper: ControlRecordCache, source: Away, tmp_path: Path) -> None:
-    keeper.poll()
+def test_the_record_is_stored_for_the_next_agent(control: ControlRecordCache, source: Away, tmp_path: Path) -> None:
+    control.poll()
     source.away = True
     again = ControlRecordCache(source, tmp_path / "control.json", 3600)
     again.poll()
@@ -67,63 +67,63 @@ def test_the_record_is_kept_for_the_next_agent(keeper: ControlRecordCache, sourc
     assert (again.failures, again.failure) == (1, "the bucket is away")
 
 
-def test_a_failure_is_forgotten_once_the_bucket_answers(keeper: ControlRecordCache, source: Away) -> None:
+def test_a_failure_is_cleared_once_the_bucket_responds(control: ControlRecordCache, source: Away) -> None:
     source.away = True
-    keeper.poll()
-    keeper.poll()
-    assert (keeper.failures, keeper.failure) == (2, "the bucket is away")
+    control.poll()
+    control.poll()
+    assert (control.failures, control.failure) == (2, "the bucket is away")
     source.away = False
-    keeper.poll()
-    assert (keeper.failures, keeper.failure) == (2, None)
+    control.poll()
+    assert (control.failures, control.failure) == (2, None)
 
 
-def test_a_damaged_file_is_as_none(tmp_path: Path, source: Away) -> None:
+def test_a_damaged_file_is_ignored(tmp_path: Path, source: Away) -> None:
     (tmp_path / "control.json").write_text("{half")
     assert ControlRecordCache(source, tmp_path / "control.json", 3600).cached == CachedRecord()
 
 
-def test_a_stop_holds_at_once_and_is_told_when_the_bucket_answers(
-    keeper: ControlRecordCache, source: Away, bucket: MemoryBucket, tmp_path: Path
+def test_a_stop_is_in_force_at_once_and_written_when_the_bucket_responds(
+    control: ControlRecordCache, source: Away, bucket: MemoryBucket, tmp_path: Path
 ) -> None:
-    keeper.poll()
+    control.poll()
     source.away = True
-    keeper.request_stop(3, "it fails")
-    keeper.poll()
-    effective = keeper.cached.effective
+    control.request_stop(3, "it fails")
+    control.poll()
+    effective = control.cached.effective
     assert (effective.state, effective.share, effective.reason) == ("stopped", 0.0, "it fails")
-    assert keeper.cached.breaker_open
+    assert control.cached.breaker_open
     again = ControlRecordCache(source, tmp_path / "control.json", 3600)
     assert again.cached.effective.state == "stopped"
     source.away = False
     again.poll()
-    told = control_record.read(bucket)
-    assert (told.state, told.epoch, told.updated_by, told.reason) == ("stopped", 4, "router", "it fails")
-    assert again.cached.effective == told
+    stored = control_record.read(bucket)
+    assert (stored.state, stored.epoch, stored.updated_by, stored.reason) == ("stopped", 4, "router", "it fails")
+    assert again.cached.effective == stored
     assert again.cached.breaker_open
 
 
-def test_an_evaluation_is_asked_for_once_the_bucket_knows_of_the_stop(source: Away, tmp_path: Path) -> None:
+def test_an_evaluation_is_requested_once_the_stop_is_in_the_bucket(source: Away, tmp_path: Path) -> None:
     asked: list[str] = []
-    keeper = ControlRecordCache(source, tmp_path / "control.json", 3600, on_stopped=lambda: asked.append("now"))
-    keeper.poll()
+    control = ControlRecordCache(source, tmp_path / "control.json", 3600, on_stopped=lambda: asked.append("now"))
+    control.poll()
     source.away = True
-    keeper.request_stop(3, "it fails")
-    keeper.poll()
+    control.request_stop(3, "it fails")
+    control.poll()
     assert asked == []
     source.away = False
-    keeper.poll()
-    keeper.poll()
+    control.poll()
+    control.poll()
     assert asked == ["now"]
 
 
-def test_a_stop_of_an_epoch_that_is_over_stops_nobody(keeper: ControlRecordCache, bucket: MemoryBucket) -> None:
-    keeper.poll()
+def test_a_stop_of_an_earlier_epoch_has_no_effect(control: ControlRecordCache, bucket: MemoryBucket) -> None:
+    control.poll()
     newer = control_record.set_share(bucket, 30, "a person")
-    keeper.request_stop(3, "it failed under the old share")
-    keeper.poll()
+    control.request_stop(3, "it failed under the old share")
+    control.poll()
     assert control_record.read(bucket) == newer
-    assert keeper.cached.effective == newer
-    assert not keeper.cached.breaker_open
+    assert control.cached.effective == newer
+    assert not control.cached.breaker_open
 
 
 def test_without_a_stop_the_breaker_is_closed() -> None:
@@ -132,14 +132,14 @@ def test_without_a_stop_the_breaker_is_closed() -> None:
     assert not CachedRecord(record=by_a_person, stop=Stop(epoch=3, reason="long ago")).breaker_open
 
 
-def test_a_disk_that_takes_nothing_does_not_keep_the_router_from_obeying(source: Away, tmp_path: Path) -> None:
-    keeper = ControlRecordCache(source, tmp_path / "no" / "such" / "folder" / "control.json", 3600)
-    keeper.poll()
-    assert keeper.cached.record == RUNNING
+def test_a_full_disk_does_not_keep_a_record_from_coming_into_force(source: Away, tmp_path: Path) -> None:
+    control = ControlRecordCache(source, tmp_path / "no" / "such" / "folder" / "control.json", 3600)
+    control.poll()
+    assert control.cached.record == RUNNING
 
 
-def test_it_polls_in_a_thread_of_its_own_until_it_is_closed(source: Away, tmp_path: Path) -> None:
-    keeper = ControlRecordCache(source, tmp_path / "control.json", 0.01)
-    keeper.start(10)
-    assert keeper.cached.record == RUNNING
-    keeper.close()
+def test_a_thread_polls_until_it_is_closed(source: Away, tmp_path: Path) -> None:
+    control = ControlRecordCache(source, tmp_path / "control.json", 0.01)
+    control.start(10)
+    assert control.cached.record == RUNNING
+    control.close()

@@ -1,4 +1,4 @@
-"""The breaker asks Airflow for an evaluation, over real HTTP, and nobody waits for it."""
+"""After a trip, the breaker triggers an evaluation in Airflow, over real HTTP and in the background."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def airflow() -> Iterator[ThreadingHTTPServer]:
     server.server_close()
 
 
-def test_an_evaluation_is_asked_for_once(airflow: ThreadingHTTPServer) -> None:
+def test_an_evaluation_is_requested_once(airflow: ThreadingHTTPServer) -> None:
     settings = load_settings({"HOMEPRICES_AIRFLOW_URL": f"http://127.0.0.1:{airflow.server_address[1]}"}, ())
     request_evaluation(settings).join(10)
     assert airflow.asked == ["/auth/token", "/api/v2/dags/evaluate_ab_dag/dagRuns"]  # type: ignore[attr-defined]
 
 
-def test_an_airflow_that_is_away_is_said_to_be() -> None:
+def test_an_unavailable_airflow_is_logged() -> None:
     with capture_logs() as logs:
         request_evaluation(load_settings({"HOMEPRICES_AIRFLOW_URL": "http://127.0.0.1:9"}, ())).join(10)
     assert [line["event"] for line in logs] == ["evaluation_request_failed"]

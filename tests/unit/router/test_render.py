@@ -1,4 +1,4 @@
-"""The configuration as a text. Whether Nginx takes it, and obeys: tests/integration/router."""
+"""The text of the configuration. tests/integration/router runs it under Nginx."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RUNNING = ControlRecord(
 )
 
 
-def test_the_committed_example_is_what_the_template_gives() -> None:
+def test_the_committed_example_is_up_to_date() -> None:
     committed = TEMPLATE.with_name("nginx.example.conf").read_text(encoding="utf-8")
     assert committed == example(), "stale: python -m router.render > router/nginx.example.conf"
 
@@ -54,7 +54,7 @@ def test_the_candidate_is_listed_first_with_two_decimals() -> None:
     [
         ControlRecord(),
         RUNNING.model_copy(update={"state": "stopped", "share": 0.0}),
-        RUNNING.model_copy(update={"share": 0.004}),  # Nginx refuses a share of 0 %
+        RUNNING.model_copy(update={"share": 0.004}),  # Nginx rejects a share of 0 %
     ],
     ids=["idle", "stopped", "smaller than Nginx can say"],
 )
@@ -63,14 +63,14 @@ def test_without_a_share_there_is_no_split(record: ControlRecord) -> None:
     assert "split_clients" not in render(record, SITE)
 
 
-def test_an_epoch_is_told_only_while_an_experiment_runs() -> None:
+def test_the_epoch_is_sent_only_while_an_experiment_runs() -> None:
     assert 'X-Experiment-Epoch "3"' in render(RUNNING, SITE)
     stopped = render(RUNNING.model_copy(update={"state": "stopped", "share": 0.0}), SITE)
     assert 'X-Experiment-Epoch ""' in stopped
     assert '"epoch":null' in stopped
 
 
-def test_replicas_are_all_listed_and_one_without_address_is_never_asked() -> None:
+def test_all_replicas_are_listed_and_one_without_an_address_is_never_used() -> None:
     text = render(RUNNING, replace(SITE, production=("10.0.0.1:6001", "10.0.0.2:6001"), candidate=(NO_ADDRESS,)))
     assert text.count("server 10.0.0.2:6001 max_fails=0;") == 2
     assert "server 127.0.0.1:1 down max_fails=0;" in text
@@ -90,9 +90,7 @@ def test_replicas_are_all_listed_and_one_without_address_is_never_asked() -> Non
         (RUNNING, replace(SITE, folder=Path('/a"b')), "folder"),
     ],
 )
-def test_a_value_that_would_be_more_than_a_word_is_refused_by_name(
-    record: ControlRecord, site: RouterSite, field: str
-) -> None:
+def test_a_value_of_more_than_one_word_is_rejected_by_name(record: ControlRecord, site: RouterSite, field: str) -> None:
     with pytest.raises(InvalidInput) as refusal:
         render(record, site)
     assert list(refusal.value.fields) == [field]
@@ -119,6 +117,6 @@ def test_workers_run_as_a_user_only_where_one_is_named() -> None:
     assert "\nuser root;\n" in render(RUNNING, replace(SITE, user="root"))
 
 
-def test_a_template_and_values_that_do_not_fit_are_refused() -> None:
+def test_a_template_and_values_that_do_not_match_are_rejected() -> None:
     with pytest.raises(InvalidInput, match="extra, missing"):
         fill_template("{{missing}} {{known}}", {"known": "1", "extra": "2"})

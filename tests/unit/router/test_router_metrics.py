@@ -1,4 +1,4 @@
-"""What the agent tells Prometheus."""
+"""The agent's metrics."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from router.access_log import AccessLogEntry
 from router.router_metrics import RouterMetrics
 
 
-def test_answers_are_counted_by_assigned_arm_and_status() -> None:
+def test_responses_are_counted_by_assigned_variant_and_status() -> None:
     metrics = RouterMetrics()
     fallback = AccessLogEntry(1.0, PREDICT_PATH, 200, "candidate", "production", True, 1, 0.2, 0.2)
     page = AccessLogEntry(1.0, "/api/health", 404, "production", "production", False, 1, 0.01, 0.0)
@@ -32,7 +32,7 @@ def test_one_revision_is_in_force_at_a_time() -> None:
     assert "aaa" not in text
 
 
-def test_outcomes_are_there_before_they_happen() -> None:
+def test_outcomes_are_exported_before_they_happen() -> None:
     text = generate_latest(RouterMetrics().registry).decode()
     for outcome in ("applied", "unchanged", "refused", "unconfirmed", "failed"):
         assert f'router_config_changes_total{{outcome="{outcome}"}} 0.0' in text

@@ -1,4 +1,4 @@
-"""The site that the settings describe."""
+"""The router's site, from the settings."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def test_every_address_of_a_name_is_a_server() -> None:
     assert found.production == ("10.0.0.1:6001", "10.0.0.2:6001", "[::1]:80")
 
 
-def test_a_name_that_is_not_known_now_leaves_an_upstream_that_is_down() -> None:
+def test_an_unknown_name_leaves_an_upstream_that_is_down() -> None:
     assert site(HOMEPRICES_CANDIDATE_URLS="http://infer-cand:6002").candidate == (NO_ADDRESS,)
 
 
 @pytest.mark.parametrize("url", ["https://infer-prod:6001", "infer-prod:6001", "http://infer-prod:6001/api"])
-def test_an_address_that_nginx_could_not_use_is_refused(url: str) -> None:
+def test_an_address_that_nginx_cannot_use_is_rejected(url: str) -> None:
     with pytest.raises(SettingsError, match="http://host:port"):
         site(HOMEPRICES_PRODUCTION_URLS=url)
 
@@ -59,7 +59,7 @@ def test_an_ipv6_host_is_written_in_brackets() -> None:
     assert address("::1", 80) == "[::1]:80"
 
 
-def test_names_are_resolved_by_the_machine() -> None:
+def test_names_are_resolved_by_the_system() -> None:
     assert resolve_name("127.0.0.1", 80) == ["127.0.0.1"]
     assert resolve_name("no-such-host.invalid", 80) == []
 

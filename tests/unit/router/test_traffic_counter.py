@@ -1,4 +1,4 @@
-"""The router's ledger: every line counted once, whatever is killed, rotated or away meanwhile."""
+"""The traffic counter: every line is counted once, whatever is killed, rotated or unavailable meanwhile."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DAY = 86_400.0
 
 
 class AwayBucket(MemoryBucket):
-    """Takes nothing while it is away."""
+    """A bucket that is unavailable at first."""
 
     away = True
 
@@ -37,7 +37,7 @@ class AwayBucket(MemoryBucket):
 
 
 def write(folder: Path, count: int = 1, *, file: str = "access.log", **changes: Any) -> None:
-    """So many lines of Nginx's log."""
+    """Append `count` lines to Nginx's log."""
     line = {
         "time": NOON, "path": "/api/predict_home_price", "status": 200, "assigned": "production",
         "served": "production", "fallback": "", "epoch": None, "seconds": 0.01, "upstream_seconds": "0.01",
@@ -47,15 +47,15 @@ def write(folder: Path, count: int = 1, *, file: str = "access.log", **changes: 
         log.write((json.dumps(line) + "\n") * count)
 
 
-def held(bucket: MemoryBucket) -> dict[str, tuple[int, int]]:
-    """The counts in the bucket, of all routers and slots together, by arm."""
-    found: dict[str, tuple[int, int]] = {}
+def stored(bucket: MemoryBucket) -> dict[str, tuple[int, int]]:
+    """Return the counts in the bucket by variant, summed over routers and slots."""
+    totals: dict[str, tuple[int, int]] = {}
     for entry in bucket.list(traffic_counts.PREFIX):
-        for arms in DailyTrafficCounts.model_validate_json(bucket.get(entry.key).body).slots.values():
-            for arm, (requests, failed) in arms.items():
-                before = found.get(arm, (0, 0))
-                found[arm] = before[0] + requests, before[1] + failed
-    return found
+        for variants in DailyTrafficCounts.model_validate_json(bucket.get(entry.key).body).slots.values():
+            for variant, (requests, failed) in variants.items():
+                before = totals.get(variant, (0, 0))
+                totals[variant] = before[0] + requests, before[1] + failed
+    return totals
 
 
 @pytest.fixture
@@ -64,8 +64,8 @@ def bucket() -> MemoryBucket:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Callable[[MemoryBucket], TrafficCounter]]:
-    """What makes a ledger of the router in this folder, after one look at its log."""
+def open_counter(tmp_path: Path) -> Iterator[Callable[[MemoryBucket], TrafficCounter]]:
+    """Return a function that opens the counter of this folder after it has read the log once."""
     made: list[TrafficCounter] = []
 
     def make(bucket: MemoryBucket) -> TrafficCounter:
@@ -79,12 +79,12 @@ def ledger(tmp_path: Path) -> Iterator[Callable[[MemoryBucket], TrafficCounter]]
 
 
 @pytest.fixture
-def begun(ledger: Callable[[MemoryBucket], TrafficCounter], bucket: MemoryBucket) -> TrafficCounter:
-    """A ledger that has seen that there is no log yet."""
-    return ledger(bucket)
+def begun(open_counter: Callable[[MemoryBucket], TrafficCounter], bucket: MemoryBucket) -> TrafficCounter:
+    """A counter that was started before there was a log."""
+    return open_counter(bucket)
 
 
-def test_answers_and_failures_are_counted_by_the_arm_that_answered(
+def test_requests_and_failures_are_counted_by_serving_variant(
     tmp_path: Path, bucket: MemoryBucket, begun: TrafficCounter
 ) -> None:
     write(tmp_path, 5)
@@ -98,52 +98,52 @@ def test_answers_and_failures_are_counted_by_the_arm_that_answered(
         log.write("cut o\n")
     begun.count_new_lines()
     begun.upload()
-    assert held(bucket) == {"production": (8, 3), "candidate": (3, 0)}
+    assert stored(bucket) == {"production": (8, 3), "candidate": (3, 0)}
 
 
-def test_after_a_kill_the_next_goes_on_at_that_very_line(
-    tmp_path: Path, bucket: MemoryBucket, begun: TrafficCounter, ledger: Callable[[MemoryBucket], TrafficCounter]
+def test_after_a_kill_the_next_continues_at_the_same_line(
+    tmp_path: Path, bucket: MemoryBucket, begun: TrafficCounter, open_counter: Callable[[MemoryBucket], TrafficCounter]
 ) -> None:
     write(tmp_path, 3)
     begun.count_new_lines()
-    write(tmp_path, 2, status=500)  # nobody counts while the agent is dead
+    write(tmp_path, 2, status=500)  # not counted while the agent is dead
     for _ in range(2):
-        ledger(bucket).upload()
-    assert held(bucket) == {"production": (5, 2)}
+        open_counter(bucket).upload()
+    assert stored(bucket) == {"production": (5, 2)}
     assert len(list(bucket.list(traffic_counts.PREFIX))) == 1, "it is the same router"
 
 
-def test_a_log_that_was_set_aside_meanwhile_is_counted_to_its_end(
-    tmp_path: Path, bucket: MemoryBucket, begun: TrafficCounter, ledger: Callable[[MemoryBucket], TrafficCounter]
+def test_a_log_that_was_rotated_meanwhile_is_counted_to_its_end(
+    tmp_path: Path, bucket: MemoryBucket, begun: TrafficCounter, open_counter: Callable[[MemoryBucket], TrafficCounter]
 ) -> None:
     write(tmp_path, 3)
     begun.count_new_lines()
     write(tmp_path, 2)
     assert LogFollower(tmp_path / "access.log").rotate(lambda: None, limit_bytes=1)
     write(tmp_path, 4)
-    later = ledger(bucket)
+    later = open_counter(bucket)
     for _ in range(3):
         later.count_new_lines()
     later.upload()
-    assert held(bucket) == {"production": (9, 0)}
+    assert stored(bucket) == {"production": (9, 0)}
 
 
-def test_lines_from_before_the_first_ledger_are_not_its_own(
-    tmp_path: Path, bucket: MemoryBucket, ledger: Callable[[MemoryBucket], TrafficCounter]
+def test_lines_before_the_first_start_are_skipped(
+    tmp_path: Path, bucket: MemoryBucket, open_counter: Callable[[MemoryBucket], TrafficCounter]
 ) -> None:
     write(tmp_path, 9)
-    first = ledger(bucket)
+    first = open_counter(bucket)
     write(tmp_path, 1)
     first.count_new_lines()
     first.upload()
-    assert held(bucket) == {"production": (1, 0)}
+    assert stored(bucket) == {"production": (1, 0)}
 
 
-def test_a_bucket_that_is_away_gets_everything_later(
-    tmp_path: Path, ledger: Callable[[MemoryBucket], TrafficCounter]
+def test_an_unavailable_bucket_gets_everything_later(
+    tmp_path: Path, open_counter: Callable[[MemoryBucket], TrafficCounter]
 ) -> None:
     bucket = AwayBucket()
-    made = ledger(bucket)
+    made = open_counter(bucket)
     for day in range(4):
         write(tmp_path, 2, time=NOON + day * DAY)
         made.count_new_lines()
@@ -151,41 +151,41 @@ def test_a_bucket_that_is_away_gets_everything_later(
             made.upload()
     bucket.away = False
     made.upload()
-    assert held(bucket) == {"production": (8, 0)}
+    assert stored(bucket) == {"production": (8, 0)}
     assert len(json.loads((tmp_path / FILE).read_text())["days"]) == 4
-    write(tmp_path, 1, time=NOON)  # of a day that is long handed in: its object is not begun anew
+    write(tmp_path, 1, time=NOON)  # of a day that was uploaded and dropped: its object is not overwritten
     made.count_new_lines()
     made.upload()
-    assert held(bucket) == {"production": (8, 0)}
+    assert stored(bucket) == {"production": (8, 0)}
 
 
-def test_a_file_that_cannot_be_read_begins_another_router(
-    tmp_path: Path, bucket: MemoryBucket, ledger: Callable[[MemoryBucket], TrafficCounter]
+def test_an_unreadable_file_starts_a_new_router_id(
+    tmp_path: Path, bucket: MemoryBucket, open_counter: Callable[[MemoryBucket], TrafficCounter]
 ) -> None:
     (tmp_path / FILE).write_text("{")
-    made = ledger(bucket)
+    made = open_counter(bucket)
     write(tmp_path)
     made.count_new_lines()
     assert len(json.loads((tmp_path / FILE).read_text())["router"]) == 16
 
 
 def test_the_file_of_an_earlier_release_is_continued_and_keeps_its_members(
-    tmp_path: Path, bucket: MemoryBucket, ledger: Callable[[MemoryBucket], TrafficCounter]
+    tmp_path: Path, bucket: MemoryBucket, open_counter: Callable[[MemoryBucket], TrafficCounter]
 ) -> None:
-    stored = json.loads((PINNED / "fc80cdd/router/traffic.json").read_text())
-    (tmp_path / FILE).write_text(json.dumps({**stored, "due": list(stored["days"])}))
-    later = ledger(bucket)
+    earlier = json.loads((PINNED / "fc80cdd/router/traffic.json").read_text())
+    (tmp_path / FILE).write_text(json.dumps({**earlier, "due": list(earlier["days"])}))
+    later = open_counter(bucket)
     later.count_new_lines()
     later.upload()
     assert [entry.key.rpartition("/")[2] for entry in bucket.list(traffic_counts.PREFIX)] == [
-        f"{stored['router']}.json"
+        f"{earlier['router']}.json"
     ]
     write(tmp_path)
     later.count_new_lines()
-    assert json.loads((tmp_path / FILE).read_text()).keys() == stored.keys()
+    assert json.loads((tmp_path / FILE).read_text()).keys() == earlier.keys()
 
 
-def test_the_thread_counts_hands_in_and_says_once_what_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_thread_counts_and_uploads_and_logs_a_failure_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "COUNT_SECONDS", 0.01)
     monkeypatch.setattr(module, "UPLOAD_SECONDS", 0.02)
     bucket = AwayBucket()
@@ -195,11 +195,11 @@ def test_the_thread_counts_hands_in_and_says_once_what_fails(tmp_path: Path, mon
         eventually((tmp_path / FILE).exists, lambda: write(tmp_path))
         eventually(lambda: logs)
         bucket.away = False
-        eventually(lambda: held(bucket))
+        eventually(lambda: stored(bucket))
         write(tmp_path, 100)
         made.close()
     total = (tmp_path / "access.log").read_text().count("\n")
-    assert held(bucket)["production"] == (total, 0)
+    assert stored(bucket)["production"] == (total, 0)
     assert [line["event"] for line in logs] == ["traffic_count_failed"]
 
 
