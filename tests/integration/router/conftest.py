@@ -81,14 +81,14 @@ class Router:
 
     def __post_init__(self) -> None:
         self.metrics = RouterMetrics()
-        self.keeper = ControlRecordCache(BucketControl(self.bucket), self.nginx.folder / "control.json", 3600)
-        self.agent = Agent(self.nginx, self.keeper, lambda: self.site, self.metrics, self.limits, self.clock)
+        self.control = ControlRecordCache(BucketControl(self.bucket), self.nginx.folder / "control.json", 3600)
+        self.agent = Agent(self.nginx, self.control, lambda: self.site, self.metrics, self.limits, self.clock)
 
     def apply_record(self, record: ControlRecord | None = None) -> None:
         """Apply the record, or the one in the bucket."""
         if record is not None:
             self.bucket.put(control_record.KEY, record.model_dump_json().encode())
-        self.keeper.poll()
+        self.control.poll()
         self._step()
 
     def change(self, *, outcome: str = "applied", **site: object) -> None:

@@ -62,7 +62,7 @@ def test_a_slow_candidate_costs_its_visitor_no_more_than_the_limit(router: Route
     make_it_hang(router)
     began = time.monotonic()
     assert visitor.predict().fallback
-    assert time.monotonic() - began < router.site_config.candidate_timeout + 1
+    assert time.monotonic() - began < router.site.candidate_timeout + 1
 
 
 def test_an_invalid_request_is_not_a_failure_of_the_candidate(router: Router) -> None:
@@ -158,8 +158,8 @@ def test_setting_the_share_again_closes_the_breaker(router: Router) -> None:
     router.agent.step()
     assert visitor.predict().variant == "candidate"
     assert control_record.read(router.bucket).state == "running"
-    assert router.router_metrics.registry.get_sample_value("router_breaker_open") == 0
-    assert router.router_metrics.registry.get_sample_value("router_breaker_trips_total") == 1
+    assert router.metrics.registry.get_sample_value("router_breaker_open") == 0
+    assert router.metrics.registry.get_sample_value("router_breaker_trips_total") == 1
 
 
 def test_a_single_failure_trips_nothing(router: Router) -> None:
@@ -168,11 +168,11 @@ def test_a_single_failure_trips_nothing(router: Router) -> None:
     reply = visitor.predict()
     router.log_with(reply.headers["X-Request-ID"])
     router.agent.step()
-    router.keeper.poll()
+    router.control.poll()
     assert control_record.read(router.bucket) == running_record()
 
 
 def _step_and_tell_state(router: Router) -> str:
     router.agent.step()
     router.apply_record()
-    return router.keeper.cached.record.state
+    return router.control.cached.record.state

@@ -129,7 +129,7 @@ def test_an_nginx_that_died_is_started_again(router: Router) -> None:
 def test_a_damaged_record_is_ignored(router: Router) -> None:
     router.bucket.put(control_record.KEY, b'{"share": 5000}')
     router.apply_record()
-    assert router.keeper.failure is not None
+    assert router.control.failure is not None
     assert router.visitor().ask("GET", "/router/version").json()["share"] == 50.0
 
 
@@ -189,4 +189,4 @@ def test_entries_older_than_a_minute_are_dropped(router: Router) -> None:
     last = visitor.predict()
     router.log_with(last.headers["X-Request-ID"])
     router.agent.step()
-    assert router.keeper.cached.effective.state == "running"
+    assert router.control.cached.effective.state == "running"

@@ -153,7 +153,7 @@ def test_the_version_route_shows_the_record_in_force(router: Router) -> None:
 
 
 def test_a_client_that_sends_nothing_holds_no_more_than_a_connection(router: Router) -> None:
-    host, port = router.site_config.listen.split(":")
+    host, port = router.site.listen.split(":")
     idle = [http.client.HTTPConnection(host, int(port)) for _ in range(50)]
     for connection in idle:
         connection.connect()
