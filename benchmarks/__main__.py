@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measure everything in turn, then write benchmarks/RESULTS.md, results.json and the plot."""
+"""Run all serving benchmarks and write RESULTS.md, results.json and the plot: `python -m benchmarks`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ HEALTH_REQUESTS = 400
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure and write; 1 when a promise was not kept."""
+    """Measure and write the results. Return 1 if a target was missed."""
     options = _parser().parse_args(arguments)
     home = options.home.resolve()
     given = Path(os.environ["DATASET"]) if os.environ.get("DATASET") else None
@@ -79,7 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 class Bench:
-    """The servers behind the contenders, on the load's core, and the contenders on the server's."""
+    """The contenders on the core of the server; the database and the bucket on the core of the load."""
 
     def __init__(self, home: Path, temporary: Path, core: int, bundles: dict[str, Path]) -> None:
         self._home, self._core, self._log = home, core, home / "contenders.log"
@@ -90,11 +90,11 @@ class Bench:
         self._buckets = {name: self._bucket(name, folder) for name, folder in bundles.items()}
 
     def close(self) -> None:
-        """End the servers."""
+        """Stop the servers."""
         self._servers.close()
 
     def compare(self, models: dict[str, Path], *, rounds: int, seconds: float) -> tuple[list[Measured], float]:
-        """Every contender in every round, in turn; then the latency of ours and the bare one at half of our load."""
+        """Measure each contender in each round; then the latency of ours and bare Flask at half of our load."""
         threads = load_settings({}, ()).threads
         contenders = [
             self._ours(report.OURS, "best"),
@@ -125,12 +125,12 @@ class Bench:
         return list(found.values()), half
 
     def batches(self, rounds: int) -> list[measure.BatchMeasured]:
-        """Batches in every form."""
+        """Measure batches in each form."""
         with self._running(self._ours(report.OURS, "best")) as server:
             return measure.batches(server, max(2, min(rounds, BATCH_REPEATS)))
 
     def health(self) -> dict[str, float]:
-        """Latency of /api/health while bucket and database take connections and never answer."""
+        """Measure the latency of /api/health while bucket and database accept connections and never respond."""
         contender = self._ours("health", "best")
         with self._running(contender):
             pass  # so that the bundle is in its cache
@@ -174,7 +174,7 @@ class Bench:
 
 
 def _wait_for_ids(server: Any) -> None:
-    """Until answers are recorded: what is measured is the service with its log."""
+    """Wait until predictions are logged: the service is measured with its log."""
     deadline = time.monotonic() + 30
     while json.loads(Load(server.request(), 1).count(1).last_body)["prediction_id"] is None:
         if time.monotonic() > deadline:
@@ -184,7 +184,7 @@ def _wait_for_ids(server: Any) -> None:
 
 @contextmanager
 def _silence() -> Iterator[int]:
-    """A port that takes connections and says nothing: the kernel accepts them, and nobody looks."""
+    """A port whose connections the kernel accepts and no program reads."""
     with socket.create_server(("127.0.0.1", 0), backlog=256) as server:
         yield server.getsockname()[1]
 

@@ -18,17 +18,17 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 RECEIVE_BYTES = 1 << 20
-ANSWER_SECONDS = 60.0  # without a word of the server for so long, the run is no measurement
+ANSWER_SECONDS = 60.0  # without any byte from the server for so long, the run is invalid
 _HEAD_END = b"\r\n\r\n"
 
 
 class LoadFailed(Exception):
-    """The server did not answer, or answered something else than 200."""
+    """The server did not respond, or responded with a status other than 200."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is sent, again and again: a POST of `body` to `url`; without a body, a GET."""
+    """The repeated request: a POST of `body` to `url`; without a body, a GET."""
 
     url: str
     body: bytes
@@ -48,7 +48,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run came to. Latencies in seconds, sorted."""
+    """The result of a run. Latencies in seconds, sorted."""
 
     seconds: float
     latencies: tuple[float, ...]
@@ -59,7 +59,7 @@ class Outcome:
         return len(self.latencies) / self.seconds
 
     def quantile(self, share: float) -> float:
-        """The latency that this share of the answers did not exceed."""
+        """Return the latency that this share of the responses did not exceed."""
         return self.latencies[min(len(self.latencies) - 1, int(share * len(self.latencies)))]
 
 
@@ -72,7 +72,7 @@ class _Connection:
 
 
 class Load:
-    """One run against one server. Raises LoadFailed at the first answer that is not a 200."""
+    """One run against one server. Raises LoadFailed at the first response that is not a 200."""
 
     def __init__(self, request: Request, connections: int, clock: Callable[[], float] = time.perf_counter) -> None:
         self._message = request.encode()
@@ -84,7 +84,7 @@ class Load:
         self._body = b""
 
     def closed(self, seconds: float) -> Outcome:
-        """As many requests as the server answers in `seconds`."""
+        """Send as many requests as the server answers in `seconds`."""
         with self._opened() as connections:
             began = self._clock()
             end = began + seconds
@@ -96,7 +96,7 @@ class Load:
             return self._outcome(self._clock() - began)
 
     def count(self, requests: int) -> Outcome:
-        """So many requests, one after the other on one connection."""
+        """Send `requests` requests one after the other on one connection."""
         with self._opened() as [connection, *_]:
             began = self._clock()
             for _ in range(requests):
@@ -106,7 +106,7 @@ class Load:
             return self._outcome(self._clock() - began)
 
     def open(self, seconds: float, per_second: float) -> Outcome:
-        """`per_second` requests fall due evenly for `seconds`; a run ends when all are answered."""
+        """Send `per_second` requests at a constant rate for `seconds`, and wait for all responses."""
         with self._opened() as connections:
             idle = deque(connections)
             began = self._clock()
@@ -124,7 +124,7 @@ class Load:
 
     @contextmanager
     def _opened(self) -> Iterator[list[_Connection]]:
-        """The connections, closed with the block."""
+        """Open the connections until the block ends."""
         with ExitStack() as stack, self._selector:
             connections = []
             for _ in range(self._connections):
@@ -139,7 +139,7 @@ class Load:
         connection.socket.sendall(self._message)
 
     def _answered(self, wait_seconds: float) -> list[_Connection]:
-        """The connections whose answer is whole by now, after at most so long a wait."""
+        """Return the connections with a complete response, after at most the timeout."""
         events = self._selector.select(max(0.0, wait_seconds))
         if not events and wait_seconds >= ANSWER_SECONDS:
             raise LoadFailed(f"no answer in {ANSWER_SECONDS:g} s")
@@ -166,7 +166,7 @@ class Load:
 
 
 def _length(received: bytearray) -> int:
-    """Bytes of the whole answer; 0 while its head is not there. Raises LoadFailed for a refusal."""
+    """Return the size of the complete response; 0 before its head has arrived. Raises LoadFailed for an error."""
     end = received.find(_HEAD_END)
     if end < 0:
         return 0

@@ -1,4 +1,4 @@
-"""What is measured of a running contender."""
+"""The measurements of a running contender."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Measured:
     name: str
     versions: dict[str, str]
     per_second: list[float] = field(default_factory=list)
-    processor_seconds: list[float] = field(default_factory=list)  # a request
+    processor_seconds: list[float] = field(default_factory=list)  # per request
     median_seconds: list[float] = field(default_factory=list)
     p99_at_half: list[float] = field(default_factory=list)
     ready_seconds: list[float] = field(default_factory=list)
@@ -34,7 +34,7 @@ class Measured:
 
 
 def throughput(server: Running, found: Measured, seconds: float) -> None:
-    """Requests a second of eight connections that wait for nothing but the answer."""
+    """Measure the requests per second of eight connections without pauses."""
     Load(server.request(), CONNECTIONS).closed(WARM_SECONDS)
     before = server.processor_seconds()
     outcome = Load(server.request(), CONNECTIONS).closed(seconds)
@@ -46,13 +46,13 @@ def throughput(server: Running, found: Measured, seconds: float) -> None:
 
 
 def latency(server: Running, found: Measured, seconds: float, per_second: float) -> None:
-    """The 99th percentile at a constant rate."""
+    """Measure the 99th percentile of the latency at a constant rate."""
     found.p99_at_half.append(Load(server.request(), CONNECTIONS).open(seconds, per_second).quantile(0.99))
 
 
 @dataclass
 class BatchMeasured:
-    """Homes a second, and a second of processor time, of batches of 10,000 in one form; the memory after them."""
+    """Homes per second and per processor second in batches of 10,000 of one form, and the memory afterwards."""
 
     form: str
     fields: int
@@ -63,7 +63,7 @@ class BatchMeasured:
 
 
 def batches(server: Running, repeats: int) -> list[BatchMeasured]:
-    """Every form, with the four fields of the form and with all eight."""
+    """Measure batches of each form, with four fields and with all eight."""
     path = f"{server.contender.path}/batch"
     found = []
     for homes, fields in ((_homes(), 4), (_homes(full=True), 8)):
@@ -85,7 +85,7 @@ def _batch(server: Running, request: Request, found: BatchMeasured, repeats: int
 
 
 def _unlogged(form: str, body: bytes) -> int:
-    """Rows of an answer without an id. Raises ValueError for one that is no estimate."""
+    """Return the number of rows without an id. Raises ValueError for a row without an estimate."""
     if form == "CSV":
         rows: list[dict[str, Any]] = list(csv.DictReader(io.StringIO(body.decode())))
         bad = sum(bool(row["error"]) for row in rows)
@@ -131,5 +131,5 @@ _FORMS: tuple[tuple[str, str, Callable[[list[dict[str, Any]]], bytes]], ...] = (
 
 
 def spread(values: list[float]) -> tuple[float, float, float]:
-    """Median, least and most."""
+    """Return median, minimum and maximum."""
     return statistics.median(values), min(values), max(values)

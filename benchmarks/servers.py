@@ -1,4 +1,4 @@
-"""The contenders: how each is started on the server's core, what it is asked, and what it takes."""
+"""The contenders: how each is started on the server's core, its requests, memory and processor time."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FROM_ROUTER = {"X-Visitor-Id": "0123456789abcdef0123456789abcdef", "X-Assigned-V
 
 @dataclass(frozen=True)
 class Contender:
-    """A server to be measured. `command` has its words with `{port}`; `environ` beside a clean environment."""
+    """A server to measure. `command` contains `{port}`; `environ` is added to a clean environment."""
 
     name: str
     command: tuple[str, ...]
@@ -46,7 +46,7 @@ class Contender:
 
 @dataclass
 class Running:
-    """A contender that answers. `ready_seconds` from its start to its first answer."""
+    """A running contender. `ready_seconds`: from its start to its first response."""
 
     contender: Contender
     port: int
@@ -56,17 +56,17 @@ class Running:
     def request(
         self, path: str | None = None, body: bytes | None = None, content_type: str = "application/json"
     ) -> Request:
-        """What it is asked."""
+        """The request that it gets."""
         contender = self.contender
         url = f"http://127.0.0.1:{self.port}{path or contender.path}"
         return Request(url, contender.body if body is None else body, content_type, contender.headers)
 
     def memory_mib(self) -> float:
-        """Resident memory of its largest process: the worker."""
+        """Resident memory of its largest process, the worker."""
         return max(process.memory_info().rss for process in self._family()) / 2**20
 
     def processor_seconds(self) -> float:
-        """Processor time of all its processes so far, of which other work on the machine takes nothing."""
+        """Processor time of all its processes so far, which other work on the machine does not change."""
         times = [process.cpu_times() for process in self._family()]
         return sum(spent.user + spent.system for spent in times)
 
@@ -77,7 +77,7 @@ class Running:
 
 @contextmanager
 def running(contender: Contender, core: int, log: Path) -> Iterator[Running]:
-    """The contender on one core, answering; ended with the block. Raises LoadFailed with the end of its log."""
+    """Run the contender on one core until the block ends. Raises LoadFailed with the end of its log."""
     [port] = free_ports(1)
     words = [word.replace("{port}", str(port)) for word in contender.command]
     environ = {**clean_environment(), "OMP_NUM_THREADS": "1", **contender.environ}
@@ -102,7 +102,7 @@ def running(contender: Contender, core: int, log: Path) -> Iterator[Running]:
 
 
 def gunicorn(python: Path, application: str, name: str, *, folder: Path, threads: int, **more: Any) -> Contender:
-    """A WSGI application under gunicorn as this project runs its own: one worker, threads, kept-alive connections."""
+    """A WSGI application under gunicorn with this project's settings: one worker, threads, kept-alive connections."""
     command = (
         *(str(python), "-m", "gunicorn", "--worker-class", "gthread", "--workers", "1", "--threads", str(threads)),
         *(
@@ -120,7 +120,7 @@ def gunicorn(python: Path, application: str, name: str, *, folder: Path, threads
 
 
 def ours(name: str, home: Path, variables: dict[str, str], *, fsync: bool = False) -> Contender:
-    """This project's service with one worker; the bundle lies in the bucket of the variables."""
+    """This project's service with one worker. The variables name the bucket of the bundle."""
     state = home / "state" / name.replace(" ", "-")
     environ = {
         **variables,
@@ -143,7 +143,7 @@ def ours(name: str, home: Path, variables: dict[str, str], *, fsync: bool = Fals
 def peers(
     home: Path, models: dict[str, Path], dsn: str, threads: int, found: dict[str, dict[str, str]]
 ) -> list[Contender]:
-    """What a user would pick instead."""
+    """The alternatives of a user."""
     row = list(HOME.values())
     frame = json.dumps({"dataframe_split": {"columns": list(HOME), "data": [row]}}).encode()
     tensors = [
@@ -213,7 +213,7 @@ def _wait_until_it_answers(made: Running, log: Path, started: float) -> None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End it and all that it has started."""
+    """Stop it and all its child processes."""
     try:
         family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
     except psutil.NoSuchProcess:
@@ -234,6 +234,6 @@ def _ignore_gone(act: Any) -> None:
 
 
 def forget(contender: Contender) -> None:
-    """Remove what an earlier run of it has left."""
+    """Remove the files of an earlier run."""
     if contender.state is not None:
         shutil.rmtree(contender.state, ignore_errors=True)
