@@ -114,7 +114,7 @@ class FaultProxy:
         with contextlib.suppress(OSError):
             while data := await source.read(CHUNK_BYTES):
                 fault = self._fault
-                while self._fault.timeout:  # held back until the fault ends, as a network that comes back would
+                while self._fault.timeout:  # held until the fault ends, as by a network that recovers
                     await asyncio.sleep(0.01)
                 if fault.reset:
                     connection.reset()

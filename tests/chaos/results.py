@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(__file__).parent / "results"
 SUBJECTS = ("homeprices", "inference", "router")
-"""What is tested: the revision of a result is the last one that changed these."""
+"""The tested code. The revision of a result is the last commit that changed these paths."""
 
 
 class Result(BaseModel):

@@ -28,9 +28,9 @@ FAULTS = {
     "limit-data": Fault(limit_data=300),
 }
 UP_FOR_ALL_WORKERS = 'database_up{variant="production"}'
-SLOWEST_SECONDS = 15  # these visitors' patience
+SLOWEST_SECONDS = 15  # the timeout of these visitors
 SILENCE_SECONDS = 20.0
-"""A silent server must be silent for longer than that, or those who wait for it would only be late."""
+"""A silent server must be silent for longer, otherwise its callers would only be late."""
 
 
 @pytest.fixture

@@ -53,7 +53,7 @@ def started(instance: Instance, s3: S3Bucket, folder: Path) -> Instance:
 def assert_goes_on_without_record(instance: Instance, memory: Memory) -> int:
     """Check that predictions have no id, ratings get 503, and a counter counts them; return their number."""
     eventually(lambda: memory.without_id > 100, "estimates without an id", 300)
-    # A rating is smaller than an estimate: a few may find room in the last block of a worker's file, and are kept.
+    # A rating is smaller than a prediction: a few may fit into the last block of a worker's file, and are stored.
     eventually(lambda: rate(instance, max(memory.estimates)) == (503, "30"), "ratings refused with Retry-After")
     eventually(lambda: instance.metric(UNLOGGED) > 100, "the counter")
     return memory.without_id

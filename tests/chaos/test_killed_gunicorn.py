@@ -21,7 +21,7 @@ VISITORS = 3
 PAUSE_SECONDS = 0.02
 KILLED_AT_START = 0.2
 WHOLE_SHARE = 0.2
-"""Of the rounds: a whole gunicorn takes ten times as long to come back as a worker."""
+"""The share of rounds that kill all of gunicorn: restarting all of gunicorn takes ten times as long as a worker."""
 
 
 @pytest.fixture

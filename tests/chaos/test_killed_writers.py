@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 AT_ONCE = 2
 LONGEST_LIFE_SECONDS = 0.3
 KILLED_AT_START = 0.2
-"""Of the writers this share is killed while it may not have written yet: instants of connecting, adopting, draining."""
+"""The share of writers killed before their first write: while connecting, adopting a spool or draining."""
 
 RATINGS = "SELECT prediction_id, feedback_value FROM user_feedback"
 
@@ -101,7 +101,7 @@ def test_killed_writers_lose_nothing_that_they_were_told_is_safe(
             pid = alive.pop(0)
             if chance.random() > KILLED_AT_START:
                 eventually(lambda pid=pid: pid in made.writing, "a writer writes")  # type: ignore[misc]
-            time.sleep(chance.uniform(0, LONGEST_LIFE_SECONDS))  # a random instant is what this is about
+            time.sleep(chance.uniform(0, LONGEST_LIFE_SECONDS))  # the random instant is the purpose of the test
             os.kill(pid, signal.SIGKILL)
             alive.append(made.start_one())
         for pid in alive:

@@ -22,7 +22,7 @@ from tests.integration.inference.conftest import Make
 from tests.integration.inference.instance import eventually, publish
 
 LIMIT_MILLISECONDS = 100.0
-ASKED = 25  # each page so many times
+ASKED = 25  # requests per route
 MONTHS = 6
 ROWS_AT_ONCE = 250_000
 RATED_SHARE = 0.05
@@ -33,7 +33,7 @@ PAGES = [
     "/api/metrics?hours=24",
     "/api/metrics?hours=744",
 ]
-# As dense in time as a month, in which half of all rows lie, and the months before it.
+# Half of all rows lie in the last month, the other half in the months before it.
 _FILL = text(
     f"""
     WITH added AS (
@@ -41,12 +41,12 @@ _FILL = text(
                                      epoch, inputs, estimate, interval_low, interval_high, milliseconds)
         SELECT n, now() - CASE WHEN n % 2 = 0 THEN random() * interval '30 days'
                                ELSE random() * interval '150 days' END,
-               md5(n::text), md5((n / 5)::text), arm, arm, false,
-               CASE arm WHEN 'candidate' THEN 'CO7' ELSE 'BO6' END, 3,
+               md5(n::text), md5((n / 5)::text), assigned, assigned, false,
+               CASE assigned WHEN 'candidate' THEN 'CO7' ELSE 'BO6' END, 3,
                jsonb_build_object('total_sqft', 600 + n % 3000, 'location', 'Whitefield', 'bhk', 1 + n % 4, 'bath', 2),
                20 + random() * 200, 15, 300, exp(random() * 4 - 1)
         FROM generate_series(CAST(:first AS bigint), CAST(:last AS bigint)) AS n,
-             LATERAL (SELECT CASE WHEN n / 5 % 5 = 0 THEN 'candidate' ELSE 'production' END AS arm) AS arms
+             LATERAL (SELECT CASE WHEN n / 5 % 5 = 0 THEN 'candidate' ELSE 'production' END AS assigned) AS variants
         RETURNING id, ts, visitor, served_variant, fallback, bundle, estimate, milliseconds
     ), {rollup_sql("added")}
     INSERT INTO user_feedback (prediction_id, visitor, served_variant, verified, feedback_type, feedback_value, ts)
@@ -115,7 +115,7 @@ def test_pages_on_millions_of_rows_answer_within_a_tenth_of_a_second(
         milliseconds_to_drop_three_months=dropping,
         **figures,
     )
-    # What else a machine does makes every answer later: the CPU time that one takes is what it takes on a quiet one.
+    # CPU time, because other programs delay every response: it is the duration on an idle machine.
     assert {page: ms for page, ms in needed.items() if ms > LIMIT_MILLISECONDS} == {}
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from homeprices.adapters.object_store import S3Bucket
 from tests.chaos import results
-from tests.chaos.house import crowd, house
+from tests.chaos.serving_stack import crowd, serving_stack
 from tests.integration.inference.conftest import Make
 from tests.integration.inference.instance import eventually
 
@@ -59,14 +59,14 @@ def slow_clients(address: str, begin: bytes, drop: bytes) -> Iterator[list[socke
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.timeout(900)
 def test_visitors_notice_nothing_of_slow_clients(way: str, make: Make, s3: S3Bucket, tmp_path: Path) -> None:
-    with house(make, s3, tmp_path) as here, crowd(here.listen, 3, 0.01) as told:
-        eventually(lambda: len(told.statuses) > 50, "answers before", 120)
-        before = len(told.statuses)
-        with slow_clients(here.listen, *WAYS[way]):
-            eventually(lambda: len(told.statuses) > before + FEWEST_ANSWERS or told.wrong, "answers meanwhile", 300)
-        during = sorted(told.seconds[before:])
-    assert told.wrong == []
-    assert set(told.statuses) == {200}
+    with serving_stack(make, s3, tmp_path) as stack, crowd(stack.listen, 3, 0.01) as visits:
+        eventually(lambda: len(visits.statuses) > 50, "answers before", 120)
+        before = len(visits.statuses)
+        with slow_clients(stack.listen, *WAYS[way]):
+            eventually(lambda: len(visits.statuses) > before + FEWEST_ANSWERS or visits.wrong, "answers meanwhile", 300)
+        during = sorted(visits.seconds[before:])
+    assert visits.wrong == []
+    assert set(visits.statuses) == {200}
     results.keep(
         f"slow-clients-{way}",
         f"{SLOW_CLIENTS} slow clients at the router ({way}): no failed response",

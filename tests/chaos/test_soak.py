@@ -23,9 +23,9 @@ VISITORS = 4
 WARM_UP_SECONDS = 15.0
 SAMPLES = 60
 MOST_GROWTH_MIB = 10.0
-"""Of a worker from the first third to the last. An estimate that leaked 1 KB would show 10 MiB after 10,000."""
+"""Of a worker, from the first third to the last. A leak of 1 KB per prediction would show 10 MiB after 10,000."""
 
-MOST_MORE_DESCRIPTORS = 4  # a connection more or less
+MOST_MORE_DESCRIPTORS = 4  # one connection more or less
 
 
 @dataclass

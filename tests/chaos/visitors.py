@@ -13,7 +13,9 @@ class Persistent(Visitor):
 
     def _rate(self, number: int, stars: int, visitor: str) -> None:
         super()._rate(number, stars, visitor)
-        while self._connection is None and not self.stopping.is_set():  # it broke: no answer, not a refusal
+        while (
+            self._connection is None and not self.stopping.is_set()
+        ):  # the connection broke: no response, which is not a rejection
             super()._rate(number, stars, visitor)
 
 

@@ -19,7 +19,7 @@ from homeprices.predictions.prediction_log import Prediction, PredictionLog, ope
 from homeprices.settings import load_settings
 
 THREADS = 3
-PAUSE_SECONDS = 0.005  # writers without a pause are quicker than any drain, and fill the spool
+PAUSE_SECONDS = 0.005  # without a pause, writers outrun the drain and fill the spool
 PREDICTION = Prediction(
     request_id="r",
     visitor="visitor",

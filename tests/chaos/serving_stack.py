@@ -1,4 +1,4 @@
-"""Router, both services, their bucket and database, as in the stack, and visitors who check every response."""
+"""Router, both services, their bucket and database, as in the stack, and visitors that check every response."""
 
 from __future__ import annotations
 
@@ -21,41 +21,43 @@ from tests.support.bundles import price
 from tests.support.servers import free_ports
 
 AREA_SQFT, LOCATION, ROOMS = 1200.0, "Whitefield", 2
-"""The home that `tests.integration.router.client` asks for."""
+"""The home that `tests.integration.router.client` sends."""
 
 
 def factor_of(version: str) -> float:
-    """Return the price factor of a version: candidate n becomes production n + 1."""
+    """Return the factor of a version on prices: candidate n becomes production n + 1."""
     number = int(version[2:])
     return 1 + (number if version.startswith("CO") else number - 1) / 10
 
 
 @dataclass
-class House:
-    """A router with both services."""
+class ServingStack:
+    """`apply_record` makes the router apply the control record of the bucket."""
 
     bucket: S3Bucket
     listen: str
     production: Instance
     candidate: Instance
     agent: Agent
-    keeper: ControlRecordCache
+    control: ControlRecordCache
     made: Path
 
-    def apply_control_record(self) -> None:
-        self.keeper.poll()
+    def apply_record(self) -> None:
+        self.control.poll()
         self.agent.step()
         assert self.agent.last is not None
         assert self.agent.last.outcome in ("applied", "unchanged")
 
     def publish(self, version: str) -> None:
-        """Put a version into the bucket, with the prices of `factor_of`."""
+        """Put a version into the bucket, with prices by `factor_of`."""
         publish(self.bucket, self.made, version, factor=factor_of(version))
 
 
 @contextmanager
-def house(make: Callable[..., Instance], s3: S3Bucket, folder: Path, **variables: str) -> Iterator[House]:
-    """Yield a router with production BO1 and no candidate."""
+def serving_stack(
+    make: Callable[..., Instance], s3: S3Bucket, folder: Path, **variables: str
+) -> Iterator[ServingStack]:
+    """Run a stack whose production serves BO1, without an experiment."""
     publish(s3, folder / "made", "BO1", factor=factor_of("BO1"))
     production = make("prod", HOMEPRICES_INSTANCE="infer-prod", MODEL_PREFIX="best_model", **variables)
     candidate = make("cand", HOMEPRICES_INSTANCE="infer-cand", MODEL_PREFIX="candidate_model", **variables)
@@ -74,11 +76,11 @@ def house(make: Callable[..., Instance], s3: S3Bucket, folder: Path, **variables
         candidate_timeout=10.0,
         keepalive_min_timeout=nginx.version() >= (1, 27, 4),
     )
-    keeper = ControlRecordCache(BucketControl(s3), nginx.folder / "control.json", 3600)
-    agent = Agent(nginx, keeper, lambda: site, RouterMetrics())
-    built = House(s3, site.listen, production, candidate, agent, keeper, folder / "made")
+    control = ControlRecordCache(BucketControl(s3), nginx.folder / "control.json", 3600)
+    agent = Agent(nginx, control, lambda: site, RouterMetrics())
+    built = ServingStack(s3, site.listen, production, candidate, agent, control, folder / "made")
     try:
-        built.apply_control_record()
+        built.apply_record()
         yield built
     finally:
         agent.close()
@@ -87,7 +89,7 @@ def house(make: Callable[..., Instance], s3: S3Bucket, folder: Path, **variables
 
 @dataclass
 class Crowd:
-    """The responses to the visitors. `seconds` holds the duration of each."""
+    """The responses to the visitors of a stack. `seconds`: the duration of each."""
 
     statuses: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
@@ -98,16 +100,16 @@ class Crowd:
 
 @contextmanager
 def crowd(address: str, count: int, pause_seconds: float = 0.0) -> Iterator[Crowd]:
-    """Yield visitors who send requests to the router; a response that mixes versions is `wrong`."""
-    told, done = Crowd(), threading.Event()
+    """Run visitors until the block ends. A response with the price of another version is `wrong`."""
+    visits, done = Crowd(), threading.Event()
     visitors = [Visitor(address) for _ in range(count)]
 
     def work(visitor: Visitor) -> None:
         try:
             while not done.wait(pause_seconds):
-                _ask(visitor, told)
-        except BaseException as error:  # a request without an answer
-            told.wrong.append(repr(error))
+                _ask(visitor, visits)
+        except BaseException as error:  # a request without a response
+            visits.wrong.append(repr(error))
         finally:
             visitor.close()
 
@@ -115,27 +117,27 @@ def crowd(address: str, count: int, pause_seconds: float = 0.0) -> Iterator[Crow
     for thread in threads:
         thread.start()
     try:
-        yield told
+        yield visits
     finally:
         done.set()
         for thread in threads:
             thread.join(30)
-        told.retried = sum(visitor.retried for visitor in visitors)
+        visits.retried = sum(visitor.retried for visitor in visitors)
 
 
-def _ask(visitor: Visitor, told: Crowd) -> None:
+def _ask(visitor: Visitor, visits: Crowd) -> None:
     started = time.monotonic()
     reply = visitor.predict()
-    told.seconds.append(time.monotonic() - started)
-    told.statuses.append(reply.status)
+    visits.seconds.append(time.monotonic() - started)
+    visits.statuses.append(reply.status)
     if reply.status != 200:
         return
     answer = reply.json()
     version = answer["model_version"]
-    told.versions.add(version)
+    visits.versions.add(version)
     expected = price(AREA_SQFT, LOCATION, ROOMS, factor_of(version))
     if (
         abs(answer["estimated_price"] - expected) > 0.01 + expected * 1e-4
         or reply.headers["X-Model-Version"] != version
     ):
-        told.wrong.append(f"{answer} instead of {expected}")
+        visits.wrong.append(f"{answer} instead of {expected}")
