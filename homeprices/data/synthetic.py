@@ -106,7 +106,7 @@ def make_listings(rows: int = DEFAULT_ROWS, seed: int = DEFAULT_SEED) -> pd.Data
             "price": _prices(rng, places.rates[at], area, bhk, house, area_type, society_effect),
         }
     )
-    return soil(listings.astype(object), rng).loc[:, list(COLUMNS)]
+    return soil(listings.astype(object), rng).reindex(columns=list(COLUMNS), fill_value="")
 
 
 def _places(rng: np.random.Generator) -> _Places:

@@ -23,6 +23,7 @@ from homeprices.model.feature_columns import Column, Lookup, Matrix, Number, Rat
 from homeprices.model.feature_matrix import FeatureTransformer, Prices, form_only
 from homeprices.model.onnx_builder import OnnxBuilder, add_tree, constant_ensemble, ensemble_of
 from homeprices.pricing.features import AREA_TYPES, MISSING
+from homeprices.pricing.inputs import AREA, BATHS, BEDROOMS, LOCATION, SOCIETY
 
 COVERAGE = 0.9
 FOLDS = 4
@@ -161,17 +162,17 @@ def _tails(errors: Prices) -> tuple[float, float]:
 
 def _design(inputs: pd.DataFrame) -> FeatureTransformer:
     """What prices differ by; nothing here is learned from a price, so that errors are not known in advance."""
-    counts = inputs["location"].value_counts()
-    societies = inputs["society"].value_counts()
+    counts = inputs[LOCATION].value_counts()
+    societies = inputs[SOCIETY].value_counts()
     columns: list[Column] = [
-        Number("total_sqft"),
-        Number("bhk"),
-        Number("bath"),
-        Ratio("total_sqft", "bhk"),
-        Lookup("location", "listings", {str(k): float(np.log1p(n)) for k, n in counts.items()}, 0.0),
+        Number(AREA),
+        Number(BEDROOMS),
+        Number(BATHS),
+        Ratio(AREA, BEDROOMS),
+        Lookup(LOCATION, "listings", {str(k): float(np.log1p(n)) for k, n in counts.items()}, 0.0),
         _BALCONY,
         _AREA_TYPE,
-        Lookup("society", "listings", {str(k): float(np.log1p(n)) for k, n in societies.items() if k}, 0.0),
+        Lookup(SOCIETY, "listings", {str(k): float(np.log1p(n)) for k, n in societies.items() if k}, 0.0),
     ]
     return FeatureTransformer(columns)
 
@@ -182,7 +183,7 @@ def _matrix(design: FeatureTransformer, inputs: pd.DataFrame, log_estimates: Pri
 
 
 def _of_form(inputs: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    """Whether a home is described by the form's fields alone (or by a society and no more, which says little)."""
+    """Whether a home is described by the form's fields alone; the name of its housing complex adds little."""
     missing = inputs["balcony"].isna() & (inputs["area_type"] == MISSING)
     return np.asarray(missing, dtype=bool)
 

@@ -19,6 +19,7 @@ from scipy.optimize import isotonic_regression
 from homeprices.model.feature_columns import Matrix
 from homeprices.model.onnx_builder import OnnxBuilder
 from homeprices.pricing.features import OTHER_LOCATION
+from homeprices.pricing.inputs import AREA, BATHS, BEDROOMS, LOCATION
 
 MAX_ROOMS = 9
 """Bedrooms and baths of homes that have a curve; larger ones are too few to be alike."""
@@ -34,7 +35,7 @@ TAILS = (0.0, 0.001, 0.998, 0.9995)
 ASKED_AT_ONCE = 100
 """Kinds of homes; each is asked about at every knot, and all at once would take hundreds of megabytes."""
 
-_KIND = ["location", "bhk", "bath"]
+_KIND = [LOCATION, BEDROOMS, BATHS]
 
 # Model inputs -> log price
 PredictLogPrice = Callable[[pd.DataFrame], npt.NDArray[np.float64]]
@@ -54,7 +55,7 @@ class IsotonicCurves:
 
     def values(self, inputs: pd.DataFrame) -> Matrix:
         """The log price of each home, [N]; NaN for a kind of home without a curve. Constant beyond the knots."""
-        area = np.log(inputs["total_sqft"].to_numpy(np.float32))
+        area = np.log(inputs[AREA].to_numpy(np.float32))
         segment = (area[:, None] >= self.knots[None, :]).sum(axis=1)
         start, slope, knot = self._segments()[self._row(inputs), segment].T
         value: Matrix = start + slope * (area - knot)
@@ -62,7 +63,7 @@ class IsotonicCurves:
 
     def node(self, graph: OnnxBuilder) -> str:
         """The name of `values`, [N, 1]."""
-        area = graph.add("Log", [graph.number("total_sqft")])
+        area = graph.add("Log", [graph.number(AREA)])
         reached = graph.add("GreaterOrEqual", [area, graph.array(self.knots[None, :])])
         segment = graph.add("ReduceSum", [graph.add("Cast", [reached], to=_INT64), graph.shape(1)], keepdims=1)
         place = graph.add("Concat", [self._row_node(graph), segment], axis=1)
@@ -85,39 +86,41 @@ class IsotonicCurves:
     def _row(self, inputs: pd.DataFrame) -> npt.NDArray[np.int64]:
         """The curve of each home's kind, [N]; one past the last where it has none."""
         place = {name: i for i, name in enumerate(self.locations)}
-        location = inputs["location"].map(place).fillna(len(self.locations)).to_numpy(np.int64)
-        rooms = [np.minimum(inputs[name].to_numpy(np.float32), MAX_ROOMS).astype(np.int64) for name in ("bhk", "bath")]
+        location = inputs[LOCATION].map(place).fillna(len(self.locations)).to_numpy(np.int64)
+        rooms = [
+            np.minimum(inputs[name].to_numpy(np.float32), MAX_ROOMS).astype(np.int64) for name in (BEDROOMS, BATHS)
+        ]
         row = self.rows[location, rooms[0], rooms[1]]
         return np.where(row < 0, len(self.curves), row)
 
     def _row_node(self, graph: OnnxBuilder) -> str:
         """The row of each home's kind, [N, 1] int64; one past the last where it has none."""
-        asked = graph.categories("location")
+        asked = graph.categories(LOCATION)
         place = {name: i for i, name in enumerate(self.locations)}
         rows = self.rows[[place.get(name, len(self.locations)) for name in (*asked, "")]]
         rows = np.where(rows < 0, len(self.curves), rows)
-        rooms = graph.add("Concat", [graph.number("bhk"), graph.number("bath")], axis=1)
+        rooms = graph.add("Concat", [graph.number(BEDROOMS), graph.number(BATHS)], axis=1)
         rooms = graph.add("Cast", [graph.add("Min", [rooms, graph.constant(MAX_ROOMS)])], to=_INT64)
-        kind = graph.add("Concat", [graph.category_index("location"), rooms], axis=1)
+        kind = graph.add("Concat", [graph.category_index(LOCATION), rooms], axis=1)
         return graph.add("GatherND", [graph.array(rows[..., None]), kind])
 
 
 def fit_curves(teacher: PredictLogPrice, inputs: pd.DataFrame, knots: int) -> IsotonicCurves:
     """The curves of a teacher of form inputs, for every kind of home among these. The last place of rooms has none."""
-    homes = inputs[(inputs["bhk"] < MAX_ROOMS) & (inputs["bath"] < MAX_ROOMS)]
-    kinds = homes.groupby(_KIND, sort=True)["total_sqft"].median().reset_index()
-    locations = tuple(sorted({str(name) for name in kinds["location"]} | {OTHER_LOCATION}))
+    homes = inputs[(inputs[BEDROOMS] < MAX_ROOMS) & (inputs[BATHS] < MAX_ROOMS)]
+    kinds = homes.groupby(_KIND, sort=True)[AREA].median().reset_index()
+    locations = tuple(sorted({str(name) for name in kinds[LOCATION]} | {OTHER_LOCATION}))
     place = {name: i for i, name in enumerate(locations)}
     rows = np.full((len(locations) + 1, MAX_ROOMS + 1, MAX_ROOMS + 1), -1, dtype=np.int64)
     rows[
-        kinds["location"].map(place).to_numpy(np.int64),
-        kinds["bhk"].to_numpy(np.int64),
-        kinds["bath"].to_numpy(np.int64),
+        kinds[LOCATION].map(place).to_numpy(np.int64),
+        kinds[BEDROOMS].to_numpy(np.int64),
+        kinds[BATHS].to_numpy(np.int64),
     ] = np.arange(len(kinds))
-    areas = _knots(inputs["total_sqft"].to_numpy(np.float64), knots)
+    areas = _knots(inputs[AREA].to_numpy(np.float64), knots)
     said = _teacher_predictions(teacher, inputs, kinds, areas)
     log_areas = np.log(areas)
-    distance = (log_areas[None, :] - np.log(kinds["total_sqft"].to_numpy(np.float64))[:, None]) / NEAR_LOG_AREA
+    distance = (log_areas[None, :] - np.log(kinds[AREA].to_numpy(np.float64))[:, None]) / NEAR_LOG_AREA
     weights = np.exp(-0.5 * distance**2) + FAR_WEIGHT
     curves = [isotonic_regression(y, weights=w).x for y, w in zip(said, weights, strict=True)]
     return IsotonicCurves(
@@ -129,13 +132,13 @@ def _teacher_predictions(
     teacher: PredictLogPrice, inputs: pd.DataFrame, kinds: pd.DataFrame, areas: Matrix
 ) -> npt.NDArray[np.float64]:
     """What the teacher says of each kind of home at each area, [kinds, areas]."""
-    blank = inputs.iloc[:1].drop(columns=[*_KIND, "total_sqft"])
+    blank = inputs.iloc[:1].drop(columns=[*_KIND, AREA])
     constant = {str(name): values.iloc[0] for name, values in blank.items()}
     said = np.empty((len(kinds), len(areas)))
     for first in range(0, len(kinds), ASKED_AT_ONCE):
         some = kinds.iloc[first : first + ASKED_AT_ONCE]
         asked: dict[str, Any] = {name: np.repeat(some[name].to_numpy(), len(areas)) for name in _KIND}
-        asked["total_sqft"] = np.tile(areas, len(some))
+        asked[AREA] = np.tile(areas, len(some))
         said[first : first + ASKED_AT_ONCE] = np.reshape(
             teacher(pd.DataFrame(asked).assign(**constant)), (len(some), len(areas))
         )

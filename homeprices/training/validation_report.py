@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from homeprices.model.estimators import estimator
 from homeprices.model.price_model import Estimates, PriceModel
 from homeprices.pricing.bundle import Bundle
-from homeprices.pricing.inputs import AREA, BEDROOMS, limits_of
+from homeprices.pricing.inputs import AREA, BEDROOMS, INPUTS, limits_of
 from homeprices.pricing.manifest import Columns, DatasetReference, Draft
 from homeprices.reporting import html
 from homeprices.reporting.charts import in_page
@@ -144,6 +144,8 @@ def model_card(draft: Draft, columns: Columns, quality: dict[str, Any], slices: 
             for name, title in _TITLES.items()
         ],
         slices=slices,
+        required=[field.drift_name for field in INPUTS if field.required],
+        optional=[field.drift_name for field in INPUTS if not field.required],
         areas=limits_of(AREA),
         rooms=limits_of(BEDROOMS),
         learned_areas=columns.ranges[AREA],

@@ -1,5 +1,6 @@
 """Who asks, about which homes, and are they content?"""
 
+from homeprices.pricing.inputs import AREA, BEDROOMS
 from monitoring.grafana.panels import Dashboard, Prom, Row, Sql, bars, lines, stat, table
 
 WINDOW = "WHERE $__timeFilter(ts)"
@@ -60,7 +61,7 @@ HOMES = Row(
             Sql(
                 "SELECT inputs->>'location' AS area, count(*) AS estimates,\n"
                 "  round(percentile_cont(0.5) WITHIN GROUP (ORDER BY estimate)::numeric, 1) AS median_lakh,\n"
-                "  round(percentile_cont(0.5) WITHIN GROUP (ORDER BY estimate * 100000 / nullif((inputs->>'total_sqft')::float, 0))::numeric)\n"
+                f"  round(percentile_cont(0.5) WITHIN GROUP (ORDER BY estimate * 100000 / nullif((inputs->>'{AREA}')::float, 0))::numeric)\n"
                 "    AS rupees_per_sqft\n"
                 f"FROM prediction_logs {WINDOW} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 25"
             ),
@@ -69,7 +70,7 @@ HOMES = Row(
             "Estimates by bedrooms",
             "Homes that visitors ask about.",
             Sql(
-                f"SELECT inputs->>'bhk' AS bhk, count(*) AS estimates FROM prediction_logs {WINDOW} GROUP BY 1 ORDER BY 1 LIMIT 20"
+                f"SELECT inputs->>'{BEDROOMS}' AS {BEDROOMS}, count(*) AS estimates FROM prediction_logs {WINDOW} GROUP BY 1 ORDER BY 1 LIMIT 20"
             ),
             width=12,
         ),

@@ -1,0 +1,180 @@
+"""A raw input is declared once: no other module names it, and adding one changes at most four source files."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+NAMES = re.compile(r"\b(total_sqft|bhk|bath|society)\b")
+SEARCHED = ("homeprices", "inference", "router", "monitoring", "local", "dags", "compose", "benchmarks", "tests/load")
+ALLOWED = {
+    "homeprices/pricing/inputs.py": "the declaration",
+    "homeprices/data/": "the raw table of listings, how it is cleaned, and synthetic listings",
+    "homeprices/model/feature_matrix.py": "what the model computes from each input",
+    "homeprices/training/regression_metrics.py": "`2 bhk` in stored titles of groups",
+    "inference/openapi.json": "generated",
+    "inference/frontend/index.html": "generated",
+    "monitoring/grafana/dashboards/business.json": "generated",
+    "benchmarks/": "requests and tables as a client writes them, partly in environments without this library",
+}
+
+# Adding an optional input: its declaration, how listings give it, how the model uses it.
+PARKING = """    InputField(
+        name="parking",
+        kind="whole",
+        label="Parking spaces",
+        noun="parking spaces",
+        description="parking spaces of the home",
+        drift_name="number of parking spaces",
+        example=1,
+        limits=(0, 10),
+    ),
+)
+
+INPUT = {"""
+EDITS = {
+    "homeprices/pricing/inputs.py": [(")\n\nINPUT = {", PARKING)],
+    "homeprices/data/schema.py": [('"balcony", "price")', '"balcony", "parking", "price")')],
+    "homeprices/data/cleaning.py": [('"price": _pos', '"parking": _number(text["parking"]),\n            "price": _pos')],
+    "homeprices/model/feature_matrix.py": [
+        ('Number("balcony", missing=missing),', 'Number("balcony", missing=missing),\n        Number("parking", missing=missing),')
+    ],
+}  # fmt: skip
+
+ON_THE_COPY = """
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from homeprices.batch.feature_reader import FeatureReader
+from homeprices.data import contract
+from homeprices.data.cleaning import clean
+from homeprices.data.preparation import split
+from homeprices.data.synthetic import make_listings
+from homeprices.drift.file_samples import sample_of_frame
+from homeprices.drift.findings import NAMES
+from homeprices.drift.samples import sample_of_visits
+from homeprices.errors import InvalidInput
+from homeprices.model.presets import Preset
+from homeprices.pricing.features import Locations
+from homeprices.pricing.home import FEATURES, Home
+from homeprices.pricing.inputs import INPUTS
+from homeprices.registry.datasets import Dataset
+from homeprices.training.bundle_builder import build_bundle
+from homeprices.training.bundle_metadata import MLMODEL_FILE
+from homeprices.pricing.bundle import Bundle
+from homeprices.pricing.predictor import Predictor
+from inference import generated
+from inference.backend.api.openapi import document
+from tests.load.listings import listings_of
+
+form = {field.name: field.example for field in INPUTS if field.required}
+found = {}
+
+home = Home.parse({**form, "parking": " 2 "})
+found["home"] = home.parking == 2 and Home.parse(form).parking is None
+try:
+    Home.parse({**form, "parking": 11})
+except InvalidInput as error:
+    found["errors"] = error.fields == {"parking": "must be a whole number from 0 to 10"}
+found["log"] = home.model_dump(exclude_none=True)["parking"] == 2
+schema = document()["components"]["schemas"]["Home"]
+found["schema"] = schema["properties"]["parking"]["maximum"] == 10 and "parking" not in schema["required"]
+
+batch = pa.RecordBatch.from_pylist([{**form, "parking": 2}, {**form, "parking": None}, {**form, "parking": 11}])
+features = FeatureReader(Locations([])).read(batch)
+found["batch"] = features.columns["parking"][0] == 2 and np.isnan(features.columns["parking"][1])
+found["batch errors"] = [refused.row for refused in features.refused] == [2]
+
+visits = sample_of_visits([{**form, "parking": 3, "estimate": 60.0}])
+found["drift of traffic"] = visits.features["parking"].mean == 3
+found["drift names"] = NAMES["parking"] == "number of parking spaces"
+
+raw = make_listings(400, seed=11)
+raw["parking"] = np.where(np.arange(len(raw)) % 3 == 0, "", (np.arange(len(raw)) % 4).astype(str))
+cleaned = clean(raw)
+contract.require_raw(raw)
+contract.require_training_rows(cleaned)
+found["cleaning"] = cleaned.rows["parking"].max() == 3 and cleaned.quality()["missing"]["parking"] > 0
+found["drift of files"] = sample_of_frame(raw).sample.features["parking"].present > 0
+found["load"] = any(listing.home.get("parking") == 3 for listing in listings_of(raw))
+
+tiny = Preset("quick", folds=2, repeats=1, trees=2, rounds=5, teachers=2, knots=6, copies=1, trials=0)
+training, holdout = split(cleaned.rows)
+out = Path("draft")
+dataset = Dataset(version=1, key="data/raw/train_V1.csv", sha256="a" * 64, rows=len(raw))
+build_bundle("boosting", training, holdout, dataset=dataset, out=out, seed=3, git_revision="b" * 40, mlflow_run_id=None,
+             quality=cleaned.quality(), effort=tiny)
+columns = json.loads((out / "columns.json").read_text())
+found["columns.json"] = {"name": "parking", "type": "number"} in columns["inputs"]
+found["reference.json"] = "parking" in json.loads((out / "reference.json").read_text())["features"]
+signature = json.loads((out / MLMODEL_FILE).read_text())["signature"]["inputs"]
+found["MLflow signature"] = "parking" in [tensor["name"] for tensor in json.loads(signature)]
+found["model card"] = "number of parking spaces" in (out / "model_card.md").read_text()
+found["served"] = Predictor(Bundle.open_draft(out)).estimate([home])[0].price > 0
+
+found["stale before"] = generated.main(["--check"]) == 1
+generated.main([])
+found["OpenAPI document"] = "parking spaces of the home" in generated.OPENAPI.read_text()
+found["form"] = 'id="parking" name="parking" type="number"' in generated.FORM.read_text()
+found["documents"] = "| `parking` | parking spaces of the home |" in generated.DOCUMENT.read_text()
+found["stale after"] = generated.main(["--check"]) == 0
+
+print("missing:", sorted(place for place, there in found.items() if not there), "of", len(found))
+"""
+
+
+def tracked(*folders: str) -> list[str]:
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *folders],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return [name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
+
+
+def names_an_input(name: str) -> bool:
+    try:
+        return bool(NAMES.search((ROOT / name).read_text(encoding="utf-8")))
+    except UnicodeDecodeError:
+        return False
+
+
+def test_no_other_module_names_an_input() -> None:
+    naming = {name for name in tracked(*SEARCHED) if names_an_input(name)}
+    assert {name for name in naming if not name.startswith(tuple(ALLOWED))} == set()
+    assert {entry for entry in ALLOWED if not any(name.startswith(entry) for name in naming)} == set(), "too many"
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tree with a ninth input, `parking`."""
+    folder = tmp_path_factory.mktemp("tree")
+    for name in tracked("homeprices", "inference", "tests/load", "documentations/inference.md"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    for name, edits in EDITS.items():
+        text = (folder / name).read_text(encoding="utf-8")
+        for old, new in edits:
+            assert old in text, (name, old)
+            text = text.replace(old, new)
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_a_new_optional_input_takes_four_files_and_is_everywhere(copy: Path) -> None:
+    assert len(EDITS) <= 4
+
+    done = subprocess.run(
+        [sys.executable, "-c", ON_THE_COPY], cwd=copy, env={"PYTHONPATH": str(copy), "PATH": "/usr/bin:/bin"},
+        capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "missing: [] of" in done.stdout, done.stdout
