@@ -1,23 +1,102 @@
-"""Test for sample ratio mismatch (SRM): are visitors split between the variants as planned?"""
+"""Test for sample ratio mismatch (SRM): are visitors split between the variants as planned?
+
+Standard library only, so that the exporter, whose image has no SciPy, runs the same test as the decision.
+"""
 
 from __future__ import annotations
 
-import numpy as np
-from scipy.special import gammaln
+from collections.abc import Iterable, Sequence
+from math import exp, inf, log
 
-from homeprices.experiment.confidence_sequences import Numbers, _plain
+DEFAULT_CONCENTRATION = 300.0
+"""Weight of the prior, in visitors."""
 
 
-def sample_ratio_log_evidence(counts: Numbers, shares: Numbers, *, concentration: float) -> Numbers:
-    """The logarithm of the evidence against a split by `shares`: a mismatch at rate alpha when above log(1/alpha).
+def log_evidence(counts: Sequence[int], shares: Sequence[float], *, concentration: float) -> float:
+    """Return the logarithm of the evidence against a split by `shares`.
 
-    `counts` and `shares` have the arms along their last axis. The prior is a Dirichlet around the shares, with the
-    weight of `concentration` visitors. Lindon and Malek, Anytime-valid inference for multinomial count data,
-    arXiv 2011.03567: the Bayes factor of their section 2. Evidence of independent strata adds up.
+    Above log(1/alpha) it is a mismatch at error rate alpha, however often it is tested. The prior is a Dirichlet
+    around the shares with the weight of `concentration` visitors. Lindon and Malek, Anytime-valid inference for
+    multinomial count data, arXiv 2011.03567: the Bayes factor of their section 2. Evidence of independent strata adds
+    up.
     """
-    counts, shares = np.asarray(counts, dtype=float), np.asarray(shares, dtype=float)
-    prior = concentration * shares
-    total = counts.sum(axis=-1)
-    log_beta = (gammaln(prior + counts) - gammaln(prior)).sum(axis=-1)
-    log_beta -= gammaln(concentration + total) - gammaln(concentration)
-    return _plain(log_beta - (counts * np.log(shares)).sum(axis=-1))
+    priors = [concentration * share for share in shares]
+    log_beta = log_plan = 0.0
+    # Not sum(): from Python 3.12 on it rounds floats otherwise, and a replay would differ in the last digit.
+    for prior, count, share in zip(priors, counts, shares, strict=True):
+        log_beta += log_gamma(prior + count) - log_gamma(prior)
+        log_plan += count * log(share)
+    return log_beta - (log_gamma(concentration + sum(counts)) - log_gamma(concentration)) - log_plan
+
+
+def log_evidence_of_epochs(epochs: Iterable[tuple[float, Sequence[int]]], *, concentration: float) -> float:
+    """Return the evidence of all epochs, each as (candidate's share in percent, visitors by variant).
+
+    An epoch in which one variant gets no visitors (a share of 0 or 100) is no evidence.
+    """
+    total = 0.0
+    for percent, assigned in epochs:
+        share = percent / 100
+        if 0 < share < 1:
+            total += log_evidence(assigned, (1 - share, share), concentration=concentration)
+    return total
+
+
+def p_value(evidence: float) -> float:
+    """Return the always-valid p-value of a logarithm of evidence: 1 over the Bayes factor, at most 1."""
+    return exp(min(0.0, -evidence))
+
+
+# Stirling's series for 13 <= x < 1000, and the quotient of polynomials for 2 <= x < 3.
+_SERIES = (
+    8.11614167470508450300e-4, -5.95061904284301438324e-4, 7.93650340457716943945e-4,
+    -2.77777777730099687205e-3, 8.33333333333331927722e-2,
+)  # fmt: skip
+_ABOVE = (
+    -1.37825152569120859100e3, -3.88016315134637840924e4, -3.31612992738871184744e5,
+    -1.16237097492762307383e6, -1.72173700820839662146e6, -8.53555664245765465627e5,
+)  # fmt: skip
+_BELOW = (
+    1.0, -3.51815701436523470549e2, -1.70642106651881159223e4, -2.20528590553854454839e5,
+    -1.13933444367982507207e6, -2.53252307177582951285e6, -2.01889141433532773231e6,
+)  # fmt: skip
+_LOG_ROOT_TWO_PI = 0.91893853320467274178
+
+
+def log_gamma(x: float) -> float:
+    """Return the logarithm of the gamma function of a positive number, as SciPy's `gammaln` has it to the bit.
+
+    `math.lgamma` differs in the last digits, and recorded decisions are replayed to the bit. The algorithm is `lgam` of
+    Moshier's Cephes library, which SciPy uses (https://www.netlib.org/cephes/, gamma.c).
+    """
+    if x <= 0:
+        return inf
+    if x < 13:
+        factor, shift, u = 1.0, 0.0, x
+        while u >= 3:
+            shift -= 1
+            u = x + shift
+            factor *= u
+        while u < 2:
+            factor /= u
+            shift += 1
+            u = x + shift
+        if u == 2:
+            return log(factor)
+        x += shift - 2
+        return log(factor) + x * _polynomial(x, _ABOVE) / _polynomial(x, _BELOW)
+    result = (x - 0.5) * log(x) - x + _LOG_ROOT_TWO_PI
+    if x > 1e8:
+        return result
+    p = 1 / (x * x)
+    if x >= 1000:
+        series = (7.9365079365079365079365e-4 * p - 2.7777777777777777777778e-3) * p + 0.0833333333333333333333
+        return result + series / x
+    return result + _polynomial(p, _SERIES) / x
+
+
+def _polynomial(x: float, coefficients: Sequence[float]) -> float:
+    value = coefficients[0]
+    for coefficient in coefficients[1:]:
+        value = value * x + coefficient
+    return value

@@ -25,7 +25,7 @@ from homeprices.experiment.evidence import (
 from homeprices.experiment.policies import AnyPolicy
 from homeprices.experiment.policies.composite import CompositePolicy
 from homeprices.experiment.policies.sequential import SILENT_BELOW, SequentialPolicy
-from homeprices.experiment.sample_ratio import sample_ratio_log_evidence
+from homeprices.experiment.sample_ratio import log_evidence
 from homeprices.simulation.visitors import HOURS_A_DAY, LATENCY_DEVIATION_MS, LATENCY_MS, Array, Scenario, SimulatedArm
 
 BEGIN = datetime(2026, 1, 5, tzinfo=UTC)
@@ -94,9 +94,7 @@ def _composite(policy: CompositePolicy, arms: Arms) -> Array:
 
 def _sequential(policy: SequentialPolicy, scenario: Scenario, arms: Arms) -> Array:
     rates = policy.error_rates
-    counts = np.stack([arm.assigned for arm in arms], axis=-1)
-    shares = np.array([1 - scenario.share, scenario.share])
-    against = sample_ratio_log_evidence(counts, shares, concentration=policy.sample_ratio.concentration)
+    against = _sample_ratio(arms, scenario.share, policy.sample_ratio.concentration)
     late = np.arange(1, scenario.looks + 1) >= policy.missing_after / timedelta(hours=1)
     found = (against >= -math.log(rates.sample_ratio)) | (late & _silent(scenario, arms))
     for hits, limit in ((arms[1].errors, policy.guardrails.error_share), (arms[1].slow, policy.guardrails.slow_share)):
@@ -107,6 +105,16 @@ def _sequential(policy: SequentialPolicy, scenario: Scenario, arms: Arms) -> Arr
     enough &= np.minimum(arms[0].rated, arms[1].rated) >= least.rated_visitors
     decided = (estimate - lower > policy.margins.promote) | (estimate + upper < policy.margins.harm)
     return np.asarray(found | (enough & decided))
+
+
+def _sample_ratio(arms: Arms, share: float, concentration: float) -> Array:
+    """The evidence against the split at each look; computed once for counts that many runs share."""
+    production, candidate = (arm.assigned.astype(np.int64) for arm in arms)
+    base = int(candidate.max()) + 1
+    distinct, where = np.unique(production * base + candidate, return_inverse=True)
+    counts = zip((distinct // base).tolist(), (distinct % base).tolist(), strict=True)
+    values = [log_evidence(pair, (1 - share, share), concentration=concentration) for pair in counts]
+    return np.asarray(values)[where].reshape(production.shape)
 
 
 def _silent(scenario: Scenario, arms: Arms) -> Array:

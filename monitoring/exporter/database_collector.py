@@ -1,4 +1,4 @@
-"""What the database tells: the split of the visitors, the last evaluation, the newest drift reports.
+"""Collector of the database: the split of the visitors, the last evaluation, the newest drift reports.
 
 Every query is bounded: by an index, by a limit, and by the statement timeout of the engine.
 """
@@ -11,28 +11,20 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import text
 
 from homeprices.adapters.database import transaction
+from homeprices.experiment.sample_ratio import DEFAULT_CONCENTRATION, log_evidence_of_epochs, p_value
 from homeprices.names import VARIANTS
 from monitoring.exporter.metric_table import Sample
-from monitoring.sample_ratio import p_value
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from homeprices.release.control_record import ControlRecord
 
-# Newest visits of the epoch that are counted. At this many visitors a split that is off by one percent of the traffic
-# has long been found; more would only make the query slow.
-MOST_VISITS = 200_000
-
-# The assigned arm, fallbacks included: whom the candidate failed was the candidate's visitor all the same.
-VISITORS = text(
+# Of the newest interim look: what the decision itself was made of.
+SPLIT = text(
     """
-    SELECT assigned_variant, count(DISTINCT visitor) FROM (
-        SELECT assigned_variant, visitor FROM prediction_logs
-        WHERE ts >= :since AND epoch = :epoch AND assigned_variant IS NOT NULL AND visitor IS NOT NULL
-        ORDER BY ts DESC LIMIT :most
-    ) AS newest
-    GROUP BY assigned_variant
+    SELECT evidence -> 'strata', policy_document -> 'sample_ratio' ->> 'concentration' FROM ab_decisions
+    WHERE experiment = :experiment AND evidence ? 'strata' ORDER BY ts DESC LIMIT 1
     """
 )
 # A person's order is no evaluation.
@@ -50,29 +42,34 @@ DRIFT = text(
 
 
 class DatabaseCollector:
-    """Reads the homeprices database. `record` gives the control record that the bucket last told."""
+    """Reads the homeprices database. `record` returns the newest control record of the bucket."""
 
     name = "database"
 
-    def __init__(self, engine: Engine, record: Callable[[], ControlRecord], most_visits: int = MOST_VISITS) -> None:
-        self._engine, self._record, self._most_visits = engine, record, most_visits
+    def __init__(self, engine: Engine, record: Callable[[], ControlRecord]) -> None:
+        self._engine, self._record = engine, record
 
     def collect(self) -> list[Sample]:
-        """The samples of this moment. Raises DatabaseUnavailable."""
+        """Return the current samples. Raises DatabaseUnavailable."""
         with transaction(self._engine) as connection:
             return [*self._split(connection), *_evaluation(connection), *_drift(connection)]
 
     def _split(self, connection: Connection) -> Iterator[Sample]:
+        """The visitors of the current epoch, and the decision's own test of the split over all epochs."""
         record = self._record()
-        if record.state != "running" or not record.epochs:
+        if record.state != "running":
             return
-        values = {"since": record.epochs[-1].since, "epoch": record.epoch, "most": self._most_visits}
-        counted = {row[0]: int(row[1]) for row in connection.execute(VISITORS, values)}
-        visitors = {variant: counted.get(variant, 0) for variant in VARIANTS}
-        for variant, count in visitors.items():
-            yield Sample("homeprices_experiment_visitors", count, {"variant": variant})
-        p = p_value(visitors["candidate"], sum(visitors.values()), record.share / 100)
-        yield Sample("homeprices_experiment_sample_ratio_p_value", p)
+        newest = connection.execute(SPLIT, {"experiment": record.experiment}).one_or_none()
+        if newest is None:
+            return
+        strata, concentration = newest
+        for stratum in strata:
+            if stratum["epoch"] == record.epoch:
+                for variant, count in zip(VARIANTS, stratum["assigned"], strict=True):
+                    yield Sample("homeprices_experiment_visitors", count, {"variant": variant})
+        epochs = [(stratum["share"], stratum["assigned"]) for stratum in strata]
+        evidence = log_evidence_of_epochs(epochs, concentration=float(concentration or DEFAULT_CONCENTRATION))
+        yield Sample("homeprices_experiment_sample_ratio_p_value", p_value(evidence))
 
 
 def _evaluation(connection: Connection) -> Iterator[Sample]:

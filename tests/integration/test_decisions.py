@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
@@ -31,6 +32,7 @@ from homeprices.workflows.auto_revert import PostPromotionAnalysis
 from homeprices.workflows.evaluate_experiment import Evaluation
 from homeprices.workflows.notify_once import notify_once
 from homeprices.workflows.status import experiment_status
+from monitoring.exporter.database_collector import DatabaseCollector
 from tests.support.bundles import make_draft, price
 from tests.support.fake_servers import Hook, webhook
 from tests.support.faulty_bucket import DyingBucket, Killed
@@ -264,6 +266,24 @@ def test_an_inconclusive_experiment_is_rolled_back(trial: Trial, hook: Hook) -> 
     assert bundle_reader.highest(trial.bucket, "CO") is None
     assert promotion.rejected_bundles(trial.bucket) == ["CO1"]
     assert titles(hook) == ["CO1 is rolled back"]
+
+
+def test_the_exporter_shows_the_split_that_the_decision_was_made_on(trial: Trial, engine: Engine) -> None:
+    collector = DatabaseCollector(engine, lambda: control_record.read(trial.bucket))
+    names = {"homeprices_experiment_visitors", "homeprices_experiment_sample_ratio_p_value"}
+    assert not [sample for sample in collector.collect() if sample.name in names], "no interim look yet"
+    trial.visits("production", 300, [3.0])
+    trial.visits("candidate", 300, [3.0])
+    statistics = look(trial)["statistics"]
+    seen = {
+        (sample.name, *sample.labels.values()): sample.value for sample in collector.collect() if sample.name in names
+    }
+    assert seen == {
+        ("homeprices_experiment_visitors", "production"): 300,
+        ("homeprices_experiment_visitors", "candidate"): 300,
+        ("homeprices_experiment_sample_ratio_p_value",): math.exp(-statistics["sample_ratio_log_evidence"]),
+    }
+    assert seen["homeprices_experiment_sample_ratio_p_value",] < 0.001
 
 
 def test_a_page_of_each_decision_lies_in_the_bucket(trial: Trial) -> None:

@@ -17,7 +17,7 @@ from homeprices.experiment.confidence_sequences import half_width
 from homeprices.experiment.evidence import Evidence
 from homeprices.experiment.policies.base import Decision, Outcome, RetrainingRule, breaker_stopped, time_is_up
 from homeprices.experiment.policies.post_promotion import PostPromotionRule
-from homeprices.experiment.sample_ratio import sample_ratio_log_evidence
+from homeprices.experiment.sample_ratio import DEFAULT_CONCENTRATION, log_evidence_of_epochs
 from homeprices.experiment.treatment_effect import TreatmentEffect, composite_effect
 from homeprices.names import VARIANTS
 
@@ -84,7 +84,7 @@ class Guardrails(_Document):
 class SampleRatio(_Document):
     """The prior of the test of the split, as the weight of so many visitors."""
 
-    concentration: float = Field(default=300.0, gt=0)
+    concentration: float = Field(default=DEFAULT_CONCENTRATION, gt=0)
 
 
 class SequentialPolicy(_Document):
@@ -144,7 +144,12 @@ class SequentialPolicy(_Document):
     def _measure(self, evidence: Evidence) -> tuple[TreatmentEffect | None, dict[str, float]]:
         """The difference of the composites, and every statistic; bounds only of what has its minimum."""
         rates, limits = self.error_rates, self.guardrails
-        statistics = {"sample_ratio_log_evidence": self.sample_ratio_log_evidence(evidence)}
+        statistics = {
+            "sample_ratio_log_evidence": log_evidence_of_epochs(
+                ((stratum.share, stratum.assigned) for stratum in evidence.strata),
+                concentration=self.sample_ratio.concentration,
+            )
+        }
         difference = composite_effect(evidence, self.primary)
         if difference is not None:
             statistics |= difference.reported(self.expected_visitors, rates.promote)
@@ -168,16 +173,6 @@ class SequentialPolicy(_Document):
                 )
                 statistics |= {f"{name}_lower": sample.mean - width, f"{name}_upper": sample.mean + width}
         return difference, statistics
-
-    def sample_ratio_log_evidence(self, evidence: Evidence) -> float:
-        """The logarithm of the evidence that visitors are not split as they should be, over all epochs."""
-        found = 0.0
-        for stratum in evidence.strata:
-            share = stratum.share / 100
-            if 0 < share < 1:
-                counts, shares = stratum.assigned, (1 - share, share)
-                found += sample_ratio_log_evidence(counts, shares, concentration=self.sample_ratio.concentration)
-        return found
 
     def _invalid(self, evidence: Evidence, statistics: dict[str, float]) -> str | None:
         """Why nothing can be concluded from this evidence, if so."""

@@ -1,0 +1,88 @@
+"""The SRM test: the Bayes factor of the paper, golden p-values, and its error rate over many looks."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import gammaln
+
+from homeprices.experiment.sample_ratio import log_evidence, log_evidence_of_epochs, log_gamma, p_value
+
+ROOT = Path(__file__).parents[3]
+
+
+def p(counts: tuple[int, int], share: float = 0.2) -> float:
+    return p_value(log_evidence(counts, (1 - share, share), concentration=300))
+
+
+@pytest.mark.parametrize(
+    ("counts", "share", "expected"),
+    [
+        ((0, 0), 0.2, 1.0),
+        ((800, 200), 0.2, 1.0),
+        ((8000, 2000), 0.2, 1.0),
+        ((7800, 2200), 0.2, 4.307794925451309e-05),
+        ((7700, 2300), 0.2, 2.145500639030251e-11),
+        ((5200, 4800), 0.5, 0.002476693047429515),
+        ((140_000, 60_000), 0.2, 0.0),
+    ],
+)
+def test_golden_p_values(counts: tuple[int, int], share: float, expected: float) -> None:
+    """Computed in exact fractions, with factorials: the priors are whole numbers."""
+    assert p(counts, share) == pytest.approx(expected, rel=1e-10, abs=1e-300)
+
+
+def test_the_evidence_is_the_bayes_factor_of_the_paper() -> None:
+    """Two visitors, one each, split evenly: B(a + x) / B(a) / 0.25 with a = (1, 1) is (1/6) / 0.25 = 2/3."""
+    assert log_evidence([1, 1], [0.5, 0.5], concentration=2) == pytest.approx(math.log(2 / 3))
+    assert log_evidence([0, 0], [0.8, 0.2], concentration=300) == 0
+
+
+def test_evidence_of_epochs_adds_up_and_an_epoch_without_a_choice_is_none() -> None:
+    epochs = [(20.0, (800, 260)), (50.0, (500, 480)), (0.0, (900, 0)), (100.0, (0, 10))]
+    expected = log_evidence((800, 260), (0.8, 0.2), concentration=300) + log_evidence(
+        (500, 480), (0.5, 0.5), concentration=300
+    )
+    assert log_evidence_of_epochs(epochs, concentration=300) == pytest.approx(expected)
+    assert log_evidence_of_epochs([], concentration=300) == 0
+
+
+@given(st.integers(0, 500), st.integers(0, 500), st.floats(0.01, 0.99))
+def test_it_is_a_probability_and_the_same_for_either_variant(candidate: int, production: int, share: float) -> None:
+    value = p((production, candidate), share)
+    assert 0 <= value <= 1
+    assert value == pytest.approx(p((candidate, production), 1 - share), rel=1e-6, abs=1e-12)
+
+
+def test_a_sound_split_is_rarely_flagged_and_a_broken_one_soon() -> None:
+    rng = np.random.default_rng(5)
+
+    def flagged(share: float, hours: int, runs: int) -> float:
+        candidate = rng.binomial(50, share, size=(runs, hours)).cumsum(axis=1)
+        looks = [[p((50 * (hour + 1) - int(n), int(n))) for hour, n in enumerate(run)] for run in candidate]
+        return float((np.array(looks) < 0.01).any(axis=1).mean())
+
+    assert flagged(0.2, 336, 300) <= 0.01 + 3 * math.sqrt(0.01 * 0.99 / 300)
+    assert flagged(0.15, 36, 300) >= 0.95
+
+
+@pytest.mark.parametrize("x", [1e-3, 0.5, 1, 2, 2.5, 3, 12.999, 13, 60.25, 999.9, 1000, 12345.75, 1e8, 1e9])
+def test_log_gamma_equals_scipys_to_the_bit(x: float) -> None:
+    """Decisions recorded with SciPy's function are replayed with this one."""
+    assert log_gamma(x) == gammaln(x)
+
+
+def test_it_needs_the_standard_library_only() -> None:
+    """The exporter's image has neither NumPy nor SciPy."""
+    script = "import sys, homeprices.experiment.sample_ratio; print({'numpy', 'scipy'} & sys.modules.keys())"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "set()"
