@@ -138,9 +138,9 @@ def _price_table(prices: list[dict[str, Any]]) -> str:
     head = ["correlation of the two models' errors", "paired: median days", "by arm: median days", "ratio"]
     rows = []
     for found in prices:
-        paired, by_arm = found["paired"]["median_days"], found["by_arm"]["median_days"]
-        ratio = f"{paired / by_arm:.2f}" if paired and by_arm else "–"
-        rows.append([f"{found['correlation']:g}", _days(paired, found), _days(by_arm, found), ratio])
+        paired, by_variant = found["paired"]["median_days"], found["by_variant"]["median_days"]
+        ratio = f"{paired / by_variant:.2f}" if paired and by_variant else "–"
+        rows.append([f"{found['correlation']:g}", _days(paired, found), _days(by_variant, found), ratio])
     some = prices[0]
     intro = (
         f"Actual prices on {some['told']:.0%} of the visits, {some['visitors_an_hour']:g} visitors an hour, a "

@@ -1,4 +1,4 @@
-"""How long it takes to see that a model is nearer to the actual prices: paired, as it is done, and by arm."""
+"""How long it takes to see that a model is nearer to the actual prices: paired, as it is done, and by variant."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ def days_to_find(prices: Prices, alpha: float, expected: float) -> dict[str, Any
     """Median days until the candidate is known to be nearer, and the share of runs in which it ever is; each way."""
     rng = np.random.default_rng(prices.seed)
     a_day = prices.visitors_an_hour * HOURS_A_DAY * prices.told
-    found: dict[str, list[float]] = {"paired": [], "by_arm": []}
+    found: dict[str, list[float]] = {"paired": [], "by_variant": []}
     most = round(a_day * prices.days)
     for _ in range(prices.runs):
         shared, own = rng.normal(size=(2, most))
         production = _error(prices.deviation * shared)
         mixed = prices.correlation * shared + np.sqrt(1 - prices.correlation**2) * own
         candidate = _error((1 - prices.smaller) * prices.deviation * mixed)
-        arm = rng.random(most) < prices.share
+        variant = rng.random(most) < prices.share
         found["paired"].append(_first(*_paired(production - candidate), alpha, expected))
-        found["by_arm"].append(_first(*_by_arm(production, candidate, arm), alpha, expected))
+        found["by_variant"].append(_first(*_by_variant(production, candidate, variant), alpha, expected))
     return {
         **prices.model_dump(),
         **{way: {"median_days": _median(counts, a_day), "found": _share(counts)} for way, counts in found.items()},
@@ -64,11 +64,11 @@ def _paired(nearer: Array) -> tuple[Array, Array, Array]:
     return n, mean, variance / n
 
 
-def _by_arm(production: Array, candidate: Array, arm: Array) -> tuple[Array, Array, Array]:
-    n_b = np.cumsum(arm)
-    n_a = np.arange(1, len(arm) + 1) - n_b
-    mean_a, variance_a = _moments(production, ~arm)
-    mean_b, variance_b = _moments(candidate, arm)
+def _by_variant(production: Array, candidate: Array, variant: Array) -> tuple[Array, Array, Array]:
+    n_b = np.cumsum(variant)
+    n_a = np.arange(1, len(variant) + 1) - n_b
+    mean_a, variance_a = _moments(production, ~variant)
+    mean_b, variance_b = _moments(candidate, variant)
     least = np.minimum(n_a, n_b)
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = np.where(least > 1, variance_a / n_a + variance_b / n_b, np.inf)

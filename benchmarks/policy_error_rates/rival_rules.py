@@ -6,8 +6,8 @@ import numpy as np
 from scipy.special import ndtr, stdtr
 
 from homeprices.simulation.experiments import Ended
-from homeprices.simulation.interim_looks import Arms, rating_moments
-from homeprices.simulation.visitors import Array, Scenario, simulate_arms
+from homeprices.simulation.interim_looks import Variants, rating_moments
+from homeprices.simulation.visitors import Array, Scenario, simulate_variants
 
 
 def simulate_peer(name: str, scenario: Scenario) -> list[Ended]:
@@ -15,7 +15,7 @@ def simulate_peer(name: str, scenario: Scenario) -> list[Ended]:
     ended: list[Ended] = []
     for number, start in enumerate(range(0, scenario.runs, scenario.chunk)):
         runs = min(scenario.chunk, scenario.runs - start)
-        codes = peer_outcomes(name, simulate_arms(scenario, number, runs))
+        codes = peer_outcomes(name, simulate_variants(scenario, number, runs))
         for row in codes:
             decided = np.flatnonzero(row)
             if len(decided):
@@ -35,16 +35,16 @@ PROBABLY = 0.95
 PEERS = {"t-test": "hourly t-test, p < 0.05", "bayes": 'Bayesian "probability to be best" > 0.95'}
 
 
-def peer_outcomes(name: str, arms: Arms) -> Array:
+def peer_outcomes(name: str, variants: Variants) -> Array:
     """At each look 1 to promote, -1 to roll back, 0 to go on; shape (runs, looks)."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        (mean_a, variance_a), (mean_b, variance_b) = (rating_moments(arm) for arm in arms)
-        by_a, by_b = variance_a / arms[0].ratings, variance_b / arms[1].ratings
+        (mean_a, variance_a), (mean_b, variance_b) = (rating_moments(variant) for variant in variants)
+        by_a, by_b = variance_a / variants[0].ratings, variance_b / variants[1].ratings
         score = (mean_b - mean_a) / np.sqrt(by_a + by_b)
         if name == "t-test":  # Welch 1947
-            freedom = (by_a + by_b) ** 2 / (by_a**2 / (arms[0].ratings - 1) + by_b**2 / (arms[1].ratings - 1))
+            freedom = (by_a + by_b) ** 2 / (by_a**2 / (variants[0].ratings - 1) + by_b**2 / (variants[1].ratings - 1))
             better, limit = stdtr(freedom, score), 1 - T_TEST_LEVEL / 2
         else:  # a flat prior and a normal posterior
             better, limit = ndtr(score), PROBABLY
-    enough = np.minimum(arms[0].ratings, arms[1].ratings) >= LEAST_RATINGS
+    enough = np.minimum(variants[0].ratings, variants[1].ratings) >= LEAST_RATINGS
     return np.asarray(enough * (1 * (better > limit) - 1 * (better < 1 - limit)))

@@ -1,4 +1,4 @@
-"""When a drift begins and when it ends: what people are told, and when a new model is asked for.
+"""Drift alert: when it fires and resolves, its notifications, and when a new model is requested.
 
 A report alarms without drift in one of twenty cases or fewer, and one comes every day. So a drift begins when a report
 is beyond doubt, or when two in a row find the same feature; and it ends when two in a row find nothing.
@@ -38,7 +38,7 @@ class Finding(_Value):
 
 
 class DriftAlert(_Value):
-    """A drift of an arm, from its beginning on. `retraining` is the run that asked for a new model, once it has."""
+    """A drift of a variant, from its beginning on. `retraining` is the run that asked for a new model, once it has."""
 
     bundle: str
     began_at: AwareDatetime
@@ -51,7 +51,7 @@ class DriftAlert(_Value):
 
 
 class AlertState(_Value):
-    """Where an arm stands: the drift that goes on (or was the last), and what the last report found."""
+    """Where a variant stands: the drift that goes on (or was the last), and what the last report found."""
 
     episode: DriftAlert | None = None
     last: Finding | None = None

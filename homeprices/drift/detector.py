@@ -144,16 +144,16 @@ def _indicator(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-# Drift between the two arms, and within segments of the visitors: where it is, once it is there.
+# Comparison of the two variants, and of segments of the visitors.
 #
-# These comparisons are beside the report proper, and do not raise its alarm: the rate of that is its own.
+# These comparisons do not raise the report's alarm, so that its false alarm rate stays alpha.
 
 
 Visit = Mapping[str, Any]
 
 
 def compare_variants(production: Sequence[Visit], candidate: Sequence[Visit]) -> dict[str, Any]:
-    """What visitors of the two arms ask for, candidate against production: without a fault of the split, the same.
+    """What visitors of the two variants ask for, candidate against production: without a fault of the split, the same.
 
     Estimates are left out: two models give two.
     """

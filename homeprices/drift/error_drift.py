@@ -1,6 +1,6 @@
 """Drift of the error, which is what matters most: are estimates still as near to the prices as on the hold-out?
 
-Where visitors tell what a home did cost, it is tested; the test may be looked at after every price. Where nobody does,
+Where visitors report actual prices, it is tested; the test is valid at every look. Without actual prices,
 the width of the intervals gives an estimate, and says that it is one.
 """
 

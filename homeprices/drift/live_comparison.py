@@ -80,7 +80,7 @@ def actual_prices(
     return [(row.actual, row.estimate, row.interval_low, row.interval_high) for row in rows]
 
 
-# One look at an arm: its visitors against the bundle that answered them, its error, and where a drift is.
+# One look at a variant: its visitors against the bundle that answered them, its error, and where a drift is.
 
 
 BEFORE = timedelta(days=7)
@@ -89,7 +89,7 @@ BEFORE = timedelta(days=7)
 
 @dataclass(frozen=True)
 class Observation:
-    """What was seen of an arm in a window; `summary` is what is stored and answered."""
+    """What was seen of a variant in a window; `summary` is what is stored and answered."""
 
     variant: Variant
     bundle: str
@@ -112,7 +112,7 @@ class Observation:
 def observe(
     connection: Connection, variant: Variant, bundle: Bundle, until: datetime, hours: int, production: str | None = None
 ) -> Observation:
-    """The arm's visitors of the last `hours` before `until`. A candidate is also compared with `production`'s."""
+    """The variant's visitors of the last `hours` before `until`. A candidate is also compared with `production`'s."""
     since = until - timedelta(hours=hours)
     visits = live_comparison.visits(connection, variant, bundle.version, since=since, until=until)
     prices = live_comparison.actual_prices(connection, bundle.version, until=until)

@@ -101,7 +101,7 @@ def baseline_of_sample(sample: Sample) -> Baseline:
 
 
 def number_sample(values: npt.ArrayLike) -> NumberSample:
-    """Numbers, counted; what is not finite is missing."""
+    """Count numbers; values that are not finite count as missing."""
     array = np.asarray(values, dtype=np.float64)
     present = array[np.isfinite(array)]
     distinct, counts = np.unique(present, return_counts=True)

@@ -1,4 +1,4 @@
-"""From rows of the log to evidence: who counts, in which arm and stratum, and what they say.
+"""Aggregation: rows of the prediction log to evidence, by variant and stratum.
 
 Sums are exact to the last bit whatever the order of the rows (`math.fsum`), so the same visitors always give the same
 evidence, and the same evidence the same decision.
@@ -35,7 +35,7 @@ class RescoredPrice:
 
 @dataclass(frozen=True)
 class ExperimentRows:
-    """Everything that the log holds of an experiment, as rows; `shares` is percent by epoch."""
+    """All rows of the log that belong to an experiment; `shares` is the candidate's share in percent by epoch."""
 
     visitors: Sequence[VisitorExposures]
     raters: Sequence[VisitorRatings]
@@ -48,9 +48,9 @@ class ExperimentRows:
 
 @dataclass(frozen=True)
 class AggregatedEvidence:
-    """What counts of a log."""
+    """The parts of `Evidence` that come from rows of the log."""
 
-    arms: tuple[VariantSummary, VariantSummary]
+    variants: tuple[VariantSummary, VariantSummary]
     strata: tuple[Stratum, ...]
     errors: ClusteredProportion
     slow: ClusteredProportion
@@ -59,10 +59,11 @@ class AggregatedEvidence:
 
 
 def aggregate(log: ExperimentRows, bundles: tuple[str, str]) -> AggregatedEvidence:
-    """The evidence of a log. `bundles` names production and candidate.
+    """Return the evidence of a log. `bundles` names production and candidate.
 
-    Testers, and visitors with more visits a day than a person makes, are left out of everything; visitors whom a change
-    of share moved are left out of the arms, and count where they were assigned first, which nobody chose.
+    Exclude testers and bots (more exposures a day than the policy allows) from all metrics. Exclude visitors who
+    switched variant after a change of the traffic share from the variant metrics, but count their first assignment in
+    the SRM test, because that assignment was random.
     """
     testers = {row.visitor for row in log.visitors if row.visitor in log.testers}
     bots = {row.visitor for row in log.visitors if row.busiest_day > log.most_a_day} - testers
@@ -70,11 +71,11 @@ def aggregate(log: ExperimentRows, bundles: tuple[str, str]) -> AggregatedEviden
     counted = {row.visitor: row for row in people if not row.moved}
     raters = [row for row in log.raters if row.visitor in counted]
     scored = [row for row in log.scored if row.told.visitor not in testers | bots]
-    candidates = [row for row in counted.values() if row.arm == "candidate"]
+    candidates = [row for row in counted.values() if row.variant == "candidate"]
     return AggregatedEvidence(
-        arms=(
-            _arm("production", bundles[0], counted, raters, scored, log.p99),
-            _arm("candidate", bundles[1], counted, raters, scored, log.p99),
+        variants=(
+            _variant_summary("production", bundles[0], counted, raters, scored, log.p99),
+            _variant_summary("candidate", bundles[1], counted, raters, scored, log.p99),
         ),
         strata=tuple(_stratum(epoch, share, people, counted, raters) for epoch, share in sorted(log.shares.items())),
         errors=clustered_proportion((row.errors, row.exposures) for row in candidates),
@@ -90,7 +91,7 @@ def aggregate(log: ExperimentRows, bundles: tuple[str, str]) -> AggregatedEviden
 
 
 def sample_moments(values: Iterable[float]) -> SampleMoments:
-    """Number, mean and variance of the values; those that are no finite numbers are left out."""
+    """Return number, mean and variance of the finite values."""
     finite = [value for value in values if math.isfinite(value)]
     n = len(finite)
     if n == 0:
@@ -101,7 +102,7 @@ def sample_moments(values: Iterable[float]) -> SampleMoments:
 
 
 def clustered_proportion(visitors: Iterable[tuple[int, int]]) -> ClusteredProportion:
-    """Of pairs of hits and trials, one a visitor."""
+    """Return the sums of (hits, trials) pairs, one for each visitor."""
     pairs = [(hits, trials) for hits, trials in visitors if trials > 0]
     return ClusteredProportion(
         visitors=len(pairs),
@@ -113,20 +114,20 @@ def clustered_proportion(visitors: Iterable[tuple[int, int]]) -> ClusteredPropor
     )
 
 
-def _arm(
-    arm: Variant,
+def _variant_summary(
+    variant: Variant,
     bundle: str,
     counted: dict[str, VisitorExposures],
     raters: Sequence[VisitorRatings],
     scored: Sequence[RescoredPrice],
     p99: dict[str, float],
 ) -> VariantSummary:
-    visitors = [row for row in counted.values() if row.arm == arm]
-    rated = [row for row in raters if counted[row.visitor].arm == arm and row.ratings]
+    visitors = [row for row in counted.values() if row.variant == variant]
+    rated = [row for row in raters if counted[row.visitor].variant == variant and row.ratings]
     ratings = sum(row.ratings for row in rated)
     requests, errors = sum(row.exposures for row in visitors), sum(row.errors for row in visitors)
     mean, variance = _latency(visitors, requests - errors)
-    own = [row.told for row in scored if row.told.arm == arm and not row.told.fallback]
+    own = [row.told for row in scored if row.told.variant == variant and not row.told.fallback]
     missed = sample_moments(price_error(told.estimate, told.price) for told in own)
     return VariantSummary(
         bundle=bundle,
@@ -139,7 +140,7 @@ def _arm(
         mean_rating=min(math.fsum(row.stars for row in rated) / ratings, HIGHEST_RATING) if ratings else None,
         mean_latency_ms=mean,
         latency_variance=variance,
-        p99_latency_ms=p99.get(arm),
+        p99_latency_ms=p99.get(variant),
         quick_feedback={
             "accurate": sum(row.accurate for row in rated),
             "too_high": sum(row.too_high for row in rated),
@@ -166,12 +167,12 @@ def _stratum(
     counted: dict[str, VisitorExposures],
     raters: Sequence[VisitorRatings],
 ) -> Stratum:
-    assigned = [sum(row.epoch == epoch and row.arm == arm for row in people) for arm in VARIANTS]
+    assigned = [sum(row.epoch == epoch and row.variant == variant for row in people) for variant in VARIANTS]
     means: dict[str, list[float]] = defaultdict(list)
     for row in raters:
         visitor = counted[row.visitor]
         if visitor.epoch == epoch and row.ratings:
-            means[visitor.arm].append(row.stars / row.ratings)
+            means[visitor.variant].append(row.stars / row.ratings)
     return Stratum(
         epoch=epoch,
         share=share,
@@ -181,7 +182,7 @@ def _stratum(
 
 
 def _paired(scored: Sequence[RescoredPrice]) -> PairedPriceError:
-    """Of visitors, because one may tell several prices: the mean of what the candidate is farther away."""
+    """Return the paired error by visitor, because one visitor may report several prices."""
     production: dict[str, list[float]] = defaultdict(list)
     candidate: dict[str, list[float]] = defaultdict(list)
     for row in scored:

@@ -1,4 +1,4 @@
-"""Evidence of a running experiment, out of the prediction log."""
+"""Collection of a running experiment's evidence from the prediction log, with both models' prices of logged homes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 RECENT = timedelta(hours=24)
 
 Score = Callable[[str, Sequence[dict[str, Any]]], list[float | None]]
-"""What a bundle says of logged inputs, in lakh rupees, in order; None of an input that it cannot price."""
+"""A bundle's prices of logged inputs in lakh rupees, in order; None for an input that it cannot price."""
 
 
 def collect_evidence(
@@ -43,10 +43,10 @@ def collect_evidence(
     stopped: str | None = None,
     drift: str | None = None,
 ) -> Evidence:
-    """What both arms of the experiment in the control record have shown until `now`.
+    """Return the evidence of the experiment in the control record up to `now`.
 
-    Counts visits of the experiment's own epochs in which both arms were open. `testers` are hashed visitors to leave
-    out; without `score`, actual prices are not compared. Raises Conflict when no experiment is running.
+    Count exposures of its epochs in which the candidate had a share. `testers` are pseudonyms of visitors to exclude.
+    Without `score`, actual prices are not compared. Raise Conflict if no experiment is running.
     """
     if not (record.production and record.candidate and record.experiment and record.started_at):
         raise Conflict("no experiment is running, so there is no evidence to gather")
@@ -75,8 +75,8 @@ def collect_evidence(
     found = aggregate(log, (record.production, record.candidate))
     return Evidence(
         experiment=record.experiment,
-        production=found.arms[0],
-        candidate=found.arms[1],
+        production=found.variants[0],
+        candidate=found.variants[1],
         started_at=record.started_at,
         now=now,
         strata=found.strata,
@@ -93,7 +93,7 @@ def collect_evidence(
 def _scored(
     told: list[exposures.ActualPrice], window: exposures.ExperimentWindow, score: Score | None
 ) -> list[RescoredPrice]:
-    """Both models on every home whose price is known, whoever answered: the same homes for both."""
+    """Return both models' prices of every home whose actual price is known, whichever variant served it."""
     if score is None or not told:
         return [RescoredPrice(price, None, None) for price in told]
     inputs = [price.inputs for price in told]
@@ -101,20 +101,20 @@ def _scored(
     return [RescoredPrice(*row) for row in zip(told, *both, strict=True)]
 
 
-# What a bundle of the bucket says of homes that were priced before: both models on the same homes.
-
-
 HOMES_AT_ONCE = 1000
 
 
 class Rescorer:
-    """Prices logged inputs again. Raises StorageUnavailable and ObjectNotFound; a refused bundle prices nothing."""
+    """Prices logged inputs with a bundle from the bucket.
+
+    Raises StorageUnavailable and ObjectNotFound. A rejected bundle prices nothing.
+    """
 
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
 
     def __call__(self, version: str, inputs: Sequence[dict[str, Any]]) -> list[float | None]:
-        """One price an input in lakh rupees, in order; None for what is no home to this model."""
+        """Return a price in lakh rupees for each input, in order; None for an input that is not a valid home."""
         homes = [_home(values) for values in inputs]
         known = [home for home in homes if home is not None]
         try:

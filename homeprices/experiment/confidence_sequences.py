@@ -1,6 +1,7 @@
 """Sequential statistics: bounds that hold at every look, so that looking every hour costs nothing.
 
-Each function takes numbers or NumPy arrays of them, and gives the same shape back; it knows neither arms nor policies.
+Each function takes numbers or NumPy arrays of them, and gives the same shape back; it knows no variants
+and no policies.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ def half_width(
 ) -> Numbers:
     """Half the width of the asymptotic confidence sequence of an estimate, at error rate `alpha` over all looks.
 
-    `variance` is the estimate's own (of a difference of means, s²/n of one arm plus that of the other), `sample` the
-    units it was made of, `expected` the sample at which the sequence is tightest. Infinite without a unit.
+    `variance` is that of the estimate (for a difference of means, s²/n of one variant plus s²/n of the other). `sample`
+    is the number of units, `expected` the number at which the sequence is tightest. Infinite without a unit.
     Two-sided: eq. 9 of arXiv 2103.06476v7; one-sided: eq. 134, tuned at twice alpha. Both as GrowthBook's gbstats.
     """
     rho2 = mixture_precision(2 * alpha if one_sided else alpha, expected)
@@ -84,7 +85,7 @@ def normal_mixture(variance: Numbers, *, alpha: float, optimum: Numbers, one_sid
 
 
 def expected_loss(estimate: Numbers, variance: Numbers) -> Numbers:
-    """What choosing the candidate is expected to cost, in the unit of the estimate, after a flat prior.
+    """Return the expected loss of choosing the candidate, in the unit of the estimate, with a flat prior.
 
     E[max(-d, 0)] of d normal around the estimate: sd φ(m/sd) - m Φ(-m/sd). Reported, never decided upon: as a rule it
     promotes an identical model in most experiments.
@@ -98,5 +99,5 @@ def expected_loss(estimate: Numbers, variance: Numbers) -> Numbers:
 
 
 def _plain(value: Numbers) -> Numbers:
-    """A number for a number: what is recorded must be plain."""
+    """Return a Python float for a scalar, because JSON cannot hold NumPy numbers."""
     return float(value) if np.ndim(value) == 0 else value

@@ -1,6 +1,6 @@
-"""The vocabulary of a decision: what two arms have shown, and what a policy makes of it.
+"""Evidence: everything both variants have shown up to one interim look; the input of a policy.
 
-Everything here is a value: frozen, comparable, and the same after a journey through JSON. A policy is a pure function
+Everything here is a value: frozen, comparable, and unchanged by a round trip through JSON. A policy is a pure function
 of the evidence, so a recorded decision can be computed again from its record, to the bit.
 """
 
@@ -9,8 +9,6 @@ from __future__ import annotations
 from datetime import UTC, timedelta
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
-
-"""In the order of importance: validity, harm, benefit, time. `inconclusive` is a rollback because the time is up."""
 
 HIGHEST_RATING = 5.0  # stars
 LOWEST_RATING = 1.0
@@ -57,7 +55,7 @@ class ClusteredProportion(_Value):
 
 
 class VariantSummary(_Value):
-    """What one arm has shown since the experiment began.
+    """Metrics of one variant since the start of the experiment.
 
     `recent_requests` are those of the last day; a rating is in stars, one a visitor and estimate; `errors` are a
     candidate's fallbacks. A mean is None when there is nothing to take it of. `latency_variance` is in ms².
@@ -88,7 +86,7 @@ class VariantSummary(_Value):
 class Stratum(_Value):
     """An epoch: the visitors whose first visit fell into it, and what those of them who rated gave, in stars.
 
-    `share` is the candidate's, in percent; `assigned` and `ratings` are by arm, production first.
+    `share` is the candidate's, in percent; `assigned` and `ratings` are by variant, production first.
     """
 
     epoch: int = Field(ge=0)
@@ -110,7 +108,7 @@ class PairedPriceError(_Value):
 
 
 class Evidence(_Value):
-    """Both arms of one experiment at one look; times with their zone.
+    """Both variants of one experiment at one interim look. Times have a zone.
 
     `errors` and `slow` are the candidate's, `slow` its answers that took longer than `slow_over_ms`. `left_out` counts
     by reason what does not count; `stopped` is why the circuit breaker took the share to zero; `drift` what the

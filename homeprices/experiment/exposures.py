@@ -1,7 +1,7 @@
-"""What the prediction log holds of the visitors of an experiment: a row a visitor, and a row an actual price.
+"""Exposures: one row for each visitor of an experiment, and one for each actual price, from the prediction log.
 
-A visit belongs to the experiment when the router assigned it in one of its epochs and the bundle of its arm answered;
-a candidate's request that production had to answer carries production's bundle.
+An exposure belongs to the experiment if the router assigned it in one of its epochs and its variant's bundle answered.
+A fallback, a request of the candidate that production answered, carries production's bundle.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from homeprices.names import VARIANTS, Variant
 from homeprices.predictions.feedback import PRICE_ERROR_SQL, RATED_SQL, RATING_SQL
 
 MOST_PRICES = 20_000  # the newest; both models are run on each of them
-# Not one look of a visitor but of the hour; the service's own limit is for answers that somebody waits for.
+# The hourly evaluation may take longer than a request; the limit of the service is for answers that a visitor awaits.
 STATEMENT_TIMEOUT_SECONDS = 120
 
 
@@ -38,14 +38,14 @@ class ExperimentWindow:
 
 @dataclass(frozen=True)
 class VisitorExposures:
-    """What one visitor met. `epoch` and `arm` are of the first visit; `moved` who was in both arms.
+    """Exposures of one visitor. `epoch` and `variant` are of the first one; `moved`: the visitor saw both variants.
 
-    `exposures` includes `errors`, which another arm answered; milliseconds are of the arm's own answers.
+    `exposures` includes `errors`, which another variant answered; milliseconds are of the variant's own answers.
     """
 
     visitor: str
     epoch: int
-    arm: Variant
+    variant: Variant
     moved: bool
     exposures: int
     recent: int
@@ -74,7 +74,7 @@ class ActualPrice:
     """An actual price that a visitor told of an estimate, both in lakh rupees, with the inputs."""
 
     visitor: str
-    arm: Variant
+    variant: Variant
     fallback: bool
     inputs: dict[str, Any]
     estimate: float
@@ -83,15 +83,15 @@ class ActualPrice:
 
 # Sound numbers only: in PostgreSQL, NaN is above infinity.
 _SOUND = "NOT fallback AND milliseconds >= 0 AND milliseconds < 'Infinity'"
-_OF_ITS_ARM = """(
+_OF_ITS_VARIANT = """(
       (assigned_variant = 'production' AND bundle = :production)
       OR (assigned_variant = 'candidate' AND bundle = CASE WHEN fallback THEN :production ELSE :candidate END)
     )"""
 _VISITS = f"""
     prediction_logs.ts >= :since AND prediction_logs.ts < :until AND prediction_logs.visitor IS NOT NULL
-    AND assigned_variant IS NOT NULL AND epoch = ANY(:epochs) AND {_OF_ITS_ARM}
+    AND assigned_variant IS NOT NULL AND epoch = ANY(:epochs) AND {_OF_ITS_VARIANT}
 """
-# Epochs never decrease, so the smallest is the first, and within one a visitor is in one arm.
+# Epochs never decrease, so the smallest is the first, and within one a visitor is in one variant.
 _VISITORS = text(
     f"""
     WITH days AS (
@@ -136,7 +136,7 @@ _RATERS = text(
 )
 _PRICES = text(
     f"""
-    SELECT prediction_logs.visitor, assigned_variant AS arm, fallback, inputs, estimate, feedback_value AS price
+    SELECT prediction_logs.visitor, assigned_variant AS variant, fallback, inputs, estimate, feedback_value AS price
     FROM prediction_logs JOIN user_feedback ON prediction_id = prediction_logs.id
     WHERE {_VISITS} AND verified AND feedback_type = 'actual_price' AND user_feedback.ts < :until
       AND feedback_value > 0 AND feedback_value < 'Infinity'
@@ -145,14 +145,14 @@ _PRICES = text(
 )
 _P99 = text(
     f"""
-    SELECT assigned_variant AS arm, percentile_cont(0.99) WITHIN GROUP (ORDER BY milliseconds) AS milliseconds
+    SELECT assigned_variant AS variant, percentile_cont(0.99) WITHIN GROUP (ORDER BY milliseconds) AS milliseconds
     FROM prediction_logs WHERE {_VISITS} AND {_SOUND} GROUP BY 1
     """  # noqa: S608
 )
 _LEFT_OUT = text(
     f"""
     SELECT count(*) FILTER (WHERE visitor IS NULL) AS anonymous,
-           count(*) FILTER (WHERE visitor IS NOT NULL AND NOT {_OF_ITS_ARM}) AS other_bundle
+           count(*) FILTER (WHERE visitor IS NOT NULL AND NOT {_OF_ITS_VARIANT}) AS other_bundle
     FROM prediction_logs
     WHERE ts >= :since AND ts < :until AND assigned_variant IS NOT NULL AND epoch = ANY(:epochs)
     """  # noqa: S608
@@ -172,28 +172,28 @@ def raise_statement_timeout(connection: Connection) -> None:
 
 
 def visitors(connection: Connection, window: ExperimentWindow) -> list[VisitorExposures]:
-    """Every visitor of the experiment."""
+    """Return every visitor of the experiment."""
     rows = _rows(connection, _VISITORS, window)
-    return [VisitorExposures(epoch=row["first"] // 2, arm=VARIANTS[row.pop("first") % 2], **row) for row in rows]
+    return [VisitorExposures(epoch=row["first"] // 2, variant=VARIANTS[row.pop("first") % 2], **row) for row in rows]
 
 
 def raters(connection: Connection, window: ExperimentWindow) -> list[VisitorRatings]:
-    """Every visitor who said something of an estimate that was made for them."""
+    """Return the ratings of every visitor with verified feedback."""
     return [VisitorRatings(**row) for row in _rows(connection, _RATERS, window)]
 
 
 def prices(connection: Connection, window: ExperimentWindow) -> list[ActualPrice]:
-    """The newest actual prices that visitors told of estimates that were made for them."""
+    """Return the newest actual prices from verified feedback."""
     return [ActualPrice(**row) for row in _rows(connection, _PRICES, window)]
 
 
 def p99_milliseconds(connection: Connection, window: ExperimentWindow) -> dict[str, float]:
-    """The 99th percentile of the answers' duration, by arm; without an arm that has answered nothing."""
-    return {row["arm"]: row["milliseconds"] for row in _rows(connection, _P99, window)}
+    """Return the 99th percentile latency in ms by variant, without a variant that has answered no request."""
+    return {row["variant"]: row["milliseconds"] for row in _rows(connection, _P99, window)}
 
 
 def left_out(connection: Connection, window: ExperimentWindow) -> dict[str, int]:
-    """Visits and opinions of the window that do not count, by reason."""
+    """Return the excluded exposures and feedback of the window, by reason."""
     [visits], [opinions] = _rows(connection, _LEFT_OUT, window), _rows(connection, _UNCOUNTED, window)
     return {**visits, **opinions}
 
@@ -207,7 +207,7 @@ def _rows(connection: Connection, statement: TextClause, window: ExperimentWindo
     return [dict(row) for row in connection.execute(statement, values).mappings()]
 
 
-# What the log holds of production's visitors in a stretch of time: a row a visitor, for the watch over a new one.
+# Visitors of production in a time window, one row each, for the post-promotion analysis.
 
 
 @dataclass(frozen=True)
@@ -270,13 +270,13 @@ _PRODUCTION_VISITORS = text(
 )
 
 
-def production_p99(connection: Connection, stretch: TimeWindow) -> float | None:
-    """The 99th percentile of the answers' duration; None without an answer."""
-    found = connection.execute(_PRODUCTION_P99, vars(stretch)).scalar()
+def production_p99(connection: Connection, window: TimeWindow) -> float | None:
+    """Return the 99th percentile latency in ms; None without an answer."""
+    found = connection.execute(_PRODUCTION_P99, vars(window)).scalar()
     return None if found is None else float(found)
 
 
-def production_visitors(connection: Connection, stretch: TimeWindow, slow_over_ms: float) -> list[ProductionVisitor]:
-    """Every visitor of the stretch."""
-    rows = connection.execute(_PRODUCTION_VISITORS, {**vars(stretch), "slow_over_ms": slow_over_ms}).mappings()
+def production_visitors(connection: Connection, window: TimeWindow, slow_over_ms: float) -> list[ProductionVisitor]:
+    """Return every visitor of the window."""
+    rows = connection.execute(_PRODUCTION_VISITORS, {**vars(window), "slow_over_ms": slow_over_ms}).mappings()
     return [ProductionVisitor(**row) for row in rows]

@@ -1,4 +1,4 @@
-"""The difference of the two arms' composites, with its variance: a linear statistic of two differences of means."""
+"""Treatment effect: the difference of the composites with its variance, linear in two differences of means."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class TreatmentEffect:
     """Candidate less production.
 
     `estimate` and `variance` are of the composite, `stars` of the ratings and `milliseconds` of the latency alone;
-    `visitors` rated, `smaller` of them in the smaller arm. `scale` is the composite of one star, `latency_deviation`
-    the composite's standard deviation that latency brings in.
+    `visitors` rated, `smaller` of them in the smaller variant. `scale` is the composite of one star,
+    `latency_deviation` the part of the composite's standard deviation that comes from latency.
     """
 
     estimate: float
@@ -37,7 +37,7 @@ class TreatmentEffect:
     stars: float
     milliseconds: float
     visitors: int
-    by_arm: tuple[int, int]
+    by_variant: tuple[int, int]
     scale: float
     latency_deviation: float
     bounded: bool
@@ -56,12 +56,12 @@ class TreatmentEffect:
             width = half_width(self.variance, self.visitors, alpha=alpha, expected=expected, one_sided=one_sided)
             return float(width)
         spread = self.scale * (HIGHEST_RATING - LOWEST_RATING)
-        # A half of alpha for each arm; an arm's expected sample is its own part of the whole.
+        # A half of alpha for each variant; a variant's expected sample is its own part of the whole.
         ratings = sum(
             bounded_half_width(
                 n, spread=spread, alpha=alpha / 2, expected=expected * n / self.visitors, one_sided=one_sided
             )
-            for n in self.by_arm
+            for n in self.by_variant
         )
         latency = half_width(
             self.latency_deviation**2, self.visitors, alpha=alpha, expected=expected, one_sided=one_sided
@@ -87,23 +87,23 @@ class TreatmentEffect:
 
 
 def composite_effect(evidence: Evidence, weights: Weights) -> TreatmentEffect | None:
-    """The difference on this evidence; None while an arm has no rated visitor in an epoch that both arms rated in."""
-    usable = [stratum for stratum in evidence.strata if all(arm.n for arm in stratum.ratings)]
+    """Return the effect; None without an epoch in which visitors of both variants rated."""
+    usable = [stratum for stratum in evidence.strata if all(variant.n for variant in stratum.ratings)]
     if not usable:
         return None
     stars, variance = stratified_difference(usable)
     milliseconds, latency_variance = _latency(evidence)
     by_star, by_ms = weights.rating_weight / HIGHEST_RATING, weights.speed_weight / weights.slowest_ms
     latency_deviation = by_ms * math.sqrt(latency_variance)
-    by_arm = (sum(s.ratings[0].n for s in usable), sum(s.ratings[1].n for s in usable))
+    by_variant = (sum(s.ratings[0].n for s in usable), sum(s.ratings[1].n for s in usable))
     return TreatmentEffect(
         estimate=by_star * stars - by_ms * milliseconds,
         # How a visitor's rating and latency go together is not known: the worst, that they do entirely, is taken.
         variance=(by_star * math.sqrt(variance) + latency_deviation) ** 2,
         stars=stars,
         milliseconds=milliseconds,
-        visitors=sum(by_arm),
-        by_arm=by_arm,
+        visitors=sum(by_variant),
+        by_variant=by_variant,
         scale=by_star,
         latency_deviation=latency_deviation,
         bounded=weights.bounds == "bounded",
@@ -114,7 +114,8 @@ def stratified_difference(strata: list[Stratum]) -> tuple[float, float]:
     """The difference of mean ratings (candidate less production, in stars) over epochs, and its variance.
 
     Epochs are weighted by n1 n2 / (n1 + n2), which is best where they differ in nothing but size (Cochran 1954) and,
-    unlike weights by estimated variance, does not follow the noise. The variance within an arm is pooled over epochs.
+    unlike weights by estimated variance, does not follow the noise. The variance within a variant is pooled over
+    epochs.
     """
     weights = [a.n * b.n / (a.n + b.n) for a, b in (stratum.ratings for stratum in strata)]
     whole = math.fsum(weights)
@@ -124,15 +125,15 @@ def stratified_difference(strata: list[Stratum]) -> tuple[float, float]:
         for share, stratum in zip(shares, strata, strict=True)
     )
     variance = 0.0
-    for arm in (0, 1):
-        samples = [stratum.ratings[arm] for stratum in strata]
+    for variant in (0, 1):
+        samples = [stratum.ratings[variant] for stratum in strata]
         spread = pooled_variance(samples)
         variance += math.fsum(share**2 * spread / sample.n for share, sample in zip(shares, samples, strict=True))
     return estimate, variance
 
 
 def pooled_variance(samples: list[SampleMoments]) -> float:
-    """The variance between visitors of an arm within its epochs.
+    """Return the variance between visitors of a variant within its epochs.
 
     Never below that of one visitor in all who says something else by a star: thirty equal ratings do not prove that
     the next one is equal too.
@@ -148,5 +149,7 @@ def _latency(evidence: Evidence) -> tuple[float, float]:
     production, candidate = evidence.production, evidence.candidate
     if production.mean_latency_ms is None or candidate.mean_latency_ms is None:
         return 0.0, 0.0
-    variance = sum(arm.latency_variance / max(arm.requests - arm.errors, 1) for arm in (production, candidate))
+    variance = sum(
+        variant.latency_variance / max(variant.requests - variant.errors, 1) for variant in (production, candidate)
+    )
     return candidate.mean_latency_ms - production.mean_latency_ms, variance

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from homeprices.experiment.policies import AnyPolicy, digest
-from homeprices.simulation.interim_looks import Arms, evidence_at, may_decide
-from homeprices.simulation.visitors import HOURS_A_DAY, Scenario, simulate_arms
+from homeprices.simulation.interim_looks import Variants, evidence_at, may_decide
+from homeprices.simulation.visitors import HOURS_A_DAY, Scenario, simulate_variants
 
 OUTCOMES = ("promote", "rollback", "inconclusive", "invalid", "continue")
 QUANTILES = {"p10": 0.1, "median": 0.5, "p90": 0.9}
@@ -29,9 +29,9 @@ def simulate(policy: AnyPolicy, scenario: Scenario) -> list[Ended]:
     ended: list[Ended] = []
     for number, start in enumerate(range(0, scenario.runs, scenario.chunk)):
         runs = min(scenario.chunk, scenario.runs - start)
-        arms = simulate_arms(scenario, number, runs)
-        candidates = may_decide(policy, scenario, arms)
-        ended.extend(_decide(policy, scenario, arms, run, candidates[run]) for run in range(runs))
+        variants = simulate_variants(scenario, number, runs)
+        candidates = may_decide(policy, scenario, variants)
+        ended.extend(_decide(policy, scenario, variants, run, candidates[run]) for run in range(runs))
     return ended
 
 
@@ -57,9 +57,9 @@ def summary(policy: AnyPolicy | str, scenario: Scenario, ended: list[Ended]) -> 
     }
 
 
-def _decide(policy: AnyPolicy, scenario: Scenario, arms: Arms, run: int, candidates: Any) -> Ended:
+def _decide(policy: AnyPolicy, scenario: Scenario, variants: Variants, run: int, candidates: Any) -> Ended:
     for look in np.flatnonzero(candidates):
-        decision = policy.decide(evidence_at(scenario, arms, run, int(look)))
+        decision = policy.decide(evidence_at(scenario, variants, run, int(look)))
         if decision.outcome != "continue":
             return Ended(decision.outcome, int(look) + 1)
     return Ended("continue", scenario.looks)

@@ -1,4 +1,4 @@
-"""Simulated visitors of an experiment: what both arms have shown at every hourly look, for many runs at once.
+"""Simulated visitors of an experiment: sums of both variants at every hourly look, for many runs at once.
 
 Arrays have the shape (runs, looks); a look is the end of an hour, and everything is counted since the beginning.
 """
@@ -16,8 +16,8 @@ STARS = np.arange(1.0, 6.0)
 # Of 5-star scales on the web, as this project's simulated visitors give them: mean 3.65, standard deviation 1.15.
 USUAL_RATINGS = np.array([0.06, 0.10, 0.24, 0.33, 0.27])
 USUAL_MEAN = float(USUAL_RATINGS @ STARS)
-LATENCY_MS, LATENCY_DEVIATION_MS = 5.0, 3.0  # of either arm
-ERROR_SHARE = SLOW_SHARE = 0.002  # of either arm; far below the limits
+LATENCY_MS, LATENCY_DEVIATION_MS = 5.0, 3.0  # of either variant
+ERROR_SHARE = SLOW_SHARE = 0.002  # of either variant; far below the limits
 RETURN_HOURS = 24.0  # mean time until a visitor who rates again does so
 CELLS_A_CHUNK, RATINGS_A_CHUNK = 100_000, 2_000_000  # what is held in memory at once
 
@@ -57,8 +57,8 @@ class Scenario(BaseModel):
 
 
 @dataclass(frozen=True)
-class SimulatedArm:
-    """An arm at every look: visitors who were assigned, those who rated with the sums of their mean ratings and of
+class SimulatedVariant:
+    """A variant at every look: visitors who were assigned, those who rated with the sums of their mean ratings and of
     their squares, and the ratings one by one; its answers' latency, errors and slow ones."""
 
     assigned: Array
@@ -73,13 +73,13 @@ class SimulatedArm:
     slow: Array
 
 
-def simulate_arms(scenario: Scenario, number: int, runs: int) -> tuple[SimulatedArm, SimulatedArm]:
+def simulate_variants(scenario: Scenario, number: int, runs: int) -> tuple[SimulatedVariant, SimulatedVariant]:
     """Production and candidate of the `number`-th chunk, of so many runs. The same scenario gives the same visitors."""
     rng = np.random.default_rng([scenario.seed, number])
     share = scenario.share if scenario.true_share is None else scenario.true_share
     return (
-        _simulate_arm(rng, scenario, runs, 1 - share, 0.0),
-        _simulate_arm(rng, scenario, runs, share, scenario.effect),
+        _simulate_variant(rng, scenario, runs, 1 - share, 0.0),
+        _simulate_variant(rng, scenario, runs, share, scenario.effect),
     )
 
 
@@ -104,7 +104,9 @@ def _tilted(tilts: Array) -> Array:
     return np.asarray(unscaled / unscaled.sum(axis=1, keepdims=True))
 
 
-def _simulate_arm(rng: np.random.Generator, scenario: Scenario, runs: int, part: float, effect: float) -> SimulatedArm:
+def _simulate_variant(
+    rng: np.random.Generator, scenario: Scenario, runs: int, part: float, effect: float
+) -> SimulatedVariant:
     shape = (runs, scenario.looks)
     hourly = scenario.per_day / HOURS_A_DAY * part
     assigned = rng.poisson(hourly * scenario.visitors_per_rating, shape)
@@ -121,7 +123,7 @@ def _simulate_arm(rng: np.random.Generator, scenario: Scenario, runs: int, part:
         rng.binomial(assigned, ERROR_SHARE),
         rng.binomial(assigned, SLOW_SHARE),
     ]
-    return SimulatedArm(*(np.cumsum(sums, axis=1) for sums in hourly_sums))
+    return SimulatedVariant(*(np.cumsum(sums, axis=1) for sums in hourly_sums))
 
 
 def _single(rng: np.random.Generator, shape: tuple[int, int], hourly: float, mean: float) -> list[Array]:
@@ -158,7 +160,7 @@ def _clustered(
 
 
 def _within(values: Array, size: Array) -> Array:
-    """Running sums that begin anew with each visitor."""
+    """Return running sums that restart with each visitor."""
     running = np.cumsum(values)
     ends = np.cumsum(size)
     before = np.concatenate([[0.0], running[ends[:-1] - 1]]) if len(size) else running

@@ -13,10 +13,10 @@ Outcome = Literal["invalid", "rollback", "promote", "continue", "inconclusive"]
 
 
 class Decision(_Value):
-    """What follows, and why in one sentence.
+    """The outcome and its reason in one sentence.
 
-    `scores` are what the composite compared, by arm; `statistics` every number that decided or is reported beside. A
-    name is missing where there was nothing to compute it of.
+    `scores` are the composites by variant. `statistics` are all numbers that decided or are reported. A name is missing
+    if there was no data for it.
     """
 
     outcome: Outcome
@@ -37,7 +37,7 @@ def breaker_stopped(evidence: Evidence) -> str:
     return f"The router's circuit breaker had stopped {evidence.candidate.bundle}: {evidence.stopped}"
 
 
-# When a drift asks for a new model: a part of the policy's document, read by the drift check.
+# Part of the policy document, read by the drift check.
 
 
 class RetrainingRule(BaseModel):

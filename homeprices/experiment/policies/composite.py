@@ -42,12 +42,12 @@ class CompositePolicy(BaseModel):
         """None: latency is in the score, and nowhere else."""
         return None
 
-    def score(self, arm: VariantSummary) -> float | None:
-        """The composite of an arm, from 0 to 1; None while it has no rating or no answered request."""
-        if arm.mean_rating is None or arm.mean_latency_ms is None:
+    def score(self, variant: VariantSummary) -> float | None:
+        """The composite of a variant, from 0 to 1; None while it has no rating or no answered request."""
+        if variant.mean_rating is None or variant.mean_latency_ms is None:
             return None
-        speed = max(0.0, (self.slowest_ms - arm.mean_latency_ms) / self.slowest_ms)
-        return self.rating_weight * arm.mean_rating / HIGHEST_RATING + self.speed_weight * speed
+        speed = max(0.0, (self.slowest_ms - variant.mean_latency_ms) / self.slowest_ms)
+        return self.rating_weight * variant.mean_rating / HIGHEST_RATING + self.speed_weight * speed
 
     def decide(self, evidence: Evidence) -> Decision:
         """Harm first, then benefit, then time; too little evidence decides nothing until the time is up."""
@@ -66,7 +66,7 @@ class CompositePolicy(BaseModel):
         return self._decision("continue", f"{finding}.", scores)
 
     def _compare(self, evidence: Evidence) -> tuple[str, dict[str, float] | None]:
-        """What can be said of the two arms, as the beginning of a sentence, with their scores where it is enough."""
+        """Return the start of the reason, and the scores if both variants have enough data."""
         production, candidate = evidence.production, evidence.candidate
         if candidate.recent_requests < self.least_recent_requests or candidate.ratings < self.least_ratings:
             return (
@@ -89,8 +89,10 @@ class CompositePolicy(BaseModel):
         return Decision(outcome=outcome, reason=reason, policy=self.name, scores=scores)
 
 
-def _rated(arm: VariantSummary) -> str:
-    """An arm with the numbers that its score is made of."""
-    stars = "no rating" if arm.mean_rating is None else f"{arm.mean_rating:.2f} stars of {arm.ratings} ratings"
-    latency = "no answer" if arm.mean_latency_ms is None else f"{arm.mean_latency_ms:.1f} ms"
-    return f"{arm.bundle} ({stars}, {latency})"
+def _rated(variant: VariantSummary) -> str:
+    """Return a variant's name with the numbers behind its score."""
+    stars = (
+        "no rating" if variant.mean_rating is None else f"{variant.mean_rating:.2f} stars of {variant.ratings} ratings"
+    )
+    latency = "no answer" if variant.mean_latency_ms is None else f"{variant.mean_latency_ms:.1f} ms"
+    return f"{variant.bundle} ({stars}, {latency})"

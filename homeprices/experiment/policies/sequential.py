@@ -22,7 +22,7 @@ from homeprices.experiment.treatment_effect import TreatmentEffect, composite_ef
 from homeprices.names import VARIANTS
 
 SILENT_BELOW = 20
-"""Requests expected in a day of which chance does not lose every one (e^-20), even when visitors come in groups."""
+"""Minimum expected requests per day for the missing-data check: zero by chance has probability e^-20, about 2e-9."""
 
 
 class _Document(BaseModel):
@@ -42,7 +42,7 @@ class Primary(_Document):
 
 
 class Minimum(_Document):
-    """What must be there before the primary metric decides. Rated visitors are counted in the smaller arm."""
+    """Minimum data for a decision by the primary metric. Rated visitors are counted in the smaller variant."""
 
     exposures: int = Field(default=50, ge=1)
     ratings: int = Field(default=10, ge=1)
@@ -90,10 +90,10 @@ class SampleRatio(_Document):
 class SequentialPolicy(_Document):
     """The sequential rule; any of its numbers can be set otherwise in a document.
 
-    `expected_visitors` is the number of rated visitors at which the sequences are tightest. An arm without a request
+    `expected_visitors` is the number of rated visitors at which the sequences are tightest. A variant without a request
     in 24 h is missing data once the experiment is as old as `missing_after`, unless the site is that quiet. `drift`:
-    drift of the inputs or of the error is noted in the reason, or a promotion waits for as long as it lasts. Who comes
-    more than `most_visits_a_day` times a day is no person.
+    drift of the inputs or of the error is noted in the reason, or a promotion waits for as long as it lasts. Visitors
+    with more than `most_visits_a_day` exposures a day are treated as bots.
     """
 
     schema_version: Literal[1] = 1
@@ -115,11 +115,11 @@ class SequentialPolicy(_Document):
     most_visits_a_day: int = Field(default=200, ge=1)
 
     def slow_over(self, production_p99_ms: float) -> float | None:
-        """From how many milliseconds on an answer of the candidate is slow."""
+        """Return the latency in ms above which an answer of the candidate is slow."""
         return max(self.guardrails.slow_at_least_ms, self.guardrails.slow_ratio * production_p99_ms)
 
     def decide(self, evidence: Evidence) -> Decision:
-        """Validity first, then harm, then benefit, then time. What the breaker has stopped was harm already."""
+        """Check validity first, then harm, then benefit, then time. A stop by the circuit breaker counts as harm."""
         difference, statistics = self._measure(evidence)
 
         def decided(outcome: Outcome, reason: str) -> Decision:
@@ -142,7 +142,7 @@ class SequentialPolicy(_Document):
         return decided("continue", f"{finding}.")
 
     def _measure(self, evidence: Evidence) -> tuple[TreatmentEffect | None, dict[str, float]]:
-        """The difference of the composites, and every statistic; bounds only of what has its minimum."""
+        """Return the effect and all statistics; bounds only for metrics with their minimum of data."""
         rates, limits = self.error_rates, self.guardrails
         statistics = {
             "sample_ratio_log_evidence": log_evidence_of_epochs(
@@ -175,9 +175,9 @@ class SequentialPolicy(_Document):
         return difference, statistics
 
     def _invalid(self, evidence: Evidence, statistics: dict[str, float]) -> str | None:
-        """Why nothing can be concluded from this evidence, if so."""
+        """Return why this evidence is invalid, if it is."""
         if statistics["sample_ratio_log_evidence"] >= -math.log(self.error_rates.sample_ratio):
-            seen = [sum(stratum.assigned[arm] for stratum in evidence.strata) for arm in (0, 1)]
+            seen = [sum(stratum.assigned[variant] for stratum in evidence.strata) for variant in (0, 1)]
             expected = sum(sum(stratum.assigned) * stratum.share / 100 for stratum in evidence.strata)
             return (
                 f"The split is broken: {seen[1]} of {sum(seen)} visitors were the candidate's, and {expected:.0f} "
@@ -211,7 +211,7 @@ class SequentialPolicy(_Document):
     def _lacking(self, evidence: Evidence) -> str | None:
         """What the primary metric still waits for; None when it has all."""
         candidate, least = evidence.candidate, self.minimum
-        smaller = min(sum(stratum.ratings[arm].n for stratum in evidence.strata) for arm in (0, 1))
+        smaller = min(sum(stratum.ratings[variant].n for stratum in evidence.strata) for variant in (0, 1))
         wanted = [
             (candidate.requests, least.exposures, f"requests of {candidate.bundle}"),
             (candidate.ratings, least.ratings, f"ratings of {candidate.bundle}"),
@@ -221,7 +221,7 @@ class SequentialPolicy(_Document):
         return " and ".join(lacking) or None
 
     def _finding(self, evidence: Evidence, statistics: dict[str, float], difference: TreatmentEffect | None) -> str:
-        """What can be said of the two arms, as the beginning of a sentence."""
+        """Return the start of the reason."""
         candidate, production = evidence.candidate.bundle, evidence.production.bundle
         if (lacking := self._lacking(evidence)) is not None:
             return f"There are {lacking} so far, which is too little to compare {candidate} with {production}"
@@ -236,13 +236,15 @@ class SequentialPolicy(_Document):
 
 
 def _missing(evidence: Evidence) -> str | None:
-    """Which arm was silent for a day although visitors must have come to it; None when a quiet site explains it."""
-    arms, days = (evidence.production, evidence.candidate), evidence.age / timedelta(days=1)
-    if not any(arm.requests for arm in arms):
+    """Return which variant had no request for a day; None if a quiet site explains it."""
+    variants, days = (evidence.production, evidence.candidate), evidence.age / timedelta(days=1)
+    if not any(variant.requests for variant in variants):
         return "Data is missing: neither arm has a request in the log."
     share = next((stratum.share / 100 for stratum in reversed(evidence.strata) if 0 < stratum.share < 100), None)
-    for place, (name, arm) in enumerate(zip(VARIANTS, arms, strict=True)):
-        by_other = 0.0 if share is None else arms[1 - place].recent_requests * ((1 - share) / share) ** (1 - 2 * place)
-        if arm.recent_requests == 0 and max(by_other, arm.requests / days) >= SILENT_BELOW:
-            return f"Data is missing: {name} ({arm.bundle}) has no request of the last 24 h in the log."
+    for place, (name, variant) in enumerate(zip(VARIANTS, variants, strict=True)):
+        by_other = (
+            0.0 if share is None else variants[1 - place].recent_requests * ((1 - share) / share) ** (1 - 2 * place)
+        )
+        if variant.recent_requests == 0 and max(by_other, variant.requests / days) >= SILENT_BELOW:
+            return f"Data is missing: {name} ({variant.bundle}) has no request of the last 24 h in the log."
     return None

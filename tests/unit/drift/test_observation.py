@@ -1,4 +1,4 @@
-"""What a look at an arm says of the error when nobody has told a price."""
+"""The error in a drift report without actual prices."""
 
 from __future__ import annotations
 

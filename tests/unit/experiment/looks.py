@@ -1,4 +1,4 @@
-"""Evidence for tests: both arms of one experiment at one look."""
+"""Evidence for tests: both variants of one experiment at one look."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from homeprices.experiment.evidence import (
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
 
 
-def arm(bundle: str, visitors: int, rated: int, stars: float, **more: Any) -> VariantSummary:
-    """An arm whose visitors come once and rate once."""
+def variant(bundle: str, visitors: int, rated: int, stars: float, **more: Any) -> VariantSummary:
+    """A variant whose visitors come once and rate once."""
     rating = {"ratings": rated, "rated_visitors": rated, "mean_rating": stars if rated else None}
     latency = {"mean_latency_ms": 5.0 if visitors else None, "latency_variance": 9.0}
     given = {"bundle": bundle, "requests": visitors, "recent_requests": visitors, "visitors": visitors}
@@ -51,12 +51,12 @@ def look(
     days: float = 3,
     **more: Any,
 ) -> Evidence:
-    """Both arms in one epoch, mean stars of production and candidate given."""
+    """Both variants in one epoch, mean stars of production and candidate given."""
     return Evidence.model_validate(
         {
             "experiment": "BO1-CO1",
-            "production": arm("BO1", assigned[0], rated[0], stars[0]),
-            "candidate": arm("CO1", assigned[1], rated[1], stars[1]),
+            "production": variant("BO1", assigned[0], rated[0], stars[0]),
+            "candidate": variant("CO1", assigned[1], rated[1], stars[1]),
             "started_at": BEGIN,
             "now": BEGIN + timedelta(days=days),
             "strata": (stratum(assigned, rated, stars, variance=variance),),

@@ -26,10 +26,10 @@ from homeprices.predictions.feedback import price_error
 from tests.unit.experiment.looks import BEGIN
 
 
-def visitor(name: str, arm: str = "production", **more: Any) -> VisitorExposures:
+def visitor(name: str, variant: str = "production", **more: Any) -> VisitorExposures:
     given = {"epoch": 1, "moved": False, "exposures": 2, "recent": 1, "busiest_day": 2, "errors": 0, "slow": 0}
     sums = {"milliseconds": 10.0, "milliseconds_squared": 52.0}
-    return VisitorExposures(**{"visitor": name, "arm": arm, **given, **sums, **more})
+    return VisitorExposures(**{"visitor": name, "variant": variant, **given, **sums, **more})
 
 
 def rater(name: str, stars: float, ratings: int = 1, **more: int) -> VisitorRatings:
@@ -38,9 +38,9 @@ def rater(name: str, stars: float, ratings: int = 1, **more: int) -> VisitorRati
 
 
 def told(
-    name: str, price: float, *, arm: str = "production", estimate: float = 50.0, fallback: bool = False
+    name: str, price: float, *, variant: str = "production", estimate: float = 50.0, fallback: bool = False
 ) -> ActualPrice:
-    return ActualPrice(visitor=name, arm=arm, fallback=fallback, inputs={}, estimate=estimate, price=price)  # type: ignore[arg-type]
+    return ActualPrice(visitor=name, variant=variant, fallback=fallback, inputs={}, estimate=estimate, price=price)  # type: ignore[arg-type]
 
 
 def of(log: ExperimentRows) -> AggregatedEvidence:
@@ -59,7 +59,7 @@ def log(
 def test_a_visitor_has_one_voice_however_often_it_speaks() -> None:
     found = of(log([visitor("a"), visitor("b")], [rater("a", 45, 9), rater("b", 1, 1)]))
     assert found.strata[0].ratings[0] == SampleMoments(n=2, mean=3.0, variance=8.0)
-    assert (found.arms[0].ratings, found.arms[0].mean_rating, found.arms[0].rated_visitors) == (10, 4.6, 2)
+    assert (found.variants[0].ratings, found.variants[0].mean_rating, found.variants[0].rated_visitors) == (10, 4.6, 2)
 
 
 def test_testers_and_bots_are_left_out_of_everything_and_counted() -> None:
@@ -68,7 +68,7 @@ def test_testers_and_bots_are_left_out_of_everything_and_counted() -> None:
     scored = [RescoredPrice(told("bot", 40.0), 50.0, 50.0), RescoredPrice(told("tester", 40.0), 50.0, 50.0)]
     found = of(log(people, raters, scored, testers={"tester"}))
     assert (found.left_out["bots"], found.left_out["testers"]) == (1, 1)
-    assert (found.arms[0].visitors, found.arms[1].visitors, found.strata[0].assigned) == (1, 1, (1, 1))
+    assert (found.variants[0].visitors, found.variants[1].visitors, found.strata[0].assigned) == (1, 1, (1, 1))
     assert found.strata[0].ratings[0].mean == 4.0
     assert found.paired.difference.n == 0
 
@@ -77,13 +77,13 @@ def test_whom_a_change_of_share_moved_counts_where_he_was_assigned_first_and_now
     people = [visitor("a"), visitor("m", moved=True, errors=1), visitor("c", "candidate", epoch=2)]
     found = of(log(people, [rater("a", 4), rater("m", 1)], shares={1: 20.0, 2: 30.0}))
     assert [stratum.assigned for stratum in found.strata] == [(2, 0), (0, 1)]
-    assert (found.arms[0].visitors, found.left_out["moved"], found.strata[0].ratings[0].n) == (1, 1, 1)
+    assert (found.variants[0].visitors, found.left_out["moved"], found.strata[0].ratings[0].n) == (1, 1, 1)
 
 
 def test_a_fallback_is_an_error_of_the_candidate_and_its_rating_is_nobodys() -> None:
     people = [visitor("c", "candidate", exposures=3, errors=2), visitor("d", "candidate", exposures=1, errors=1)]
     found = of(log(people, [rater("c", 5, 1, of_fallbacks=1), rater("d", 0, 0, of_fallbacks=1)]))
-    candidate = found.arms[1]
+    candidate = found.variants[1]
     assert (candidate.requests, candidate.errors, candidate.ratings, candidate.rated_visitors) == (4, 3, 1, 1)
     assert (found.errors.hits, found.errors.trials, found.errors.hits_squared) == (3, 4, 5)
     assert found.left_out["ratings_of_fallbacks"] == 2
@@ -91,7 +91,7 @@ def test_a_fallback_is_an_error_of_the_candidate_and_its_rating_is_nobodys() -> 
 
 def test_quick_feedback_is_counted_by_kind() -> None:
     found = of(log([visitor("a")], [rater("a", 9, 3, accurate=1, too_high=1, too_low=1)]))
-    assert found.arms[0].quick_feedback == {"accurate": 1, "too_high": 1, "too_low": 1}
+    assert found.variants[0].quick_feedback == {"accurate": 1, "too_high": 1, "too_low": 1}
 
 
 def test_latency_is_by_exposure_of_own_answers() -> None:
@@ -100,7 +100,7 @@ def test_latency_is_by_exposure_of_own_answers() -> None:
         visitor("c", "candidate", exposures=2, milliseconds=9.0, milliseconds_squared=41.0),
         visitor("d", "candidate", exposures=2, errors=1, milliseconds=9.0, milliseconds_squared=81.0),
     ]
-    candidate = of(log(people)).arms[1]
+    candidate = of(log(people)).variants[1]
     assert (candidate.mean_latency_ms, candidate.latency_variance) == (6.0, 7.0)
 
 
@@ -108,7 +108,7 @@ def test_an_actual_price_scores_both_models_and_is_no_rating() -> None:
     scored = [
         RescoredPrice(told("a", 100.0, estimate=90.0), 90.0, 98.0),
         RescoredPrice(told("a", 100.0, estimate=90.0), 80.0, 98.0),
-        RescoredPrice(told("c", 100.0, arm="candidate", estimate=130.0), 120.0, 130.0),
+        RescoredPrice(told("c", 100.0, variant="candidate", estimate=130.0), 120.0, 130.0),
         RescoredPrice(told("d", 100.0), None, 130.0),
     ]
     found = of(log([visitor("a"), visitor("c", "candidate"), visitor("d")], scored=scored))
@@ -118,8 +118,8 @@ def test_an_actual_price_scores_both_models_and_is_no_rating() -> None:
         pytest.approx(0.16),
     )
     assert found.paired.unpriced == 1
-    assert (found.arms[0].prices, found.arms[0].mean_price_error) == (3, pytest.approx((0.1 + 0.1 + 0.5) / 3))
-    assert (found.arms[0].ratings, found.arms[0].mean_rating) == (0, None)
+    assert (found.variants[0].prices, found.variants[0].mean_price_error) == (3, pytest.approx((0.1 + 0.1 + 0.5) / 3))
+    assert (found.variants[0].ratings, found.variants[0].mean_rating) == (0, None)
 
 
 def test_a_price_with_a_digit_too_few_counts_as_one_whole_price() -> None:
@@ -138,7 +138,7 @@ def test_a_visitor_with_nothing_to_try_is_no_trial() -> None:
 
 def test_an_empty_log_is_empty_evidence() -> None:
     found = of(log([]))
-    assert [arm.requests for arm in found.arms] == [0, 0]
+    assert [variant.requests for variant in found.variants] == [0, 0]
     assert found.strata[0].assigned == (0, 0)
 
 
@@ -158,8 +158,8 @@ rows = st.lists(
 @given(rows, st.randoms(use_true_random=False))
 def test_permuting_visitors_changes_nothing_to_the_bit(rows: list[Any], shuffle: random.Random) -> None:
     people = [
-        visitor(f"v{i}", arm, epoch=epoch, milliseconds=ms, milliseconds_squared=ms**2, moved=moved)
-        for i, (arm, epoch, ms, _, moved) in enumerate(rows)
+        visitor(f"v{i}", variant, epoch=epoch, milliseconds=ms, milliseconds_squared=ms**2, moved=moved)
+        for i, (variant, epoch, ms, _, moved) in enumerate(rows)
     ]
     raters = [rater(f"v{i}", row[3] + 0.1, 1) for i, row in enumerate(rows) if row[3] > 2]
     raters = [replace(row, stars=min(row.stars, 5.0)) for row in raters]
@@ -173,8 +173,8 @@ def test_permuting_visitors_changes_nothing_to_the_bit(rows: list[Any], shuffle:
         SequentialPolicy().decide(
             Evidence(
                 experiment="BO1-CO1",
-                production=found.arms[0],
-                candidate=found.arms[1],
+                production=found.variants[0],
+                candidate=found.variants[1],
                 started_at=BEGIN,
                 now=BEGIN,
                 strata=found.strata,

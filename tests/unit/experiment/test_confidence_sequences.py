@@ -1,4 +1,4 @@
-"""Sequential statistics: golden values of gbstats and confseq, and what happens when both arms are the same."""
+"""Sequential statistics: golden values of gbstats and confseq, and what happens when both variants are the same."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from homeprices.experiment.policies.sequential import Primary, SequentialPolicy
 from homeprices.reporting.markdown import section_marks
 from homeprices.simulation.experiments import Ended, simulate, summary
 from homeprices.simulation.interim_looks import evidence_at, may_decide, rating_moments, visitor_moments
-from homeprices.simulation.visitors import STARS, Scenario, rating_probabilities, simulate_arms
+from homeprices.simulation.visitors import STARS, Scenario, rating_probabilities, simulate_variants
 
 ROOT = Path(__file__).parents[3]
 OURS = policies.load("sequential")
@@ -45,19 +45,19 @@ def test_types_of_visitors_have_together_the_mean_that_is_asked_for() -> None:
 @pytest.mark.parametrize("clustered", [1.0, 3.0])
 def test_the_visitors_are_as_asked_for(clustered: float) -> None:
     scenario = Scenario(effect=0.4, per_day=400, days=20, ratings_per_visitor=clustered)
-    production, candidate = simulate_arms(scenario, 0, 40)
-    [ratings] = [sum(float(arm.ratings[:, -1].mean()) for arm in (production, candidate))]
+    production, candidate = simulate_variants(scenario, 0, 40)
+    [ratings] = [sum(float(variant.ratings[:, -1].mean()) for variant in (production, candidate))]
     # Of visitors who come back, some would do so after the end.
     assert ratings == pytest.approx(8000, rel=0.02 if clustered == 1 else 0.12)
     assert candidate.rated[:, -1].sum() / (candidate.rated + production.rated)[:, -1].sum() == pytest.approx(0.2, 0.03)
-    for arm, mean in ((production, 3.65), (candidate, 4.05)):
-        assert arm.stars[:, -1].sum() / arm.ratings[:, -1].sum() == pytest.approx(mean, abs=0.03)
+    for variant, mean in ((production, 3.65), (candidate, 4.05)):
+        assert variant.stars[:, -1].sum() / variant.ratings[:, -1].sum() == pytest.approx(mean, abs=0.03)
     assert candidate.assigned[:, -1].mean() == pytest.approx(0.2 * 12 * 8000, rel=0.02)
 
 
 def test_visitors_who_come_back_are_one_visitor_with_one_mean() -> None:
     scenario = Scenario(per_day=200, days=10, ratings_per_visitor=4.0)
-    production, _ = simulate_arms(scenario, 0, 20)
+    production, _ = simulate_variants(scenario, 0, 20)
     between = visitor_moments(production)[1][:, -1].mean()
     of_ratings = rating_moments(production)[1][:, -1].mean()
     assert production.ratings[:, -1].sum() > 3 * production.rated[:, -1].sum()
@@ -75,11 +75,11 @@ def test_no_look_at_which_a_policy_decides_is_passed_over(
 ) -> None:
     """Every look of three runs, decided one by one, against the looks that were found for all runs at once."""
     chosen = Scenario(runs=3, days=8, **scenario)
-    arms = simulate_arms(chosen, 0, 3)
-    found = may_decide(policy, chosen, arms)
+    variants = simulate_variants(chosen, 0, 3)
+    found = may_decide(policy, chosen, variants)
     for run in range(3):
         for look in range(0, chosen.looks, 5):
-            decided = policy.decide(evidence_at(chosen, arms, run, look)).outcome != "continue"
+            decided = policy.decide(evidence_at(chosen, variants, run, look)).outcome != "continue"
             assert decided <= bool(found[run, look]), (run, look)
             if isinstance(policy, SequentialPolicy):
                 assert decided == bool(found[run, look]), (run, look)
@@ -158,7 +158,7 @@ def test_an_experiment_that_is_still_open_is_said_to_go_on() -> None:
 
 def test_pairing_finds_a_smaller_error_sooner() -> None:
     found = days_to_find(Prices(runs=60), 0.05, 500)
-    assert found["paired"]["median_days"] < found["by_arm"]["median_days"] / 4
+    assert found["paired"]["median_days"] < found["by_variant"]["median_days"] / 4
     equal = days_to_find(Prices(runs=200, smaller=0.0, days=30), 0.05, 500)
     assert equal["paired"]["found"] <= 0.1
     assert equal["paired"]["median_days"] is None

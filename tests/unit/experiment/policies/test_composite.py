@@ -18,7 +18,7 @@ BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
 RULE = CompositePolicy()
 
 
-def arm(
+def variant(
     bundle: str, rating: float | None = 4.0, latency: float | None = 20.0, *, ratings: int = 40, recent: int = 200
 ) -> VariantSummary:
     return VariantSummary(
@@ -57,16 +57,16 @@ def decide(production: VariantSummary, candidate: VariantSummary, *, days: float
     ],
 )
 def test_the_score_is_seven_tenths_rating_and_three_tenths_speed(rating: float, latency: float, score: float) -> None:
-    assert RULE.score(arm("CO1", rating, latency)) == pytest.approx(score, abs=1e-12)
+    assert RULE.score(variant("CO1", rating, latency)) == pytest.approx(score, abs=1e-12)
 
 
 def test_without_a_rating_or_an_answer_there_is_no_score() -> None:
-    assert RULE.score(arm("CO1", rating=None)) is None
-    assert RULE.score(arm("CO1", latency=None)) is None
+    assert RULE.score(variant("CO1", rating=None)) is None
+    assert RULE.score(variant("CO1", latency=None)) is None
 
 
 def test_a_better_candidate_is_promoted_with_the_numbers_in_one_sentence() -> None:
-    found = decide(arm("BO1", 4.0), arm("CO1", 4.5, ratings=12, recent=60))
+    found = decide(variant("BO1", 4.0), variant("CO1", 4.5, ratings=12, recent=60))
     assert found.outcome == "promote"
     assert found.reason == (
         "CO1 (4.50 stars of 12 ratings, 20.0 ms) scores 0.9288 and BO1 (4.00 stars of 40 ratings, 20.0 ms) 0.8588, "
@@ -76,16 +76,16 @@ def test_a_better_candidate_is_promoted_with_the_numbers_in_one_sentence() -> No
 
 
 def test_a_much_worse_candidate_is_rolled_back() -> None:
-    found = decide(arm("BO1", 4.5), arm("CO1", 1.5))
+    found = decide(variant("BO1", 4.5), variant("CO1", 1.5))
     assert (found.outcome, found.reason.split(", ")[-1]) == ("rollback", "which is below 0.8 times.")
 
 
 def test_a_slow_candidate_is_rolled_back_though_its_ratings_equal() -> None:
-    assert decide(arm("BO1", 3.0, 20), arm("CO1", 3.0, 4900)).outcome == "rollback"
+    assert decide(variant("BO1", 3.0, 20), variant("CO1", 3.0, 4900)).outcome == "rollback"
 
 
 def test_the_same_model_twice_goes_on() -> None:
-    found = decide(arm("BO1"), arm("CO1"))
+    found = decide(variant("BO1"), variant("CO1"))
     assert (found.outcome, found.scores is not None) == ("continue", True)
     assert found.reason.endswith("1.000 times as much, which is neither above 1.05 nor below 0.8 times.")
 
@@ -93,7 +93,7 @@ def test_the_same_model_twice_goes_on() -> None:
 @pytest.mark.parametrize(("ratings", "recent"), [(10, 49), (9, 50), (0, 0)])
 def test_fewer_than_50_requests_in_a_day_or_10_ratings_decide_nothing(ratings: int, recent: int) -> None:
     rating = 5.0 if ratings else None
-    found = decide(arm("BO1", 1.0), arm("CO1", rating, ratings=ratings, recent=recent))
+    found = decide(variant("BO1", 1.0), variant("CO1", rating, ratings=ratings, recent=recent))
     assert (found.outcome, found.scores) == ("continue", None)
     assert found.reason == (
         f"CO1 has {recent} requests in 24 h and {ratings} ratings so far, and the rule wants 50 and 10."
@@ -101,17 +101,17 @@ def test_fewer_than_50_requests_in_a_day_or_10_ratings_decide_nothing(ratings: i
 
 
 def test_50_requests_in_a_day_and_10_ratings_are_enough() -> None:
-    assert decide(arm("BO1", 1.0), arm("CO1", 5.0, ratings=10, recent=50)).outcome == "promote"
+    assert decide(variant("BO1", 1.0), variant("CO1", 5.0, ratings=10, recent=50)).outcome == "promote"
 
 
 def test_production_without_ratings_is_waited_for_until_the_time_is_up() -> None:
-    found = decide(arm("BO1", None), arm("CO1", 5.0))
+    found = decide(variant("BO1", None), variant("CO1", 5.0))
     assert found.outcome == "continue"
     assert found.reason == (
         "BO1 has no rating yet, so CO1 (5.00 stars of 40 ratings, 20.0 ms) cannot be compared with it."
     )
-    assert decide(arm("BO1", None), arm("CO1", 5.0), days=6.99).outcome == "continue"
-    late = decide(arm("BO1", None), arm("CO1", 5.0), days=7)
+    assert decide(variant("BO1", None), variant("CO1", 5.0), days=6.99).outcome == "continue"
+    late = decide(variant("BO1", None), variant("CO1", 5.0), days=7)
     assert (late.outcome, late.reason.startswith("The 7 days are up (day 7.0): BO1 has no rating yet")) == (
         "inconclusive",
         True,
@@ -119,35 +119,35 @@ def test_production_without_ratings_is_waited_for_until_the_time_is_up() -> None
 
 
 def test_production_without_an_answer_of_its_own_is_waited_for() -> None:
-    assert decide(arm("BO1", 4.0, None), arm("CO1")).reason.startswith("BO1 has no answered request yet")
-    assert decide(arm("BO1"), arm("CO1", 4.0, None)).reason.startswith("CO1 has no answered request yet")
+    assert decide(variant("BO1", 4.0, None), variant("CO1")).reason.startswith("BO1 has no answered request yet")
+    assert decide(variant("BO1"), variant("CO1", 4.0, None)).reason.startswith("CO1 has no answered request yet")
 
 
 def test_after_7_days_what_is_not_better_is_rolled_back() -> None:
-    assert decide(arm("BO1"), arm("CO1"), days=6.99).outcome == "continue"
-    found = decide(arm("BO1"), arm("CO1"), days=7)
+    assert decide(variant("BO1"), variant("CO1"), days=6.99).outcome == "continue"
+    found = decide(variant("BO1"), variant("CO1"), days=7)
     assert found.outcome == "inconclusive"
     assert found.reason.startswith("The 7 days are up (day 7.0): CO1")
 
 
 def test_after_7_days_too_little_evidence_is_rolled_back() -> None:
-    found = decide(arm("BO1"), arm("CO1", ratings=3), days=8)
+    found = decide(variant("BO1"), variant("CO1", ratings=3), days=8)
     assert (found.outcome, "3 ratings so far" in found.reason) == ("inconclusive", True)
 
 
 def test_a_candidate_that_is_better_when_the_time_is_up_is_promoted() -> None:
-    assert decide(arm("BO1", 3.0), arm("CO1", 5.0), days=9).outcome == "promote"
+    assert decide(variant("BO1", 3.0), variant("CO1", 5.0), days=9).outcome == "promote"
 
 
 def test_a_clock_that_is_behind_does_not_end_an_experiment() -> None:
-    early = look(arm("BO1"), arm("CO1"), days=-400)
+    early = look(variant("BO1"), variant("CO1"), days=-400)
     assert early.age == timedelta(0)
     assert RULE.decide(early).outcome == "continue"
 
 
 def test_two_arms_that_both_score_nothing_go_on() -> None:
     nothing = {"rating": 0.0, "latency": 5000.0}
-    assert decide(arm("BO1", **nothing), arm("CO1", **nothing)).outcome == "continue"
+    assert decide(variant("BO1", **nothing), variant("CO1", **nothing)).outcome == "continue"
 
 
 @pytest.mark.parametrize(
@@ -168,12 +168,12 @@ def test_evidence_that_cannot_be_is_refused(fields: dict[str, object]) -> None:
 
 def test_times_without_a_zone_are_refused() -> None:
     with pytest.raises(ValidationError, match="timezone"):
-        Evidence.model_validate({**look(arm("BO1"), arm("CO1")).model_dump(), "now": datetime(2026, 3, 2)})
+        Evidence.model_validate({**look(variant("BO1"), variant("CO1")).model_dump(), "now": datetime(2026, 3, 2)})
 
 
 def test_an_hour_that_a_clock_repeats_is_still_an_hour() -> None:
     """Ages are differences of moments, so daylight saving moves nothing."""
-    value = look(arm("BO1"), arm("CO1")).model_dump(mode="json")
+    value = look(variant("BO1"), variant("CO1")).model_dump(mode="json")
     shifted = {**value, "started_at": "2026-10-25T02:30:00+02:00", "now": "2026-10-25T02:30:00+01:00"}
     assert Evidence.model_validate(shifted).age == timedelta(hours=1)
 
@@ -184,7 +184,7 @@ milliseconds = st.floats(0, 20_000)
 
 
 @st.composite
-def arms(draw: st.DrawFn, bundle: str) -> VariantSummary:
+def variants(draw: st.DrawFn, bundle: str) -> VariantSummary:
     count, requests = draw(ratings), draw(st.integers(0, 10**9))
     return VariantSummary(
         bundle=bundle,
@@ -198,8 +198,8 @@ def arms(draw: st.DrawFn, bundle: str) -> VariantSummary:
 
 looks = st.builds(
     lambda production, candidate, hours: look(production, candidate, days=hours / 24),
-    arms("BO1"),
-    arms("CO1"),
+    variants("BO1"),
+    variants("CO1"),
     st.floats(-48, 24 * 30),
 )
 
@@ -221,7 +221,7 @@ def test_evidence_and_decision_survive_json_to_the_bit(evidence: Evidence) -> No
     assert Decision.model_validate_json(found.model_dump_json()) == found == RULE.decide(evidence)
 
 
-@given(arms("BO1"), st.floats(0, 6.9))
+@given(variants("BO1"), st.floats(0, 6.9))
 def test_a_model_beside_itself_is_neither_promoted_nor_rolled_back_before_its_time(
     both: VariantSummary, days: float
 ) -> None:

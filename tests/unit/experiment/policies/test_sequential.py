@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from homeprices.experiment.evidence import ClusteredProportion, Evidence, SampleMoments, VariantSummary
 from homeprices.experiment.policies.sequential import Margins, Minimum, Primary, SequentialPolicy
 from homeprices.experiment.treatment_effect import composite_effect, stratified_difference
-from tests.unit.experiment.looks import BEGIN, arm, happened, look, paired, stratum
+from tests.unit.experiment.looks import BEGIN, happened, look, paired, stratum, variant
 
 RULE = SequentialPolicy()
 
@@ -235,7 +235,7 @@ def test_huge_counts_are_counted() -> None:
 @pytest.mark.parametrize("broken", [math.nan, math.inf])
 def test_what_is_no_number_is_refused_before_it_can_decide(broken: float) -> None:
     with pytest.raises(ValidationError):
-        arm("CO1", 10, 10, broken)
+        variant("CO1", 10, 10, broken)
     with pytest.raises(ValidationError):
         SampleMoments(n=3, mean=broken)
 
