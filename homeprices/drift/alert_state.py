@@ -1,7 +1,7 @@
 """Drift alert: when it fires and resolves, its notifications, and when a new model is requested.
 
-A report alarms without drift in one of twenty cases or fewer, and one comes every day. So a drift begins when a report
-is beyond doubt, or when two in a row find the same feature; and it ends when two in a row find nothing.
+A daily report raises a false alarm at most once in twenty days. So an alert fires after one report with a very small
+p-value, or after two in a row that find the same feature. It resolves after two clear reports in a row.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SURE = 0.001
 CLEAR_REPORTS = 2
 
 ERROR = "error"
-"""The name of the error among the things that drift."""
+"""Name of the error among the drifted features."""
 
 Transition = Literal["begins", "goes on", "ends", "nothing"]
 
@@ -29,7 +29,7 @@ class _Value(BaseModel):
 
 
 class Finding(_Value):
-    """What one report comes to: what drifted, with its p-values, and the sentence. `tested` is false without data."""
+    """Result of one report: p-values of what drifted, and the sentence. `tested` is false without data."""
 
     bundle: str
     tested: bool
@@ -38,7 +38,7 @@ class Finding(_Value):
 
 
 class DriftAlert(_Value):
-    """A drift of a variant, from its beginning on. `retraining` is the run that asked for a new model, once it has."""
+    """An ongoing or past drift of a variant. `retraining` is the run that requested a new model, if one did."""
 
     bundle: str
     began_at: AwareDatetime
@@ -51,7 +51,7 @@ class DriftAlert(_Value):
 
 
 class AlertState(_Value):
-    """Where a variant stands: the drift that goes on (or was the last), and what the last report found."""
+    """A variant's current or last drift, and the result of its last report."""
 
     episode: DriftAlert | None = None
     last: Finding | None = None
@@ -61,12 +61,12 @@ class AlertState(_Value):
 
     @property
     def drifting(self) -> bool:
-        """Whether a drift goes on."""
+        """Whether a drift is ongoing."""
         return self.episode is not None and self.episode.ended_at is None
 
 
 def should_retrain(policy: RetrainingRule, state: AlertState, homes: int) -> bool:
-    """Whether the drift of this state should ask for a new model now, by a report on so many homes."""
+    """Return whether to request a new model now, after a report on so many homes."""
     episode = state.episode
     if episode is None or not state.drifting or episode.retraining is not None:
         return False
@@ -76,7 +76,7 @@ def should_retrain(policy: RetrainingRule, state: AlertState, homes: int) -> boo
 
 
 def finding_of(summary: Mapping[str, Any], bundle: str) -> Finding:
-    """What a stored summary comes to."""
+    """Return the finding of a stored summary."""
     indicators = summary.get("drift_indicators", {})
     drifted = {name: float(i.get("p_value", 0.0)) for name, i in indicators.items() if i.get("significant_drift")}
     error = summary.get("error") or {}
@@ -91,7 +91,7 @@ def finding_of(summary: Mapping[str, Any], bundle: str) -> Finding:
 
 
 def next_state(state: AlertState, finding: Finding, run: str, now: AwareDatetime) -> AlertState:
-    """The state after a report of `run`. The same run again gives the same state again."""
+    """Return the state after the report of `run`; idempotent for the same run."""
     if state.run == run:
         return state
     if not finding.tested:  # a day without traffic neither begins nor ends anything
@@ -111,7 +111,7 @@ def next_state(state: AlertState, finding: Finding, run: str, now: AwareDatetime
 
 
 def retraining_requested(state: AlertState, run: str) -> AlertState:
-    """The state once a run has asked for a new model on behalf of the drift that goes on."""
+    """Return the state after `run` has requested a new model because of the ongoing drift."""
     if state.episode is None:
         return state
     return state.model_copy(update={"episode": state.episode.model_copy(update={"retraining": run})})

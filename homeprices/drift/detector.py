@@ -1,4 +1,4 @@
-"""All features of a sample against a baseline, judged together: one rate of false alarms for the whole."""
+"""Drift detector: compare all features of a sample with a baseline, at one false alarm rate for the whole."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Status = Literal["ok", "insufficient_data"]
 
 
 class Verdict(BaseModel):
-    """A finding with its p-value adjusted for all features (Holm), and what it comes to in a sentence."""
+    """A finding with its p-value adjusted for all features (Holm), and its sentence."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -40,7 +40,7 @@ class Verdict(BaseModel):
 
 
 class Comparison(BaseModel):
-    """What is to say about a sample. With too few rows nothing was tested, and `verdicts` say so."""
+    """Result of a comparison. With too few rows nothing is tested, and the `verdicts` say so."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -56,7 +56,7 @@ class Comparison(BaseModel):
         return tuple(name for name, verdict in self.verdicts.items() if verdict.significant)
 
     def summary(self) -> dict[str, Any]:
-        """The values that are stored and answered: the classic indicators of each feature, and what the tests add."""
+        """Return the values that are stored and that the API returns: indicators and test results of each feature."""
         return {
             "status": self.status,
             "data_points": self.rows,
@@ -71,9 +71,9 @@ class Comparison(BaseModel):
 
 
 def compare(baseline: Baseline, current: Sample, rules: Rules | None = None) -> Comparison:
-    """The current sample against the baseline, feature by feature.
+    """Compare the current sample with the baseline, feature by feature.
 
-    A feature that only one of the two has is named and not tested.
+    A feature that only one of the two has is reported and not tested.
     """
     rules = rules or Rules()
     names = [
@@ -153,9 +153,9 @@ Visit = Mapping[str, Any]
 
 
 def compare_variants(production: Sequence[Visit], candidate: Sequence[Visit]) -> dict[str, Any]:
-    """What visitors of the two variants ask for, candidate against production: without a fault of the split, the same.
+    """Compare the inputs of the candidate's visitors with those of production's. A sound split makes them equal.
 
-    Estimates are left out: two models give two.
+    Estimates are excluded, because they come from two models.
     """
     return _short(
         compare(baseline_of_sample(sample_of_visits(_inputs(production))), sample_of_visits(_inputs(candidate)))
@@ -163,7 +163,7 @@ def compare_variants(production: Sequence[Visit], candidate: Sequence[Visit]) ->
 
 
 def compare_segments(before: Sequence[Visit], now: Sequence[Visit], locations: Locations) -> dict[str, dict[str, Any]]:
-    """Each segment of now's visitors against the same segment before; one rate of false alarms for all of them."""
+    """Compare each segment of the visitors with the same segment before, at one false alarm rate for all segments."""
     segments = segments_of(locations)
     rules = Rules(alpha=Rules().alpha / len(segments))
     found = {}
@@ -201,6 +201,6 @@ def _inputs(visits: Sequence[Visit]) -> list[Visit]:
 
 
 def _short(found: Comparison) -> dict[str, Any]:
-    """Without the pictures."""
+    """Return the summary without its features."""
     summary = found.summary()
     return {name: summary[name] for name in ("status", "data_points", "overall_drift_detected", "drifted", "sentence")}

@@ -1,4 +1,4 @@
-"""The shares of two samples by group, for a picture of one feature: (label, reference share, current share)."""
+"""Bins for the chart of one feature: (label, reference share, current share)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from homeprices.pricing.manifest import NumberReference
 
 GROUPS = 10
 SINGLE_VALUES = 12
-"""A number with no more distinct values than these (bedrooms, baths) has a bar a value."""
+"""A number with at most so many distinct values (bedrooms, baths) has one bin for each value."""
 
 WORDS = 12
 REST = "all others"
@@ -20,7 +20,7 @@ Bars = tuple[tuple[str, float, float], ...]
 
 
 def numeric_bins(reference: NumberReference | NumberSample, current: NumberSample) -> Bars:
-    """A bar a bin of the reference, or a group of it, or a value."""
+    """Return one bin for each bin of the reference, each decile, or each value."""
     edges = _edges(reference)
     if isinstance(reference, NumberReference):
         before = np.array(reference.counts, dtype=np.float64)
@@ -34,7 +34,7 @@ def numeric_bins(reference: NumberReference | NumberSample, current: NumberSampl
 
 
 def category_bins(cells: CategoryHistogram, moved: tuple[ShiftedCategory, ...]) -> Bars:
-    """A bar for each word that moved, then for the most frequent, and one for the rest."""
+    """Return bins for the shifted categories, then the most frequent ones, and one for all others."""
     before, after = cells.reference / cells.reference.sum(), cells.current / cells.current.sum()
     first = [cells.names.index(word.name) for word in moved if word.name in cells.names]
     shown = [*first, *(i for i in range(len(cells.names)) if i not in first)][:WORDS]
@@ -55,7 +55,7 @@ def _edges(reference: NumberReference | NumberSample) -> Floats:
 
 
 def _histogram(sample: NumberSample, edges: Floats) -> Floats:
-    """Counts by bin; what lies outside counts in the outer bins."""
+    """Return counts by bin; values outside count in the outer bins."""
     places = np.clip(np.searchsorted(edges, sample.values, side="right") - 1, 0, len(edges) - 2)
     return binned(places, sample.counts, len(edges) - 1)
 

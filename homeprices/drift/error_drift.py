@@ -1,7 +1,7 @@
-"""Drift of the error, which is what matters most: are estimates still as near to the prices as on the hold-out?
+"""Error drift: are estimates still as close to actual prices as on the hold-out?
 
-Where visitors report actual prices, it is tested; the test is valid at every look. Without actual prices,
-the width of the intervals gives an estimate, and says that it is one.
+If visitors report actual prices, it is tested, validly at every look. Without actual prices, the width of the
+intervals gives an estimate, which is marked as one.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from pydantic import BaseModel, ConfigDict
 from scipy import special
 
 ALPHA = 0.01
-"""How often it may ever alarm on a bundle whose error has not changed, however often it is looked at."""
+"""Probability of ever raising an alarm for a bundle whose error has not changed, over all looks."""
 
 MARGIN = 0.05
-"""A share of worse estimates that is higher by less is no drift: the hold-out's own figures are off by about 0.01."""
+"""Smaller increases of the share of worse estimates are no drift: the hold-out's figures are off by about 0.01."""
 
 WORSE_THAN_MEDIAN = 0.5
 
@@ -27,7 +27,7 @@ Price = tuple[float, float, float, float]
 
 
 class Holdout(BaseModel):
-    """What a bundle says of its error: the median absolute percentage error, the share within the interval, and the
+    """Hold-out error of a bundle: the median absolute percentage error, the share within the interval, and the
     median of ln(high / low)."""
 
     model_config = ConfigDict(frozen=True)
@@ -38,7 +38,7 @@ class Holdout(BaseModel):
 
 
 class ErrorDrift(BaseModel):
-    """What actual prices say. `e_value` is evidence against "no worse than the hold-out": 100 or more is drift."""
+    """Result for actual prices. `e_value` is evidence against "no worse than the hold-out": 100 or more is drift."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -53,7 +53,7 @@ class ErrorDrift(BaseModel):
 
 
 def error_drift(prices: Sequence[Price], holdout: Holdout, log_widths: Sequence[float] = ()) -> ErrorDrift:
-    """The error on the prices, in the order in which they came, against the hold-out's.
+    """Test the error on prices, in order of arrival, against that on the hold-out.
 
     `log_widths` are ln(high / low) of the live estimates, whether or not their price is known.
     """
@@ -83,7 +83,7 @@ def error_drift(prices: Sequence[Price], holdout: Holdout, log_widths: Sequence[
 
 
 def log_evidence(hits: npt.NDArray[np.bool_], null: float) -> npt.NDArray[np.float64]:
-    """After each of the trials in turn, the logarithm of the evidence that hits are more frequent than `null`.
+    """Return, after each trial, the logarithm of the evidence that hits are more frequent than `null`.
 
     The likelihood of the hits, averaged over all shares above `null`, over that at `null`: under a share of `null` or
     less a supermartingale that starts at one, so it ever exceeds 1/alpha with probability alpha at most (Ville 1939;
@@ -99,7 +99,7 @@ def log_evidence(hits: npt.NDArray[np.bool_], null: float) -> npt.NDArray[np.flo
 
 
 def estimated_error(holdout: Holdout, log_widths: Sequence[float]) -> float | None:
-    """The median error that the live intervals' widths suggest: the hold-out's, as much larger as they are wider.
+    """Return the median error that the width of the live intervals suggests: the hold-out's, scaled by the widths.
 
     An interval is scaled to its home and conformal: nine prices in ten lie within it, wide or narrow, so where it is
     twice as wide, errors are twice as large. It knows nothing of prices that have moved since the training.

@@ -1,4 +1,4 @@
-"""One feature of two samples: its tests, how much it changed, and what is new in it."""
+"""Tests of one feature in two samples, with effect sizes, shifted categories and new values."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ NEW_SHOWN = 5
 def test_numeric(
     name: str, reference: NumberReference | NumberSample, current: NumberSample, rules: Rules, *, blank_is_choice: bool
 ) -> Finding:
-    """A number: whether its distribution, or the share of its missing values, is another."""
+    """Test whether the distribution of a number, or the share of its missing values, has changed."""
     present = _present(reference)
     found = Finding(
         feature=name,
@@ -82,7 +82,7 @@ def test_numeric(
 def test_categorical(
     name: str, reference: TextReference | TextSample, current: TextSample, rules: Rules, *, blank_is_choice: bool
 ) -> Finding:
-    """A word: whether the shares of the values, of any single value, or of the missing are others."""
+    """Test whether the shares of categories, of any single one, or of missing values have changed."""
     new = {word: count for word, count in current.counts.items() if word not in reference.counts}
     matched = current
     if name == "location":
@@ -123,7 +123,7 @@ def test_categorical(
 
 
 def _shape_test(name: str, cells: NumericHistogram, matters: bool) -> Test:
-    """A test that also sees another spread. Of a handful of whole numbers Kolmogorov-Smirnov sees next to nothing."""
+    """Test the shape, too. Kolmogorov-Smirnov has little power for a handful of whole numbers: use the G-test."""
     if name in WHOLE_NUMBERS:
         p_value = two_sample_statistics.g_test(*merge_rare_cells(cells.reference, cells.current))
         return Test(name=G_TEST, p_value=p_value, matters=matters)
@@ -134,7 +134,7 @@ def _shape_test(name: str, cells: NumericHistogram, matters: bool) -> Test:
 def _missing_test(
     reference: int, current: int, found: Finding, rules: Rules, blank_is_choice: bool
 ) -> tuple[Test, ...]:
-    """The test of the missing values; none where there are none, where blank is a choice, or rows are too few."""
+    """Test the missing values; no test if there are none, if blank is a choice, or with too few rows."""
     rows = found.reference_rows + reference, found.current_rows + current
     if blank_is_choice or min(rows) < rules.least_rows or not reference + current:
         return ()
@@ -148,7 +148,7 @@ def _missing_test(
 
 
 def _too_few(found: Finding, missing: tuple[Test, ...]) -> Finding:
-    """Too few values to compare; that so many are missing is a finding all the same."""
+    """Return a finding without tests of the values; the test of missing values still counts."""
     return found.model_copy(update={"tests": missing, "status": "ok" if missing else "insufficient_data"})
 
 
@@ -181,18 +181,15 @@ def _share(missing: int, present: int) -> float:
     return missing / (missing + present) if missing + present else 0.0
 
 
-# Each word of a feature by itself: whether its share of the homes changed.
-
-
 MOVED_SHOWN = 5
 
 
 @dataclass(frozen=True, eq=False)
 class CategoryShares:
-    """Words with their shares in both samples, and p-values times the number of words (Bonferroni).
+    """Categories with their shares in both samples, and p-values times the number of categories (Bonferroni).
 
-    Of the last ones, `unlisted` in number, the reference lumped together all it knew: `before` is the most that each of
-    them can have had, and only more of them counts as a change.
+    The last `unlisted` categories are not in the reference, which merges rare locations into `other`. For these,
+    `before` is an upper bound on the reference share, and only an increase above it counts as a shift.
     """
 
     names: tuple[str, ...]
@@ -203,16 +200,16 @@ class CategoryShares:
 
     @property
     def change(self) -> Floats:
-        """By how much each share changed, from 0 to 1."""
+        """Change of each share, from 0 to 1."""
         change = self.after - self.before
         bounded = np.arange(len(self.names)) >= len(self.names) - self.unlisted
         return np.where(bounded, np.maximum(change, 0.0), np.abs(change))
 
 
 def test_each_category(cells: CategoryHistogram, unlisted: Mapping[str, int]) -> CategoryShares:
-    """Every word of the cells, and, where the reference lumps rare places into `other`, every place in there.
+    """Test every category, and every location that the reference merges into `other`.
 
-    A place that was lumped had no more rows than the rarest that was not.
+    A merged location had at most as many rows as the rarest one that was not merged.
     """
     rows = float(cells.reference.sum()), float(cells.current.sum())
     p_values = two_sample_statistics.share_tests(cells.reference, cells.current, rows)

@@ -16,9 +16,6 @@ SINGLE_VALUES = "binomial test of each value"
 MISSING_VALUES = "binomial test of the missing values"
 
 
-# What is found about one feature, and the rules by which a difference counts.
-
-
 FeatureStatus = Literal["ok", "insufficient_data", "not_in_reference", "not_in_current"]
 
 
@@ -29,9 +26,9 @@ class _Value(BaseModel):
 class Rules(_Value):
     """When a difference counts. `alpha` is the probability of any false alarm in one whole comparison.
 
-    A difference must be significant and matter. The floors are at less than half of what the changes make that must be
-    found (documentations/drift.md): standard deviations of the reference, points of the stability index beyond chance,
-    and shares of the homes.
+    A difference must be significant and reach its floor. Each floor is less than half the effect of the changes that
+    must be found (documentations/drift.md). Units: standard deviations of the reference, points of the stability index
+    beyond chance, shares of the homes.
     """
 
     alpha: float = Field(default=0.05, gt=0, lt=1)
@@ -42,7 +39,7 @@ class Rules(_Value):
 
 
 class Test(_Value):
-    """One test of a feature: its p-value, and whether the effect that it speaks of reaches its floor."""
+    """One test of a feature: its p-value, and whether its effect reaches the floor."""
 
     name: str
     p_value: float
@@ -50,14 +47,14 @@ class Test(_Value):
 
     @property
     def counted(self) -> float:
-        """The p-value that counts: 1 for what does not matter, which can only make an alarm less likely."""
+        """The p-value, or 1 below the floor, which can only make an alarm less likely."""
         return self.p_value if self.matters else 1.0
 
 
 class ShiftedCategory(_Value):
-    """A place, or another word, whose share of the homes changed; shares from 0 to 1, the p-value times the words.
+    """A category whose share of the homes changed; the p-value is Bonferroni-adjusted.
 
-    `at_most`: the reference had it among `other`, and `reference_share` is the most that it can have been.
+    `at_most`: the reference merged it into `other`, and `reference_share` is an upper bound.
     """
 
     name: str
@@ -68,7 +65,7 @@ class ShiftedCategory(_Value):
 
 
 class Effect(_Value):
-    """How much changed: `wasserstein` in standard deviations of the reference, `stability_index` beyond chance."""
+    """Effect sizes: `wasserstein` in standard deviations of the reference, `stability_index` beyond chance."""
 
     wasserstein: float | None = None
     stability_index: float | None = None
@@ -76,9 +73,9 @@ class Effect(_Value):
 
 
 class Finding(_Value):
-    """One feature, before all are judged together.
+    """Result for one feature, before the adjustment for all features.
 
-    `new_values` are words that the reference does not know, with their counts; `range` is the reference's, and
+    `new_values` are categories that the reference does not have, with counts; `range` is the reference's, and
     `below_range` and `above_range` count the homes outside; `bars` are (label, reference share, current share).
     """
 
@@ -100,9 +97,6 @@ class Finding(_Value):
     bars: tuple[tuple[str, float, float], ...] = ()
 
 
-# What a finding comes to, in plain words.
-
-
 NAMES = {
     **{field.name: field.drift_name for field in INPUTS},
     "estimated_price": "estimated price",
@@ -113,16 +107,16 @@ SMALLEST_SHOWN = 1e-6
 
 TOO_SMALL = " Significant, and too small to matter."
 TOO_SMALL_BELOW = 0.001
-"""A difference below its floor is mentioned when it is beyond doubt."""
+"""P-value below which a difference under its floor is mentioned."""
 
 
 def deciding_test(found: Finding) -> str:
-    """The name of the test that counts most; empty when nothing was tested."""
+    """Return the name of the test with the smallest counted p-value; empty without a test."""
     return min(found.tests, key=lambda test: (test.counted, test.p_value)).name if found.tests else ""
 
 
 def feature_sentence(found: Finding, p_value: float, *, significant: bool) -> str:
-    """One feature in one or two sentences; `p_value` is adjusted for all features."""
+    """Describe one feature in one or two sentences; `p_value` is adjusted for all features."""
     name = NAMES.get(found.feature, found.feature)
     if found.status == "not_in_reference":
         return f"The {name} is not in the reference, so it was not compared."
@@ -140,7 +134,7 @@ def feature_sentence(found: Finding, p_value: float, *, significant: bool) -> st
 
 
 def overall_sentence(status: str, rows: int, by_feature: Mapping[str, str], drifted: tuple[str, ...]) -> str:
-    """The whole comparison in a sentence or two."""
+    """Describe the whole comparison in one or two sentences."""
     if status == "insufficient_data":
         return f"{rows:,} homes are too few to say anything."
     if not drifted:
@@ -164,7 +158,7 @@ def _change(found: Finding) -> str:
 
 
 def _news(found: Finding) -> str:
-    """New words and values outside the reference's range, named whether or not they make a difference."""
+    """Describe new categories and values outside the reference's range, significant or not."""
     said = ""
     if found.new_values:
         words = ", ".join(f"{word} ({count:,})" for word, count in found.new_values.items())

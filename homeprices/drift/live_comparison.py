@@ -26,7 +26,7 @@ MOST_VISITS = 1_000_000
 MOST_PRICES = 50_000
 
 
-# The newest home of each visitor: twenty homes of one visitor are not independent, and no test would know that.
+# One home for each visitor: twenty homes of one visitor are not independent, and the tests assume independence.
 _VISITS = text(
     """
     SELECT inputs, estimate, interval_low, interval_high FROM (
@@ -49,7 +49,7 @@ def visits(
     until: datetime,
     most: int = MOST_VISITS,
 ) -> list[dict[str, Any]]:
-    """The newest home of each visitor whom this bundle answered: its inputs, with `estimate`, `low` and `high`."""
+    """Return the newest home of each visitor that this bundle served: its inputs, `estimate`, `low` and `high`."""
     values = {"variant": variant, "bundle": bundle, "since": since, "until": until, "most": most}
     return [
         {**row.inputs, "estimate": row.estimate, "low": row.interval_low, "high": row.interval_high}
@@ -57,7 +57,7 @@ def visits(
     ]
 
 
-# In the order in which they came, because the test of the error is sequential; of each visitor the first one only.
+# In order of arrival, because the test of the error is sequential; only the first price of each visitor.
 _PRICES = text(
     """
     SELECT actual, estimate, interval_low, interval_high FROM (
@@ -75,21 +75,18 @@ _PRICES = text(
 def actual_prices(
     connection: Connection, bundle: str, *, until: datetime, most: int = MOST_PRICES
 ) -> list[tuple[float, float, float, float]]:
-    """(actual price, estimate, low, high) in lakh rupees, in the order in which visitors told the prices."""
+    """Return (actual price, estimate, low, high) in lakh rupees, in order of arrival."""
     rows = connection.execute(_PRICES, {"bundle": bundle, "until": until, "most": most})
     return [(row.actual, row.estimate, row.interval_low, row.interval_high) for row in rows]
 
 
-# One look at a variant: its visitors against the bundle that answered them, its error, and where a drift is.
-
-
 BEFORE = timedelta(days=7)
-"""What the segments of a window are compared with: the same segments in the week before it."""
+"""Segments of a window are compared with the same segments in this time before it."""
 
 
 @dataclass(frozen=True)
 class Observation:
-    """What was seen of a variant in a window; `summary` is what is stored and answered."""
+    """The comparison of a variant in a window; `summary` is stored and returned by the API."""
 
     variant: Variant
     bundle: str
@@ -98,7 +95,7 @@ class Observation:
     summary: dict[str, Any]
 
     def report(self, run: str) -> drift_reports.Report:
-        """The observation as it is stored, under the run that made it."""
+        """Return the report to store under `run`."""
         return drift_reports.Report(
             variant=self.variant,
             bundle=self.bundle,
@@ -112,7 +109,7 @@ class Observation:
 def observe(
     connection: Connection, variant: Variant, bundle: Bundle, until: datetime, hours: int, production: str | None = None
 ) -> Observation:
-    """The variant's visitors of the last `hours` before `until`. A candidate is also compared with `production`'s."""
+    """Compare the variant's visitors of the last `hours` before `until`; a candidate's also with `production`'s."""
     since = until - timedelta(hours=hours)
     visits = live_comparison.visits(connection, variant, bundle.version, since=since, until=until)
     prices = live_comparison.actual_prices(connection, bundle.version, until=until)
@@ -127,7 +124,7 @@ def observe(
 
 
 def _error(bundle: Bundle, prices: list[tuple[float, float, float, float]], visits: list[dict[str, Any]]) -> Any:
-    """What prices or intervals say of the error; None for a bundle that does not say how large it was."""
+    """Return the error drift; None for a bundle without its hold-out error."""
     metrics, interval = bundle.manifest.metrics, bundle.columns.interval
     if "median_ape" not in metrics:
         return None

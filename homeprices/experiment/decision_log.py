@@ -133,7 +133,7 @@ def record_manual_action(
 
 
 def record_result(connection: Connection, key: str, version: str) -> None:
-    """Note the version that a decision has led to, once. Raises NotFound when nothing is on record under the key."""
+    """Record the version that a decision led to, once. Raise NotFound if the key is unknown."""
     unset = (ab_decisions.c.key == key) & ab_decisions.c.result_version.is_(None)
     connection.execute(update(ab_decisions).where(unset).values(result_version=version))
     if find(connection, key) is None:
@@ -141,13 +141,13 @@ def record_result(connection: Connection, key: str, version: str) -> None:
 
 
 def find(connection: Connection, key: str) -> RecordedDecision | None:
-    """The decision on record under a key."""
+    """Return the decision with this key, if any."""
     row = connection.execute(select(ab_decisions).where(ab_decisions.c.key == key)).one_or_none()
     return None if row is None else _recorded(row)
 
 
 def get(connection: Connection, number: int) -> RecordedDecision:
-    """The decision with this id. Raises NotFound."""
+    """Return the decision with this id. Raise NotFound."""
     row = connection.execute(select(ab_decisions).where(ab_decisions.c.id == number)).one_or_none()
     if row is None:
         raise NotFound(f"no decision {number} is on record")
@@ -155,7 +155,7 @@ def get(connection: Connection, number: int) -> RecordedDecision:
 
 
 def promotion_to(connection: Connection, version: str) -> RecordedDecision | None:
-    """The decision that a production bundle came from; None for one that nothing on record led to."""
+    """Return the decision that promoted this production bundle; None if there is none."""
     led_here = (ab_decisions.c.result_version == version) & (ab_decisions.c.outcome == "promote")
     row = connection.execute(select(ab_decisions).where(led_here).order_by(ab_decisions.c.id).limit(1)).one_or_none()
     return None if row is None else _recorded(row)
@@ -185,14 +185,10 @@ def _recorded(row: Row[Any]) -> RecordedDecision:
     return RecordedDecision(**row._mapping)
 
 
-# A decision computed again from its record: the same evidence under the same policy, compared to the bit.
-
-
 def replay(resources: Resources, number: int) -> str:
-    """A sentence that says that the decision came out the same. Raises NotFound, and Conflict when it did not.
+    """Compute a decision again and return a sentence that it is equal to the bit. Raise NotFound, or Conflict if not.
 
-    Raises Conflict too for an order of a person, and for a record that an older version has left: they have nothing to
-    be computed of.
+    Also raise Conflict for a manual action and for a record of an older version: they hold nothing to compute from.
     """
     with transaction(resources.engine) as connection:
         decided = get(connection, number)
@@ -208,7 +204,7 @@ def replay(resources: Resources, number: int) -> str:
 
 
 def compute(decided: RecordedDecision) -> dict[str, Any]:
-    """Outcome, reason and statistics of the record's evidence under its policy, as they are recorded."""
+    """Return outcome, reason and statistics of the recorded evidence under the recorded policy."""
     policy = from_document(decided.policy_document or {})
     try:
         if "promoted_at" in decided.evidence:
