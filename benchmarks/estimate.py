@@ -35,6 +35,7 @@ from homeprices.data.preparation import to_homes
 from homeprices.data.schema import read_listings
 from homeprices.data.synthetic import make_listings
 from homeprices.model import price_model
+from homeprices.model.feature_matrix import form_only
 from homeprices.model.presets import preset
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.predictor import Predictor
@@ -54,17 +55,17 @@ def main() -> int:
     """Measure, print and keep the figures; 1 when an estimate takes longer than 0.05 ms."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.estimate", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--listings", type=Path, help="CSV file of listings; without it, the synthetic ones")
-    parser.add_argument("--effort", choices=["quick", "full"], default="full")
+    parser.add_argument("--preset", "--effort", dest="preset", choices=["quick", "full"], default="full")
     parser.add_argument("--out", type=Path, help="JSON file for the figures")
     options = parser.parse_args()
     table = read_listings(options.listings.read_bytes()) if options.listings else make_listings()
     with tempfile.TemporaryDirectory() as folder:
-        contenders = _contenders(Path(folder) / "bundle", preparation.prepare(clean(table)), options.effort)
+        contenders = _contenders(Path(folder) / "bundle", preparation.prepare(clean(table)), options.preset)
         busy = machine.busy_share()
         found = measure(contenders)
     ours = found["estimate, form"]["median"]
     results = {
-        "effort": options.effort,
+        "preset": options.preset,
         "machine": machine.describe(),
         "busy_share": busy,
         "microseconds": found,
@@ -104,7 +105,7 @@ def _contenders(folder: Path, prepared: preparation.PreparedDataset, name: str) 
         seed=SEED,
         git_revision="unknown",
         mlflow_run_id=None,
-        effort=size,
+        preset=size,
     )
     predictor, fitted = Predictor(Bundle.open_draft(folder)), price_model.load(folder / "model.skops")
     form, full = to_homes(holdout, form=True), to_homes(holdout)
@@ -112,8 +113,8 @@ def _contenders(folder: Path, prepared: preparation.PreparedDataset, name: str) 
     return {
         "estimate, form": (lambda n: predictor.estimate([form[n]]), HOMES),
         "estimate, all": (lambda n: predictor.estimate([full[n]]), HOMES),
-        "scikit-learn, form": (lambda n: fitted.estimate(rows[n], form=True), SLOW_HOMES),
-        "scikit-learn, all": (lambda n: fitted.estimate(rows[n], form=False), SLOW_HOMES),
+        "scikit-learn, form": (lambda n: fitted.estimate(form_only(fitted.encode(rows[n]))), SLOW_HOMES),
+        "scikit-learn, all": (lambda n: fitted.estimate(fitted.encode(rows[n])), SLOW_HOMES),
         "skl2onnx's linear regression, form": (_linear(prepared.training, holdout), HOMES),
     }
 

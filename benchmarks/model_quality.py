@@ -47,11 +47,11 @@ def main() -> int:
     """Measure all divisions, print a page and keep the figures; 1 when a figure to reach was missed."""
     options = _options()
     if options.division is not None:
-        print(json.dumps(one_division(options.listings, options.effort, options.division)))
+        print(json.dumps(one_division(options.listings, options.preset, options.division)))
         return 0
     found = [_measured(options, number) for number in range(options.divisions)]
     results = {
-        "effort": options.effort,
+        "preset": options.preset,
         "divisions": options.divisions,
         "machine": machine.describe(),
         "busy_share": machine.busy_share(),
@@ -60,7 +60,7 @@ def main() -> int:
     }
     if options.out:
         options.out.write_text(json.dumps(results, indent=1) + "\n")
-    missed = _missed(results["mean"], options.effort)
+    missed = _missed(results["mean"], options.preset)
     print(_page(results, missed))
     return 1 if missed else 0
 
@@ -71,9 +71,9 @@ def one_division(listings: Path, name: str, number: int) -> dict[str, Any]:
     training, unseen = preparation.split(rows, salt=f"division {number}")
     started = time.perf_counter()
     with parallel_config(n_jobs=CORES):
-        trained = train_on(training, seed=number, effort=preset(name))
+        trained = train_on(training, seed=number, preset=preset(name))
         seconds = time.perf_counter() - started
-        peer = train_on(training, seed=number, effort=preset("quick"), compared=(PEER,))
+        peer = train_on(training, seed=number, preset=preset("quick"), compared=(PEER,))
     figures: dict[str, Any] = {"estimator": trained.estimator, "homes": len(unseen), "seconds": seconds}
     for inputs in ("form", "all"):
         figures[inputs] = _figures(trained.model, training, unseen, inputs, number)
@@ -94,7 +94,7 @@ def _figures(model: Any, training: pd.DataFrame, unseen: pd.DataFrame, inputs: A
 
 def _measured(options: argparse.Namespace, number: int) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks.model_quality", "--listings", str(options.listings)]
-    more = ["--effort", options.effort, "--division", str(number)]
+    more = ["--preset", options.preset, "--division", str(number)]
     with subprocess.Popen([*command, *more], stdout=subprocess.PIPE, text=True) as process:
         peak = _peak(psutil.Process(process.pid), process)
         said = process.communicate()[0]
@@ -150,7 +150,7 @@ def _missed(mean: dict[str, Any], name: str) -> list[str]:
 def _page(results: dict[str, Any], missed: list[str]) -> str:
     mean = results["mean"]
     lines = [
-        f"effort {results['effort']}, {results['divisions']} divisions: {mean['seconds']:.0f} s (at most "
+        f"preset {results['preset']}, {results['divisions']} divisions: {mean['seconds']:.0f} s (at most "
         f"{mean['most_seconds']:.0f}), {mean['peak_megabytes']:.0f} MB at the peak; "
         f"the machine was {results['busy_share']:.0%} busy with other work afterwards"
     ]
@@ -170,7 +170,7 @@ def _page(results: dict[str, Any], missed: list[str]) -> str:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.model_quality", description=(__doc__ or "")[:120])
     parser.add_argument("--listings", type=Path, required=True)
-    parser.add_argument("--effort", choices=list(SECONDS_ALLOWED), default="full")
+    parser.add_argument("--preset", "--effort", dest="preset", choices=list(SECONDS_ALLOWED), default="full")
     parser.add_argument("--divisions", type=int, default=DIVISIONS)
     parser.add_argument("--division", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help="JSON file for the figures")

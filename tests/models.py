@@ -31,7 +31,7 @@ def train_draft(estimator: str, folder: Path) -> None:
         seed=SEED,
         git_revision="b" * 40,
         mlflow_run_id=None,
-        effort=preset("quick"),
+        preset=preset("quick"),
         created_at=datetime(2026, 2, 1, tzinfo=UTC),
     )
 

@@ -84,7 +84,7 @@ def evaluate(
 
     try:
         with parallel(backend, jobs):
-            scores = evaluate_files.evaluate(train, test, inputs, seed=seed, effort=presets.preset(preset_name))
+            scores = evaluate_files.evaluate(train, test, inputs, seed=seed, preset=presets.preset(preset_name))
     except (HomePricesError, OSError) as error:
         if as_json:
             fields = error.fields if isinstance(error, InvalidInput) else {}

@@ -1,7 +1,7 @@
 """A teacher that is as good as can be, and a student of it that may be published.
 
 The teacher is pairs of extremely randomised trees and boosting on the absolute error, as many for the four fields of
-the form as for all inputs (`effort.teachers`): the best of the table, but neither monotone in the area nor quick. What
+the form as for all inputs (`preset.teachers`): the best of the table, but neither monotone in the area nor quick. What
 it says is kept as curves of the price over the area for the kinds of homes that are listed (see `area_table`), and
 taught to a monotone boosting for every other home and for homes that are described by more than the form.
 
@@ -44,29 +44,29 @@ def distill(
     inputs: pd.DataFrame,
     prices: Prices,
     settings: TeacherSettings,
-    effort: Preset,
+    preset: Preset,
     seed: int,
 ) -> tuple[Any, IsotonicCurves]:
     """(student of the whole design, curves of the form's inputs), learned from training rows.
 
     `matrix` is the design of `inputs`, cross-fitted: the teacher learns from it, so that it trusts the price levels as
     much as they deserve. Later questions use the levels of all rows, and so do those that the student learns from. What
-    the levels of a row are depends on how the rows are divided into folds, so `effort.teachers` learn from as many
+    the levels of a row are depends on how the rows are divided into folds, so `preset.teachers` learn from as many
     divisions, with a forest's trees shared among them, and what they say is averaged.
     """
     rng = np.random.default_rng(seed)
     form = form_columns(design)
     missing = _missing_row(design, inputs)
-    others = [encoding.fit_transform(inputs, prices, seed + number)[1] for number in range(1, effort.teachers)]
+    others = [encoding.fit_transform(inputs, prices, seed + number)[1] for number in range(1, preset.teachers)]
     matrices = [matrix, *others]
     once, twice = np.log(prices), np.tile(np.log(prices), 2)
     of_form = [(one[:, form], once) for one in matrices]
     of_all = [(np.vstack([one, _mask(one, missing, ~form, rng)]), twice) for one in matrices]
-    shared = replace(effort, trees=math.ceil(effort.trees / effort.teachers))
+    shared = replace(preset, trees=math.ceil(preset.trees / preset.teachers))
     taught = Parallel()(delayed(fit_teacher)(*lesson, settings, shared, seed) for lesson in [*of_form, *of_all])
     teacher_of_form, teacher_of_all = mean_of(taught[: len(of_form)]), mean_of(taught[len(of_form) :])
-    student = _fit_student(design, inputs, teacher_of_form, teacher_of_all, effort, seed)
-    table = fit_curves(lambda homes: teacher_of_form.predict(design.transform(homes)[:, form]), inputs, effort.knots)
+    student = _fit_student(design, inputs, teacher_of_form, teacher_of_all, preset, seed)
+    table = fit_curves(lambda homes: teacher_of_form.predict(design.transform(homes)[:, form]), inputs, preset.knots)
     return student, table
 
 
@@ -83,11 +83,11 @@ def _mask(matrix: Matrix, missing: Matrix, optional: npt.NDArray[np.bool_], rng:
 
 
 def _fit_student(
-    design: FeatureTransformer, inputs: pd.DataFrame, of_form: Teacher, of_all: Teacher, effort: Preset, seed: int
+    design: FeatureTransformer, inputs: pd.DataFrame, of_form: Teacher, of_all: Teacher, preset: Preset, seed: int
 ) -> HistGradientBoostingRegressor:
     rng = np.random.default_rng(seed)
     form, missing = form_columns(design), _missing_row(design, inputs)
-    full = [_at_other_areas(design, inputs, rng, own=n == 0) for n in range(effort.copies)]
+    full = [_at_other_areas(design, inputs, rng, own=n == 0) for n in range(preset.copies)]
     asked = [full[0], *(_mask(copy, missing, ~form, rng) if n % 2 else copy for n, copy in enumerate(full[1:]))]
     blank = [np.where(form[None, :], copy, missing[None, :]) for copy in full[:2]]
     answers = [*(of_all.predict(copy) for copy in asked), *(of_form.predict(copy[:, form]) for copy in blank)]
@@ -95,7 +95,7 @@ def _fit_student(
     weights[[0, len(asked)]] = OWN_AREA_WEIGHT
     student = HistGradientBoostingRegressor(
         learning_rate=0.12,
-        max_iter=effort.rounds,
+        max_iter=preset.rounds,
         max_leaf_nodes=STUDENT_LEAVES,
         min_samples_leaf=5,
         monotonic_cst=area_directions(design),
@@ -137,7 +137,7 @@ def mean_of(teachers: Sequence[Teacher]) -> Teacher:
     return Teacher(tuple((share / len(teachers), one) for teacher in teachers for share, one in teacher.members))
 
 
-def fit_teacher(matrix: Matrix, log_prices: Prices, settings: TeacherSettings, effort: Preset, seed: int) -> Teacher:
+def fit_teacher(matrix: Matrix, log_prices: Prices, settings: TeacherSettings, preset: Preset, seed: int) -> Teacher:
     """The teacher of one set of inputs. It is never published, so its trees are free in every direction.
 
     Whatever joblib was told of cores and wherever this runs, it is one thread's work: threads add up in the order in
@@ -145,7 +145,7 @@ def fit_teacher(matrix: Matrix, log_prices: Prices, settings: TeacherSettings, e
     from run to run.
     """
     forest = ExtraTreesRegressor(
-        effort.trees,
+        preset.trees,
         min_samples_leaf=settings.forest_leaf,
         max_features=settings.forest_features,
         random_state=seed,
@@ -154,7 +154,7 @@ def fit_teacher(matrix: Matrix, log_prices: Prices, settings: TeacherSettings, e
     boosting = HistGradientBoostingRegressor(
         loss="absolute_error",
         learning_rate=settings.boosting_rate,
-        max_iter=effort.rounds,
+        max_iter=preset.rounds,
         max_leaf_nodes=settings.boosting_leaves,
         min_samples_leaf=10,
         early_stopping=False,

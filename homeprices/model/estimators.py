@@ -24,7 +24,7 @@ from homeprices.model.presets import Preset, TeacherSettings
 
 STACKING_FOLDS = 2
 
-# (seed, directions of the design's columns, effort) -> an unfitted scikit-learn regressor
+# (seed, directions of the design's columns, preset) -> an unfitted scikit-learn regressor
 Build = Callable[[int, list[int], Preset], Any]
 
 
@@ -45,20 +45,20 @@ class EstimatorSpec:
 
 
 def _linear(build: Callable[[], Any]) -> Build:
-    return lambda _seed, _directions, _effort: build()
+    return lambda _seed, _directions, _preset: build()
 
 
 def _forest(kind: Callable[..., Any], **settings: Any) -> Build:
     # One job, also where joblib is told of more: threads add their trees' estimates in the order in which they end, and
     # the same seed would give another model.
-    return lambda seed, _directions, effort: kind(effort.trees, random_state=seed, n_jobs=1, **settings)
+    return lambda seed, _directions, preset: kind(preset.trees, random_state=seed, n_jobs=1, **settings)
 
 
 def _boosting(loss: str) -> Build:
-    return lambda seed, directions, effort: HistGradientBoostingRegressor(
+    return lambda seed, directions, preset: HistGradientBoostingRegressor(
         loss=loss,
         learning_rate=0.1,
-        max_iter=effort.rounds,
+        max_iter=preset.rounds,
         min_samples_leaf=15,
         monotonic_cst=directions,
         early_stopping=False,
@@ -66,21 +66,21 @@ def _boosting(loss: str) -> Build:
     )
 
 
-def _members(seed: int, directions: list[int], effort: Preset) -> list[tuple[str, Any]]:
+def _members(seed: int, directions: list[int], preset: Preset) -> list[tuple[str, Any]]:
     """What the ensembles are made of: three that err in different ways."""
     return [
-        ("boosting", _boosting("absolute_error")(seed, directions, effort)),
-        ("forest", _EXTRA_TREES(seed, directions, effort)),
+        ("boosting", _boosting("absolute_error")(seed, directions, preset)),
+        ("forest", _EXTRA_TREES(seed, directions, preset)),
         ("ridge", make_pipeline(StandardScaler(), Ridge(alpha=2.0))),
     ]
 
 
-def _voting(seed: int, directions: list[int], effort: Preset) -> Any:
-    return VotingRegressor(_members(seed, directions, effort), weights=[4, 5, 1])
+def _voting(seed: int, directions: list[int], preset: Preset) -> Any:
+    return VotingRegressor(_members(seed, directions, preset), weights=[4, 5, 1])
 
 
-def _stacking(seed: int, directions: list[int], effort: Preset) -> Any:
-    return StackingRegressor(_members(seed, directions, effort), LinearRegression(positive=True), cv=STACKING_FOLDS)
+def _stacking(seed: int, directions: list[int], preset: Preset) -> Any:
+    return StackingRegressor(_members(seed, directions, preset), LinearRegression(positive=True), cv=STACKING_FOLDS)
 
 
 _EXTRA_TREES = _forest(ExtraTreesRegressor, min_samples_leaf=2, max_features=0.6)
@@ -93,7 +93,7 @@ _TABLE = (
         "decision_tree",
         "Decision tree",
         TARGET_ENCODED_FILLED,
-        lambda seed, _directions, _effort: DecisionTreeRegressor(min_samples_leaf=15, random_state=seed),
+        lambda seed, _directions, _preset: DecisionTreeRegressor(min_samples_leaf=15, random_state=seed),
         monotone=False,
     ),
     EstimatorSpec(
@@ -121,15 +121,15 @@ _TABLE = (
 )
 
 
-def parameters(name: str, seed: int, effort: Preset) -> dict[str, str | int | float | bool]:
-    """What an estimator is set to, for people who look at its run: the sizes of the effort and its own settings."""
+def parameters(name: str, seed: int, preset: Preset) -> dict[str, str | int | float | bool]:
+    """What an estimator is set to, for people who look at its run: the sizes of the preset and its own settings."""
     build = estimator(name).build
-    own = build(seed, [], effort).get_params() if build else asdict(TeacherSettings())
+    own = build(seed, [], preset).get_params() if build else asdict(TeacherSettings())
     plain = {key: value for key, value in own.items() if isinstance(value, str | int | float | bool)}
     return {
         "estimator": name,
         "seed": seed,
-        **{f"effort.{key}": value for key, value in asdict(effort).items()},
+        **{f"preset.{key}": value for key, value in asdict(preset).items()},
     } | plain
 
 

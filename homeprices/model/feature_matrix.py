@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -100,8 +101,14 @@ def model_inputs(rows: pd.DataFrame, locations: Locations) -> pd.DataFrame:
 
 
 def form_only(inputs: pd.DataFrame) -> pd.DataFrame:
-    """The same homes as somebody describes them who fills in the four fields of the form and nothing else."""
+    """The same inputs with every optional one missing, as from a visitor who fills in only the form's fields."""
     return inputs.assign(**{name: np.float32(np.nan) if name in NUMBERS else MISSING for name in OPTIONAL})
+
+
+def blank_inputs() -> pd.DataFrame:
+    """The inputs of one home whose optional inputs are all missing."""
+    frame: dict[str, Any] = {name: np.ones(1, dtype=np.float32) for name in NUMBERS}
+    return form_only(pd.DataFrame(frame | {name: [MISSING] for name in TEXTS}))
 
 
 def learn_locations(rows: pd.DataFrame, min_listings: int) -> Locations:

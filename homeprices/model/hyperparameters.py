@@ -41,7 +41,7 @@ class FormTeacher(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     def __init__(
         self,
         encoding: FeatureEncoder,
-        effort: Preset,
+        preset: Preset,
         seed: int,
         forest_leaf: int = 2,
         forest_features: float = 0.6,
@@ -50,7 +50,7 @@ class FormTeacher(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         forest_share: float = 0.6,
     ) -> None:
         self.encoding = encoding
-        self.effort = effort
+        self.preset = preset
         self.seed = seed
         self.forest_leaf = forest_leaf
         self.forest_features = forest_features
@@ -67,7 +67,7 @@ class FormTeacher(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.design_, matrix = self.encoding.fit_transform(inputs, np.exp(log_prices), self.seed)
         self.columns_ = form_columns(self.design_)
         self.teacher_: Teacher = fit_teacher(
-            matrix[:, self.columns_], log_prices, self.settings(), self.effort, self.seed
+            matrix[:, self.columns_], log_prices, self.settings(), self.preset, self.seed
         )
         return self
 
@@ -77,18 +77,18 @@ class FormTeacher(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def search_hyperparameters(
-    encoding: FeatureEncoder, inputs: pd.DataFrame, prices: Prices, effort: Preset, seed: int
+    encoding: FeatureEncoder, inputs: pd.DataFrame, prices: Prices, preset: Preset, seed: int
 ) -> TeacherSettings:
-    """The best of `effort.trials` settings by the median error of homes that a fold had not seen, the default without
+    """The best of `preset.trials` settings by the median error of homes that a fold had not seen, the default without
     trials. The same rows and seed give the same settings, on however many cores.
     """
-    if not effort.trials:
+    if not preset.trials:
         return TeacherSettings()
-    smaller = replace(effort, trees=max(1, effort.trees // 2), rounds=max(1, effort.rounds // 2))
+    smaller = replace(preset, trees=max(1, preset.trees // 2), rounds=max(1, preset.rounds // 2))
     searched = RandomizedSearchCV(
         FormTeacher(encoding, smaller, seed),
         SPACE,
-        n_iter=effort.trials,
+        n_iter=preset.trials,
         scoring=_score,
         cv=KFold(FOLDS, shuffle=True, random_state=seed),
         random_state=seed,

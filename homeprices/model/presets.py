@@ -33,13 +33,13 @@ class Preset:
 QUICK = Preset("quick", folds=2, repeats=2, trees=40, rounds=120, teachers=1, knots=48, copies=3, trials=0)
 FULL = Preset("full", folds=5, repeats=2, trees=100, rounds=250, teachers=2, knots=192, copies=4, trials=0)
 SEARCH = replace(FULL, name="search", folds=3, trials=8)
-_PRESETS = {effort.name: effort for effort in (QUICK, FULL, SEARCH)}
+_PRESETS = {one.name: one for one in (QUICK, FULL, SEARCH)}
 
 
 def preset(name: str) -> Preset:
-    """The effort of this name. Raises InvalidInput."""
+    """The preset of this name. Raises InvalidInput."""
     if name not in _PRESETS:
-        raise InvalidInput({"effort": f"{name} is not one of {', '.join(_PRESETS)}"})
+        raise InvalidInput({"preset": f"{name} is not one of {', '.join(_PRESETS)}"})
     return _PRESETS[name]
 
 

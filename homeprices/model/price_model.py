@@ -17,10 +17,10 @@ from homeprices.errors import BundleRefused
 from homeprices.model.calibration import ConformalInterval
 from homeprices.model.distillation import form_columns
 from homeprices.model.feature_columns import Matrix
-from homeprices.model.feature_matrix import FeatureTransformer, Prices, form_only, join, model_inputs
+from homeprices.model.feature_matrix import FeatureTransformer, Prices, blank_inputs, join, model_inputs
 from homeprices.model.isotonic_curves import IsotonicCurves
 from homeprices.model.onnx_builder import OnnxBuilder, add_tree, constant_ensemble, converted, ensemble_of
-from homeprices.pricing.features import MISSING, Locations
+from homeprices.pricing.features import Locations
 from homeprices.pricing.inputs import NUMBERS, REQUIRED, TEXTS
 from homeprices.pricing.predictor import HIGH_OUTPUT, LOW_OUTPUT, OUTPUT
 
@@ -64,21 +64,24 @@ class PriceModel:
     def locations(self) -> Locations:
         return Locations(self.location_names)
 
-    def predict(self, rows: pd.DataFrame, *, form: bool) -> Prices:
-        """A price a clean row, from the four fields of the form only (`form`) or from all inputs."""
-        return np.exp(self.log_prices(self._inputs(rows, form)))
+    def encode(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """The model inputs of clean rows, which the other methods take. `form_only` blanks the optional ones."""
+        return model_inputs(rows, self.locations)
 
-    def estimate(self, rows: pd.DataFrame, *, form: bool) -> Estimates:
-        """A price and its interval a clean row. Raises ValueError for a model that has no spread."""
+    def predict(self, inputs: pd.DataFrame) -> Prices:
+        """The price of each home, [N]."""
+        return np.exp(self.log_prices(inputs))
+
+    def estimate(self, inputs: pd.DataFrame) -> Estimates:
+        """The price of each home with its interval. Raises ValueError for a model without intervals."""
         if self.interval is None:
             raise ValueError(f"{self.estimator} was fitted without intervals")
-        inputs = self._inputs(rows, form)
         log_prices = self.log_prices(inputs)
         low, high = self.interval.bounds(inputs, log_prices)
         return Estimates(np.exp(log_prices), np.exp(log_prices + low), np.exp(log_prices + high))
 
     def log_prices(self, inputs: pd.DataFrame) -> Prices:
-        """The logarithm of the price for model inputs."""
+        """The logarithm of the price of each home, [N]."""
         matrix = self.features.transform(inputs)
         with threadpool_limits(limits=1):
             log_prices = np.asarray(self.regressor.predict(matrix), dtype=np.float64).ravel()
@@ -87,8 +90,8 @@ class PriceModel:
             return log_prices
         curve = self.curves.values(inputs)
         columns, missing = self._optional_cells()
-        told = (matrix[:, columns] != missing).any(axis=1) | np.isnan(curve)
-        return np.where(told, log_prices, curve + self.bias_correction)
+        without_curve = (matrix[:, columns] != missing).any(axis=1) | np.isnan(curve)
+        return np.where(without_curve, log_prices, curve + self.bias_correction)
 
     def to_onnx(self) -> onnx.ModelProto:
         """The same model as one ONNX graph from named inputs to `estimate` and, with a spread, `low` and `high`."""
@@ -125,10 +128,6 @@ class PriceModel:
         )
         return [(name, "number" if name in NUMBERS else "text") for name in (*NUMBERS, *TEXTS) if name in read]
 
-    def _inputs(self, rows: pd.DataFrame, form: bool) -> pd.DataFrame:
-        inputs = model_inputs(rows, self.locations)
-        return form_only(inputs) if form else inputs
-
     def _vocabularies(self) -> dict[str, list[str]]:
         """The values of each text that any part of the model knows, sorted."""
         known: dict[str, set[str]] = {name: set() for name in TEXTS}
@@ -152,13 +151,7 @@ class PriceModel:
     def _optional_cells(self) -> tuple[npt.NDArray[np.int64], Matrix]:
         """The columns that read optional inputs, and what stands in them when these are missing."""
         columns = np.flatnonzero(~form_columns(self.features))
-        return columns, self.features.transform(_nothing())[0, columns]
-
-
-def _nothing() -> pd.DataFrame:
-    """The inputs of one home of which only is said that it is a home."""
-    numbers: dict[str, Any] = {name: np.ones(1, dtype=np.float32) for name in NUMBERS}
-    return form_only(pd.DataFrame(numbers | {name: [MISSING] for name in TEXTS}))
+        return columns, self.features.transform(blank_inputs())[0, columns]
 
 
 # `model.skops`: the fitted model for data scientists. skops loads named types only; nothing is unpickled.

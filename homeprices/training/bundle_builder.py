@@ -1,4 +1,4 @@
-"""From a chosen estimator to a bundle: fit on all training rows, measure once on the hold-out, write every file."""
+"""Builds the draft bundle of an estimator: fits all training rows, scores the hold-out once, writes every file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from homeprices.data.preparation import PreparedDataset, to_homes
 from homeprices.errors import PublicationRefused
 from homeprices.model import price_model
 from homeprices.model.calibration import COVERAGE, OutOfFoldPredictions
-from homeprices.model.feature_matrix import form_only, model_inputs
+from homeprices.model.estimators import estimator
+from homeprices.model.feature_matrix import form_only
+from homeprices.model.fitting import fit_calibrated
 from homeprices.model.presets import QUICK, Preset
 from homeprices.model.price_model import Estimates, PriceModel
 from homeprices.pricing.bundle import COLUMNS_FILE, MODEL_FILE, Bundle, digest
@@ -38,8 +40,8 @@ from homeprices.pricing.manifest import (
 )
 from homeprices.pricing.predictor import HIGH_OUTPUT, LOW_OUTPUT, OUTPUT
 from homeprices.training.bundle_metadata import MLMODEL_FILE, mlmodel, reference_distributions
-from homeprices.training.cross_validation import fit_calibrated
-from homeprices.training.regression_metrics import ALL_INPUTS_PREFIX, coverage, measure_both
+from homeprices.training.cross_validation import cross_validate
+from homeprices.training.regression_metrics import ALL_INPUTS_PREFIX, HoldoutScore, coverage, measure_both
 from homeprices.training.validation import BASELINE
 from homeprices.training.validation_report import write_report
 
@@ -57,7 +59,7 @@ def build_bundle(
     seed: int,
     git_revision: str,
     mlflow_run_id: str | None,
-    effort: Preset = QUICK,
+    preset: Preset = QUICK,
     out_of_fold: OutOfFoldPredictions | None = None,
     created_at: datetime | None = None,
 ) -> Draft:
@@ -67,16 +69,17 @@ def build_bundle(
     cross-validation, which runs here when they are not passed. Raises PublicationRefused when the ONNX graph does
     not give the estimator's prices, InvalidInput for an unknown estimator.
     """
-    training, holdout, quality = prepared.training, prepared.holdout, prepared.quality
-    model = fit_calibrated(name, training, seed, effort, out_of_fold)
+    training, quality = prepared.training, prepared.quality
+    out_of_fold = out_of_fold or cross_validate(name, training, seed, preset)[1]
+    model = fit_calibrated(estimator(name), training, out_of_fold, seed, preset)
     out.mkdir(parents=True, exist_ok=True)
     (out / MODEL_FILE).write_bytes(model.to_onnx().SerializeToString(deterministic=True))
-    difference = require_onnx_parity(model, out / MODEL_FILE, holdout)
-    estimates = model.estimate(holdout, form=True)
-    columns = _columns(model, training)
-    inputs = model_inputs(training, model.locations)
-    names = [spec.name for spec in columns.inputs]
-    reference = reference_distributions(inputs, model.predict(training, form=True), names)
+    score = score_holdout(model, prepared.holdout)
+    difference = require_onnx_parity(model, out / MODEL_FILE, score)
+    inputs = model.encode(training)
+    estimates = model.estimate(form_only(inputs))
+    columns = _columns(model, training, estimates)
+    reference = reference_distributions(inputs, estimates.price, [spec.name for spec in columns.inputs])
     _write(out / COLUMNS_FILE, columns.model_dump(mode="json"))
     created_at = created_at or datetime.now(UTC)
     (out / MLMODEL_FILE).write_text(mlmodel(columns, created_at=created_at, run_id=mlflow_run_id))
@@ -90,19 +93,11 @@ def build_bundle(
         libraries={"python": platform.python_version(), **{library: version(library) for library in LIBRARIES}},
         estimator=name,
         mlflow_run_id=mlflow_run_id,
-        metrics=_metrics(model, training, holdout, estimates),
-        golden=_golden(out / MODEL_FILE, model, holdout),
+        metrics=_metrics(score, float(training["price"].median())),
+        golden=_golden(out / MODEL_FILE, model, prepared.holdout),
         files={path.name: digest(path) for path in sorted(out.iterdir()) if path.name in _WRITTEN_SO_FAR},
     )
-    write_report(
-        Bundle(out, draft, columns),
-        model,
-        training,
-        holdout,
-        estimates,
-        quality=quality,
-        onnx_difference=difference,
-    )
+    write_report(Bundle(out, draft, columns), model, training, score, quality=quality, onnx_difference=difference)
     draft = draft.model_copy(update={"files": _digests(out)})
     (out / DRAFT_FILE).write_text(draft.model_dump_json(indent=2))
     return draft
@@ -111,22 +106,26 @@ def build_bundle(
 _WRITTEN_SO_FAR = {MODEL_FILE, COLUMNS_FILE, REFERENCE_FILE, "quality.json", "model.skops"}
 
 
-def require_onnx_parity(model: PriceModel, path: Path, rows: pd.DataFrame) -> float:
-    """The largest relative difference between graph and estimator on any row, from the form and from all inputs.
+def score_holdout(model: PriceModel, rows: pd.DataFrame) -> HoldoutScore:
+    """The model's estimates of the hold-out rows, from the form's fields and from all inputs."""
+    inputs = model.encode(rows)
+    return HoldoutScore(rows, inputs, form=model.estimate(form_only(inputs)), full=model.estimate(inputs))
+
+
+def require_onnx_parity(model: PriceModel, path: Path, score: HoldoutScore) -> float:
+    """The largest relative difference between graph and estimator on any hold-out row, from the form and all inputs.
 
     Raises PublicationRefused, naming the first rows, when one is above 1e-4.
     """
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    inputs = model_inputs(rows, model.locations)
     largest = 0.0
-    for form in (True, False):
-        expected = model.estimate(rows, form=form)
-        found = _run(session, model, form_only(inputs) if form else inputs)
+    for expected, inputs in ((score.form, form_only(score.inputs)), (score.full, score.inputs)):
+        answered = _run(session, model, inputs)
         for name in ("price", "low", "high"):
-            difference = np.abs(getattr(found, name) / getattr(expected, name) - 1)
+            difference = np.abs(getattr(answered, name) / getattr(expected, name) - 1)
             wrong = ~(difference <= ONNX_RELATIVE_TOLERANCE)  # NaN is wrong too
             if wrong.any():
-                lines = ", ".join(str(line) for line in rows.index[wrong][:5])
+                lines = ", ".join(str(line) for line in inputs.index[wrong][:5])
                 raise PublicationRefused(
                     f"the {name} of the ONNX graph of {model.estimator} differs on {wrong.sum()} rows (lines {lines})"
                 )
@@ -141,48 +140,44 @@ def _run(session: Any, model: PriceModel, inputs: pd.DataFrame) -> Estimates:
     return Estimates(*(np.asarray(answer, dtype=np.float64).ravel() for answer in answers))
 
 
-def _columns(model: PriceModel, training: pd.DataFrame) -> Columns:
+def _columns(model: PriceModel, training: pd.DataFrame, estimates: Estimates) -> Columns:
     numbers = [name for name, kind in model.inputs() if kind == "number"]
     return Columns(
         inputs=tuple(Input(name=name, type=kind) for name, kind in model.inputs()),
         locations=model.location_names,
-        interval=_middle_interval(model, training),
+        interval=_median_interval(estimates),
         ranges={name: (float(training[name].min()), float(training[name].max())) for name in numbers},
     )
 
 
-def _middle_interval(model: PriceModel, training: pd.DataFrame) -> Interval:
-    """What a reader takes who does not know of the graph's own bounds: the middle of them, the same for every home."""
-    estimates = model.estimate(training, form=True)
+def _median_interval(estimates: Estimates) -> Interval:
+    """The median bounds, relative to the price: the interval for readers that do not know the graph's own bounds."""
     low, high = (float(np.median(bound / estimates.price)) for bound in (estimates.low, estimates.high))
     return Interval(coverage=COVERAGE, lower_factor=low, upper_factor=high)
 
 
-def _metrics(
-    model: PriceModel, training: pd.DataFrame, holdout: pd.DataFrame, estimates: Estimates
-) -> dict[str, float]:
-    prices = holdout["price"].to_numpy(np.float64)
-    full = model.estimate(holdout, form=False)
+def _metrics(score: HoldoutScore, median_training_price: float) -> dict[str, float]:
+    prices, form, full = score.prices, score.form, score.full
     covered = coverage(prices, full.cover(prices))
     return (
-        measure_both(prices, estimates.price, full.price)
-        | coverage(prices, estimates.cover(prices))
+        measure_both(prices, form.price, full.price)
+        | coverage(prices, form.cover(prices))
         | {ALL_INPUTS_PREFIX + name: value for name, value in covered.items()}
-        | {INTERVAL_LOG_WIDTH: estimates.log_width, ALL_INPUTS_PREFIX + INTERVAL_LOG_WIDTH: full.log_width}
-        | {BASELINE: float(np.median(np.abs(training["price"].median() - prices) / prices))}
+        | {INTERVAL_LOG_WIDTH: form.log_width, ALL_INPUTS_PREFIX + INTERVAL_LOG_WIDTH: full.log_width}
+        | {BASELINE: float(np.median(np.abs(median_training_price - prices) / prices))}
     )
 
 
 def _golden(path: Path, model: PriceModel, holdout: pd.DataFrame) -> tuple[Golden, ...]:
-    """Hold-out homes spread over their order, described fully and by the form, and one in a place nobody knows."""
+    """Hold-out homes at regular distances, from all inputs and from the form's, and one in an unknown location."""
     full, form = to_homes(holdout), to_homes(holdout, form=True)
     step = max(1, len(full) // GOLDEN_HOMES)
     homes = [*full[::step][:GOLDEN_HOMES], *form[::step][:GOLDEN_HOMES]]
     homes.append(homes[0].model_copy(update={"location": "A Place Nobody Knows"}))
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     rows = pd.DataFrame([_row(home) for home in homes])
-    found = _run(session, model, model_inputs(rows, model.locations))
-    answers = zip(found.price.tolist(), found.low.tolist(), found.high.tolist(), strict=True)
+    estimates = _run(session, model, model.encode(rows))
+    answers = zip(estimates.price.tolist(), estimates.low.tolist(), estimates.high.tolist(), strict=True)
     return tuple(
         Golden(input=home.model_dump(exclude_none=True), estimated_price=price, low=low, high=high)
         for home, (price, low, high) in zip(homes, answers, strict=True)

@@ -15,10 +15,9 @@ from sklearn.model_selection import RepeatedKFold
 from homeprices.errors import PublicationRefused
 from homeprices.model.calibration import OutOfFoldPredictions
 from homeprices.model.estimators import ESTIMATORS, EstimatorSpec, estimator
-from homeprices.model.feature_matrix import Prices
-from homeprices.model.fitting import calibrate, fit
+from homeprices.model.feature_matrix import Prices, form_only
+from homeprices.model.fitting import fit
 from homeprices.model.presets import QUICK, Preset
-from homeprices.model.price_model import PriceModel
 from homeprices.training.regression_metrics import measure_both
 
 CRITERION = "median_ape"
@@ -42,25 +41,25 @@ class CrossValidation(BaseModel):
 
 
 def cross_validate(
-    name: str, rows: pd.DataFrame, seed: int, effort: Preset = QUICK
+    name: str, rows: pd.DataFrame, seed: int, preset: Preset = QUICK
 ) -> tuple[CrossValidation, OutOfFoldPredictions]:
     """Cross-validate an estimator on clean training rows, never the hold-out. Raises InvalidInput for no such name.
 
-    Rows are divided `effort.repeats` times anew, for an estimator that is only compared once. What comes back of each
+    Rows are divided `preset.repeats` times anew, for an estimator that is only compared once. What comes back of each
     row is from the first division: a mean over several would err less than a model does.
     """
     started = time.perf_counter()
     spec = estimator(name)
     prices = rows["price"].to_numpy(np.float64)
-    repeats = effort.repeats if spec.monotone else 1
-    folds = list(RepeatedKFold(n_splits=effort.folds, n_repeats=repeats, random_state=seed).split(rows))
+    repeats = preset.repeats if spec.monotone else 1
+    folds = list(RepeatedKFold(n_splits=preset.folds, n_repeats=repeats, random_state=seed).split(rows))
     # On as many cores, or machines, as `joblib.parallel_config` says around this; one after the other without it.
-    answers = Parallel()(delayed(_answer)(spec, rows, train, test, seed, effort) for train, test in folds)
+    answers = Parallel()(delayed(_answer)(spec, rows, train, test, seed, preset) for train, test in folds)
     unseen = OutOfFoldPredictions(np.empty(len(rows)), np.empty(len(rows)))
     measured: list[dict[str, float]] = []
     for fold, ((_, test), (form, full)) in enumerate(zip(folds, answers, strict=True)):
         measured.append(measure_both(prices[test], form, full))
-        if fold < effort.folds:
+        if fold < preset.folds:
             unseen.form[test], unseen.full[test] = np.log(form), np.log(full)
     result = CrossValidation(
         estimator=name,
@@ -74,20 +73,12 @@ def cross_validate(
 
 
 def _answer(
-    spec: EstimatorSpec, rows: pd.DataFrame, train: Places, test: Places, seed: int, effort: Preset
+    spec: EstimatorSpec, rows: pd.DataFrame, train: Places, test: Places, seed: int, preset: Preset
 ) -> tuple[Prices, Prices]:
     """What a model of the rows `train` says of the rows `test`, from the form's fields and from all inputs."""
-    model = fit(spec, rows.iloc[train], seed, effort)
-    unseen = rows.iloc[test]
-    return model.predict(unseen, form=True), model.predict(unseen, form=False)
-
-
-def fit_calibrated(
-    name: str, rows: pd.DataFrame, seed: int, effort: Preset = QUICK, out_of_fold: OutOfFoldPredictions | None = None
-) -> PriceModel:
-    """The estimator fitted on all rows, with intervals from `unseen`, which is cross-validated when it is not given."""
-    out_of_fold = out_of_fold or cross_validate(name, rows, seed, effort)[1]
-    return calibrate(fit(estimator(name), rows, seed, effort), rows, out_of_fold.form, out_of_fold.full, seed)
+    model = fit(spec, rows.iloc[train], seed, preset)
+    inputs = model.encode(rows.iloc[test])
+    return model.predict(form_only(inputs)), model.predict(inputs)
 
 
 def select_estimator(results: Iterable[CrossValidation], *, simple_only: bool) -> str:

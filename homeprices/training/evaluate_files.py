@@ -18,9 +18,11 @@ from homeprices.data.schema import MAX_BYTES, read_listings
 from homeprices.errors import DatasetRefused
 from homeprices.model.calibration import COVERAGE
 from homeprices.model.estimators import ESTIMATORS
+from homeprices.model.feature_matrix import form_only
+from homeprices.model.fitting import fit_calibrated
 from homeprices.model.presets import FULL, Preset
 from homeprices.model.price_model import PriceModel
-from homeprices.training.cross_validation import CrossValidation, cross_validate, fit_calibrated, select_estimator
+from homeprices.training.cross_validation import CrossValidation, cross_validate, select_estimator
 from homeprices.training.regression_metrics import bootstrap, coverage, measure, measure_slices
 
 MIN_TRAINING_ROWS = 50
@@ -38,7 +40,7 @@ def evaluate(
     inputs: Inputs,
     *,
     seed: int,
-    effort: Preset = FULL,
+    preset: Preset = FULL,
     compared: tuple[str, ...] = COMPARED,
 ) -> dict[str, Any]:
     """Train on one CSV file of listings, score every valid row of another, and return all figures as JSON values.
@@ -51,13 +53,13 @@ def evaluate(
     training, testing = _training(train), _cleaned(test)
     if testing.rows.empty:
         raise DatasetRefused({str(test): f"none of its {testing.raw_rows:,} rows is valid ({_reasons(testing)})"})
-    trained = train_on(training.rows, seed=seed, effort=effort, compared=compared)
+    trained = train_on(training.rows, seed=seed, preset=preset, compared=compared)
     return {
         "estimator": trained.estimator,
         "title": ESTIMATORS[trained.estimator].title,
         "inputs": inputs,
         "seed": seed,
-        "effort": effort.name,
+        "preset": preset.name,
         **score(trained.model, training.rows, testing.rows, inputs, seed=seed),
         "cross_validation": trained.cross_validation,
         "rows": {
@@ -78,11 +80,11 @@ class Trained:
     cross_validation: dict[str, dict[str, float]]
 
 
-def train_on(rows: pd.DataFrame, *, seed: int, effort: Preset = FULL, compared: tuple[str, ...] = COMPARED) -> Trained:
+def train_on(rows: pd.DataFrame, *, seed: int, preset: Preset = FULL, compared: tuple[str, ...] = COMPARED) -> Trained:
     """Choose among estimators on clean training rows, and fit the chosen one on all of them."""
-    results = {name: cross_validate(name, rows, seed, effort) for name in compared}
+    results = {name: cross_validate(name, rows, seed, preset) for name in compared}
     chosen = select_estimator([result for result, _ in results.values()], simple_only=False)
-    model = fit_calibrated(chosen, rows, seed, effort, results[chosen][1])
+    model = fit_calibrated(ESTIMATORS[chosen], rows, results[chosen][1], seed, preset)
     return Trained(chosen, model, {name: result.mean for name, (result, _) in results.items()})
 
 
@@ -91,7 +93,8 @@ def score(
 ) -> dict[str, Any]:
     """Metrics and coverage of a model on clean rows that it was not fitted on; `training` are those that it was."""
     prices = rows["price"].to_numpy(np.float64)
-    estimates = model.estimate(rows, form=inputs == "form")
+    encoded = model.encode(rows)
+    estimates = model.estimate(form_only(encoded) if inputs == "form" else encoded)
     inside = estimates.cover(prices)
     covered = coverage(prices, inside)
     return {
@@ -155,17 +158,17 @@ def _shared(training: Cleaned, testing: Cleaned) -> int:
 
 
 def compare_estimators(
-    rows: pd.DataFrame, seed: int, effort: Preset, names: Iterable[str] = tuple(ESTIMATORS)
+    rows: pd.DataFrame, seed: int, preset: Preset, names: Iterable[str] = tuple(ESTIMATORS)
 ) -> list[CrossValidation]:
     """Each estimator cross-validated on these clean rows, in the order of the table."""
-    return [cross_validate(name, rows, seed, effort)[0] for name in names]
+    return [cross_validate(name, rows, seed, preset)[0] for name in names]
 
 
-def as_markdown(results: Iterable[CrossValidation], homes: int, seed: int, effort: Preset) -> str:
+def as_markdown(results: Iterable[CrossValidation], homes: int, seed: int, preset: Preset) -> str:
     """The table, with what it was measured on."""
-    times = f"{effort.repeats} time{'s' if effort.repeats > 1 else ''} over for what may be published"
+    times = f"{preset.repeats} time{'s' if preset.repeats > 1 else ''} over for what may be published"
     head = (
-        f"{homes:,} homes, {effort.folds} folds, {times}, seed {seed}, effort {effort.name}; "
+        f"{homes:,} homes, {preset.folds} folds, {times}, seed {seed}, preset {preset.name}; "
         "means over the folds. Median error and share within 20 %."
     )
     lines = [

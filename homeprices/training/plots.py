@@ -1,4 +1,4 @@
-"""The pictures of a validation report: where a model is right, and where it is not."""
+"""The plots of a validation report: where a model is right, and where it is not."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from homeprices.model.feature_matrix import Prices
 from homeprices.model.price_model import Estimates, PriceModel
 from homeprices.pricing.inputs import NUMBERS, TEXTS
 from homeprices.reporting.charts import COLOURS, INK, log_scale, new_figure
+from homeprices.training.regression_metrics import HoldoutScore
 
 WIDTH, HEIGHT = 6.0, 3.8  # inches
 DOTS_PER_INCH = 80
@@ -22,35 +23,35 @@ INTERVALS_SHOWN = 80
 SEED = 1
 
 
-def draw(folder: Path, model: PriceModel, holdout: pd.DataFrame, estimates: Estimates) -> dict[str, Figure]:
-    """Draw a model's `estimates` of the hold-out rows, from the form's fields: return the figures by their name.
+def draw(folder: Path, model: PriceModel, score: HoldoutScore) -> dict[str, Figure]:
+    """Draw a model's hold-out estimates from the form's fields: return the figures by their name.
 
     Each is also written into `folder` as a PNG.
     """
     folder.mkdir(exist_ok=True)
-    prices = holdout["price"].to_numpy(np.float64)
+    prices, estimates = score.prices, score.form
     pictures: dict[str, Callable[[Axes], None]] = {
         "actual_and_estimated": lambda axes: _actual_and_estimated(axes, prices, estimates.price),
         "relative_errors": lambda axes: _relative_errors(axes, prices, estimates.price),
         "residuals": lambda axes: _residuals(axes, prices, estimates.price),
         "intervals": lambda axes: _intervals(axes, prices, estimates),
-        "error_by_location": lambda axes: _error_by_location(axes, holdout, estimates.price),
-        "what_matters": lambda axes: _what_matters(axes, importances(model, holdout)),
+        "error_by_location": lambda axes: _error_by_location(axes, score.rows, estimates.price),
+        "what_matters": lambda axes: _what_matters(axes, importances(model, score)),
     }
     return {name: _draw(folder / f"{name}.png", picture) for name, picture in pictures.items()}
 
 
-def importances(model: PriceModel, holdout: pd.DataFrame) -> dict[str, float]:
-    """By how much the median error (a fraction, all inputs) grows when an input's values change homes at random."""
+def importances(model: PriceModel, score: HoldoutScore) -> dict[str, float]:
+    """Permutation importance: the growth of the median error (a fraction, all inputs) when an input is shuffled."""
     rng = np.random.default_rng(SEED)
-    prices = holdout["price"].to_numpy(np.float64)
+    inputs, prices = score.inputs, score.prices
 
-    def median_error(rows: pd.DataFrame) -> float:
-        return float(np.median(np.abs(model.predict(rows, form=False) / prices - 1)))
+    def median_error(estimates: Prices) -> float:
+        return float(np.median(np.abs(estimates / prices - 1)))
 
-    as_is = median_error(holdout)
-    mixed = {name: holdout.assign(**{name: rng.permutation(holdout[name].to_numpy())}) for name in (*NUMBERS, *TEXTS)}
-    return {name: median_error(rows) - as_is for name, rows in mixed.items()}
+    unchanged = median_error(score.full.price)
+    shuffled = {name: inputs.assign(**{name: rng.permutation(inputs[name].to_numpy())}) for name in (*NUMBERS, *TEXTS)}
+    return {name: median_error(model.predict(changed)) - unchanged for name, changed in shuffled.items()}
 
 
 def _actual_and_estimated(axes: Axes, prices: Prices, estimates: Prices) -> None:

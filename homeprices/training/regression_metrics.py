@@ -1,7 +1,8 @@
-"""How far estimates are from prices. Errors are relative to the true price; nothing is left out of the test rows."""
+"""Error metrics of estimates. Errors are relative to the true price, and every test row counts."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from homeprices.model.feature_matrix import Prices
+from homeprices.model.price_model import Estimates
 from homeprices.pricing.inputs import BEDROOMS
 
 Inside = npt.NDArray[np.bool_]
@@ -18,6 +20,25 @@ DRAWS = 200
 
 ALL_INPUTS_PREFIX = "all_"
 """Before a metric's name: measured with every input that the listing has, not with the form's four fields only."""
+
+
+@dataclass(frozen=True, eq=False)
+class HoldoutScore:
+    """A model's estimates of the hold-out, computed once for parity check, metrics, report and plots.
+
+    `rows` are the clean rows and `inputs` their model inputs; `form` and `full` are the estimates from the form's
+    fields and from all inputs.
+    """
+
+    rows: pd.DataFrame
+    inputs: pd.DataFrame
+    form: Estimates
+    full: Estimates
+
+    @property
+    def prices(self) -> Prices:
+        """The true prices, lakh rupees."""
+        return self.rows["price"].to_numpy(np.float64)
 
 
 def measure(prices: Prices, estimates: Prices) -> dict[str, float]:

@@ -8,20 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import numpy as np
 import pandas as pd
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from homeprices.model.estimators import estimator
-from homeprices.model.price_model import Estimates, PriceModel
+from homeprices.model.price_model import PriceModel
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.inputs import AREA, BEDROOMS, INPUTS, limits_of
 from homeprices.pricing.manifest import Columns, DatasetReference, Draft
 from homeprices.reporting import html
 from homeprices.reporting.charts import in_page
 from homeprices.training.plots import draw
-from homeprices.training.regression_metrics import ALL_INPUTS_PREFIX, bootstrap, measure_slices
+from homeprices.training.regression_metrics import ALL_INPUTS_PREFIX, HoldoutScore, bootstrap, measure_slices
 from homeprices.training.validation import Report, inspect
 
 SEED = 1
@@ -32,21 +31,20 @@ def write_report(
     bundle: Bundle,
     model: PriceModel,
     training: pd.DataFrame,
-    holdout: pd.DataFrame,
-    estimates: Estimates,
+    score: HoldoutScore,
     *,
     quality: dict[str, Any],
     onnx_difference: float,
 ) -> Report:
     """Inspect a draft and write `validation.json`, `validation.html`, `model_card.md` and `plots/` into its folder.
 
-    `estimates` are of the hold-out rows, from the form's fields; `quality` is `Cleaned.quality()`.
+    `quality` is `Cleaned.quality()`.
     """
     folder, metrics = bundle.folder, bundle.manifest.metrics
-    prices = holdout["price"].to_numpy(np.float64)
+    prices, estimates = score.prices, score.form
     report = inspect(bundle)
-    slices = measure_slices(holdout, training, estimates.price, estimates.cover(prices))
-    full = bootstrap(prices, model.predict(holdout, form=False), SEED)
+    slices = measure_slices(score.rows, training, estimates.price, estimates.cover(prices))
+    full = bootstrap(prices, score.full.price, SEED)
     spans = bootstrap(prices, estimates.price, SEED) | {ALL_INPUTS_PREFIX + name: span for name, span in full.items()}
     content = report.model_dump(mode="json") | {
         "onnx_relative_difference": onnx_difference,
@@ -54,9 +52,9 @@ def write_report(
         "metric_intervals": spans,
     }
     (folder / "validation.json").write_text(json.dumps(content, indent=1))
-    figures = draw(folder / "plots", model, holdout, estimates)
+    figures = draw(folder / "plots", model, score)
     (folder / "validation.html").write_text(
-        _page(report, bundle.manifest.dataset, len(holdout), _table(metrics, spans), slices, figures)
+        _page(report, bundle.manifest.dataset, len(score.rows), _table(metrics, spans), slices, figures)
     )
     (folder / CARD_FILE).write_text(model_card(bundle.manifest, bundle.columns, quality, slices))
     return report

@@ -70,7 +70,7 @@ class TrainingRun:
         contract.require_training_rows(cleaned)
         prepared = preparation.prepare(cleaned)
         self._bucket.put(self._prepared_key, prepared.to_parquet())
-        return {"dataset": dataset, "quality": prepared.quality, "effort": self._settings.training_effort}
+        return {"dataset": dataset, "quality": prepared.quality, "preset": self._settings.training_effort}
 
     def list_estimators(self, listings: dict[str, Any]) -> list[str]:
         """The names of the estimators to compare: for a simple first model, the simple ones.
@@ -86,7 +86,7 @@ class TrainingRun:
                 "dataset": f"train_V{dataset['version']}",
                 "dataset_sha256": dataset["sha256"],
                 "seed": self._seed,
-                "effort": listings["effort"],
+                "preset": listings["preset"],
             },
             metrics={"rows": dataset["rows"], "rows_used": listings["quality"]["used"]},
             tags={"git_revision": self._settings.git_revision},
@@ -100,9 +100,9 @@ class TrainingRun:
         from homeprices.training import cross_validation
 
         training = self._prepared().training
-        result, unseen = cross_validation.cross_validate(estimator, training, self._seed, preset(listings["effort"]))
+        result, unseen = cross_validation.cross_validate(estimator, training, self._seed, preset(listings["preset"]))
         self._bucket.put(self._out_of_fold_key(estimator), unseen.to_bytes())
-        settings = parameters(estimator, self._seed, preset(listings["effort"]))
+        settings = parameters(estimator, self._seed, preset(listings["preset"]))
         child = self._tracking.child_run(self._parent(), estimator)
         folds = {f"fold{n}.{name}": value for n, fold in enumerate(result.folds) for name, value in fold.items()}
         self._tracking.log(child, params=settings, metrics={**result.mean, **folds})
@@ -134,7 +134,7 @@ class TrainingRun:
                 seed=self._seed,
                 git_revision=self._settings.git_revision,
                 mlflow_run_id=self._parent(),
-                effort=preset(listings["effort"]),
+                preset=preset(listings["preset"]),
                 out_of_fold=self._out_of_fold(chosen["estimator"]),
             )
             bundle_publisher.stage(self._bucket, self._run_id, folder)

@@ -9,10 +9,12 @@ from homeprices.data import preparation
 from homeprices.data.cleaning import clean
 from homeprices.data.schema import to_csv
 from homeprices.data.synthetic import make_listings
-from homeprices.model.feature_matrix import form_only, model_inputs
+from homeprices.model.estimators import estimator
+from homeprices.model.feature_matrix import form_only
+from homeprices.model.fitting import fit_calibrated
 from homeprices.model.presets import Preset
 from homeprices.model.price_model import Estimates, PriceModel
-from homeprices.training.cross_validation import fit_calibrated
+from homeprices.training.cross_validation import cross_validate
 
 TINY = Preset("quick", folds=2, repeats=1, trees=4, rounds=15, teachers=2, knots=12, copies=2, trials=0)
 SEED = 3
@@ -35,7 +37,14 @@ def split(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 @pytest.fixture(scope="session")
 def distilled(split: tuple[pd.DataFrame, pd.DataFrame]) -> PriceModel:
-    return fit_calibrated("distilled", split[0], SEED, TINY)
+    out_of_fold = cross_validate("distilled", split[0], SEED, TINY)[1]
+    return fit_calibrated(estimator("distilled"), split[0], out_of_fold, SEED, TINY)
+
+
+def encoded(model: PriceModel, rows: pd.DataFrame, *, form: bool) -> pd.DataFrame:
+    """The model's inputs of clean rows: the form's fields only, or all."""
+    inputs = model.encode(rows)
+    return form_only(inputs) if form else inputs
 
 
 @pytest.fixture(scope="session")
@@ -51,8 +60,7 @@ def csv_files(raw: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> tu
 def run_graph(model: PriceModel, rows: pd.DataFrame, *, form: bool) -> Estimates:
     """What the model's ONNX graph answers for clean rows."""
     session = onnxruntime.InferenceSession(model.to_onnx().SerializeToString(), providers=["CPUExecutionProvider"])
-    inputs = model_inputs(rows, model.locations)
-    inputs = form_only(inputs) if form else inputs
+    inputs = encoded(model, rows, form=form)
     kinds = {"number": np.float32, "text": object}
     feed = {name: inputs[name].to_numpy(kinds[kind]).reshape(-1, 1) for name, kind in model.inputs()}
     return Estimates(*(answer.ravel() for answer in session.run(["estimate", "low", "high"], feed)))

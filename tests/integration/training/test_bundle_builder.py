@@ -22,7 +22,7 @@ from homeprices.pricing.inputs import NUMBERS, TEXTS
 from homeprices.pricing.manifest import TextReference
 from homeprices.pricing.predictor import Predictor
 from homeprices.training import bundle_builder, validation
-from tests.integration.training.conftest import SEED, TINY
+from tests.integration.training.conftest import SEED, TINY, encoded
 
 Split = tuple[pd.DataFrame, pd.DataFrame]
 
@@ -53,7 +53,7 @@ def folder(raw: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
         seed=SEED,
         git_revision="b" * 40,
         mlflow_run_id=None,
-        effort=TINY,
+        preset=TINY,
         created_at=datetime(2026, 2, 1, tzinfo=UTC),
     )
     return out
@@ -64,7 +64,7 @@ def test_serving_answers_what_the_model_says_with_its_interval(
 ) -> None:
     predictor = Predictor(Bundle.open_draft(folder))
     for form in (True, False):
-        expected = distilled.estimate(split[1], form=form)
+        expected = distilled.estimate(encoded(distilled, split[1], form=form))
         answers = predictor.estimate(to_homes(split[1], form=form))
         assert len(answers) == len(split[1])
         np.testing.assert_allclose([answer.price for answer in answers], expected.price, rtol=1e-4)
@@ -133,11 +133,15 @@ def test_mlflow_opens_the_bundle_and_knows_its_signature(folder: Path, split: Sp
 def test_a_graph_that_gives_other_prices_or_bounds_is_never_published_and_names_the_rows(
     folder: Path, split: Split, distilled: PriceModel
 ) -> None:
-    assert bundle_builder.require_onnx_parity(distilled, folder / "model.onnx", split[1]) <= 1e-4
+    def parity(model: PriceModel) -> float:
+        score = bundle_builder.score_holdout(model, split[1])
+        return bundle_builder.require_onnx_parity(model, folder / "model.onnx", score)
+
+    assert parity(distilled) <= 1e-4
     assert distilled.curves is not None and distilled.interval is not None
     dearer = replace(distilled, curves=replace(distilled.curves, curves=distilled.curves.curves + np.float32(0.01)))
     with pytest.raises(PublicationRefused, match=r"the price of the ONNX graph .* differs on \d+ rows \(lines"):
-        bundle_builder.require_onnx_parity(dearer, folder / "model.onnx", split[1])
+        parity(dearer)
     wider = replace(distilled, interval=replace(distilled.interval, form=distilled.interval.form + 0.1))
     with pytest.raises(PublicationRefused, match="the low of the ONNX graph"):
-        bundle_builder.require_onnx_parity(wider, folder / "model.onnx", split[1])
+        parity(wider)

@@ -20,7 +20,7 @@ QUICKEST = ("distilled",)
 
 @pytest.fixture(scope="module")
 def found(csv_files: Files) -> dict[str, Any]:
-    return evaluate(*csv_files, "all", seed=SEED, effort=TINY)
+    return evaluate(*csv_files, "all", seed=SEED, preset=TINY)
 
 
 def test_it_says_how_far_off_the_estimates_are_and_how_sure_one_can_be(found: dict[str, Any]) -> None:
@@ -52,7 +52,7 @@ def test_from_shuffled_prices_nothing_can_be_learned(csv_files: Files, raw: pd.D
         to_csv(raw.iloc[800:].assign(price=np.random.default_rng(6).permutation(raw["price"].iloc[800:].to_numpy())))
     )
     train, test = tmp_path / "train.csv", tmp_path / "test.csv"
-    scored = evaluate(train, test, "all", seed=SEED, effort=TINY, compared=QUICKEST)
+    scored = evaluate(train, test, "all", seed=SEED, preset=TINY, compared=QUICKEST)
     assert scored["metrics"]["median_ape"] > 0.9 * scored["constant_median_ape"]
     # The folds of the training rows say the same: neither encoders nor teacher have seen the prices they answer.
     for metric in ("median_ape", "all_median_ape"):
@@ -65,7 +65,7 @@ def test_a_location_that_only_the_test_has_is_priced_as_any_unknown_one(csv_file
     scored = []
     for name in ("Nowhere Else", "Erewhon"):
         (tmp_path / "test.csv").write_bytes(to_csv(listings.assign(location=name)))
-        scored.append(evaluate(train, tmp_path / "test.csv", "form", seed=SEED, effort=TINY, compared=QUICKEST))
+        scored.append(evaluate(train, tmp_path / "test.csv", "form", seed=SEED, preset=TINY, compared=QUICKEST))
     assert scored[0]["metrics"] == scored[1]["metrics"]
     assert [group["count"] for group in scored[0]["groups"] if group["name"] == "location never listed"] == [
         scored[0]["rows"]["test"]["used"]
@@ -90,7 +90,7 @@ def test_a_broken_file_is_named_with_what_is_wrong(csv_files: Files, tmp_path: P
     broken = write(tmp_path / "broken.csv", body)
     for train, test in ((broken, csv_files[1]), (csv_files[0], broken)):
         with pytest.raises(DatasetRefused, match=r"broken\.csv") as caught:
-            evaluate(train, test, "form", seed=SEED, effort=TINY)
+            evaluate(train, test, "form", seed=SEED, preset=TINY)
         assert says in str(caught.value)
 
 
@@ -99,17 +99,17 @@ def test_prices_in_rupees_stop_the_training_with_the_column(csv_files: Files, tm
     rupees = listings["price"].map(lambda lakh: str(float(lakh) * 100_000) if lakh else "")
     train = write(tmp_path / "rupees.csv", to_csv(listings.assign(price=rupees)))
     with pytest.raises(DatasetRefused, match=r"rupees.csv: price.*no longer means"):
-        evaluate(train, csv_files[1], "form", seed=SEED, effort=TINY)
+        evaluate(train, csv_files[1], "form", seed=SEED, preset=TINY)
 
 
 def test_too_few_rows_to_learn_from_and_none_to_score_are_said(csv_files: Files, tmp_path: Path) -> None:
     listings = pd.read_csv(csv_files[0], dtype=str, keep_default_na=False)
     few = write(tmp_path / "few.csv", to_csv(listings.head(MIN_TRAINING_ROWS // 2)))
     with pytest.raises(DatasetRefused, match="usable rows; at least 50"):
-        evaluate(few, csv_files[1], "form", seed=SEED, effort=TINY)
+        evaluate(few, csv_files[1], "form", seed=SEED, preset=TINY)
     none = write(tmp_path / "none.csv", to_csv(listings.head(5).assign(price="")))
     with pytest.raises(DatasetRefused, match=r"none of its 5 rows is valid \(no_price 5\)"):
-        evaluate(csv_files[0], none, "form", seed=SEED, effort=TINY)
+        evaluate(csv_files[0], none, "form", seed=SEED, preset=TINY)
 
 
 def test_sixty_homes_of_one_place_and_size_are_enough(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_sixty_homes_of_one_place_and_size_are_enough(tmp_path: Path) -> None:
         columns=["area_type", "availability", "location", "size", "society", "total_sqft", "bath", "balcony", "price"],
     )
     path = write(tmp_path / "same.csv", to_csv(same))
-    scored = evaluate(path, path, "all", seed=SEED, effort=TINY)
+    scored = evaluate(path, path, "all", seed=SEED, preset=TINY)
     assert scored["metrics"]["median_ape"] < 0.1
     assert scored["rows"]["test_homes_that_are_in_train"] == 60
 

@@ -17,14 +17,15 @@ from homeprices.model.feature_matrix import Prices
 from homeprices.model.fitting import fit
 from homeprices.model.presets import Preset, TeacherSettings
 from homeprices.model.price_model import PriceModel
-from tests.integration.training.conftest import SEED, TINY, run_graph
+from tests.integration.training.conftest import SEED, TINY, encoded, run_graph
 
 Split = tuple[pd.DataFrame, pd.DataFrame]
 
 
 @pytest.mark.parametrize("form", [True, False])
 def test_the_graph_gives_every_price_and_bound_of_the_model(distilled: PriceModel, split: Split, form: bool) -> None:
-    expected, found = distilled.estimate(split[1], form=form), run_graph(distilled, split[1], form=form)
+    expected = distilled.estimate(encoded(distilled, split[1], form=form))
+    found = run_graph(distilled, split[1], form=form)
     for name in ("price", "low", "high"):
         np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-4)
 
@@ -39,9 +40,9 @@ def test_a_described_home_is_priced_by_the_student_and_one_of_the_form_by_its_cu
     unlike = fit(estimator("distilled"), split[0], SEED, TINY)
     assert unlike.curves is not None
     unlike.curves.curves[:] = np.log(1234.0)
-    form, full = unlike.predict(split[0], form=True), unlike.predict(split[0], form=False)
-    assert np.isclose(form, 1234.0, rtol=1e-4).mean() > 0.9
-    np.testing.assert_allclose(full, replace(distilled, bias_correction=0.0).predict(split[0], form=False))
+    form, full = (encoded(distilled, split[0], form=form) for form in (True, False))
+    assert np.isclose(unlike.predict(form), 1234.0, rtol=1e-4).mean() > 0.9
+    np.testing.assert_allclose(unlike.predict(full), replace(distilled, bias_correction=0.0).predict(full))
 
 
 def test_each_teacher_learns_from_a_division_of_its_own_and_they_share_a_forests_trees(
@@ -49,9 +50,9 @@ def test_each_teacher_learns_from_a_division_of_its_own_and_they_share_a_forests
 ) -> None:
     lessons: list[tuple[Matrix, int]] = []
 
-    def watched(matrix: Matrix, log_prices: Prices, settings: TeacherSettings, effort: Preset, seed: int) -> Teacher:
-        lessons.append((matrix, effort.trees))
-        return fit_teacher(matrix, log_prices, settings, effort, seed)
+    def watched(matrix: Matrix, log_prices: Prices, settings: TeacherSettings, preset: Preset, seed: int) -> Teacher:
+        lessons.append((matrix, preset.trees))
+        return fit_teacher(matrix, log_prices, settings, preset, seed)
 
     monkeypatch.setattr(distillation, "fit_teacher", watched)
     fit(estimator("distilled"), split[0], SEED, TINY)
@@ -79,22 +80,23 @@ def test_more_area_never_costs_less_whatever_else_is_said(
     )
     if not known_society:
         one = one.assign(society="")
-    prices = distilled.predict(one, form=False)
+    prices = distilled.predict(encoded(distilled, one, form=False))
     assert (prices[1:] >= prices[:-1] * (1 - 1e-6)).all()
 
 
 def test_the_same_seed_gives_the_same_model_and_another_seed_another(distilled: PriceModel, split: Split) -> None:
     same, other = (fit(estimator("distilled"), split[0], seed, TINY) for seed in (SEED, SEED + 1))
-    expected = replace(distilled, bias_correction=0.0).predict(split[1], form=True)
-    np.testing.assert_array_equal(same.predict(split[1], form=True), expected)
-    assert not np.allclose(other.predict(split[1], form=True), expected)
+    expected = replace(distilled, bias_correction=0.0).predict(encoded(distilled, split[1], form=True))
+    np.testing.assert_array_equal(same.predict(encoded(same, split[1], form=True)), expected)
+    assert not np.allclose(other.predict(encoded(other, split[1], form=True)), expected)
 
 
 def test_a_model_is_written_and_read_without_a_pickle(distilled: PriceModel, split: Split, tmp_path: Path) -> None:
     price_model.save(distilled, tmp_path / "model.skops")
     read = price_model.load(tmp_path / "model.skops")
     for form in (True, False):
-        expected, found = distilled.estimate(split[1], form=form), read.estimate(split[1], form=form)
+        inputs = encoded(distilled, split[1], form=form)
+        expected, found = distilled.estimate(inputs), read.estimate(inputs)
         np.testing.assert_array_equal(found.low, expected.low)
         np.testing.assert_array_equal(found.price, expected.price)
 
@@ -102,12 +104,12 @@ def test_a_model_is_written_and_read_without_a_pickle(distilled: PriceModel, spl
 def test_a_model_without_intervals_says_so(split: Split) -> None:
     model = fit(estimator("ridge"), split[0], SEED, TINY)
     with pytest.raises(ValueError, match="ridge was fitted without intervals"):
-        model.estimate(split[1], form=True)
+        model.estimate(encoded(model, split[1], form=True))
 
 
 @pytest.mark.parametrize("name", [name for name in ESTIMATORS if name != "distilled"])
 def test_every_estimator_of_the_table_prices_every_home(split: Split, name: str) -> None:
     model = fit(estimator(name), split[0], SEED, TINY)
     for form in (True, False):
-        prices = model.predict(split[1], form=form)
+        prices = model.predict(encoded(model, split[1], form=form))
         assert np.isfinite(prices).all() and (prices > 0).all()

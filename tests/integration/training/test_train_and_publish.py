@@ -192,13 +192,13 @@ def test_mlflow_shows_one_parent_with_a_run_for_each_estimator_and_the_bundle_as
     listed = httpx.get(f"{mlflow_uri}/api/2.0/mlflow/artifacts/list?run_id={parent}&path=bundle", timeout=20).json()
     assert {"bundle/model.onnx", "bundle/model_card.md", "bundle/quality.json"} <= {f["path"] for f in listed["files"]}
     params = {param["key"]: param["value"] for param in found[0]["data"]["params"]}
-    assert params["effort"] == "quick" and "library.scikit-learn" in params and len(params["dataset_sha256"]) == 64
+    assert params["preset"] == "quick" and "library.scikit-learn" in params and len(params["dataset_sha256"]) == 64
     tags = {tag["key"]: tag["value"] for tag in found[0]["data"]["tags"]}
     assert tags["signature"].startswith("total_sqft: number") and tags["git_revision"]
     boosting = next(child for child in children if child["info"]["run_name"] == "boosting")
     kept = {metric["key"] for metric in boosting["data"]["metrics"]}
     assert {"median_ape", "fold0.median_ape", "fold2.all_within_20"} <= kept
-    assert {"max_iter", "learning_rate", "effort.folds"} <= {param["key"] for param in boosting["data"]["params"]}
+    assert {"max_iter", "learning_rate", "preset.folds"} <= {param["key"] for param in boosting["data"]["params"]}
 
 
 def search(mlflow_uri: str, condition: str) -> list[dict[str, Any]]:
