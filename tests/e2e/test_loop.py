@@ -57,13 +57,13 @@ def stack(tmp_path_factory: pytest.TempPathFactory, hook: Hook) -> Iterator[Runn
 def test_up_leaves_a_first_model_and_a_candidate_before_visitors(stack: RunningStack) -> None:
     assert stack.health("production")["model_version"] == "BO1"
     assert stack.health("candidate")["model_version"] == "CO1"
-    wait_until(lambda: control_record.read(stack.parts.bucket).state == "running", 60, "the start of the experiment")
-    record = control_record.read(stack.parts.bucket)
+    wait_until(lambda: control_record.read(stack.resources.bucket).state == "running", 60, "the start of the experiment")
+    record = control_record.read(stack.resources.bucket)
     assert (record.state, record.production, record.candidate, record.share) == ("running", "BO1", "CO1", 20.0)
 
 
 def test_a_bundle_names_the_state_of_the_code_that_made_it(stack: RunningStack) -> None:
-    manifest = json.loads(stack.parts.bucket.get("models/price_check_BO1/manifest.json").body)
+    manifest = json.loads(stack.resources.bucket.get("models/price_check_BO1/manifest.json").body)
     head = ""
     if GIT.find():
         command = ["git", "rev-parse", "HEAD"]
@@ -97,13 +97,13 @@ def test_a_better_candidate_is_promoted_live_without_a_failed_request(stack: Run
     assert tally.failures == []
     assert tally.answers["candidate CO1"] >= 50
     assert serving_processes(stack) == workers_before, "the services swapped the model without a restart"
-    assert bundle_reader.highest(stack.parts.bucket, "CO") is None
-    assert stack.parts.bucket.exists("archive/price_check_CO1/manifest.json")
-    assert control_record.read(stack.parts.bucket).state == "idle"
+    assert bundle_reader.highest(stack.resources.bucket, "CO") is None
+    assert stack.resources.bucket.exists("archive/price_check_CO1/manifest.json")
+    assert control_record.read(stack.resources.bucket).state == "idle"
 
 
 def test_the_decision_is_on_record_with_its_evidence(stack: RunningStack) -> None:
-    with stack.parts.engine.connect() as connection:
+    with stack.resources.engine.connect() as connection:
         rows = connection.execute(text("select * from ab_decisions where outcome = 'promote'")).mappings().all()
     assert [(r["production"], r["candidate"], r["result_version"]) for r in rows] == [("BO1", "CO1", "BO2")]
     assert rows[0]["evidence"]["candidate"]["requests"] >= 50
@@ -123,7 +123,7 @@ def test_a_candidate_that_equals_production_is_not_published(stack: RunningStack
     """The end of the experiment requests a candidate; the same data give the model that was just promoted."""
     run = wait_until(lambda: after_training(stack), 400, "the end of the run that the promotion asked for")
     stack.wait_for_run(PIPELINE, run)
-    assert bundle_reader.highest(stack.parts.bucket, "CO") is None
+    assert bundle_reader.highest(stack.resources.bucket, "CO") is None
     states = {t["task_id"]: t["state"] for t in stack.airflow.tasks(PIPELINE, run)}
     assert (states["publish_bundle"], states["start_experiment"]) == ("success", "skipped")
 
@@ -131,9 +131,9 @@ def test_a_candidate_that_equals_production_is_not_published(stack: RunningStack
 def test_a_new_dataset_brings_a_new_candidate(stack: RunningStack, tmp_path: Path) -> None:
     source = REAL_LISTINGS if REAL_LISTINGS.exists() else synthetic_listings(stack, tmp_path, seed=99)
     import_listings(stack, source)
-    assert stack.parts.bucket.exists("data/raw/train_V2.csv")
+    assert stack.resources.bucket.exists("data/raw/train_V2.csv")
     wait_until(lambda: stack.health("candidate")["model_version"] == "CO2", 400, "CO2 served")
-    wait_until(lambda: control_record.read(stack.parts.bucket).candidate == "CO2", 120, "CO2 before visitors")
+    wait_until(lambda: control_record.read(stack.resources.bucket).candidate == "CO2", 120, "CO2 before visitors")
 
 
 def test_a_worse_candidate_is_rolled_back(stack: RunningStack) -> None:
@@ -142,7 +142,7 @@ def test_a_worse_candidate_is_rolled_back(stack: RunningStack) -> None:
         visitors.visit()
     with visitors.coming() as tally:
         stack.evaluate()
-        wait_until(lambda: stack.parts.bucket.exists("archive/price_check_CO2/manifest.json"), 60, "CO2 in the archive")
+        wait_until(lambda: stack.resources.bucket.exists("archive/price_check_CO2/manifest.json"), 60, "CO2 in the archive")
     assert tally.failures == []
     assert stack.health("production")["model_version"] == "BO2"
 
@@ -152,9 +152,9 @@ def test_the_next_one_waits_for_new_data_because_the_same_data_give_the_model_th
 ) -> None:
     run = wait_until(lambda: ended_trainings(stack, 5), 400, "the end of the run that the rollback asked for")
     stack.wait_for_run(PIPELINE, run)
-    assert bundle_reader.highest(stack.parts.bucket, "CO") is None
+    assert bundle_reader.highest(stack.resources.bucket, "CO") is None
     import_listings(stack, synthetic_listings(stack, tmp_path, seed=100))
-    wait_until(lambda: bundle_reader.highest(stack.parts.bucket, "CO") == "CO3", 400, "the next candidate")
+    wait_until(lambda: bundle_reader.highest(stack.resources.bucket, "CO") == "CO3", 400, "the next candidate")
     wait_until(lambda: stack.health("candidate")["model_version"] == "CO3", 120, "CO3 served")
 
 
@@ -183,13 +183,13 @@ def test_visitors_who_ask_for_other_homes_are_noticed_once_and_start_one_trainin
     wait_until(lambda: logged(stack, visitors)[0] == DRIFTING_VISITORS, 60, "the visits in the log")
     runs = {run["dag_run_id"] for run in stack.airflow.runs(PIPELINE)}
     stack.wait_for_run("drift_monitoring_dag", stack.airflow.trigger("drift_monitoring_dag"))
-    report = httpx.get(f"{stack.parts.settings.replica_urls('production')[0]}/api/drift_report", timeout=5).json()
+    report = httpx.get(f"{stack.resources.settings.replica_urls('production')[0]}/api/drift_report", timeout=5).json()
     assert (report["status"], report["overall_drift_detected"]) == ("ok", True)
     assert report["drift_indicators"]["total_sqft"]["significant_drift"] is True
-    exporter = f"http://127.0.0.1:{stack.parts.settings.exporter_port}/metrics"
+    exporter = f"http://127.0.0.1:{stack.resources.settings.exporter_port}/metrics"
     told = 'homeprices_drift_detected{variant="production"} 1.0'
     wait_until(lambda: told in httpx.get(exporter, timeout=5).text, 120, "the metric of the drift")
-    assert [key.key for key in stack.parts.bucket.list("reports/drift/") if key.key.endswith("/production.html")]
+    assert [key.key for key in stack.resources.bucket.list("reports/drift/") if key.key.endswith("/production.html")]
     wait_until(lambda: asked_by_drift(stack) - runs, 120, "the run of the pipeline that the drift asked for")
     assert notices(hook).count("Drift begins: visitors of production") == 1
     stack.wait_for_run("drift_monitoring_dag", stack.airflow.trigger("drift_monitoring_dag"))
@@ -226,7 +226,7 @@ def logged(stack: RunningStack, visitors: Visitors) -> tuple[int, int]:
         " (select count(*) from user_feedback where prediction_id = any(:rated))"
     )
     tally = visitors.tally
-    with stack.parts.engine.connect() as connection:
+    with stack.resources.engine.connect() as connection:
         predictions, ratings = connection.execute(counted, {"predicted": tally.predicted, "rated": tally.rated}).one()
     return predictions, ratings
 

@@ -148,7 +148,7 @@ def test_a_decision_is_on_record_with_its_policy_and_comes_out_the_same_to_the_b
     assert decided["outcome"] == "promote"
     assert decided["policy_document"] == policies.document_of(policies.load("sequential"))
     assert decided["software"] == {"git_revision": "unknown"}
-    assert f"Decision {decided['id']} comes out the same: promote" in replay(trial.parts, decided["id"])
+    assert f"Decision {decided['id']} comes out the same: promote" in replay(trial.resources, decided["id"])
 
 
 def test_the_command_computes_a_decision_again(
@@ -175,9 +175,9 @@ def test_a_record_that_does_not_come_out_the_same_is_told_apart(trial: Trial, en
         )
         connection.execute(text("ALTER TABLE ab_decisions ENABLE TRIGGER USER"))
     with pytest.raises(Conflict, match="comes out otherwise in its statistics"):
-        replay(trial.parts, decided["id"])
+        replay(trial.resources, decided["id"])
     with pytest.raises(NotFound, match="no decision 987654"):
-        replay(trial.parts, 987654)
+        replay(trial.resources, 987654)
 
 
 @pytest.mark.parametrize(
@@ -224,11 +224,11 @@ def test_drift_goes_from_its_report_into_the_evidence_the_decision_and_the_recor
     assert (waiting["outcome"], waiting["policy"]) == ("continue", "waits")
     assert "the promotion waits because of drift (BO1: The area has changed.)" in waiting["reason"]
     assert waiting["evidence"]["drift"] == "BO1: The area has changed."
-    assert "drift        BO1: The area has changed." in experiment_status(trial.parts, clock=lambda: NOW)
+    assert "drift        BO1: The area has changed." in experiment_status(trial.resources, clock=lambda: NOW)
     noting = look(trial, "run2")
     assert noting["outcome"] == "promote" and "this policy notes: BO1: The area has changed." in noting["reason"]
     for decided in (waiting, noting):
-        assert "comes out the same" in replay(trial.parts, decided["id"])
+        assert "comes out the same" in replay(trial.resources, decided["id"])
 
 
 def test_a_promotion_waits_no_longer_than_the_drift(trial: Trial, tmp_path: Path) -> None:
@@ -383,7 +383,7 @@ def promoted(trial: Trial) -> tuple[datetime, str]:
 
 
 def watch(trial: Trial, now: datetime) -> str:
-    return PostPromotionAnalysis(trial.parts, policies.load("sequential"), clock=lambda: now).run()
+    return PostPromotionAnalysis(trial.resources, policies.load("sequential"), clock=lambda: now).run()
 
 
 @pytest.mark.parametrize("before", [timedelta(days=7), timedelta(days=1)])
@@ -403,7 +403,7 @@ def test_a_promotion_that_does_harm_is_taken_back_in_its_bake_window(
     assert len(titles(hook)) == 2
     with database.transaction(trial.engine) as connection:
         decided = decision_log.find(connection, "bake:BO2")
-    assert decided is not None and "comes out the same: revert" in replay(trial.parts, decided.id)
+    assert decided is not None and "comes out the same: revert" in replay(trial.resources, decided.id)
 
 
 def count_failures(trial: Trial, begin: datetime, *, failed: int) -> None:
@@ -437,7 +437,7 @@ def test_a_promotion_whose_requests_fail_is_taken_back(trial: Trial, hook: Hook,
     assert titles(hook)[-1].startswith("BO2 is taken back")
     with database.transaction(trial.engine) as connection:
         decided = decision_log.find(connection, "bake:BO2")
-    assert decided is not None and "comes out the same: revert" in replay(trial.parts, decided.id)
+    assert decided is not None and "comes out the same: revert" in replay(trial.resources, decided.id)
 
 
 def test_as_many_failures_as_in_the_week_before_are_no_harm(trial: Trial) -> None:
@@ -529,7 +529,7 @@ def test_a_production_without_harm_or_past_its_window_stays(trial: Trial) -> Non
 
 
 def test_what_a_person_has_promoted_is_not_taken_back(trial: Trial) -> None:
-    report = manual_actions.promote(trial.parts, None, "person:ann", "I know better")
+    report = manual_actions.promote(trial.resources, None, "person:ann", "I know better")
     assert report.done == ["CO1 is in production as BO2."]
     with database.transaction(trial.engine) as connection:
         decided = decision_log.promotion_to(connection, "BO2")
@@ -549,7 +549,7 @@ def test_what_a_person_holds_no_evaluation_ends_and_no_watch_takes_back(trial: T
         evaluation.promote(decided)
     later = trial.evaluation("run2", NOW + timedelta(hours=1), "sequential")
     assert "CO1 is held by person:ann" in later.decide(later.collect_evidence())["reason"]
-    assert "hold         CO1 is held" in experiment_status(trial.parts, clock=lambda: NOW)
+    assert "hold         CO1 is held" in experiment_status(trial.resources, clock=lambda: NOW)
     assert evaluation.run_manual_action("resume", "", "ann", "it is over") == ["CO1 is no longer held."]
     assert later.promote(later.decide(later.collect_evidence()))["result_version"] == "BO2"
     assert [outcome for _, outcome, _ in trial.decisions()] == ["promote", "hold", "resume", "promote"]
@@ -588,30 +588,30 @@ def test_a_roll_back_by_a_person_stands(trial: Trial) -> None:
 def test_status_says_where_the_experiment_stands_and_what_is_missing(trial: Trial) -> None:
     trial.visits("production", 40, 4.0)
     trial.visits("candidate", 10, 4.0)
-    lines = experiment_status(trial.parts, clock=lambda: NOW)
+    lines = experiment_status(trial.resources, clock=lambda: NOW)
     assert "BO1-CO1 running, 20 % of the visitors, day 0.2 of at most 14 (sequential)" in lines
     assert "candidate    CO1: 10 requests of 10 visitors, 0 failed, 2.0 ms, 4.00 stars of 10 ratings" in lines
     assert "20 rated visitors are missing in the smaller arm, which takes 0.4 days at the pace so far" in lines
     trial.visits("candidate", 40, MIXED)
     trial.visits("production", 160, MIXED)
-    lines = experiment_status(trial.parts, clock=lambda: NOW)
+    lines = experiment_status(trial.resources, clock=lambda: NOW)
     assert "the bounds are tightest in 0.2 days, at 500 rated visitors" in lines
     trial.visits("production", 400, MIXED)
     look(trial)
-    lines = experiment_status(trial.parts, clock=lambda: NOW)
+    lines = experiment_status(trial.resources, clock=lambda: NOW)
     assert "as tight as they get" in lines and "last look" in lines
     control_record.end_experiment(trial.bucket, "CO1", "tests", "over", production="BO1")
-    assert experiment_status(trial.parts) == "No experiment is running; BO1 is in production."
+    assert experiment_status(trial.resources) == "No experiment is running; BO1 is in production."
 
 
 def test_a_notice_is_told_once_also_by_several_at_once(trial: Trial, hook: Hook) -> None:
     notice = Notification("told", "once")
-    threads = [threading.Thread(target=notify_once, args=(trial.parts, "key", notice)) for _ in range(4)]
+    threads = [threading.Thread(target=notify_once, args=(trial.resources, "key", notice)) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    notify_once(trial.parts, "key", notice)
+    notify_once(trial.resources, "key", notice)
     assert titles(hook) == ["told"]
 
 
@@ -621,10 +621,10 @@ def test_a_notice_whose_process_died_is_told_again_but_not_while_another_may_be_
     dying: Any = DyingBucket(trial.bucket, 1)
     with pytest.raises(Killed):
         notify_once(Resources(trial.settings, dying), "key", Notification("told", "once"), clock=lambda: NOW)
-    notify_once(trial.parts, "key", Notification("told", "once"), clock=lambda: NOW + timedelta(seconds=5))
+    notify_once(trial.resources, "key", Notification("told", "once"), clock=lambda: NOW + timedelta(seconds=5))
     assert titles(hook) == ["told"]
-    notify_once(trial.parts, "key", Notification("told", "again"), clock=lambda: NOW + timedelta(minutes=1))
-    notify_once(trial.parts, "key", Notification("told", "again"), clock=lambda: NOW + timedelta(minutes=9))
+    notify_once(trial.resources, "key", Notification("told", "again"), clock=lambda: NOW + timedelta(minutes=1))
+    notify_once(trial.resources, "key", Notification("told", "again"), clock=lambda: NOW + timedelta(minutes=9))
     assert titles(hook) == ["told", "told"]
 
 
