@@ -12,6 +12,7 @@ import pytest
 from homeprices.adapters.object_store import MemoryBucket
 from homeprices.data import synthetic
 from homeprices.errors import NotFound, PublicationRefused
+from homeprices.model.estimators import ESTIMATORS
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.predictor import Predictor
 from homeprices.registry import bundle_publisher, bundle_reader, datasets
@@ -140,6 +141,12 @@ def test_a_candidate_that_is_clearly_worse_than_production_is_not_published_and_
     assert {key.split("/")[1] for key in documents} > {"runs", "validation", "train_V1.json"}
     for key in documents:
         assert members(json.loads(bucket.get(key).body)) == set(names["members"][document_pattern(key)]["members"]), key
+
+
+def test_the_slowest_estimator_is_the_first_to_be_cross_validated(bucket: MemoryBucket, mlflow_uri: str) -> None:
+    steps = run(bucket, mlflow_uri, "order", FIRST_MODEL="best")
+    names = steps.list_estimators(steps.clean_listings(steps.check_dataset()))
+    assert names[0] == "distilled" and sorted(names) == sorted(ESTIMATORS)
 
 
 def test_only_clean_listings_reads_the_raw_file_and_the_prepared_rows_go_with_the_draft(
