@@ -1,9 +1,13 @@
-"""How far a price may lie from its estimate: a 90 % interval that is wide where such homes differ, and calibrated.
+"""Calibration of a fitted model on out-of-fold predictions: a bias correction and a 90 % prediction interval.
 
-Conformalised quantile regression (Romano, Patterson, Candès 2019, https://arxiv.org/abs/1905.03222) on the logarithm of
-price / estimate, of homes that the estimates had not seen. The regression scales the interval to the home; the
-conformal step widens or narrows all of them by one number, so that they cover what they promise whatever the
-regression is worth. The number is found apart for homes described by the form and for homes described by more.
+The interval is a conformalised quantile regression (Romano, Patterson, Candès 2019, https://arxiv.org/abs/1905.03222)
+on log(price / estimate). The regression scales the interval to the home. The conformal step widens or narrows all
+intervals by one number, so that their coverage holds even when the regression is poor. Homes described by the form's
+fields and homes described by more inputs each have their own number.
+
+The bias correction is a constant added to every log estimate. The metric is relative error, which is asymmetric on the
+log scale: an overestimate costs more than an underestimate of the same size. The best estimate therefore lies slightly
+below the conditional median.
 """
 
 from __future__ import annotations
@@ -30,26 +34,32 @@ FOLDS = 4
 ROUNDS, LEAVES, LEARNING_RATE = 60, 8, 0.08
 MIN_HOMES_A_LEAF = 60
 MIN_HOMES = 300
-"""Of fewer homes only the middle of all errors is taken, the same for every home."""
+"""With fewer homes, every home gets the same interval: the quantiles of all errors."""
 
 NARROWEST = 0.01
-"""Log price: an interval reaches at least this far to both sides of its estimate."""
+"""Minimum distance, in log price, from the estimate to each bound."""
 
 STEPS = 32.0
-"""Log estimates are taken in steps of 1 / 32 (3 %). The graph's last digit differs from numpy's, and must not decide
-which way a tree goes."""
+"""Log estimates are rounded to steps of 1 / 32 (3 %), because the last digit of the ONNX graph differs from NumPy's and
+must not decide a split of a tree."""
 
-# Negative where they are missing.
+SHIFTS = np.linspace(-0.1, 0.05, 61)
+"""Candidates for the bias correction, in log price."""
+
+LARGEST_ERROR = 0.3
+"""Relative errors are capped here, because a home that is further off is mispriced in either case."""
+
+# A missing value is -1.
 _BALCONY = Number("balcony", missing=-1.0)
 _AREA_TYPE = Lookup("area_type", "code", {name: float(i) for i, name in enumerate(AREA_TYPES)}, -1.0)
 
 
 @dataclass(frozen=True)
 class ConformalInterval:
-    """Bounds of log(price / estimate). `design` reads the inputs, the log estimate comes as one more column.
+    """Bounds of log(price / estimate). `design` computes the features, to which the log estimate is appended.
 
-    `regressors` give the lower and the upper quantile, or are None. `form` and `full` are the amounts by which both are
-    moved apart.
+    `regressors` predict the lower and the upper quantile; None when there were too few homes. Then `middle` holds both.
+    `form` and `full` are the conformal corrections by which both bounds are moved apart.
     """
 
     design: FeatureTransformer
@@ -70,8 +80,8 @@ class ConformalInterval:
     ) -> tuple[str, str]:
         """The names of both bounds, [N, 1] float32.
 
-        The matrix has `width` columns, the design's at these `places`. By how much the bounds are moved apart is one
-        more tree: where neither balconies nor the area type are told, it is `form`.
+        The matrix has `width` columns, and `places` are the positions of the design's columns in it. The conformal
+        correction is one more tree: `form` where both balconies and area type are missing, else `full`.
         """
         step = graph.add("Round", [graph.add("Mul", [log_estimate, graph.constant(STEPS)])])
         matrix = graph.add("Concat", [matrix, step], axis=1)
@@ -91,9 +101,7 @@ class ConformalInterval:
 def fit_interval(
     inputs: pd.DataFrame, log_form: Prices, log_full: Prices, log_prices: Prices, seed: int
 ) -> ConformalInterval:
-    """The spread of homes whose log estimates, from the form's fields and from all, come from models that had not seen
-    them.
-    """
+    """Return the interval fitted on out-of-fold log estimates of these homes, from the form's and from all inputs."""
     design = _design(inputs)
     both = pd.concat([form_only(inputs), inputs], ignore_index=True)
     estimates = np.concatenate([log_form, log_full])
@@ -115,10 +123,10 @@ def fit_interval(
 def _out_of_fold(
     matrix: Matrix, errors: Prices, homes: int, tails: tuple[float, float], seed: int
 ) -> tuple[Prices, Prices]:
-    """Both quantiles of homes that the regression did not see in either description."""
+    """Both quantiles of each home, predicted by a regression that saw neither description of it."""
     low, high = np.empty(len(errors)), np.empty(len(errors))
-    for seen, unseen in KFold(FOLDS, shuffle=True, random_state=seed).split(np.arange(homes)):
-        train, test = np.concatenate([seen, seen + homes]), np.concatenate([unseen, unseen + homes])
+    for fitted, left_out in KFold(FOLDS, shuffle=True, random_state=seed).split(np.arange(homes)):
+        train, test = np.concatenate([fitted, fitted + homes]), np.concatenate([left_out, left_out + homes])
         low[test], high[test] = _quantiles(_fit(matrix[train], errors[train], seed), tails, matrix[test])
     return low, high
 
@@ -150,7 +158,7 @@ def _quantiles(
 
 
 def _conformal(beyond: Prices) -> float:
-    """How far bounds must move apart so that a new home lies within them with the probability COVERAGE."""
+    """The conformal correction: with it, a new home lies within its bounds with probability COVERAGE."""
     rank = min(1.0, np.ceil((len(beyond) + 1) * COVERAGE) / len(beyond))
     return float(np.quantile(beyond, rank, method="higher"))
 
@@ -161,7 +169,7 @@ def _tails(errors: Prices) -> tuple[float, float]:
 
 
 def _design(inputs: pd.DataFrame) -> FeatureTransformer:
-    """What prices differ by; nothing here is learned from a price, so that errors are not known in advance."""
+    """Features by which the error varies. None is learned from a price, so that no row's error leaks into them."""
     counts = inputs[LOCATION].value_counts()
     societies = inputs[SOCIETY].value_counts()
     columns: list[Column] = [
@@ -183,31 +191,16 @@ def _matrix(design: FeatureTransformer, inputs: pd.DataFrame, log_estimates: Pri
 
 
 def _of_form(inputs: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    """Whether a home is described by the form's fields alone; the name of its housing complex adds little."""
+    """Whether a home is described by the form's fields only. A society alone does not count, because it says little."""
     missing = inputs["balcony"].isna() & (inputs["area_type"] == MISSING)
     return np.asarray(missing, dtype=bool)
 
 
-# Where an estimate should lie among the prices that such homes have.
-#
-# Errors are counted as shares of the price: an estimate that is a fifth too high in logarithms is further off than one
-# that is a fifth too low. So the middle of prices is not the best estimate; a little below it more homes are within any
-# share of their price. How much is learned from estimates of homes that a model had not seen.
-
-
-SHIFTS = np.linspace(-0.1, 0.05, 61)
-"""Of the logarithm of an estimate."""
-
-LARGEST_ERROR = 0.3
-"""A home that is further off is no nearer to being well priced at twice that."""
-
-
 def best_bias_correction(errors: Prices) -> float:
-    """The shift of all log estimates by which most homes are within a share of their price, on average over all shares
-    up to LARGEST_ERROR.
+    """Return the shift of all log estimates with the smallest mean relative error, errors capped at LARGEST_ERROR.
 
-    `errors` are log(price / estimate). That average is 1 less the mean of min(error, LARGEST_ERROR) / LARGEST_ERROR,
-    which is far steadier than the share within any one limit or the median error.
+    `errors` are log(price / estimate). This maximises the share of homes within x % of their price, averaged
+    over x up to LARGEST_ERROR. It is far steadier than the share within one limit or the median error.
     """
     losses = [np.minimum(np.abs(np.expm1(shift - errors)), LARGEST_ERROR).mean() for shift in SHIFTS]
     return float(SHIFTS[int(np.argmin(losses))])
@@ -215,19 +208,19 @@ def best_bias_correction(errors: Prices) -> float:
 
 @dataclass(frozen=True, eq=False)
 class OutOfFoldPredictions:
-    """Log estimates of every training row by models that had not seen it, from the form's fields and from all."""
+    """Log estimates of every training row by models that did not see it, from the form's fields and from all inputs."""
 
     form: Prices
     full: Prices
 
     def to_bytes(self) -> bytes:
-        """For another process, by `from_bytes`."""
+        """An `.npz` file, which `from_bytes` reads."""
         body = io.BytesIO()
         np.savez(body, form=self.form, full=self.full)
         return body.getvalue()
 
     @classmethod
     def from_bytes(cls, body: bytes) -> OutOfFoldPredictions:
-        """What `to_bytes` gave."""
+        """The predictions in a file of `to_bytes`."""
         with np.load(io.BytesIO(body), allow_pickle=False) as arrays:
             return cls(arrays["form"], arrays["full"])

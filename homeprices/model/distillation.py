@@ -1,12 +1,13 @@
-"""A teacher that is as good as can be, and a student of it that may be published.
+"""Distillation: an accurate, slow teacher and a fast, monotone student that is fitted on the teacher's estimates.
 
-The teacher is pairs of extremely randomised trees and boosting on the absolute error, as many for the four fields of
-the form as for all inputs (`preset.teachers`): the best of the table, but neither monotone in the area nor quick. What
-it says is kept as curves of the price over the area for the kinds of homes that are listed (see `area_table`), and
-taught to a monotone boosting for every other home and for homes that are described by more than the form.
+The teacher averages extremely randomised trees and boosting on the absolute error, `preset.teachers` pairs for the four
+fields of the form and as many for all inputs. It is the most accurate ensemble, but neither monotone in the area nor
+fast, so it is never published. Its estimates for listed kinds of homes are stored as isotonic curves of the price over
+the area (`isotonic_curves`). A monotone boosting, the student, learns the rest: all other homes, and homes described by
+more than the form.
 
-The student is not fitted on prices but on the teacher's estimates of homes, also of homes at other areas and with some
-of the optional inputs missing: they have no noise, and there may be as many as one likes.
+The student is fitted on the teacher's estimates instead of prices, also for homes at other areas and with some optional
+inputs missing. These targets have no noise, and any number of them can be made.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from homeprices.pricing.inputs import AREA, OPTIONAL
 
 MASKED_SHARE = 0.5
 OTHER_AREAS = 0.25
-"""Deviation, in log area, of the areas at which a training home is shown to the student again."""
+"""Standard deviation, in log area, of the shifted copies of a training home that the student learns from."""
 
 OWN_AREA_WEIGHT = 3.0
 STUDENT_LEAVES = 63
@@ -47,12 +48,12 @@ def distill(
     preset: Preset,
     seed: int,
 ) -> tuple[Any, IsotonicCurves]:
-    """(student of the whole design, curves of the form's inputs), learned from training rows.
+    """Return (student on all features, isotonic curves on the form's inputs), fitted on training rows.
 
-    `matrix` is the design of `inputs`, cross-fitted: the teacher learns from it, so that it trusts the price levels as
-    much as they deserve. Later questions use the levels of all rows, and so do those that the student learns from. What
-    the levels of a row are depends on how the rows are divided into folds, so `preset.teachers` learn from as many
-    divisions, with a forest's trees shared among them, and what they say is averaged.
+    `matrix` holds the cross-fitted features of `inputs`. The teacher is fitted on it, so that it weighs encodings by
+    what they are worth on unseen rows. Predictions, and the student, use the encodings of all rows. Cross-fitted
+    encodings depend on the split into folds, so `preset.teachers` teachers use one split each and share the forest's
+    trees among them. Their predictions are averaged.
     """
     rng = np.random.default_rng(seed)
     form = form_columns(design)
@@ -63,21 +64,21 @@ def distill(
     of_form = [(one[:, form], once) for one in matrices]
     of_all = [(np.vstack([one, _mask(one, missing, ~form, rng)]), twice) for one in matrices]
     shared = replace(preset, trees=math.ceil(preset.trees / preset.teachers))
-    taught = Parallel()(delayed(fit_teacher)(*lesson, settings, shared, seed) for lesson in [*of_form, *of_all])
-    teacher_of_form, teacher_of_all = mean_of(taught[: len(of_form)]), mean_of(taught[len(of_form) :])
+    teachers = Parallel()(delayed(fit_teacher)(*task, settings, shared, seed) for task in [*of_form, *of_all])
+    teacher_of_form, teacher_of_all = mean_of(teachers[: len(of_form)]), mean_of(teachers[len(of_form) :])
     student = _fit_student(design, inputs, teacher_of_form, teacher_of_all, preset, seed)
     table = fit_curves(lambda homes: teacher_of_form.predict(design.transform(homes)[:, form]), inputs, preset.knots)
     return student, table
 
 
 def _missing_row(design: FeatureTransformer, inputs: pd.DataFrame) -> Matrix:
-    """The matrix of a home whose optional inputs are all missing, [width]."""
+    """The features of a home whose optional inputs are all missing, [width]."""
     row: Matrix = design.transform(form_only(inputs.iloc[:1]))[0]
     return row
 
 
 def _mask(matrix: Matrix, missing: Matrix, optional: npt.NDArray[np.bool_], rng: np.random.Generator) -> Matrix:
-    """The matrix with each optional cell missing half the time."""
+    """The matrix with a random half of the optional cells missing."""
     hidden = (rng.random(matrix.shape) < MASKED_SHARE) & optional[None, :]
     return np.where(hidden, missing[None, :], matrix)
 
@@ -88,11 +89,11 @@ def _fit_student(
     rng = np.random.default_rng(seed)
     form, missing = form_columns(design), _missing_row(design, inputs)
     full = [_at_other_areas(design, inputs, rng, own=n == 0) for n in range(preset.copies)]
-    asked = [full[0], *(_mask(copy, missing, ~form, rng) if n % 2 else copy for n, copy in enumerate(full[1:]))]
+    described = [full[0], *(_mask(copy, missing, ~form, rng) if n % 2 else copy for n, copy in enumerate(full[1:]))]
     blank = [np.where(form[None, :], copy, missing[None, :]) for copy in full[:2]]
-    answers = [*(of_all.predict(copy) for copy in asked), *(of_form.predict(copy[:, form]) for copy in blank)]
+    answers = [*(of_all.predict(copy) for copy in described), *(of_form.predict(copy[:, form]) for copy in blank)]
     weights = np.ones((len(answers), len(inputs)))
-    weights[[0, len(asked)]] = OWN_AREA_WEIGHT
+    weights[[0, len(described)]] = OWN_AREA_WEIGHT
     student = HistGradientBoostingRegressor(
         learning_rate=0.12,
         max_iter=preset.rounds,
@@ -102,12 +103,12 @@ def _fit_student(
         early_stopping=False,
         random_state=seed,
     )
-    student.fit(np.vstack([*asked, *blank]), np.concatenate(answers), sample_weight=weights.ravel())
+    student.fit(np.vstack([*described, *blank]), np.concatenate(answers), sample_weight=weights.ravel())
     return student
 
 
 def area_directions(design: FeatureTransformer) -> list[int]:
-    """1 for columns that grow with the area, 0 for all others: the teacher knows better what a level is worth."""
+    """Monotonic constraints on the columns that grow with the area only; encodings are free, as in the teacher."""
     return [int(AREA in column.inputs()) for column in design.columns for _ in column.names()]
 
 
@@ -116,14 +117,9 @@ def _at_other_areas(design: FeatureTransformer, inputs: pd.DataFrame, rng: np.ra
     return design.transform(inputs.assign(**{AREA: (inputs[AREA] * factor).astype(np.float32)}))
 
 
-# The best estimator of the table: extremely randomised trees and boosting on the absolute error, averaged.
-#
-# Neither monotone in the area nor quick enough to be asked by visitors; a student learns from it (see `distill`).
-
-
 @dataclass(frozen=True)
 class Teacher:
-    """Regressors of one matrix with their shares in the mean of log prices."""
+    """Fitted regressors with their weights in the mean of log prices."""
 
     members: tuple[tuple[float, Any], ...]
 
@@ -133,16 +129,15 @@ class Teacher:
 
 
 def mean_of(teachers: Sequence[Teacher]) -> Teacher:
-    """One teacher that says the mean of what these say."""
+    """One teacher that predicts the mean of these."""
     return Teacher(tuple((share / len(teachers), one) for teacher in teachers for share, one in teacher.members))
 
 
 def fit_teacher(matrix: Matrix, log_prices: Prices, settings: TeacherSettings, preset: Preset, seed: int) -> Teacher:
-    """The teacher of one set of inputs. It is never published, so its trees are free in every direction.
+    """Return a teacher fitted on one matrix, without monotonic constraints.
 
-    Whatever joblib was told of cores and wherever this runs, it is one thread's work: threads add up in the order in
-    which they end, a forest the estimates of its trees and a boosting its gradients, and the last digit then differs
-    from run to run.
+    One thread only, whatever joblib is configured to use: parallel summation, of a forest's trees and of a boosting's
+    gradients, makes the last digit depend on scheduling.
     """
     forest = ExtraTreesRegressor(
         preset.trees,

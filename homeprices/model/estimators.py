@@ -1,4 +1,4 @@
-"""The estimators, in one table. All learn the logarithm of the price: 10 % too high weighs the same for every home."""
+"""The table of estimators. All predict the log price, so that an error of 10 % weighs the same for every home."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from homeprices.model.presets import Preset, TeacherSettings
 
 STACKING_FOLDS = 2
 
-# (seed, directions of the design's columns, preset) -> an unfitted scikit-learn regressor
+# (seed, monotonic constraints of the features, preset) -> an unfitted scikit-learn regressor
 Build = Callable[[int, list[int], Preset], Any]
 
 
 @dataclass(frozen=True)
 class EstimatorSpec:
-    """One row of the table; `build` is None for the distilled model, which is fitted in its own way (see `distill`).
+    """One row of the table. `build` is None for the distilled model, which `distill` fits.
 
-    `simple`: linear on log price and log area. `monotone`: by its construction more area never costs less; an estimator
-    without it is trained for comparison and never published, because its checks would refuse it.
+    `simple`: linear in log price and log area. `monotone`: more area never lowers the price, by construction. Those
+    that are not monotone are trained for comparison and never published, because validation would reject them.
     """
 
     name: str
@@ -49,8 +49,8 @@ def _linear(build: Callable[[], Any]) -> Build:
 
 
 def _forest(kind: Callable[..., Any], **settings: Any) -> Build:
-    # One job, also where joblib is told of more: threads add their trees' estimates in the order in which they end, and
-    # the same seed would give another model.
+    # One job, even if joblib is configured for more: threads sum up the trees in the order in which they finish, so the
+    # same seed would give another model.
     return lambda seed, _directions, preset: kind(preset.trees, random_state=seed, n_jobs=1, **settings)
 
 
@@ -67,7 +67,7 @@ def _boosting(loss: str) -> Build:
 
 
 def _members(seed: int, directions: list[int], preset: Preset) -> list[tuple[str, Any]]:
-    """What the ensembles are made of: three that err in different ways."""
+    """The members of the ensembles: three estimators with different kinds of errors."""
     return [
         ("boosting", _boosting("absolute_error")(seed, directions, preset)),
         ("forest", _EXTRA_TREES(seed, directions, preset)),
@@ -105,7 +105,7 @@ _TABLE = (
     ),
     EstimatorSpec("extra_trees", "Extremely randomised trees", TARGET_ENCODED_FILLED, _EXTRA_TREES, monotone=False),
     EstimatorSpec("boosting", "Gradient boosting on the squared error", TARGET_ENCODED, _boosting("squared_error")),
-    # scikit-learn sets the leaves of this loss to medians after the tree is grown, past the monotonic constraint.
+    # Not monotone: scikit-learn sets the leaves of this loss to medians after growing the tree, without the constraint.
     EstimatorSpec(
         "boosting_absolute",
         "Gradient boosting on the absolute error",
@@ -122,10 +122,10 @@ _TABLE = (
 
 
 def parameters(name: str, seed: int, preset: Preset) -> dict[str, str | int | float | bool]:
-    """What an estimator is set to, for people who look at its run: the sizes of the preset and its own settings."""
+    """The parameters of an estimator, as logged in MLflow: the sizes of the preset and its own hyperparameters."""
     build = estimator(name).build
-    own = build(seed, [], preset).get_params() if build else asdict(TeacherSettings())
-    plain = {key: value for key, value in own.items() if isinstance(value, str | int | float | bool)}
+    settings = build(seed, [], preset).get_params() if build else asdict(TeacherSettings())
+    plain = {key: value for key, value in settings.items() if isinstance(value, str | int | float | bool)}
     return {
         "estimator": name,
         "seed": seed,

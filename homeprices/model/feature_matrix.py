@@ -1,7 +1,10 @@
-"""The design matrix: a list of small columns that compute themselves in numpy and, with the same numbers, in ONNX.
+"""The feature matrix: model inputs, feature columns and target encoding, computed identically in NumPy and in ONNX.
 
-Only trees and linear models are left to skl2onnx; logarithms and ratios are each one ONNX operator, and what is learned
-of a text is two, however much it is. What serving computes is read from the same objects as what was trained.
+Serving and training use the same functions for inputs and the same objects for features. Only trees and linear models
+are left to skl2onnx: a logarithm or a ratio is one ONNX operator, and all lookups by one text are two.
+
+Target encodings of locations and societies are learned from prices. A model fitted on rows whose own price is part of
+their encoding trusts the encoding too much. So each training row gets encodings that were learned from the other folds.
 """
 
 from __future__ import annotations
@@ -42,18 +45,18 @@ class FeatureTransformer:
         return np.hstack([column.values(inputs) for column in self.columns])
 
     def to_onnx(self, graph: OnnxBuilder) -> str:
-        """The name of the same matrix in the graph."""
+        """Add the operators that compute the matrix and return the name of their output."""
         nodes = []
-        for text, beside in groupby(self.columns, _text_of):
+        for text, adjacent in groupby(self.columns, _text_of):
             if text is None:
-                nodes += [column.node(graph) for column in beside]
+                nodes += [column.node(graph) for column in adjacent]
             else:
-                lookups = [column for column in beside if isinstance(column, Lookup)]
+                lookups = [column for column in adjacent if isinstance(column, Lookup)]
                 nodes.append(graph.lookup(text, [one.table for one in lookups], [one.default for one in lookups]))
         return graph.add("Concat", nodes, axis=1)
 
     def categories(self) -> dict[str, set[str]]:
-        """The values of each text input of which a number is learned."""
+        """The known values of each text input."""
         known: dict[str, set[str]] = {}
         for column in self.columns:
             if isinstance(column, Lookup):
@@ -65,7 +68,7 @@ class FeatureTransformer:
         return [name for column in self.columns for name in column.names()]
 
     def monotonic_constraints(self) -> list[int]:
-        """The direction of each column of the matrix."""
+        """The monotonic constraint of each column of the matrix."""
         return [column.direction for column in self.columns for _ in column.names()]
 
     def input_names(self) -> set[str]:
@@ -74,8 +77,9 @@ class FeatureTransformer:
 
 
 def join(*designs: FeatureTransformer) -> tuple[FeatureTransformer, list[list[int]]]:
-    """One design with every column of these once, what is looked up by one text beside each other; and of each of these
-    designs the places of its columns, which have a width of 1, in it.
+    """Return a joint transformer with each distinct column once, and the positions of each transformer's columns in it.
+
+    Columns have a width of 1. Lookups by the same text are adjacent, so that the graph needs one lookup for them.
     """
     columns: list[Column] = []
     for column in (column for design in designs for column in design.columns):
@@ -86,11 +90,8 @@ def join(*designs: FeatureTransformer) -> tuple[FeatureTransformer, list[list[in
 
 
 def _text_of(column: Column) -> str | None:
-    """The text input that a column is looked up by; columns beside each other that share one are looked up at once."""
+    """The text input of a lookup column; adjacent columns with the same one share a lookup in the graph."""
     return column.name if isinstance(column, Lookup) else None
-
-
-# Clean listings as the model's inputs, through the same functions that serving uses.
 
 
 def model_inputs(rows: pd.DataFrame, locations: Locations) -> pd.DataFrame:
@@ -123,24 +124,18 @@ def _mapped(column: pd.Series, feature: Callable[[str], str]) -> pd.Series:
     return column.map({text: feature(text) for text in column.unique()}).astype(object)
 
 
-# Learning the columns of a design matrix from training rows, so that no row sees its own price.
-#
-# The level of a location or a society is learned from prices. A model that is fitted on rows whose own price is in
-# their level trusts the level too much; so each training row gets levels that were learned from the other folds.
-
-
 Prices = npt.NDArray[np.float64]
 FitTransformer = Callable[[pd.DataFrame, Prices], FeatureTransformer]
 
 CROSS_FITTING_FOLDS = 5
 
-# How many listings the average of all counts for in a location's or society's level. A location's few listings vary
-# much; homes of one society cost nearly the same (deviation within a society 12 %, between societies 22 %).
+# Weight of the overall mean in an encoding, in listings. The few listings of a location vary much; homes of one society
+# cost nearly the same (standard deviation within a society 12 %, between societies 22 %).
 LOCATION_PRIOR_LISTINGS = 3.0
 SOCIETY_PRIOR_LISTINGS = 1.0
 
 SMALL_BEDROOMS = 2
-"""Flats of up to two bedrooms and larger homes are two markets: a location that is dear for one may not be for both."""
+"""Flats of up to two bedrooms and larger homes are two markets: a location can be expensive for one of them only."""
 
 MIN_LISTINGS_ONE_HOT = 10
 MIN_LISTINGS_LEVEL = 2
@@ -148,7 +143,7 @@ MIN_LISTINGS_LEVEL = 2
 
 @dataclass(frozen=True)
 class FeatureEncoder:
-    """How to learn a design. `min_listings` make a location known; `optional`: it reads more than the form's fields."""
+    """How to fit a transformer. Locations with `min_listings` are known; `optional`: it reads optional inputs."""
 
     fit: FitTransformer
     min_listings: int
@@ -156,7 +151,7 @@ class FeatureEncoder:
     optional: bool
 
     def fit_transform(self, inputs: pd.DataFrame, prices: Prices, seed: int) -> tuple[FeatureTransformer, Matrix]:
-        """The design learned from all rows, and their matrix, cross-fitted when levels are learned from prices."""
+        """Return the transformer fitted on all rows, and their matrix, cross-fitted if it has target encodings."""
         design = self.fit(inputs, prices)
         if not self.cross_fitted:
             return design, design.transform(inputs)
@@ -168,14 +163,14 @@ class FeatureEncoder:
 
 
 def one_hot_features(inputs: pd.DataFrame, prices: Prices) -> FeatureTransformer:
-    """For linear models: logarithms of the area and the rooms, and a column a location (none for `other`)."""
+    """For linear models: logarithms of area and rooms, and one column per location (none for `other`)."""
     del prices
     choices = tuple(sorted(name for name in inputs["location"].unique() if name != "other"))
     return FeatureTransformer([Log("total_sqft", direction=1), Log("bhk"), Log("bath"), OneHot("location", choices)])
 
 
 def target_encoded_features(inputs: pd.DataFrame, prices: Prices, missing: float = float("nan")) -> FeatureTransformer:
-    """For trees: numbers, ratios, what was learned of each location and society; a missing input is `missing`."""
+    """For trees: numbers, ratios, and target encodings of location and society. A missing input becomes `missing`."""
     log_rate = np.log(prices / inputs["total_sqft"].to_numpy(float))
     deviation = log_rate - log_rate.mean()
     columns: list[Column] = [
@@ -194,14 +189,12 @@ def target_encoded_features(inputs: pd.DataFrame, prices: Prices, missing: float
 
 
 def filled_target_encoded_features(inputs: pd.DataFrame, prices: Prices) -> FeatureTransformer:
-    """`level_design` for estimators that take no missing values."""
+    """`target_encoded_features` for estimators that accept no missing values."""
     return target_encoded_features(inputs, prices, missing=-1.0)
 
 
 def _location_columns(inputs: pd.DataFrame, deviation: Prices) -> list[Column]:
-    """What a location is like: its price level, that of its small and of its large homes, how much is listed, how large
-    homes are, how many are plots, and how prices spread.
-    """
+    """Features of a location: price level overall, of small and of large homes; listings, usual area, plots, spread."""
     frame = pd.DataFrame(
         {
             "location": inputs["location"].to_numpy(),
@@ -228,14 +221,14 @@ def _location_columns(inputs: pd.DataFrame, deviation: Prices) -> list[Column]:
 
 
 def _shrunken_mean(homes: pd.DataFrame, level: pd.Series) -> pd.Series:
-    """The price level of some homes of each location, drawn to the location's own where they are few."""
+    """The mean deviation of these homes per location, shrunken towards `level`, the location's own."""
     group = homes.groupby("location")["deviation"]
     own = (group.sum() + LOCATION_PRIOR_LISTINGS * level) / (group.size() + LOCATION_PRIOR_LISTINGS)
     return own.reindex(level.index).fillna(level)
 
 
 def _society_column(inputs: pd.DataFrame, deviation: Prices, missing: float) -> Column:
-    """How a society's prices lie above its location's."""
+    """Target encoding of the society: the price level above its location's."""
     location = inputs["location"].to_numpy()
     frame = pd.DataFrame({"society": inputs["society"].to_numpy(), "deviation": deviation, "location": location})
     sums = frame.groupby("location")["deviation"].agg(["sum", "size"])

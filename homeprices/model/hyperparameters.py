@@ -1,8 +1,8 @@
-"""The search for a teacher's settings: scikit-learn's randomised search, on the rows of one fit and no others.
+"""Hyperparameter search for the teacher: scikit-learn's randomised search, within the rows of one fit.
 
-It is a part of fitting, so that in cross-validation each fold searches for itself and the hold-out is never looked at.
-The search runs on joblib, on as many cores as `joblib.parallel_config` allows, or on other machines when that names a
-distributed back end (Dask's or Ray's, which register themselves).
+The search is part of fitting, so each fold of a cross-validation searches for itself, and the hold-out is never used.
+It runs on joblib: on as many cores as `joblib.parallel_config` allows, or on other machines with a distributed back end
+(Dask's or Ray's, which register themselves).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from homeprices.model.presets import Preset, TeacherSettings
 
 FOLDS = 2
 
-# What is searched. Of each the first is the default, which has been found on synthetic and on public listings.
+# The search space. The first value of each is the default, chosen on synthetic and on public listings.
 SPACE: dict[str, list[Any]] = {
     "forest_leaf": [2, 1, 3, 4],
     "forest_features": [0.6, 0.4, 0.8, 1.0],
@@ -33,9 +33,9 @@ SPACE: dict[str, list[Any]] = {
 
 
 class FormTeacher(RegressorMixin, BaseEstimator):  # type: ignore[misc]
-    """A teacher of the form's fields as scikit-learn knows regressors: model inputs in, log prices out.
+    """A teacher on the form's fields as a scikit-learn regressor: model inputs in, log prices out.
 
-    The encoding is learned in `fit`, so that a search over it learns nothing from the rows that it is scored on.
+    `fit` also fits the encoding, so that a search learns nothing from the rows that it is scored on.
     """
 
     def __init__(
@@ -59,11 +59,11 @@ class FormTeacher(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.forest_share = forest_share
 
     def settings(self) -> TeacherSettings:
-        """The settings that this stands for."""
+        """The settings of this regressor."""
         return TeacherSettings(**{name: getattr(self, name) for name in SPACE})
 
     def fit(self, inputs: pd.DataFrame, log_prices: Prices) -> FormTeacher:
-        """Learn from model inputs with their log prices."""
+        """Fit model inputs with their log prices."""
         self.design_, matrix = self.encoding.fit_transform(inputs, np.exp(log_prices), self.seed)
         self.columns_ = form_columns(self.design_)
         self.teacher_: Teacher = fit_teacher(
@@ -79,8 +79,9 @@ class FormTeacher(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 def search_hyperparameters(
     encoding: FeatureEncoder, inputs: pd.DataFrame, prices: Prices, preset: Preset, seed: int
 ) -> TeacherSettings:
-    """The best of `preset.trials` settings by the median error of homes that a fold had not seen, the default without
-    trials. The same rows and seed give the same settings, on however many cores.
+    """Return the best of `preset.trials` settings by cross-validated median error; without trials, the default.
+
+    The same rows and seed give the same settings on any number of cores.
     """
     if not preset.trials:
         return TeacherSettings()

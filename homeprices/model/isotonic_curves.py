@@ -1,8 +1,7 @@
-"""What a teacher says of the homes that are asked about most, kept as curves of the price over the area.
+"""Isotonic curves: a teacher's price as a non-decreasing function of area, per location, bedrooms and baths.
 
-A curve belongs to a location with a number of bedrooms and of baths. Along it more area never costs less: it is the
-nearest such curve to what the teacher says (isotonic regression), which costs a third of a point of median error, where
-a tree ensemble that is constrained in each of its trees loses a whole one.
+Each curve is the isotonic regression of the teacher's predictions. This costs a third of a point of median error,
+while a tree ensemble that is constrained in each of its trees loses a whole point.
 """
 
 from __future__ import annotations
@@ -22,18 +21,19 @@ from homeprices.pricing.features import OTHER_LOCATION
 from homeprices.pricing.inputs import AREA, BATHS, BEDROOMS, LOCATION
 
 MAX_ROOMS = 9
-"""Bedrooms and baths of homes that have a curve; larger ones are too few to be alike."""
+"""Homes with this many bedrooms or baths, or more, have no curve: they are too few and too different."""
 
-# A curve is nearest to the teacher where homes of its kind are: the deviation, in log area, of the weights about them.
+# A curve follows the teacher most closely near the median area of its homes: the standard deviation of these weights,
+# in log area, and the weight far away.
 NEAR_LOG_AREA = 0.07
 FAR_WEIGHT = 1e-3
 
-# Quantiles of the area between which most knots are spread evenly; beyond them listings are few and far between.
+# Most knots lie evenly between these quantiles of the area, because few listings lie beyond.
 BODY = (0.005, 0.995)
 TAILS = (0.0, 0.001, 0.998, 0.9995)
 
-ASKED_AT_ONCE = 100
-"""Kinds of homes; each is asked about at every knot, and all at once would take hundreds of megabytes."""
+KINDS_PER_BATCH = 100
+"""Kinds of homes predicted at once. Each is predicted at every knot; all together would take hundreds of megabytes."""
 
 _KIND = [LOCATION, BEDROOMS, BATHS]
 
@@ -62,7 +62,7 @@ class IsotonicCurves:
         return value
 
     def node(self, graph: OnnxBuilder) -> str:
-        """The name of `values`, [N, 1]."""
+        """Add the operators that compute `values` and return the name of their output, [N, 1]."""
         area = graph.add("Log", [graph.number(AREA)])
         reached = graph.add("GreaterOrEqual", [area, graph.array(self.knots[None, :])])
         segment = graph.add("ReduceSum", [graph.add("Cast", [reached], to=_INT64), graph.shape(1)], keepdims=1)
@@ -71,7 +71,7 @@ class IsotonicCurves:
         return graph.add("Add", [start, graph.add("Mul", [slope, graph.add("Sub", [area, knot])])])
 
     def _segments(self) -> Matrix:
-        """What every curve does from knot to knot, [curves + 1, knots + 1, 3]: value at the knot, slope, and the knot.
+        """The linear pieces of every curve, [curves + 1, knots + 1, 3]: value at the knot, slope, and the knot.
 
         The first segment lies below all knots and the last above them. The last curve is NaN.
         """
@@ -106,7 +106,7 @@ class IsotonicCurves:
 
 
 def fit_curves(teacher: PredictLogPrice, inputs: pd.DataFrame, knots: int) -> IsotonicCurves:
-    """The curves of a teacher of form inputs, for every kind of home among these. The last place of rooms has none."""
+    """Return the curves of a teacher on form inputs, for every kind of home here with fewer than MAX_ROOMS rooms."""
     homes = inputs[(inputs[BEDROOMS] < MAX_ROOMS) & (inputs[BATHS] < MAX_ROOMS)]
     kinds = homes.groupby(_KIND, sort=True)[AREA].median().reset_index()
     locations = tuple(sorted({str(name) for name in kinds[LOCATION]} | {OTHER_LOCATION}))
@@ -118,11 +118,11 @@ def fit_curves(teacher: PredictLogPrice, inputs: pd.DataFrame, knots: int) -> Is
         kinds[BATHS].to_numpy(np.int64),
     ] = np.arange(len(kinds))
     areas = _knots(inputs[AREA].to_numpy(np.float64), knots)
-    said = _teacher_predictions(teacher, inputs, kinds, areas)
+    predictions = _teacher_predictions(teacher, inputs, kinds, areas)
     log_areas = np.log(areas)
     distance = (log_areas[None, :] - np.log(kinds[AREA].to_numpy(np.float64))[:, None]) / NEAR_LOG_AREA
     weights = np.exp(-0.5 * distance**2) + FAR_WEIGHT
-    curves = [isotonic_regression(y, weights=w).x for y, w in zip(said, weights, strict=True)]
+    curves = [isotonic_regression(y, weights=w).x for y, w in zip(predictions, weights, strict=True)]
     return IsotonicCurves(
         locations, rows, log_areas, np.array(curves, dtype=np.float32).reshape(len(kinds), len(areas))
     )
@@ -131,18 +131,18 @@ def fit_curves(teacher: PredictLogPrice, inputs: pd.DataFrame, knots: int) -> Is
 def _teacher_predictions(
     teacher: PredictLogPrice, inputs: pd.DataFrame, kinds: pd.DataFrame, areas: Matrix
 ) -> npt.NDArray[np.float64]:
-    """What the teacher says of each kind of home at each area, [kinds, areas]."""
+    """The teacher's log price of each kind of home at each area, [kinds, areas]."""
     blank = inputs.iloc[:1].drop(columns=[*_KIND, AREA])
     constant = {str(name): values.iloc[0] for name, values in blank.items()}
-    said = np.empty((len(kinds), len(areas)))
-    for first in range(0, len(kinds), ASKED_AT_ONCE):
-        some = kinds.iloc[first : first + ASKED_AT_ONCE]
-        asked: dict[str, Any] = {name: np.repeat(some[name].to_numpy(), len(areas)) for name in _KIND}
-        asked[AREA] = np.tile(areas, len(some))
-        said[first : first + ASKED_AT_ONCE] = np.reshape(
-            teacher(pd.DataFrame(asked).assign(**constant)), (len(some), len(areas))
+    predictions = np.empty((len(kinds), len(areas)))
+    for first in range(0, len(kinds), KINDS_PER_BATCH):
+        some = kinds.iloc[first : first + KINDS_PER_BATCH]
+        homes: dict[str, Any] = {name: np.repeat(some[name].to_numpy(), len(areas)) for name in _KIND}
+        homes[AREA] = np.tile(areas, len(some))
+        predictions[first : first + KINDS_PER_BATCH] = np.reshape(
+            teacher(pd.DataFrame(homes).assign(**constant)), (len(some), len(areas))
         )
-    return said
+    return predictions
 
 
 def _knots(areas: npt.NDArray[np.float64], count: int) -> Matrix:

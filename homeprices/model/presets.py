@@ -1,4 +1,4 @@
-"""How much work a training run does: a quick one for the first start and for tests, a full one, or a search."""
+"""Presets: the size of a training run. `quick` for the first start and for tests, `full`, and `search`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ PresetName = Literal["quick", "full", "search"]
 
 @dataclass(frozen=True)
 class Preset:
-    """Sizes that cost time and buy accuracy.
+    """Sizes that trade time for accuracy.
 
-    `folds` and `repeats` of the cross-validation; `trees` of a forest; `rounds` of a boosting; of a distilled model
-    the `teachers`, the `knots` of area that it keeps for each kind of home, and the `copies` of every training home, at
-    other areas, that its student learns from; `trials` of the tuner (0: none).
+    `folds` and `repeats` of the cross-validation, `trees` of a forest, `rounds` of a boosting, `trials` of the
+    hyperparameter search (0: none). For a distilled model: `teachers`, `knots` of each isotonic curve, and `copies` of
+    every training home, at other areas, that the student learns from.
     """
 
     name: PresetName
@@ -45,7 +45,7 @@ def preset(name: str) -> Preset:
 
 @dataclass(frozen=True)
 class TeacherSettings:
-    """What a search may change. `forest_share` is the forest's in the mean; the rest is the boosting's."""
+    """The teacher's hyperparameters. `forest_share` is the weight of the forest; the boosting has the rest."""
 
     forest_leaf: int = 2
     forest_features: float = 0.6

@@ -1,4 +1,8 @@
-"""A model of prices: the locations it has learned, its design matrix, and a regressor of the logarithm of the price."""
+"""The fitted model, its ONNX graph, and `model.skops`, the file of it for data scientists.
+
+skops loads only the types in TRUSTED and unpickles nothing. It is imported where
+it is used, because its import scans every loaded module for ufuncs, which takes twenty seconds inside an Airflow task.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +38,7 @@ class Estimates:
     high: Prices
 
     def cover(self, prices: Prices) -> npt.NDArray[np.bool_]:
-        """Which of these prices lie within the interval."""
+        """Whether each of these prices lies within its interval."""
         return (prices >= self.low) & (prices <= self.high)
 
     @property
@@ -47,9 +51,9 @@ class Estimates:
 class PriceModel:
     """A fitted model. Prices are in lakh rupees.
 
-    `regressor` gives the logarithm of the price from the design's matrix. `table`, which a distilled model has, answers
-    in its place for the homes that have a curve in it and are described by the form's fields only. To the logarithm of
-    either `level` is added. `spread` gives the interval; without it the model has none yet.
+    `regressor` predicts the log price from the features. In a distilled model, `curves` replace it for homes that have
+    a curve and are described by the form's fields only. `bias_correction` is added to either. `interval` is None until
+    the model is calibrated. Methods take the inputs of `encode`.
     """
 
     estimator: str
@@ -94,12 +98,12 @@ class PriceModel:
         return np.where(without_curve, log_prices, curve + self.bias_correction)
 
     def to_onnx(self) -> onnx.ModelProto:
-        """The same model as one ONNX graph from named inputs to `estimate` and, with a spread, `low` and `high`."""
+        """The model as one ONNX graph from named inputs to `estimate` and, if it is calibrated, `low` and `high`."""
         builder = OnnxBuilder(self._vocabularies())
         for name in REQUIRED:  # the form's fields are inputs of every model, whether it uses them or not
             builder.number(name) if name in NUMBERS else builder.text(name)
         trees = isinstance(self.regressor, HistGradientBoostingRegressor)
-        # What trees read they read out of one matrix; to a linear model every column of its matrix has a weight.
+        # All trees read one joint matrix; a linear model needs exactly its own columns.
         designs = [*([self.features] if trees else []), *([self.interval.design] if self.interval else [])]
         joint, places = join(*designs)
         matrix, width = joint.to_onnx(builder) if designs else "", len(joint.columns)
@@ -111,7 +115,7 @@ class PriceModel:
             log_price = builder.add("Reshape", [log_price, builder.shape(-1, 1)])
             log_price = builder.add("Add", [log_price, builder.constant(self.bias_correction)])
         if self.curves:
-            log_price = self._table_node(builder, self.curves, matrix, places[0], log_price)
+            log_price = self._curves_node(builder, self.curves, matrix, places[0], log_price)
         outputs = {OUTPUT: builder.add("Exp", [log_price])}
         if self.interval:
             low, high = self.interval.node(builder, matrix, width, places[-1], log_price)
@@ -129,7 +133,7 @@ class PriceModel:
         return [(name, "number" if name in NUMBERS else "text") for name in (*NUMBERS, *TEXTS) if name in read]
 
     def _vocabularies(self) -> dict[str, list[str]]:
-        """The values of each text that any part of the model knows, sorted."""
+        """The known values of each text input, over all parts of the model, sorted."""
         known: dict[str, set[str]] = {name: set() for name in TEXTS}
         for design in (self.features, *([self.interval.design] if self.interval else [])):
             for name, values in design.categories().items():
@@ -137,31 +141,25 @@ class PriceModel:
         known["location"].update(self.curves.locations if self.curves else ())
         return {name: sorted(values) for name, values in known.items()}
 
-    def _table_node(
-        self, graph: OnnxBuilder, table: IsotonicCurves, matrix: str, places: list[int], log_price: str
+    def _curves_node(
+        self, graph: OnnxBuilder, isotonic: IsotonicCurves, matrix: str, places: list[int], log_price: str
     ) -> str:
         columns, missing = self._optional_cells()
-        silent = [(places[column], cell) for column, cell in zip(columns.tolist(), missing.tolist(), strict=True)]
-        # 0 where nothing optional is told, else NaN, as the curve is of a kind of home that has none.
-        told = graph.trees(add_tree(constant_ensemble(0.0), silent, 0.0, np.nan, equal=True), matrix)
-        shifted = replace(table, curves=table.curves + np.float32(self.bias_correction))
-        curve = graph.add("Add", [shifted.node(graph), told])
+        cells = [(places[column], cell) for column, cell in zip(columns.tolist(), missing.tolist(), strict=True)]
+        # 0 where every optional input is missing, else NaN, as the curve is for a kind of home without one.
+        without_optional = graph.trees(add_tree(constant_ensemble(0.0), cells, 0.0, np.nan, equal=True), matrix)
+        shifted = replace(isotonic, curves=isotonic.curves + np.float32(self.bias_correction))
+        curve = graph.add("Add", [shifted.node(graph), without_optional])
         return graph.add("Where", [graph.add("IsNaN", [curve]), log_price, curve])
 
     def _optional_cells(self) -> tuple[npt.NDArray[np.int64], Matrix]:
-        """The columns that read optional inputs, and what stands in them when these are missing."""
+        """The columns that read optional inputs, and their values when these are missing."""
         columns = np.flatnonzero(~form_columns(self.features))
         return columns, self.features.transform(blank_inputs())[0, columns]
 
 
-# `model.skops`: the fitted model for data scientists. skops loads named types only; nothing is unpickled.
-#
-# skops is imported where it is used: its import looks every ufunc up in every module that is loaded, which takes twenty
-# seconds inside an Airflow task.
-
-
-# Values of this project that make up a model, and parts of scikit-learn's estimators that skops does not vouch for by
-# itself: arrays of tree nodes, and a dictionary.
+# The types of this project that make up a model, and those parts of scikit-learn's estimators that skops does not trust
+# by default: arrays of tree nodes, and a dictionary.
 TRUSTED = {
     "homeprices.model.price_model.PriceModel",
     "homeprices.model.isotonic_curves.IsotonicCurves",
@@ -175,14 +173,14 @@ TRUSTED = {
 
 
 def save(model: PriceModel, path: Path) -> None:
-    """Write the model."""
+    """Write the model to `path`."""
     import skops.io
 
     skops.io.dump(model, path)
 
 
 def load(path: Path) -> PriceModel:
-    """The model in `path`. Raises BundleRefused when it holds any other type than those of a model."""
+    """Return the model in `path`. Raises BundleRefused when the file holds any type that is not in TRUSTED."""
     import skops.io
 
     unknown = set(skops.io.get_untrusted_types(file=path)) - TRUSTED

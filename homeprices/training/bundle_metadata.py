@@ -1,4 +1,10 @@
-"""`reference.json`: what the training rows look like to the model."""
+"""Files that describe a bundle: `reference.json` and `MLmodel`.
+
+`reference.json` holds the distributions of the training inputs and estimates, with which drift detection compares.
+`MLmodel` makes MLflow recognise a bundle as a model and show its signature. `mlflow.pyfunc.load_model(
+"models:/bangalore_home_prices@production")` then loads the bundle from the bucket, without a copy. Its inputs are those
+of the graph: an array [N, 1] per input, texts as `homeprices.pricing.features` encodes them.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +28,10 @@ from homeprices.pricing.predictor import HIGH_OUTPUT, LOW_OUTPUT, OUTPUT
 BINS = 10
 PERCENTS = np.arange(1, 100)
 
+MLMODEL_FILE = "MLmodel"
+
+_DTYPES = {"number": "float32", "text": "object"}
+
 
 def reference_distributions(inputs: pd.DataFrame, estimates: Prices, names: Sequence[str]) -> Reference:
     """The distributions of these model inputs and of the estimates (lakh rupees) for them."""
@@ -36,7 +46,7 @@ def reference_distributions(inputs: pd.DataFrame, estimates: Prices, names: Sequ
 
 
 def number_reference(values: Prices) -> NumberReference:
-    """Ten bins with about as many values each (fewer where values repeat). Raises ValueError when all are missing."""
+    """Ten bins of about equal count, fewer where values repeat. Raises ValueError when all values are missing."""
     present = values[~np.isnan(values)]
     if not len(present):
         raise ValueError("no value is present")
@@ -63,19 +73,8 @@ def _text_reference(values: pd.Series) -> TextReference:
     return TextReference(counts={str(k): int(n) for k, n in counts.items() if k != MISSING}, missing=missing)
 
 
-# `MLmodel`: by this file MLflow takes a bundle for a model of its own, and shows what goes in and what comes out.
-#
-# `mlflow.pyfunc.load_model("models:/bangalore_home_prices@production")` then loads the bundle from the bucket, with no
-# copy in between. It takes what the graph takes: an array [N, 1] for each input, texts as `features` makes them.
-
-
-MLMODEL_FILE = "MLmodel"
-
-_DTYPES = {"number": "float32", "text": "object"}
-
-
 def mlmodel(columns: Columns, *, created_at: datetime, run_id: str | None) -> str:
-    """The content of the file, in JSON, which is YAML too."""
+    """The content of the file as JSON, which is valid YAML."""
     content = {
         "flavors": {
             "onnx": {"data": MODEL_FILE, "onnx_version": version("onnx"), "providers": ["CPUExecutionProvider"]},

@@ -1,7 +1,7 @@
-"""The gate before traffic: a candidate and production, scored on the same hold-out homes, pair by pair.
+"""The gate before traffic: challenger and champion, compared on the same hold-out homes.
 
-A visitor is never shown a model of which it is known beforehand that it is worse. Known means: the paired bootstrap of
-the difference in median error leaves no doubt. What is better or about equal goes on trial.
+A candidate is rejected if it is clearly worse: the 95 % paired bootstrap interval of the difference in median error is
+above 0. A candidate that is better or about equal is published and goes to an A/B test.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from homeprices.pricing.manifest import DRAFT_FILE
 from homeprices.pricing.predictor import Estimate, Predictor
 
 SAME_RELATIVE = 1e-3
-"""Estimates closer than this are the same to a visitor, who sees lakh rupees with two decimals at most."""
+"""Estimates that differ by less are equal to a visitor, who sees lakh rupees with two decimals at most."""
 
 DRAWS = 1_000
 CONFIDENCE = 0.95
 SEED = 1
-"""Of the bootstrap: the same two models are always judged alike."""
+"""Fixed, so that the comparison of two models is reproducible."""
 
 
 class PairedErrors(BaseModel):
@@ -51,7 +51,7 @@ class PairedErrors(BaseModel):
 
 
 class Comparison(BaseModel):
-    """A candidate beside production on the hold-out. `same`: no visitor could tell their estimates apart."""
+    """Candidate against production on the hold-out. `same`: no visitor can distinguish their estimates."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -61,7 +61,7 @@ class Comparison(BaseModel):
     full: PairedErrors
 
     def rejection_reason(self) -> str | None:
-        """Why the candidate is not put before visitors; None when nothing speaks against it."""
+        """Why the candidate must not be published; None when it may."""
         if self.same:
             return f"its estimates equal those of {self.production} on every hold-out home, so nothing would be learned"
         for one, described in ((self.form, "by the form's fields"), (self.full, "by all their inputs")):
@@ -75,10 +75,10 @@ class Comparison(BaseModel):
 
 
 def compare_with_champion(candidate: Path, production: Path, rows: pd.DataFrame) -> Comparison:
-    """Two bundle folders on clean hold-out rows, each home described by the form's fields and by all inputs.
+    """Compare two bundle folders on clean hold-out rows, from the form's fields and from all inputs.
 
     Raises BundleRefused when one of them cannot be loaded, PublicationRefused when production was trained with another
-    hold-out, for then it may know the prices that it would be scored on.
+    hold-out, because it may have learned the prices that it would be scored on.
     """
     one, other = _open(candidate), _open(production)
     salt = other.bundle.manifest.dataset.holdout
@@ -98,9 +98,9 @@ def compare_with_champion(candidate: Path, production: Path, rows: pd.DataFrame)
 
 
 def has_same_predictions(candidate: Path, other: Path, rows: pd.DataFrame) -> bool:
-    """Whether two bundle folders give the same estimates for all clean rows, described fully and by the form's fields.
+    """Whether two bundle folders give the same estimates and bounds for all clean rows, from the form and all inputs.
 
-    Bounds of the intervals count too. Raises BundleRefused when one of them cannot be loaded.
+    Raises BundleRefused when one of them cannot be loaded.
     """
     one, two = _open(candidate), _open(other)
     described = (to_priced_homes(rows, form=form)[0] for form in (True, False))
@@ -111,7 +111,7 @@ def _paired(
     inputs: Literal["form", "all"], homes: tuple[list[Home], Prices], mine: list[Estimate], theirs: list[Estimate]
 ) -> PairedErrors:
     prices = homes[1]
-    my_errors, their_errors = (np.abs([one.price for one in said] / prices - 1) for said in (mine, theirs))
+    my_errors, their_errors = (np.abs([one.price for one in estimates] / prices - 1) for estimates in (mine, theirs))
     low, high = bootstrap_difference(my_errors, their_errors)
     candidate, production = float(np.median(my_errors)), float(np.median(their_errors))
     return PairedErrors(
@@ -126,7 +126,7 @@ def _paired(
 
 
 def bootstrap_difference(candidate: Prices, production: Prices, draws: int = DRAWS) -> tuple[float, float]:
-    """The interval of median(candidate) - median(production) for errors of the same homes, drawn together."""
+    """The interval of median(candidate) - median(production) by paired bootstrap over the same homes."""
     rng = np.random.default_rng(SEED)
     differences = np.empty(draws)
     for n in range(draws):

@@ -1,4 +1,4 @@
-"""Which estimator is best: cross-validation in which everything that learns learns inside the folds."""
+"""Cross-validation and the choice of an estimator. Encodings, searches and distillation are fitted within each fold."""
 
 from __future__ import annotations
 
@@ -22,13 +22,11 @@ from homeprices.training.regression_metrics import measure_both
 
 CRITERION = "median_ape"
 
-Places = npt.NDArray[np.int64]
+RowNumbers = npt.NDArray[np.int64]
 
 
 class CrossValidation(BaseModel):
-    """The metrics of an estimator: a dictionary a fold of each round, and their means, of homes that the fold did not
-    see.
-    """
+    """The metrics of an estimator on the test rows of each fold of each repeat, and their means."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -43,24 +41,25 @@ class CrossValidation(BaseModel):
 def cross_validate(
     name: str, rows: pd.DataFrame, seed: int, preset: Preset = QUICK
 ) -> tuple[CrossValidation, OutOfFoldPredictions]:
-    """Cross-validate an estimator on clean training rows, never the hold-out. Raises InvalidInput for no such name.
+    """Cross-validate an estimator on clean training rows, never the hold-out. Raises InvalidInput for an unknown name.
 
-    Rows are divided `preset.repeats` times anew, for an estimator that is only compared once. What comes back of each
-    row is from the first division: a mean over several would err less than a model does.
+    Repeat the k-fold split `preset.repeats` times; estimators that are never published get one repeat. The returned
+    out-of-fold predictions come from the first repeat, because an average over repeats would have a smaller error than
+    any single model.
     """
     started = time.perf_counter()
     spec = estimator(name)
     prices = rows["price"].to_numpy(np.float64)
     repeats = preset.repeats if spec.monotone else 1
     folds = list(RepeatedKFold(n_splits=preset.folds, n_repeats=repeats, random_state=seed).split(rows))
-    # On as many cores, or machines, as `joblib.parallel_config` says around this; one after the other without it.
-    answers = Parallel()(delayed(_answer)(spec, rows, train, test, seed, preset) for train, test in folds)
-    unseen = OutOfFoldPredictions(np.empty(len(rows)), np.empty(len(rows)))
+    # Sequential, unless the caller configures cores or machines with `joblib.parallel_config`.
+    predictions = Parallel()(delayed(_fit_and_predict)(spec, rows, train, test, seed, preset) for train, test in folds)
+    out_of_fold = OutOfFoldPredictions(np.empty(len(rows)), np.empty(len(rows)))
     measured: list[dict[str, float]] = []
-    for fold, ((_, test), (form, full)) in enumerate(zip(folds, answers, strict=True)):
+    for fold, ((_, test), (form, full)) in enumerate(zip(folds, predictions, strict=True)):
         measured.append(measure_both(prices[test], form, full))
         if fold < preset.folds:
-            unseen.form[test], unseen.full[test] = np.log(form), np.log(full)
+            out_of_fold.form[test], out_of_fold.full[test] = np.log(form), np.log(full)
     result = CrossValidation(
         estimator=name,
         simple=spec.simple,
@@ -69,22 +68,22 @@ def cross_validate(
         mean={metric: float(np.mean([fold[metric] for fold in measured])) for metric in measured[0]},
         seconds=round(time.perf_counter() - started, 3),
     )
-    return result, unseen
+    return result, out_of_fold
 
 
-def _answer(
-    spec: EstimatorSpec, rows: pd.DataFrame, train: Places, test: Places, seed: int, preset: Preset
+def _fit_and_predict(
+    spec: EstimatorSpec, rows: pd.DataFrame, train: RowNumbers, test: RowNumbers, seed: int, preset: Preset
 ) -> tuple[Prices, Prices]:
-    """What a model of the rows `train` says of the rows `test`, from the form's fields and from all inputs."""
+    """Fit the rows `train` and predict the rows `test`, from the form's fields and from all inputs."""
     model = fit(spec, rows.iloc[train], seed, preset)
     inputs = model.encode(rows.iloc[test])
     return model.predict(form_only(inputs)), model.predict(inputs)
 
 
 def select_estimator(results: Iterable[CrossValidation], *, simple_only: bool) -> str:
-    """The publishable estimator with the lowest mean median error; at a tie, the first of the table.
+    """Return the monotone estimator with the lowest mean median error; at a tie, the first of the table.
 
-    Raises PublicationRefused when none may be published.
+    `simple_only` admits only simple ones. Raises PublicationRefused when none is left.
     """
     order = list(ESTIMATORS)
     allowed = [result for result in results if result.monotone and (result.simple or not simple_only)]

@@ -16,10 +16,10 @@ from homeprices.pricing.inputs import BEDROOMS
 Inside = npt.NDArray[np.bool_]
 
 DRAWS = 200
-"""Of a bootstrap. A bound of a 95 % interval is then the fifth smallest or largest, which is steady enough to read."""
+"""Bootstrap samples. A bound of a 95 % interval is then the fifth smallest or largest, which is stable enough."""
 
 ALL_INPUTS_PREFIX = "all_"
-"""Before a metric's name: measured with every input that the listing has, not with the form's four fields only."""
+"""Prefix of metrics of estimates from all inputs; metrics without it are of the form's four fields only."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,9 +97,9 @@ def _share(inside: Inside, chosen: Inside) -> float:
 def measure_slices(
     rows: pd.DataFrame, training: pd.DataFrame, estimates: Prices, inside: Inside
 ) -> list[dict[str, Any]]:
-    """Count, median error, share within 20 % and coverage by price, bedrooms, and how much is listed in the location.
+    """Count, median error, share within 20 % and coverage, by price, by bedrooms and by listings in the location.
 
-    `training` are the rows that the model has learned from. Groups without a home are left out.
+    `training` are the rows that the model was fitted on. Empty groups are omitted.
     """
     prices, bedrooms = rows["price"].to_numpy(np.float64), rows[BEDROOMS].to_numpy(np.float64)
     listings = rows["location"].map(training["location"].value_counts()).fillna(0).to_numpy(np.int64)

@@ -57,7 +57,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory, hook: Hook) -> Iterator[Runn
 def test_up_leaves_a_first_model_and_a_candidate_before_visitors(stack: RunningStack) -> None:
     assert stack.health("production")["model_version"] == "BO1"
     assert stack.health("candidate")["model_version"] == "CO1"
-    wait_until(lambda: control_record.read(stack.resources.bucket).state == "running", 60, "the start of the experiment")
+    wait_until(
+        lambda: control_record.read(stack.resources.bucket).state == "running", 60, "the start of the experiment"
+    )
     record = control_record.read(stack.resources.bucket)
     assert (record.state, record.production, record.candidate, record.share) == ("running", "BO1", "CO1", 20.0)
 
@@ -142,7 +144,9 @@ def test_a_worse_candidate_is_rolled_back(stack: RunningStack) -> None:
         visitors.visit()
     with visitors.coming() as tally:
         stack.evaluate()
-        wait_until(lambda: stack.resources.bucket.exists("archive/price_check_CO2/manifest.json"), 60, "CO2 in the archive")
+        wait_until(
+            lambda: stack.resources.bucket.exists("archive/price_check_CO2/manifest.json"), 60, "CO2 in the archive"
+        )
     assert tally.failures == []
     assert stack.health("production")["model_version"] == "BO2"
 
