@@ -1,5 +1,7 @@
-"""From raw listings to clean ones. A row is refused for what it lacks itself, never for how it compares with others:
-a model measured only on homes with usual prices looks better than it is.
+"""Cleaning: from raw listings to clean ones, and areas in any unit to square feet.
+
+A row is rejected for what it lacks, never for how it compares with others: a model that is measured only on homes with
+usual prices looks better than it is.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ CLEAN_COLUMNS = (*REQUIRED, *OPTIONAL, "price")
 
 MIN_SQUARE_FEET_A_BEDROOM = 300.0
 MAX_REFUSED_SHARE = 0.30
-"""The public data loses 7 %. Past this, a column most likely no longer means what it did."""
+"""The public data loses 7 %. Above this limit, a column has most likely changed its meaning."""
 
 TOO_SMALL = "under_300_sqft_a_bedroom"
 REASONS = ("no_area", "no_size", "no_location", "no_bath", "no_price", TOO_SMALL)
@@ -56,7 +58,7 @@ class Cleaned:
 
 
 def clean(raw: pd.DataFrame) -> Cleaned:
-    """The clean listings of a raw table (columns of `schema.COLUMNS`, text). Each row is judged by itself alone."""
+    """Return the clean listings of a raw table (columns of `schema.COLUMNS`, text). Each row is judged on its own."""
     text = raw.fillna("").astype(str)
     rows = pd.DataFrame(
         {
@@ -91,7 +93,7 @@ def clean(raw: pd.DataFrame) -> Cleaned:
 
 
 def require_usable(cleaned: Cleaned) -> None:
-    """Raise DatasetRefused when so many rows were refused that the table is probably not what it seems."""
+    """Raise DatasetRefused when too many rows were rejected: then the table is probably another one."""
     if cleaned.rows.empty or cleaned.refused_share > MAX_REFUSED_SHARE:
         counts = ", ".join(f"{name} {count:,}" for name, count in cleaned.refused.items() if count)
         raise DatasetRefused(
@@ -109,7 +111,7 @@ def bedrooms(text: str) -> float | None:
 
 
 def _each(column: pd.Series, parse: Callable[[str], float | None]) -> pd.Series:
-    """`parse` of every cell, called once a distinct text."""
+    """Apply `parse` to every cell, once per distinct text."""
     values = {text: parse(text) for text in column.unique()}
     return column.map(values)
 
@@ -119,7 +121,7 @@ def _tidy(column: pd.Series) -> pd.Series:
 
 
 def _number(column: pd.Series) -> pd.Series:
-    """Finite numbers from 0; NaN for what is none."""
+    """Finite numbers from 0; NaN for any other text."""
     numbers = pd.to_numeric(column, errors="coerce").astype(float)
     return numbers.where((numbers >= 0) & np.isfinite(numbers))
 
@@ -127,9 +129,6 @@ def _number(column: pd.Series) -> pd.Series:
 def _positive(column: pd.Series) -> pd.Series:
     numbers = _number(column)
     return numbers.where(numbers > 0)
-
-
-# Areas as people write them, in square feet.
 
 
 # Square feet in one of each. A guntha is 121 square yards, a cent 1/100 acre, a perch 272.25, a ground (Chennai) 2,400.

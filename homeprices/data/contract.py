@@ -1,10 +1,10 @@
-"""The contract of listings, in pandera: what a raw table is, what a clean one is, and what its columns mean.
+"""The data contract: pandera schemas of raw and clean listings, and checks of the meaning of each column.
 
-Rows are refused one by one in `cleaning`. Here a whole table is refused: when it is not of its schema, or when a column
-no longer means what it did, say because prices came in rupees. Such limits are wide, hold for the table as a whole,
-and never decide about a single home.
+`cleaning` rejects single rows. The contract rejects a whole table: one that violates its schema, or one in which a
+column has changed its meaning, for example prices in rupees. Its limits are wide, apply to the table as a whole, and never
+decide about a single home.
 
-Imported where it is used: pandera costs a process most of a second.
+This module is imported where it is used, because importing pandera takes most of a second.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FAILURES_SHOWN = 3
 CELL_SHOWN = 40
 RUPEES_A_LAKH = 100_000
 
-# Below this many rows a median says little about what a column means.
+# Below this many rows a median says little about the meaning of a column.
 MIN_ROWS_FOR_MEANING = 30
 
 
@@ -80,7 +80,7 @@ def _optional_column(name: str) -> pa.Column:
 
 
 RAW = pa.DataFrameSchema({name: _raw_column(name) for name in COLUMNS}, strict=True, ordered=True, name="raw listings")
-"""Nine columns of text, as they came; a blank cell is '' and is a matter of its row."""
+"""Nine columns of text as downloaded. Blank cells are '' and allowed here; `cleaning` rejects single rows."""
 
 CLEAN = pa.DataFrameSchema(
     {
@@ -102,7 +102,7 @@ CLEAN = pa.DataFrameSchema(
 
 @dataclass(frozen=True)
 class Meaning:
-    """What a column's middle (or a share of it) says about its meaning, and the range in which it keeps it."""
+    """A statistic of a column (a median or a share), and the range in which the column keeps its meaning."""
 
     column: str
     what: str
@@ -110,7 +110,7 @@ class Meaning:
     high: float
 
 
-# Wide: the public data has 1,300 square feet, 3 bedrooms, 70 lakh and 5,500 rupees a square foot in the middle.
+# Wide: the medians of the public data are 1,300 square feet, 3 bedrooms, 70 lakh and 5,500 rupees per square foot.
 MEANINGS = (
     Meaning("total_sqft", "square feet in the middle", 300, 10_000),
     Meaning("size", "bedrooms in the middle", 1, 10),
@@ -124,7 +124,7 @@ MEANINGS = (
 
 
 def require_raw(table: pd.DataFrame) -> None:
-    """Raise DatasetRefused, a line a column, when a raw table is not of the contract."""
+    """Raise DatasetRefused, with one line per column, when a raw table violates the contract."""
     _require(RAW, table)
 
 

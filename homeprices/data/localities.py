@@ -1,7 +1,7 @@
 """Names of Bangalore localities with a coarse level of prices, for synthetic listings.
 
-Levels are rupees a square foot, rounded to 500 and about what listings of 2017 to 2019 asked; the tier says how much is
-listed there. Neither is fit to price a real home.
+Price levels are rupees per square foot, rounded to 500, roughly the asking prices of 2017 to 2019. The tier is the
+relative number of listings. Neither is accurate enough to price a real home.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The raw table: nine columns of text as they were downloaded, and the refusal of a file that is something else.
+"""The schema of the raw table: nine columns of text as downloaded.
 
-A cell may be blank or odd (cleaning refuses single rows); a file is refused when it is not this table at all.
+Reading rejects a file that is not this table. It accepts blank and odd cells, because `cleaning` rejects single rows.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Synthetic listings: the columns, locations, price structure and dirt of the public dataset, from a seed.
 
 Calibrated so that the estimators of `homeprices.training` come out in the same order and with similar errors as on the
-public data. What a society adds and what nobody can know is drawn; nothing is copied from a real listing.
+public data. Effects of societies and unobserved differences are random; nothing is copied from a real listing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from homeprices.data.schema import COLUMNS
 DEFAULT_ROWS = 13_320
 DEFAULT_SEED = 7
 
-# Shares and spreads, read off the public data; spreads are standard deviations of the logarithm.
+# Shares and spreads, estimated from the public data; spreads are standard deviations of the logarithm.
 RARE_LOCATION_SHARE = 0.22
 RARE_LOCATIONS = 700
 RARE_RATE_SPREAD = 0.30
@@ -28,7 +28,7 @@ WITHIN_SOCIETY_SPREAD = 0.07
 NO_SOCIETY_SPREAD = 0.16
 HOUSE_SPREAD = 0.26
 LISTINGS_A_SOCIETY = 2.5
-# A plot is paid by the square foot of land; the house on it comes on top.
+# The price of a plot is that of its land, plus the house on it.
 HOUSE_PREMIUM = 0.55
 CARPET_PREMIUM = 0.35
 LARGE_FLAT_PREMIUM = 0.22  # four bedrooms and more
@@ -77,7 +77,7 @@ class _Places:
 
 
 def make_listings(rows: int = DEFAULT_ROWS, seed: int = DEFAULT_SEED) -> pd.DataFrame:
-    """`rows` raw listings as text (blank: ''), as a file of the public dataset holds them. Same seed, same rows."""
+    """Return `rows` raw listings as text (blank: ''), in the form of the public dataset. Same seed, same rows."""
     rng = np.random.default_rng(seed)
     places = _places(rng)
     at = rng.choice(len(places.names), rows, p=places.weights)
@@ -123,7 +123,7 @@ def _places(rng: np.random.Generator) -> _Places:
     tail = rng.pareto(1.3, len(rare)) + 0.3
     weights = np.concatenate([known / known.sum() * (1 - RARE_LOCATION_SHARE), tail / tail.sum() * RARE_LOCATION_SHARE])
     rates = np.array([place.rate for place in LOCALITIES] + list(rare.values()), dtype=float)
-    # Where land is dear, little of what is sold stands alone; in the old quarters nearly all does.
+    # Where land is expensive, few homes for sale are detached; in the old quarters nearly all are.
     shares = rng.beta(0.6, 3.4, len(rates)) + 0.25 * (rates > 9_000)
     return _Places(
         [place.name for place in LOCALITIES] + list(rare), rates, weights / weights.sum(), shares.clip(0, 0.9)
@@ -213,10 +213,10 @@ def _prices(
     area_type: npt.NDArray[np.object_],
     society_effect: Numbers,
 ) -> list[str]:
-    """Lakh rupees, as people ask them: rounded, a few with decimals."""
+    """Asking prices in lakh rupees: rounded, a few with decimals."""
     in_society = ~np.isnan(society_effect)
     spread = np.select([house, in_society], [HOUSE_SPREAD, WITHIN_SOCIETY_SPREAD], NO_SOCIETY_SPREAD)
-    # Student's t: a few homes cost half or twice what anybody would guess.
+    # Student's t: a few homes cost half or twice the expected price.
     log_price = (
         np.log(rate * area / 100_000)
         + np.where(house, HOUSE_PREMIUM - 0.35 * np.log(area / 1_500), FLAT_SIZE_EXPONENT * np.log(area / 1_250))
@@ -231,7 +231,7 @@ def _prices(
     return [f"{value:.2f}".rstrip("0").rstrip(".") for value in rounded]
 
 
-# What people do to a table of listings: ranges, other units, blanks, stray spaces, the same row twice.
+# The dirt of real listings: ranges, other units, blanks, stray spaces, repeated rows.
 
 
 RANGE_SHARE = 0.016

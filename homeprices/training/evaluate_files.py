@@ -1,4 +1,4 @@
-"""Training and scoring on two files of one's own, as the pipeline does it and without a running stack."""
+"""Trains on one CSV file and scores another, as the pipeline does, without a running stack; the table of estimators."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from homeprices.training.cross_validation import CrossValidation, cross_validate
 from homeprices.training.regression_metrics import bootstrap, coverage, measure, measure_slices
 
 MIN_TRAINING_ROWS = 50
-"""Fewer cannot be divided into folds within folds."""
+"""Fewer rows are too few for nested folds."""
 
-# Those that may be published and are not linear; whatever the data, one of them is what a candidate would be.
+# The publishable estimators that are not linear. A candidate is always one of them.
 COMPARED = ("boosting", "distilled")
 
 Inputs = Literal["form", "all"]
@@ -45,9 +45,9 @@ def evaluate(
 ) -> dict[str, Any]:
     """Train on one CSV file of listings, score every valid row of another, and return all figures as JSON values.
 
-    `inputs`: describe the homes of the test by the form's four fields, or by all that the file says. Errors are
-    fractions, money is in lakh rupees. Nothing of the test file is looked at before the model is fitted. Raises
-    DatasetRefused, whose fields say which file and why; OSError.
+    `inputs`: describe the test homes by the form's four fields, or by all fields of the file. Errors are fractions,
+    prices are in lakh rupees. The model is fitted without any use of the test file. Raises OSError, and
+    DatasetRefused, whose fields name the file and the reason.
     """
     started = time.perf_counter()
     training, testing = _training(train), _cleaned(test)
@@ -73,7 +73,7 @@ def evaluate(
 
 @dataclass(frozen=True)
 class Trained:
-    """The chosen estimator fitted with intervals, and the mean metrics of all that were compared."""
+    """The chosen estimator fitted with intervals, and the mean metrics of all compared estimators."""
 
     estimator: str
     model: PriceModel
@@ -81,7 +81,7 @@ class Trained:
 
 
 def train_on(rows: pd.DataFrame, *, seed: int, preset: Preset = FULL, compared: tuple[str, ...] = COMPARED) -> Trained:
-    """Choose among estimators on clean training rows, and fit the chosen one on all of them."""
+    """Choose an estimator by cross-validation on clean training rows, and fit it on all of them."""
     results = {name: cross_validate(name, rows, seed, preset) for name in compared}
     chosen = select_estimator([result for result, _ in results.values()], simple_only=False)
     model = fit_calibrated(ESTIMATORS[chosen], rows, results[chosen][1], seed, preset)
@@ -91,7 +91,7 @@ def train_on(rows: pd.DataFrame, *, seed: int, preset: Preset = FULL, compared: 
 def score(
     model: PriceModel, training: pd.DataFrame, rows: pd.DataFrame, inputs: Inputs, *, seed: int
 ) -> dict[str, Any]:
-    """Metrics and coverage of a model on clean rows that it was not fitted on; `training` are those that it was."""
+    """Metrics and coverage of a model on clean test rows; `training` are the rows that it was fitted on."""
     prices = rows["price"].to_numpy(np.float64)
     encoded = model.encode(rows)
     estimates = model.estimate(form_only(encoded) if inputs == "form" else encoded)
@@ -148,24 +148,21 @@ def _reasons(cleaned: Cleaned) -> str:
 
 
 def _shared(training: Cleaned, testing: Cleaned) -> int:
-    """Homes of the test, whatever their price, that the training file holds too: a figure on them says little."""
+    """The number of test homes, whatever their price, that the training file has too: their errors are optimistic."""
     columns = list(HOME_COLUMNS)
     known = set(training.rows[columns].fillna(-1).itertuples(index=False, name=None))
     return sum(home in known for home in testing.rows[columns].fillna(-1).itertuples(index=False, name=None))
 
 
-# The comparison table of `documentations/models.md`: every estimator on the same folds of the same listings.
-
-
 def compare_estimators(
     rows: pd.DataFrame, seed: int, preset: Preset, names: Iterable[str] = tuple(ESTIMATORS)
 ) -> list[CrossValidation]:
-    """Each estimator cross-validated on these clean rows, in the order of the table."""
+    """Cross-validate each estimator on the same folds of these clean rows, in the order of the table."""
     return [cross_validate(name, rows, seed, preset)[0] for name in names]
 
 
 def as_markdown(results: Iterable[CrossValidation], homes: int, seed: int, preset: Preset) -> str:
-    """The table, with what it was measured on."""
+    """The comparison table of `documentations/models.md`, below a line that states data, folds, seed and preset."""
     times = f"{preset.repeats} time{'s' if preset.repeats > 1 else ''} over for what may be published"
     head = (
         f"{homes:,} homes, {preset.folds} folds, {times}, seed {seed}, preset {preset.name}; "

@@ -30,7 +30,7 @@ def draw(folder: Path, model: PriceModel, score: HoldoutScore) -> dict[str, Figu
     """
     folder.mkdir(exist_ok=True)
     prices, estimates = score.prices, score.form
-    pictures: dict[str, Callable[[Axes], None]] = {
+    plots: dict[str, Callable[[Axes], None]] = {
         "actual_and_estimated": lambda axes: _actual_and_estimated(axes, prices, estimates.price),
         "relative_errors": lambda axes: _relative_errors(axes, prices, estimates.price),
         "residuals": lambda axes: _residuals(axes, prices, estimates.price),
@@ -38,7 +38,7 @@ def draw(folder: Path, model: PriceModel, score: HoldoutScore) -> dict[str, Figu
         "error_by_location": lambda axes: _error_by_location(axes, score.rows, estimates.price),
         "what_matters": lambda axes: _what_matters(axes, importances(model, score)),
     }
-    return {name: _draw(folder / f"{name}.png", picture) for name, picture in pictures.items()}
+    return {name: _draw(folder / f"{name}.png", plot) for name, plot in plots.items()}
 
 
 def importances(model: PriceModel, score: HoldoutScore) -> dict[str, float]:
@@ -77,14 +77,14 @@ def _residuals(axes: Axes, prices: Prices, estimates: Prices) -> None:
 
 
 def _intervals(axes: Axes, prices: Prices, estimates: Estimates) -> None:
-    """Homes spread over the whole range of estimates, with their intervals."""
+    """Intervals and prices of homes at regular distances over the range of estimates."""
     order = np.argsort(estimates.price)
     shown = order[np.linspace(0, len(order) - 1, min(INTERVALS_SHOWN, len(order))).astype(int)]
-    place = np.arange(len(shown))
-    axes.vlines(place, estimates.low[shown], estimates.high[shown], color=COLOURS[0], alpha=0.5)
+    position = np.arange(len(shown))
+    axes.vlines(position, estimates.low[shown], estimates.high[shown], color=COLOURS[0], alpha=0.5)
     inside = estimates.cover(prices)[shown]
     for chosen, colour, label in ((inside, INK, "within"), (~inside, COLOURS[1], "outside")):
-        axes.scatter(place[chosen], prices[shown][chosen], s=8, color=colour, label=f"price, {label}", zorder=2)
+        axes.scatter(position[chosen], prices[shown][chosen], s=8, color=colour, label=f"price, {label}", zorder=2)
     axes.legend(fontsize="small", frameon=False, labelcolor=INK, loc="upper left")
     log_scale(axes.yaxis)
     axes.set(xlabel="homes by their estimate", ylabel="lakh rupees", xticks=[])
@@ -100,15 +100,15 @@ def _error_by_location(axes: Axes, holdout: pd.DataFrame, estimates: Prices) -> 
     axes.set(xlabel="median error, %, where most homes are listed")
 
 
-def _what_matters(axes: Axes, grown: dict[str, float]) -> None:
-    ordered = sorted(grown.items(), key=lambda item: item[1])
+def _what_matters(axes: Axes, importance: dict[str, float]) -> None:
+    ordered = sorted(importance.items(), key=lambda item: item[1])
     axes.barh([name for name, _ in ordered], [100 * value for _, value in ordered], color=COLOURS[0])
-    axes.set(xlabel="points of median error when its values are mixed up")
+    axes.set(xlabel="points of median error when its values are shuffled")
 
 
-def _draw(path: Path, picture: Callable[[Axes], None]) -> Figure:
+def _draw(path: Path, plot: Callable[[Axes], None]) -> Figure:
     figure, axes = new_figure(WIDTH, HEIGHT)
-    picture(axes)
-    # Without the program's version in it, the same model gives the same picture.
+    plot(axes)
+    # Without Matplotlib's version in the metadata, the same model gives the same file.
     figure.savefig(path, dpi=DOTS_PER_INCH, metadata={"Software": None})
     return figure

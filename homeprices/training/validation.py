@@ -1,4 +1,8 @@
-"""Whether a bundle may be published: its behaviour, its size, and that it knows more than a constant does."""
+"""Checks of a bundle before publication: its behaviour, its size, and that it is more accurate than a constant.
+
+The behaviour checks hold for any model of prices, whatever its metrics. They run on the ONNX file, with the code that
+serves it.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +25,10 @@ from homeprices.pricing.predictor import Estimate, Predictor
 
 MAX_MEGABYTES = 25
 BYTES_A_MEGABYTE = 1_000_000
-"""Every serving process downloads each version and keeps the last few."""
+"""Limited, because every serving process downloads each version and keeps the last few."""
 
 BASELINE = "constant_median_ape"
-"""The metric of the median training price, given as every home's estimate."""
+"""The metric of the baseline: the median training price as every home's estimate."""
 
 
 class Report(BaseModel):
@@ -74,27 +78,24 @@ def _fits(files: Mapping[str, FileDigest]) -> Check:
 
 
 def _beats_constant(metrics: dict[str, float]) -> Check:
-    found, constant = metrics.get("median_ape"), metrics.get(BASELINE)
-    known = found is not None and constant is not None
+    error, constant = metrics.get("median_ape"), metrics.get(BASELINE)
+    known = error is not None and constant is not None
     return Check(
         name="the median error is smaller than a constant's",
-        passed=bool(known and found < constant),  # type: ignore[operator]
-        detail=f"median error {found}, a constant's {constant}",
+        passed=bool(known and error < constant),  # type: ignore[operator]
+        detail=f"median error {error}, a constant's {constant}",
     )
 
 
-# What any model of prices must do, whatever its metrics: checked on the exported file, by the code that serves it.
-
-
-# Monotone models add up float32 numbers, and the last of seven digits may go either way; a real fall is far larger.
+# Monotone models sum float32 numbers, so the last of seven digits may fall. A real violation is far larger.
 FALL_TOLERANCE = 1e-5
 AREA_STEPS = 60
 PROBED_AREAS = (300.0, 10_000.0)
 PROBED_LOCATIONS = 40
 PROBED_BEDROOMS = (1, 2, 3, 4, 6)
 
-# Even the largest or smallest home that the form takes is priced within this factor of what training homes were, where
-# a home larger (or smaller) than all of them may cost more (or less) in proportion to its area.
+# Even the largest and the smallest home that the form accepts must be priced within this factor of the range of
+# training estimates. For homes larger or smaller than all of those, the limit grows in proportion to the area.
 SANE_FACTOR = 10.0
 SHOWN = 3
 
@@ -102,7 +103,7 @@ Prices = dict[Home, Estimate]
 
 
 class Check(BaseModel):
-    """One behaviour, whether the model has it, and the first homes of which it does not hold."""
+    """The result of one check; `detail` names the first homes that fail it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -197,7 +198,7 @@ def _triple(estimate: Estimate) -> tuple[float, float, float]:
 
 
 def _some_locations(predictor: Predictor) -> list[str]:
-    """Locations spread evenly over the alphabet, and one that the model does not know."""
+    """Known locations at regular distances over the alphabet, and one unknown location."""
     names = predictor.locations
     step = max(1, len(names) // PROBED_LOCATIONS)
     return [*names[::step], "No Such Place In Bangalore"]

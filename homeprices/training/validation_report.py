@@ -1,4 +1,7 @@
-"""The validation report: one page with its pictures inside, so that it can be opened from wherever it is kept."""
+"""The validation report (`validation.html`, one file with its plots inside) and the model card (`model_card.md`).
+
+The card follows Mitchell and others, Model Cards for Model Reporting (2019), https://arxiv.org/abs/1810.03993.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,9 @@ from homeprices.training.regression_metrics import ALL_INPUTS_PREFIX, HoldoutSco
 from homeprices.training.validation import Report, inspect
 
 SEED = 1
-"""Of the bootstrap: the same model has the same report."""
+"""Seed of the bootstrap, fixed so that the same model has the same report."""
+
+CARD_FILE = "model_card.md"
 
 
 def write_report(
@@ -95,23 +100,16 @@ def _page(
 
 
 def _table(metrics: dict[str, float], spans: dict[str, tuple[float, float]]) -> list[tuple[str, str, str]]:
-    """(metric, from the form's fields, from all inputs) as text, with their 95 % intervals."""
+    """(metric, value from the form's fields, value from all inputs) as text, with 95 % intervals."""
 
-    def said(name: str) -> str:
+    def formatted(name: str) -> str:
         if name not in metrics:
             return ""
         return f"{metrics[name]:.4g}" + (f" ({spans[name][0]:.4g} to {spans[name][1]:.4g})" if name in spans else "")
 
     names = [name for name in metrics if not name.startswith(ALL_INPUTS_PREFIX)]
-    return [(name, said(name), said(ALL_INPUTS_PREFIX + name)) for name in names]
+    return [(name, formatted(name), formatted(ALL_INPUTS_PREFIX + name)) for name in names]
 
-
-# The model card of a bundle, `model_card.md`: what a person should know before trusting an estimate.
-#
-# After Mitchell and others, Model Cards for Model Reporting (2019), https://arxiv.org/abs/1810.03993.
-
-
-CARD_FILE = "model_card.md"
 
 _CARD = jinja2.Environment(  # noqa: S701  (Markdown; every value is this project's own)
     undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
@@ -127,7 +125,7 @@ _TITLES = {
 
 
 def model_card(draft: Draft, columns: Columns, quality: dict[str, Any], slices: list[dict[str, Any]]) -> str:
-    """The card, in Markdown. `quality` is `Cleaned.quality()`, `slices` are of the hold-out (`measure_slices`)."""
+    """The model card in Markdown. `quality` is `Cleaned.quality()`, `slices` is `measure_slices` of the hold-out."""
     refused = {name: count for name, count in quality["refused"].items() if count}
     return _CARD.render(
         title=estimator(draft.estimator).title,

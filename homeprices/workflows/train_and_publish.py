@@ -1,8 +1,8 @@
-"""The steps of a training run, as the DAG calls them: from the newest dataset to a model before visitors.
+"""The steps of the training DAG: from the newest dataset to a model in production or in an experiment.
 
-Steps hand each other small JSON values; files go through `staging/` in the bucket. Each step can be killed and run
-again, on another machine if need be: what it writes, it writes under the run's own name. Each is a process of its own,
-so it imports what it alone needs, and most start without scikit-learn.
+Steps pass small JSON values; files go through `staging/{run}/` in the bucket. Each step can be killed and repeated, on
+any machine, because it writes only under its run's name. Each runs in a separate process, so it imports only what it
+needs, and most start without scikit-learn.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
     from homeprices.training.challenger import Comparison
 
 ACTOR = "pipeline"
-REJECTED_BUNDLES_COMPARED = 12  # the newest that a draft is compared with; older ones had older data
+REJECTED_BUNDLES_COMPARED = 12  # the newest ones; earlier bundles were trained on earlier data
 GATE_REPORTS = "reports/validation/gate-"
 
 log = get_logger(__name__)
 
 
 def open_run(run_id: str) -> TrainingRun:
-    """The training run that a scheduler's run belongs to, on the parts of this process."""
+    """The training run of a DAG run, with the resources of this process."""
     return TrainingRun(open_resources(), run_id)
 
 
@@ -52,11 +52,10 @@ class TrainingRun:
         self._tracking = tracking or MlflowClient(resources.settings)
 
     def check_dataset(self) -> dict[str, Any]:
-        """The newest dataset, read once to see that it still is what was imported. Raises NotFound, DatasetRefused."""
+        """Return the newest dataset after parsing and hashing its file. Raises NotFound, DatasetRefused."""
         dataset = datasets.latest(self._bucket)
         if dataset is None:
             raise NotFound("there is no dataset yet; import one with `python -m homeprices.data import path.csv`")
-        datasets.read(self._bucket, dataset)
         return dataset.model_dump(mode="json")
 
     def clean_listings(self, dataset: dict[str, Any]) -> dict[str, Any]:
@@ -96,15 +95,15 @@ class TrainingRun:
         return [spec.name for spec in reversed(ESTIMATORS.values()) if spec.simple or not self._simple_only]
 
     def cross_validate(self, listings: dict[str, Any], estimator: str) -> dict[str, Any]:
-        """An estimator's metrics by cross-validation on the training rows, logged as a run under the parent."""
+        """Cross-validate an estimator on the training rows, log it as a child run, and return its metrics."""
         from homeprices.model.estimators import parameters
         from homeprices.model.presets import preset
         from homeprices.training import cross_validation
 
-        training = self._prepared().training
-        result, unseen = cross_validation.cross_validate(estimator, training, self._seed, preset(listings["preset"]))
-        self._bucket.put(self._out_of_fold_key(estimator), unseen.to_bytes())
-        settings = parameters(estimator, self._seed, preset(listings["preset"]))
+        training, size = self._prepared().training, preset(listings["preset"])
+        result, out_of_fold = cross_validation.cross_validate(estimator, training, self._seed, size)
+        self._bucket.put(self._out_of_fold_key(estimator), out_of_fold.to_bytes())
+        settings = parameters(estimator, self._seed, size)
         child = self._tracking.child_run(self._parent(), estimator)
         folds = {f"fold{n}.{name}": value for n, fold in enumerate(result.folds) for name, value in fold.items()}
         self._tracking.log(child, params=settings, metrics={**result.mean, **folds})
@@ -112,7 +111,7 @@ class TrainingRun:
         return result.model_dump(mode="json")
 
     def select_estimator(self, scores: list[dict[str, Any]]) -> dict[str, Any]:
-        """The estimator to publish, and as what: `BO` when there is no production yet, else `CO`."""
+        """Return the estimator to publish and its kind: `BO` when there is no production yet, else `CO`."""
         from homeprices.training import cross_validation
 
         results = [cross_validation.CrossValidation.model_validate(score) for score in scores]
@@ -121,7 +120,7 @@ class TrainingRun:
         return {"kind": self._kind, "estimator": chosen}
 
     def build_bundle(self, listings: dict[str, Any], chosen: dict[str, Any]) -> dict[str, Any]:
-        """A bundle fitted on all training rows and measured on the hold-out, staged in the bucket and logged."""
+        """Fit the chosen estimator on all training rows, score the hold-out, stage the draft and log it."""
         from homeprices.model.presets import preset
         from homeprices.training import bundle_builder
 
@@ -150,7 +149,7 @@ class TrainingRun:
         return {**chosen, "metrics": draft.metrics}
 
     def validate_bundle(self, draft: dict[str, Any]) -> dict[str, Any]:
-        """The draft, once it has passed the behaviour checks. Raises PublicationRefused, which names what failed."""
+        """Return the draft if it passes validation. Raises PublicationRefused, which names the failed checks."""
         from homeprices.training import validation
 
         with self._staged() as folder:
@@ -158,7 +157,7 @@ class TrainingRun:
         return draft
 
     def publish_bundle(self, draft: dict[str, Any]) -> dict[str, Any]:
-        """The version that the draft was published as; None, with the reason, when it was not."""
+        """Publish the draft, or not, and return its version (None if it was not published) with the reason."""
         kind = draft["kind"]
         reason = self._rejection_reason(kind)
         if reason is None:
@@ -166,7 +165,7 @@ class TrainingRun:
             reason = f"{draft['estimator']} is published as {version}"
         else:
             version = None
-        log.info("publication", version=version, reason=reason)
+        log.info("publication_decided", version=version, reason=reason)
         self._tracking.log(self._parent(), tags={"publication": reason, "bundle": version or "none"})
         self._tracking.finish(self._parent())
         bundle_publisher.discard_staging(self._bucket, self._run_id)
@@ -176,7 +175,7 @@ class TrainingRun:
         return {"kind": kind, "version": version, "reason": reason}
 
     def wait_for_production(self, published: dict[str, Any]) -> str:
-        """The version, once every production replica serves it."""
+        """Wait until every production replica serves the version, record it as production, and return it."""
         version = str(published["version"])
         replicas.wait_for_version(self._settings, "production", version)
         control_record.set_production(self._bucket, version, ACTOR, f"{version} is served by every production replica")
@@ -185,7 +184,7 @@ class TrainingRun:
         return version
 
     def start_experiment(self, published: dict[str, Any]) -> str:
-        """The candidate, once every candidate replica serves it and its share of the visitors goes there."""
+        """Wait until every candidate replica serves the version, start its experiment, and return it."""
         candidate = str(published["version"])
         production = bundle_reader.highest(self._bucket, BUNDLE_KIND["production"])
         replicas.wait_for_version(self._settings, "candidate", candidate)
@@ -197,9 +196,9 @@ class TrainingRun:
         return candidate
 
     def _rejection_reason(self, kind: str) -> str | None:
-        """Why the draft is not published; None when it is."""
+        """Why the draft must not be published; None when it may."""
         if bundle_publisher.claimed(self._bucket, kind, f"publish:{self._run_id}"):  # type: ignore[arg-type]
-            return None  # an earlier attempt of this step decided so
+            return None  # an earlier attempt of this step decided to publish it
         if kind == BUNDLE_KIND["production"]:
             return None
         if pending := bundle_reader.highest(self._bucket, BUNDLE_KIND["candidate"]):
@@ -212,22 +211,22 @@ class TrainingRun:
         with self._staged() as folder, tempfile.TemporaryDirectory() as temporary:
             other = bundle_reader.fetch(self._bucket, production, Path(temporary))
             holdout = self._prepared().holdout
-            found = challenger.compare_with_champion(folder, other, holdout)
-            self._note_gate(found)
-            if reason := found.rejection_reason():
+            comparison = challenger.compare_with_champion(folder, other, holdout)
+            self._store_comparison(comparison)
+            if reason := comparison.rejection_reason():
                 return reason
-            for lost in promotion.rejected_bundles(self._bucket)[:REJECTED_BUNDLES_COMPARED]:
-                other = bundle_reader.fetch(self._bucket, lost, Path(temporary))
+            for rejected in promotion.rejected_bundles(self._bucket)[:REJECTED_BUNDLES_COMPARED]:
+                other = bundle_reader.fetch(self._bucket, rejected, Path(temporary))
                 if challenger.has_same_predictions(folder, other, holdout):
-                    return f"its estimates equal those of {lost}, which has lost; it waits for new data"
+                    return f"its estimates equal those of {rejected}, which has lost; it waits for new data"
         return None
 
-    def _note_gate(self, found: Comparison) -> None:
-        """Keep how candidate and production compare, for whoever asks why one was or was not put before visitors."""
+    def _store_comparison(self, comparison: Comparison) -> None:
+        """Store the comparison of candidate and production in the bucket and in MLflow: it explains the decision."""
         name = bundle_reader.staging_folder(self._run_id).split("/")[1]
-        report = found.model_dump(mode="json") | {"why_not": found.rejection_reason()}
+        report = comparison.model_dump(mode="json") | {"why_not": comparison.rejection_reason()}
         self._bucket.put(f"{GATE_REPORTS}{name}.json", json.dumps(report, indent=1).encode())
-        for one in (found.form, found.full):
+        for one in (comparison.form, comparison.full):
             figures = {"candidate": one.candidate, "production": one.production, "low": one.low, "high": one.high}
             metrics = {f"gate.{one.inputs}.{figure}": value for figure, value in figures.items()}
             self._tracking.log(self._parent(), metrics=metrics)
@@ -239,17 +238,17 @@ class TrainingRun:
         try:
             mlflow_mirror.sync_registered_model(self._tracking, self._bucket)
         except HomePricesError as error:
-            log.warning("MLflow does not follow yet; the next release brings it up to date", error=str(error))
+            log.warning("mlflow_sync_failed", error=str(error), retry="next release")
 
     @property
     def _kind(self) -> versions.Kind:
-        """What a model of this run would be published as."""
+        """The kind of bundle that this run publishes."""
         production = bundle_reader.highest(self._bucket, BUNDLE_KIND["production"])
         return BUNDLE_KIND["candidate" if production else "production"]
 
     @property
     def _simple_only(self) -> bool:
-        """Whether only the simple estimators come into question: what else was trained would be thrown away."""
+        """Whether only simple estimators may be published, so that training the others would be wasted."""
         return self._kind == BUNDLE_KIND["production"] and self._settings.first_model == "simple"
 
     def _parent(self) -> str:
@@ -259,7 +258,7 @@ class TrainingRun:
         return f"{bundle_reader.staging_folder(self._run_id)}out_of_fold/{estimator}.npz"
 
     def _out_of_fold(self, estimator: str) -> OutOfFoldPredictions | None:
-        """What cross-validation has said of the training rows; None when it was not run."""
+        """The out-of-fold predictions of the training rows; None when the estimator was not cross-validated."""
         from homeprices.model.calibration import OutOfFoldPredictions
 
         try:
