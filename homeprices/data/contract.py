@@ -1,8 +1,8 @@
 """The data contract: pandera schemas of raw and clean listings, and checks of the meaning of each column.
 
 `cleaning` rejects single rows. The contract rejects a whole table: one that violates its schema, or one in which a
-column has changed its meaning, for example prices in rupees. Its limits are wide, apply to the table as a whole, and never
-decide about a single home.
+column has changed its meaning, for example prices in rupees. Its limits are wide, apply to the table as a whole, and
+never decide about a single home.
 
 This module is imported where it is used, because importing pandera takes most of a second.
 """

@@ -35,8 +35,8 @@ taken = {spec.name: spec.type.name for spec in model.metadata.get_input_schema()
 given = json.load(sys.stdin)
 feed = {name: np.array(given[name], dtype=kind).reshape(-1, 1) for name, kind in taken.items()}
 feed["balcony"][feed["balcony"] < 0] = np.nan
-said = model.predict(feed)
-answers = {name: said[output].ravel().tolist() for name, output in zip(("price", "low", "high"), said)}
+answer = model.predict(feed)
+answers = {name: answer[output].ravel().tolist() for name, output in zip(("price", "low", "high"), answer)}
 print(json.dumps({"taken": taken, **answers}))
 """
 
@@ -123,11 +123,11 @@ def test_mlflow_opens_the_bundle_and_knows_its_signature(folder: Path, split: Sp
         [sys.executable, "-W", "ignore", "-c", AS_MLFLOW_DOES, folder],
         input=json.dumps(given), capture_output=True, text=True, check=True, timeout=600,
     )  # fmt: skip
-    said = json.loads(done.stdout)
-    assert said["taken"] == {name: "float32" if name in NUMBERS else "object" for name in (*NUMBERS, *TEXTS)}
+    answer = json.loads(done.stdout)
+    assert answer["taken"] == {name: "float32" if name in NUMBERS else "object" for name in (*NUMBERS, *TEXTS)}
     expected = predictor.estimate(to_homes(split[1]))
     for bound in ("price", "low", "high"):
-        np.testing.assert_allclose(said[bound], [getattr(one, bound) for one in expected], rtol=1e-6)
+        np.testing.assert_allclose(answer[bound], [getattr(one, bound) for one in expected], rtol=1e-6)
 
 
 def test_a_graph_that_gives_other_prices_or_bounds_is_never_published_and_names_the_rows(

@@ -1,4 +1,4 @@
-"""`python -m homeprices.training evaluate`, on files of one's own."""
+"""`python -m homeprices.training evaluate`: train on one file and score another."""
 
 import json
 from pathlib import Path

@@ -64,20 +64,20 @@ def test_a_back_end_that_is_registered_with_joblib_gets_the_folds_and_the_trials
     assert Elsewhere.sent >= len(alone.folds) + SEARCHING.trials * FOLDS
 
 
-def test_rows_are_divided_anew_each_time_and_once_for_an_estimator_that_is_never_published(rows: pd.DataFrame) -> None:
+def test_rows_are_split_again_for_each_repeat_and_once_for_an_unpublishable_estimator(rows: pd.DataFrame) -> None:
     few = rows.head(400)
-    once, unseen = cross_validate("ridge", few, SEED, TINY)
+    once, out_of_fold = cross_validate("ridge", few, SEED, TINY)
     twice, also = cross_validate("ridge", few, SEED, TWICE)
     assert twice.folds[: TINY.folds] == once.folds and len(twice.folds) == 2 * TINY.folds
     assert twice.folds[0] not in twice.folds[TINY.folds :] and twice.mean != once.mean
-    np.testing.assert_array_equal(also.form, unseen.form)
+    np.testing.assert_array_equal(also.form, out_of_fold.form)
     compared, _ = cross_validate("decision_tree", few, SEED, TWICE)
     assert len(compared.folds) == TINY.folds
 
 
 def test_the_folds_give_the_same_on_any_number_of_cores(rows: pd.DataFrame) -> None:
-    one, unseen = cross_validate("ridge", rows, SEED, TINY)
+    one, out_of_fold = cross_validate("ridge", rows, SEED, TINY)
     with parallel_config(backend="threading", n_jobs=2):
         other, also = cross_validate("ridge", rows, SEED, TINY)
     assert one.folds == other.folds
-    np.testing.assert_array_equal(unseen.form, also.form)
+    np.testing.assert_array_equal(out_of_fold.form, also.form)

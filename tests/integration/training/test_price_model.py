@@ -48,16 +48,16 @@ def test_a_described_home_is_priced_by_the_student_and_one_of_the_form_by_its_cu
 def test_each_teacher_learns_from_a_division_of_its_own_and_they_share_a_forests_trees(
     split: Split, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lessons: list[tuple[Matrix, int]] = []
+    fitted: list[tuple[Matrix, int]] = []
 
-    def watched(matrix: Matrix, log_prices: Prices, settings: TeacherSettings, preset: Preset, seed: int) -> Teacher:
-        lessons.append((matrix, preset.trees))
+    def recording(matrix: Matrix, log_prices: Prices, settings: TeacherSettings, preset: Preset, seed: int) -> Teacher:
+        fitted.append((matrix, preset.trees))
         return fit_teacher(matrix, log_prices, settings, preset, seed)
 
-    monkeypatch.setattr(distillation, "fit_teacher", watched)
+    monkeypatch.setattr(distillation, "fit_teacher", recording)
     fit(estimator("distilled"), split[0], SEED, TINY)
-    (one, _), (other, _), (one_of_all, _), (other_of_all, _) = lessons
-    assert [trees for _, trees in lessons] == [TINY.trees // 2] * 4
+    (one, _), (other, _), (one_of_all, _), (other_of_all, _) = fitted
+    assert [trees for _, trees in fitted] == [TINY.trees // 2] * 4
     assert not np.array_equal(one, other) and not np.array_equal(one_of_all, other_of_all, equal_nan=True)
     assert len(one_of_all) == 2 * len(one) == 2 * len(split[0])
 

@@ -93,17 +93,17 @@ def test_a_second_candidate_waits_and_one_that_equals_production_is_not_publishe
         steps.publish_bundle(train(steps))
     assert heartbeat.last_heartbeat(bucket, "training") is None, "what was published is yet to be served"
     third = run(bucket, mlflow_uri, "waits:3")
-    said = third.publish_bundle(train(third))
-    assert said["version"] is None and "CO1 is on trial" in said["reason"]
+    published = third.publish_bundle(train(third))
+    assert published["version"] is None and "CO1 is on trial" in published["reason"]
     note = heartbeat.last_heartbeat(bucket, "training")
-    assert note is not None and (note.outcome, note.run) == (said["reason"], "waits:3")
+    assert note is not None and (note.outcome, note.run) == (published["reason"], "waits:3")
 
     bundle_publisher.republish(bucket, "CO1", owner="promote:CO1", published_by="tests")
     bundle_publisher.archive(bucket, "CO1")
     fourth = run(bucket, mlflow_uri, "waits:4")
     draft = train(fourth)
-    said = fourth.publish_bundle(draft)
-    assert said["version"] is None and "equal those of BO2" in said["reason"]
+    published = fourth.publish_bundle(draft)
+    assert published["version"] is None and "equal those of BO2" in published["reason"]
     assert fourth.publish_bundle(draft)["version"] is None, "a repeated step ends as well as the first"
 
 
@@ -113,9 +113,9 @@ def test_a_candidate_that_equals_one_that_lost_waits_for_new_data(bucket: Memory
         steps.publish_bundle(train(steps))
     promotion.roll_back(bucket, "CO1", "tests", "it lost")
     third = run(bucket, mlflow_uri, "lost:3")
-    said = third.publish_bundle(train(third))
-    assert said["version"] is None
-    assert said["reason"] == "its estimates equal those of CO1, which has lost; it waits for new data"
+    published = third.publish_bundle(train(third))
+    assert published["version"] is None
+    assert published["reason"] == "its estimates equal those of CO1, which has lost; it waits for new data"
 
 
 def test_a_candidate_that_is_clearly_worse_than_production_is_not_published_and_the_report_says_why(
@@ -126,11 +126,11 @@ def test_a_candidate_that_is_clearly_worse_than_production_is_not_published_and_
     second = run(bucket, mlflow_uri, "gate:2")
     listings = through_json(second.clean_listings(second.check_dataset()))
     draft = second.validate_bundle(second.build_bundle(listings, {"kind": "CO", "estimator": "linear"}))
-    said = second.publish_bundle(draft)
-    assert said["version"] is None and "it is clearly worse than BO1: on" in said["reason"]
+    published = second.publish_bundle(draft)
+    assert published["version"] is None and "it is clearly worse than BO1: on" in published["reason"]
     assert bundle_reader.published(bucket, "CO") == []
     [report] = [json.loads(bucket.get(entry.key).body) for entry in bucket.list("reports/validation/gate-gate-2")]
-    assert report["why_not"] == said["reason"]
+    assert report["why_not"] == published["reason"]
     assert 0 < report["form"]["low"] < report["form"]["difference"] < report["form"]["high"]
     [found] = search(mlflow_uri, "tags.`homeprices.key` = 'gate:2'")
     metrics = {metric["key"]: metric["value"] for metric in found["data"]["metrics"]}

@@ -31,34 +31,34 @@ def wavy(inputs: pd.DataFrame) -> npt.NDArray[np.float64]:
 
 
 @pytest.fixture(scope="module")
-def table() -> IsotonicCurves:
+def curves() -> IsotonicCurves:
     return fit_curves(wavy, LISTED, knots=60)
 
 
-def test_along_a_curve_more_area_never_costs_less(table: IsotonicCurves) -> None:
+def test_along_a_curve_more_area_never_costs_less(curves: IsotonicCurves) -> None:
     areas = np.geomspace(100, 100_000, 3_000)
-    asked = homes(*(("Whitefield", float(area), 2, 2) for area in areas))
-    assert (np.diff(wavy(asked)) < 0).any(), "the teacher does not do so by itself"
-    assert (np.diff(table.values(asked)) >= -1e-6).all()
+    inputs = homes(*(("Whitefield", float(area), 2, 2) for area in areas))
+    assert (np.diff(wavy(inputs)) < 0).any(), "the teacher itself is not monotone"
+    assert (np.diff(curves.values(inputs)) >= -1e-6).all()
 
 
 def test_a_curve_is_near_its_teacher_where_the_homes_of_its_kind_are() -> None:
     steady = fit_curves(lambda inputs: np.log(inputs["total_sqft"].to_numpy(np.float64)), LISTED, knots=60)
-    asked = LISTED[LISTED["bhk"] == 2]
-    assert np.abs(steady.values(asked) - np.log(asked["total_sqft"])).max() < 0.01
+    inputs = LISTED[LISTED["bhk"] == 2]
+    assert np.abs(steady.values(inputs) - np.log(inputs["total_sqft"])).max() < 0.01
 
 
 def test_curves_are_the_same_however_many_kinds_are_asked_about_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     at_once = fit_curves(wavy, LISTED, knots=60)
-    monkeypatch.setattr(isotonic_curves, "ASKED_AT_ONCE", 2)
+    monkeypatch.setattr(isotonic_curves, "KINDS_PER_BATCH", 2)
     in_turn = fit_curves(wavy, LISTED, knots=60)
-    assert len(at_once.curves) == 3, "one and a half times as many as are asked about at once"
+    assert len(at_once.curves) == 3, "one and a half batches"
     np.testing.assert_array_equal(in_turn.curves, at_once.curves)
 
 
-def test_beyond_all_listed_areas_a_curve_is_constant(table: IsotonicCurves) -> None:
-    far = table.values(homes(("Whitefield", 20_000, 2, 2), ("Whitefield", 90_000, 2, 2)))
-    near = table.values(homes(("Whitefield", 100, 2, 2), ("Whitefield", 300, 2, 2)))
+def test_beyond_all_listed_areas_a_curve_is_constant(curves: IsotonicCurves) -> None:
+    far = curves.values(homes(("Whitefield", 20_000, 2, 2), ("Whitefield", 90_000, 2, 2)))
+    near = curves.values(homes(("Whitefield", 100, 2, 2), ("Whitefield", 300, 2, 2)))
     assert far[0] == far[1] and near[0] == near[1] and np.isfinite([*far, *near]).all()
 
 
@@ -73,27 +73,27 @@ def test_beyond_all_listed_areas_a_curve_is_constant(table: IsotonicCurves) -> N
     ],
 )
 def test_a_kind_of_home_that_was_not_listed_or_is_too_large_has_no_curve(
-    table: IsotonicCurves, home: tuple[str, float, int, int]
+    curves: IsotonicCurves, home: tuple[str, float, int, int]
 ) -> None:
-    assert np.isnan(table.values(homes(home))).all()
+    assert np.isnan(curves.values(homes(home))).all()
 
 
-def test_the_graph_gives_the_same_curves(table: IsotonicCurves) -> None:
+def test_the_graph_gives_the_same_curves(curves: IsotonicCurves) -> None:
     rng = np.random.default_rng(1)
     places = rng.choice(["Whitefield", "Hebbal", "other", "Nowhere"], 500)
-    asked = homes(
+    inputs = homes(
         *zip(places, rng.uniform(100, 20_000, 500), rng.integers(1, 12, 500), rng.integers(1, 4, 500), strict=True),
-        *(("Whitefield", float(np.exp(knot)), 2, 2) for knot in table.knots),
+        *(("Whitefield", float(np.exp(knot)), 2, 2) for knot in curves.knots),
     )
-    graph = OnnxBuilder({"location": table.locations})
+    graph = OnnxBuilder({"location": curves.locations})
     session = onnxruntime.InferenceSession(
-        graph.build({"curve": table.node(graph)}).SerializeToString(), providers=["CPUExecutionProvider"]
+        graph.build({"curve": curves.node(graph)}).SerializeToString(), providers=["CPUExecutionProvider"]
     )
-    feed = {name: asked[name].to_numpy(np.float32).reshape(-1, 1) for name in ("total_sqft", "bhk", "bath")}
-    feed["location"] = asked["location"].to_numpy(object).reshape(-1, 1)
-    np.testing.assert_allclose(session.run(None, feed)[0].ravel(), table.values(asked), rtol=1e-5, equal_nan=True)
+    feed = {name: inputs[name].to_numpy(np.float32).reshape(-1, 1) for name in ("total_sqft", "bhk", "bath")}
+    feed["location"] = inputs["location"].to_numpy(object).reshape(-1, 1)
+    np.testing.assert_allclose(session.run(None, feed)[0].ravel(), curves.values(inputs), rtol=1e-5, equal_nan=True)
 
 
 def test_homes_that_all_have_one_area_have_a_curve_too() -> None:
-    table = fit_curves(wavy, homes(("Hebbal", 1000, 2, 2), ("Hebbal", 1000, 2, 2)), knots=16)
-    assert np.isfinite(table.values(homes(("Hebbal", 1234, 2, 2)))).all()
+    curves = fit_curves(wavy, homes(("Hebbal", 1000, 2, 2), ("Hebbal", 1000, 2, 2)), knots=16)
+    assert np.isfinite(curves.values(homes(("Hebbal", 1234, 2, 2)))).all()

@@ -14,8 +14,8 @@ def within(errors: npt.NDArray[np.float64], shift: float, share: float) -> float
 def test_a_little_below_the_middle_more_homes_are_near_in_shares_of_their_price(seed: int, deviation: float) -> None:
     shift = best_bias_correction(np.random.default_rng(seed).normal(0, deviation, 20_000))
     assert -0.045 < shift < -0.005
-    unseen = np.random.default_rng(seed + 100).normal(0, deviation, 200_000)
-    assert within(unseen, shift, 0.2) > within(unseen, 0.0, 0.2)
+    new_errors = np.random.default_rng(seed + 100).normal(0, deviation, 200_000)
+    assert within(new_errors, shift, 0.2) > within(new_errors, 0.0, 0.2)
 
 
 def test_estimates_that_are_all_too_low_are_raised_and_too_high_ones_lowered() -> None:
