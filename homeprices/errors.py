@@ -1,4 +1,4 @@
-"""The exceptions of this project, each with the HTTP status it is answered with.
+"""The exceptions of this project, each with the HTTP status of its response.
 
 HomePricesError                500
 ├── SettingsError              500  the environment is wrong; names the variable
@@ -9,9 +9,9 @@ HomePricesError                500
 ├── Conflict                   409
 │   └── PreconditionFailed     409  another writer was first (conditional PUT)
 ├── BundleRefused              500  a bundle is incomplete, altered, or fails its own golden inputs
-├── PublicationRefused         409  a model is not fit, or not different enough, to be published
-├── TrackingRefused            500  MLflow answered, and refused what was asked of it
-├── NotReady                   503  a replica does not (yet) serve what was waited for
+├── PublicationRefused         409  a model fails its checks, or hardly differs from production
+├── TrackingRefused            500  MLflow rejected a request
+├── NotReady                   503  a replica does not (yet) serve the expected version
 └── Unavailable                503  a dependency does not answer; carries Retry-After
     ├── StorageUnavailable     503  the bucket
     ├── DatabaseUnavailable    503  PostgreSQL
@@ -27,7 +27,7 @@ from typing import Literal
 
 
 class HomePricesError(Exception):
-    """Any failure that this project names. `status` is the HTTP status of the answer, `title` its short name."""
+    """Base class. `status` is the HTTP status of the response, `title` its short name."""
 
     status: HTTPStatus = HTTPStatus.INTERNAL_SERVER_ERROR
     title: str = "Internal error"
@@ -62,7 +62,7 @@ class DatasetRefused(InvalidInput):
 
 
 class NotFound(HomePricesError):
-    """The thing asked for does not exist."""
+    """The requested thing does not exist."""
 
     status = HTTPStatus.NOT_FOUND
     title = "Not found"
@@ -73,14 +73,14 @@ class ObjectNotFound(NotFound):
 
 
 class Conflict(HomePricesError):
-    """The state is not one in which this can be done."""
+    """The operation is not allowed in the present state."""
 
     status = HTTPStatus.CONFLICT
     title = "Conflict"
 
 
 class PreconditionFailed(Conflict):
-    """Another writer was first: the key exists, or is no longer the version that was read."""
+    """Another writer was first: the key exists, or has changed since it was read."""
 
 
 BundleFault = Literal["damaged", "inputs", "answers", "slow"]
@@ -98,13 +98,13 @@ class BundleRefused(HomePricesError):
 
 
 class PublicationRefused(Conflict):
-    """A model is not fit, or not different enough, to be published. The message says why."""
+    """A model fails its checks, or hardly differs from production. The message gives the reason."""
 
     title = "Publication refused"
 
 
 class TrackingRefused(HomePricesError):
-    """MLflow answered, and refused what was asked of it. `code` is MLflow's own error code."""
+    """MLflow rejected a request. `code` is MLflow's own error code."""
 
     title = "Tracking refused"
 
@@ -125,7 +125,7 @@ class Unavailable(HomePricesError):
 
 
 class NotReady(HomePricesError):
-    """A replica does not (yet) serve what was waited for. The message names the replica and what it serves."""
+    """A replica does not (yet) serve the expected version. The message names the replica and what it serves."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     title = "Not ready"

@@ -1,8 +1,8 @@
-"""Structured logs with one schema everywhere: readable in a terminal, JSON in containers.
+"""Structured logs with one schema: readable in a terminal, JSON in containers.
 
-Every line has `event`, `level`, `timestamp` and `service`; a line of a service has its `variant` and, within a request,
-`request_id`, `visitor` (a keyed hash) and `version`.
-Standard-library loggers (gunicorn's, SQLAlchemy's) go through the same processors.
+Every line has `event`, `level`, `timestamp` and `service`. A line of a serving instance has its `variant` and, within a
+request, `request_id`, `visitor` (a keyed hash) and `version`. Loggers of the standard library (gunicorn's,
+SQLAlchemy's) use the same processors.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def configure_logging(settings: Settings, service: str, fields: Callable[[], Mapping[str, Any]] = dict) -> None:
     """Send all logs of this process to standard error in the configured format.
 
-    `fields` are asked at each line, and stand in it unless the line says otherwise.
+    `fields` is called for each line; a field of the line itself takes precedence.
     """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -56,7 +56,7 @@ def configure_logging(settings: Settings, service: str, fields: Callable[[], Map
 
 
 def get_logger(name: str = "homeprices") -> Any:
-    """A structured logger: `log.info("event", key=value)`."""
+    """Return a structured logger: `log.info("event", key=value)`."""
     return structlog.stdlib.get_logger(name)
 
 

@@ -1,4 +1,4 @@
-"""The one place that opens what a process works with, each on first use."""
+"""The settings, bucket, database and notifier of a process; each opens on first use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Resources:
-    """The settings, and the bucket and database that they name. Tests hand in a bucket of their own."""
+    """The settings and the resources that they name. Tests pass a bucket."""
 
     settings: Settings
     given_bucket: Bucket | None = None
@@ -36,7 +36,7 @@ class Resources:
 
     @cached_property
     def notifier(self) -> Notifier:
-        """What tells people; what it cannot deliver is counted in the bucket."""
+        """The notifier; failed deliveries are counted in the bucket."""
         from homeprices.adapters import notifications
         from homeprices.adapters.notifications import open_notifier
 
@@ -44,5 +44,5 @@ class Resources:
 
 
 def open_resources() -> Resources:
-    """The parts of this process, from its environment."""
+    """Return the resources of this process, from its environment. Raises SettingsError."""
     return Resources(load_settings())

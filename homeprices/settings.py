@@ -1,8 +1,8 @@
-"""The one reader of the environment: frozen, typed, and strict about the names it owns.
+"""The settings of the project, read from the environment: frozen and typed.
 
-Values come from the environment, then from `.env`, then from the file that a running local stack leaves in
-`.stack/env`; the first that has a name wins. Any `HOMEPRICES_*` name that is not a setting is refused, because a
-misspelt setting that is silently ignored is the most expensive kind.
+Values come from the environment, then from `.env`, then from `.stack/env`, which a running local stack writes. The
+first source that has a name wins. An unknown `HOMEPRICES_*` name is an error, because a misspelt setting would be
+ignored silently otherwise.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ OWN_PREFIX = "HOMEPRICES_"
 
 
 class Settings(BaseModel):
-    """What every part of the project can be told from outside. Each field names its variable; secrets are masked."""
+    """The settings. Each field names its environment variable; secrets are masked."""
 
     model_config = ConfigDict(frozen=True, validate_by_name=True, validate_by_alias=True)
 
@@ -96,7 +96,7 @@ class Settings(BaseModel):
     exporter_host: str = Field("127.0.0.1", validation_alias="HOMEPRICES_EXPORTER_HOST")
     exporter_port: int = Field(9109, validation_alias="HOMEPRICES_EXPORTER_PORT", ge=1, le=65535)
 
-    # --- notices ------------------------------------------------------------------------------------------------
+    # --- notifications ------------------------------------------------------------------------------------------
     slack_webhook_url: SecretStr | None = Field(None, validation_alias="SLACK_WEBHOOK_URL")
     smtp_host: str | None = Field(None, validation_alias="SMTP_HOST")
     smtp_port: int = Field(587, validation_alias="SMTP_PORT", ge=1, le=65535)
@@ -112,8 +112,8 @@ class Settings(BaseModel):
     @field_validator("trusted_networks")
     @classmethod
     def _networks_are_networks(cls, value: str) -> str:
-        for word in _words(value):
-            ipaddress.ip_network(word)
+        for network in _items(value):
+            ipaddress.ip_network(network)
         return value
 
     @field_validator("nginx", "s3_endpoint", "slack_webhook_url", "smtp_host", "notify_email_to", mode="before")
@@ -123,45 +123,45 @@ class Settings(BaseModel):
 
     @cached_property
     def networks(self) -> list[str]:
-        """The networks, in CIDR form, whose `X-User-Id` and operator requests are believed."""
-        return _words(self.trusted_networks)
+        """The networks, in CIDR form, whose `X-User-Id` and operator requests are trusted."""
+        return _items(self.trusted_networks)
 
     @property
     def tester_ids(self) -> list[str]:
-        """Visitor ids of people who try things out, as they are sent in `X-User-Id`."""
-        return _words(self.testers)
+        """Visitor ids of testers, as they send them in `X-User-Id`."""
+        return _items(self.testers)
 
     @property
     def variant(self) -> Variant:
-        """The arm that this serving instance answers for."""
+        """The variant that this serving instance serves."""
         return "production" if self.model_prefix == MODEL_PREFIX["production"] else "candidate"
 
     @property
     def database_url(self) -> str:
         """SQLAlchemy URL of the homeprices database. Contains the password: never log it."""
         user, password = quote(self.postgres_user, safe=""), quote(self.postgres_password.get_secret_value(), safe="")
-        place = f"{self.postgres_host}:{self.postgres_port}/{quote(self.postgres_db, safe='')}"
-        return f"postgresql+psycopg2://{user}:{password}@{place}"
+        database = f"{self.postgres_host}:{self.postgres_port}/{quote(self.postgres_db, safe='')}"
+        return f"postgresql+psycopg2://{user}:{password}@{database}"
 
     @property
     def instance_dir(self) -> Path:
-        """Where a serving instance keeps what outlives its processes: spool, bundles, logs."""
+        """The folder of a serving instance for data that outlives its processes: spool, bundles, logs."""
         return self.state_dir / self.instance
 
     @property
     def serving_address(self) -> str:
-        """host:port of a serving instance; without `HOMEPRICES_BIND`, on the loopback address only."""
+        """host:port of this serving instance; without `HOMEPRICES_BIND`, on the loopback address."""
         return self.bind or f"127.0.0.1:{self.port or (6001 if self.variant == 'production' else 6002)}"
 
     def replica_urls(self, variant: Variant) -> list[str]:
-        """Base URLs of the serving instances of an arm, without trailing slash."""
+        """Return the base URLs of the serving instances of a variant, without trailing slash."""
         return [
-            url.rstrip("/") for url in _words(self.production_urls if variant == "production" else self.candidate_urls)
+            url.rstrip("/") for url in _items(self.production_urls if variant == "production" else self.candidate_urls)
         ]
 
 
 def load_settings(environ: Mapping[str, str] | None = None, files: tuple[Path, ...] | None = None) -> Settings:
-    """The settings of this process. Raises SettingsError that names each wrong variable, and never a value of a secret.
+    """Return the settings of this process. Raises SettingsError that names each wrong variable, never a secret's value.
 
     `environ` and `files` are for tests; by default the environment, `.env` and `.stack/env` of the working directory
     (`STACK_DIR` names another folder than `.stack`).
@@ -185,7 +185,7 @@ def load_settings(environ: Mapping[str, str] | None = None, files: tuple[Path, .
 
 
 def variable_names() -> frozenset[str]:
-    """Every environment variable that a setting can come from."""
+    """Return the names of all environment variables that settings read."""
     names: set[str] = set()
     for field in Settings.model_fields.values():
         alias = field.validation_alias
@@ -195,5 +195,5 @@ def variable_names() -> frozenset[str]:
     return frozenset(names)
 
 
-def _words(value: str) -> list[str]:
-    return [word for word in (part.strip() for part in value.split(",")) if word]
+def _items(value: str) -> list[str]:
+    return [item for item in (part.strip() for part in value.split(",")) if item]

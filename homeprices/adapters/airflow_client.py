@@ -1,4 +1,4 @@
-"""Airflow from outside: start a run, follow it, and say that something happened. Speaks REST, imports none of it."""
+"""Client of Airflow's REST API: start a run, follow it, emit an asset event. Does not import Airflow."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ TIMEOUT_SECONDS = 10
 
 
 class AirflowClient:
-    """The scheduler at `settings.airflow_url`. Every call raises Unavailable when it does not answer or refuses us.
+    """Client of the API server at `settings.airflow_url`. Every call raises Unavailable on no answer or an error.
 
-    Holds a connection: use it in a `with` block, or close it.
+    It holds a connection: use it in a `with` block, or close it.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -32,32 +32,32 @@ class AirflowClient:
         self.close()
 
     def close(self) -> None:
-        """Let the connection go."""
+        """Close the connection."""
         self._client.close()
 
     def trigger(self, dag_id: str, conf: dict[str, Any] | None = None) -> str:
-        """The id of a new run of the DAG."""
+        """Start a run of the DAG and return its id."""
         body = {"logical_date": None, "conf": conf or {}}
         return str(self._call("POST", f"/api/v2/dags/{dag_id}/dagRuns", body)["dag_run_id"])
 
     def runs(self, dag_id: str) -> list[dict[str, Any]]:
-        """The latest 100 runs of the DAG, newest first, each with `dag_run_id`, `state` and times."""
+        """Return the latest 100 runs of the DAG, newest first, each with `dag_run_id`, `state` and times."""
         answer = self._call("GET", f"/api/v2/dags/{dag_id}/dagRuns?order_by=-run_after&limit=100")
         return list(answer["dag_runs"])
 
     def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
-        """One run. Raises NotFound."""
+        """Return one run. Raises NotFound."""
         return self._call("GET", f"/api/v2/dags/{dag_id}/dagRuns/{_quoted(run_id)}")
 
     def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
-        """The task instances of a run, each with `task_id`, `state`, `try_number`."""
+        """Return the task instances of a run, each with `task_id`, `state`, `try_number`."""
         answer = self._call("GET", f"/api/v2/dags/{dag_id}/dagRuns/{_quoted(run_id)}/taskInstances?limit=100")
         return list(answer["task_instances"])
 
     def emit_asset_event(self, asset: str, extra: dict[str, Any] | None = None) -> None:
-        """An event of the asset, which starts the DAGs scheduled on it. Raises NotFound for an unknown asset."""
-        found = self._call("GET", f"/api/v2/assets?name_pattern={asset}")["assets"]
-        ids = [item["id"] for item in found if item["name"] == asset]
+        """Emit an event of the asset, which starts the DAGs scheduled on it. Raises NotFound for an unknown asset."""
+        assets = self._call("GET", f"/api/v2/assets?name_pattern={asset}")["assets"]
+        ids = [item["id"] for item in assets if item["name"] == asset]
         if not ids:
             raise NotFound(f"Airflow at {self._settings.airflow_url} knows no asset {asset!r} (yet)")
         self._call("POST", "/api/v2/assets/events", {"asset_id": ids[0], "extra": extra or {}})

@@ -1,6 +1,10 @@
-"""The homeprices database: connections with every timeout set, and the schema brought up to date.
+"""The homeprices database: connections with every timeout set, and schema migrations.
 
-`homeprices database upgrade` is safe to run again, and by several at once.
+Every statement has a deadline on the client side too. libpq waits without limit: keepalives detect a dead machine and
+`statement_timeout` a slow statement, but neither detects a server, or a proxy in front of it, that accepts a statement
+and never answers.
+
+`homeprices database upgrade` can be repeated, and several processes may run it at the same time.
 """
 
 from __future__ import annotations
@@ -30,12 +34,12 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT_SECONDS = 3
 STATEMENT_TIMEOUT_SECONDS = 5
 SILENCE_SECONDS = 2.0
-"""How much later than the statement's timeout its answer may come before the server counts as gone."""
+"""How long after the statement timeout the client still waits for the answer before it gives the server up."""
 
 POOL_SIZE = 4
 POOL_OVERFLOW = 4
 POOL_TIMEOUT_SECONDS = 2
-# A server that vanished without a word is noticed after this, instead of the kernel's quarter of an hour.
+# Without this, the kernel takes a quarter of an hour to give up on data that a vanished server never acknowledges.
 UNANSWERED_MILLISECONDS = 5_000
 MIGRATION_LOCK = 7_311_001
 MIGRATION_LOCK_TIMEOUT_SECONDS = 120
@@ -44,7 +48,7 @@ MIGRATIONS = Path(__file__).parents[1] / "migrations"
 
 
 def open_engine(settings: Settings, *, statement_timeout_seconds: float = STATEMENT_TIMEOUT_SECONDS) -> Engine:
-    """A bounded pool of connections to the database of the settings. Connects on first use."""
+    """Return a bounded pool of connections to the settings' database. Connects on first use."""
     return create_engine(
         settings.database_url,
         pool_size=POOL_SIZE,
@@ -58,23 +62,20 @@ def open_engine(settings: Settings, *, statement_timeout_seconds: float = STATEM
 
 @contextmanager
 def transaction(engine: Engine) -> Iterator[Connection]:
-    """A connection whose work is committed together. Raises DatabaseUnavailable when PostgreSQL does not answer."""
+    """Open a transaction and commit it at the end. Raises DatabaseUnavailable when PostgreSQL does not answer."""
     with _translated(engine), engine.begin() as connection:
         yield connection
 
 
 @contextmanager
 def snapshot(engine: Engine) -> Iterator[Connection]:
-    """A connection whose questions are all answered of the moment of the first, whatever is stored meanwhile.
-
-    Raises DatabaseUnavailable.
-    """
+    """Open a transaction in which all queries see the state at the first one. Raises DatabaseUnavailable."""
     with transaction(engine.execution_options(isolation_level="REPEATABLE READ")) as connection:
         yield connection
 
 
 def upgrade(settings: Settings, revision: str = "head") -> str:
-    """Bring the schema to `revision` and return the revision it then has. Raises DatabaseUnavailable."""
+    """Migrate the schema to `revision` and return the revision that it then has. Raises DatabaseUnavailable."""
     from alembic import command
 
     with _migrating(settings) as (connection, config):
@@ -83,7 +84,7 @@ def upgrade(settings: Settings, revision: str = "head") -> str:
 
 
 def current_revision(settings: Settings) -> str:
-    """The revision of the schema; empty for a database that has none. Raises DatabaseUnavailable."""
+    """Return the revision of the schema, or an empty string if there is none. Raises DatabaseUnavailable."""
     engine = _unpooled(settings)
     with _translated(engine), engine.connect() as connection:
         return _current(connection)
@@ -91,7 +92,7 @@ def current_revision(settings: Settings) -> str:
 
 @contextmanager
 def _translated(engine: Engine) -> Iterator[None]:
-    """Faults of the server as DatabaseUnavailable; faults of a value (DataError, IntegrityError) as they are."""
+    """Translate server errors to DatabaseUnavailable; errors of a value (DataError, IntegrityError) pass through."""
     try:
         yield
     except PoolTimeout as error:
@@ -103,15 +104,15 @@ def _translated(engine: Engine) -> Iterator[None]:
         raise DatabaseUnavailable(f"the database {_place(engine)} does not answer: {reason[0]}") from error
 
 
-# SQLSTATE classes: connection, resources, operator intervention (shutdown, statement timeout), system error; and a
-# table that is not there, which is a database that `upgrade` has not yet reached.
+# SQLSTATE classes: connection, resources, operator intervention (shutdown, statement timeout), system error. Among the
+# states is a missing table, because then `upgrade` has not run yet.
 _AWAY_CLASSES = ("08", "53", "57", "58", "XX")
 _AWAY_STATES = ("42P01", "3D000", "40001", "40P01", "55P03", "25006")
 
 
 def _is_away(error: DBAPIError) -> bool:
     state = getattr(error.orig, "pgcode", None)
-    if state is None:  # the connection failed, or broke, before the server could give a reason
+    if state is None:  # the connection failed before the server could send a reason
         return error.connection_invalidated or type(error).__name__ in {
             "OperationalError",
             "InterfaceError",
@@ -135,13 +136,13 @@ def _connect_arguments(statement_timeout_seconds: float) -> dict[str, object]:
 
 
 def _unpooled(settings: Settings) -> Engine:
-    """Without a statement timeout: a migration may take as long as it takes."""
+    """Return an engine without a statement timeout, because a migration may take long."""
     return create_engine(settings.database_url, poolclass=NullPool, connect_args=_connect_arguments(0))
 
 
 @contextmanager
 def _migrating(settings: Settings) -> Iterator[tuple[Connection, Config]]:
-    """A connection that nobody else migrates beside. The lock ends with the connection, however that ends."""
+    """Open a connection that holds the migration lock. PostgreSQL releases the lock when the connection ends."""
     from alembic.config import Config
 
     engine = _unpooled(settings)
@@ -168,12 +169,6 @@ def _place(engine: Engine) -> str:
     return f"{url.database} at {url.host}:{url.port}"
 
 
-# A deadline for every answer of PostgreSQL, kept on this side: a server that falls silent keeps nobody waiting.
-#
-# libpq waits without end. Keepalives notice a machine that is gone, `statement_timeout` a statement that takes long;
-# neither notices a server, or a proxy before it, that takes what it is sent and never answers.
-
-
 class TimeoutConnection(connection):
     """A connection that gives up after `connect_seconds` and, for each statement, `answer_seconds` (None: never)."""
 
@@ -183,17 +178,17 @@ class TimeoutConnection(connection):
 
 
 def connection_with_timeout(connect_seconds: float, answer_seconds: float | None) -> type[TimeoutConnection]:
-    """What psycopg2 takes as `connection_factory`. From then on this process waits for all connections in `_wait`.
+    """Return a `connection_factory` for psycopg2. Installs `_wait` for all connections of this process.
 
-    psycopg2 cannot COPY while it waits in this way.
+    psycopg2 cannot COPY with a wait callback.
     """
     set_wait_callback(_wait)
     limits = {"connect_seconds": connect_seconds, "answer_seconds": answer_seconds}
-    return type("PatientConnection", (TimeoutConnection,), limits)
+    return type("ConfiguredTimeoutConnection", (TimeoutConnection,), limits)
 
 
 def _wait(waiting: connection) -> None:
-    """Wait for the end of one command. An exception makes psycopg2 close the connection."""
+    """Wait until one command has completed. An exception makes psycopg2 close the connection."""
     limit = _limit(waiting)
     deadline = None if limit is None else time.monotonic() + limit
     while (state := waiting.poll()) != POLL_OK:

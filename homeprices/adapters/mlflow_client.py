@@ -1,8 +1,7 @@
-"""MLflow: what was trained, and which bundle is which version of the registered model.
+"""Client of MLflow's REST API: runs with parameters, metrics and artifacts, and the registered model.
 
-Speaks MLflow's REST API rather than importing its client: the client costs every training task six seconds of
-processor time and 170 MB, and its timeouts are settings of the whole process. Every step can be repeated: a run is
-found again by its key.
+MLflow's own client would cost every training task six seconds of CPU time and 170 MB, and its timeouts apply to the
+whole process. Every call can be repeated, because a run is identified by its key.
 """
 
 from __future__ import annotations
@@ -34,23 +33,23 @@ DOES_NOT_EXIST = "RESOURCE_DOES_NOT_EXIST"
 
 
 class MlflowClient:
-    """The tracking server of the settings. Every call raises TrackingUnavailable when it is away, TrackingRefused."""
+    """Client of the settings' tracking server. Every call may raise TrackingUnavailable or TrackingRefused."""
 
     def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.time) -> None:
         self._base = settings.mlflow_tracking_uri.rstrip("/")
         self._public = (settings.mlflow_public_url or self._base).rstrip("/")
         self._clock = clock
-        # No connection outlives its call: a task makes a handful of them, minutes apart.
+        # No connection is kept alive: a task makes few calls, minutes apart.
         transport = httpx.HTTPTransport(retries=CONNECT_RETRIES, limits=httpx.Limits(max_keepalive_connections=0))
         self._client = httpx.Client(timeout=TIMEOUT, transport=transport)
         self._experiment_id: str | None = None
 
     def parent_run(self, key: str, *, tags: Mapping[str, str] | None = None) -> str:
-        """The id of the run that belongs to `key` (a pipeline run), opened when it is not there yet."""
+        """Return the id of the run that belongs to `key` (a pipeline run). Opens the run if it does not exist."""
         return self._open_run(key, key, dict(tags or {}))
 
     def child_run(self, parent: str, name: str, *, tags: Mapping[str, str] | None = None) -> str:
-        """The id of the run `name` under a parent run, opened when it is not there yet."""
+        """Return the id of the run `name` under a parent run. Opens the run if it does not exist."""
         return self._open_run(f"{parent}/{name}", name, {**(tags or {}), "mlflow.parentRunId": parent})
 
     def log(
@@ -61,7 +60,7 @@ class MlflowClient:
         metrics: Mapping[str, float] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Log to a run. Raises InvalidInput for a metric that is no finite number."""
+        """Log to a run. Raises InvalidInput for a metric that is not finite."""
         broken = [name for name, value in (metrics or {}).items() if not math.isfinite(value)]
         if broken:
             raise InvalidInput(dict.fromkeys(broken, "is no finite number"))
@@ -78,13 +77,13 @@ class MlflowClient:
                 self._call("POST", "runs/log-batch", {"run_id": run_id, name: items[start : start + size]})
 
     def log_files(self, run_id: str, folder: Path, under: str = "") -> None:
-        """Upload every file of a folder as artifacts of a run, through the server (nobody else needs the bucket)."""
+        """Upload every file of a folder as artifacts of a run, through the server: clients need no bucket access."""
         uri = str(self._call("GET", "runs/get", {"run_id": run_id})["run"]["info"]["artifact_uri"])
         if not uri.startswith(ARTIFACT_SCHEME):
             raise TrackingRefused(f"MLflow does not proxy artifacts, they go to {uri}; it needs --serve-artifacts", "")
-        place = uri.removeprefix(ARTIFACT_SCHEME).strip("/")
+        root = uri.removeprefix(ARTIFACT_SCHEME).strip("/")
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-            name = "/".join(part for part in (place, under, path.relative_to(folder).as_posix()) if part)
+            name = "/".join(part for part in (root, under, path.relative_to(folder).as_posix()) if part)
             self._send("PUT", f"/api/2.0/mlflow-artifacts/artifacts/{quote(name)}", content=path.read_bytes())
 
     def finish(self, run_id: str, *, failed: bool = False) -> None:
@@ -93,15 +92,15 @@ class MlflowClient:
         self._call("POST", "runs/update", {"run_id": run_id, "status": status, "end_time": self._milliseconds()})
 
     def run_url(self, run_id: str) -> str:
-        """The page of a run, for people."""
+        """Return the address of a run's page."""
         return f"{self._public}/#/experiments/{self._experiment()}/runs/{run_id}"
 
     def call(self, method: str, path: str, values: dict[str, Any]) -> dict[str, Any]:
-        """One call of MLflow's REST API; `path` is what follows `/api/2.0/mlflow/`."""
+        """Call MLflow's REST API and return its answer; `path` is relative to `/api/2.0/mlflow/`."""
         return self._call(method, path, values)
 
     def pages(self, path: str, values: dict[str, Any], items: str) -> Iterator[dict[str, Any]]:
-        """Every item of a paged listing (GET)."""
+        """Yield every item of a paged listing (GET)."""
         while True:
             answer = self._call("GET", path, values)
             yield from answer.get(items, [])
@@ -112,9 +111,9 @@ class MlflowClient:
     def _open_run(self, key: str, name: str, tags: dict[str, str]) -> str:
         wanted = f"tags.`{KEY_TAG}` = '{_plain(key)}'"
         query = {"experiment_ids": [self._experiment()], "filter": wanted, "max_results": 1}
-        found = self._call("POST", "runs/search", {**query, "order_by": ["start_time ASC"]}).get("runs", [])
-        if found:
-            return str(found[0]["info"]["run_id"])
+        runs = self._call("POST", "runs/search", {**query, "order_by": ["start_time ASC"]}).get("runs", [])
+        if runs:
+            return str(runs[0]["info"]["run_id"])
         all_tags = {KEY_TAG: _plain(key), "mlflow.source.name": "homeprices", **tags}
         run = {
             "experiment_id": self._experiment(),
@@ -137,8 +136,8 @@ class MlflowClient:
         return self._experiment_id
 
     def _call(self, method: str, path: str, values: dict[str, Any]) -> dict[str, Any]:
-        place = f"/api/2.0/mlflow/{path}"
-        answer = self._send(method, place, params=values) if method == "GET" else self._send(method, place, json=values)
+        url = f"/api/2.0/mlflow/{path}"
+        answer = self._send(method, url, params=values) if method == "GET" else self._send(method, url, json=values)
         return dict(answer.json())
 
     def _send(self, method: str, path: str, **content: Any) -> httpx.Response:
@@ -158,7 +157,7 @@ class MlflowClient:
 
 
 def _refusal(answer: httpx.Response) -> tuple[str, str]:
-    """MLflow's error code and message; a proxy's own page has neither."""
+    """Return MLflow's error code and message. An error page of a proxy has no code."""
     try:
         body = answer.json()
         return str(body["error_code"]), str(body.get("message", ""))
@@ -167,5 +166,5 @@ def _refusal(answer: httpx.Response) -> tuple[str, str]:
 
 
 def _plain(key: str) -> str:
-    """A key that can stand in a search without quoting."""
+    """Return the key without characters that would need quoting in a search filter."""
     return key.replace("'", "-").replace("`", "-")

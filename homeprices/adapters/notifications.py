@@ -1,7 +1,8 @@
-"""Notices to people: a Slack webhook, e-mail, both, or neither.
+"""Notifications to people: by a Slack webhook, by e-mail, by both, or by neither.
 
-A notice tells of what has happened already, so its failure changes no outcome: it is tried three times, logged and
-counted, and the caller goes on.
+A notification reports what has already happened, so a failed delivery changes no outcome. It is tried three times, then
+logged and counted, and the caller continues. The count is kept in the bucket, because the processes that send
+notifications live for minutes and cannot be scraped.
 """
 
 from __future__ import annotations
@@ -29,12 +30,16 @@ if TYPE_CHECKING:
 CHANNELS = ("slack", "email")
 PAUSES_SECONDS = (1.0, 3.0)  # between three attempts
 TIMEOUT_SECONDS = 10.0
+FAILED_DELIVERIES_KEY = "control/undelivered.json"
+COUNT_ATTEMPTS = 10  # each lost one means that another process counted at the same moment
 SMTPS_PORT = 465  # TLS from the first byte; on any other port the connection is upgraded when the server offers it
+
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True)
 class Notification:
-    """What is told: a title of one line, a few sentences, and a page with more."""
+    """A title of one line, a few sentences, and a link to a page with details."""
 
     title: str
     text: str
@@ -42,18 +47,18 @@ class Notification:
 
 
 class DeliveryFailed(Exception):
-    """A channel did not take a notice. Never carries a secret: a webhook's address is one."""
+    """A channel did not accept a notification. The message never holds a secret; a webhook's address is one."""
 
 
 class Channel(Protocol):
-    """A way to reach people."""
+    """A service that delivers notifications."""
 
     @property
     def name(self) -> str:
-        """What failures are counted under."""
+        """The name under which failed deliveries are counted."""
 
-    def deliver(self, notice: Notification) -> None:
-        """Hand the notice over. Raises DeliveryFailed."""
+    def deliver(self, notification: Notification) -> None:
+        """Deliver the notification. Raises DeliveryFailed."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +68,10 @@ class Slack:
     webhook_url: str = field(repr=False)
     name: str = "slack"
 
-    def deliver(self, notice: Notification) -> None:
-        lines = [f"*{_slack(notice.title)}*", _slack(notice.text)]
-        if notice.link:
-            lines.append(f"<{_slack(notice.link)}|More about it>")
+    def deliver(self, notification: Notification) -> None:
+        lines = [f"*{_slack(notification.title)}*", _slack(notification.text)]
+        if notification.link:
+            lines.append(f"<{_slack(notification.link)}|More about it>")
         try:
             answer = httpx.post(self.webhook_url, json={"text": "\n".join(lines)}, timeout=TIMEOUT_SECONDS)
         except httpx.HTTPError as error:
@@ -87,12 +92,12 @@ class Email:
     password: str | None = field(default=None, repr=False)
     name: str = "email"
 
-    def deliver(self, notice: Notification) -> None:
+    def deliver(self, notification: Notification) -> None:
         message = EmailMessage()
-        message["Subject"] = " ".join(notice.title.split())
+        message["Subject"] = " ".join(notification.title.split())
         message["From"] = self.sender
         message["To"] = self.recipients
-        message.set_content("\n\n".join(part for part in (notice.text, notice.link) if part))
+        message.set_content("\n\n".join(part for part in (notification.text, notification.link) if part))
         try:
             with self._connect() as server:
                 self._secure(server)
@@ -122,9 +127,9 @@ class Email:
 
 
 class Notifier:
-    """Sends each notice through every channel; with none, it says so in the log and nowhere else.
+    """Sends each notification through every channel; without channels, it only logs the notification.
 
-    `undelivered` is called with the name of a channel that did not take a notice at any attempt.
+    `undelivered` is called with the name of a channel that failed at every attempt.
     """
 
     def __init__(
@@ -139,31 +144,31 @@ class Notifier:
         self._undelivered = undelivered
         self.failures: Counter[str] = Counter()
 
-    def send(self, notice: Notification) -> dict[str, bool]:
-        """Whether each channel took the notice. Never raises for one that did not."""
+    def send(self, notification: Notification) -> dict[str, bool]:
+        """Return by channel whether it accepted the notification. A failed delivery raises nothing."""
         if not self._channels:
-            get_logger().info("notice_without_channel", title=notice.title, text=notice.text)
-        return {channel.name: self._deliver(channel, notice) for channel in self._channels}
+            log.info("notification_logged_only", title=notification.title, text=notification.text)
+        return {channel.name: self._deliver(channel, notification) for channel in self._channels}
 
-    def _deliver(self, channel: Channel, notice: Notification) -> bool:
-        log = get_logger().bind(channel=channel.name, title=notice.title)
+    def _deliver(self, channel: Channel, notification: Notification) -> bool:
+        bound = log.bind(channel=channel.name, title=notification.title)
         for pause in (*PAUSES_SECONDS, None):
             try:
-                channel.deliver(notice)
+                channel.deliver(notification)
             except DeliveryFailed as error:
-                log.warning("notice_not_taken", problem=str(error))
+                bound.warning("notification_attempt_failed", problem=str(error))
             else:
                 return True
             if pause is not None:
                 self._sleep(pause)
         self.failures[channel.name] += 1
         self._undelivered(channel.name)
-        log.error("notice_failed", attempts=len(PAUSES_SECONDS) + 1)
+        bound.error("notification_failed", attempts=len(PAUSES_SECONDS) + 1)
         return False
 
 
 def open_notifier(settings: Settings, undelivered: Callable[[str], object] = lambda _: None) -> Notifier:
-    """The channels that the settings name: a webhook, a mail server with a recipient, both, or none."""
+    """Return a notifier with the channels of the settings: a webhook, a mail server with a recipient, both, or none."""
     channels: list[Channel] = []
     if settings.slack_webhook_url:
         channels.append(Slack(settings.slack_webhook_url.get_secret_value()))
@@ -183,32 +188,23 @@ def open_notifier(settings: Settings, undelivered: Callable[[str], object] = lam
 
 
 def _slack(text: str) -> str:
-    """Slack's three control characters, escaped (docs.slack.dev/messaging/formatting-message-text)."""
+    """Escape Slack's three control characters (docs.slack.dev/messaging/formatting-message-text)."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-# How many notices no attempt could deliver, by channel, in the bucket: processes that tell people live for minutes.
-
-
-FAILED_DELIVERIES_KEY = "control/undelivered.json"
-ATTEMPTS = 10  # to be the only writer at one moment
-
-log = get_logger(__name__)
-
-
 def count_failed_delivery(bucket: Bucket, channel: str) -> None:
-    """Count a notice that a channel did not take. Never raises: a notice changes no outcome, nor does its count."""
+    """Count a notification that a channel did not accept. Never raises, because a failed count changes no outcome."""
     try:
-        for _ in range(ATTEMPTS):
+        for _ in range(COUNT_ATTEMPTS):
             if _add(bucket, channel):
                 return
-        log.warning("an undelivered notice is not counted", channel=channel, error="other writers were always first")
+        log.warning("failed_delivery_not_counted", channel=channel, error="conflict with other writers")
     except HomePricesError as error:
-        log.warning("an undelivered notice is not counted", channel=channel, error=str(error))
+        log.warning("failed_delivery_not_counted", channel=channel, error=str(error))
 
 
 def failed_deliveries(bucket: Bucket) -> dict[str, int]:
-    """The counts so far, by channel. Raises StorageUnavailable."""
+    """Return the number of failed notifications by channel. Raises StorageUnavailable."""
     try:
         return _parsed(bucket.get(FAILED_DELIVERIES_KEY).body)
     except ObjectNotFound:
@@ -216,7 +212,7 @@ def failed_deliveries(bucket: Bucket) -> dict[str, int]:
 
 
 def _add(bucket: Bucket, channel: str) -> bool:
-    """Whether nobody else wrote in between."""
+    """Add one to the count of a channel; False when another process wrote in between."""
     try:
         try:
             held = bucket.get(FAILED_DELIVERIES_KEY)
@@ -232,7 +228,7 @@ def _add(bucket: Bucket, channel: str) -> bool:
 
 
 def _parsed(body: bytes) -> dict[str, int]:
-    """What somebody else has written there counts nothing."""
+    """Return the counts of an object; an object that cannot be read has none."""
     try:
         return {str(channel): int(number) for channel, number in json.loads(body).items()}
     except (ValueError, TypeError, AttributeError):

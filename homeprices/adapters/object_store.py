@@ -1,6 +1,6 @@
-"""The bucket: whole objects, listed by prefix, written under a condition where two writers could meet.
+"""The bucket: an object store with listing by prefix and conditional writes.
 
-`S3Bucket` is the real one (AWS or SeaweedFS), `MemoryBucket` stands in for it in unit tests; both pass the tests in
+`S3Bucket` is AWS S3 or SeaweedFS. `MemoryBucket` replaces it in unit tests. Both pass the tests in
 `tests/contract/bucket.py`.
 """
 
@@ -31,7 +31,7 @@ MAX_CONNECTIONS = 8
 
 @dataclass(frozen=True)
 class Object:
-    """The bytes of a key and the entity tag to write it back under."""
+    """The bytes of a key, and their entity tag for a conditional write."""
 
     body: bytes
     etag: str
@@ -47,38 +47,38 @@ class Entry:
 
 
 class Bucket(Protocol):
-    """What the project asks of an object store."""
+    """The operations of an object store that the project uses."""
 
     name: str
 
     def get(self, key: str) -> Object:
-        """The object. Raises ObjectNotFound, StorageUnavailable."""
+        """Return the object. Raises ObjectNotFound, StorageUnavailable."""
 
     def put(self, key: str, body: bytes, *, if_absent: bool = False, if_match: str | None = None) -> str:
         """Write the whole object and return its entity tag.
 
-        `if_absent`: only when there is no such key; `if_match`: only when the key still has this entity tag. Raises
-        PreconditionFailed when another writer was first, StorageUnavailable.
+        `if_absent`: only if the key does not exist; `if_match`: only if the key still has this entity tag. Raises
+        PreconditionFailed when the condition does not hold, StorageUnavailable.
         """
 
     def list(self, prefix: str) -> Iterator[Entry]:
-        """Every key that starts with `prefix`, in order, however many there are."""
+        """Yield every key that starts with `prefix`, in order, across all pages."""
 
     def copy(self, source: str, target: str) -> None:
         """Copy an object inside the bucket. Raises ObjectNotFound."""
 
     def delete(self, key: str) -> None:
-        """Remove a key; a key that is not there is no error."""
+        """Delete a key. A missing key is no error."""
 
     def exists(self, key: str) -> bool:
-        """Whether there is such a key."""
+        """Return whether the key exists."""
 
 
 class RangedBucket(Bucket, Protocol):
-    """A bucket of which a piece of an object can be read, for objects that are larger than memory."""
+    """A bucket that can read a range of an object, for objects larger than memory."""
 
     def get_range(self, key: str, start: int, length: int, *, if_match: str | None = None) -> bytes:
-        """At most `length` (at least 1) bytes from `start`; fewer where the object ends.
+        """Return at most `length` (at least 1) bytes from `start`; fewer at the end of the object.
 
         `if_match`: only while the key has this entity tag. Raises ObjectNotFound, PreconditionFailed,
         StorageUnavailable.
@@ -181,7 +181,7 @@ class S3Bucket:
         return True
 
     def create(self) -> None:
-        """Create the bucket unless it is there."""
+        """Create the bucket if it does not exist."""
         try:
             self._call("head_bucket")
         except ObjectNotFound:
@@ -204,8 +204,8 @@ class S3Bucket:
 
 
 def open_bucket(settings: Settings) -> S3Bucket:
-    """The bucket of the settings. Connects on first use, with timeouts, a bounded pool and three attempts."""
-    client = botocore.session.Session().create_client(  # boto3 would add 2 MB a process and nothing that is used here
+    """Return the bucket of the settings. Connects on first use, with timeouts, a bounded pool and three attempts."""
+    client = botocore.session.Session().create_client(  # boto3 would add 2 MB to each process for nothing
         "s3",
         region_name=settings.aws_region,
         endpoint_url=settings.s3_endpoint,

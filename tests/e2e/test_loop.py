@@ -59,8 +59,6 @@ def test_up_leaves_a_first_model_and_a_candidate_before_visitors(stack: RunningS
     assert stack.health("candidate")["model_version"] == "CO1"
     bucket = stack.resources.bucket
     wait_until(lambda: control_record.read(bucket).state == "running", 60, "the start of the experiment")
-        lambda: control_record.read(stack.resources.bucket).state == "running", 60, "the start of the experiment"
-    )
     record = control_record.read(stack.resources.bucket)
     assert (record.state, record.production, record.candidate, record.share) == ("running", "BO1", "CO1", 20.0)
 

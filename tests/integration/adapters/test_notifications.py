@@ -71,7 +71,7 @@ def test_servers_that_stay_broken_are_said_to_be_and_nothing_is_raised() -> None
         notifier = Notifier(channels, sleep=lambda _: None)
         assert notifier.send(NOTICE) == {"slack": False, "email": False}
     assert (hook.attempts, box.connections, notifier.failures) == (3, 3, {"slack": 1, "email": 1})
-    problems = {line["problem"] for line in logs if line["event"] == "notice_not_taken"}
+    problems = {line["problem"] for line in logs if line["event"] == "notification_attempt_failed"}
     assert any("503: no_service" in problem for problem in problems)
     assert any("421" in problem for problem in problems)
     assert "hush" not in str(logs)

@@ -45,8 +45,8 @@ def test_a_channel_that_fails_three_times_is_counted_and_logged_and_stops_nobody
         assert notifier.send(NOTICE) == {"slack": False, "email": True}
     assert (notifier.failures, undelivered) == ({"slack": 1}, ["slack"])
     assert [(line["event"], line["log_level"]) for line in logs] == [
-        *[("notice_not_taken", "warning")] * 3,
-        ("notice_failed", "error"),
+        *[("notification_attempt_failed", "warning")] * 3,
+        ("notification_failed", "error"),
     ]
     assert logs[-1]["channel"] == "slack"
 
@@ -54,7 +54,7 @@ def test_a_channel_that_fails_three_times_is_counted_and_logged_and_stops_nobody
 def test_without_a_channel_the_log_has_it() -> None:
     with capture_logs() as logs:
         assert Notifier([]).send(NOTICE) == {}
-    assert logs[0]["event"] == "notice_without_channel"
+    assert logs[0]["event"] == "notification_logged_only"
 
 
 @pytest.mark.parametrize(

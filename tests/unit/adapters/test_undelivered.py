@@ -1,4 +1,4 @@
-"""Notices that reached nobody are counted where others can see it."""
+"""Failed notifications are counted in the bucket, where the exporter reads them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def bucket() -> MemoryBucket:
     return MemoryBucket()
 
 
-def test_each_channel_is_counted_apart_also_by_several_at_once() -> None:
+def test_concurrent_failures_are_counted_by_channel() -> None:
     class Busy(MemoryBucket):
         """The first four who have read it write at the same time."""
 
@@ -42,7 +42,7 @@ def test_each_channel_is_counted_apart_also_by_several_at_once() -> None:
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b'{"slack": "many"}', b"null"])
-def test_what_is_no_count_counts_nothing(bucket: MemoryBucket, body: bytes) -> None:
+def test_an_unreadable_count_is_zero(bucket: MemoryBucket, body: bytes) -> None:
     bucket.put(notifications.FAILED_DELIVERIES_KEY, body)
     assert notifications.failed_deliveries(bucket) == {}
     notifications.count_failed_delivery(bucket, "slack")
@@ -50,17 +50,17 @@ def test_what_is_no_count_counts_nothing(bucket: MemoryBucket, body: bytes) -> N
 
 
 @pytest.mark.parametrize("error", [StorageUnavailable("away"), PreconditionFailed("another was first")])
-def test_a_count_that_cannot_be_written_is_said_and_stops_nobody(error: Exception) -> None:
+def test_a_count_that_cannot_be_written_is_logged_and_raises_nothing(error: Exception) -> None:
     class Broken(MemoryBucket):
         def put(self, key: str, body: bytes, *, if_absent: bool = False, if_match: str | None = None) -> str:
             raise error
 
     with capture_logs() as logs:
         notifications.count_failed_delivery(Broken(), "slack")
-    assert [line["event"] for line in logs] == ["an undelivered notice is not counted"]
+    assert [line["event"] for line in logs] == ["failed_delivery_not_counted"]
 
 
-def test_what_a_process_cannot_deliver_is_in_the_bucket_and_the_exporter_shows_it(bucket: MemoryBucket) -> None:
+def test_a_failed_notification_is_counted_in_the_bucket_and_shown_by_the_exporter(bucket: MemoryBucket) -> None:
     resources = Resources(load_settings({"SLACK_WEBHOOK_URL": "http://127.0.0.1:9/hook"}, ()), bucket)
     resources.notifier._undelivered("slack")
     shown = {
