@@ -1,5 +1,5 @@
-"""The prediction log: what was asked, what was answered, and what the visitors said of it.
+"""The prediction log: each prediction with its inputs, and the feedback of visitors.
 
-An answer that carries a prediction id is on disk before it is sent (`spool`), and in PostgreSQL soon after (`drain`).
-Serving writes it; the experiment, drift and the operators' pages read it through `queries`.
+A response that carries a prediction id is on disk before it is sent (`spool`), and soon after in PostgreSQL (`drain`).
+Serving writes the log; experiments, drift detection and operators read it (`log_queries`).
 """

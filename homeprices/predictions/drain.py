@@ -1,7 +1,7 @@
-"""The thread that moves records from the spool to PostgreSQL, oldest first, and keeps the reserve of ids filled.
+"""The drain: a thread that moves records from the spool to PostgreSQL, oldest first, and refills the id reserve.
 
-With PostgreSQL away it tries again with growing pauses; nothing is given up. A record that PostgreSQL refuses for its
-content goes to `refused.jsonl` beside the segments and is counted, so that it does not hold back the others.
+While PostgreSQL is unavailable, it retries with growing pauses and discards nothing. A record that PostgreSQL rejects
+for its content goes to the dead-letter file `refused.jsonl` and is counted, so that it does not block the others.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ log = get_logger(__name__)
 
 BATCH_RECORDS = 1000
 COLLECT_SECONDS = 0.2
-"""How long records gather before they are drained: a batch costs little more than a record."""
+"""How long records accumulate before a pass, because a batch costs little more than one record."""
 
-IDLE_SECONDS = 5.0  # how often an idle process looks for segments without a process, and whether PostgreSQL is there
+IDLE_SECONDS = 5.0  # how often an idle process adopts orphaned segments and checks PostgreSQL
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.25, 5.0
 REFUSED_FILE = "refused.jsonl"
 HOUSEKEEPING_SECONDS = 3600.0
@@ -41,9 +41,10 @@ DatabaseState = Literal["up", "down", "unknown"]
 
 @dataclass(frozen=True)
 class DrainReport:
-    """One pass of the drain; `torn` lines belong to writes that a kill cut off, and were never acknowledged.
+    """The counts of one pass, and the state of the spool after it.
 
-    `dropped` remarks speak of estimates that were never given.
+    `torn` records were cut off by a crash and never acknowledged. `dropped` feedback refers to ids that were never
+    issued.
     """
 
     database: DatabaseState
@@ -57,7 +58,7 @@ class DrainReport:
 
 
 class Drain:
-    """Runs in a thread of its own between `start` and `close`; `run_once` is one pass, for tests."""
+    """Runs in its own thread between `start` and `close`; `run_once` makes a single pass, for tests."""
 
     def __init__(
         self,
@@ -76,20 +77,20 @@ class Drain:
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="drain", daemon=True)
         self._pause = FIRST_PAUSE_SECONDS
-        self._looked_around_at = self._kept_house_at = float("-inf")
+        self._refreshed_at = self._retention_at = float("-inf")
         self._stored = self._refused = self._torn = self._dropped = 0
         self.database: DatabaseState = "unknown"
 
     def start(self) -> None:
-        """Begin to drain."""
+        """Start the thread."""
         self._thread.start()
 
     def wake(self) -> None:
-        """Say that there is a new record."""
+        """Signal that there is a new record."""
         self._wanted.set()
 
     def close(self, timeout_seconds: float = 3.0) -> bool:
-        """Make a last pass and stop; False when that takes longer. What is not drained stays on disk."""
+        """Make a last pass and stop; return False on timeout. Records that are not drained stay on disk."""
         self._closing.set()
         self._wanted.set()
         if self._thread.ident is not None:
@@ -97,7 +98,7 @@ class Drain:
         return not self._thread.is_alive()
 
     def run_once(self) -> bool:
-        """Move everything that is in the spool by now; False when PostgreSQL did not take it all."""
+        """Move all records that are in the spool now; return False when PostgreSQL did not store all of them."""
         try:
             self._refresh()
             self._drain_all()
@@ -124,8 +125,8 @@ class Drain:
                 self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
 
     def _refresh(self) -> None:
-        """Adopt, reserve ids, and see that PostgreSQL is there: at need, and else now and then."""
-        due = time.monotonic() - self._looked_around_at >= IDLE_SECONDS or self.database != "up"
+        """Adopt orphaned segments, reserve ids and check PostgreSQL: when needed, otherwise every `IDLE_SECONDS`."""
+        due = time.monotonic() - self._refreshed_at >= IDLE_SECONDS or self.database != "up"
         missing = self._ids.missing_blocks()
         if due:
             self._spool.adopt()
@@ -134,23 +135,23 @@ class Drain:
                 connection.execute(text("SELECT 1"))
                 blocks = reserve(connection, missing) if missing else []
             self._ids.add(blocks)
-            self._looked_around_at = time.monotonic()
+            self._refreshed_at = time.monotonic()
             self._note("up")
             self._enforce_retention()
 
     def _enforce_retention(self) -> None:
-        """Make and drop months, now and then. It can wait: what has no month yet is stored all the same."""
-        if time.monotonic() - self._kept_house_at < HOUSEKEEPING_SECONDS:
+        """Create and drop monthly partitions, hourly. It may fail, because a default partition takes the other rows."""
+        if time.monotonic() - self._retention_at < HOUSEKEEPING_SECONDS:
             return
-        self._kept_house_at = time.monotonic()
+        self._retention_at = time.monotonic()
         try:
             kept = enforce_retention(self._engine, self._months)
         except (DatabaseUnavailable, SQLAlchemyError) as error:
-            log.warning("log_housekeeping_failed", reason=str(error))
+            log.warning("retention_failed", reason=str(error))
             return
         self._dropped += kept.unmatched
         if kept.made or kept.dropped:
-            log.info("log_months", made=kept.made, dropped=kept.dropped)
+            log.info("partitions_changed", made=kept.made, dropped=kept.dropped)
 
     def _drain_all(self) -> None:
         for segment in self._spool.full_segments():
@@ -160,7 +161,7 @@ class Drain:
                 self._store(batch)
                 self._note("up")
                 if len(batch) == BATCH_RECORDS and not self._closing.is_set():
-                    time.sleep(time.monotonic() - started)  # a backlog takes at most half of the time from visitors
+                    time.sleep(time.monotonic() - started)  # a backlog takes at most half of the time
             self._spool.forget(segment)
             self._note("up")
 
@@ -193,11 +194,11 @@ class Drain:
         self._dropped += dropped
 
     def _dead_letter(self, record: Record) -> None:
-        """Keep a record that PostgreSQL refuses for its content. Raises OSError: then it stays in its segment."""
+        """Append a record that PostgreSQL rejects to the dead-letter file. Raises OSError."""
         with (self._spool.folder / REFUSED_FILE).open("ab") as file:
             file.write(record.body + b"\n")
         self._refused += 1
-        log.error("record_refused", kind=record.kind, file=REFUSED_FILE)
+        log.error("record_rejected", kind=record.kind, file=REFUSED_FILE)
 
     def _note(self, database: DatabaseState, error: Exception | None = None) -> None:
         if database != self.database:

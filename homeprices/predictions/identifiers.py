@@ -1,7 +1,14 @@
-"""Prediction ids: integers of one database sequence, reserved in blocks ahead of need.
+"""Prediction ids, reserved in blocks ahead of need, and visitor pseudonyms.
 
-A request takes its id from memory; the drain's thread tops the reserve up. The reserve grows with the traffic, so that
-it lasts for minutes while PostgreSQL is away. Ids that a killed process had reserved are never used: numbers have gaps.
+Ids are integers of one database sequence. A request takes its id from memory, and the drain refills the reserve. The
+reserve grows with the traffic, so that it lasts for minutes while PostgreSQL is unavailable. Ids that a killed process
+had reserved are never used, so the numbers have gaps.
+
+A process issues and drains the ids of a block in order. So an id that is missing before a stored id of its block was
+never issued. An id without a stored successor is undetermined: it may lie in the spool of any replica that cannot reach
+PostgreSQL.
+
+Visitors appear in the log as keyed hashes. Without the key they cannot be linked to visitor ids.
 """
 
 from __future__ import annotations
@@ -24,13 +31,13 @@ if TYPE_CHECKING:
 
 
 RESERVE_SECONDS = 600
-"""How long the reserve lasts at the present traffic."""
+"""How long the reserve lasts at the measured traffic."""
 
-MOST_BLOCKS = 1000  # a million ids, whatever the traffic was measured to be
+MOST_BLOCKS = 1000  # at most a million ids
 RATE_WINDOW_SECONDS = 2.0
-RATE_DECAY = 0.9  # a window, so that a pause empties nothing
+RATE_DECAY = 0.9  # per window, so that the reserve survives a pause in the traffic
 FEWEST_BLOCKS = 20
-ISSUED_BLOCKS_KEPT = 1000  # enough to know an estimate of the last minutes; older ones are in the database
+ISSUED_BLOCKS_KEPT = 1000  # covers the last minutes; older predictions are in the database
 
 _RESERVE = text("SELECT nextval('prediction_id') FROM generate_series(1, :blocks)")
 
@@ -43,21 +50,21 @@ class IdReserve:
         self._lock = threading.Lock()
         self._current: Iterator[int] = iter(())
         self._blocks: deque[range] = deque()
-        self._given: deque[range] = deque(maxlen=ISSUED_BLOCKS_KEPT)
+        self._issued: deque[range] = deque(maxlen=ISSUED_BLOCKS_KEPT)
         self._last = 0
         self._taken = 0
         self._rate = 0.0
         self._measured_at = clock()
 
     def take(self) -> int | None:
-        """The next id; None when the reserve is used up because PostgreSQL has been away for long."""
+        """Return the next id; None if the reserve is used up because PostgreSQL has been unavailable for long."""
         with self._lock:
             number = next(self._current, None)
             if number is None:
                 if not self._blocks:
                     return None
                 block = self._blocks.popleft()
-                self._given.append(block)
+                self._issued.append(block)
                 self._current = iter(block)
                 number = next(self._current)
             self._last = number
@@ -65,36 +72,36 @@ class IdReserve:
             return number
 
     def was_issued(self, number: int) -> bool:
-        """Whether this process has given out the id (lately)."""
+        """Return whether this process has issued the id (recently)."""
         with self._lock:
-            if not self._given:
+            if not self._issued:
                 return False
-            newest = self._given[-1]
-            return any(number in block and (block is not newest or number <= self._last) for block in self._given)
+            newest = self._issued[-1]
+            return any(number in block and (block is not newest or number <= self._last) for block in self._issued)
 
     def owns(self, number: int) -> bool:
-        """Whether the id belongs to this process, given out (lately) or not yet: then nobody else can have given it."""
+        """Return whether the id is in a block of this process, so that no other process can have issued it."""
         with self._lock:
-            return any(number in block for block in (*self._given, *self._blocks))
+            return any(number in block for block in (*self._issued, *self._blocks))
 
     @property
     def left(self) -> int:
-        """Ids in reserve, but for those of the block in use."""
+        """The number of reserved ids, without those of the block in use."""
         return len(self._blocks) * ID_BLOCK
 
     def missing_blocks(self) -> int:
-        """How many blocks to reserve now. Zero until the reserve has fallen below half of what it should be."""
+        """Return how many blocks to reserve now: zero until the reserve is below half of its target."""
         wanted = min(MOST_BLOCKS, FEWEST_BLOCKS + int(self._rate_per_second() * RESERVE_SECONDS) // ID_BLOCK)
         held = len(self._blocks)
         return 0 if held > wanted // 2 else wanted - held
 
     def add(self, blocks: list[range]) -> None:
-        """Put reserved blocks into the reserve."""
+        """Add reserved blocks."""
         with self._lock:
             self._blocks.extend(blocks)
 
     def _rate_per_second(self) -> float:
-        """Ids a second in the last window, or the slowly fading rate of those before."""
+        """Return the ids per second of the last window, or the decaying rate of earlier windows if that is higher."""
         elapsed = self._clock() - self._measured_at
         if elapsed >= RATE_WINDOW_SECONDS:
             with self._lock:
@@ -105,26 +112,19 @@ class IdReserve:
 
 
 def reserve(connection: Connection, blocks: int) -> list[range]:
-    """Blocks of ids that belong to the caller once the transaction is committed, and not before.
+    """Reserve blocks of ids. They belong to the caller only after the transaction has committed.
 
-    A sequence does not roll back, but what it has given to a transaction that never committed can be lost in a crash of
-    the server, and is then given again.
+    A sequence does not roll back. But after a crash of the server it may issue numbers again that it had given to a
+    transaction that never committed.
     """
     starts = connection.execute(_RESERVE, {"blocks": blocks}).scalars().all()
     return [range(start, start + ID_BLOCK) for start in starts]
 
 
-# Whether an estimate of an id was given to anybody, as far as PostgreSQL can tell.
-#
-# A process issues the ids of a block in order and drains them in that order, so an id that a later one of its block
-# has left behind was never issued. One behind which nothing is stored may lie in the spool of any replica, as long as
-# that replica does not reach PostgreSQL: it cannot be told, and only the drain will know.
-
-
 OUT_OF_ORDER_SECONDS = 60
-"""Longer than any request takes: two threads may take their ids in one order and put them on disk in the other."""
+"""Longer than any request takes. Two threads may write their records in another order than they took their ids."""
 
-_TRACE = text(
+_LOOKUP = text(
     """
     SELECT EXISTS (SELECT FROM prediction_logs WHERE id = :id) AS stored,
            (SELECT is_called AND :id < last_value + :block FROM prediction_id) AS reserved,
@@ -136,7 +136,7 @@ _TRACE = text(
 
 @dataclass(frozen=True)
 class IdLookup:
-    """What PostgreSQL has of an id: its estimate, a block that somebody reserved, a later estimate of that block."""
+    """What PostgreSQL knows of an id: its prediction, a block that contains it, a later prediction of that block."""
 
     stored: bool
     reserved: bool
@@ -144,32 +144,29 @@ class IdLookup:
 
 
 def look_up_id(connection: Connection, prediction_id: int) -> IdLookup:
-    """Look for an id in the log and in the sequence, in one statement."""
+    """Look up an id in the log and in the sequence, with one statement."""
     end = -(-prediction_id // ID_BLOCK) * ID_BLOCK  # blocks begin with 1
-    asked = {"id": prediction_id, "end": end, "block": ID_BLOCK, "seconds": OUT_OF_ORDER_SECONDS}
-    return IdLookup(**connection.execute(_TRACE, asked).mappings().one())
+    values = {"id": prediction_id, "end": end, "block": ID_BLOCK, "seconds": OUT_OF_ORDER_SECONDS}
+    return IdLookup(**connection.execute(_LOOKUP, values).mappings().one())
 
 
-# Visitors in the log: a keyed hash, the same for the same visitor, of no use to who has the log without the key.
-
-
-HASH_HEX_DIGITS = 32  # 128 bits: no two visitors meet by chance
+HASH_HEX_DIGITS = 32  # 128 bits, so that two visitors never collide by chance
 
 
 class VisitorHash:
     """HMAC-SHA256 (RFC 2104) of a visitor id under the key of this installation."""
 
     def __init__(self, key: bytes) -> None:
-        self._state = hmac.new(key, digestmod=hashlib.sha256)  # the key is worked in once, not at every request
+        self._state = hmac.new(key, digestmod=hashlib.sha256)  # the key is processed once, not for every request
 
     def __call__(self, visitor: str) -> str:
-        """The hash of a visitor id, as hex."""
+        """Return the hash of a visitor id, as hex digits."""
         state = self._state.copy()
         state.update(visitor.encode())
         return state.hexdigest()[:HASH_HEX_DIGITS]
 
 
 def hashed_testers(settings: Settings) -> frozenset[str]:
-    """The visitors of `HOMEPRICES_TESTERS` as the log knows them: they are no part of an experiment."""
+    """Return the pseudonyms of `HOMEPRICES_TESTERS`, who are excluded from experiments."""
     visitor_hash = VisitorHash(settings.visitor_key.get_secret_value().encode())
     return frozenset(visitor_hash(tester) for tester in settings.tester_ids)

@@ -1,4 +1,4 @@
-"""The prediction log as serving sees it: record an estimate, record what a visitor says of it."""
+"""The serving side of the prediction log: record a prediction, record feedback, look up an id."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from homeprices.predictions.identifiers import IdReserve
 from homeprices.predictions.spool import Spool
 from homeprices.settings import Settings
 
-# A prediction that was answered a moment ago is in PostgreSQL after this, unless something is wrong.
+# Normally a prediction is in PostgreSQL within this time.
 SETTLE_SECONDS = 1.5
-LOOK_SECONDS = 0.1
-# Threads that may wait for an id at one time; the others are needed for visitors who ask for estimates.
+POLL_SECONDS = 0.1
+# Threads that may wait for an id at the same time, so that the others stay free for predictions.
 MOST_WAITING = 2
 
 IssueStatus = Literal["issued", "never_issued", "undetermined"]
@@ -33,7 +33,7 @@ IssueStatus = Literal["issued", "never_issued", "undetermined"]
 
 @dataclass(frozen=True)
 class Prediction:
-    """An answer with what led to it. Prices in lakh rupees; `visitor` is a keyed hash."""
+    """One prediction with its inputs. Prices in lakh rupees; `visitor` is a keyed hash."""
 
     request_id: str
     visitor: str | None
@@ -50,7 +50,7 @@ class Prediction:
 
 
 class PredictionLog:
-    """The log of one process: its ids, its spool, and the thread that drains it."""
+    """The log of one process: its id reserve, its spool and its drain."""
 
     def __init__(
         self,
@@ -63,28 +63,28 @@ class PredictionLog:
         self._engine = engine
         self._ids = IdReserve()
         self._drain = Drain(spool, self._ids, engine, report, months)
-        self._places_to_wait = threading.BoundedSemaphore(MOST_WAITING)
+        self._waiting_slots = threading.BoundedSemaphore(MOST_WAITING)
 
     def start(self) -> None:
-        """Reserve ids and begin to drain, in the background."""
+        """Start the drain, which also reserves ids."""
         self._drain.start()
 
     def close(self) -> None:
-        """Drain what can be drained at once; the rest stays on disk for the next process."""
+        """Drain what can be drained immediately; the rest stays on disk for the next process."""
         if self._drain.close():
             self.spool.close()
 
     @property
     def database(self) -> DatabaseState:
-        """Whether PostgreSQL answered when the drain last asked it."""
+        """Whether PostgreSQL answered the drain's last check."""
         return self._drain.database
 
     def record(self, prediction: Prediction) -> int | None:
-        """Put an answer on disk and return its id; None when there is no id or no place, and then it is not logged."""
+        """Write a prediction to disk and return its id; None and no record if no id is left or the spool is full."""
         return self.record_many([prediction])[0]
 
     def record_many(self, predictions: Sequence[Prediction]) -> list[int | None]:
-        """Put answers on disk with one write and return their ids in order; None for those that are not logged."""
+        """Write predictions to disk at once and return their ids in order; None for those that are not logged."""
         if not predictions:
             return []
         numbers = [self._ids.take() for _ in predictions]
@@ -102,15 +102,16 @@ class PredictionLog:
         return numbers
 
     def record_feedback(self, feedback: Feedback, visitor: str | None) -> None:
-        """Put a remark on disk; `visitor` is a keyed hash. Raises SpoolFull."""
+        """Write feedback to disk; `visitor` is a keyed hash. Raises SpoolFull."""
         row = {"visitor": visitor, "ts": datetime.now(UTC), **feedback.model_dump()}
         self.spool.append("f", to_json(row))
         self._drain.wake()
 
     def issue_status(self, prediction_id: int) -> IssueStatus:
-        """Whether an estimate of this id was given out; `undetermined` while a spool of any replica may hold it.
+        """Return whether a prediction with this id was issued; `undetermined` while a replica's spool may hold it.
 
-        One that another process gave a moment ago is waited for, unless too many wait already: the drain will tell.
+        Waits up to `SETTLE_SECONDS` for an id that another process may have just issued, unless `MOST_WAITING` threads
+        wait already. The drain decides undetermined ids later.
         """
         if self._ids.was_issued(prediction_id):
             return "issued"
@@ -124,34 +125,34 @@ class PredictionLog:
             return "undetermined"
 
     def _look_up(self, prediction_id: int) -> IssueStatus:
-        asked_at, deadline = time.time(), time.monotonic() + SETTLE_SECONDS
-        found = self._trace(prediction_id, asked_at)
-        if found != "undetermined" or not self._places_to_wait.acquire(blocking=False):
-            return found
+        started_at, deadline = time.time(), time.monotonic() + SETTLE_SECONDS
+        status = self._status(prediction_id, started_at)
+        if status != "undetermined" or not self._waiting_slots.acquire(blocking=False):
+            return status
         try:
-            while found == "undetermined" and time.monotonic() < deadline:
-                time.sleep(LOOK_SECONDS)
-                found = self._trace(prediction_id, asked_at)
-            return found
+            while status == "undetermined" and time.monotonic() < deadline:
+                time.sleep(POLL_SECONDS)
+                status = self._status(prediction_id, started_at)
+            return status
         finally:
-            self._places_to_wait.release()
+            self._waiting_slots.release()
 
-    def _trace(self, prediction_id: int, asked_at: float) -> IssueStatus:
+    def _status(self, prediction_id: int, started_at: float) -> IssueStatus:
         with transaction(self._engine) as connection:
-            trace = identifiers.look_up_id(connection, prediction_id)
-        if trace.stored:
+            lookup = identifiers.look_up_id(connection, prediction_id)
+        if lookup.stored:
             return "issued"
-        if not trace.reserved:
+        if not lookup.reserved:
             return "never_issued"
-        # What a killed worker left may be drained in any order, by whoever adopts it.
-        never = trace.passed_over and not self.spool.holds_from_before(asked_at)
-        return "never_issued" if never else "undetermined"
+        # The segments of a killed worker are drained in any order, by the process that adopts them.
+        never_issued = lookup.passed_over and not self.spool.holds_from_before(started_at)
+        return "never_issued" if never_issued else "undetermined"
 
 
 def open_prediction_log(
     settings: Settings, engine: Engine, report: Callable[[DrainReport], None] = lambda _: None
 ) -> PredictionLog:
-    """The prediction log of the settings, not yet started."""
+    """Return the prediction log of the settings, not yet started."""
     folder = settings.instance_dir / "spool"
     spool = Spool(folder, limit_bytes=settings.spool_limit_bytes, fsync=settings.spool_fsync)
     return PredictionLog(spool, engine, report, settings.log_months)

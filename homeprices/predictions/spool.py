@@ -1,8 +1,8 @@
-"""The spool: records on the local disk before the visitor has the answer, until PostgreSQL has them.
+"""The spool: a write-ahead log on the local disk that holds records until PostgreSQL has stored them.
 
-One folder an instance, shared by its worker processes; each appends to a segment file of its own, one `write` a record.
-What `append` has returned for outlives a killed process, because the kernel has it. With `fsync` it outlives a power
-loss too: one `fsync` serves all threads that wait at that moment (group commit).
+All worker processes of an instance share one folder, and each appends to its own segment file, with one `write` per
+record. An acknowledged record survives a killed process, because the kernel holds it. With `fsync` it also survives a
+power loss: one `fsync` serves all threads that wait for it (group commit).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ RETRY_AFTER_SECONDS = 30  # a full disk is not emptied in less
 
 @dataclass(eq=False)
 class _Waiting:
-    """What a thread has put into the group and waits for."""
+    """Lines that a thread has added to the group, and their outcome."""
 
     line: bytes
     records: int
@@ -32,7 +32,7 @@ class _Waiting:
 
 
 class Spool:
-    """What one process writes to, and what its drain reads from. Safe to use from several threads."""
+    """The spool of one process: threads append to it, and the drain reads it. Thread-safe."""
 
     def __init__(self, folder: Path, *, limit_bytes: int, fsync: bool = False, write: Write = os.write) -> None:
         self.folder = folder
@@ -47,11 +47,11 @@ class Spool:
         self._others_bytes = 0
 
     def append(self, kind: Kind, body: bytes) -> None:
-        """Put a record (a JSON object without line breaks) on disk. Raises SpoolFull: then it was not acknowledged."""
+        """Write a record (a JSON object without line breaks) to disk. Raises SpoolFull; then it is not acknowledged."""
         self.append_many(kind, (body,))
 
     def append_many(self, kind: Kind, bodies: Sequence[bytes]) -> None:
-        """Put records on disk with one write, all or none. Raises SpoolFull: then none was acknowledged."""
+        """Write records to disk with one write, all or none. Raises SpoolFull; then none is acknowledged."""
         line = b"".join([encode(kind, body) for body in bodies])
         with self._changed:
             if self._bytes() + len(line) > self._limit_bytes:
@@ -63,14 +63,14 @@ class Spool:
                 self._put(line, len(bodies))
 
     def rotate(self) -> None:
-        """Put the current segment among those to be drained, if it has records."""
+        """Close the current segment to new records, so that it is drained, if it has any."""
         with self._changed:
             while self._flushing:
                 self._changed.wait()
             self._retire()
 
     def full_segments(self) -> list[Segment]:
-        """Segments to be drained, oldest first: this process's own, and adopted ones."""
+        """Return the segments to drain, own and adopted ones, oldest first."""
         with self._changed:
             return sorted(self._full, key=lambda segment: segment.created)
 
@@ -81,7 +81,7 @@ class Spool:
             self._full.remove(segment)
 
     def adopt(self) -> int:
-        """Take over the segments of processes that are gone, measure what the living ones hold; returns how many."""
+        """Adopt the segments of dead processes, measure those of living ones, and return how many were adopted."""
         with self._changed:
             own = {segment.path for segment in self._held()}
         adopted = spool_segments.orphans(self.folder, own)
@@ -99,21 +99,21 @@ class Spool:
 
     @property
     def records(self) -> int:
-        """Records not yet in PostgreSQL that this process has written or adopted."""
+        """The number of records not yet in PostgreSQL that this process has written or adopted."""
         with self._changed:
             return sum(segment.records for segment in self._held())
 
     def oldest_seconds(self, now: float) -> float:
-        """The age of the oldest segment with records; 0 when everything is drained. `now` is a Unix time."""
+        """Return the age of the oldest segment with records; 0 if there is none. `now` is a Unix time."""
         with self._changed:
             return max((now - segment.created for segment in self._held() if segment.size), default=0.0)
 
     def holds_from_before(self, moment: float) -> bool:
-        """Whether any process of this instance, dead or alive, has a segment that is older than a Unix time."""
+        """Return whether any process of this instance, dead or alive, has a segment older than a Unix time."""
         return spool_segments.any_from_before(self.folder, moment)
 
     def close(self) -> None:
-        """Let go of the files. What is in them stays on disk for the next process."""
+        """Close the files. Their records stay on disk for the next process."""
         with self._changed:
             for segment in self._held():
                 if segment.size:
@@ -123,7 +123,7 @@ class Spool:
             self._full, self._current = [], None
 
     def _append_with_group(self, line: bytes, records: int) -> None:
-        """One thread at a time writes and syncs for all that wait. Called, and returns, with the lock held."""
+        """Write and sync the lines of all waiting threads, one thread at a time. Needs the lock, and keeps it."""
         mine = _Waiting(line, records)
         self._group.append(mine)
         while not mine.done:
@@ -166,12 +166,12 @@ class Spool:
         return self._current
 
     def _repair(self) -> None:
-        """After a failed write, no torn line may stand before a whole one."""
+        """Truncate a torn record after a failed write, so that no whole record follows it."""
         if self._current is None:
             return
         try:
             self._current.undo()
-        except OSError:  # then nothing more is written behind it
+        except OSError:  # then nothing more is appended to this segment
             self._full.append(self._current)
             self._current = None
 

@@ -1,7 +1,7 @@
-"""Segments: the files of a spool. A record is a line, `crc32 kind json`; a file's lock tells whether its writer lives.
+"""The files of a spool. A record is one line, `crc32 kind json`; a file lock shows whether the writer is alive.
 
-A writer locks a segment before the file has its final name, and holds the lock until the file is deleted or the process
-dies. So whoever can lock a segment has found one without a writer, and may adopt it.
+A writer locks a segment before the file gets its final name, and holds the lock until the file is deleted or the
+process dies. So a process that can lock a segment has found an orphan, and may adopt it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Kind = Literal["p", "f"]
 
 SUFFIX = ".segment"
 _BEING_CREATED = ".new"
-# A file that is still being created after this lost its process between `open` and `rename`, and holds nothing.
+# A file without its final name after this time belongs to a dead process, and is empty.
 _ABANDONED_SECONDS = 60.0
 _CONTENT_AT, _KIND_AT, _BODY_AT = 8, 9, 11  # after eight hex digits: a space, the kind, a space, the body
 
@@ -28,20 +28,20 @@ Write = Callable[[int, bytes], int]
 
 
 class Record(NamedTuple):
-    """One line that was read back whole."""
+    """A record that was read back complete."""
 
     kind: str
     body: bytes
 
 
 def encode(kind: Kind, body: bytes) -> bytes:
-    """The line of a record. `body` is one JSON object without line breaks."""
+    """Return the line of a record. `body` is one JSON object without line breaks."""
     content = b" %b %b" % (kind.encode(), body)
     return b"%08x%b\n" % (zlib.crc32(content), content)
 
 
 def decode(line: bytes) -> Record | None:
-    """The record of a line; None for a torn one, which nobody was ever told is safe."""
+    """Return the record of a line; None for a torn record, which was never acknowledged."""
     content = line[_CONTENT_AT:-1]
     if not line.endswith(b"\n") or line[:_CONTENT_AT] != b"%08x" % zlib.crc32(content):
         return None
@@ -59,28 +59,28 @@ class Segment:
     records: int = 0
 
     def append(self, data: bytes, records: int, write: Write = os.write) -> None:
-        """Write whole lines at the end. Raises OSError; then `undo` it, or write nothing more behind it."""
+        """Append whole lines. Raises OSError; then call `undo`, or append nothing more."""
         written = write(self.descriptor, data)
-        if written != len(data):  # the disk took a part of it
+        if written != len(data):  # a partial write
             raise OSError(f"{written} of {len(data)} bytes were written to {self.path.name}")
         self.size += written
         self.records += records
 
     def undo(self) -> None:
-        """Cut off what a failed `append` left. Raises OSError."""
+        """Truncate the rest of a failed `append`. Raises OSError."""
         os.ftruncate(self.descriptor, self.size)
 
     def sync(self) -> None:
-        """Wait until the disk has it. Raises OSError."""
+        """Wait until the data is on the disk. Raises OSError."""
         os.fdatasync(self.descriptor)
 
     def lines(self) -> Iterator[bytes]:
-        """Every line, whole or torn."""
+        """Yield every line, whole or torn."""
         with self.path.open("rb") as file:
             yield from file
 
     def remove(self) -> None:
-        """Delete the file, then let go of its lock, in this order: nobody can adopt what is gone."""
+        """Delete the file and then release its lock, in this order, so that no process can adopt it."""
         self.path.unlink(missing_ok=True)
         self.close()
 
@@ -89,7 +89,7 @@ class Segment:
 
 
 def create(folder: Path, *, durable: bool) -> Segment:
-    """A new segment, locked. `durable` waits until the disk has its name as well. Raises OSError."""
+    """Create a locked segment. `durable`: wait until its directory entry is on the disk. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{time.time_ns():020d}-{os.getpid()}{SUFFIX}"
     temporary = path.with_suffix(_BEING_CREATED)
@@ -106,19 +106,19 @@ def create(folder: Path, *, durable: bool) -> Segment:
 
 
 def orphans(folder: Path, own: set[Path]) -> list[Segment]:
-    """The segments in `folder` whose process is gone, now locked by this one."""
+    """Lock and return the segments in `folder` whose process is dead."""
     _clear_abandoned(folder)
-    found = (_adopted(path) for path in sorted(folder.glob(f"*{SUFFIX}")) if path not in own)
-    return [segment for segment in found if segment]
+    candidates = (path for path in sorted(folder.glob(f"*{SUFFIX}")) if path not in own)
+    return [segment for path in candidates if (segment := _adopted(path))]
 
 
 def total_bytes(folder: Path) -> int:
-    """The size of all segments in `folder`, whoever writes them."""
+    """Return the size of all segments in `folder`, of all processes."""
     return sum(_size(path) for path in folder.glob(f"*{SUFFIX}"))
 
 
 def any_from_before(folder: Path, moment: float) -> bool:
-    """Whether a segment with records in `folder`, whoever writes it, is older than a Unix time."""
+    """Return whether a segment with records in `folder`, of any process, is older than a Unix time."""
     return any(_created(path) < moment and _size(path) for path in folder.glob(f"*{SUFFIX}"))
 
 
@@ -127,7 +127,9 @@ def _adopted(path: Path) -> Segment | None:
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
-    if not _lock(descriptor) or os.fstat(descriptor).st_nlink == 0:  # alive, or drained by another a moment ago
+    if (
+        not _lock(descriptor) or os.fstat(descriptor).st_nlink == 0
+    ):  # writer alive, or just drained by another
         os.close(descriptor)
         return None
     with path.open("rb") as file:
@@ -144,13 +146,13 @@ def _lock(descriptor: int) -> bool:
 
 
 def _created(path: Path) -> float:
-    """The time in a segment's name; for a foreign name, that of the file."""
+    """Return the time in a segment's name; for a foreign name, the modification time."""
     digits = path.name.split("-")[0]
     if digits.isdecimal():
         return int(digits) / 1e9
     try:
         return path.stat().st_mtime
-    except FileNotFoundError:  # drained a moment ago
+    except FileNotFoundError:  # just drained
         return time.time()
 
 
@@ -159,7 +161,7 @@ def _clear_abandoned(folder: Path) -> None:
         try:
             if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
                 path.unlink()
-        except FileNotFoundError:  # it has its name by now, or another process was first
+        except FileNotFoundError:  # renamed meanwhile, or another process was first
             continue
 
 
