@@ -127,9 +127,7 @@ def _adopted(path: Path) -> Segment | None:
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
-    if (
-        not _lock(descriptor) or os.fstat(descriptor).st_nlink == 0
-    ):  # writer alive, or just drained by another
+    if not _lock(descriptor) or os.fstat(descriptor).st_nlink == 0:  # writer alive, or just drained by another
         os.close(descriptor)
         return None
     with path.open("rb") as file:
