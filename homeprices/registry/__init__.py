@@ -1,1 +1,1 @@
-"""What is stored in the bucket, and under which version: datasets and bundles."""
+"""The registry in the bucket: datasets and bundles, each under an immutable version."""

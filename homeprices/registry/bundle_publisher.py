@@ -1,7 +1,10 @@
 """Writes bundles to the bucket: claims a version, stages, publishes, republishes and archives.
 
-A bundle is written file by file and its manifest last. A function that is killed after any of its writes can be called
-again: it then finishes what it began.
+A version is claimed by a conditional PUT of `claims/{version}.json` before anything is written under it, so that two
+writers never share a number. Numbers are never reused: the next one is above all in claims, models and archive.
+
+A bundle is written file by file, and its manifest last. A folder without `manifest.json` does not exist to readers.
+Each function can be killed after any write and called again; it then completes the operation.
 """
 
 from __future__ import annotations
@@ -28,24 +31,24 @@ from homeprices.registry.bundle_reader import (
 )
 from homeprices.registry.versions import BUNDLE_FILE_KEY, Kind, kind_of, number_of, utc_now, version_name
 
-CLAIM_ATTEMPTS = 100  # each one lost means that another writer took a number, so this many is never reached
+CLAIM_ATTEMPTS = 100  # each lost one means that another writer took a number, so the limit is never reached
 _CLAIM = re.compile(r"claims/((?:BO|CO|train_V)[1-9][0-9]*)\.json")
 _DATASET = re.compile(r"data/raw/(train_V[1-9][0-9]*)\.csv")
 
 
 def claim(bucket: Bucket, kind: Kind, owner: str, now: Callable[[], datetime] = utc_now) -> str:
-    """A version name that belongs to `owner` alone.
+    """Claim a version name for `owner` and return it.
 
-    An owner that is killed and comes again gets the same name back. Only a claim that was overtaken (never completed,
-    while a higher version of its kind was) is given up for a new one, because what counts is the highest.
+    A repeated call of the same owner returns the same name. Only a claim that was overtaken (never completed, while a
+    higher version of its kind was) is replaced by a new one, because readers use the highest version. Raises Conflict.
     """
     for _ in range(CLAIM_ATTEMPTS):
         completed, seen = _survey(bucket, kind)
-        # Claims are listed after everything else: whatever has files by now has its claim in this list as well.
+        # Claims are listed last, so that every version that has files also has its claim in the list.
         claims = _numbers(bucket, "claims/", _CLAIM, kind)
-        mine = _standing(bucket, kind, claims, completed, owner)
-        if mine is not None:
-            return mine
+        earlier = _valid_claim(bucket, kind, claims, completed, owner)
+        if earlier is not None:
+            return earlier
         version = version_name(kind, 1 + max(seen | claims, default=0))
         if _take(bucket, version, owner, now()):
             return version
@@ -53,20 +56,20 @@ def claim(bucket: Bucket, kind: Kind, owner: str, now: Callable[[], datetime] = 
 
 
 def claimed(bucket: Bucket, kind: Kind, owner: str) -> str | None:
-    """The version that `owner` has already claimed (and may have completed); None when there is none."""
+    """Return the version that `owner` has already claimed (and may have completed), or None."""
     completed, _ = _survey(bucket, kind)
-    return _standing(bucket, kind, _numbers(bucket, "claims/", _CLAIM, kind), completed, owner)
+    return _valid_claim(bucket, kind, _numbers(bucket, "claims/", _CLAIM, kind), completed, owner)
 
 
 def _survey(bucket: Bucket, kind: Kind) -> tuple[set[int], set[int]]:
-    """The numbers of a kind that are complete, and those that have any file at all."""
+    """Return the numbers of a kind that are complete, and those that have at least one file."""
     if kind == "train_V":
         datasets = _numbers(bucket, "data/raw/train_V", _DATASET, kind)
         return datasets, datasets
     completed: set[int] = set()
     seen: set[int] = set()
-    for place in ("models", "archive"):
-        for entry in bucket.list(f"{place}/price_check_{kind}"):
+    for root in ("models", "archive"):
+        for entry in bucket.list(f"{root}/price_check_{kind}"):
             match = BUNDLE_FILE_KEY.fullmatch(entry.key)
             if match:
                 seen.add(number_of(match[1]))
@@ -80,12 +83,12 @@ def _numbers(bucket: Bucket, prefix: str, pattern: re.Pattern[str], kind: Kind) 
     return {number_of(match[1]) for match in matches if match and kind_of(match[1]) == kind}
 
 
-def _standing(bucket: Bucket, kind: Kind, claims: set[int], completed: set[int], owner: str) -> str | None:
-    """The newest claim of an owner that was not overtaken. Newest first: a repeated step finds its own at once."""
+def _valid_claim(bucket: Bucket, kind: Kind, claims: set[int], completed: set[int], owner: str) -> str | None:
+    """Return the newest claim of an owner that was not overtaken, or None."""
     overtaken_below = max(completed, default=0)
-    for number in sorted(claims, reverse=True):
-        alive = number in completed or number > overtaken_below
-        if alive and _owner(bucket, version_name(kind, number)) == owner:
+    for number in sorted(claims, reverse=True):  # newest first: a repeated step finds its claim at once
+        valid = number in completed or number > overtaken_below
+        if valid and _owner(bucket, version_name(kind, number)) == owner:
             return version_name(kind, number)
     return None
 
@@ -95,7 +98,7 @@ def _take(bucket: Bucket, version: str, owner: str, at: datetime) -> bool:
     try:
         bucket.put(_claim_key(version), body, if_absent=True)
     except PreconditionFailed:
-        # The client repeats a PUT whose answer was lost, and is then told that the key exists: it may be ours.
+        # The client repeats a PUT whose answer was lost. Then the key exists, and may be ours.
         return _owner(bucket, version) == owner
     return True
 
@@ -104,31 +107,25 @@ def _owner(bucket: Bucket, version: str) -> str | None:
     try:
         return str(json.loads(bucket.get(_claim_key(version)).body)["owner"])
     except (ObjectNotFound, ValueError, KeyError, TypeError):
-        return None  # an unreadable claim still holds its number, for nobody
+        return None  # an unreadable claim keeps its number, but has no owner
 
 
 def _claim_key(version: str) -> str:
     return f"claims/{version}.json"
 
 
-# Bundles in the bucket: staged, published under a version, fetched, and archived.
-#
-# A bundle is written file by file and its manifest last, so a folder without `manifest.json` does not exist to a
-# reader. Each function can be killed after any of its writes and called again: it then finishes what it began.
-
-
 def stage(bucket: Bucket, run_id: str, folder: Path) -> str:
     """Upload a draft bundle (every file, `draft.json` last) and return its key prefix.
 
-    Raises BundleRefused when a file of the folder is missing or differs from the draft. Doing it again replaces it.
+    Replaces an earlier draft of the run. Raises BundleRefused when a file is missing or differs from the draft.
     """
     draft = Bundle.open_draft(folder).manifest
-    place = staging_folder(run_id)
-    bucket.delete(place + DRAFT_FILE)  # a draft that is being replaced must not be published half old, half new
+    prefix = staging_folder(run_id)
+    bucket.delete(prefix + DRAFT_FILE)  # so that a partly replaced draft cannot be published
     for name in draft.files:
-        bucket.put(place + name, (folder / name).read_bytes())
-    bucket.put(place + DRAFT_FILE, (folder / DRAFT_FILE).read_bytes())
-    return place
+        bucket.put(prefix + name, (folder / name).read_bytes())
+    bucket.put(prefix + DRAFT_FILE, (folder / DRAFT_FILE).read_bytes())
+    return prefix
 
 
 def publish(
@@ -140,10 +137,10 @@ def publish(
     promoted_from: str | None = None,
     published_by: str = "pipeline",
 ) -> str:
-    """Publish what `run_id` has staged as the next version of its kind, and return that version.
+    """Publish the draft of `run_id` as the next version of its kind, and return that version.
 
-    The same owner (by default the run) always gets the same version. Raises NotFound when nothing is staged,
-    BundleRefused when a staged file differs from its draft.
+    The same owner (by default the run) always gets the same version. Raises NotFound when there is no draft,
+    BundleRefused when a staged file differs from it.
     """
     owner = owner or f"publish:{run_id}"
     earlier = claimed(bucket, kind, owner)
@@ -151,14 +148,14 @@ def publish(
         return earlier
     _, draft = staged_draft(bucket, run_id)
     version = claim(bucket, kind, owner)
-    place = staging_folder(run_id)
+    prefix = staging_folder(run_id)
     manifest = draft.publish(version=version, promoted_from=promoted_from, published_by=published_by)
-    _write(bucket, manifest, lambda name: bucket.get(place + name).body)
+    _write(bucket, manifest, lambda name: bucket.get(prefix + name).body)
     return version
 
 
 def republish(bucket: Bucket, source: str, *, owner: str, published_by: str) -> str:
-    """Publish the files of a published bundle as the next BO: a promotion, or the return of an earlier BO."""
+    """Publish the files of a published bundle as the next BO, for a promotion or a revert. Return the version."""
     earlier = claimed(bucket, BUNDLE_KIND["production"], owner)
     if earlier and is_complete(bucket, earlier):
         return earlier
@@ -170,17 +167,17 @@ def republish(bucket: Bucket, source: str, *, owner: str, published_by: str) -> 
 
 
 def discard_staging(bucket: Bucket, run_id: str) -> None:
-    """Remove what a run has staged; nothing staged is no error."""
-    place = staging_folder(run_id)
-    bucket.delete(place + DRAFT_FILE)
-    for entry in bucket.list(place):
+    """Delete the draft of a run, if there is one."""
+    prefix = staging_folder(run_id)
+    bucket.delete(prefix + DRAFT_FILE)
+    for entry in bucket.list(prefix):
         bucket.delete(entry.key)
 
 
 def archive(bucket: Bucket, candidate: str) -> None:
-    """Move a candidate to `archive/`, its manifest first: from that moment it is no candidate to any reader.
+    """Move a candidate to `archive/`, its manifest first, so that readers see no candidate from then on.
 
-    Raises NotFound when there is no such candidate, Conflict for a BO: production bundles stay where they are.
+    Raises NotFound when there is no such candidate, Conflict for a production bundle, which is never archived.
     """
     if versions.kind_of(candidate) != BUNDLE_KIND["candidate"]:
         raise Conflict(f"{candidate} is no candidate; only candidates are archived")
@@ -194,15 +191,15 @@ def archive(bucket: Bucket, candidate: str) -> None:
 
 
 def _write(bucket: Bucket, manifest: Manifest, read: Callable[[str], bytes]) -> None:
-    place = versions.folder(manifest.version)
+    prefix = versions.folder(manifest.version)
     for name, expected in manifest.files.items():
         body = read(name)
         require_digest(body, expected, f"{name} for {manifest.version}")
-        _put_once(bucket, place + name, body, manifest_key=place + MANIFEST_FILE)
+        _put_once(bucket, prefix + name, body, manifest_key=prefix + MANIFEST_FILE)
     try:
-        bucket.put(place + MANIFEST_FILE, manifest.model_dump_json(indent=2).encode(), if_absent=True)
+        bucket.put(prefix + MANIFEST_FILE, manifest.model_dump_json(indent=2).encode(), if_absent=True)
     except PreconditionFailed:
-        # Our own repeated PUT, or a second process of the same owner: the claim lets nobody else write here.
+        # Our own repeated PUT, or a second process of the same owner. The claim excludes all others.
         return
 
 
@@ -212,7 +209,7 @@ def _put_once(bucket: Bucket, key: str, body: bytes, *, manifest_key: str) -> No
     except PreconditionFailed:
         if bucket.get(key).body == body:
             return
-        # An earlier attempt of this owner began with other content. It may be replaced only while nobody can see it.
+        # An earlier attempt of this owner wrote other content. It may be replaced only while it is unpublished.
         if bucket.exists(manifest_key):
             raise Conflict(f"{key} belongs to a published bundle and is not changed") from None
         bucket.put(key, body)
@@ -222,6 +219,6 @@ def _move(bucket: Bucket, source: str, target: str) -> None:
     try:
         bucket.copy(source, target)
     except ObjectNotFound:
-        if not bucket.exists(target):  # else another process has moved it first
+        if not bucket.exists(target):  # otherwise another process has moved it
             raise
     bucket.delete(source)

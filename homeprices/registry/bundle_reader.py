@@ -24,14 +24,14 @@ from homeprices.registry.versions import BUNDLE_FILE_KEY, number_of
 
 
 def published(bucket: Bucket, kind: BundleKind) -> list[str]:
-    """Every complete bundle under `models/`, lowest number first. A folder without a manifest does not exist."""
+    """Return every complete bundle of a kind under `models/`, lowest number first."""
     keys = (entry.key for entry in bucket.list(f"models/price_check_{kind}"))
-    found = (BUNDLE_FILE_KEY.fullmatch(key) for key in keys if key.endswith(f"/{MANIFEST_FILE}"))
-    return sorted({match[1] for match in found if match and match[2] == MANIFEST_FILE}, key=number_of)
+    matches = (BUNDLE_FILE_KEY.fullmatch(key) for key in keys if key.endswith(f"/{MANIFEST_FILE}"))
+    return sorted({match[1] for match in matches if match and match[2] == MANIFEST_FILE}, key=number_of)
 
 
 def highest(bucket: Bucket, kind: BundleKind) -> str | None:
-    """The bundle in production (`BO`), or the candidate (`CO`); None when there is none."""
+    """Return the bundle in production (`BO`) or the candidate (`CO`), or None."""
     complete = published(bucket, kind)
     return complete[-1] if complete else None
 
@@ -42,25 +42,25 @@ _Draft = TypeVar("_Draft", bound=Draft)
 
 
 def partially_archived(bucket: Bucket) -> list[str]:
-    """Candidates whose manifest is in the archive while files of theirs are still under `models/`."""
+    """Return candidates whose manifest is archived while other files are still under `models/`."""
     left = {entry.key.split("/")[1].removeprefix("price_check_") for entry in bucket.list("models/price_check_CO")}
     archived = (version for version in left if bucket.exists(versions.archive_folder(version) + MANIFEST_FILE))
     return sorted(archived, key=versions.number_of)
 
 
 def is_complete(bucket: Bucket, version: str) -> bool:
-    """Whether the bundle was published, be it in use or archived."""
-    places = (versions.folder(version), versions.archive_folder(version))
-    return any(bucket.exists(place + MANIFEST_FILE) for place in places)
+    """Return whether the bundle was published, and is in use or archived."""
+    prefixes = (versions.folder(version), versions.archive_folder(version))
+    return any(bucket.exists(prefix + MANIFEST_FILE) for prefix in prefixes)
 
 
 def read_manifest(bucket: Bucket, version: str) -> Manifest:
-    """The manifest of a bundle in use or archived. Raises ObjectNotFound, BundleRefused when it is damaged."""
+    """Return the manifest of a bundle in use or archived. Raises ObjectNotFound, BundleRefused when it is damaged."""
     return _parse_manifest(read_file(bucket, version, MANIFEST_FILE), version)
 
 
 def read_columns(bucket: Bucket, version: str) -> Columns:
-    """What the graph of a bundle takes. Raises ObjectNotFound, BundleRefused when it is damaged."""
+    """Return the input columns of a bundle's graph. Raises ObjectNotFound, BundleRefused when they are damaged."""
     try:
         return Columns.model_validate_json(read_file(bucket, version, COLUMNS_FILE))
     except ValidationError as error:
@@ -74,9 +74,9 @@ def verify(bucket: Bucket, version: str) -> None:
 
 
 def fetch(bucket: Bucket, version: str, into: Path) -> Path:
-    """A verified local copy of a bundle, as a folder under `into`; one that is there and sound is used again.
+    """Return a verified local copy of a bundle, a folder under `into`. An intact earlier copy is reused.
 
-    The folder appears complete or not at all, also with several processes at once. Raises ObjectNotFound,
+    The folder appears complete or not at all, even if several processes fetch it concurrently. Raises ObjectNotFound,
     BundleRefused, StorageUnavailable.
     """
     target = into / versions.bundle_name(version)
@@ -95,20 +95,20 @@ def fetch(bucket: Bucket, version: str, into: Path) -> Path:
 
 
 def fetch_staged(bucket: Bucket, run_id: str, into: Path) -> Path:
-    """A verified local copy of the draft that a run has staged, in a new folder under `into`.
+    """Return a verified local copy of a run's draft, in a new folder under `into`.
 
-    Raises NotFound when nothing is staged, BundleRefused, StorageUnavailable.
+    Raises NotFound when there is no draft, BundleRefused, StorageUnavailable.
     """
-    place, folder = staging_folder(run_id), into / "draft"
+    prefix, folder = staging_folder(run_id), into / "draft"
     body, draft = staged_draft(bucket, run_id)
-    _download(draft, lambda name: bucket.get(place + name).body, folder)
+    _download(draft, lambda name: bucket.get(prefix + name).body, folder)
     (folder / DRAFT_FILE).write_bytes(body)
     Bundle.open_draft(folder)
     return folder
 
 
 def staging_folder(run_id: str) -> str:
-    """The key prefix of a run's draft. Characters that are trouble in keys are replaced, and told apart by a digest."""
+    """Return the key prefix of a run's draft. Unsafe characters are replaced, and a digest keeps the prefix unique."""
     plain = re.sub(r"[^A-Za-z0-9_.=-]", "-", run_id)
     if plain != run_id or plain.strip(".") == "":
         plain = f"{plain}-{hashlib.sha256(run_id.encode()).hexdigest()[:8]}"
@@ -132,15 +132,16 @@ def _download(draft: Draft, read: Callable[[str], bytes], folder: Path) -> None:
 
 
 def require_digest(body: bytes, expected: FileDigest, what: str) -> None:
-    found = hashlib.sha256(body).hexdigest()
-    if found != expected.sha256 or len(body) != expected.size:
+    actual = hashlib.sha256(body).hexdigest()
+    if actual != expected.sha256 or len(body) != expected.size:
         raise BundleRefused(
-            f"{what} has {len(body)} bytes with the digest {found}; it should be {expected.size} with {expected.sha256}"
+            f"{what} has {len(body)} bytes with the digest {actual}; "
+            f"it should be {expected.size} with {expected.sha256}"
         )
 
 
 def read_file(bucket: Bucket, version: str, name: str) -> bytes:
-    """A file of a bundle, from wherever it lies: while a candidate is archived, some are here and some are there."""
+    """Return a file of a bundle, from `models/` or `archive/`. While a candidate is archived, its files are in both."""
     try:
         return bucket.get(versions.folder(version) + name).body
     except ObjectNotFound:
@@ -151,7 +152,7 @@ def read_file(bucket: Bucket, version: str, name: str) -> bytes:
 
 
 def _install(arriving: Path, target: Path, version: str) -> None:
-    """Put a verified folder in its place. Another process may do the same with the same content at the same time."""
+    """Move a verified folder to its target. Another process may install the same content at the same time."""
     for _ in range(INSTALL_ATTEMPTS):
         if _is_sound(target, version):
             return
@@ -159,7 +160,7 @@ def _install(arriving: Path, target: Path, version: str) -> None:
             if target.exists():
                 target.replace(arriving.parent / "refused")
             arriving.replace(target)
-        except OSError:  # the other one was first: look again
+        except OSError:  # another process was first; check its result
             continue
         return
     raise BundleRefused(f"{target.name} cannot be put into {target.parent}")

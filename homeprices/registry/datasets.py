@@ -1,4 +1,4 @@
-"""Stored datasets: `data/raw/train_V{n}.csv`, as they came, each version written once and never changed."""
+"""Stored datasets: `data/raw/train_V{n}.csv`, each an unchanged copy of an imported file, written once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _KEY = re.compile(r"data/raw/train_V([1-9][0-9]*)\.csv")
 
 
 class Dataset(BaseModel):
-    """One version of the listings. `rows` are as they came, before cleaning; `sha256` is of the file."""
+    """One version of the listings. `rows` counts them before cleaning; `sha256` is of the file."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -35,13 +35,12 @@ class Dataset(BaseModel):
 
 
 def import_csv(bucket: Bucket, body: bytes, source: str) -> Dataset:
-    """Store a CSV file of listings as the next version, unless the newest one has the same content.
+    """Store a CSV file of listings as the next version and return it; the newest one if it has the same content.
 
-    Raises DatasetRefused, and uploads nothing, when the file is not this table, too few of its rows can be used, or a
-    column does not mean what it should. `source` (a file name) stands in the claim; the same file imported twice at
-    once gets one version.
+    Raises DatasetRefused, and uploads nothing, when the file violates the data contract. `source` (a file name) is part
+    of the claim, so that two concurrent imports of one file get one version.
     """
-    # Imported here: most processes only read datasets, and pandera takes them most of a second.
+    # Imported here, because most processes only read datasets, and importing pandera takes most of a second.
     from homeprices.data import contract
 
     table = read_listings(body)
@@ -51,8 +50,8 @@ def import_csv(bucket: Bucket, body: bytes, source: str) -> Dataset:
     newest = latest(bucket)
     if newest and newest.sha256 == sha256:
         return newest
-    # The newest version is part of the owner: a killed import that comes again gets its number back, while a file that
-    # is imported again after another one becomes a new version.
+    # The newest version is part of the owner, so that a repeated import gets the same number, while a file that is
+    # imported again after another file becomes a new version.
     after = newest.name if newest else "nothing"
     name = claim(bucket, "train_V", f"import:{source[-100:]}:{sha256[:16]}:after {after}")
     version = int(name.removeprefix("train_V"))
@@ -66,13 +65,13 @@ def import_csv(bucket: Bucket, body: bytes, source: str) -> Dataset:
 
 
 def latest(bucket: Bucket) -> Dataset | None:
-    """The dataset with the highest version; None when there is none. Raises DatasetRefused when it is not a table."""
-    versions = [int(found[1]) for entry in bucket.list(PREFIX) if (found := _KEY.fullmatch(entry.key))]
+    """Return the dataset with the highest version, or None. Raises DatasetRefused."""
+    versions = [int(match[1]) for entry in bucket.list(PREFIX) if (match := _KEY.fullmatch(entry.key))]
     return describe(bucket, max(versions)) if versions else None
 
 
 def describe(bucket: Bucket, version: int) -> Dataset:
-    """The dataset of this version. Raises ObjectNotFound, DatasetRefused."""
+    """Return the dataset of this version. Raises ObjectNotFound, DatasetRefused."""
     key = f"{PREFIX}train_V{version}.csv"
     body = bucket.get(key).body
     rows = len(read_listings(body))
@@ -80,7 +79,7 @@ def describe(bucket: Bucket, version: int) -> Dataset:
 
 
 def read(bucket: Bucket, dataset: Dataset) -> pd.DataFrame:
-    """The raw table. Raises ObjectNotFound, DatasetRefused, and Conflict when the file is not the one described."""
+    """Return the raw table. Raises ObjectNotFound, DatasetRefused, and Conflict when the digest differs."""
     body = bucket.get(dataset.key).body
     if hashlib.sha256(body).hexdigest() != dataset.sha256:
         raise Conflict(f"{dataset.key} is not the file with the digest {dataset.sha256}")

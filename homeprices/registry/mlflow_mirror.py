@@ -1,7 +1,7 @@
-"""The registered model in MLflow follows the bucket: a version a bundle, aliases on what is in use.
+"""Mirrors the bucket in MLflow's registered model: one version per bundle, and aliases for the bundles in use.
 
-The bucket is the truth and MLflow a view of it for people, so `follow_releases` looks at the bucket alone and can be
-run at any time; while MLflow is away, releases go on without it.
+The bucket is the source of truth and MLflow a view of it for people. So `sync_registered_model` reads the bucket only
+and can run at any time, and releases continue while MLflow is unavailable.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ log = get_logger(__name__)
 
 
 def sync_registered_model(tracking: MlflowClient, bucket: Bucket) -> dict[str, str | None]:
-    """Register every published bundle that is not, and set the aliases. Returns what each alias then stands for.
+    """Register every unregistered bundle and set the aliases. Return the bundle of each alias.
 
     Raises TrackingUnavailable, StorageUnavailable.
     """
@@ -47,15 +47,15 @@ def sync_registered_model(tracking: MlflowClient, bucket: Bucket) -> dict[str, s
 
 
 def try_sync_registered_model(resources: Resources) -> None:
-    """Bring MLflow up to date; one that is away is brought up to date by the next release."""
+    """Synchronise MLflow, or log a warning if that fails; the next release tries again."""
     try:
         sync_registered_model(MlflowClient(resources.settings), resources.bucket)
     except HomePricesError as error:
-        log.warning("MLflow does not follow yet; the next release brings it up to date", error=str(error))
+        log.warning("mlflow_sync_failed", error=str(error), retry="next release")
 
 
 def register_bundle(tracking: MlflowClient, manifest: Manifest, source: str, signature: str) -> str:
-    """Register a bundle where it lies, and return the number that MLflow gives it."""
+    """Register a bundle by its address in the bucket, and return MLflow's number for it."""
     tags = {
         BUNDLE_TAG: manifest.version,
         "estimator": manifest.estimator,
@@ -86,14 +86,14 @@ def _create_model(tracking: MlflowClient) -> None:
 
 
 def _registered(tracking: MlflowClient) -> dict[str, str]:
-    """MLflow's number of each registered bundle; the lowest, should two processes have registered it at once."""
-    found: dict[str, str] = {}
+    """Return MLflow's number of each registered bundle; the lowest if two processes registered it concurrently."""
+    registered: dict[str, str] = {}
     query = {"filter": f"name='{REGISTERED_MODEL}'", "max_results": 200}
     for item in tracking.pages("model-versions/search", query, "model_versions"):
         bundle = next((tag["value"] for tag in item.get("tags", []) if tag["key"] == BUNDLE_TAG), None)
-        if bundle and (bundle not in found or int(item["version"]) < int(found[bundle])):
-            found[bundle] = str(item["version"])
-    return found
+        if bundle and (bundle not in registered or int(item["version"]) < int(registered[bundle])):
+            registered[bundle] = str(item["version"])
+    return registered
 
 
 def _set_alias(tracking: MlflowClient, alias: str, version: str | None) -> None:

@@ -1,8 +1,7 @@
-"""Version names, and who took which number.
+"""Version names and the key prefixes of bundles.
 
-`BO{n}` is a best (production) bundle, `CO{n}` a candidate, `train_V{n}` a dataset. A number is claimed by a
-conditional PUT of `claims/{version}.json` before anything is written under it, so two writers never share one, and
-a number is never used again: the next one is above every number ever seen, wherever it was seen.
+`BO{n}` is a production ("best") bundle, `CO{n}` a candidate, `train_V{n}` a dataset. `bundle_publisher.claim` issues
+the numbers, and never issues one twice.
 """
 
 from __future__ import annotations
@@ -20,39 +19,39 @@ BUNDLE_FILE_KEY = re.compile(r"(?:models|archive)/price_check_((?:BO|CO)[1-9][0-
 
 
 def utc_now() -> datetime:
-    """The time of day, with its zone."""
+    """Return the present time, in UTC."""
     return datetime.now(UTC)
 
 
 def version_name(kind: Kind, number: int) -> str:
-    """The version name, for example `BO3`."""
+    """Return the version name, for example `BO3`."""
     return f"{kind}{number}"
 
 
 def kind_of(version: str) -> Kind:
-    """`BO` of `BO3`. Raises InvalidInput for what is no version name."""
+    """Return `BO` of `BO3`. Raises InvalidInput if it is no version name."""
     return _parse(version)[0]
 
 
 def number_of(version: str) -> int:
-    """3 of `BO3`. Raises InvalidInput for what is no version name."""
+    """Return 3 of `BO3`. Raises InvalidInput if it is no version name."""
     return _parse(version)[1]
 
 
 def bundle_name(version: str) -> str:
-    """The folder name of a bundle wherever it lies, for example `price_check_BO3`."""
+    """Return the folder name of a bundle, for example `price_check_BO3`. Raises InvalidInput for a dataset."""
     if kind_of(version) == "train_V":
         raise InvalidInput({"version": f"{version!r} is a dataset; a bundle is BO or CO and a number, such as BO1"})
     return f"price_check_{version}"
 
 
 def folder(version: str) -> str:
-    """The key prefix of a bundle that is in use."""
+    """Return the key prefix of a bundle in use."""
     return f"models/{bundle_name(version)}/"
 
 
 def archive_folder(version: str) -> str:
-    """The key prefix of a candidate that ended."""
+    """Return the key prefix of an archived candidate."""
     return f"archive/{bundle_name(version)}/"
 
 
