@@ -57,8 +57,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory, hook: Hook) -> Iterator[Runn
 def test_up_leaves_a_first_model_and_a_candidate_before_visitors(stack: RunningStack) -> None:
     assert stack.health("production")["model_version"] == "BO1"
     assert stack.health("candidate")["model_version"] == "CO1"
-    bucket = stack.resources.bucket
-    wait_until(lambda: control_record.read(bucket).state == "running", 60, "the start of the experiment")
+    wait_until(
+        lambda: control_record.read(stack.resources.bucket).state == "running", 60, "the start of the experiment"
+    )
     record = control_record.read(stack.resources.bucket)
     assert (record.state, record.production, record.candidate, record.share) == ("running", "BO1", "CO1", 20.0)
 
