@@ -1,7 +1,6 @@
-"""Drift in the database: what a comparison needs out of the prediction log, and the reports that came of it.
+"""Stored drift reports: write them, and read the newest.
 
-Serving, the decision policy and the exporter read the newest report here; computing one needs scipy and is done in
-`homeprices.drift`.
+Serving, the decision policy and the exporter read reports from here, without SciPy; `homeprices.drift` computes them.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ from homeprices.names import Variant
 from homeprices.predictions.tables import drift_reports
 
 STALE_AFTER = timedelta(days=2)
-"""A report that is older than two missed days says nothing about now."""
+"""An older report, after two missed days, is out of date."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """A stored report: which arm and bundle, the window that it looked at, how many homes, and all that was found."""
+    """A stored report: its variant, bundle, window, number of homes, and result (`summary`)."""
 
     variant: Variant
     bundle: str
@@ -40,20 +39,20 @@ class Report:
 
 
 def store(connection: Connection, report: Report) -> None:
-    """Write a report. One of the same run, arm and window is not written twice: `summary["run"]` names the run."""
+    """Store a report, unless one of the same run, variant and window exists. `summary["run"]` names the run."""
     if of_run(connection, report.variant, report.hours, str(report.summary["run"])) is None:
         values = {name: value for name, value in vars(report).items() if name != "ts"}
         connection.execute(insert(drift_reports).values(values))
 
 
 def newest(connection: Connection, variant: Variant, hours: int) -> Report | None:
-    """The newest report on an arm whose window has so many hours."""
+    """Return the newest report on a variant with a window of `hours`, or None."""
     row = connection.execute(_reports(variant, hours).limit(1)).one_or_none()
     return None if row is None else Report(**row._mapping)
 
 
 def of_run(connection: Connection, variant: Variant, hours: int, run: str) -> Report | None:
-    """The report of a run on an arm, with a window of so many hours."""
+    """Return the report of a run on a variant with a window of `hours`, or None."""
     query = _reports(variant, hours).where(drift_reports.c.summary["run"].astext == run)
     row = connection.execute(query.limit(1)).one_or_none()
     return None if row is None else Report(**row._mapping)
@@ -72,20 +71,19 @@ _DAILY = text(
 
 
 def daily(connection: Connection, variant: Variant, hours: int, until: datetime, days: int) -> list[Report]:
-    """The last report of each of the last `days` days that has one, oldest first."""
+    """Return the last report of each of the last `days` days, oldest first; days without a report are left out."""
     window = {"variant": variant, "hours": hours, "until": until, "since": until - timedelta(days=days)}
     return [Report(**row._mapping) for row in connection.execute(_DAILY, window)]
 
 
 def drift_notes(connection: Connection, bundles: Sequence[str], now: datetime) -> str | None:
-    """What the newest reports on the last day of these bundles found, in a sentence each; None when that is nothing.
+    """Return the drift in the newest daily reports of these bundles, a sentence each; None without drift.
 
-    A report that is too old says nothing about now, and one on another bundle nothing about these. This is what a
-    decision policy may read (`Evidence.drift`).
+    Reports older than `STALE_AFTER` are ignored. A decision policy may read the result (`Evidence.drift`).
     """
     values = {"bundles": list(bundles), "since": now - STALE_AFTER}
-    found = {row.bundle: _drifting(row.summary) for row in connection.execute(_NEWEST_OF_DAY, values)}
-    return " ".join(f"{bundle}: {found[bundle]}" for bundle in bundles if found.get(bundle)) or None
+    notes = {row.bundle: _drifting(row.summary) for row in connection.execute(_NEWEST_OF_DAY, values)}
+    return " ".join(f"{bundle}: {notes[bundle]}" for bundle in bundles if notes.get(bundle)) or None
 
 
 _NEWEST_OF_DAY = text(
@@ -98,14 +96,14 @@ _NEWEST_OF_DAY = text(
 
 
 def _drifting(summary: dict[str, Any]) -> str:
-    """What a report says of a drift, of the inputs and of the error; empty without one."""
+    """Return a report's sentences on drift of the inputs and of the error; empty without drift."""
     error = summary.get("error") or {}
-    said = []
+    sentences = []
     if summary.get("overall_drift_detected"):
-        said.append(str(summary.get("sentence") or ", ".join(summary.get("drifted", []))))
+        sentences.append(str(summary.get("sentence") or ", ".join(summary.get("drifted", []))))
     if error.get("drift"):
-        said.append(str(error.get("sentence") or "the error has grown"))
-    return " ".join(said)
+        sentences.append(str(error.get("sentence") or "the error has grown"))
+    return " ".join(sentences)
 
 
 def _reports(variant: Variant, hours: int) -> Select[Any]:

@@ -1,4 +1,4 @@
-"""What a visitor may say of an estimate."""
+"""Feedback of visitors on a prediction: its validation, its rating scale, and the price error that it yields."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from homeprices.errors import InvalidInput
 FeedbackType = Literal["rating", "accurate", "too_high", "too_low", "actual_price"]
 
 STARS = (1, 5)
-# The dearest listing of the public data has 3,600 lakh; ten times that is no home's price.
+# The most expensive listing of the public data has 3,600 lakh; no home costs ten times that.
 ACTUAL_PRICE_LIMITS_LAKH = (0.1, 100_000.0)
 TEXT_LIMIT = 2_000
 QUICK_FEEDBACK_STARS: Mapping[FeedbackType, int] = {"accurate": 5, "too_high": 2, "too_low": 2}
@@ -51,7 +51,7 @@ _VALUED = {
 
 
 def _form_number(value: Any) -> Any:
-    """Numbers of a form come as text; an empty field was not filled in; truth values are no numbers."""
+    """Return a form's number, which comes as text; None for an empty field. Raises ValueError for a truth value."""
     if isinstance(value, bool):
         raise ValueError("must be a number, not true or false")
     if isinstance(value, str):
@@ -77,7 +77,7 @@ def price_error(estimate: float, price: float) -> float:
 
 
 class Feedback(BaseModel):
-    """A remark on an estimate. `feedback_value` is the stars of a `rating` or the lakh rupees of an `actual_price`."""
+    """Feedback on a prediction. `feedback_value` is the stars of a `rating` or the lakh rupees of an `actual_price`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -95,7 +95,7 @@ class Feedback(BaseModel):
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Feedback:
-        """The feedback that a JSON object or a form holds. Raises InvalidInput, a sentence a field."""
+        """Return the feedback in a JSON object or a form. Raises InvalidInput with a sentence per field."""
         try:
             return cls.model_validate(dict(values))
         except ValidationError as error:
@@ -107,7 +107,7 @@ class Feedback(BaseModel):
 
 
 def _problem(kind: str, value: float | None) -> str | None:
-    """What is wrong with the value of this type of feedback, if anything."""
+    """Return the fault of the value of this type of feedback, or None."""
     if kind not in _VALUED:
         return None if value is None else f"must be left out when feedback_type is {kind}"
     if value is None:

@@ -1,4 +1,8 @@
-"""Inserts records into PostgreSQL once each, and updates the hourly and daily rollups in the same transaction."""
+"""Inserts batches of records into PostgreSQL, and updates the hourly and daily rollups in the same transaction.
+
+The JSON of a record has the names of the columns. Every statement is idempotent: a batch that was committed before its
+segment was deleted comes again after a crash, and changes nothing.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from homeprices.predictions.tables import ID_BLOCK
 
 
 def rollup_sql(added: str) -> str:
-    """Common table expressions that count the rows of the relation `added`: an item of a WITH list."""
+    """Return common table expressions, for a WITH list, that add the rows of the relation `added` to the rollups."""
     items = [
         f"{kind}_{unit} AS ({statement})"
         for unit in ("hour", "day")
@@ -33,7 +37,7 @@ def _count_traffic(added: str, unit: str) -> str:
             estimate_sum = counted.estimate_sum + excluded.estimate_sum,
             milliseconds_sum = counted.milliseconds_sum + excluded.milliseconds_sum,
             visitors = counted.visitors | excluded.visitors
-    """  # noqa: S608 - made of this package's own words
+    """  # noqa: S608 (made of constants)
 
 
 def _count_latency(added: str, unit: str) -> str:
@@ -42,25 +46,19 @@ def _count_latency(added: str, unit: str) -> str:
         SELECT date_trunc('{unit}', ts, 'UTC'), served_variant, {bucket_sql("milliseconds")}, count(*)
         FROM {added} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
         ON CONFLICT ({unit}, variant, bucket) DO UPDATE SET requests = counted.requests + excluded.requests
-    """  # noqa: S608 - made of this package's own words
-
-
-# Records of the spool into PostgreSQL, by batches, as they are: the JSON of a record has the columns' names.
-#
-# Every statement can be run again with the same records and changes nothing: a batch committed while its segment
-# was not yet deleted comes again after a crash.
+    """  # noqa: S608 (made of constants)
 
 
 PREDICTION, FEEDBACK = "p", "f"
 
-# Whether a visitor was given the estimate that they speak of is known when both rows are there, whichever comes first.
-# Batches of predictions hold this lock shared and batches of feedback exclusively, so that neither overlooks the other.
+# Feedback is verified when both it and its prediction are stored, whichever comes first. Batches of predictions hold
+# this lock shared and batches of feedback exclusively, so that each sees the rows of the other.
 _VERIFICATION_LOCK = 7_311_002
 _LOCK_SHARED = text("SELECT pg_advisory_xact_lock_shared(:key)")
-_LOCK_ALONE = text("SELECT pg_advisory_xact_lock(:key)")
+_LOCK_EXCLUSIVE = text("SELECT pg_advisory_xact_lock(:key)")
 
-# The counts change in the same statement, by the rows that were really added: a record that comes again adds nothing.
-# Rows of counts are taken in their order, so that no two drains lock each other out.
+# The same statement updates the rollups by the rows that were inserted, so that a repeated record adds nothing. It
+# locks the rollups' rows in order, so that two drains cannot deadlock.
 _INSERT_PREDICTIONS = text(
     f"""
     WITH added AS (
@@ -78,10 +76,10 @@ _INSERT_PREDICTIONS = text(
     UPDATE user_feedback
     SET served_variant = added.served_variant, verified = coalesce(user_feedback.visitor = added.visitor, false)
     FROM added WHERE prediction_id = added.id AND user_feedback.served_variant IS NULL
-    """  # noqa: S608 - made of this package's own words
+    """  # noqa: S608 (made of constants)
 )
-# Of several remarks of one visitor on one estimate the latest stays, in whatever order spools are drained. An id that
-# no process has ever reserved was never given to anybody.
+# The latest feedback of a visitor, prediction and type is kept, in whatever order spools are drained. An id that no
+# process has reserved was never issued.
 _INSERT_FEEDBACK = text(
     """
     WITH record AS (
@@ -111,14 +109,14 @@ _INSERT_FEEDBACK = text(
 
 
 def insert_batch(connection: Connection, records: Sequence[Record]) -> int:
-    """Write records in the connection's transaction. Raises DataError, IntegrityError for a value that does not fit.
+    """Insert records in the connection's transaction, and return how many feedback records were dropped.
 
-    Returns how many remarks were dropped, because they speak of an estimate that was never given.
+    Feedback is dropped when its prediction id was never issued. Raises DataError, IntegrityError.
     """
     predictions = [record.body for record in records if record.kind == PREDICTION]
     feedback = [record.body for record in records if record.kind == FEEDBACK]
-    # The stronger lock first: two that hold it shared and then both want it alone would wait for each other.
-    lock = _LOCK_ALONE if feedback else _LOCK_SHARED
+    # The exclusive lock first: two drains that upgrade from the shared one would deadlock.
+    lock = _LOCK_EXCLUSIVE if feedback else _LOCK_SHARED
     connection.execute(lock, {"key": _VERIFICATION_LOCK})
     if predictions:
         connection.execute(_INSERT_PREDICTIONS, {"records": _array(predictions)})

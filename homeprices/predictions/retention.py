@@ -1,7 +1,7 @@
-"""The months of `prediction_logs`: each made before it is needed, and dropped when it is older than what is kept.
+"""Retention: creates the monthly partitions of `prediction_logs` in advance, and drops those that are too old.
 
-A month is dropped as a whole, which costs nothing and leaves no dead rows. The drain calls this once an hour; of
-several processes one does the work.
+Dropping a partition is cheap and leaves no dead rows. The drain calls this once an hour; an advisory lock lets only one
+process do the work.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from homeprices.adapters.database import transaction
 
 PARTITION_PREFIX = "prediction_logs_"
 REST = PARTITION_PREFIX + "rest"
-"""Takes what belongs to no month that was made: a row is never refused for its time."""
+"""The default partition: it takes rows of months without a partition, so that no row is rejected for its time."""
 
-MONTHS_AHEAD = 2  # this month and the next: more than an hour of both is left whenever this runs
+MONTHS_AHEAD = 2  # this month and the next
 UNMATCHED_DAYS = 7
-"""How long a remark waits for its estimate, which may lie in the spool of an instance that cannot reach PostgreSQL."""
+"""How long feedback waits for its prediction, which may lie in the spool of an instance without PostgreSQL."""
 
 DELETED_AT_ONCE = 5000
 LOCK_TIMEOUT = "2s"
-"""Who waits for the log's lock holds up all who come later: better to try again an hour later."""
+"""A statement that waits for the log's lock blocks all later ones, so it gives up and retries after an hour."""
 
 _RETENTION_LOCK = 7_311_003
 _ONE_AT_A_TIME = text("SELECT pg_try_advisory_xact_lock(:key)")
-# The database's clock, which all processes share: one whose own clock is wrong must not drop the log.
+# The database's clock, so that a process with a wrong clock cannot drop the log.
 _THIS_MONTH = text("SELECT date_trunc('month', now() AT TIME ZONE 'UTC')")
 _PARTITIONS = text("SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'prediction_logs'::regclass")
 _COUNTS = {"traffic_hours": "hour", "latency_hours": "hour", "traffic_days": "day", "latency_days": "day"}
@@ -48,7 +48,7 @@ _DELETE_UNMATCHED = text(
 
 @dataclass(frozen=True)
 class RetentionReport:
-    """What one pass has done. `unmatched`: remarks on estimates that never came, which were dropped."""
+    """The result of one pass. `unmatched`: number of deleted feedback rows whose prediction never came."""
 
     made: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
@@ -56,9 +56,9 @@ class RetentionReport:
 
 
 def enforce_retention(engine: Engine, months: int) -> RetentionReport:
-    """Make the partitions of this month and the next; drop what is older than `months` whole months.
+    """Create the partitions of this month and the next; delete data older than `months` whole months.
 
-    Does nothing while another process is at it. Raises DatabaseUnavailable, also when somebody holds the log locked.
+    Does nothing while another process runs it. Raises DatabaseUnavailable, also when the log is locked.
     """
     with transaction(engine) as connection:
         if not connection.execute(_ONE_AT_A_TIME, {"key": _RETENTION_LOCK}).scalar_one():
@@ -81,9 +81,9 @@ def enforce_retention(engine: Engine, months: int) -> RetentionReport:
 
 
 def make_partition(connection: Connection, month: datetime) -> None:
-    """The partition of a month, with what lay in the rest until now.
+    """Create the partition of a month, with the month's rows of the default partition.
 
-    It is made beside the log and then attached, which lets others read and write the log meanwhile.
+    It is created as a separate table and then attached, so that the log stays readable and writable meanwhile.
     """
     name = partition_of(month)
     bounds = {"since": month, "until": _later(month, 1)}
@@ -95,7 +95,7 @@ def make_partition(connection: Connection, month: datetime) -> None:
 
 
 def partition_of(month: datetime) -> str:
-    """The name of a month's partition."""
+    """Return the name of a month's partition."""
     return f"{PARTITION_PREFIX}{month:%Y_%m}"
 
 
@@ -104,6 +104,6 @@ def _is_before(name: str, oldest: datetime) -> bool:
 
 
 def _later(month: datetime, months: int) -> datetime:
-    """The first moment of the month so many months later, UTC."""
+    """Return the start of the month that is `months` later, UTC."""
     count = month.year * 12 + month.month - 1 + months
     return datetime(max(1, count // 12), count % 12 + 1, 1, tzinfo=UTC)

@@ -1,7 +1,7 @@
 """The tables of the homeprices database. `homeprices.migrations` creates them; a test compares the two.
 
-Visitors appear as keyed hashes only, and no address is stored anywhere. Times are UTC, prices
-(the `feedback_value` of an `actual_price` too) lakh rupees, durations milliseconds.
+Visitors appear as keyed hashes, and no address is stored. Times are UTC, prices (including the `feedback_value` of an
+`actual_price`) lakh rupees, durations milliseconds.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from homeprices.predictions.feedback import FeedbackType
 from homeprices.predictions.sketches import SKETCH_BITS
 
 ID_BLOCK = 1000
-"""Ids that one call of the sequence reserves: `nextval` is the first of them."""
+"""The number of ids that one call of the sequence reserves; `nextval` returns the first."""
 
 metadata = MetaData(
     naming_convention={
@@ -57,14 +57,14 @@ prediction_id = Sequence(
 
 
 def one_of(column: str, values: tuple[str, ...]) -> str:
-    """An SQL condition that holds when the column has one of the values, or none."""
+    """Return an SQL condition: the column has one of the values, or is null."""
     return f"{column} IN ({', '.join(repr(value) for value in values)})"
 
 
 FEEDBACK_TYPES: tuple[str, ...] = get_args(FeedbackType)
 
-# No arm was assigned (`assigned_variant` is null) when a service was asked directly, past the router. A partition a
-# month (`retention` makes and drops them); the key names `ts` because a partitioned table's must: ids are unique alone.
+# `assigned_variant` is null for a request that did not pass the router. One partition per month (`retention`). The
+# primary key includes `ts` because a partitioned table requires it; ids alone are unique.
 prediction_logs = Table(
     "prediction_logs",
     metadata,
@@ -90,10 +90,10 @@ prediction_logs = Table(
     postgresql_partition_by="RANGE (ts)",
 )
 
-# No foreign key: feedback may arrive before the prediction that it speaks of, out of another process's spool.
-# One row a visitor, estimate and type: who says it again replaces what they said. All who came without a visitor id
-# count as one, which also bounds what can be stored for one estimate. `served_variant` is null until the prediction is
-# there too; the index on `ts` holds all that a summary reads.
+# No foreign key, because feedback may arrive before its prediction, from another process's spool. One row per visitor,
+# prediction and type: later feedback replaces earlier. All requests without a visitor id count as one visitor, which
+# bounds the rows per prediction. `served_variant` is null until the prediction is stored. The index on `ts` covers all
+# columns that a summary reads.
 user_feedback = Table(
     "user_feedback",
     metadata,
@@ -113,8 +113,8 @@ user_feedback = Table(
     Index("user_feedback_unmatched_idx", "ts", postgresql_where=text("served_variant IS NULL")),
 )
 
-# What `/api/metrics` reads instead of the log itself: every hour and every day (UTC), counted as its predictions are
-# stored, in the same transaction. `visitors` is a sketch (`distinct`), `bucket` a range of milliseconds (`latency`).
+# The rollups that `/api/metrics` reads: per hour and per day (UTC), updated in the transaction that stores predictions.
+# `visitors` is a distinct-count sketch, `bucket` a latency bucket (`sketches`).
 
 
 def _traffic(unit: str) -> Table:
@@ -148,8 +148,8 @@ def _latency(unit: str) -> Table:
 traffic_hours, latency_hours = _traffic("hour"), _latency("hour")
 traffic_days, latency_days = _traffic("day"), _latency("day")
 
-# Append-only, which triggers of the migration see to; only `result_version` is filled in once. `policy_document` and
-# `evidence` are what a decision can be computed again from, `statistics` what it then must give.
+# Append-only, enforced by triggers of the migration; only `result_version` may be set once. A replay recomputes a
+# decision from `policy_document` and `evidence`, and must reproduce `statistics`.
 ab_decisions = Table(
     "ab_decisions",
     metadata,

@@ -1,1 +1,1 @@
-"""Which model is served to whom: version names, bundles, the control record, promotion, rollback, revert."""
+"""Which bundle serves which visitors: the control record, promotion, rollback, revert, holds, replicas."""

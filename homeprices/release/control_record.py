@@ -1,8 +1,8 @@
-"""The control record: which experiment runs, between which bundles, on which share of the visitors.
+"""The control record: the running experiment, its bundles, and the candidate's share of the visitors.
 
-`control/experiment.json` is the only thing that the router obeys. Every change is a conditional PUT over the record
-that was read, so two writers never undo each other unseen. A change of share, or of what the arms serve, opens a new
-epoch; the epoch never decreases, which lets the analysis leave out visitors whom a change has moved.
+The router reads nothing but `control/experiment.json`. Every change is a conditional PUT over the record that was read
+(compare-and-swap), so no writer overwrites the change of another. A change of the share, or of a variant's bundle,
+opens a new epoch. The epoch never decreases, so that the analysis can exclude visitors who switched variant.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Clock = Callable[[], datetime]
 
 
 class Epoch(BaseModel):
-    """A stretch of time in which nobody was moved between the arms; share in percent."""
+    """A period with a constant share, in percent, in which no visitor switches variant."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -38,10 +38,10 @@ class Epoch(BaseModel):
 
 
 class ControlRecord(BaseModel):
-    """What the router and the analysis are told. Share in percent of the visitors; times in UTC.
+    """The record that the router and the analysis read. Share in percent of the visitors; times in UTC.
 
-    `stopped` is an experiment whose share was taken to zero, by a person or by the router's circuit breaker; it stays
-    so until somebody gives it a share again or ends it. `epochs` are those of the running experiment, or of the last.
+    A `stopped` experiment has had its share set to zero, by a person or by the router's circuit breaker, until it gets
+    a share again or ends. `epochs` are those of the running experiment, or of the last one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -61,7 +61,7 @@ class ControlRecord(BaseModel):
     reason: str = ""
 
     @model_validator(mode="after")
-    def _arms_fit_the_state(self) -> ControlRecord:
+    def _variants_match_the_state(self) -> ControlRecord:
         if self.state == "idle" and (self.candidate or self.experiment or self.share):
             raise ValueError("an idle record has no experiment, no candidate and share 0")
         if self.state != "idle" and not (self.candidate and self.experiment and self.production):
@@ -72,7 +72,7 @@ class ControlRecord(BaseModel):
 
 
 def read(bucket: Bucket) -> ControlRecord:
-    """The record as it stands; a bucket without one is idle. Raises StorageUnavailable, HomePricesError (damaged)."""
+    """Return the record; without one, an idle record. Raises StorageUnavailable, HomePricesError (damaged)."""
     return _read(bucket)[0]
 
 
@@ -83,10 +83,10 @@ def change(
     reason: str,
     clock: Clock = utc_now,
 ) -> ControlRecord:
-    """Apply `fn` to the record and write it, again on the newer record whenever another writer was first.
+    """Apply `fn` to the record and write the result; repeat with the newer record when another writer was first.
 
-    `fn` may be called several times. A record that it gives back equal is not written. Raises what `fn` raises,
-    and Conflict when the record never holds still.
+    `fn` may be called several times. An equal result is not written. Raises what `fn` raises, and Conflict after
+    `CHANGE_ATTEMPTS` conflicts.
     """
     for _ in range(CHANGE_ATTEMPTS):
         before, etag = _read(bucket)
@@ -98,7 +98,7 @@ def change(
         after = _updated(after, updated_at=clock(), updated_by=actor, reason=reason)
         try:
             bucket.put(KEY, _body(after), if_absent=etag is None, if_match=etag)
-        except (PreconditionFailed, ObjectNotFound):  # S3 says "not found" of a record that is gone meanwhile
+        except (PreconditionFailed, ObjectNotFound):  # S3 answers "not found" if the record was deleted meanwhile
             now = _read(bucket)[0]
             if now == after or _grew_from(now, after, before):
                 return now
@@ -118,11 +118,11 @@ def start_experiment(
     clock: Clock = utc_now,
     new_salt: Callable[[], str] = lambda: secrets.token_hex(8),
 ) -> ControlRecord:
-    """Give `candidate` a share (percent) of the visitors beside `production`. Doing it twice starts one experiment.
+    """Give `candidate` a share (percent) of the visitors. A repeated call starts no second experiment.
 
-    Raises Conflict when the candidate has ended already, or when another one that is still alive is on trial.
+    Raises Conflict when the candidate is archived, or when another candidate that still exists is on trial.
     """
-    _check_arms(production, candidate)
+    _check_versions(production, candidate)
     _check_share(share)
     if bucket.exists(archive_folder(candidate) + MANIFEST_FILE):
         raise Conflict(f"{candidate} has ended and is in the archive; it is not tried again")
@@ -132,7 +132,7 @@ def start_experiment(
             return record
         if record.candidate not in (None, candidate) and bucket.exists(folder(str(record.candidate)) + MANIFEST_FILE):
             raise Conflict(f"{record.experiment} is on trial; end it before {candidate} begins")
-        # The salt belongs to the candidate: against another production, its visitors stay its visitors.
+        # The salt belongs to the candidate, so that its visitors stay the same against another production bundle.
         salt = record.salt if record.candidate == candidate else new_salt()
         return _begun(record, production, candidate, salt, share, clock())
 
@@ -154,7 +154,7 @@ def set_share(bucket: Bucket, share: float, actor: str, reason: str = "", *, clo
 
 
 def stop_share(bucket: Bucket, actor: str, reason: str, *, clock: Clock = utc_now) -> ControlRecord:
-    """Take the candidate's share to zero at once. The experiment stays, stopped; with none running nothing happens."""
+    """Set the candidate's share to zero. The experiment remains, stopped; without a running one, change nothing."""
 
     def stop(record: ControlRecord) -> ControlRecord:
         return record if record.state != "running" else _with_share(record, 0.0, "stopped", clock())
@@ -165,7 +165,7 @@ def stop_share(bucket: Bucket, actor: str, reason: str, *, clock: Clock = utc_no
 def end_experiment(
     bucket: Bucket, candidate: str, actor: str, reason: str, *, production: str | None = None, clock: Clock = utc_now
 ) -> ControlRecord:
-    """End the experiment of `candidate`, if it is the one on trial; `production` is what serves from now on."""
+    """End the experiment of `candidate`, if it is on trial; `production` is the bundle in production from now on."""
 
     def end(record: ControlRecord) -> ControlRecord:
         serving = production or record.production
@@ -180,7 +180,7 @@ def end_experiment(
 def set_production(
     bucket: Bucket, production: str, actor: str, reason: str, *, clock: Clock = utc_now
 ) -> ControlRecord:
-    """Note that another bundle is in production. A running experiment begins anew against it, for the same visitors."""
+    """Record that another bundle is in production. A running experiment restarts against it, for the same visitors."""
 
     def note(record: ControlRecord) -> ControlRecord:
         if record.production == production:
@@ -189,7 +189,7 @@ def set_production(
             return _updated(record, production=production)
         return _begun(record, production, str(record.candidate), record.salt, record.share, clock(), record.state)
 
-    _check_arms(production, None)
+    _check_versions(production, None)
     return change(bucket, note, actor, reason, clock)
 
 
@@ -202,7 +202,7 @@ def _begun(
     at: datetime,
     state: Literal["idle", "running", "stopped"] = "running",
 ) -> ControlRecord:
-    """The first epoch of an experiment. Its number goes on from the last experiment's."""
+    """Return a record with the first epoch of an experiment. Its number follows the last experiment's."""
     epoch = record.epoch + 1
     return ControlRecord(
         state=state if share == 0 else "running",
@@ -224,15 +224,15 @@ def _with_share(record: ControlRecord, share: float, state: str, at: datetime, *
 
 
 def _updated(record: ControlRecord, **fields: object) -> ControlRecord:
-    """A copy with other fields, validated: `model_copy` alone checks nothing."""
+    """Return a validated copy with other fields; `model_copy` alone does not validate."""
     return ControlRecord.model_validate(record.model_copy(update=fields).model_dump())
 
 
 def _grew_from(now: ControlRecord, written: ControlRecord, before: ControlRecord) -> bool:
-    """Whether our write took effect although it was answered with "another was first".
+    """Return whether our write took effect although the answer was "precondition failed".
 
-    The client repeats a PUT whose answer was lost; the repeat may meet a record that grew from our own, which then
-    holds the epoch that we opened, to the microsecond.
+    The client repeats a PUT whose answer was lost. The repeat may meet a record that another writer has derived from
+    ours, and which then contains the epoch that we opened, to the microsecond.
     """
     opened = [epoch for epoch in written.epochs if epoch not in before.epochs]
     return bool(opened) and all(epoch in now.epochs for epoch in opened)
@@ -253,7 +253,7 @@ def _body(record: ControlRecord) -> bytes:
     return record.model_dump_json(indent=2).encode()
 
 
-def _check_arms(production: str, candidate: str | None) -> None:
+def _check_versions(production: str, candidate: str | None) -> None:
     if kind_of(production) != BUNDLE_KIND["production"]:
         raise InvalidInput({"production": f"{production!r} is not a production bundle such as BO1"})
     if candidate is not None and kind_of(candidate) != BUNDLE_KIND["candidate"]:
@@ -265,11 +265,11 @@ def _check_share(share: float) -> None:
         raise InvalidInput({"share": f"{share!r} is not allowed; from 0 to {MAX_SHARE:g} percent"})
 
 
-HUNDREDTHS = 10_000  # Nginx reads a share as percent with two decimals, and cuts the rest off
+HUNDREDTHS = 10_000  # Nginx reads a percentage with two decimals, and truncates the rest
 
 
 def hundredths(share: float) -> int:
-    """A share in percent as whole hundredths of a percent, which is as fine as Nginx reads it."""
+    """Return a share in percent as whole hundredths of a percent, the resolution of Nginx."""
     if not 0 <= share <= 100:
         raise ValueError(f"a share is from 0 to 100 percent, not {share!r}")
     return round(share * 100)

@@ -1,7 +1,7 @@
-"""A person's hold: until it is lifted, no automatic actor ends a candidate or takes a production back.
+"""A person's hold: until it is lifted, no automatic actor promotes, rolls back or reverts the held bundle.
 
-The hold lies in the bucket, not in the database, because it must hold whatever is away. Visitors are not touched: to
-send them all to production is `stop`.
+The hold is stored in the bucket, so that it works while the database is unavailable. It does not change the traffic
+share; `stop` does.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ KEY = "control/hold.json"
 
 
 class Hold(BaseModel):
-    """What is held, by whom, since when and why."""
+    """The held bundle, the person who holds it, the time and the reason."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,23 +34,23 @@ class Hold(BaseModel):
 
 
 def read(bucket: Bucket) -> Hold | None:
-    """The hold, if there is one. Raises StorageUnavailable, and HomePricesError for one that cannot be read."""
+    """Return the hold, or None. Raises StorageUnavailable, and HomePricesError for a hold that cannot be read."""
     try:
         return Hold.model_validate_json(bucket.get(KEY).body)
     except ObjectNotFound:
         return None
-    except ValidationError as error:  # somebody held something: nothing automatic may go on as if nobody had
+    except ValidationError as error:  # an unreadable hold must stop automatic actors too
         raise HomePricesError(f"{KEY} is no hold: {error.errors()[0]['msg']}") from error
 
 
 def hold_on(bucket: Bucket, version: str) -> Hold | None:
-    """The hold of this bundle, if it is held."""
+    """Return the hold on this bundle, or None."""
     held = read(bucket)
     return held if held is not None and held.version == version else None
 
 
 def set_hold(bucket: Bucket, version: str | None, actor: str, reason: str, *, clock: Clock = versions.utc_now) -> Hold:
-    """Hold a bundle: by default the candidate, or production where there is none. Held again, the first hold stands.
+    """Hold a bundle: by default the candidate, otherwise production. An existing hold on it is kept.
 
     Raises Conflict when there is nothing to hold.
     """
@@ -62,15 +62,15 @@ def set_hold(bucket: Bucket, version: str | None, actor: str, reason: str, *, cl
     if version is None:
         raise Conflict("there is neither a candidate nor a production bundle to hold")
     versions.kind_of(version)
-    if (standing := hold_on(bucket, version)) is not None:
-        return standing
+    if (existing := hold_on(bucket, version)) is not None:
+        return existing
     hold = Hold(version=version, actor=actor, reason=reason, at=clock())
     bucket.put(KEY, hold.model_dump_json(indent=2).encode())
     return hold
 
 
 def lift(bucket: Bucket) -> Hold | None:
-    """Lift the hold, and return what it was; None when nothing was held."""
-    standing = read(bucket)
+    """Remove the hold and return it, or None."""
+    existing = read(bucket)
     bucket.delete(KEY)
-    return standing
+    return existing

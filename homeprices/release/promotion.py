@@ -1,7 +1,7 @@
-"""How a trial ends: the candidate is promoted or rolled back, and how a bad promotion is taken back.
+"""Promotion, rollback and revert: the ends of a trial, and the return of an earlier production bundle.
 
-Each function can be killed after any step and called again, by the same caller or by another: the outcome of a
-candidate is decided once, by a conditional PUT, and every step looks for what is already done.
+Each function can be killed after any step and called again, by any caller, because a conditional PUT decides the
+outcome of a candidate once, and every step checks what is already done.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from homeprices.release import control_record
 Outcome = Literal["promote", "rollback"]
 Wait = Callable[[str], None]
 
-_WORDS = {"promote": "promote", "rollback": "roll back"}
+_VERB = {"promote": "promote", "rollback": "roll back"}
 
 
 def promote(
@@ -36,7 +36,7 @@ def promote(
     """Make the candidate's bundle the next BO, and return that version.
 
     Copies the bundle, calls `wait(version)` (which returns when production serves it, or raises NotReady), ends the
-    experiment, and archives the candidate. The candidate goes on being tried until production has its model.
+    experiment, and archives the candidate. The candidate keeps its share until production serves its model.
     """
     claim_outcome(bucket, candidate, "promote", actor, clock=clock)
     version = bundle_publisher.republish(bucket, candidate, owner=f"promote:{candidate}", published_by=actor)
@@ -49,7 +49,7 @@ def promote(
 def roll_back(
     bucket: Bucket, candidate: str, actor: str, reason: str, *, clock: control_record.Clock = versions.utc_now
 ) -> None:
-    """End the trial of a candidate that lost: its share goes to zero and its bundle to the archive."""
+    """End the trial of a candidate without promotion: set its share to zero and archive its bundle."""
     claim_outcome(bucket, candidate, "rollback", actor, clock=clock)
     _end_trial(bucket, candidate, actor, reason, clock)
 
@@ -57,9 +57,9 @@ def roll_back(
 def revert(
     bucket: Bucket, to: str, wait: Wait, actor: str, reason: str, *, clock: control_record.Clock = versions.utc_now
 ) -> str:
-    """Publish an earlier BO again as the next BO, wait until production serves it, and return the new version.
+    """Republish an earlier BO as the next BO, wait until production serves it, and return the new version.
 
-    A running experiment begins anew against it. Doing it twice reverts once. Raises Conflict when `to` is in
+    A running experiment restarts against it. A repeated call reverts once. Raises Conflict when `to` is in
     production already, NotFound when there is no such bundle.
     """
     if versions.kind_of(to) != BUNDLE_KIND["production"]:
@@ -115,15 +115,15 @@ def _leave_one_candidate(bucket: Bucket, actor: str, clock: control_record.Clock
 def claim_outcome(
     bucket: Bucket, candidate: str, outcome: Outcome, actor: str, *, clock: control_record.Clock = versions.utc_now
 ) -> None:
-    """Decide the outcome of a candidate, once; `promote` and `roll_back` do so first of all.
+    """Decide the outcome of a candidate, once. `promote` and `roll_back` call this first.
 
-    Raises Conflict when it was decided otherwise, NotFound when there is no such candidate, and BundleRefused for the
-    promotion of a bundle that is not whole: a decision to promote what cannot be copied could never be carried out.
+    Raises Conflict when another outcome was decided, NotFound when there is no such candidate, and BundleRefused for
+    the promotion of a damaged bundle, because a promotion that cannot be copied could never complete.
     """
     if versions.kind_of(candidate) != BUNDLE_KIND["candidate"]:
         raise Conflict(f"{candidate} is no candidate")
-    held = outcome_of(bucket, candidate)
-    if held is None:
+    decided = outcome_of(bucket, candidate)
+    if decided is None:
         if not bucket.exists(versions.folder(candidate) + MANIFEST_FILE):
             raise NotFound(f"{candidate} is no candidate: models/ has no such complete bundle")
         if outcome == "promote":
@@ -132,13 +132,13 @@ def claim_outcome(
         try:
             bucket.put(_outcome_key(candidate), body, if_absent=True)
         except PreconditionFailed:  # another caller, or the repetition of our own PUT
-            held = outcome_of(bucket, candidate)
-    if held not in (None, outcome):
-        raise Conflict(f"{candidate}: the decision to {_WORDS[held]} it was made first")
+            decided = outcome_of(bucket, candidate)
+    if decided not in (None, outcome):
+        raise Conflict(f"{candidate}: the decision to {_VERB[decided]} it was made first")
 
 
 def outcome_of(bucket: Bucket, candidate: str) -> Outcome | None:
-    """What was decided about a candidate; None while nothing is."""
+    """Return the decided outcome of a candidate, or None."""
     try:
         outcome: Outcome = json.loads(bucket.get(_outcome_key(candidate)).body)["outcome"]
     except ObjectNotFound:
@@ -147,9 +147,9 @@ def outcome_of(bucket: Bucket, candidate: str) -> Outcome | None:
 
 
 def rejected_bundles(bucket: Bucket) -> list[str]:
-    """Bundles that were tried and lost, newest first: candidates that were rolled back, and productions taken back.
+    """Return reverted production bundles and rolled-back candidates, each newest first.
 
-    To try one of them again would be another draw at the same odds.
+    Another trial of one of them would be a second chance for the same model.
     """
     archived = {
         entry.key.split("/")[1].removeprefix("price_check_")
@@ -157,20 +157,20 @@ def rejected_bundles(bucket: Bucket) -> list[str]:
         if entry.key.endswith(f"/{MANIFEST_FILE}")
     }
     productions = bundle_reader.published(bucket, BUNDLE_KIND["production"])
-    taken_back = [
+    reverted = [
         before
         for before, after in itertools.pairwise(productions)
         if (bundle_reader.read_manifest(bucket, after).promoted_from or "").startswith(BUNDLE_KIND["production"])
     ]
     candidates = [version for version in archived if outcome_of(bucket, version) == "rollback"]
-    return [*taken_back[::-1], *sorted(candidates, key=versions.number_of, reverse=True)]
+    return [*reverted[::-1], *sorted(candidates, key=versions.number_of, reverse=True)]
 
 
 def _end_trial(bucket: Bucket, candidate: str, actor: str, reason: str, clock: control_record.Clock) -> None:
     production = bundle_reader.highest(bucket, BUNDLE_KIND["production"])
     control_record.end_experiment(bucket, candidate, actor, reason, production=production, clock=clock)
     bundle_publisher.archive(bucket, candidate)
-    # Once more: a start of the same experiment that was under way may have come between the two.
+    # Again, because a concurrent start of the same experiment may have come between the two.
     control_record.end_experiment(bucket, candidate, actor, reason, production=production, clock=clock)
 
 

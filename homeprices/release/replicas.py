@@ -1,7 +1,7 @@
-"""Whether every serving instance already serves a version: how a release waits for its replicas.
+"""Probes the replicas of a variant, and waits until all of them serve a version.
 
-A name can stand for several replicas (a compose service, a Kubernetes service), so each address that it resolves to is
-asked, not the one that a client happens to meet.
+A host name can stand for several replicas (a Compose or Kubernetes service), so every address that it resolves to is
+probed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Resolve = Callable[[str, int], list[str]]
 
 @dataclass(frozen=True)
 class Replica:
-    """One address of one serving instance, and the version it serves; None is no model, or see `problem`."""
+    """One address of a serving instance and the version that it serves; None means no model, or a `problem`."""
 
     url: str
     address: str
@@ -49,9 +49,9 @@ def wait_until_served(
     sleep: Callable[[float], None] = time.sleep,
     resolve: Resolve | None = None,
 ) -> list[Replica]:
-    """Return when every replica behind `urls` serves `version` with all its workers; None waits until none serves any.
+    """Return when all workers of all replicas of `urls` serve `version`; None waits until no replica has a model.
 
-    Raises NotReady, which names the replicas that do not and what they serve, after `timeout_seconds`.
+    Raises NotReady after `timeout_seconds`. Its message names the other replicas and what they serve.
     """
     deadline = clock() + timeout_seconds
     while True:
@@ -74,14 +74,14 @@ def wait_for_version(settings: Settings, variant: Variant, version: str) -> None
 
 
 def probe(urls: Sequence[str], *, resolve: Resolve | None = None) -> list[Replica]:
-    """Ask every replica behind `urls` what it serves. Never raises for a replica that does not answer."""
+    """Return what every replica of `urls` serves. A replica that does not answer has a `problem`."""
     if not urls:
         raise InvalidInput({"urls": "no serving instance is configured"})
     with httpx.Client(timeout=PROBE_TIMEOUT_SECONDS, trust_env=False) as client:
-        return [replica for url in urls for replica in _ask_all(client, url, resolve or _addresses)]
+        return [replica for url in urls for replica in _probe_url(client, url, resolve or _addresses)]
 
 
-def _ask_all(client: httpx.Client, url: str, resolve: Resolve) -> list[Replica]:
+def _probe_url(client: httpx.Client, url: str, resolve: Resolve) -> list[Replica]:
     parts = urlsplit(url)
     host = parts.hostname or ""
     port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -89,17 +89,17 @@ def _ask_all(client: httpx.Client, url: str, resolve: Resolve) -> list[Replica]:
         addresses = resolve(host, port)
     except OSError as error:
         return [Replica(url, host or "?", problem=f"cannot be found: {error.strerror or error}")]
-    replicas = [_ask(client, url, host, address) for address in addresses]
+    replicas = [_probe_address(client, url, host, address) for address in addresses]
     if all(ip_address(address).is_loopback for address in addresses):
-        # localhost has an address in each IP version, and a server need not listen on both: they are one replica.
+        # localhost has an address in each IP version, and a server may listen on one only: they are one replica.
         return [next((replica for replica in replicas if not replica.problem), replicas[0])]
     return replicas
 
 
-def _ask(client: httpx.Client, url: str, host: str, address: str) -> Replica:
+def _probe_address(client: httpx.Client, url: str, host: str, address: str) -> Replica:
     target = httpx.URL(url).copy_with(host=address, path=urlsplit(url).path.rstrip("/") + "/api/health")
     try:
-        # The name is kept for the server (and its certificate); only the address is chosen.
+        # Connect to the address, but keep the host name for the server and its certificate.
         answer = client.get(target, headers={"Host": urlsplit(url).netloc}, extensions={"sni_hostname": host})
         answer.raise_for_status()
         health = answer.json()
@@ -111,5 +111,5 @@ def _ask(client: httpx.Client, url: str, host: str, address: str) -> Replica:
 
 
 def _addresses(host: str, port: int) -> list[str]:
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return sorted({str(entry[4][0]) for entry in found})
+    entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return sorted({str(entry[4][0]) for entry in entries})

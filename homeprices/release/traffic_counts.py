@@ -1,8 +1,8 @@
-"""What the routers answered, five minutes at a time: how many estimates were asked for, and how many of them failed.
+"""The routers' counts of prediction requests and of failed ones, by five minutes.
 
-A failed answer leaves no row in the prediction log, and a dead service counts nothing: only a router sees every one.
-Each writes its counts into an object a day, whole, again and again, so that nothing is counted twice however often it
-is killed. The watch over a new production adds them up.
+A failed request leaves no row in the prediction log, and a dead service counts nothing. Only a router sees every
+request. Each router rewrites one object per day with all its counts, so that nothing is counted twice after a crash.
+The post-promotion analysis adds the counts up.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ SLOT_SECONDS = 300
 log = get_logger(__name__)
 
 Counts = tuple[int, int]
-"""Requests for an estimate that were answered or failed, and those that failed."""
+"""The number of prediction requests, and of those that failed."""
 
 
 class DailyTrafficCounts(BaseModel):
-    """What one router counted on one day (UTC): by slot (Unix time of its beginning) and by the arm that answered."""
+    """One router's counts of one day (UTC): by slot (Unix time of its start) and by the variant that served."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -37,17 +37,17 @@ class DailyTrafficCounts(BaseModel):
 
     @property
     def key(self) -> str:
-        """Where it lies in the bucket."""
+        """The key in the bucket."""
         return f"{PREFIX}{self.day.isoformat()}/{self.router}.json"
 
 
 def bucket_start(moment: float) -> int:
-    """The beginning of the five minutes that a Unix time lies in."""
+    """Return the start of the five minutes that contain a Unix time."""
     return int(moment // SLOT_SECONDS) * SLOT_SECONDS
 
 
 def day_of(slot: int) -> date:
-    """The day (UTC) of a slot."""
+    """Return the day (UTC) of a slot."""
     return datetime.fromtimestamp(slot, UTC).date()
 
 
@@ -58,26 +58,26 @@ def production(bucket: Bucket, since: datetime, until: datetime) -> list[Counts]
     is said in the log.
     """
     begin, end = -bucket_start(-since.timestamp()), bucket_start(until.timestamp())
-    found: dict[int, list[int]] = defaultdict(lambda: [0, 0])
+    sums: dict[int, list[int]] = defaultdict(lambda: [0, 0])
     day, last = since.astimezone(UTC).date(), until.astimezone(UTC).date()
     while day <= last:
-        for told in _of_day(bucket, day):
-            for slot, arms in told.slots.items():
-                requests, failed = arms.get("production", (0, 0))
+        for counts in _of_day(bucket, day):
+            for slot, variants in counts.slots.items():
+                requests, failed = variants.get("production", (0, 0))
                 if begin <= slot < end and requests:
-                    found[slot][0] += requests
-                    found[slot][1] += failed
+                    sums[slot][0] += requests
+                    sums[slot][1] += failed
         day += timedelta(days=1)
-    return [(requests, failed) for _, (requests, failed) in sorted(found.items())]
+    return [(requests, failed) for _, (requests, failed) in sorted(sums.items())]
 
 
 def _of_day(bucket: Bucket, day: date) -> list[DailyTrafficCounts]:
-    told = []
+    counts = []
     for entry in bucket.list(f"{PREFIX}{day.isoformat()}/"):
         try:
-            told.append(DailyTrafficCounts.model_validate_json(bucket.get(entry.key).body))
+            counts.append(DailyTrafficCounts.model_validate_json(bucket.get(entry.key).body))
         except ObjectNotFound:  # removed since it was listed
             continue
         except ValidationError as error:
-            log.warning("the counts of a router cannot be read", key=entry.key, error=str(error.errors()[0]["msg"]))
-    return told
+            log.warning("traffic_counts_rejected", key=entry.key, error=str(error.errors()[0]["msg"]))
+    return counts
