@@ -65,7 +65,7 @@ def test_too_little_evidence_goes_on_and_is_on_record_with_its_reason(trial: Tri
     assert trial.decisions() == [("run1", "continue", None)]
 
 
-@pytest.mark.parametrize("end", ["go_on", "promote", "roll_back"])
+@pytest.mark.parametrize("end", ["continue_experiment", "promote", "roll_back"])
 def test_an_evaluation_notes_when_it_has_come_to_its_end_and_not_before(won: Trial, end: str) -> None:
     evaluation = won.evaluation("run1")
     decision = evaluation.decide(evaluation.collect_evidence())
