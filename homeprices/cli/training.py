@@ -114,7 +114,7 @@ def compare(listings: Path | None, page: Path, seed: int, preset_name: str, jobs
         rows, _ = preparation.split(clean(table).rows)
         scores = evaluate_files.compare_estimators(rows, seed, size)
     text = evaluate_files.as_markdown(scores, len(rows), seed, size)
-    replace_section(page, "listings of one's own" if listings else "synthetic listings", text)
+    replace_section(page, "own listings" if listings else "synthetic listings", text)
     click.echo(text)
 
 

@@ -324,7 +324,7 @@ def test_a_release_that_is_killed_after_any_step_ends_with_one_outcome_one_recor
     start = copy_of(trial.bucket)
     steps = operations_of(trial, decided)
     assert steps > 20
-    # Every step of the end, where people are told; of the copying before it, which has a test of its own, each seventh.
+    # Every step of the end, where people are notified, and each seventh of the copying, which has a separate test.
     for operations in [*range(0, steps - 10, 7), *range(steps - 10, steps + 1)]:
         trial.begin_again_from(start)
         hook.posts.clear()

@@ -1,6 +1,6 @@
 """The evaluation as Airflow runs it: every task of the DAG, its branches and XComs, on a real bucket and database.
 
-One story in the order in which it stands: goes on, promoted, taken back, held, failed, invalid, rolled back.
+The tests are one story, in this order: continued, promoted, reverted, held, failed, invalid, rolled back.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.support.trial import Trial, database_settings, database_variables
 
 ROOT = Path(__file__).parents[2]
 MIXED = (2.0, 3.0, 4.0, 5.0, 4.0)
-# One process for all runs: most of what a run costs is the start of an Airflow, and what it is told goes by lines.
+# One process for all runs, because starting Airflow takes most of a run's time. It reads one run's parameters a line.
 SCHEDULE = """
 import json, sys
 from airflow.utils import db
@@ -93,7 +93,7 @@ class Scheduler:
         return dict(json.loads(self._await("STATES ")))
 
     def close(self) -> None:
-        """End the process, which ends by itself once nobody will order anything: so what it covered is written."""
+        """Close standard input, on which the process ends by itself and writes its coverage data."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
@@ -105,13 +105,13 @@ class Scheduler:
 
     def _await(self, mark: str) -> str:
         """The rest of the first line that begins so."""
-        said: list[str] = []
+        output: list[str] = []
         for line in self._process.stdout or ():
             if line.startswith(mark):
                 return line.removeprefix(mark)
-            said.append(line)
+            output.append(line)
         self._errors.seek(0)
-        pytest.fail("".join(said[-40:]) + self._errors.read()[-4000:])
+        pytest.fail("".join(output[-40:]) + self._errors.read()[-4000:])
 
 
 @pytest.fixture(scope="module")
@@ -147,8 +147,8 @@ def mail() -> Iterator[Mailbox]:
 def scheduler(
     trial: Trial, s3_settings: dict[str, str], hook: Hook, mail: Mailbox, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Scheduler]:
-    told = {"SLACK_WEBHOOK_URL": hook.url, "SMTP_HOST": "127.0.0.1", "NOTIFY_EMAIL_TO": "ops@localhost"}
-    variables = {**s3_settings, **told, "SMTP_PORT": str(mail.port)}
+    channels = {"SLACK_WEBHOOK_URL": hook.url, "SMTP_HOST": "127.0.0.1", "NOTIFY_EMAIL_TO": "ops@localhost"}
+    variables = {**s3_settings, **channels, "SMTP_PORT": str(mail.port)}
     made = Scheduler(tmp_path_factory.mktemp("airflow"), trial, variables)
     yield made
     made.close()
@@ -166,7 +166,7 @@ def end(states: dict[str, str]) -> str:
     return done
 
 
-def test_identical_models_go_on(trial: Trial, scheduler: Scheduler) -> None:
+def test_an_experiment_of_identical_models_continues(trial: Trial, scheduler: Scheduler) -> None:
     trial.visits("production", 400, MIXED, ts=an_hour_ago())
     trial.visits("candidate", 100, MIXED, ts=an_hour_ago())
     assert end(scheduler.run()) == "continue_experiment"
@@ -181,7 +181,7 @@ def test_a_better_candidate_wins(trial: Trial, scheduler: Scheduler) -> None:
     assert [(outcome, result) for _, outcome, result in trial.decisions()][-1] == ("promote", "BO2")
 
 
-def test_a_promotion_that_does_harm_is_taken_back_by_the_next_run(trial: Trial, scheduler: Scheduler) -> None:
+def test_the_next_run_reverts_a_promotion_that_does_harm(trial: Trial, scheduler: Scheduler) -> None:
     trial.visits("production", 120, bundle="BO2", milliseconds=900.0, ts=datetime.now(UTC))
     assert end(scheduler.run()) == "continue_experiment", "there is no candidate"
     assert bundle_reader.read_manifest(trial.bucket, "BO3").promoted_from == "BO1"
@@ -203,10 +203,10 @@ def test_a_person_holds_the_next_candidate_from_the_form_of_the_dag(
     assert holds.read(trial.bucket) is None
 
 
-def test_a_run_that_fails_is_told_once_by_both_channels(
+def test_a_failed_run_is_notified_once_on_both_channels(
     trial: Trial, scheduler: Scheduler, hook: Hook, mail: Mailbox
 ) -> None:
-    """Its task failed for good, and then the run has: both say so, and people hear of it once."""
+    """The callbacks of the task and of the run both notify; the second one finds the marker of the first."""
     before = len(hook.posts), len(mail.messages)
     states = scheduler.run(action="revert", reason="to which, it does not say")
     assert (states["run"], states["run_manual_action"]) == ("failed", "failed")

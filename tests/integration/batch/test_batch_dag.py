@@ -61,8 +61,8 @@ def test_a_run_of_the_dag_scores_a_partition_a_task(s3: S3Bucket, airflow: dict[
         [sys.executable, "-c", RUN], cwd=ROOT, env=airflow, capture_output=True, text=True, timeout=580, check=False
     )
     assert done.returncode == 0, done.stderr[-4000:]
-    said = json.loads(done.stdout.strip().splitlines()[-1])
-    assert said["state"] == "success", done.stdout[-4000:]
-    assert said["tasks"] == ["finish:-1", "plan:-1", "score:0", "score:1"]
+    result = json.loads(done.stdout.strip().splitlines()[-1])
+    assert result["state"] == "success", done.stdout[-4000:]
+    assert result["tasks"] == ["finish:-1", "plan:-1", "score:0", "score:1"]
     manifest = json.loads(s3.get("batch/by-airflow/manifest.json").body)
     assert (manifest["estimated"], manifest["refused"], manifest["version"]) == (1_001, 1, "BO1")

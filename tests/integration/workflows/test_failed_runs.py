@@ -23,15 +23,15 @@ def resources(hook: Hook, box: Mailbox, bucket: MemoryBucket | None = None) -> R
     return Resources(load_settings({**names, "SMTP_PORT": str(box.port)}, ()), bucket or MemoryBucket())
 
 
-def tell(told: Resources, **changes: Any) -> None:
-    notify_failed_run(told, "a_dag", "run1", **{**FAILED, **changes})
+def notify(resources: Resources, **changes: Any) -> None:
+    notify_failed_run(resources, "a_dag", "run1", **{**FAILED, **changes})
 
 
 def test_it_is_told_once_by_both_channels_with_task_reason_and_link() -> None:
     with webhook(failures=1) as hook, mail_server() as box:
-        told = resources(hook, box)
-        tell(told)
-        tell(told, task_id=None, reason="task_failure")  # what Airflow says of the run itself
+        opened = resources(hook, box)
+        notify(opened)
+        notify(opened, task_id=None, reason="task_failure")  # as Airflow's callback for the run
     assert hook.posts == [
         {
             "text": "*a_dag has failed*\nThe run run1 has failed in its task build: no room on the disk\n"
@@ -56,9 +56,9 @@ def test_with_the_bucket_away_it_is_told_rather_twice_than_never() -> None:
             raise StorageUnavailable("the bucket is away")
 
     with webhook() as hook, mail_server() as box, capture_logs() as logs:
-        told = resources(hook, box, Away())
-        tell(told)
-        tell(told)
+        opened = resources(hook, box, Away())
+        notify(opened)
+        notify(opened)
     assert (len(hook.posts), len(box.messages)) == (2, 2)
     assert {line["event"] for line in logs} == {"notification_marker_unavailable"}
 
@@ -66,7 +66,7 @@ def test_with_the_bucket_away_it_is_told_rather_twice_than_never() -> None:
 def test_channels_that_stay_broken_raise_nothing_and_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notifications, "PAUSES_SECONDS", (0.0, 0.0))
     with webhook(failures=9) as hook, mail_server(refusals=9) as box:
-        told = resources(hook, box)
-        tell(told)
+        opened = resources(hook, box)
+        notify(opened)
     assert (hook.attempts, box.connections) == (3, 3)
-    assert notifications.failed_deliveries(told.bucket) == {"slack": 1, "email": 1}
+    assert notifications.failed_deliveries(opened.bucket) == {"slack": 1, "email": 1}

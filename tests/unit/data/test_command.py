@@ -12,12 +12,12 @@ from homeprices.registry.datasets import Dataset, latest
 from homeprices.resources import Resources
 from homeprices.settings import Settings
 
-NOBODY = "http://127.0.0.1:9"  # the discard port: nothing answers there
+NO_SERVER = "http://127.0.0.1:9"  # the discard port: nothing answers there
 
 
 @pytest.fixture
 def resources() -> Resources:
-    return Resources(Settings(airflow_url=NOBODY), MemoryBucket())
+    return Resources(Settings(airflow_url=NO_SERVER), MemoryBucket())
 
 
 @pytest.fixture
@@ -39,13 +39,13 @@ def test_an_import_without_notification_calls_no_scheduler(resources: Resources,
     assert capsys.readouterr().err == ""
 
 
-def test_without_a_scheduler_the_dataset_is_stored_and_the_answer_says_what_follows(
+def test_without_a_scheduler_the_dataset_is_stored_and_the_message_names_the_weekly_run(
     resources: Resources, listings: Path, capsys
 ) -> None:
     assert main(["data", "import", str(listings)], resources) == 0
     assert latest(resources.bucket) is not None
-    assert "stored, but no training was started" in (said := capsys.readouterr().err)
-    assert "the weekly run will take it" in said
+    assert "stored, but no training was started" in (error := capsys.readouterr().err)
+    assert "the weekly run will take it" in error
 
 
 def test_a_scheduler_that_fails_does_not_fail_the_import(resources: Resources, listings: Path, capsys) -> None:
@@ -72,7 +72,7 @@ def test_a_file_that_is_not_there_is_named(resources: Resources, tmp_path: Path,
     assert "none.csv" in capsys.readouterr().err
 
 
-def test_synthetic_listings_are_written_where_they_are_wanted(tmp_path: Path, capsys) -> None:
+def test_synthetic_listings_are_written_to_the_named_file(tmp_path: Path, capsys) -> None:
     out = tmp_path / "deep/listings.csv"
     assert main(["data", "synthesize", "--rows", "25", "--seed", "3", "--out", str(out)]) == 0
     assert len(read_listings(out.read_bytes())) == 25
