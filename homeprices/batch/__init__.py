@@ -1,4 +1,4 @@
-"""Estimates for whole files in the bucket: planned once, scored a partition at a time, counted at the end.
+"""Batch scoring of files in the bucket: a job is planned once, scored partition by partition, and summed up at the end.
 
-Values come through the same door as in serving (`homeprices.pricing`); pyarrow lives here, and serving never sees it.
+Values are validated by the same code as in serving (`homeprices.pricing`). Only this package imports pyarrow.
 """

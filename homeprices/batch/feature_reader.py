@@ -1,8 +1,7 @@
-"""Whole columns checked and turned into features: the rules of `Home`, at the speed of arrays.
+"""Reads features from record batches: the rules of `Home`, applied to whole columns.
 
-A row that is plainly right is taken by array operations. Every other row goes through `Home.parse` itself, which says
-why it is refused or takes it after all, so that the two ways can never differ in what they accept. A text is judged by
-`Home` once for each spelling, not once a row.
+Array operations accept the rows that are valid beyond doubt. Every other row goes through `Home.parse`, which accepts
+or refuses it, so the two paths accept the same rows. `Home` parses a text once per spelling, not once per row.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ from homeprices.pricing.features import Locations
 from homeprices.pricing.home import FEATURES, Home
 from homeprices.pricing.inputs import INPUT, INPUTS, LOCATION, OPTIONAL, REQUIRED, TEXTS, WHOLE_NUMBERS, limits_of
 
-SPELLINGS_REMEMBERED = 100_000
-"""Of each column; past it, they are judged anew."""
+CACHED_SPELLINGS = 100_000
+"""Per column; when there are more, the cache is cleared."""
 
 _PLAIN_NUMBER, _PLAIN_WHOLE = r"^[1-9][0-9]{0,6}(\.[0-9]{1,6})?$", r"^(0|[1-9][0-9]?)$"
 _ANY_HOME = {field.name: field.example for field in INPUTS if field.required}
@@ -34,7 +33,7 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Refused:
-    """A row without an estimate: its number in the batch, what it holds, and what is wrong, a sentence a field."""
+    """A row without an estimate: its number in the batch, its values, and a sentence per wrong field."""
 
     row: int
     values: dict[str, Any]
@@ -43,7 +42,7 @@ class Refused:
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """Of the accepted rows: their numbers in the batch, and an array for each feature."""
+    """The accepted rows: their numbers in the batch, and an array per feature. `refused` are the others."""
 
     rows: npt.NDArray[np.int64]
     columns: dict[str, npt.NDArray[Any]]
@@ -51,7 +50,7 @@ class Features:
 
 
 class FeatureReader:
-    """Reads features from record batches, remembering how each text is spelled."""
+    """Reads features from record batches and caches the feature of each spelling."""
 
     def __init__(self, locations: Locations) -> None:
         self._features: dict[str, Callable[[Home], Any]] = {
@@ -61,7 +60,7 @@ class FeatureReader:
         self._spellings: dict[str, dict[str, str | None]] = {name: {} for name in TEXTS}
 
     def read(self, batch: pa.RecordBatch) -> Features:
-        """The features of a batch's rows, and the rows that have none."""
+        """The features of a batch's rows, and its refused rows."""
         columns: dict[str, npt.NDArray[Any]] = {}
         plain = np.ones(batch.num_rows, dtype=bool)
         for name in (*REQUIRED, *OPTIONAL):
@@ -73,11 +72,11 @@ class FeatureReader:
             plain &= right
         refused = []
         for row in np.flatnonzero(~plain).tolist():
-            said = _row(batch, row)
+            values_of_row = _row(batch, row)
             try:
-                home = Home.parse(said)
+                home = Home.parse(values_of_row)
             except InvalidInput as error:
-                refused.append(Refused(row, said, error.fields))
+                refused.append(Refused(row, values_of_row, error.fields))
                 continue
             plain[row] = True
             for name, column in columns.items():
@@ -93,24 +92,24 @@ class FeatureReader:
         return np.full(rows, missing, dtype=kind), np.ones(rows, dtype=bool)
 
     def _text(self, name: str, column: pa.Array) -> tuple[npt.NDArray[Any], Mask]:
-        """Features of a text column, and which are plainly right."""
+        """The features of a text column, and a mask of the rows that are valid beyond doubt."""
         if pa.types.is_dictionary(column.type):
             column = column.cast(column.type.value_type)
         if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
             return np.full(len(column), "", dtype=object), np.zeros(len(column), dtype=bool)
         encoded = column.dictionary_encode()
         features = [self._spelling(name, text) for text in encoded.dictionary.to_pylist()]
-        # The last place stands for "missing", which an optional text may be.
+        # The last entry stands for a missing text, which is valid for an optional input.
         values = np.array([*(feature or "" for feature in features), ""], dtype=object)
         right = np.array([*(feature is not None for feature in features), name in OPTIONAL], dtype=bool)
-        places = encoded.indices.fill_null(len(features)).to_numpy()
-        return values[places], right[places]
+        indices = encoded.indices.fill_null(len(features)).to_numpy()
+        return values[indices], right[indices]
 
     def _spelling(self, name: str, text: str) -> str | None:
-        """The feature that a text is, None when `Home` refuses it."""
+        """The feature of a text; None when `Home` refuses it."""
         known = self._spellings[name]
         if text not in known:
-            if len(known) >= SPELLINGS_REMEMBERED:
+            if len(known) >= CACHED_SPELLINGS:
                 known.clear()
             try:
                 known[text] = self._features[name](Home.parse({**_ANY_HOME, name: text}))
@@ -120,7 +119,7 @@ class FeatureReader:
 
 
 def _number(name: str, column: pa.Array) -> tuple[Numbers, Mask]:
-    """A number column as floats (NaN where it has none), and which are plainly right."""
+    """A number column as floats (missing: NaN), and a mask of the rows that are valid beyond doubt."""
     whole = name in WHOLE_NUMBERS
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         plain = pc.match_substring_regex(column, _PLAIN_WHOLE if whole else _PLAIN_NUMBER)
@@ -140,7 +139,7 @@ def _number(name: str, column: pa.Array) -> tuple[Numbers, Mask]:
 
 
 def _row(batch: pa.RecordBatch, row: int) -> dict[str, Any]:
-    """What a row says of a home; what is missing is left out."""
+    """The inputs of a row, without missing ones."""
     names = [name for name in batch.schema.names if name in INPUT]
     values = {name: batch.column(name)[row].as_py() for name in names}
     return {name: value for name, value in values.items() if value is not None}

@@ -1,4 +1,4 @@
-"""What a job scores, and in which pieces: written once, so that every attempt of every worker does the same.
+"""The plan of a job: which bundle scores which slices. It is written once, so all attempts do the same work.
 
 ```
 batch/{job}/plan.json                               this
@@ -25,7 +25,7 @@ from homeprices.errors import Conflict, HomePricesError, InvalidInput, NotFound,
 
 ROOT = "batch/"
 TARGET_ROWS = 500_000
-"""A few seconds of one core: little is lost with a killed worker, and starting a task still weighs little."""
+"""A few seconds of one core: a killed worker loses little, and the start of a task costs little in comparison."""
 
 MAX_PARTITIONS = 1_000
 """Airflow maps a task at most 1,024 times ([core] max_map_length)."""
@@ -40,7 +40,7 @@ class _Frozen(BaseModel):
 
 
 class Slice(_Frozen):
-    """A piece of one file: of a Parquet file some row groups, of a CSV file all of it.
+    """A part of one file: some row groups of a Parquet file, or a whole CSV file.
 
     `first_row` is the number of its first row in the file, from 0; `rows` is unknown for CSV.
     """
@@ -66,32 +66,32 @@ class Plan(_Frozen):
 
     @property
     def folder(self) -> str:
-        """Where the job's results are, with a slash at its end."""
+        """The folder of the job's results, with a slash at its end."""
         return folder_of(self.job)
 
     def partition_folder(self, number: int) -> str:
-        """Where a partition's results are."""
+        """The folder of a partition's results."""
         return f"{self.folder}partitions/{number:05d}/"
 
 
 def job_name(text: str) -> str:
-    """The name of a job made from any text, such as a run's id."""
+    """The name of a job, derived from any text such as a run's id."""
     return re.sub(r"[^A-Za-z0-9_.-]+", "_", text).strip("._-")[:120] or "job"
 
 
 def folder_of(job: str) -> str:
-    """Where a job's results are. Raises InvalidInput for what is no name of a job."""
+    """The folder of a job's results. Raises InvalidInput when the name is invalid."""
     if not _JOB.fullmatch(job):
         raise InvalidInput({"job": f"{job!r} is not a name of letters, digits, _ . and -, of 1 to 120 characters"})
     return f"{ROOT}{job}/"
 
 
 def make_plan(bucket: RangedBucket, job: str, source: str, version: str, at: datetime) -> Plan:
-    """Plan a job, or give back the plan that it already has.
+    """Plan a job, or return its existing plan.
 
     Raises InvalidInput when nothing under `source` can be scored, Conflict when the job is about something else.
     """
-    place = folder_of(job) + "plan.json"
+    key = folder_of(job) + "plan.json"
     if not source or source.startswith(("models/", "archive/", "control/", "claims/", folder_of(job))):
         raise InvalidInput({"source": f"{source!r} is not a prefix of files to score"})
     try:
@@ -100,7 +100,7 @@ def make_plan(bucket: RangedBucket, job: str, source: str, version: str, at: dat
         slices = [piece for entry in _files(bucket, source) for piece in _slices(bucket, entry)]
         plan = Plan(job=job, source=source, version=version, created_at=at, partitions=_grouped(slices))
         try:
-            bucket.put(place, plan.model_dump_json(indent=1).encode(), if_absent=True)
+            bucket.put(key, plan.model_dump_json(indent=1).encode(), if_absent=True)
         except PreconditionFailed:  # another attempt was first
             plan = read_plan(bucket, job)
     if (plan.source, plan.version) != (source, version):

@@ -1,4 +1,4 @@
-"""What a partition leaves in the bucket: estimates in Parquet, refused rows as JSON lines, and a manifest, last."""
+"""The results of a partition in the bucket: estimates in Parquet, refused rows as JSON lines, and last the manifest."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from homeprices.pricing.manifest import MANIFEST_FILE, FileDigest
 
 PART_ROWS = 1_000_000
 PART_BYTES = 16 * 2**20
-"""When a file is closed and the next begun, so that no more than this of results is ever held."""
+"""A file is closed at this size, which bounds the results held in memory."""
 
 
 class PartitionManifest(BaseModel):
@@ -36,10 +36,10 @@ class PartitionManifest(BaseModel):
 
 
 class PartitionWriter:
-    """Writes the files of one partition under `place`, a part at a time; `commit` makes them count."""
+    """Writes the files of one partition under `folder`, one part at a time; `commit` publishes them."""
 
-    def __init__(self, bucket: Bucket, place: str) -> None:
-        self._bucket, self._place = bucket, place
+    def __init__(self, bucket: Bucket, folder: str) -> None:
+        self._bucket, self._folder = bucket, folder
         self._files: dict[str, FileDigest] = {}
         self._fields: Counter[str] = Counter()
         self.estimated = self.refused = 0
@@ -48,7 +48,7 @@ class PartitionWriter:
         self._lines = io.BytesIO()
 
     def add(self, table: pa.Table) -> None:
-        """Estimates of some rows; every call has the same columns."""
+        """Add estimates of some rows; every call has the same columns."""
         if self._part is None:
             target = io.BytesIO()
             self._part = target, pq.ParquetWriter(target, table.schema, compression="zstd")
@@ -59,7 +59,7 @@ class PartitionWriter:
             self._close_part()
 
     def refuse(self, key: str, first_row: int, refused: Iterable[Refused]) -> None:
-        """Rows without an estimate, with the file and the number that they have in it."""
+        """Add refused rows, with their file and their row number in it."""
         for one in refused:
             line = {"file": key, "row": first_row + one.row, "reasons": dict(one.reasons), "values": one.values}
             self._lines.write(json.dumps(line, ensure_ascii=False, default=str).encode() + b"\n")
@@ -69,7 +69,7 @@ class PartitionWriter:
                 self._close_lines()
 
     def commit(self, partition: int, version: str) -> PartitionManifest:
-        """Write what is left, then the manifest."""
+        """Write the remaining rows, then the manifest."""
         self._close_part()
         self._close_lines()
         manifest = PartitionManifest(
@@ -80,7 +80,7 @@ class PartitionWriter:
             refused_fields=dict(sorted(self._fields.items())),
             files=self._files,
         )
-        self._bucket.put(self._place + MANIFEST_FILE, manifest.model_dump_json(indent=1).encode())
+        self._bucket.put(self._folder + MANIFEST_FILE, manifest.model_dump_json(indent=1).encode())
         return manifest
 
     def _close_part(self) -> None:
@@ -99,5 +99,5 @@ class PartitionWriter:
     def _put(self, kind: str, suffix: str, content: Any) -> None:
         name = f"{kind}-{sum(held.startswith(kind) for held in self._files):05d}.{suffix}"
         body = bytes(content)
-        self._bucket.put(self._place + name, body)
+        self._bucket.put(self._folder + name, body)
         self._files[name] = FileDigest(sha256=hashlib.sha256(body).hexdigest(), size=len(body))

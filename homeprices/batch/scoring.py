@@ -1,4 +1,4 @@
-"""Scoring one partition: a stream in, a stream out, and nothing that grows with the size of a file in between."""
+"""Scores one partition as a stream, in memory that does not depend on the size of a file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ log = get_logger(__name__)
 
 
 def done(bucket: RangedBucket, plan: Plan, number: int) -> PartitionManifest | None:
-    """The manifest of a partition that was scored already."""
+    """The manifest of a scored partition; None before."""
     try:
         body = bucket.get(plan.partition_folder(number) + MANIFEST_FILE).body
     except ObjectNotFound:
@@ -34,9 +34,9 @@ def done(bucket: RangedBucket, plan: Plan, number: int) -> PartitionManifest | N
 
 
 def score_partition(bucket: RangedBucket, predictor: Predictor, plan: Plan, number: int) -> PartitionManifest:
-    """Score a partition, once: one that is done is not touched again, one that was broken off begins anew.
+    """Score a partition and return its manifest. A finished partition is left alone; an interrupted one starts over.
 
-    The same plan and bundle give the same files, so an attempt that was thought dead does no harm. Raises InvalidInput
+    The same plan and bundle give the same files, so a late second attempt does no harm. Raises InvalidInput
     when a file cannot be read or has changed, Conflict when the predictor has another version than the plan.
     """
     if not 0 <= number < len(plan.partitions):
@@ -47,7 +47,7 @@ def score_partition(bucket: RangedBucket, predictor: Predictor, plan: Plan, numb
         return earlier
     reader = FeatureReader(Locations(predictor.locations))
     writer = PartitionWriter(bucket, plan.partition_folder(number))
-    for place, piece in enumerate(plan.partitions[number], start=1):
+    for position, piece in enumerate(plan.partitions[number], start=1):
         try:
             for first_row, batch in batches(bucket, piece):
                 _score(predictor, reader, writer, piece.key, first_row, batch)
@@ -56,7 +56,7 @@ def score_partition(bucket: RangedBucket, predictor: Predictor, plan: Plan, numb
         log.info(
             "scored a piece",
             file=piece.key,
-            piece=f"{place} of {len(plan.partitions[number])}",
+            piece=f"{position} of {len(plan.partitions[number])}",
             estimated=writer.estimated,
             refused=writer.refused,
         )
@@ -93,20 +93,17 @@ def _score(
     writer.add(pa.table(columns))
 
 
-# The rows of a slice as a stream of record batches, of the columns that an estimate can use.
-
-
 BATCH_ROWS = 32_768
-"""Enough that the model's cost a call vanishes; a batch of eight columns is some 2 MB."""
+"""Makes the fixed cost of a model call negligible; a batch of eight columns takes about 2 MB."""
 
 ID = "id"
-"""A column that is carried over as it is, so that results can be joined without counting rows."""
+"""A column that is copied to the results, so that they can be joined."""
 
 COLUMNS = (*REQUIRED, *OPTIONAL, ID)
 
 
 def batches(bucket: RangedBucket, piece: Slice) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Record batches with the number, in the file, of the first row of each.
+    """The rows of a slice as record batches, each with the row number of its first row in the file.
 
     Raises InvalidInput that names the file, and the column that it lacks or what is wrong with it;
     PreconditionFailed when the file has changed since it was planned.
@@ -129,7 +126,7 @@ def _parquet(bucket: RangedBucket, piece: Slice) -> Iterator[pa.RecordBatch]:
 
 
 def _csv(bucket: RangedBucket, piece: Slice) -> Iterator[pa.RecordBatch]:
-    """Every column as text, blank for missing: a number that is none refuses its row, not the file."""
+    """Every column as text, blank for missing, so that an invalid number refuses its row and not the file."""
     raw = ObjectFile(bucket, piece.key, piece.etag, piece.size)
     header = io.TextIOWrapper(io.BufferedReader(raw, BLOCK_BYTES), encoding="utf-8-sig", errors="replace").readline()
     raw = ObjectFile(bucket, piece.key, piece.etag, piece.size)

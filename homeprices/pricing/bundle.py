@@ -1,4 +1,4 @@
-"""A bundle on disk, read and verified: nothing of it is used before every digest has been checked."""
+"""A bundle folder, read and verified: no file of it is used before every digest has been checked."""
 
 from __future__ import annotations
 
@@ -89,11 +89,11 @@ def _verify(folder: Path, name: str, expected: FileDigest) -> None:
         size = path.stat().st_size
         if size != expected.size:
             raise BundleRefused(f"{folder.name}: {name} has {size} bytes, its manifest says {expected.size}")
-        found = digest(path).sha256
+        actual = digest(path).sha256
     except OSError as error:
         raise BundleRefused(f"{folder.name}: {name} cannot be read: {error.strerror or error}") from error
-    if found != expected.sha256:
-        raise BundleRefused(f"{folder.name}: {name} has the digest {found}, its manifest says {expected.sha256}")
+    if actual != expected.sha256:
+        raise BundleRefused(f"{folder.name}: {name} has the digest {actual}, its manifest says {expected.sha256}")
 
 
 def _read(folder: Path, name: str, schema: type[_Model]) -> _Model:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 OTHER_LOCATION = "other"
-"""What a location is priced as when the model has not learned it."""
+"""The learned name that stands for every location that the model has not learned."""
 
 AREA_TYPES = ("Super built-up Area", "Built-up Area", "Plot Area", "Carpet Area")
 READY, LATER, MISSING = "ready", "later", ""
@@ -24,7 +24,7 @@ def tidy(text: str) -> str:
 
 @lru_cache(maxsize=CACHED_SPELLINGS)
 def key_of(text: str) -> str:
-    """What two spellings of one name share: capitals and spaces do not count."""
+    """The key that all spellings of one name share; it ignores capitals and repeated spaces."""
     return tidy(text).casefold()
 
 

@@ -1,4 +1,4 @@
-"""What a bundle says of itself: `manifest.json`, written last, is its commit mark; `draft.json` is it before release.
+"""The metadata files of a bundle. `manifest.json` is written last and commits the bundle; a draft has `draft.json`.
 
 A reader ignores fields it does not know: during a rolling update an older reader meets a newer writer's manifest.
 A change that an older reader must not ignore raises `schema_version`.
@@ -26,7 +26,7 @@ FileName = Annotated[
 
 
 INTERVAL_LOG_WIDTH = "interval_log_width"
-"""A metric: the median of ln(high / low) over the hold-out, which drift compares the live intervals with."""
+"""A metric: the median of ln(high / low) over the hold-out, the baseline of drift for live intervals."""
 
 
 class _Frozen(BaseModel):
@@ -41,9 +41,9 @@ class FileDigest(_Frozen):
 
 
 class DatasetReference(_Frozen):
-    """The dataset a model learned from: rows as they came, and rows left after cleaning.
+    """The dataset of a model: its raw rows, and the rows that cleaning kept.
 
-    `holdout` names the rule by which rows were kept from it; None: a bundle of before there was but one.
+    `holdout` names the rule of the hold-out; None in bundles that are older than this member.
     """
 
     version: int = Field(ge=1)
@@ -55,7 +55,7 @@ class DatasetReference(_Frozen):
 
 
 class Golden(_Frozen):
-    """An input with the answer that every copy of this bundle must give; lakh rupees."""
+    """A golden input, with the prediction in lakh rupees that every copy of this bundle must reproduce."""
 
     input: dict[str, str | int | float]
     estimated_price: float = Field(allow_inf_nan=False)
@@ -78,7 +78,7 @@ class Draft(_Frozen):
     files: dict[FileName, FileDigest] = Field(min_length=1)
 
     def publish(self, *, version: str, promoted_from: str | None, published_by: str) -> Manifest:
-        """The manifest of this bundle under a version (`BO3`, `CO7`). Works on a manifest too: a promotion is that."""
+        """The manifest of this bundle under a version (`BO3`, `CO7`). A promotion calls it on a manifest."""
         content = self.model_dump(exclude={"version", "kind", "promoted_from", "published_by"})
         return Manifest(
             **content, version=version, kind=_kind(version), promoted_from=promoted_from, published_by=published_by
@@ -126,7 +126,7 @@ class Interval(_Frozen):
 
 
 class Columns(_Frozen):
-    """What the graph takes: its inputs, the locations it has learned, and the range each number had in training."""
+    """The inputs of the graph, the learned locations, and the range of each number in training."""
 
     inputs: tuple[Input, ...] = Field(min_length=1)
     locations: tuple[str, ...]
@@ -139,7 +139,7 @@ class Columns(_Frozen):
         return f"{taken} -> estimate, low, high in lakh rupees"
 
 
-# `reference.json`: binned features and predictions of the training rows, which drift compares traffic with.
+# `reference.json`: binned features and predictions of the training rows, the baseline of drift for live traffic.
 
 
 REFERENCE_FILE = "reference.json"
@@ -166,7 +166,7 @@ class NumberReference(BaseModel):
 
 
 class TextReference(BaseModel):
-    """A word's distribution: rows by value, the missing apart."""
+    """A text's distribution: rows by value, without the missing ones."""
 
     model_config = ConfigDict(frozen=True)
 

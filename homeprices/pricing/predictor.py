@@ -1,4 +1,4 @@
-"""Estimates from a verified bundle: one ONNX Runtime session, one thread a call, safe to share between threads."""
+"""The predictor of a verified bundle: one ONNX Runtime session, one thread per call, safe to share between threads."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from homeprices.pricing.home import FEATURES, Home
 from homeprices.pricing.inputs import LOCATION
 
 OUTPUT = "estimate"
-# Of a graph whose interval is scaled to the home; else the factors of `columns.json` are the same for every home.
+# Outputs of a graph that computes an interval per home. Without them, the factors of `columns.json` apply.
 LOW_OUTPUT, HIGH_OUTPUT = "low", "high"
-# A float32 has seven digits; other processors may round the last ones of a sum over trees differently.
+# A float32 has seven digits, and processors differ in how they round the last ones of a sum over trees.
 GOLDEN_RELATIVE_TOLERANCE = 1e-4
 
 _DTYPES: dict[str, Any] = {"number": np.float32, "text": object}
 
 
 class Estimate(NamedTuple):
-    """A price with its interval, in lakh rupees, and the location that it was priced as."""
+    """A price with its interval, in lakh rupees, and the learned location it was computed for."""
 
     price: float
     low: float
@@ -37,8 +37,8 @@ class Estimate(NamedTuple):
 
 
 class _OneHome(threading.local):
-    """The inputs of the graph for a single home, a set of arrays a thread: to make new ones for every visitor takes
-    longer than all that Python does of an estimate besides.
+    """The graph's inputs for a single home, allocated once per thread: a new allocation per request would take longer
+    than all other Python code of a prediction.
     """
 
     def __init__(self, inputs: Sequence[tuple[str, str]]) -> None:
@@ -47,7 +47,7 @@ class _OneHome(threading.local):
         self._cells = [(array, FEATURES[name]) for name, array in self._feed.items() if name != LOCATION]
 
     def filled(self, home: Home, location: str) -> dict[str, np.ndarray[Any, Any]]:
-        """What the graph takes for this home; good until the thread asks for the next."""
+        """The graph's inputs for this home, valid until the thread's next call."""
         for array, read in self._cells:
             array[0, 0] = read(home)
         if self._location is not None:
@@ -56,7 +56,7 @@ class _OneHome(threading.local):
 
 
 class Predictor:
-    """A loaded model. Building one replays the golden inputs, which also warms it up: a bad model never answers."""
+    """A loaded model. The constructor replays the golden inputs, which warms the session up and rejects a bad model."""
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
@@ -65,10 +65,10 @@ class Predictor:
         self._one = _OneHome(self._inputs)
         self._interval = bundle.columns.interval
         session = _session(bundle)
-        # The session's own `run` looks over the names of its inputs each time; here that has been done once, above.
+        # The session's public `run` checks the names of inputs on each call; `_session` has checked them once.
         self._session = getattr(session, "_sess", session)
-        found = {item.name for item in session.get_outputs()}
-        self._scaled = {LOW_OUTPUT, HIGH_OUTPUT} <= found
+        outputs = {item.name for item in session.get_outputs()}
+        self._scaled = {LOW_OUTPUT, HIGH_OUTPUT} <= outputs
         self._outputs = [OUTPUT, LOW_OUTPUT, HIGH_OUTPUT] if self._scaled else [OUTPUT]
         self.replay_golden()
 
@@ -82,7 +82,7 @@ class Predictor:
         return self._locations.names
 
     def estimate(self, homes: Sequence[Home]) -> list[Estimate]:
-        """One estimate a home, in order. Raises BundleRefused when the model answers with no finite positive price."""
+        """One estimate per home, in order. Raises BundleRefused when a price is not finite and positive."""
         if not homes:
             return []
         names = [self._locations.match(home.location) for home in homes]
@@ -97,8 +97,8 @@ class Predictor:
         estimates = []
         for price, low, high, name in zip(prices, lows, highs, names, strict=True):
             if not 0 < low <= price <= high < math.inf:  # NaN is none of these either
-                said = f"the model answers {price} lakh rupees ({low} to {high})"
-                raise BundleRefused(f"{self.version}: {said}", "answers")
+                reason = f"the model answers {price} lakh rupees ({low} to {high})"
+                raise BundleRefused(f"{self.version}: {reason}", "answers")
             estimates.append(Estimate(price, low, high, name, name != OTHER_LOCATION))
         return estimates
 
@@ -109,9 +109,9 @@ class Predictor:
         }
 
     def price_columns(self, columns: Mapping[str, np.ndarray[Any, Any]]) -> tuple[np.ndarray[Any, Any], ...]:
-        """Prices, lows and highs in lakh rupees [N], of features as the graph takes them: an array [N] for each input.
+        """Prices, lows and highs in lakh rupees [N] for feature columns: an array [N] for each input of the graph.
 
-        Raises BundleRefused when the model answers with no finite positive price inside its interval.
+        Raises BundleRefused when a price is not finite, positive and inside its interval.
         """
         feed = {name: columns[name].astype(_DTYPES[kind], copy=False).reshape(-1, 1) for name, kind in self._inputs}
         answers = [column.ravel().astype(np.float64) for column in self._session.run(self._outputs, feed, None)]
@@ -120,12 +120,12 @@ class Predictor:
         low, high = answers[1:] if self._scaled else (prices * factors[0], prices * factors[1])
         wrong = ~((low > 0) & (low <= prices) & (prices <= high) & (high < math.inf))
         if wrong.any():
-            said = f"the model answers {prices[wrong][0]} lakh rupees ({low[wrong][0]} to {high[wrong][0]})"
-            raise BundleRefused(f"{self.version}: {said}", "answers")
+            reason = f"the model answers {prices[wrong][0]} lakh rupees ({low[wrong][0]} to {high[wrong][0]})"
+            raise BundleRefused(f"{self.version}: {reason}", "answers")
         return prices, low, high
 
     def replay_golden(self) -> None:
-        """Price the bundle's golden inputs again. Raises BundleRefused when an answer is not the recorded one."""
+        """Predict the golden inputs again. Raises BundleRefused when a prediction differs from the recorded one."""
         for golden in self.bundle.manifest.golden:
             try:
                 answer = self.estimate([Home.parse(golden.input)])[0]
@@ -140,11 +140,11 @@ class Predictor:
                 ("high", golden.high, answer.high),
             ):
                 if not math.isclose(expected, found, rel_tol=GOLDEN_RELATIVE_TOLERANCE):
-                    said = f"the {name} of golden input {golden.input} is {found}, recorded was {expected}"
-                    raise BundleRefused(f"{self.version}: {said}", "answers")
+                    reason = f"the {name} of golden input {golden.input} is {found}, recorded was {expected}"
+                    raise BundleRefused(f"{self.version}: {reason}", "answers")
 
     def estimate_seconds(self, repeats: int = 20) -> float:
-        """Processor time of an estimate: the least of `repeats`, which other work on the machine hardly touches."""
+        """The CPU time of an estimate in seconds: the minimum of `repeats`, which other load hardly affects."""
         homes = [Home.parse(self.bundle.manifest.golden[0].input)]
         spent = []
         for _ in range(repeats):

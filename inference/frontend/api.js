@@ -1,4 +1,4 @@
-// The four requests that the form makes, and what can go wrong with them, in words for the visitor.
+// The four requests that the form makes, and readable messages for their errors.
 
 const PATIENCE_MS = 15000;
 

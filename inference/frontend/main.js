@@ -97,23 +97,23 @@ function openFeedback() {
   feedbackForm.hidden = predictionId === null; // an estimate that is not on record cannot be rated
 }
 
-// One remark for each thing that was said; the comment goes with the first.
+// One request per kind of feedback; the comment goes with the first.
 function remarks() {
   const { rating, verdict, actual_price: price, comment } = values(feedbackForm);
-  const said = [];
-  if (rating) said.push({ feedback_type: "rating", feedback_value: Number(rating) });
-  if (verdict) said.push({ feedback_type: verdict });
-  if (price) said.push({ feedback_type: "actual_price", feedback_value: price });
-  if (comment && said.length) said[0].feedback_text = comment;
-  return said.map((remark) => ({ prediction_id: predictionId, ...remark }));
+  const items = [];
+  if (rating) items.push({ feedback_type: "rating", feedback_value: Number(rating) });
+  if (verdict) items.push({ feedback_type: verdict });
+  if (price) items.push({ feedback_type: "actual_price", feedback_value: price });
+  if (comment && items.length) items[0].feedback_text = comment;
+  return items.map((remark) => ({ prediction_id: predictionId, ...remark }));
 }
 
 const FIELD_OF_TYPE = { rating: "rating", accurate: "verdict", too_high: "verdict", too_low: "verdict", actual_price: "actual_price" };
 
 async function giveFeedback() {
-  const said = remarks();
-  if (!said.length) throw new Refused("", { rating: "Choose stars, or say below how the estimate compares" });
-  for (const remark of said) await giveOne(remark);
+  const items = remarks();
+  if (!items.length) throw new Refused("", { rating: "Choose stars, or say below how the estimate compares" });
+  for (const remark of items) await giveOne(remark);
   feedbackForm.hidden = true;
   byId("thanks").hidden = false;
   byId("thanks").querySelector("h2").focus();

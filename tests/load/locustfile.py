@@ -1,12 +1,12 @@
-"""Visitors for the loop to learn from: `make traffic`, or
+"""Simulated visitors for the running stack: `make traffic`, or
 `python -m locust -f tests/load/locustfile.py --headless -u 20 -t 2m`.
 
-Each user is one visitor after another. A visitor keeps his cookie as a browser does, asks for the price of homes that
-were really listed, and rates each estimate by how far it is from the listing's price: a better model earns better
-ratings. Homes come from the newest dataset in the bucket, else from --listings FILE, else they are made up.
+A Locust user plays one visitor after another. A visitor keeps its cookie like a browser, requests estimates for listed
+homes, and rates each by its distance from the listing's price, so a better model earns better ratings. Homes come from
+--listings FILE, else from the newest dataset in the bucket, else they are synthetic.
 
-A kept connection that the server closed before the first byte of an answer is tried once more, as a browser would,
-and counted on a line of its own, "retried". Only 127.0.0.1 is visited unless --anywhere is said.
+A kept-alive connection that the server closed before the first byte of a response is retried once, as in a browser,
+and counted as "retried". Only 127.0.0.1 is called unless --anywhere is set.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ starred: Counter[str] = Counter()
 
 @events.init_command_line_parser.add_listener
 def add_options(parser: ArgumentParser) -> None:
-    """What can be said beside Locust's own options."""
+    """Add this file's options to Locust's own."""
     parser.add_argument("--listings", default="", help="CSV of raw listings instead of the bucket's newest dataset")
     parser.add_argument("--pace", type=float, default=1.0, help="requests a second and user")
     parser.add_argument("--seed", type=int, default=0, help="0 draws other homes at every run")
@@ -54,7 +54,7 @@ def add_options(parser: ArgumentParser) -> None:
 
 @events.init.add_listener
 def prepare(environment: Environment, **_: Any) -> None:
-    """Find the address and the homes before the first visitor comes."""
+    """Load the address and the homes before the first visitor starts."""
     options = environment.parsed_options
     settings = load_settings()
     environment.host = (environment.host or settings.router_url).rstrip("/")
@@ -69,31 +69,31 @@ def prepare(environment: Environment, **_: Any) -> None:
 
 @events.quitting.add_listener
 def sum_up(environment: Environment, **_: Any) -> None:
-    """What the run shows beyond speed: who answered, and how well it was liked."""
+    """Print estimates and ratings per variant; fail a run without any request."""
     for who in sorted(answered):
         stars, rated = starred[f"{who} stars"], starred[f"{who} rated"]
         print(f"{who}: {answered[who]:,} estimates, {rated:,} rated{f', {stars / rated:.2f} stars' if rated else ''}")
     if environment.stats.total.num_requests == 0:
-        environment.process_exit_code = 1  # a run that reached nobody has shown nothing
+        environment.process_exit_code = 1  # a run without requests proves nothing
 
 
 class Visitor(HttpUser):
     """A visitor of the web form."""
 
     def on_start(self) -> None:
-        """Come to the form."""
+        """Open the form."""
         if not market:
             raise StopUser
         self._arrive()
 
     def wait_time(self) -> float:
-        """So that each user keeps the pace that was asked for."""
+        """Keep the configured pace of each user."""
         options = self.environment.parsed_options
         return float(constant_throughput(options.pace if options else 1.0)(self))
 
     @task
     def look_up_a_home(self) -> None:
-        """Ask for a price, and often say what one thinks of it."""
+        """Request an estimate, and often send feedback."""
         if random.random() < 1 / HOMES_A_VISITOR:
             self._arrive()
         listing = random.choice(market)
@@ -122,7 +122,7 @@ class Visitor(HttpUser):
         return self._post("/api/feedback", {"prediction_id": answer["prediction_id"], **remark}) is not None
 
     def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any] | None:
-        """The answer, or None when there was none; a connection that was closed while idle is tried once more."""
+        """The response, or None without one; a connection that was closed while idle is retried once."""
         for attempt in (1, 2):
             with self.client.post(path, json=body, timeout=PATIENCE_SECONDS, catch_response=True) as response:
                 if attempt == 1 and closed_before_the_first_byte(response):
@@ -137,16 +137,16 @@ class Visitor(HttpUser):
 
 
 def closed_before_the_first_byte(response: ResponseContextManager) -> bool:
-    """Whether a kept-alive connection ended before anything of the answer came."""
+    """Whether a kept-alive connection ended before the first byte of the response."""
     error = getattr(response, "error", None)
-    said = str(error)
+    text = str(error)
     return isinstance(error, requests.exceptions.ConnectionError) and (
-        "RemoteDisconnected" in said or "ConnectionResetError" in said or "BrokenPipeError" in said
+        "RemoteDisconnected" in text or "ConnectionResetError" in text or "BrokenPipeError" in text
     )
 
 
 def _raw(path: Path | None) -> tuple[Any, str]:
-    """The raw listings; a bucket that is away is said, and made-up homes take its place."""
+    """The raw listings and their name; synthetic ones, with a notice, when the bucket is unavailable."""
     try:
         bucket = open_bucket(load_settings())
         return find_raw(path, None if path else bucket)

@@ -1,7 +1,7 @@
-"""The three forms in which many homes are sent and answered: a JSON list, NDJSON (a JSON object a line), and CSV.
+"""The media types of a batch request and its response: a JSON list, NDJSON (one JSON object per line), and CSV.
 
-`read` gives what stands for each home: its fields, or what is wrong with that row alone. What is wrong with the whole
-body is raised. `write` gives the answer in the same form.
+`read` yields the fields of each home, or the error of that row; an error of the whole body is raised. `write` returns
+the response in the same media type.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ CSV_COLUMNS = ("estimated_price", "low", "high", "prediction_id", "location_know
 
 @dataclass(frozen=True)
 class BatchForm:
-    """How a form is read and written; `media_type` is the answer's.
+    """How a media type is read and written; `media_type` is that of the response.
 
-    An answer is written piece by piece, because the text of a row takes a tenth of the memory of its values.
+    The response is written in chunks, because the text of a row takes a tenth of the memory of its values.
     """
 
     media_type: str
@@ -44,12 +44,12 @@ class BatchForm:
     end: bytes = b""
 
     def join(self, pieces: Iterable[bytes]) -> bytes:
-        """The whole answer."""
+        """The whole response body."""
         return self.begin + self.between.join(pieces) + self.end
 
 
 def form_of(media_type: str) -> BatchForm:
-    """The form of a media type. Raises UnsupportedMediaType."""
+    """The form for a media type. Raises UnsupportedMediaType."""
     if media_type == JSON_TYPE:
         return BatchForm(JSON_TYPE, _read_json, _write_json, b"[", b",", b"]")
     if media_type in NDJSON_TYPES:

@@ -1,8 +1,8 @@
-"""`POST /api/predict_home_price/batch`: many homes in one request, answered in their form and order.
+"""`POST /api/predict_home_price/batch`: estimates for many homes, in the order and media type of the request.
 
-A row that cannot be priced says why beside the others. Batch estimates are no part of an experiment: they are recorded
-without an arm. One batch at a time is worked on, a piece after the other, so that memory stays bounded and visitors are
-answered meanwhile.
+A row that cannot be priced gets an error; the other rows get estimates. Batch estimates are not part of an experiment
+and are logged without an assigned variant. A worker processes one batch at a time, in chunks, so that memory stays
+bounded and other requests are answered in between.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PIECE_HOMES = 500  # about 15 ms of work, between two of which other requests ha
 
 @blueprint.post(f"{PREDICT_PATH}/batch")
 def predict_batch() -> Response:
-    """Estimates for up to 10,000 homes, each on record before the answer is sent."""
+    """Estimates for up to 10,000 homes; each is logged before the response is sent."""
     service = app_state()
     form = form_of(request.mimetype)
     request.max_content_length = LARGEST_BATCH_BYTES
@@ -43,12 +43,12 @@ def predict_batch() -> Response:
         if len(rows) > MOST_HOMES:
             raise InvalidInput({"body": f"holds more than {MOST_HOMES:,} homes"})
         del body
-        asked = len(rows)
+        homes = len(rows)
         model = service.live.current()
         caller = replace(g.caller, assigned_variant=None, fallback=False, epoch=None)
         g.model_version = model.version
         pieces = [form.write(_price(service, caller, model, piece)) for piece in _pieces(rows)]
-        service.metrics.batch_size.observe(asked)
+        service.metrics.batch_size.observe(homes)
         answer = form.join(pieces)
         del pieces
         release_free_memory()
@@ -56,7 +56,7 @@ def predict_batch() -> Response:
 
 
 def _pieces(rows: list[Row]) -> Iterator[list[Row]]:
-    """The rows in their order, a piece at a time; who holds `rows` holds them no longer."""
+    """The rows in order, in chunks; removes them from `rows`, so that their memory can be freed."""
     rows.reverse()
     while rows:
         piece = rows[-PIECE_HOMES:]
@@ -65,7 +65,7 @@ def _pieces(rows: list[Row]) -> Iterator[list[Row]]:
 
 
 def _price(service: AppState, caller: Caller, model: Predictor, rows: Sequence[Row]) -> list[Answer]:
-    """The answers to some rows, in their order, recorded with one write."""
+    """The responses for some rows, in order, logged with one write."""
     started = time.perf_counter()
     parsed = [_parse(row) for row in rows]
     homes = [row for row in parsed if isinstance(row, Home)]
@@ -78,10 +78,10 @@ def _price(service: AppState, caller: Caller, model: Predictor, rows: Sequence[R
     ]
     numbers = service.log.record_many(records)
     _count(service, rows=len(rows), homes=len(homes), numbers=numbers)
-    found, given = iter(estimates), iter(numbers)
-    outcomes = (next(found) if isinstance(row, Home) else row for row in parsed)
+    next_estimate, next_number = iter(estimates), iter(numbers)
+    outcomes = (next(next_estimate) if isinstance(row, Home) else row for row in parsed)
     return [
-        to_response(service.settings.variant, model, outcome, next(given))
+        to_response(service.settings.variant, model, outcome, next(next_number))
         if isinstance(outcome, Estimate)
         else _refusal(outcome)
         for outcome in outcomes

@@ -1,7 +1,7 @@
-"""The contract of the service as an OpenAPI 3.1 document, a pure function of the code's own limits.
+"""The API of the service as an OpenAPI 3.1 document, derived from the limits that the code checks.
 
-`python -m inference.backend.api.openapi > inference/openapi.json` writes the committed copy; tests keep it, routes and
-the answers of a running instance the same.
+`python -m inference.backend.api.openapi > inference/openapi.json` writes the committed copy; tests compare it
+with the routes and with the responses of a running instance.
 """
 
 from __future__ import annotations

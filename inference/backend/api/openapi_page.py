@@ -1,4 +1,4 @@
-"""The contract as a page for people: HTML made of the OpenAPI document, without scripts or assets of any host."""
+"""The OpenAPI document as an HTML page, without scripts and without assets from other hosts."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _media(content: dict[str, Any]) -> list[tuple[str, ...]]:
 
 
 def _type(schema: dict[str, Any]) -> str:
-    """What a value is, in words."""
+    """A readable description of a schema's type and limits."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         return f'<a href="#{name}">{name}</a>'
@@ -139,7 +139,7 @@ def _limits(schema: dict[str, Any]) -> str:
 
 
 def _prose(text: str) -> str:
-    """Text with its `words of code` set as such."""
+    """Text as HTML, with `code` in code elements."""
     parts = escape(text).split("`")
     return "".join(f"<code>{part}</code>" if at % 2 else part for at, part in enumerate(parts))
 

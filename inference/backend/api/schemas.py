@@ -1,4 +1,4 @@
-"""The values of the API as JSON Schema (draft 2020-12, as OpenAPI 3.1 has it), with the limits of the code itself."""
+"""The values of the API as JSON Schema (draft 2020-12, as in OpenAPI 3.1), with the limits that the code checks."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ def test_estimates_are_those_of_serving(predictor: Predictor) -> None:
 
 
 def test_spellings_are_forgotten_before_they_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("homeprices.batch.feature_reader.SPELLINGS_REMEMBERED", 10)
+    monkeypatch.setattr("homeprices.batch.feature_reader.CACHED_SPELLINGS", 10)
     reader = FeatureReader(LEARNED)
     reader.read(table(1_000).combine_chunks().to_batches()[0])
     assert len(reader._spellings["society"]) <= 10
