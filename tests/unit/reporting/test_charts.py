@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from datetime import date, timedelta
 from itertools import combinations
+from pathlib import Path
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
@@ -17,6 +20,7 @@ from matplotlib.transforms import Bbox
 from homeprices.reporting.charts import Line, TimeChart, daily_values, share_bars, to_svg
 
 HOURLY = [1, 2, 50, 336]
+ROOT = Path(__file__).parents[3]
 
 
 def drawn(figure: Figure) -> dict[str, list[Bbox]]:
@@ -148,3 +152,19 @@ def test_bars_of_long_names_and_small_shares_do_not_overlap() -> None:
     groups = [(f"a locality with a long name, number {number}", number / 100, 0.0001) for number in range(13)]
     assert overlaps(share_bars(groups)) == []
     assert overlaps(share_bars([("nothing", 0.0, 0.0)])) == []
+
+
+@pytest.mark.parametrize("entry", ["inference.backend.inference_api", "router.agent", "monitoring.exporter.__main__"])
+def test_what_renders_no_report_does_not_load_matplotlib(entry: str) -> None:
+    """The images of serving and of the exporter do not have it."""
+    command = [sys.executable, "-c", f"import sys, {entry}; print({{'matplotlib'}} & sys.modules.keys())"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True, timeout=120)
+    assert done.stdout.strip() == "set()"
+
+
+def test_charts_do_not_load_pyplot() -> None:
+    """Its state would be shared by the threads of a process."""
+    script = "import sys, homeprices.reporting.charts; print('matplotlib.pyplot' in sys.modules)"
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True, timeout=120)
+    assert done.stdout.strip() == "False"
