@@ -1,4 +1,4 @@
-"""The usual rules, from their definitions, so that they judge the very samples that ours judges.
+"""Common drift rules, from their definitions, applied to the same samples as ours.
 
 Evidently 0.7.23 with its defaults for a reference of more than 1,000 rows: a number of more than five values drifts at
 a Wasserstein distance of 0.1 standard deviations, anything else at a Jensen-Shannon distance (natural logarithm) of

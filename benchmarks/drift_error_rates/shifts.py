@@ -44,7 +44,7 @@ def moved_to(place: int) -> Shift:
 
 
 def shifts(population: Homes) -> dict[str, tuple[str, Shift]]:
-    """The changes by what they are called: (the feature that moves, the change).
+    """Return the shifts by name: (the feature that shifts, the shift).
 
     The common place has the most listings, the rare one a single one.
     """

@@ -1,4 +1,4 @@
-"""Samples from real listings, drawn again and again, and what each rule finds in them.
+"""Repeated samples from real listings, and the findings of each rule.
 
 Reference and sample are drawn with replacement from all clean listings, so that without a shift both come from exactly
 the same population. The asking price stands in for the estimate.

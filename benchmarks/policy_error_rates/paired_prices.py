@@ -1,4 +1,4 @@
-"""How long it takes to see that a model is nearer to the actual prices: paired, as it is done, and by variant."""
+"""Time to find a smaller price error: by the paired comparison in use, and by comparing variants."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LEAST_PRICES = 30
 
 
 class Prices(BaseModel):
-    """What is simulated: visitors an hour, how many of them tell the price, and two models' errors.
+    """A scenario: visitors an hour, the share that reports the price, and the errors of two models.
 
     A model misses by a factor exp(r) with r normal of `deviation`; the candidate's are `smaller` times smaller, and the
     two models' r go together by `correlation`, because what no model knows of a home misleads both.

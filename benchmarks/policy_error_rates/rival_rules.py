@@ -25,7 +25,7 @@ def simulate_peer(name: str, scenario: Scenario) -> list[Ended]:
     return ended
 
 
-# The usual rules, as they are used: looked at every hour, every rating a unit of its own. For comparison only.
+# Common rules as commonly used: tested every hour, with each rating as an independent unit. For comparison only.
 
 
 LEAST_RATINGS = 10  # of the candidate, as the published rule has it

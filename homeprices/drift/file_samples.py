@@ -1,4 +1,4 @@
-"""Samples out of files: listings, logged features, or the reference of a bundle. Nothing else is needed, no server.
+"""Samples from files: listings, logged features, or the reference of a bundle. No server is needed.
 
 CSV (commas, semicolons, tabs or bars), JSON (a list of objects, or what `/api/logs` answers), JSON lines; a row's
 features stand in its own columns, or in a column `inputs` as they are logged. Names count without capitals.

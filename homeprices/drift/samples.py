@@ -78,7 +78,7 @@ class Sample:
 
 @dataclass(frozen=True, eq=False)
 class Baseline:
-    """What a sample is compared with: a bundle's binned reference, or another sample.
+    """Baseline of a comparison: a bundle's binned reference, or another sample.
 
     `blank_is_choice` names the features that people may leave blank as they like: that more or fewer of them do is
     reported, and is no drift. Of the form's visitors few fill in what is optional; a file of listings should be full.
@@ -116,7 +116,7 @@ def text_sample(words: Iterable[str]) -> TextSample:
 
 
 def sample_of_columns(columns: Mapping[str, Sequence[Any] | Floats], rows: int) -> Sample:
-    """The sample of `rows` homes given column by column: numbers as floats (missing: NaN), words as people wrote them.
+    """Return the sample of `rows` homes from columns: numbers as floats (missing: NaN), categories as entered.
 
     Words are brought to the model's own vocabulary (`Super built-up  Area`, `ready`); a column of another name is left
     out.
@@ -169,7 +169,7 @@ def _locations(spellings: Counter[str]) -> TextSample:
 
 
 def matched_locations(baseline: TextReference | TextSample, current: TextSample) -> tuple[TextSample, dict[str, int]]:
-    """The current places under the baseline's names, and those it does not know with their counts.
+    """Return the current locations under the baseline's names, and the counts of those it does not have.
 
     A baseline that has `other` lumps together whatever a model has not learned, so unknown places count there too.
     """

@@ -18,7 +18,7 @@ from homeprices.pricing.manifest import NumberReference, TextReference
 
 
 def kolmogorov_smirnov(reference: Floats, current: Floats) -> float:
-    """The asymptotic p-value of the largest distance between the two distribution functions.
+    """Return the asymptotic p-value of the largest distance between the two distribution functions.
 
     With few distinct values it is above the exact one, so it alarms less often than it says. Source: Kolmogorov's
     limit; `scipy.stats.ks_2samp(method="asymp")` is its finite-size refinement.
@@ -29,7 +29,7 @@ def kolmogorov_smirnov(reference: Floats, current: Floats) -> float:
 
 
 def mann_whitney(reference: Floats, current: Floats) -> float:
-    """The two-sided p-value of the rank sum, normal approximation with the variance corrected for ties.
+    """Return the two-sided p-value of the rank sum, normal approximation with the variance corrected for ties.
 
     Source: Mann and Whitney 1947; the tie correction as in `scipy.stats.mannwhitneyu`.
     """
@@ -62,9 +62,9 @@ def g_test(reference: Floats, current: Floats) -> float:
 
 
 def share_tests(reference: Floats, current: Floats, rows: tuple[float, float]) -> Floats:
-    """For each word the two-sided binomial p-value that its share is the same in both samples of these many rows.
+    """Return for each category the two-sided binomial p-value that its share is the same in both samples.
 
-    Of the rows that have the word, each is one of the current sample with probability n / (m + n). That is exact for
+    `rows` are the sizes of the samples. Of the rows that have the word, each is one of the current sample with probability n / (m + n). That is exact for
     a rare word, also for one that only one sample has, and too careful for a common one.
     """
     fewer, more = _tails(reference, current, rows)
@@ -116,7 +116,7 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     return adjusted
 
 
-# How much changed, which a p-value does not say: with enough rows any difference is significant.
+# Effect sizes: with enough rows any difference is significant, so a p-value alone does not show how large it is.
 
 
 HALF = 0.5
@@ -124,7 +124,7 @@ HALF = 0.5
 
 
 def wasserstein(reference: Floats | None, current: Floats) -> float | None:
-    """How far a value has to be moved on average, in standard deviations, from the percentiles of both samples.
+    """Return the Wasserstein distance in standard deviations, from the percentiles of both samples.
 
     Distance and deviation are those of the middle 98 %: one listing of a million square feet would otherwise be the
     deviation of all. None for an old bundle, whose reference has no percentiles. A reference that is constant has no
@@ -139,7 +139,7 @@ def wasserstein(reference: Floats | None, current: Floats) -> float | None:
 
 
 def stability_index(reference: Floats, current: Floats) -> float:
-    """The population stability index: sum of (q - p) ln(q / p) over the cells. 0 for equal shares.
+    """Return the population stability index: sum of (q - p) ln(q / p) over the cells. 0 for equal shares.
 
     Source: Yurdakul 2018, Statistical Properties of the Population Stability Index.
     """
@@ -176,7 +176,7 @@ def _shares(counts: Floats) -> Floats:
     return shares
 
 
-# Two samples on one scale: how often each of the two has a value, cell by cell.
+# Histograms of two samples on one scale.
 
 
 LEAST_EXPECTED = 5.0
@@ -224,7 +224,7 @@ def category_histogram(reference: TextReference | TextSample, current: TextSampl
 
 
 def merge_rare_cells(reference: Floats, current: Floats) -> tuple[Floats, Floats]:
-    """The cells with at least five expected of each sample; the others make one cell together.
+    """Merge the cells with fewer than five expected in either sample into one.
 
     Who is rare depends on both samples together. Chosen by the reference alone, the rare would be those that chance
     made rare there, and the other sample would differ from it without any drift.
@@ -260,7 +260,7 @@ def _counts_at(values: Floats, sample: NumberSample) -> Floats:
 
 
 def _binned(reference: NumberReference, current: NumberSample) -> NumericHistogram:
-    """Values beyond the outer edges count in the outer bins.
+    """Return counts by bin; values beyond the outer edges count in the outer bins.
 
     The edges are values of float32 inputs: a value that was not rounded the same way would fall beside its own edge.
     """

@@ -27,7 +27,7 @@ class SampleMoments(_Value):
 
 
 class ClusteredProportion(_Value):
-    """How often something happened to visitors: `hits` in `trials`, summed over visitors, with their second moments.
+    """A proportion clustered by visitor: `hits` in `trials`, summed over visitors, with their second moments.
 
     The sums are exact and enough for the share of hits and its variance between visitors, however they cluster.
     """
@@ -84,7 +84,7 @@ class VariantSummary(_Value):
 
 
 class Stratum(_Value):
-    """An epoch: the visitors whose first visit fell into it, and what those of them who rated gave, in stars.
+    """An epoch: the visitors with their first exposure in it, and their ratings in stars.
 
     `share` is the candidate's, in percent; `assigned` and `ratings` are by variant, production first.
     """
@@ -96,7 +96,7 @@ class Stratum(_Value):
 
 
 class PairedPriceError(_Value):
-    """Both models on the estimates whose actual price became known, each as a share of that price, by visitor.
+    """Price errors of both models on homes with a known price, as shares of that price, by visitor.
 
     `difference` is candidate less production, so below zero the candidate is nearer to the prices.
     """
@@ -131,7 +131,7 @@ class Evidence(_Value):
 
     @property
     def age(self) -> timedelta:
-        """How long the experiment has run. Clocks differ between machines: never below zero.
+        """Time since the start of the experiment; never negative, although clocks differ between machines.
 
         In UTC: two times of one zone are subtracted by the clock on the wall, which an hour of summer time changes.
         """

@@ -22,7 +22,7 @@ STATEMENT_TIMEOUT_SECONDS = 120
 
 @dataclass(frozen=True)
 class ExperimentWindow:
-    """The experiment of `candidate` beside `production` in its epochs, from `since` up to, not including, `until`.
+    """The experiment of `candidate` against `production` in its epochs, from `since` up to, not including, `until`.
 
     `recent` is when the last day began; `slow_over_ms` from when on an answer counts as slow.
     """
@@ -81,7 +81,7 @@ class ActualPrice:
     price: float
 
 
-# Sound numbers only: in PostgreSQL, NaN is above infinity.
+# Valid numbers only: PostgreSQL sorts NaN above infinity.
 _SOUND = "NOT fallback AND milliseconds >= 0 AND milliseconds < 'Infinity'"
 _OF_ITS_VARIANT = """(
       (assigned_variant = 'production' AND bundle = :production)
@@ -221,8 +221,8 @@ class TimeWindow:
 
 @dataclass(frozen=True)
 class ProductionVisitor:
-    """A visitor whom production answered. `stars` is their mean rating, `error` their estimates' mean distance from the
-    prices that they told, as a share of the price; None where they said nothing."""
+    """A visitor of production. `stars` is the mean rating, `error` the mean price error as a share of the price; None
+    without feedback."""
 
     answers: int
     slow: int

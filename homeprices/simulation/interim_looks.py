@@ -1,4 +1,4 @@
-"""Where in a simulated experiment a policy may decide, and the evidence that it sees there.
+"""Interim looks of simulated experiments: where a policy may decide, and the evidence there.
 
 `may_decide` finds the looks for all runs at once. The policy itself then decides on each, so a simulated decision is
 the one that the same evidence leads to.

@@ -25,7 +25,7 @@ Array = np.ndarray[Any, Any]
 
 
 class Scenario(BaseModel):
-    """What is simulated: `effect` in stars, candidate less production; `share` is the candidate's, from 0 to 0.5.
+    """A simulated scenario: `effect` in stars, candidate minus production; `share` is the candidate's, from 0 to 0.5.
 
     `per_day` ratings; `visitors_per_rating` visitors come for each. `ratings_per_visitor` above 1 clusters ratings: a
     visitor has a taste (spread by `taste`) and comes back. `true_share` is how visitors are split in truth.
@@ -84,7 +84,7 @@ def simulate_variants(scenario: Scenario, number: int, runs: int) -> tuple[Simul
 
 
 def rating_probabilities(mean: float, tilts: Array, weights: Array) -> Array:
-    """Of each type of visitor, how probable 1 to 5 stars are, so that all types together have this mean.
+    """Return the probabilities of 1 to 5 stars by type of visitor, so that all types together have this mean.
 
     The usual ratings, tilted exponentially: the least that can be changed about them to move their mean.
     """

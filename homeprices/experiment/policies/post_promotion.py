@@ -20,7 +20,7 @@ class _Value(BaseModel):
 
 
 class PostPromotionRule(_Value):
-    """How long a new production is watched, and what is a breach.
+    """Post-promotion rule: the length of the bake window, and the limits of harm.
 
     Each of the four guardrails errs at `error_rate`, from so many `visitors` on. Slow answers are judged as in the
     experiment; ratings may be `rating_margin` stars below those of the same hours before, and estimates `price_margin`
@@ -103,7 +103,7 @@ class PostPromotionRule(_Value):
 
 
 class PostPromotionEvidence(_Value):
-    """A new production beside the hours before it, by visitor; `previous` is the bundle that would come back.
+    """Evidence on a new production and the hours before it, by visitor; `previous` is the bundle to revert to.
 
     `failures` are those of its requests, of all routers together; there a visitor is five minutes with any request.
     """
@@ -140,7 +140,7 @@ def _difference(new: SampleMoments, before: SampleMoments, least: int) -> tuple[
 
 
 def _share(found: ClusteredProportion) -> tuple[float, float]:
-    """Hits a trial, and the variance of that between units (a ratio: Cochran, Sampling Techniques, 1977, eq. 6.9).
+    """Return hits per trial and its variance between units (a ratio: Cochran, Sampling Techniques, 1977, eq. 6.9).
 
     Never below that of independent trials, one more of which is a hit: an hour without a failure proves no certainty.
     """

@@ -1,4 +1,4 @@
-"""The page of a decision: one file, with its plots, that says what it was decided on and runs nothing."""
+"""Decision report: one file with its charts and evidence, without scripts."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Elements(HTMLParser):
         self.outside += [f"{tag} {name}" for name, value in addresses if not value.startswith("#")]
 
 
-def test_a_page_has_reason_plots_and_numbers_and_needs_nothing_from_elsewhere() -> None:
+def test_a_report_has_reason_charts_and_numbers_and_loads_nothing() -> None:
     looks = [recorded(1, (3.6, 3.7), 1), recorded(2, (3.6, 3.9), 2), recorded(3, (3.5, 4.2), 3)]
     page = render(looks[-1], looks)
     parser = Elements()
@@ -57,11 +57,11 @@ def test_a_page_has_reason_plots_and_numbers_and_needs_nothing_from_elsewhere() 
         assert text in page
 
 
-def test_what_people_wrote_is_text_on_the_page() -> None:
+def test_text_from_people_is_escaped() -> None:
     page = render(recorded(1, (3.6, 3.6), 1, reason="<script>alert(1)</script>", actor="person:<b>"), [])
     assert "<script>" not in page and "&lt;script&gt;alert(1)" in page and "person:&lt;b&gt;" in page
 
 
-def test_an_order_has_a_page_too_although_it_has_no_evidence() -> None:
+def test_a_manual_action_has_a_report_without_evidence() -> None:
     order = recorded(1, (3.6, 3.6), 1, evidence={}, statistics=None, policy_document=None, policy="person")
     assert "nothing was measured yet" in render(order, [order])
