@@ -168,7 +168,7 @@ def test_a_refusal_that_is_not_mlflows_own_is_shown_as_it_is(body: bytes) -> Non
     assert refused.value.code == ""
 
 
-def test_a_server_that_does_not_proxy_artifacts_is_told_what_it_needs(tmp_path: Path) -> None:
+def test_a_server_that_does_not_proxy_artifacts_is_an_error_that_names_the_option(tmp_path: Path) -> None:
     run = {"run": {"info": {"artifact_uri": "s3://somewhere/else"}}}
     with answering(200, json.dumps(run).encode()) as url, pytest.raises(TrackingRefused, match="--serve-artifacts"):
         tracking_at(url).log_files("run", tmp_path)

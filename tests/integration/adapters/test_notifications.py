@@ -18,7 +18,7 @@ NOTICE = Notification(
 
 
 @pytest.fixture
-def nobody() -> int:
+def closed_port() -> int:
     with contextlib.closing(socket.socket()) as held:
         held.bind(("127.0.0.1", 0))
         return int(held.getsockname()[1])
@@ -77,8 +77,11 @@ def test_servers_that_stay_broken_are_said_to_be_and_nothing_is_raised() -> None
     assert "hush" not in str(logs)
 
 
-def test_servers_that_are_away_are_said_to_be(nobody: int) -> None:
-    channels = [Slack(f"http://127.0.0.1:{nobody}/hush"), Email("127.0.0.1", nobody, "a@localhost", "b@localhost")]
+def test_an_unavailable_server_is_reported(closed_port: int) -> None:
+    channels = [
+        Slack(f"http://127.0.0.1:{closed_port}/hush"),
+        Email("127.0.0.1", closed_port, "a@localhost", "b@localhost"),
+    ]
     with capture_logs() as logs:
         assert Notifier(channels, sleep=lambda _: None).send(NOTICE) == {"slack": False, "email": False}
     assert "the webhook does not answer: ConnectError" in {line.get("problem") for line in logs}

@@ -90,7 +90,7 @@ def test_a_block_of_ids_is_as_large_as_the_code_believes(engine: Engine) -> None
     assert second - first == ID_BLOCK
 
 
-def test_nobody_listening_is_a_typed_error_that_names_the_place_and_not_the_password() -> None:
+def test_a_closed_port_is_a_typed_error_that_names_the_address_and_not_the_password() -> None:
     settings = load_settings({"POSTGRES_PORT": "1", "POSTGRES_PASSWORD": "s3cr3t-word"}, ())
     with (
         pytest.raises(DatabaseUnavailable, match=r"homeprices at 127\.0\.0\.1:1") as error,

@@ -293,9 +293,7 @@ def test_an_estimate_in_the_spool_of_another_replica_is_not_denied_however_long_
     spool.close()
 
 
-def test_an_id_that_a_later_one_of_its_block_has_left_behind_was_never_given(
-    log: PredictionLog, engine: Engine
-) -> None:
+def test_an_id_missing_before_a_later_one_of_its_block_was_never_issued(log: PredictionLog, engine: Engine) -> None:
     first = another_block(engine)
     fresh = datetime.now(UTC).isoformat()
     put(engine, line(first, ts=LONG_AGO), line(first + 3, ts=LONG_AGO), line(first + 6, ts=fresh))
@@ -305,9 +303,7 @@ def test_an_id_that_a_later_one_of_its_block_has_left_behind_was_never_given(
     )
 
 
-def test_while_a_dead_worker_has_records_left_it_cannot_be_told_that_an_estimate_was_never_given(
-    log: PredictionLog, engine: Engine
-) -> None:
+def test_an_id_is_undetermined_while_a_dead_worker_has_records_left(log: PredictionLog, engine: Engine) -> None:
     first = another_block(engine)
     put(engine, line(first + 5, ts=LONG_AGO))
     dead = Spool(log.spool.folder, limit_bytes=1 << 30)
@@ -351,9 +347,7 @@ def test_only_some_may_wait_at_once_and_of_the_others_the_drain_will_tell(
     assert answers == ["undetermined"] * 2 + ["issued"] * MOST_WAITING
 
 
-def test_with_the_database_away_it_cannot_be_told_whether_an_estimate_exists(
-    settings: Settings, tmp_path: Path
-) -> None:
+def test_an_id_is_undetermined_while_the_database_is_unavailable(settings: Settings, tmp_path: Path) -> None:
     nowhere = open_engine(settings.model_copy(update={"postgres_port": 1}))
     log = PredictionLog(Spool(tmp_path, limit_bytes=1 << 30), nowhere)
     assert log.issue_status(1) == "undetermined"

@@ -1,4 +1,4 @@
-"""The months of the log: made ahead, filled from the rest, dropped as a whole; what is kept is never touched."""
+"""Retention: monthly partitions are created in advance, filled from the default partition, and dropped as a whole."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta

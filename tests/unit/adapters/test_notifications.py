@@ -37,7 +37,7 @@ def test_a_channel_that_fails_twice_takes_it_the_third_time() -> None:
     assert (pauses, notifier.failures) == ([1, 3], {})
 
 
-def test_a_channel_that_fails_three_times_is_counted_and_logged_and_stops_nobody() -> None:
+def test_a_channel_that_fails_three_times_is_counted_and_logged_and_raises_nothing() -> None:
     broken, sound = Channel("slack", 3), Channel("email", 0)
     undelivered = list[str]()
     notifier = Notifier([broken, sound], sleep=lambda _: None, undelivered=undelivered.append)

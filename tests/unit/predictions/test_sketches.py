@@ -17,7 +17,7 @@ def sketch(values: range) -> str:
     return bits.decode()
 
 
-def test_nobody_is_nobody_and_few_are_counted_exactly() -> None:
+def test_none_and_few_visitors_are_counted_exactly() -> None:
     assert [distinct_count(sketch(range(count))) for count in (0, 1, 2, 5)] == [0, 1, 2, 5]
 
 

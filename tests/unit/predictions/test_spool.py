@@ -113,7 +113,7 @@ def test_what_other_processes_hold_counts_towards_the_limit(tmp_path: Path) -> N
 
 
 class Disk:
-    """Writes to a real file until it is told to be full; then it takes only the first bytes, as a full disk does."""
+    """Writes to a real file until `room` is set; then it writes only so many bytes, as on a full disk."""
 
     def __init__(self) -> None:
         self.room: int | None = None

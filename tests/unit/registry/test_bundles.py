@@ -98,8 +98,8 @@ def test_publishing_what_was_archived_meanwhile_does_not_bring_it_back(
 
 
 def test_a_run_that_staged_nothing_publishes_nothing_and_takes_no_number(bucket: MemoryBucket) -> None:
-    with pytest.raises(NotFound, match="the run nobody has staged no bundle"):
-        bundle_publisher.publish(bucket, "nobody", "CO")
+    with pytest.raises(NotFound, match="the run unknown has staged no bundle"):
+        bundle_publisher.publish(bucket, "unknown", "CO")
     assert keys(bucket, "") == []
 
 
@@ -120,7 +120,7 @@ def test_a_damaged_draft_is_named(bucket: MemoryBucket, drafts: list[Path]) -> N
         bundle_publisher.publish(bucket, "run", "CO")
 
 
-def test_an_attempt_that_began_with_other_content_is_replaced_while_nobody_sees_it(
+def test_an_attempt_that_began_with_other_content_is_replaced_while_unpublished(
     bucket: MemoryBucket, drafts: list[Path]
 ) -> None:
     bundle_publisher.stage(bucket, "run", drafts[0])
@@ -167,7 +167,7 @@ def test_a_manifest_in_the_wrong_folder_is_refused(bucket: MemoryBucket, drafts:
         bundle_reader.read_manifest(bucket, "CO2")
 
 
-def test_a_missing_and_a_damaged_manifest_are_told_apart(bucket: MemoryBucket) -> None:
+def test_a_missing_and_a_damaged_manifest_raise_different_errors(bucket: MemoryBucket) -> None:
     with pytest.raises(ObjectNotFound, match=r"no manifest.json of a bundle BO1"):
         bundle_reader.read_manifest(bucket, "BO1")
     bucket.put("models/price_check_BO1/manifest.json", b"{")

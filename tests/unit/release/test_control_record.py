@@ -87,7 +87,7 @@ def test_an_archived_candidate_is_not_tried_again(bucket: MemoryBucket, clock: C
 @pytest.mark.parametrize(
     ("production", "candidate"), [("CO1", "CO1"), ("BO1", "BO2"), ("BO1", "train_V1"), ("x", "CO1")]
 )
-def test_arms_are_a_bo_and_a_co(bucket: MemoryBucket, production: str, candidate: str) -> None:
+def test_production_is_a_bo_and_the_candidate_a_co(bucket: MemoryBucket, production: str, candidate: str) -> None:
     with pytest.raises(InvalidInput):
         control_record.start_experiment(bucket, production, candidate, 20, "test")
 
@@ -170,7 +170,7 @@ def test_another_production_is_noted(bucket: MemoryBucket, clock: Clock) -> None
         control_record.set_production(bucket, "CO1", "pipeline", "no")
 
 
-def test_another_production_begins_a_running_experiment_anew_for_the_same_visitors(
+def test_another_production_restarts_a_running_experiment_for_the_same_visitors(
     bucket: MemoryBucket, clock: Clock
 ) -> None:
     before = start(bucket, clock)

@@ -47,7 +47,7 @@ def test_the_candidate_is_tried_until_production_serves_its_model(trial: MemoryB
 
 def test_a_replica_that_does_not_come_leaves_the_trial_running_and_the_next_call_finishes(trial: MemoryBucket) -> None:
     def never(version: str) -> None:
-        raise NotReady(f"nobody serves {version}")
+        raise NotReady(f"no replica serves {version}")
 
     with pytest.raises(NotReady):
         promotion.promote(trial, "CO1", never, "evaluation", "better")
@@ -66,7 +66,7 @@ def test_a_promotion_that_is_repeated_changes_nothing(trial: MemoryBucket) -> No
 def test_a_promotion_that_was_reverted_meanwhile_is_finished_without_waiting(trial: MemoryBucket) -> None:
     def reverted(_: str) -> None:
         promotion.revert(trial, "BO1", in_production, "person", "BO2 is bad")
-        raise NotReady("nobody serves BO2 any more")
+        raise NotReady("no replica serves BO2")
 
     with pytest.raises(NotReady):
         promotion.promote(trial, "CO1", reverted, "evaluation", "better")
@@ -142,7 +142,7 @@ def test_a_revert_publishes_the_earlier_bundle_as_the_next(trial: MemoryBucket, 
     assert_consistent(trial)
 
 
-def test_a_revert_begins_a_running_experiment_anew(bucket: MemoryBucket, drafts: list[Path]) -> None:
+def test_a_revert_restarts_a_running_experiment(bucket: MemoryBucket, drafts: list[Path]) -> None:
     for number, draft in enumerate(drafts[:2]):
         publish(bucket, draft, f"run {number}", "BO")
     publish(bucket, drafts[2], "candidate", "CO")

@@ -27,7 +27,7 @@ class Stopwatch:
 
 
 @pytest.fixture
-def nobody() -> Iterator[int]:
+def closed_port() -> Iterator[int]:
     """A port that answers no connection."""
     with contextlib.closing(socket.socket()) as held:
         held.bind(("127.0.0.1", 0))
@@ -78,9 +78,9 @@ def test_an_idle_candidate_is_waited_for_as_well() -> None:
         wait([port], None)
 
 
-def test_a_replica_that_does_not_answer_is_named(nobody: int) -> None:
-    with pytest.raises(NotReady, match=rf"http://127.0.0.1:{nobody} at 127.0.0.1 does not answer"):
-        wait([nobody], "BO2")
+def test_a_replica_that_does_not_answer_is_named(closed_port: int) -> None:
+    with pytest.raises(NotReady, match=rf"http://127.0.0.1:{closed_port} at 127.0.0.1 does not answer"):
+        wait([closed_port], "BO2")
 
 
 @pytest.mark.parametrize(
