@@ -64,8 +64,9 @@ def g_test(reference: Floats, current: Floats) -> float:
 def share_tests(reference: Floats, current: Floats, rows: tuple[float, float]) -> Floats:
     """Return for each category the two-sided binomial p-value that its share is the same in both samples.
 
-    `rows` are the sizes of the samples. Of the rows that have the word, each is one of the current sample with probability n / (m + n). That is exact for
-    a rare word, also for one that only one sample has, and too careful for a common one.
+    `rows` are the sizes m and n of the samples. Given the rows that have the category, each belongs to the current
+    sample with probability n / (m + n). The test is exact for a rare category, even if only one sample has it, and
+    conservative for a common one.
     """
     fewer, more = _tails(reference, current, rows)
     p_values: Floats = np.minimum(1.0, 2 * np.minimum(fewer, more))
