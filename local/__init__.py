@@ -1,1 +1,1 @@
-"""The whole stack on one machine without Docker: every part is a real server, installed from a wheel."""
+"""The whole stack on one machine without Docker: every component is a real server, installed from a wheel."""

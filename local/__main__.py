@@ -2,12 +2,12 @@
 
     python -m local up                     start everything, wait until it is ready, leave it running
     python -m local down                   stop everything
-    python -m local status                 what runs, since when, with how much memory
-    python -m local logs [NAME] [-f]       the logs of one service, or of all
+    python -m local status                 print each service with its state, ports and memory
+    python -m local logs [NAME] [-f]       print the logs of one service, or of all
     python -m local restart NAME           restart one service
-    python -m local clean                  stop everything and remove what it has stored
+    python -m local clean                  stop everything and remove its data
 
-STACK_DIR names the folder of its state (.stack), STACK_PORT_OFFSET moves every port, DATASET is a CSV file of listings.
+STACK_DIR names the state folder (.stack), STACK_PORT_OFFSET is added to every port, DATASET is a CSV file of listings.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from local.stack import Stack
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; its exit status."""
+    """Run a command and return its exit status."""
     options = parser().parse_args(arguments)
     try:
         stack = Stack.of(os.environ)
@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     top = argparse.ArgumentParser(
         prog="python -m local", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,4 +1,4 @@
-"""The commands of the stack, for people."""
+"""The commands of `python -m local`; each returns its exit status."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from local.supervision.processes import CommandFailed
 from local.supervision.supervisor import Supervisor, lock
 
 RESTART_SECONDS = 60.0
-LOOK_SECONDS = 0.25
+POLL_SECONDS = 0.25
 NEW_PYTHON = (3, 14)
-"""Allowed, and new here: `up` says so."""
+"""The first version that is supported but little tested: `up` prints a warning."""
 
 ADDRESSES = [
     ("Web form", "frontend", ""),
@@ -38,15 +38,15 @@ console = Console()
 
 
 def up(stack: Stack) -> int:
-    """Start the stack unless it runs, wait until all is ready and the first models are served, print the addresses."""
+    """Start the stack unless it runs, wait until it is ready and serves its first models, print the addresses."""
     if sys.version_info >= NEW_PYTHON:
         console.print(
             f"Python {sys.version_info[0]}.{sys.version_info[1]} is new here and less tested than 3.11 to 3.13.",
             highlight=False,
         )
-    dataset = Path(given).resolve() if (given := os.environ.get("DATASET")) else None
+    dataset = Path(name).resolve() if (name := os.environ.get("DATASET")) else None
     if dataset is not None and not dataset.is_file():
-        console.print(f"DATASET is {given}, and there is no such file", highlight=False)
+        console.print(f"DATASET is {name}, and there is no such file", highlight=False)
         return 1
     for signum in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, _as_interrupt)
@@ -59,7 +59,7 @@ def up(stack: Stack) -> int:
         with progress(console) as show:
             for current in lifecycle.follow(stack):
                 show(current, "")
-            said = _first_run(stack, dataset, show)
+            served = _first_run(stack, dataset, show)
     except KeyboardInterrupt:
         console.print("Interrupted; stopping what was started.")
         _stop(stack)
@@ -71,39 +71,38 @@ def up(stack: Stack) -> int:
         console.print("Stopping what was started.")
         _stop(stack)
         return 1
-    _print_addresses(stack, said)
+    _print_addresses(stack, served)
     return 0
 
 
 def down(stack: Stack) -> int:
-    """Stop the stack, and whatever an earlier one has left."""
+    """Stop the stack and every process that an earlier one left behind."""
     if not stack.folder.exists():
         console.print("There is no stack here.")
         return 0
     ran = lifecycle.is_running(stack)
     left = _stop(stack)
     if left:
-        console.print(f"Stopped what nobody watched any more: {', '.join(left)}.", highlight=False)
+        console.print(f"Stopped processes without a supervisor: {', '.join(left)}.", highlight=False)
     console.print("The stack is stopped. Its data stays for the next start." if ran else "The stack was not running.")
     return 0
 
 
 def status(stack: Stack) -> int:
-    """Print every service; 0 when all are well, 1 when one is not, 3 when the stack does not run."""
-    known = status_board.read(stack.status_file)
-    if known is None or not lifecycle.is_running(stack):
+    """Print every service; return 0 when all are ready, 1 when one is not, 3 when the stack does not run."""
+    current = status_board.read(stack.status_file)
+    if current is None or not lifecycle.is_running(stack):
         left = processes.marked(stack.mark, stack.folder) if stack.folder.exists() else []
         console.print(f"The stack is not running{f', but {len(left)} of its processes are' if left else ''}.")
         return 3
-    pids = {name: entry.pid for name, entry in known.services.items() if entry.pid}
-    console.print(
-        status_table(known, display.by_service(stack.mark, stack.folder, {**pids, "supervisor": known.supervisor}))
-    )
-    return 0 if known.all_good else 1
+    pids = {name: entry.pid for name, entry in current.services.items() if entry.pid}
+    pids["supervisor"] = current.supervisor
+    console.print(status_table(current, display.memory_by_service(stack.mark, stack.folder, pids)))
+    return 0 if current.all_good else 1
 
 
 def logs(stack: Stack, name: str | None, *, follow: bool) -> int:
-    """Print the end of one log, or of all; with `follow`, whatever is added until Ctrl-C."""
+    """Print the last lines of one log, or of all; with `follow`, also new lines until Ctrl-C."""
     files = sorted(stack.logs.glob(f"{name or '*'}.log"))
     if not files:
         known = ", ".join(sorted(file.stem for file in stack.logs.glob("*.log")))
@@ -115,34 +114,34 @@ def logs(stack: Stack, name: str | None, *, follow: bool) -> int:
     try:
         while follow:
             positions = show_new(positions)
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
     except KeyboardInterrupt:
         pass
     return 0
 
 
 def restart(stack: Stack, name: str) -> int:
-    """Have the supervisor restart one service, and wait until it is ready again."""
-    known = status_board.read(stack.status_file)
-    if known is None or not lifecycle.is_running(stack):
+    """Make the supervisor restart one service, and wait until it is ready again."""
+    current = status_board.read(stack.status_file)
+    if current is None or not lifecycle.is_running(stack):
         console.print("The stack is not running.")
         return 3
-    if not known.services.get(name, status_board.Entry()).pid:
-        running = ", ".join(name for name, entry in known.services.items() if entry.pid)
+    if not current.services.get(name, status_board.Entry()).pid:
+        running = ", ".join(name for name, entry in current.services.items() if entry.pid)
         console.print(f"{name} is no running service; running are {running}.", highlight=False)
         return 1
-    asked = time.time()
+    requested = time.time()
     (stack.requests / name).touch()
-    while time.time() < asked + RESTART_SECONDS:
+    while time.time() < requested + RESTART_SECONDS:
         current = status_board.read(stack.status_file)
         if (
             current
             and current.services[name].phase is status_board.Phase.READY
-            and current.services[name].since > asked
+            and current.services[name].since > requested
         ):
             console.print(f"{name} is ready again.")
             return 0
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)
     console.print(f"{name} is not ready after {RESTART_SECONDS:.0f} s; see {stack.logs / name}.log", highlight=False)
     return 1
 
@@ -159,7 +158,7 @@ def clean(stack: Stack) -> int:
 
 
 def supervise(stack: Stack) -> int:
-    """What `up` leaves running in the background."""
+    """Run the supervisor, which `up` starts in the background."""
     held = lock(stack.lock_file)
     try:
         return 0 if Supervisor(stack, services(stack)).run() else 1
@@ -168,13 +167,13 @@ def supervise(stack: Stack) -> int:
 
 
 def _first_run(stack: Stack, dataset: Path | None, show: Show) -> str:
-    def say(activity: str) -> None:
+    def report(activity: str) -> None:
         current = status_board.read(stack.status_file)
         if current is None or not lifecycle.is_running(stack):
             raise lifecycle.StartFailed(f"the supervisor has ended\n{lifecycle.log_end(stack, 'supervisor')}")
         show(current, activity)
 
-    run = FirstRun(stack, say)
+    run = FirstRun(stack, report)
     if run.is_done:
         if dataset:
             run.import_dataset(dataset, notify=True)
@@ -184,7 +183,7 @@ def _first_run(stack: Stack, dataset: Path | None, show: Show) -> str:
 
 
 def _stop(stack: Stack) -> list[str]:
-    """Stop; at a Ctrl-C while it waits, kill instead."""
+    """Stop the stack and describe the processes that were swept up; a second Ctrl-C kills instead of waiting."""
     try:
         return lifecycle.stop(stack)
     except KeyboardInterrupt:
@@ -196,12 +195,12 @@ def _as_interrupt(_signum: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _print_addresses(stack: Stack, said: str) -> None:
+def _print_addresses(stack: Stack, served: str) -> None:
     table = Table.grid(padding=(0, 2))
     for title, purpose, remark in ADDRESSES:
         table.add_row(title, stack.url(purpose), remark)
     s3 = "S3 (SeaweedFS)" if stack.has_own_s3 else "S3"
     bucket = f"bucket {stack.bucket['MLFLOW_S3_BUCKET']}, credentials in .stack/env"
     table.add_row(s3, stack.bucket.get("AWS_ENDPOINT_URL_S3", "AWS"), bucket)
-    console.print(*([f"The stack is ready: {said}."] if said else ["The stack is ready."]), highlight=False)
+    console.print(f"The stack is ready: {served}." if served else "The stack is ready.", highlight=False)
     console.print(table)

@@ -1,4 +1,4 @@
-"""The passwords and keys of one local stack: made once, kept in a file that only its user can read."""
+"""The passwords and keys of one local stack, generated once and kept in a file that only its user can read."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _secret(make: object = _password) -> str:
 
 @dataclass(frozen=True)
 class Credentials:
-    """What the parts of a stack prove to each other who they are with."""
+    """The passwords and keys with which the servers of a stack authenticate each other."""
 
     postgres_superuser: str = _secret()
     postgres_airflow: str = _secret()
@@ -40,10 +40,10 @@ class Credentials:
 
 
 def load_or_create(path: Path) -> Credentials:
-    """The credentials in `path`; those that are missing are made and written there."""
-    known = json.loads(path.read_text()) if path.exists() else {}
-    credentials = Credentials(**{name: known[name] for name in (f.name for f in fields(Credentials)) if name in known})
-    wanted = {f.name: getattr(credentials, f.name) for f in fields(credentials)}
-    if wanted != known:
-        write_atomic(path, json.dumps(wanted, indent=2) + "\n", private=True)
+    """Return the credentials in `path`; generate those that are missing and write them there."""
+    stored = json.loads(path.read_text()) if path.exists() else {}
+    credentials = Credentials(**{f.name: stored[f.name] for f in fields(Credentials) if f.name in stored})
+    complete = {f.name: getattr(credentials, f.name) for f in fields(credentials)}
+    if complete != stored:
+        write_atomic(path, json.dumps(complete, indent=2) + "\n", private=True)
     return credentials

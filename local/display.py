@@ -1,4 +1,7 @@
-"""What people see of a stack: the progress of `up`, and the table of `status`."""
+"""Terminal output of the commands: the progress of `up`, the table of `status`, and the lines of `logs`.
+
+Memory is the proportional set size, so that shared pages count once.
+"""
 
 from __future__ import annotations
 
@@ -29,12 +32,20 @@ STYLE = {
 }
 
 Show = Callable[[Status, str], None]
-"""Shows the state of a stack, and what `up` itself is doing now."""
+"""Shows the state of a stack, and the current activity of `up` itself."""
+
+LINES = 40
+"""The lines of each log that `logs` prints first."""
+
+MAX_LOG_BYTES = 20 * 2**20
+"""A log that is larger when the stack starts is rotated; it replaces the one rotated before."""
+
+PSS = re.compile(r"^Pss:\s+(\d+) kB$", re.MULTILINE)
 
 
 @contextmanager
 def progress(console: Console) -> Iterator[Show]:
-    """A live table on a terminal; elsewhere a line for each change."""
+    """Show progress as a live table on a terminal, elsewhere as one line for each change."""
     if not console.is_terminal:
         yield _Lines(console)
         return
@@ -43,7 +54,7 @@ def progress(console: Console) -> Iterator[Show]:
 
 
 def status_table(status: Status, memory: Mapping[str, int]) -> Table:
-    """Every service with its phase, ports, restarts and memory, and the sum of it."""
+    """Return the table of services with their phase, ports, restarts and memory, and the sum of memory."""
     total = sum(memory.values())
     table = Table(box=None, pad_edge=False, show_footer=True)
     table.add_column("SERVICE", footer="sum")
@@ -73,7 +84,7 @@ def megabytes(size: int) -> str:
 
 
 def ago(seconds: float) -> str:
-    """A length of time in one unit, or two."""
+    """Format a duration: 42 -> "42 s", 150 -> "2 min", 4000 -> "1 h 6 min"."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min" if minutes else f"{rest} s"
@@ -114,18 +125,8 @@ def _mark(entry: Entry) -> RenderableType:
     return Text("·", "dim") if entry.phase is Phase.WAITING else Spinner("dots")
 
 
-# The services' logs, on one screen.
-
-
-LINES = 40
-"""Of each log, to begin with."""
-
-KEPT_BYTES = 20 * 2**20
-"""A log that is larger when the stack starts is put aside, in place of the one put aside before."""
-
-
 def show_end(files: Iterable[Path]) -> dict[Path, int]:
-    """Print the last lines of each file; gives up to where each was read."""
+    """Print the last lines of each file; return the offset up to which each was read."""
     positions = {}
     several = len(names := list(files)) > 1
     for file in names:
@@ -137,25 +138,25 @@ def show_end(files: Iterable[Path]) -> dict[Path, int]:
 
 
 def show_new(positions: Mapping[Path, int]) -> dict[Path, int]:
-    """Print the whole lines that were added since; gives up to where each was read."""
-    moved = dict(positions)
+    """Print the complete lines added after `positions`; return the new offsets."""
+    advanced = dict(positions)
     for file, position in positions.items():
         with file.open("rb") as log:
-            if log.seek(0, 2) < position:  # put aside meanwhile
+            if log.seek(0, 2) < position:  # rotated meanwhile
                 position = 0
             log.seek(position)
             added = log.read()
         whole = added[: added.rfind(b"\n") + 1]
-        moved[file] = position + len(whole)
+        advanced[file] = position + len(whole)
         for line in whole.decode(errors="replace").splitlines():
             print(_line(file, line, len(positions) > 1), flush=True)
-    return moved
+    return advanced
 
 
-def put_aside(folder: Path) -> None:
-    """Rename the logs that have become large."""
+def rotate_logs(folder: Path) -> None:
+    """Rename the logs above `MAX_LOG_BYTES` to `*.log.1`."""
     for file in folder.glob("*.log"):
-        if file.stat().st_size > KEPT_BYTES:
+        if file.stat().st_size > MAX_LOG_BYTES:
             file.replace(file.with_suffix(".log.1"))
 
 
@@ -163,14 +164,8 @@ def _line(file: Path, line: str, named: bool) -> str:
     return f"{file.stem:>22} | {line}" if named else line
 
 
-# How much memory each service of a stack takes: proportional set size, so that shared pages are counted once.
-
-
-PSS = re.compile(r"^Pss:\s+(\d+) kB$", re.MULTILINE)
-
-
-def by_service(mark: str, folder: Path, pids: Mapping[str, int]) -> dict[str, int]:
-    """Bytes by service, `pids` naming the first process of each; what belongs to none is under "other"."""
+def memory_by_service(mark: str, folder: Path, pids: Mapping[str, int]) -> dict[str, int]:
+    """Return the bytes of each service; `pids` has the first process of each, the rest counts as "other"."""
     total: dict[str, int] = defaultdict(int)
     names = {pid: name for name, pid in pids.items()}
     for process in processes.marked(mark, folder):
@@ -179,12 +174,12 @@ def by_service(mark: str, folder: Path, pids: Mapping[str, int]) -> dict[str, in
 
 
 def pss(pid: int) -> int:
-    """Bytes of one process; 0 when it has ended or belongs to another user."""
+    """Return the bytes of one process; the resident set size where the PSS is not readable, 0 when it has ended."""
     try:
-        found = PSS.search(Path(f"/proc/{pid}/smaps_rollup").read_text())
+        match = PSS.search(Path(f"/proc/{pid}/smaps_rollup").read_text())
     except OSError:
         return _resident(pid)
-    return int(found.group(1)) * 1024 if found else 0
+    return int(match.group(1)) * 1024 if match else 0
 
 
 def _resident(pid: int) -> int:

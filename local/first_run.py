@@ -1,10 +1,10 @@
-"""What the first `up` does once every service is ready: a dataset, and the first two models, served."""
+"""The first run of a stack: import a dataset, then train until both services serve a model."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,6 @@ from homeprices.adapters.airflow_client import AirflowClient
 from homeprices.names import TRAINING_DAG
 from homeprices.settings import load_settings
 from homeprices.workflows import first_run
-from homeprices.workflows.first_run import Say
 from local.stack import ROOT, Stack
 from local.supervision import probes, processes
 from local.supervision.service_spec import Command
@@ -20,19 +19,19 @@ from local.supervision.service_spec import Command
 
 @dataclass
 class FirstRun:
-    """The steps towards the first models of a stack. `say` shows what goes on."""
+    """The steps towards the first models of a stack. `report` gets one line for each activity."""
 
     stack: Stack
-    say: Say
+    report: Callable[[str], None]
 
     @property
     def is_done(self) -> bool:
-        """Whether an earlier `up` has finished these steps."""
+        """Whether an earlier `up` has completed it."""
         return self._done_file.exists()
 
     def import_dataset(self, path: Path | None, *, notify: bool) -> None:
         """Store a dataset: the file, or synthetic listings. Raises CommandFailed."""
-        first_run.import_dataset(self._homeprices, path, self.stack.folder, notify=notify, say=self.say)
+        first_run.import_dataset(self._homeprices, path, self.stack.folder, notify=notify, say=self.report)
 
     def wait_for_models(self) -> str:
         """Have the pipeline run until both services serve a model; return one line on what is served.
@@ -41,7 +40,7 @@ class FirstRun:
         """
         link = f"{self.stack.url('airflow')}/dags/{TRAINING_DAG}"
         with AirflowClient(load_settings(self.stack.environment(), ())) as airflow:
-            line = first_run.wait_for_models(airflow, self._served, self.say, link)
+            line = first_run.wait_for_models(airflow, self._served, self.report, link)
         self._done_file.touch()
         return line
 

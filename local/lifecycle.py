@@ -1,4 +1,4 @@
-"""Up and down: starting the supervisor in the background, following it, and making sure that nothing is left."""
+"""Lifecycle of a stack: start the supervisor in the background, follow it, stop it and sweep up what is left."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from local.supervision.status_board import Status
 from local.supervision.supervisor import THREADS_SECONDS, is_locked
 
 SUPERVISOR_SECONDS = 15.0
-LOOK_SECONDS = 0.2
+POLL_SECONDS = 0.2
 
 
 class StartFailed(Exception):
@@ -25,20 +25,20 @@ class StartFailed(Exception):
 
 
 def is_running(stack: Stack) -> bool:
-    """Whether a supervisor has this stack."""
+    """Whether a supervisor runs this stack."""
     return stack.lock_file.exists() and is_locked(stack.lock_file)
 
 
 def start(stack: Stack, environ: Mapping[str, str]) -> list[str]:
-    """Start the supervisor of a stack that has none. Describes what an earlier one had left, which is ended first.
+    """Start the supervisor of a stack that has none; return descriptions of leftover processes, which it stops first.
 
-    Raises PortsRefused, before anything is started, and StartFailed.
+    Raises PortsRefused (before it starts anything) and StartFailed.
     """
     stack.make_folder()
     left = processes.sweep(stack.mark, stack.folder)
     ports.check_free(stack.listens_on)
     stack.status_file.unlink(missing_ok=True)
-    display.put_aside(stack.logs)
+    display.rotate_logs(stack.logs)
     stack.write_env()
     with (stack.logs / "supervisor.log").open("ab") as log:
         process = subprocess.Popen(
@@ -54,12 +54,12 @@ def start(stack: Stack, environ: Mapping[str, str]) -> list[str]:
     while not (stack.status_file.exists() and is_running(stack)):
         if process.poll() is not None or time.monotonic() > deadline:
             raise StartFailed(f"the supervisor did not start\n{log_end(stack, 'supervisor')}")
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)
     return left
 
 
 def follow(stack: Stack) -> Iterator[Status]:
-    """The state of a starting stack, again and again until every service is ready. Raises StartFailed."""
+    """Yield the state of a starting stack repeatedly until every service is ready. Raises StartFailed."""
     while True:
         status = status_board.read(stack.status_file)
         if status is not None:
@@ -70,11 +70,11 @@ def follow(stack: Stack) -> Iterator[Status]:
                 return
         if not is_running(stack):
             raise StartFailed(f"the supervisor has ended\n{log_end(stack, 'supervisor')}")
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)
 
 
 def stop(stack: Stack) -> list[str]:
-    """End everything, in order when a supervisor lives. Describes the processes that had to be swept up after it."""
+    """Stop everything, in order when a supervisor runs; return descriptions of the processes swept up after it."""
     status = status_board.read(stack.status_file)
     if status is not None and is_running(stack):
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -86,7 +86,7 @@ def stop(stack: Stack) -> list[str]:
 
 
 def log_end(stack: Stack, name: str, lines: int = 15) -> str:
-    """The last lines of a service's log, indented."""
+    """Return the last lines of a service's log, indented."""
     file = stack.logs / f"{name}.log"
     if not file.exists():
         return ""

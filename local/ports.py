@@ -1,4 +1,4 @@
-"""The ports of a stack, and who has one that is taken."""
+"""The ports of a stack, and the check that each is free."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 
 import psutil
 
+LOOPBACK = "127.0.0.1"
 HIGHEST = 65_535
 GRPC_OFFSET = 10_000  # above the port for HTTP, as SeaweedFS wants it by default
 
@@ -27,13 +28,13 @@ BASE = {
     "exporter": 9109,
     "prometheus": 9090,
 }
-"""Where each part listens when nothing moves it."""
+"""The port of each server at offset 0."""
 
 HIGHEST_OFFSET = HIGHEST - max(BASE.values()) - GRPC_OFFSET
 
 
 class PortsRefused(Exception):
-    """An offset is not allowed, or ports are taken; the message names each and its owner."""
+    """An offset is not allowed, or ports are taken; the message names each port and its owner."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Ports:
 
     @classmethod
     def moved_by(cls, offset: str) -> Ports:
-        """The usual ports, each higher by `offset`. Raises PortsRefused."""
+        """Return the default ports, each higher by `offset`. Raises PortsRefused."""
         if not offset.isdecimal() or int(offset) > HIGHEST_OFFSET:
             raise PortsRefused(f"STACK_PORT_OFFSET is {offset!r}; allowed is a whole number from 0 to {HIGHEST_OFFSET}")
         return cls({purpose: port + int(offset) for purpose, port in BASE.items()})
@@ -54,7 +55,7 @@ class Ports:
 
     @property
     def every(self) -> dict[str, int]:
-        """All of them, those that SeaweedFS opens for gRPC included."""
+        """All ports, including those that SeaweedFS opens for gRPC."""
         own = asdict(self.seaweedfs)
         return {
             **self.by_purpose,
@@ -63,13 +64,13 @@ class Ports:
 
     @property
     def seaweedfs(self) -> SeaweedPorts:
-        """The ports of the S3 server, those for gRPC included."""
+        """The ports of the S3 server, including those for gRPC."""
         own = (self["s3"], self["seaweedfs-master"], self["seaweedfs-volume"], self["seaweedfs-filer"])
         return SeaweedPorts.beside(*own)
 
 
 def check_free(ports: Mapping[str, int]) -> None:
-    """Raise PortsRefused that names every port on which somebody listens, and who."""
+    """Raise PortsRefused, which names every taken port and the process that listens on it."""
     taken = {purpose: port for purpose, port in ports.items() if not is_free(port)}
     if not taken:
         return
@@ -81,7 +82,7 @@ def check_free(ports: Mapping[str, int]) -> None:
 def is_free(port: int) -> bool:
     """Whether a server could listen on this port of the loopback address now."""
     with socket.socket() as probe:
-        # Connections that linger in TIME_WAIT are no hindrance; a listener is, with or without this.
+        # Without this, connections in TIME_WAIT would count as taken. A listener counts either way.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
@@ -91,7 +92,7 @@ def is_free(port: int) -> bool:
 
 
 def owner(port: int) -> str:
-    """Who listens on a port: program, process number, user and working folder, as far as this user may know."""
+    """Describe the process that listens on a port: program, id, user and working folder, as permissions allow."""
     try:
         connections = psutil.net_connections(kind="tcp")
     except psutil.AccessDenied:
@@ -113,7 +114,7 @@ def _describe(pid: int) -> str:
 
 @dataclass(frozen=True)
 class SeaweedPorts:
-    """Every port that the process opens. The volume server's own default, 8080, is Airflow's."""
+    """Every port that the SeaweedFS process opens. The volume server's own default, 8080, is Airflow's."""
 
     s3: int
     master: int
@@ -126,9 +127,6 @@ class SeaweedPorts:
 
     @classmethod
     def beside(cls, s3: int, master: int, volume: int, filer: int) -> SeaweedPorts:
-        """The usual layout: gRPC on each port plus 10,000."""
+        """Return the default layout: gRPC on each port plus 10,000."""
         http = (s3, master, volume, filer)
         return cls(*http, *(port + GRPC_OFFSET for port in http))
-
-
-LOOPBACK = "127.0.0.1"

@@ -1,4 +1,4 @@
-"""One stack: where it lives, its ports, its credentials, and what its parts are told about each other."""
+"""One stack: its folder, ports, credentials, code revision, and the settings of its services."""
 
 from __future__ import annotations
 
@@ -40,33 +40,35 @@ INHERITED = (
     "SSL_CERT_FILE",
     "COVERAGE_PROCESS_CONFIG",
 )
-"""What programs get of the user's environment. AIRFLOW__*, AWS_* or PG* of another project would misguide them."""
+"""The variables that services inherit from the user. AIRFLOW__*, AWS_* or PG* of another project would mislead them."""
+
+GIT_TIMEOUT_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class Stack:
-    """A stack in `folder`. `wishes` are the settings that the user gave by environment or `.env`."""
+    """A stack in `folder`. `overrides` are the settings that the user gave in the environment or in `.env`."""
 
     folder: Path
     ports: Ports
     inherited: Mapping[str, str]
-    wishes: Mapping[str, str]
+    overrides: Mapping[str, str]
 
     @classmethod
     def of(cls, environ: Mapping[str, str], root: Path = ROOT) -> Stack:
-        """The stack of STACK_DIR and STACK_PORT_OFFSET. Raises PortsRefused, SettingsError."""
-        given = {name: value for name, value in dotenv_values(root / ".env").items() if value is not None}
-        given |= environ
-        load_settings(given, ())  # says what is wrong before anything starts
+        """Return the stack of STACK_DIR and STACK_PORT_OFFSET. Raises PortsRefused, SettingsError."""
+        variables = {name: value for name, value in dotenv_values(root / ".env").items() if value is not None}
+        variables |= environ
+        load_settings(variables, ())  # reports errors before anything starts
         return cls(
             folder=(root / environ.get("STACK_DIR", ".stack")).resolve(),
             ports=Ports.moved_by(environ.get("STACK_PORT_OFFSET", "0") or "0"),
             inherited={name: environ[name] for name in INHERITED if name in environ},
-            wishes={name: value for name, value in given.items() if name in variable_names()},
+            overrides={name: value for name, value in variables.items() if name in variable_names()},
         )
 
     def make_folder(self) -> None:
-        """Make the folder. Others may pass through it (PostgreSQL runs as another user under root), not look around."""
+        """Make the folder. Under root, other users may traverse but not list it: PostgreSQL runs as one of them."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
         for folder in (self.logs, self.requests):
@@ -74,22 +76,22 @@ class Stack:
 
     @property
     def logs(self) -> Path:
-        """A file for each service."""
+        """The folder with one log file for each service."""
         return self.folder / "logs"
 
     @property
     def status_file(self) -> Path:
-        """What the supervisor knows."""
+        """The file to which the supervisor writes the state of each service."""
         return self.folder / "status.json"
 
     @property
     def requests(self) -> Path:
-        """A file here, named after a service, asks the supervisor to restart it."""
+        """The folder in which a file named after a service makes the supervisor restart it."""
         return self.folder / "requests"
 
     @property
     def lock_file(self) -> Path:
-        """Locked while a supervisor lives."""
+        """The file that is locked while a supervisor runs."""
         return self.folder / "lock"
 
     @property
@@ -107,44 +109,44 @@ class Stack:
 
     @cached_property
     def revision(self) -> str:
-        """The state of the code when the stack was started."""
+        """The revision of the code, read once. Bundles that the stack trains record it."""
         return git_revision(ROOT)
 
     @cached_property
     def credentials(self) -> Credentials:
-        """Made on first use, and kept."""
+        """The passwords and keys, generated on first use and kept."""
         return load_or_create(self.folder / "secrets.json")
 
     def url(self, purpose: str) -> str:
-        """Address of a part that speaks HTTP."""
+        """Return the address of an HTTP server."""
         return f"http://{LOOPBACK}:{self.ports[purpose]}"
 
     def database_url(self, name: str, password: str, driver: str = "postgresql+psycopg2") -> str:
-        """SQLAlchemy URL of a database of this stack."""
+        """Return the SQLAlchemy URL of a database of this stack."""
         return f"{driver}://{name}:{password}@{LOOPBACK}:{self.ports['postgres']}/{name}"
 
     @property
     def has_own_s3(self) -> bool:
-        """Whether the stack runs SeaweedFS: unless AWS_ENDPOINT_URL_S3 is given, as nothing (AWS) or as an address.
+        """Whether the stack runs SeaweedFS: unless AWS_ENDPOINT_URL_S3 is set, to an address or to nothing (AWS).
 
-        Credentials alone are no wish: many shells carry some, and they are somebody's account.
+        Credentials alone do not select AWS: many shells have some, and they belong to an account that costs money.
         """
-        return "AWS_ENDPOINT_URL_S3" not in self.wishes
+        return "AWS_ENDPOINT_URL_S3" not in self.overrides
 
     @property
     def listens_on(self) -> dict[str, int]:
-        """The ports that must be free."""
+        """The ports that must be free before the start."""
         every = self.ports.every.items()
         return {name: port for name, port in every if self.has_own_s3 or not name.startswith(("s3", "seaweedfs"))}
 
     @property
     def bucket(self) -> dict[str, str]:
-        """Where the bucket is: in the stack's own SeaweedFS, or where the user says."""
+        """The settings of the bucket, in the stack's own SeaweedFS or in the S3 that the user has configured."""
         if not self.has_own_s3:
-            given = {name: self.wishes[name] for name in BUCKET_VARIABLES if self.wishes.get(name)}
-            if "AWS_ENDPOINT_URL_S3" in given:
-                given["MLFLOW_S3_ENDPOINT_URL"] = given["AWS_ENDPOINT_URL_S3"]
-            return {"MLFLOW_S3_BUCKET": BUCKET, **given}
+            external = {name: self.overrides[name] for name in BUCKET_VARIABLES if self.overrides.get(name)}
+            if "AWS_ENDPOINT_URL_S3" in external:
+                external["MLFLOW_S3_ENDPOINT_URL"] = external["AWS_ENDPOINT_URL_S3"]
+            return {"MLFLOW_S3_BUCKET": BUCKET, **external}
         return {
             "MLFLOW_S3_BUCKET": BUCKET,
             "AWS_ENDPOINT_URL_S3": self.url("s3"),
@@ -156,7 +158,7 @@ class Stack:
 
     @property
     def settings(self) -> dict[str, str]:
-        """What this stack's parts are told, by the names of homeprices.settings."""
+        """The settings of this stack's services, by the variable names of homeprices.settings."""
         return {
             **self.bucket,
             "POSTGRES_HOST": LOOPBACK,
@@ -174,37 +176,31 @@ class Stack:
             "HOMEPRICES_ROUTER_PORT": str(self.ports["router"]),
             "HOMEPRICES_ROUTER_METRICS_PORT": str(self.ports["router-metrics"]),
             "HOMEPRICES_FRONTEND_PORT": str(self.ports["frontend"]),
-            "HOMEPRICES_GIT_REVISION": self.wishes.get("HOMEPRICES_GIT_REVISION") or self.revision,
+            "HOMEPRICES_GIT_REVISION": self.overrides.get("HOMEPRICES_GIT_REVISION") or self.revision,
             "HOMEPRICES_EXPORTER_PORT": str(self.ports["exporter"]),
             "HOMEPRICES_STATE_DIR": str(self.folder / "state"),
             "HOMEPRICES_VISITOR_KEY": self.credentials.visitor_key,
         }
 
     def environment(self, **more: str) -> dict[str, str]:
-        """The whole environment of a program of this stack. A blank wish is none."""
-        wishes = {name: value for name, value in self.wishes.items() if value}
-        return {**self.inherited, **wishes, **self.settings, **more}
+        """Return the whole environment of a program of this stack. Empty overrides do not count."""
+        overrides = {name: value for name, value in self.overrides.items() if value}
+        return {**self.inherited, **overrides, **self.settings, **more}
 
     def write_env(self) -> None:
-        """Leave the settings where `homeprices.settings` finds them."""
-        lines = [f"{name}={value}" for name, value in sorted({**self.wishes, **self.settings}.items())]
+        """Write the settings to the file in which `homeprices.settings` looks for them."""
+        lines = [f"{name}={value}" for name, value in sorted({**self.overrides, **self.settings}.items())]
         write_atomic(self.env_file, "\n".join(lines) + "\n", private=True)
 
 
-# Which state of the code a stack runs, for the bundles that it trains.
-
-
-LOOK_SECONDS = 10.0
-
-
 def git_revision(root: Path) -> str:
-    """The commit of a clone, with `-dirty` when files differ from it; `unknown` without git or outside of a clone."""
+    """Return the commit of a clone, with `-dirty` when files differ; `unknown` without git or outside of a clone."""
     try:
         described = subprocess.run(
             ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
             capture_output=True,
             text=True,
-            timeout=LOOK_SECONDS,
+            timeout=GIT_TIMEOUT_SECONDS,
             check=True,
         )
     except (OSError, subprocess.SubprocessError):

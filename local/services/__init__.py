@@ -1,1 +1,1 @@
-"""The servers of the stack, each as the supervisor starts it."""
+"""Service definitions: the command, environment, ports and readiness probe of each server of the stack."""

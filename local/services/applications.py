@@ -1,4 +1,4 @@
-"""What visitors meet: the two services that price homes, the router in front of them, and the web form."""
+"""The application services: two inference services, the router in front of them, and the web form."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WORKERS = "2"
 
 
 def serving(stack: Stack) -> list[ServiceSpec]:
-    """The step that prepares their database, and the four services."""
+    """Return the step that migrates their database, and the four services."""
     return [
         _database(stack),
         _inference(stack, "infer-prod", MODEL_PREFIX["production"]),
@@ -42,7 +42,7 @@ def _inference(stack: Stack, name: str, prefix: str) -> ServiceSpec:
             *(sys.executable, "-m", "gunicorn", "-c", "inference/backend/gunicorn.conf.py"),
             "inference.backend.inference_api:create_app()",
         ),
-        # Ready to answer, not ready to price: before the first training there is no model to wait for.
+        # Liveness, not readiness to predict: before the first training there is no model to wait for.
         ready=probes.answers(f"{stack.url(name)}/api/health"),
         env=stack.environment(
             MODEL_PREFIX=prefix,
@@ -78,5 +78,5 @@ def _frontend(stack: Stack) -> ServiceSpec:
         cwd=ROOT,
         ports={"frontend": stack.ports["frontend"]},
         depends_on=("router",),
-        stop_signal=signal.SIGQUIT,  # Nginx's word for: finish the requests at hand
+        stop_signal=signal.SIGQUIT,  # Nginx's graceful shutdown: finish the current requests
     )

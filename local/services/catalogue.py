@@ -10,7 +10,7 @@ from homeprices.adapters.object_store import open_bucket
 from homeprices.settings import load_settings
 from local.services.applications import serving
 from local.services.pipeline_servers import airflow, mlflow
-from local.services.postgres import Database, place, postgres
+from local.services.postgres import Database, installation, postgres
 from local.services.prometheus import exporter, prometheus
 from local.services.seaweedfs import seaweedfs
 from local.stack import Stack
@@ -18,7 +18,7 @@ from local.supervision.service_spec import ServiceSpec
 
 
 def services(stack: Stack) -> list[ServiceSpec]:
-    """The services of a stack, each after those it depends on. Makes the folders that they live in."""
+    """Return the services of a stack, each after those it depends on. Creates PostgreSQL's folder."""
     secret = stack.credentials
     databases = [
         Database("airflow", secret.postgres_airflow),
@@ -29,7 +29,7 @@ def services(stack: Stack) -> list[ServiceSpec]:
     return in_order(
         [
             postgres(
-                place(stack.folder / "postgres"),
+                installation(stack.folder / "postgres"),
                 stack.ports["postgres"],
                 secret.postgres_superuser,
                 databases,
@@ -52,7 +52,7 @@ def services(stack: Stack) -> list[ServiceSpec]:
 
 
 def in_order(unordered: Iterable[ServiceSpec]) -> list[ServiceSpec]:
-    """Each service after those it depends on. Raises ValueError for an unknown name and for a circle."""
+    """Sort services so that each follows those it depends on. Raises ValueError for an unknown name and for a cycle."""
     by_name = {service.name: service for service in unordered}
     for service in by_name.values():
         for name in service.depends_on:
@@ -63,7 +63,7 @@ def in_order(unordered: Iterable[ServiceSpec]) -> list[ServiceSpec]:
 
 
 def _s3(stack: Stack) -> list[ServiceSpec]:
-    """The stack's own server, unless there is another, and the step that makes the bucket."""
+    """Return the stack's own S3 server, unless another is configured, and the step that creates the bucket."""
     bucket = ServiceSpec(name="bucket", pre_start=lambda _job: _create_bucket(stack))
     if not stack.has_own_s3:
         return [bucket]

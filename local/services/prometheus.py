@@ -1,4 +1,4 @@
-"""The exporter of what no other part exports, and Prometheus where its program is installed."""
+"""The exporter for metrics that no other service exports, and Prometheus where its program is installed."""
 
 from __future__ import annotations
 

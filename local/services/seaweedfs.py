@@ -14,19 +14,17 @@ from local.ports import LOOPBACK, SeaweedPorts
 from local.supervision import probes
 from local.supervision.service_spec import RunCommand, ServiceSpec
 
-"""SeaweedFS opens each of its ports once more, this much higher."""
-
 VOLUME_SIZE_MB = 256
 SOCKET_PATH_BYTES = 100
-"""A Unix socket's path may have 108 bytes; a few are left for its name."""
+"""The longest path of a Unix socket: the system allows 108 bytes, some of them are a reserve."""
 
 
 def seaweedfs(
     home: Path, ports: SeaweedPorts, access_key: str, secret_key: str, env: Mapping[str, str], max_volumes: int = 0
 ) -> ServiceSpec:
-    """Return an S3 server that keeps everything under `home` and knows one identity.
+    """Return an S3 server with all data under `home` and one identity.
 
-    `max_volumes`: 0 allows as many full volumes as fit on the disk. Each bucket takes several, full or not.
+    `max_volumes`: 0 allows as many full volumes as fit on the disk. Each bucket occupies several, full or not.
     """
     identities = home / "identities.json"
     options = {
@@ -36,7 +34,7 @@ def seaweedfs(
         "master.port": ports.master,
         "master.port.grpc": ports.master_grpc,
         "master.telemetry": "false",
-        # A master that is alone need not wait ten seconds for votes when it starts again.
+        # A single master need not wait ten seconds for votes after a restart.
         "master.electionTimeout": "1s",
         "master.volumeSizeLimitMB": VOLUME_SIZE_MB,
         "volume.port": ports.volume,
@@ -46,7 +44,7 @@ def seaweedfs(
         "filer": "true",
         "filer.port": ports.filer,
         "filer.port.grpc": ports.filer_grpc,
-        # The filer's HTTP interface asks for no credentials.
+        # The filer's HTTP interface has no authentication.
         "filer.disableHttp": "true",
         "s3": "true",
         "s3.port": ports.s3,
@@ -73,13 +71,13 @@ def seaweedfs(
         cwd=home,
         ports=asdict(ports),
         pre_start=prepare,
-        # Its filer waits 15 s for subscribers that are its own other half. Acknowledged writes are in files by then.
+        # The filer would wait 15 s for subscribers in its own process. Acknowledged writes are in files by then.
         stop_seconds=2.0,
     )
 
 
 def weed() -> Path:
-    """The program, which its wheel puts among the scripts."""
+    """Return the path of the program, which its wheel installs among the scripts."""
     return Path(sysconfig.get_path("scripts")) / "weed"
 
 

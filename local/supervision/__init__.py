@@ -1,1 +1,1 @@
-"""Starts, watches and stops processes."""
+"""Process supervision: start, probe, restart and stop the services of a stack."""

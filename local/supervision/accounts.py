@@ -1,7 +1,7 @@
-"""Where a program can live that must not run as root, when the stack does.
+"""Accounts and folders for programs that refuse to run as root, for a stack that root starts.
 
-A clone in root's home is out of reach for any other user. What such a program needs is then kept in a folder of its own
-under /var/tmp, which is linked from the place where it would have been.
+Other users cannot reach a clone in root's home. The files of such a program are then in a private folder under
+/var/tmp, and a link in the stack's folder points to it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ CHECK_SECONDS = 10.0
 
 
 def unprivileged() -> UnixAccount | None:
-    """The user to run as instead of root; None when this is not root."""
+    """Return the account to run as instead of root; None when this process is not root."""
     if os.geteuid() != 0:
         return None
     entry = pwd.getpwnam(UNPRIVILEGED)
@@ -29,7 +29,7 @@ def unprivileged() -> UnixAccount | None:
 
 
 def private_folder(link: Path, account: UnixAccount | None) -> Path:
-    """A folder of mode 0700 that belongs to `account` and that it can reach: `link`, or what `link` then points to."""
+    """Create a folder of mode 0700 that `account` owns and can reach: `link`, or a folder outside it points to."""
     if link.is_dir():
         return link.resolve()
     link.unlink(missing_ok=True)
@@ -47,7 +47,7 @@ def private_folder(link: Path, account: UnixAccount | None) -> Path:
 
 
 def reachable_copy(source: Path, into: Path, account: UnixAccount | None) -> Path:
-    """`source`, or its copy in the folder `into` when `account` cannot reach it."""
+    """Return `source`, or its copy in the folder `into` when `account` cannot reach it."""
     if account is None or reaches(account, source):
         return source
     target = into / source.name
@@ -60,8 +60,8 @@ def reachable_copy(source: Path, into: Path, account: UnixAccount | None) -> Pat
 
 
 def reaches(account: UnixAccount, path: Path) -> bool:
-    """Whether a process of `account` gets into the folder `path`."""
-    looked = subprocess.run(
+    """Whether a process of `account` can enter the folder `path`."""
+    check = subprocess.run(
         ["test", "-x", str(path)],
         user=account.uid,
         group=account.gid,
@@ -70,11 +70,11 @@ def reaches(account: UnixAccount, path: Path) -> bool:
         timeout=CHECK_SECONDS,
         check=False,
     )
-    return looked.returncode == 0
+    return check.returncode == 0
 
 
 def remove(path: Path) -> None:
-    """Remove a folder, and the folders outside that links in it were made for."""
+    """Remove a folder, and the folders under /var/tmp that links in it point to."""
     for link in [path, *path.glob("*")]:
         if link.is_symlink() and link.resolve().parent == OUTSIDE.resolve():
             shutil.rmtree(link.resolve(), ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Readiness probes: each looks once and says in one line what is missing."""
+"""Readiness probes: each checks once and describes in one line why a service is not ready."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ import psycopg2
 from local.ports import LOOPBACK
 from local.supervision.service_spec import Probe
 
-LOOK_SECONDS = 3.0
-"""Longest that one look may take."""
+TIMEOUT_SECONDS = 3.0
+"""The longest time that one check may take."""
 
-# A proxy of the user's environment must not answer for a server on this machine.
+# Without a proxy: one in the user's environment must not answer for a server on this machine.
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def fetch(url: str, headers: Mapping[str, str] | None = None, body: bytes | None = None) -> bytes:
-    """The answer of a server on this machine. Raises OSError (HTTPError for a status of 400 and above)."""
+    """Return the response body of a server on this machine. Raises OSError (HTTPError from status 400)."""
     request = urllib.request.Request(url, data=body, headers=dict(headers or {}))  # noqa: S310
-    with _opener.open(request, timeout=LOOK_SECONDS) as answer:
+    with _opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
         content: bytes = answer.read()
     return content
 
 
 def answers(url: str) -> Probe:
-    """Ready when `url` answers with a status below 400."""
+    """Return a probe that passes when `url` answers with a status below 400."""
 
-    def look(_started: float) -> str | None:
+    def probe(_started: float) -> str | None:
         try:
             fetch(url)
         except urllib.error.HTTPError as error:
@@ -39,13 +39,13 @@ def answers(url: str) -> Probe:
             return f"{url}: {getattr(error, 'reason', error)}"
         return None
 
-    return look
+    return probe
 
 
 def postgres(port: int, user: str, password: str, database: str) -> Probe:
-    """Ready when PostgreSQL answers a query."""
+    """Return a probe that passes when PostgreSQL accepts a connection."""
 
-    def look(_started: float) -> str | None:
+    def probe(_started: float) -> str | None:
         try:
             connection = psycopg2.connect(
                 host=LOOPBACK,
@@ -53,11 +53,11 @@ def postgres(port: int, user: str, password: str, database: str) -> Probe:
                 user=user,
                 password=password,
                 dbname=database,
-                connect_timeout=int(LOOK_SECONDS),
+                connect_timeout=int(TIMEOUT_SECONDS),
             )
             connection.close()
         except psycopg2.Error as error:
             return str(error).strip().splitlines()[-1] if str(error).strip() else "no connection"
         return None
 
-    return look
+    return probe

@@ -1,8 +1,8 @@
-"""Starting, stopping and finding processes.
+"""Start, stop and find the processes of a stack.
 
-Every process of a stack carries the stack's id in its environment, and its output goes to a file of the stack. Programs
-that overwrite their environment to set their title (PostgreSQL, Nginx) keep the second mark, so that whatever a
-`kill -9` has orphaned is found.
+Every process of a stack has the stack's id in its environment, and its output goes to a file of the stack. Programs
+that overwrite their environment to set their title (PostgreSQL, Nginx) are found by their output instead. So processes
+that `kill -9` has orphaned are found too.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from local.supervision.service_spec import Command, ServiceSpec, UnixAccount
 
 MARK = "STACK_ID"
 KILL_SECONDS = 5.0
-"""How long the kernel may take to remove processes after SIGKILL."""
+"""The longest time that the kernel may take to remove processes after SIGKILL."""
 
 ORPHANS_SECONDS = 2.0
-"""How long the processes of a leader that has died get to finish what they are at."""
+"""The grace period of processes whose session leader has died."""
 
 POLL_SECONDS = 0.05
 
@@ -38,12 +38,12 @@ Child = Callable[[], None]
 
 
 def start(service: ServiceSpec, mark: str, log: Path, in_child: Child | None = None) -> subprocess.Popen[bytes]:
-    """Start a service in a session of its own, its output appended to `log`."""
+    """Start a service in a new session; append its output to `log`."""
     return _spawn(service.argv, service.env, service.cwd, service.account, mark, log, in_child=in_child)
 
 
 def run(command: Command, mark: str, log: Path, stopping: Callable[[], bool] = lambda: False) -> None:
-    """Run a program to its end, or until `stopping`, its output appended to `log`. Raises CommandFailed."""
+    """Run a program until it ends or `stopping` is true; append its output to `log`. Raises CommandFailed."""
     process = _spawn(command.argv, command.env, command.cwd, command.account, mark, log)
     while process.poll() is None:
         if stopping():
@@ -56,17 +56,17 @@ def run(command: Command, mark: str, log: Path, stopping: Callable[[], bool] = l
 
 
 def ending(code: int | None) -> str:
-    """How a process ended, for people: its status, or the name of the signal."""
+    """Describe how a process ended: its exit status, or the name of the signal."""
     if code is not None and code < 0:
         return signal.Signals(-code).name
     return f"status {code}"
 
 
 def stop(pid: int, grace_seconds: float, signum: int = signal.SIGTERM) -> None:
-    """Ask a process to end; after `grace_seconds` kill what is left of it and its descendants.
+    """Signal a process to end; after `grace_seconds` kill it and its descendants.
 
-    One that has died may have left others in its session, which hold its port: gunicorn's workers stay as long as a
-    client keeps a connection. They end too, and soon.
+    If it has died already, stop the rest of its session, with a shorter grace period, because it may hold the port:
+    gunicorn's workers live as long as a client keeps a connection.
     """
     try:
         leader = psutil.Process(pid)
@@ -80,14 +80,14 @@ def stop(pid: int, grace_seconds: float, signum: int = signal.SIGTERM) -> None:
 
 
 def kill(processes: Iterable[psutil.Process]) -> None:
-    """SIGKILL, and wait until they are gone."""
-    doomed = list(processes)
-    _signal(doomed, signal.SIGKILL)
-    wait(doomed, KILL_SECONDS)
+    """Send SIGKILL, and wait until the processes are gone."""
+    targets = list(processes)
+    _signal(targets, signal.SIGKILL)
+    wait(targets, KILL_SECONDS)
 
 
 def wait(processes: Iterable[psutil.Process], seconds: float) -> list[psutil.Process]:
-    """Wait until all have ended, and give those that have not after `seconds`. A zombie has ended."""
+    """Wait until all have ended; return those that have not after `seconds`. A zombie has ended."""
     deadline = time.monotonic() + seconds
     while True:
         alive = [process for process in processes if _alive(process)]
@@ -97,34 +97,34 @@ def wait(processes: Iterable[psutil.Process], seconds: float) -> list[psutil.Pro
 
 
 def marked(mark: str, folder: Path) -> list[psutil.Process]:
-    """The live processes of a stack: those with its mark or with output in its `folder`, and their descendants.
+    """Return the live processes of a stack: those with its mark or with output in its `folder`, and their descendants.
 
-    Never this process or one that it descends from.
+    This process and its ancestors are excluded.
     """
     me = psutil.Process()
-    spared = {me.pid, *(parent.pid for parent in me.parents())}
-    found: dict[int, psutil.Process] = {}
+    excluded = {me.pid, *(parent.pid for parent in me.parents())}
+    by_pid: dict[int, psutil.Process] = {}
     for process in psutil.process_iter():
-        if process.pid not in spared and _alive(process) and _belongs(process, mark, folder):
-            found[process.pid] = process
-    for process in list(found.values()):
-        found.update({child.pid: child for child in _descendants(process) if child.pid not in spared})
-    return list(found.values())
+        if process.pid not in excluded and _alive(process) and _belongs(process, mark, folder):
+            by_pid[process.pid] = process
+    for process in list(by_pid.values()):
+        by_pid.update({child.pid: child for child in _descendants(process) if child.pid not in excluded})
+    return list(by_pid.values())
 
 
 def sweep(mark: str, folder: Path, grace_seconds: float = 10.0) -> list[str]:
-    """End every process of a stack; describes those that there were."""
+    """Stop every process of a stack; return a description of each."""
     swept: dict[int, str] = {}
-    for grace in (grace_seconds, 0.0, 0.0):  # once more for what was forked meanwhile
-        found = marked(mark, folder)
-        swept.update({process.pid: describe(process) for process in found})
-        _signal(found, signal.SIGTERM)
-        kill(wait(found, grace))
+    for grace in (grace_seconds, 0.0, 0.0):  # repeated for processes that were forked meanwhile
+        live = marked(mark, folder)
+        swept.update({process.pid: describe(process) for process in live})
+        _signal(live, signal.SIGTERM)
+        kill(wait(live, grace))
     return list(swept.values())
 
 
 def describe(process: psutil.Process) -> str:
-    """Name and number of a process."""
+    """Return the name and id of a process."""
     try:
         return f"{process.name()} ({process.pid})"
     except psutil.Error:
@@ -167,24 +167,24 @@ def _belongs(process: psutil.Process, mark: str, folder: Path) -> bool:
 
 
 def outputs(pid: int) -> list[Path]:
-    """The files that are standard output and standard error of a process, as far as this user may see them."""
-    found = []
+    """Return the files of a process's standard output and standard error, as far as permissions allow."""
+    files = []
     for number in (1, 2):
         try:
-            found.append(Path(f"/proc/{pid}/fd/{number}").readlink())
+            files.append(Path(f"/proc/{pid}/fd/{number}").readlink())
         except OSError:
             continue
-    return found
+    return files
 
 
 def _session(leader: int) -> list[psutil.Process]:
-    """The live processes of a session, which is named after the process that opened it."""
-    found = []
+    """Return the live processes of the session of `leader`, which opened it."""
+    members = []
     for process in psutil.process_iter():
         with contextlib.suppress(OSError):
             if os.getsid(process.pid) == leader and _alive(process):
-                found.append(process)
-    return found
+                members.append(process)
+    return members
 
 
 def _descendants(process: psutil.Process) -> list[psutil.Process]:
@@ -207,5 +207,5 @@ def _signal(processes: Iterable[psutil.Process], signum: int) -> None:
             process.send_signal(signum)
 
 
-def _short(word: str) -> str:
-    return Path(word).name if word.startswith("/") else word
+def _short(argument: str) -> str:
+    return Path(argument).name if argument.startswith("/") else argument

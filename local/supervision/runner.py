@@ -1,4 +1,4 @@
-"""The life of one service under the supervisor: wait, prepare, start, watch, start again, stop."""
+"""The lifecycle of one service under the supervisor: wait, prepare, start, probe, restart, stop."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from local.supervision import processes
 from local.supervision.service_spec import Command, ServiceSpec
 from local.supervision.status_board import GOOD, Phase, StatusBoard
 
-LOOK_EVERY_SECONDS = 0.25
-"""How often a starting service is asked whether it is ready, and a ready one whether it lives."""
+POLL_SECONDS = 0.25
+"""Interval of the readiness probe of a starting service, and of the check that its process runs."""
 
 CHECK_EVERY_SECONDS = 10.0
-"""How often a ready one is asked whether it still answers."""
+"""Interval of the probe of a ready service."""
 
 FIRST_ATTEMPTS = 3
-"""A service that has never been ready is given up after so many starts."""
+"""The starts after which a service that was never ready counts as failed."""
 
 LONGEST_BACKOFF_SECONDS = 30.0
 STEADY_SECONDS = 60.0
-"""A service that ran this long before it died is started again as quickly as one that dies for the first time."""
+"""A service that ran this long before it died restarts without the backoff of its earlier deaths."""
 
 DEPENDENTS_SECONDS = 60.0
 ENDED = frozenset({Phase.STOPPED, Phase.FAILED, Phase.DONE})
@@ -39,13 +39,13 @@ class NotReadyInTime(Exception):
 
 
 def backoff(deaths: int) -> float:
-    """Seconds until the next start after so many deaths in a row: 1, 2, 4, ... 30."""
+    """Return the seconds until the next start after so many deaths in a row: 1, 2, 4, ... 30."""
     return min(LONGEST_BACKOFF_SECONDS, 2.0 ** (deaths - 1))
 
 
 @dataclass
 class Runner:
-    """Runs one service until `stopping` is set. `dependents` are the services that end before this one may."""
+    """Runs one service until `stopping` is set. It stops after its `dependents`."""
 
     service: ServiceSpec
     board: StatusBoard
@@ -59,7 +59,7 @@ class Runner:
     _was_ready: bool = False
 
     def run(self) -> None:
-        """The whole life. Never raises: what goes wrong is on the board."""
+        """Run the service until the stack stops. Never raises: errors appear on the status board."""
         try:
             while not self._attempt():
                 pass
@@ -70,9 +70,9 @@ class Runner:
             self._note(Phase.STOPPED)
 
     def _attempt(self) -> bool:
-        """One start, and the watch over it until it ends. True when the service is done, or given up."""
+        """Start the service once and watch it until it ends. Return whether it is done or has failed for good."""
         try:
-            if not self._was_ready:  # later it has to live with whatever is away
+            if not self._was_ready:  # once ready, a service must tolerate missing dependencies
                 self._wait_for_dependencies()
             if self.service.pre_start:
                 self._note(Phase.PREPARING)
@@ -83,13 +83,13 @@ class Runner:
             reason, final = self._start_and_watch(), False
         except Stopping:
             raise
-        except Exception as error:  # whatever a hook raises is shown, and the service tried again
+        except Exception as error:  # a hook may raise anything: show it and retry
             reason, final = str(error) or type(error).__name__, isinstance(error, NotReadyInTime)
         self._end_process()
         if self.restart.is_set():
             self.restart.clear()
             self._deaths = 0
-            self._note(Phase.STARTING, "restart asked for", died=True)
+            self._note(Phase.STARTING, "restart requested", died=True)
             return False
         self._deaths += 1
         if not self._was_ready and (final or self._deaths >= FIRST_ATTEMPTS):
@@ -101,26 +101,26 @@ class Runner:
     def _wait_for_dependencies(self) -> None:
         while missing := [n for n in self.service.depends_on if self.board.status.services[n].phase not in GOOD]:
             self._note(Phase.WAITING, f"for {', '.join(missing)}")
-            self.board.wait_for(missing, GOOD, LOOK_EVERY_SECONDS)
+            self.board.wait_for(missing, GOOD, POLL_SECONDS)
             self._sleep(0)
 
     def _start_and_watch(self) -> str:
-        """Start the program and give, when it has ended or is to be restarted, the reason."""
+        """Start the program, probe it until it ends or must restart, and return the reason."""
         started = time.time()
         process = processes.start(self.service, self.mark, self.log)
         self._pid = process.pid
         self._note(Phase.STARTING)
-        settled, next_look = False, 0.0
+        settled, next_check = False, 0.0
         while process.poll() is None and not self.restart.is_set():
-            if time.time() >= next_look:
-                settled = self._look(started, settled)
-                next_look = time.time() + (CHECK_EVERY_SECONDS if settled else 0)
-            self._sleep(LOOK_EVERY_SECONDS)
+            if time.time() >= next_check:
+                settled = self._check(started, settled)
+                next_check = time.time() + (CHECK_EVERY_SECONDS if settled else 0)
+            self._sleep(POLL_SECONDS)
         if time.time() > started + STEADY_SECONDS:
             self._deaths = 0
         return f"ended with {processes.ending(process.returncode)}"
 
-    def _look(self, started: float, settled: bool) -> bool:
+    def _check(self, started: float, settled: bool) -> bool:
         missing = self.service.ready(started)
         if missing is None:
             if not settled and self.service.post_start:
@@ -141,12 +141,12 @@ class Runner:
         self._note(Phase.BACKING_OFF, f"{reason}; starts again in {seconds:.0f} s", died=True)
         until = time.time() + seconds
         while time.time() < until and not self.restart.is_set():
-            self._sleep(LOOK_EVERY_SECONDS)
+            self._sleep(POLL_SECONDS)
         self.restart.clear()
 
     def _end_process(self) -> None:
         if self._pid is not None:
-            with contextlib.suppress(Exception):  # the sweep at the end of the stack finds what this leaves
+            with contextlib.suppress(Exception):  # the sweep at the stop of the stack ends what this leaves
                 processes.stop(self._pid, self.service.stop_seconds, self.service.stop_signal)
             self._pid = None
 

@@ -1,4 +1,4 @@
-"""What a service is: a program, its environment and ports, and how to tell that it is ready."""
+"""The definition of a service: program, environment, ports, hooks and readiness probe."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 Probe = Callable[[float], str | None]
-"""Looks once, within a few seconds, at a service that was started at that time (in seconds since the epoch). Gives None
-when it is ready, else what is missing in one line."""
+"""Checks once, within a few seconds, a service that was started at that time (seconds since the epoch). Returns None
+when it is ready, else the reason in one line."""
 
 Hook = Callable[["RunCommand"], None]
-"""A step around the start of a service. Runs programs only through the `RunCommand` that it is given."""
+"""A step before or after the start of a service. Runs programs only through its `RunCommand` argument."""
 
 RunCommand = Callable[["Command"], None]
-"""Runs a program to its end, with its output in the service's log. Raises CommandFailed."""
+"""Runs a program until it ends, with its output in the service's log. Raises CommandFailed."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class UnixAccount:
 
 @dataclass(frozen=True)
 class Command:
-    """A program that runs to its end."""
+    """A program that runs until it ends by itself."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -38,7 +38,7 @@ class Command:
 
 @dataclass(frozen=True)
 class ServiceSpec:
-    """A program that stays; without `argv`, a step that is done when it is prepared.
+    """A long-running program; without `argv`, a step that is done after `pre_start`.
 
     `env` is its whole environment: nothing is inherited. Times are in seconds.
     """
@@ -51,9 +51,9 @@ class ServiceSpec:
     ports: Mapping[str, int] = field(default_factory=dict)
     depends_on: tuple[str, ...] = ()
     pre_start: Hook | None = None
-    """Before each start, when every service of `depends_on` is ready. Must be safe to run again."""
+    """Runs before each start, when every service of `depends_on` is ready. Must be idempotent."""
     post_start: Hook | None = None
-    """After the first probe that says ready, and before others may rely on this service. Must be safe to run again."""
+    """Runs after the first passing probe, before dependent services start. Must be idempotent."""
     account: UnixAccount | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     ready_seconds: float = 120.0

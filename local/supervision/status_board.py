@@ -1,4 +1,4 @@
-"""What is known about each service of a stack: shared by the supervisor's threads, and a file for everybody else."""
+"""The state of each service of a stack, shared by the supervisor's threads and written to a file for others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from homeprices.files import write_atomic
 
 
 class Phase(StrEnum):
-    """Where a service is in its life."""
+    """The phase of a service in its lifecycle."""
 
     WAITING = "waiting"
     PREPARING = "preparing"
@@ -33,7 +33,7 @@ GOOD = frozenset({Phase.READY, Phase.DONE})
 
 @dataclass(frozen=True)
 class Entry:
-    """One service: its phase since a time (seconds since the epoch), and in `detail` what it waits for or died of."""
+    """One service: its phase since a time (seconds since the epoch); `detail` says what it waits for or died of."""
 
     phase: Phase = Phase.WAITING
     since: float = 0.0
@@ -53,7 +53,7 @@ class Status:
 
     @property
     def all_good(self) -> bool:
-        """Whether every service is ready, or done."""
+        """Whether every service is ready or done."""
         return all(entry.phase in GOOD for entry in self.services.values())
 
     @property
@@ -75,7 +75,7 @@ class StatusBoard:
         self._write()
 
     def set(self, name: str, phase: Phase, detail: str = "", pid: int | None = None, died: bool = False) -> None:
-        """Note the phase of a service; `died` counts a restart."""
+        """Record the phase of a service; `died` counts a restart."""
         with self._lock:
             old = self._status.services[name]
             if (old.phase, old.detail, old.pid) == (phase, detail, pid) and not died:
@@ -93,7 +93,7 @@ class StatusBoard:
             self._lock.notify_all()
 
     def wait_for(self, names: Iterable[str], phases: frozenset[Phase], seconds: float) -> bool:
-        """Wait until all of these services are in one of the phases; False when they are not after `seconds`."""
+        """Wait until all of these services are in one of the phases; return False if not after `seconds`."""
         wanted = list(names)
         with self._lock:
             return self._lock.wait_for(
@@ -102,7 +102,7 @@ class StatusBoard:
 
     @property
     def status(self) -> Status:
-        """As it is now."""
+        """The current state."""
         return self._status
 
     def _write(self) -> None:
@@ -110,7 +110,7 @@ class StatusBoard:
 
 
 def read(path: Path) -> Status | None:
-    """The state that a supervisor wrote last; None when there is none."""
+    """Return the state that a supervisor wrote last; None when there is none."""
     try:
         raw = json.loads(path.read_text())
     except FileNotFoundError:

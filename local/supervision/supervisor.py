@@ -1,7 +1,7 @@
-"""The process behind a running stack: starts every service, watches it, and ends it all.
+"""The supervisor: the background process that starts, watches and stops every service of a stack.
 
-Run in the background by `python -m local up`. It holds a lock on the stack's folder while it lives; SIGTERM and SIGINT
-ask it to end the stack, and a file in `requests/` to restart one service.
+`python -m local up` starts it. It holds a lock on the stack's folder while it runs. SIGTERM and SIGINT make it stop the
+stack, and a file in `requests/` makes it restart one service.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from local.supervision.status_board import StatusBoard
 
 TICK_SECONDS = 0.25
 THREADS_SECONDS = 90.0
-"""Longest that an orderly end takes; what is left then is killed."""
+"""The longest time that an orderly stop may take; the processes left then are killed."""
 
 
 class AlreadyRunning(Exception):
-    """Another supervisor has this stack."""
+    """Another supervisor runs this stack."""
 
 
 class Supervisor:
-    """Runs `services` until it is asked to end, or one of them cannot be started."""
+    """Runs `services` until a signal stops it or one of them cannot be started."""
 
     def __init__(self, stack: Stack, services: Sequence[ServiceSpec]) -> None:
         self._stack = stack
@@ -49,16 +49,16 @@ class Supervisor:
         }
 
     def run(self) -> bool:
-        """Blocks until the stack has ended. False when a service could not be started."""
+        """Block until the stack has stopped. Return False when a service could not be started."""
         for signum in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(signum, self._ask_to_stop)
+            signal.signal(signum, self._request_stop)
         threads = [
             threading.Thread(target=runner.run, name=name, daemon=True) for name, runner in self._runners.items()
         ]
         for thread in threads:
             thread.start()
         while not self._stopping.wait(TICK_SECONDS):
-            self._take_requests()
+            self._process_requests()
             if self._board.status.failed:
                 self._stopping.set()
         for thread in threads:
@@ -66,10 +66,10 @@ class Supervisor:
         processes.sweep(self._stack.mark, self._stack.folder, grace_seconds=2.0)
         return not self._board.status.failed
 
-    def _ask_to_stop(self, _signum: int, _frame: FrameType | None) -> None:
+    def _request_stop(self, _signum: int, _frame: FrameType | None) -> None:
         self._stopping.set()
 
-    def _take_requests(self) -> None:
+    def _process_requests(self) -> None:
         for request in self._stack.requests.glob("*"):
             request.unlink(missing_ok=True)
             if request.name in self._runners:
@@ -77,13 +77,13 @@ class Supervisor:
 
 
 def dependents(name: str, services: Iterable[ServiceSpec]) -> list[str]:
-    """The services that need this one, directly or through others."""
+    """Return the services that depend on this one, directly or through others."""
     needing = [service.name for service in services if name in service.depends_on]
     return sorted({*needing, *(further for one in needing for further in dependents(one, services))})
 
 
 def lock(path: Path) -> int:
-    """Take the lock that says a supervisor lives, for as long as this process does. Raises AlreadyRunning."""
+    """Take the supervisor's lock for the life of this process. Raises AlreadyRunning."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -94,7 +94,7 @@ def lock(path: Path) -> int:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a supervisor lives."""
+    """Whether a supervisor holds the lock."""
     try:
         os.close(lock(path))
     except AlreadyRunning:

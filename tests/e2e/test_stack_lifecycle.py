@@ -73,7 +73,7 @@ def test_what_a_killed_supervisor_leaves_is_ended_by_down(stack: RunningStack, s
     psutil.Process(status.supervisor).kill()
     assert left_behind(stack) != []
     said = stack.local("down").stdout
-    assert "nobody watched any more" in said
+    assert "Stopped processes without a supervisor" in said
     assert "postgres" in said
     assert left_behind(stack) == []
     assert list(open_s3(s3_settings).list("")) == []

@@ -22,7 +22,7 @@ from homeprices.adapters.object_store import S3Bucket, open_bucket
 from homeprices.settings import load_settings
 from local.ports import SeaweedPorts
 from local.services.pipeline_servers import mlflow
-from local.services.postgres import Database, connect, create, place, postgres
+from local.services.postgres import Database, connect, create, installation, postgres
 from local.services.seaweedfs import seaweedfs
 from local.supervision import accounts, processes
 from local.supervision.service_spec import Command, ServiceSpec
@@ -85,7 +85,7 @@ class Servers:
             home = self.folder / "postgres"
             port, password = free_ports(1)[0], secrets.token_hex(12)
             self._stack.callback(accounts.remove, home)
-            server = postgres(place(home), port, password, [], clean_environment(), durable=False)
+            server = postgres(installation(home), port, password, [], clean_environment(), durable=False)
             self._start(server)
             self._postgres = port, password
         port, password = self._postgres

@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from local.services.postgres import connect, place, postgres
+from local.services.postgres import connect, installation, postgres
 from local.supervision import accounts
 from tests.infrastructure.iac.graph import ROOT
 from tests.support.servers import LOOPBACK, clean_environment, free_ports, running
@@ -24,7 +24,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path
     """Port of a PostgreSQL whose master may create roles and databases, and no more; and the program psql."""
     folder = tmp_path_factory.mktemp("rds")
     home, port, password = folder / "postgres", free_ports(1)[0], secrets.token_hex(12)
-    where = place(home)
+    where = installation(home)
     try:
         with running(postgres(where, port, password, [], clean_environment(), durable=False), folder / "log"):
             connection = connect(port, password)

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from homeprices.adapters.database import open_engine, transaction, upgrade
 from homeprices.adapters.object_store import S3Bucket
 from homeprices.settings import load_settings
-from local.services.postgres import Database, connect, create, place, postgres
+from local.services.postgres import Database, connect, create, installation, postgres
 from local.supervision import accounts
 from local.supervision.service_spec import ServiceSpec
 from tests.integration.inference.conftest import Make
@@ -28,7 +28,7 @@ FACTORS = {"BO1": 1.0}
 def server(tmp_path: Path) -> Iterator[tuple[ServiceSpec, str]]:
     """A server that this test may stop, and the password of its superuser."""
     password, home = secrets.token_hex(12), tmp_path / "postgres"
-    yield postgres(place(home), free_ports(1)[0], password, [], clean_environment(), durable=False), password
+    yield postgres(installation(home), free_ports(1)[0], password, [], clean_environment(), durable=False), password
     accounts.remove(home)
 
 
