@@ -1,1 +1,1 @@
-"""What watches the stack: rules, alerts, dashboards, and the exporter of what no other part can tell."""
+"""Monitoring of the stack: recording rules, alerts, dashboards, and an exporter for what no service exports itself."""

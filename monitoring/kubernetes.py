@@ -1,6 +1,6 @@
-"""What Prometheus scrapes and alerts on in Kubernetes, for its operator, from the sources that Compose reads.
+"""ServiceMonitors and PrometheusRules for the Prometheus operator, from the same sources as Compose.
 
-`python -m monitoring.kubernetes` writes `kubernetes/monitoring/`; `--check` says whether it is up to date.
+`python -m monitoring.kubernetes` writes `kubernetes/monitoring/`; `--check` fails when a file is stale.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ RULES = Path(__file__).parent / "rules"
 FOLDER = Path(__file__).parent.parent / "kubernetes" / "monitoring"
 HEAD = "# Made by `make kubernetes-monitoring` from monitoring/; change it there.\n"
 IN_THE_CLUSTER = {"infer-prod": "http", "infer-cand": "http", "router": "metrics", "exporter": "metrics"}
-"""Services by name, and the name of the port that tells numbers. The rest is the cluster's own, or AWS's."""
+"""The name of the metrics port of each service that runs in the cluster. The cluster or AWS provides the others."""
 
 
 def service_monitors() -> str:
-    """One ServiceMonitor for each job whose service runs in the cluster."""
+    """Return one ServiceMonitor for each job whose service runs in the cluster."""
     return HEAD + "---\n".join(dump(_service_monitor(job)) for job in JOBS if job.host in IN_THE_CLUSTER)
 
 
 def rules() -> str:
-    """One PrometheusRule for each file of rules."""
+    """Return one PrometheusRule for each file of rules."""
     return HEAD + "---\n".join(dump(_rule(path)) for path in sorted(RULES.glob("*.yml")))
 
 
 def _service_monitor(job: Job) -> dict[str, Any]:
-    """The job keeps its name, which the rules and dashboards ask for: the operator would call it after the service."""
+    """Relabel the job: rules and dashboards select it by name, but the operator would name it after the service."""
     name_of_job = {"targetLabel": "job", "replacement": job.name, "action": "replace"}
     return {
         "apiVersion": "monitoring.coreos.com/v1",
@@ -63,7 +63,7 @@ def _rule(path: Path) -> dict[str, Any]:
 
 
 def texts() -> dict[str, str]:
-    """Every generated file by its name."""
+    """Return the text of every generated file by its name."""
     return {"service-monitors.yaml": service_monitors(), "rules.yaml": rules()}
 
 

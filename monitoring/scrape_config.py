@@ -1,6 +1,7 @@
-"""What Prometheus scrapes, for Compose and for the stack without Docker, from one table of jobs.
+"""Prometheus' scrape configuration, for Compose and for the stack without Docker, from one table of jobs.
 
 `python -m monitoring.scrape_config` writes `monitoring/prometheus.yml` (Compose); `--check` fails when it is stale.
+YAML is written without aliases, and long queries as literal blocks.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ INTERVAL = "15s"
 
 @dataclass(frozen=True)
 class Job:
-    """Something that is scraped: the name of its service in Compose, and its port there.
+    """A scrape job: the host name and port of its service in Compose.
 
-    `local_port` is the name under which the stack without Docker keeps its port; None: it is not scraped there.
-    `replicas`: there may be several, found by name, so one that is gone leaves no target.
+    `local_port` is the purpose of its port in the stack without Docker; None: it is not scraped there. `replicas`:
+    several instances are discovered by DNS, so an instance that is gone leaves no target.
     """
 
     name: str
@@ -49,7 +50,7 @@ JOBS = (
 
 
 def compose() -> str:
-    """The text of `monitoring/prometheus.yml`."""
+    """Return the text of `monitoring/prometheus.yml`."""
     jobs = [
         {
             "job_name": job.name,
@@ -64,9 +65,9 @@ def compose() -> str:
 
 
 def local(ports: Mapping[str, int], rules: Path = FOLDER / "rules", alertmanager: str | None = None) -> dict[str, Any]:
-    """The configuration of a Prometheus beside the stack without Docker, whose `ports` are these by purpose.
+    """Return the configuration of a Prometheus for the stack without Docker, whose `ports` are by purpose.
 
-    A purpose that has no port is not scraped. `alertmanager` is host:port of one, if there is one.
+    A purpose without a port is not scraped. `alertmanager` is host:port, if there is one.
     """
     jobs = [
         {"job_name": job.name, "static_configs": [{"targets": [f"127.0.0.1:{ports[job.local_port]}"]}]}
@@ -77,18 +78,18 @@ def local(ports: Mapping[str, int], rules: Path = FOLDER / "rules", alertmanager
 
 
 def _configuration(jobs: list[dict[str, Any]], rules: str, alertmanager: str | None) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    configuration: dict[str, Any] = {
         "global": {"scrape_interval": INTERVAL, "scrape_timeout": "10s", "evaluation_interval": INTERVAL},
         "rule_files": [rules],
         "scrape_configs": jobs,
     }
     if alertmanager:
-        found["alerting"] = {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]}
-    return found
+        configuration["alerting"] = {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]}
+    return configuration
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write the configuration for Compose, or with `--check` say whether it is as this table makes it."""
+    """Write the configuration for Compose, or with `--check` return 1 when the file is stale."""
     parser = argparse.ArgumentParser(
         prog="python -m monitoring.scrape_config", description=(__doc__ or "").splitlines()[0]
     )
@@ -100,9 +101,6 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     print(f"{COMPOSE_FILE.name} is stale: run `make dashboards` and commit it", file=sys.stderr)
     return 1
-
-
-# YAML as people write it: long queries as blocks, nothing as an alias of something else.
 
 
 class _Dumper(yaml.SafeDumper):  # type: ignore[misc]
@@ -120,7 +118,7 @@ _Dumper.add_representer(str, _text)
 
 
 def dump(document: Any) -> str:
-    """The document in YAML, in the order it was made in."""
+    """Return the document as YAML; keys keep their order."""
     return str(yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=140, allow_unicode=True))
 
 

@@ -1,9 +1,9 @@
-"""The service level objectives, and the recording rules and burn-rate alerts made of them.
+"""The service level objectives, and the recording rules and burn-rate alerts generated from them.
 
-`python -m monitoring.slo` writes `monitoring/rules/slo.yml`; `--check` says whether it is up to date.
+`python -m monitoring.slo` writes `monitoring/rules/slo.yml`; `--check` fails when it is stale.
 
-A burn rate of 1 spends the whole error budget in exactly the period. An alert asks for a high burn rate over a long
-window (so that it matters) and over a short one (so that it ends soon after the fault does): Site Reliability Workbook,
+A burn rate of 1 spends the whole error budget in exactly the period. An alert requires a high burn rate over a long
+window (so that it matters) and over a short one (so that it resolves soon after the fault): Site Reliability Workbook,
 chapter 5, "Multiwindow, Multi-Burn-Rate Alerts".
 """
 
@@ -19,7 +19,7 @@ from monitoring.scrape_config import dump
 
 PERIOD_DAYS = 30
 RULES = Path(__file__).parent / "rules" / "slo.yml"
-RUNBOOK = "documentations/monitoring.md"  # Alertmanager puts RUNBOOK_BASE_URL before it
+RUNBOOK = "documentations/monitoring.md"  # Alertmanager prepends RUNBOOK_BASE_URL
 SECONDS = {"m": 60, "h": 3600, "d": 86400}
 
 
@@ -27,14 +27,14 @@ def _seconds(window: str) -> int:
     return int(window[:-1]) * SECONDS[window[-1]]
 
 
-# Below so many failed requests in the long window nobody is woken: on a quiet night two failures of ten requests are a
-# burn rate of 200, and no budget of the month.
-FEWEST_BAD = 10
+# With fewer failed requests in the long window no alert fires: on a quiet night two failures of ten requests are a burn
+# rate of 200, but a negligible share of the month's budget.
+MIN_BAD_REQUESTS = 10
 
 
 @dataclass(frozen=True)
 class Objective:
-    """What visitors are promised. `total` and `bad` are rates of requests in PromQL, with `{window}` to fill in."""
+    """A service level objective. `total` and `bad` are request rates in PromQL, with the placeholder `{window}`."""
 
     name: str
     alert: str
@@ -52,7 +52,7 @@ class Objective:
 
 @dataclass(frozen=True)
 class Burn:
-    """A pair of windows and the burn rate at which both together are worth an alert."""
+    """A pair of windows and the burn rate that both must exceed for an alert."""
 
     factor: float
     long: str
@@ -61,7 +61,7 @@ class Burn:
 
     @property
     def budget_percent(self) -> float:
-        """How much of the period's budget such a burn spends within the long window."""
+        """The percentage of the period's budget that this burn rate spends within the long window."""
         return round(100 * self.factor * _seconds(self.long) / (PERIOD_DAYS * SECONDS["d"]), 2)
 
 
@@ -72,7 +72,7 @@ OBJECTIVES = (
         percent=99.9,
         promise="99.9 % of requests through the router are answered without a server error",
         total="sum(rate(router_requests_total[{window}]))",
-        # 429 and other 4xx are not counted: the visitor, or the limit that protects the others, is their cause.
+        # 429 and other 4xx do not count: the visitor causes them, or the rate limit that protects other visitors.
         bad='(sum(rate(router_requests_total{{status=~"5.."}}[{window}])) or vector(0))',
         meaning="visitors get server errors",
     ),
@@ -101,12 +101,12 @@ WINDOWS = tuple(sorted({w for burn in BURNS for w in (burn.long, burn.short)}, k
 
 
 def groups() -> list[dict[str, Any]]:
-    """The rule groups of every objective, as Prometheus reads them."""
+    """Return the rule groups of every objective, as Prometheus reads them."""
     return [group for one in OBJECTIVES for group in (_recordings(one), _meta(one), _alerts(one))]
 
 
 def render() -> str:
-    """The text of `rules/slo.yml`."""
+    """Return the text of `rules/slo.yml`."""
     head = "# Made by `make dashboards` from monitoring/slo.py; change it there.\n"
     return head + dump({"groups": groups()})
 
@@ -118,7 +118,7 @@ def _recordings(one: Objective) -> dict[str, Any]:
         rules += [
             {"record": f"slo:bad:rate{window}", "expr": one.bad.format(window=window), "labels": labels},
             {"record": f"slo:total:rate{window}", "expr": one.total.format(window=window), "labels": labels},
-            # Without a request there is no ratio, rather than 0/0, which no comparison ever finds true.
+            # Without requests there is no ratio, instead of NaN, for which every comparison is false.
             {
                 "record": f"slo:sli_error:ratio_rate{window}",
                 "expr": f'slo:bad:rate{window}{{slo="{one.name}"}} / (slo:total:rate{window}{{slo="{one.name}"}} > 0)',
@@ -163,7 +163,7 @@ def _alert(one: Objective, severity: str) -> dict[str, Any]:
     spent = " or ".join(f"{burn.budget_percent:g} % within {burn.long}" for burn in burns)
     why = {
         "page": f"At this rate the month's error budget is gone in days or hours; {one.meaning} now.",
-        "ticket": f"The month's error budget will not last; {one.meaning} a little, all the time.",
+        "ticket": f"The month's error budget will be exceeded; {one.meaning} at a low rate.",
     }
     return {
         "alert": name,
@@ -171,7 +171,7 @@ def _alert(one: Objective, severity: str) -> dict[str, Any]:
         "labels": {"severity": severity, "slo": one.name, "part": "service"},
         "annotations": {
             "summary": f"The {one.name} budget burns: {{{{ $value | humanizePercentage }}}} of requests fail the objective",  # noqa: E501
-            "description": f"Promised: {one.promise}. Spent of the {PERIOD_DAYS} days' budget: {spent}.",
+            "description": f"Objective: {one.promise}. Spent of the {PERIOD_DAYS} days' budget: {spent}.",
             "reason": why[severity],
             "runbook_url": f"{RUNBOOK}#{name.lower()}",
         },
@@ -183,12 +183,12 @@ def _condition(one: Objective, burn: Burn) -> str:
     return (
         f"(slo:sli_error:ratio_rate{burn.long}{chosen} > {limit}\n"
         f" and slo:sli_error:ratio_rate{burn.short}{chosen} > {limit}\n"
-        f" and slo:bad:rate{burn.long}{chosen} * {_seconds(burn.long)} >= {FEWEST_BAD})"
+        f" and slo:bad:rate{burn.long}{chosen} * {_seconds(burn.long)} >= {MIN_BAD_REQUESTS})"
     )
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write the rules, or with `--check` say whether they are as this table makes them."""
+    """Write the rules, or with `--check` return 1 when the file is stale."""
     parser = argparse.ArgumentParser(prog="python -m monitoring.slo", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 when the file is stale")
     if not parser.parse_args(arguments).check:

@@ -1,17 +1,17 @@
 #!/bin/sh
-# Fills in alertmanager.yml.template from the environment and starts Alertmanager, which reads no environment itself.
+# Renders alertmanager.yml.template from the environment and starts Alertmanager, which does not read the environment.
 #   SLACK_WEBHOOK_URL                                                  Slack, when set
 #   SMTP_HOST, SMTP_PORT, SMTP_USER, SMTP_PASSWORD, NOTIFY_EMAIL_FROM  e-mail, when SMTP_HOST and NOTIFY_EMAIL_TO are set
-#   SMTP_REQUIRE_TLS (true), RUNBOOK_BASE_URL (put before the runbook's path), PAGE_WAIT (10s)
-# Secrets go to files in CONFIG_FOLDER (a tmpfs in Compose) that only this user may read; the configuration has none.
-# Works with busybox. "start.sh --render" fills in and stops.
+#   SMTP_REQUIRE_TLS (true), RUNBOOK_BASE_URL (prefix of the runbook's path), PAGE_WAIT (10s)
+# Secrets go to files in CONFIG_FOLDER (a tmpfs in Compose) that only this user can read; the configuration has none.
+# Works with busybox. "start.sh --render" renders and exits.
 set -eu
 umask 077
 here=$(cd "$(dirname "$0")" && pwd)
 folder=${CONFIG_FOLDER:-/tmp/alertmanager}
 mkdir -p "$folder"
 
-# A YAML string in single quotes, fit for the right side of sed's s|||.
+# Print a YAML string in single quotes, escaped for the replacement of sed's s|||.
 quoted() {
   case $1 in *"
 "*) echo "start.sh: a value has more than one line" >&2; exit 1 ;; esac

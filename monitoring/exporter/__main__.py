@@ -1,9 +1,9 @@
-"""Exports what alerts rest on and no other part tells: `python -m monitoring.exporter`.
+"""The exporter of metrics that alerts need and no service exports itself: `python -m monitoring.exporter`.
 
-It looks at the bucket, the database, Airflow, MLflow and the disk by itself, each in a thread of its own, and shows
-what it last saw; so a scrape is instant, the load on the database does not grow with the number of scrapers, and a
-dependency that hangs holds up nothing else. What was seen stays shown when a dependency is away: the age of the last
-evaluation goes on growing, which is what its alert rests on. `homeprices_dependency_up` says so.
+It polls the bucket, the database, Airflow, MLflow and the disk, each in its own thread, and exports the last samples.
+So a scrape is instant, the load on the database does not grow with the number of scrapers, and a dependency that hangs
+blocks nothing else. The last samples stay exported while a dependency is down, so that the age of the last evaluation
+keeps growing and its alert can fire. `homeprices_dependency_up` is 0 then.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ from monitoring.exporter.database_collector import DatabaseCollector
 from monitoring.exporter.metric_table import Sample, families
 from monitoring.exporter.service_collectors import AirflowCollector, DiskCollector, MlflowCollector, RunsCollector
 
-LOOK_SECONDS = 15.0
-# Airflow answers the list of a DAG's runs out of its database, and a run takes minutes.
-SELDOM_SECONDS = {RunsCollector.name: 60.0}
+POLL_SECONDS = 15.0
+# Airflow queries its database for the list of runs, and a run takes minutes.
+SLOW_POLL_SECONDS = {RunsCollector.name: 60.0}
 
 log = get_logger("exporter")
 
 
 class Collector(Protocol):
-    """Something that can be looked at. It may also have `unavailable()`: what to say when it cannot be seen."""
+    """A source of samples. It may also have `unavailable()`, which returns the samples to export when it is down."""
 
     name: str
 
     def collect(self) -> list[Sample]:
-        """The samples of this moment. Raises when they cannot be had."""
+        """Return the current samples. Raises when the source is down."""
 
 
 @dataclass(frozen=True)
 class Collected:
-    """The outcome of a look, and when something was last seen (seconds since 1970; 0 for never)."""
+    """The result of a poll, its duration, and the time of the last success (seconds since 1970; 0 for never)."""
 
     samples: tuple[Sample, ...] = ()
     up: bool = False
@@ -56,51 +56,51 @@ class Collected:
 
 
 class Exporter(registry.Collector):
-    """Shows the last look at every observer."""
+    """Exports the last result of every collector."""
 
-    def __init__(self, observers: Iterable[Collector], clock: Callable[[], float] = time.time) -> None:
-        self._observers = tuple(observers)
+    def __init__(self, collectors: Iterable[Collector], clock: Callable[[], float] = time.time) -> None:
+        self._collectors = tuple(collectors)
         self._clock = clock
         self._lock = threading.Lock()
-        self._seen: dict[str, Collected] = {}
+        self._collected: dict[str, Collected] = {}
 
     def collect(self) -> Iterator[Metric]:
-        """Everything as it was last seen; an observer that was never looked at is not shown."""
+        """Return the last samples of every collector that was polled at least once."""
         return families([*self._samples()])
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing, so that registering does not collect."""
+        """Return nothing, so that registering does not collect."""
         return ()
 
-    def look(self, observer: Collector) -> None:
-        """Look at one observer. Its failure is logged when it begins and when it ends."""
-        before, began = self._seen.get(observer.name, Collected()), time.monotonic()
+    def poll(self, collector: Collector) -> None:
+        """Poll one collector. Log when it goes down and when it recovers."""
+        before, began = self._collected.get(collector.name, Collected()), time.monotonic()
         try:
-            samples, up, reason = tuple(observer.collect()), True, ""
-        except Exception as error:  # a look must not end the watch, whatever it met
-            unavailable = getattr(observer, "unavailable", None)
+            samples, up, reason = tuple(collector.collect()), True, ""
+        except Exception as error:  # no error may end the polling thread
+            unavailable = getattr(collector, "unavailable", None)
             samples, up, reason = (
                 tuple(unavailable()) if unavailable else before.samples,
                 False,
                 f"{type(error).__name__}: {error}",
             )
         seconds, at = time.monotonic() - began, self._clock() if up else before.at
-        if not up and (before.up or observer.name not in self._seen):
-            log.warning("dependency is away", dependency=observer.name, reason=reason)
+        if not up and (before.up or collector.name not in self._collected):
+            log.warning("dependency_lost", dependency=collector.name, reason=reason)
         if up and not before.up:
-            log.info("dependency is seen", dependency=observer.name)
+            log.info("dependency_reached", dependency=collector.name)
         with self._lock:
-            self._seen[observer.name] = Collected(samples, up, seconds, at)
+            self._collected[collector.name] = Collected(samples, up, seconds, at)
 
-    def watch(self, stopping: threading.Event, every_seconds: float = LOOK_SECONDS) -> list[threading.Thread]:
-        """Look at each observer in a thread of its own until `stopping` is set."""
+    def watch(self, stopping: threading.Event, every_seconds: float = POLL_SECONDS) -> list[threading.Thread]:
+        """Poll each collector in its own thread until `stopping` is set; return the threads."""
 
-        def go_on(observer: Collector) -> None:
+        def run(collector: Collector) -> None:
             while not stopping.is_set():
-                self.look(observer)
-                stopping.wait(max(every_seconds, SELDOM_SECONDS.get(observer.name, 0.0)))
+                self.poll(collector)
+                stopping.wait(max(every_seconds, SLOW_POLL_SECONDS.get(collector.name, 0.0)))
 
-        threads = [threading.Thread(target=go_on, args=(one,), name=one.name, daemon=True) for one in self._observers]
+        threads = [threading.Thread(target=run, args=(one,), name=one.name, daemon=True) for one in self._collectors]
         for thread in threads:
             thread.start()
         return threads
@@ -108,21 +108,21 @@ class Exporter(registry.Collector):
     def _samples(self) -> Iterator[Sample]:
         best: dict[tuple[str, tuple[tuple[str, str], ...]], Sample] = {}
         with self._lock:
-            everything = list(self._seen.items())
-        for name, seen in everything:
+            everything = list(self._collected.items())
+        for name, collected in everything:
             labels = {"dependency": name}
-            yield Sample("homeprices_dependency_up", float(seen.up), labels)
-            yield Sample("homeprices_dependency_check_duration_seconds", seen.seconds, labels)
-            if seen.at:
-                yield Sample("homeprices_dependency_last_success_timestamp_seconds", seen.at, labels)
-            for sample in seen.samples:  # of two observers that tell of the same process, the later moment is true
+            yield Sample("homeprices_dependency_up", float(collected.up), labels)
+            yield Sample("homeprices_dependency_check_duration_seconds", collected.seconds, labels)
+            if collected.at:
+                yield Sample("homeprices_dependency_last_success_timestamp_seconds", collected.at, labels)
+            for sample in collected.samples:  # two collectors may report the same process: export the later time
                 key = sample.name, tuple(sorted(sample.labels.items()))
                 best[key] = max(best.get(key, sample), sample, key=lambda one: one.value)
         yield from best.values()
 
 
 def collectors(resources: Resources) -> list[Collector]:
-    """All that the exporter looks at."""
+    """Return every collector of the exporter."""
     settings = resources.settings
     bucket = BucketCollector(resources.bucket)
     return [
@@ -151,7 +151,7 @@ def main() -> int:
     registry.register(exporter)
     exporter.watch(stopping)
     server, _ = start_http_server(settings.exporter_port, settings.exporter_host, registry)
-    log.info("exporting", host=settings.exporter_host, port=settings.exporter_port)
+    log.info("exporter_started", host=settings.exporter_host, port=settings.exporter_port)
     stopping.wait()
     server.shutdown()
     return 0

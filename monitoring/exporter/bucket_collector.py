@@ -1,4 +1,4 @@
-"""What the bucket tells: bundles, the experiment, and when processes last ended well."""
+"""Collector of the bucket: bundles, the experiment, the last success of each process, and failed notifications."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from monitoring.exporter.metric_table import Sample
 
 
 class BucketCollector:
-    """Reads the bucket; bundles never change, so a manifest is read once."""
+    """Reads the bucket. Bundles are immutable, so each manifest is read once."""
 
     name = "bucket"
 
@@ -28,7 +28,7 @@ class BucketCollector:
         self.record = control_record.ControlRecord()
 
     def collect(self) -> list[Sample]:
-        """The samples of this moment. Raises StorageUnavailable."""
+        """Return the current samples. Raises StorageUnavailable."""
         self.record = control_record.read(self._bucket)
         return [*self._bundles(), *self._processes(), *_experiment(self.record), *self._notices()]
 
@@ -55,12 +55,12 @@ class BucketCollector:
                 yield Sample(name, max(moments).timestamp(), {"process": process})
 
     def _notices(self) -> Iterator[Sample]:
-        """None is said too: the first one is an increase only of what was there before."""
+        """Export a zero for every channel, because the first failure is an increase only if a zero preceded it."""
         for channel, number in {**dict.fromkeys(CHANNELS, 0), **notifications.failed_deliveries(self._bucket)}.items():
             yield Sample("homeprices_notifications_failed", number, {"channel": channel})
 
     def _newest_training(self) -> datetime | None:
-        """When the newest bundle was trained, also of candidates that have ended."""
+        """Return when the newest bundle was trained, including archived candidates."""
         places = [(versions.archive_folder(v), v) for v in _archived(self._bucket)[-1:]]
         places += [
             (versions.folder(v), v) for kind in BUNDLE_KIND.values() if (v := bundle_reader.highest(self._bucket, kind))
@@ -72,17 +72,17 @@ class BucketCollector:
         if version not in self._manifests:
             try:
                 body = self._bucket.get(folder + MANIFEST_FILE).body
-            except ObjectNotFound:  # archived between the list and the look
+            except ObjectNotFound:  # archived between the listing and the read
                 return None
             self._manifests[version] = Manifest.model_validate_json(body)
         return self._manifests[version]
 
 
 def _archived(bucket: Bucket) -> list[str]:
-    """Every complete candidate in the archive, lowest number first."""
+    """Return every complete candidate in the archive, lowest number first."""
     keys = (entry.key.split("/") for entry in bucket.list("archive/price_check_CO"))
-    found = [folder.removeprefix("price_check_") for _, folder, *rest in keys if rest == [MANIFEST_FILE]]
-    return sorted(found, key=versions.number_of)
+    complete = [folder.removeprefix("price_check_") for _, folder, *rest in keys if rest == [MANIFEST_FILE]]
+    return sorted(complete, key=versions.number_of)
 
 
 def _experiment(record: control_record.ControlRecord) -> Iterator[Sample]:

@@ -1,6 +1,6 @@
 """Collector of the database: the split of the visitors, the last evaluation, the newest drift reports.
 
-Every query is bounded: by an index, by a limit, and by the statement timeout of the engine.
+Every query is bounded by an index, a limit, and the statement timeout of the engine.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ SPLIT = text(
     WHERE experiment = :experiment AND evidence ? 'strata' ORDER BY ts DESC LIMIT 1
     """
 )
-# A person's order is no evaluation.
+# A manual action is no evaluation.
 LAST_EVALUATION = text("SELECT max(ts) FROM ab_decisions WHERE policy <> 'person'")
 DRIFT = text(
     """
-    SELECT variant, ts, data_points, summary FROM (VALUES ('production'), ('candidate')) AS arms (arm)
+    SELECT variant, ts, data_points, summary FROM (VALUES ('production'), ('candidate')) AS variants (variant_name)
     CROSS JOIN LATERAL (
         SELECT variant, ts, data_points, summary FROM drift_reports
-        WHERE variant = arm AND window_end - window_start <= interval '1 day'
+        WHERE variant = variant_name AND window_end - window_start <= interval '1 day'
         ORDER BY ts DESC LIMIT 1
     ) AS newest
     """
@@ -93,14 +93,16 @@ def _drift(connection: Connection) -> Iterator[Sample]:
             yield Sample("homeprices_drift_error_detected", float(bool(error.get("drift"))), labels)
             yield Sample("homeprices_drift_error_evidence", float(error.get("e_value", 1.0)), labels)
             yield Sample("homeprices_drift_error_prices", float(error.get("prices", 0)), labels)
-        for feature, said in _indicators(summary):
+        for feature, result in _indicators(summary):
             of_feature = {**labels, "feature": feature}
-            yield Sample("homeprices_drift_feature_significant", float(bool(said.get("significant_drift"))), of_feature)
-            if isinstance(said.get("drift_percentage"), int | float):
-                yield Sample("homeprices_drift_feature_change_ratio", said["drift_percentage"] / 100, of_feature)
-            if isinstance(said.get("p_value"), int | float):
-                yield Sample("homeprices_drift_feature_p_value", said["p_value"], of_feature)
-            for measure, value in (said.get("effect") or {}).items():
+            yield Sample(
+                "homeprices_drift_feature_significant", float(bool(result.get("significant_drift"))), of_feature
+            )
+            if isinstance(result.get("drift_percentage"), int | float):
+                yield Sample("homeprices_drift_feature_change_ratio", result["drift_percentage"] / 100, of_feature)
+            if isinstance(result.get("p_value"), int | float):
+                yield Sample("homeprices_drift_feature_p_value", result["p_value"], of_feature)
+            for measure, value in (result.get("effect") or {}).items():
                 if isinstance(value, int | float):
                     yield Sample("homeprices_drift_feature_effect", value, {**of_feature, "measure": measure})
     if newest is not None:

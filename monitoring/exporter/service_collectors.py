@@ -1,4 +1,4 @@
-"""What Airflow tells of the runs of our DAGs: the last good one, its duration, and the queue."""
+"""Collectors of Airflow (the runs of the project's DAGs, the health of its components), MLflow, and the disk."""
 
 from __future__ import annotations
 
@@ -22,17 +22,19 @@ DAGS: Mapping[str, Process | None] = {
     BATCH_DAG: None,
 }
 WAITING_STATES = ("queued", "running")
+TIMEOUT_SECONDS = 3.0
+AIRFLOW_COMPONENTS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
 
 
 class Runs(Protocol):
-    """The part of `homeprices.orchestration.Airflow` that is asked here."""
+    """The part of `AirflowClient` that the collector calls."""
 
     def runs(self, dag_id: str) -> list[dict[str, Any]]:
-        """The latest runs of a DAG, newest first."""
+        """Return the latest runs of a DAG, newest first."""
 
 
 class RunsCollector:
-    """Asks Airflow's REST API. A DAG that Airflow does not (yet) know is left out."""
+    """Reads the runs from Airflow's REST API. It skips a DAG that Airflow does not know (yet)."""
 
     name = "airflow-runs"
 
@@ -40,7 +42,7 @@ class RunsCollector:
         self._airflow = airflow
 
     def collect(self) -> list[Sample]:
-        """The samples of this moment. Raises Unavailable."""
+        """Return the current samples. Raises Unavailable."""
         return [sample for dag, process in DAGS.items() for sample in self._of(dag, process)]
 
     def _of(self, dag: str, process: Process | None) -> Iterator[Sample]:
@@ -66,19 +68,12 @@ class RunsCollector:
             yield Sample("homeprices_process_last_success_timestamp_seconds", end, {"process": process})
 
 
-def _time(said: str) -> float:
-    return datetime.fromisoformat(said).timestamp()
-
-
-# What the two servers without metrics of their own tell (Airflow, MLflow), and the disk.
-
-
-TIMEOUT_SECONDS = 3.0
-AIRFLOW_COMPONENTS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
+def _time(timestamp: str) -> float:
+    return datetime.fromisoformat(timestamp).timestamp()
 
 
 class AirflowCollector:
-    """Airflow's own view of its parts, which needs no login: GET /api/v2/monitor/health."""
+    """Reads the health of Airflow's components from GET /api/v2/monitor/health, which needs no login."""
 
     name = "airflow"
 
@@ -86,21 +81,21 @@ class AirflowCollector:
         self._url = url.rstrip("/") + "/api/v2/monitor/health"
 
     def collect(self) -> list[Sample]:
-        """The health of each component. Raises Unavailable."""
+        """Return the health of each component. Raises Unavailable."""
         try:
-            said = httpx.get(self._url, timeout=TIMEOUT_SECONDS).raise_for_status().json()
-            health = {part: (said.get(part) or {}).get("status") for part in AIRFLOW_COMPONENTS}
+            body = httpx.get(self._url, timeout=TIMEOUT_SECONDS).raise_for_status().json()
+            health = {part: (body.get(part) or {}).get("status") for part in AIRFLOW_COMPONENTS}
         except (httpx.HTTPError, ValueError, AttributeError) as error:
-            raise Unavailable(f"Airflow does not tell its health at {self._url}: {error}") from error
+            raise Unavailable(f"Airflow does not report its health at {self._url}: {error}") from error
         return _components({part for part, status in health.items() if status == "healthy"})
 
     def unavailable(self) -> list[Sample]:
-        """What is said of Airflow when it does not answer: nothing of it is known to be healthy."""
+        """Return every component as unhealthy, because an Airflow that does not answer is not known to be healthy."""
         return _components(set())
 
 
 class MlflowCollector:
-    """Whether MLflow answers. Its `--expose-prometheus` needs a package that MLflow's server does not bring."""
+    """Checks whether MLflow answers. Its `--expose-prometheus` needs a package that MLflow does not install."""
 
     name = "mlflow"
 
@@ -108,7 +103,7 @@ class MlflowCollector:
         self._url = url.rstrip("/") + "/health"
 
     def collect(self) -> list[Sample]:
-        """Nothing beyond that it answered. Raises TrackingUnavailable."""
+        """Return no samples: success alone is the result. Raises TrackingUnavailable."""
         try:
             httpx.get(self._url, timeout=TIMEOUT_SECONDS).raise_for_status()
         except httpx.HTTPError as error:
@@ -117,7 +112,7 @@ class MlflowCollector:
 
 
 class DiskCollector:
-    """The file system on which the services keep models and unsent records, and what these may take of it."""
+    """Measures the file system on which the services keep models and spools; exports the spool's limit."""
 
     name = "disk"
 
@@ -126,9 +121,9 @@ class DiskCollector:
         self._spool_limit_bytes = spool_limit_bytes
 
     def collect(self) -> list[Sample]:
-        """Free and total bytes; of a folder that is yet to be made, those of where it will be."""
-        there = next(path for path in (self._folder, *self._folder.parents) if path.exists())
-        usage, labels = shutil.disk_usage(there), {"place": "state"}
+        """Return free and total bytes; while the folder does not exist, those of its nearest existing parent."""
+        existing = next(path for path in (self._folder, *self._folder.parents) if path.exists())
+        usage, labels = shutil.disk_usage(existing), {"place": "state"}
         return [
             Sample("homeprices_disk_free_bytes", usage.free, labels),
             Sample("homeprices_disk_size_bytes", usage.total, labels),

@@ -1,4 +1,4 @@
-"""Grafana's JSON from the dashboards' values: `python -m monitoring.grafana.build`, `--check` says whether it is stale."""
+"""Generator of Grafana's JSON from the dashboards: `python -m monitoring.grafana.build`; `--check` fails when it is stale."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ POSTGRES = models.DataSourceRef("grafana-postgresql-datasource", "homeprices-pos
 
 
 class SqlQuery(Builder[Dataquery], Dataquery):
-    """A query of Grafana's PostgreSQL data source, which the SDK has no builder for."""
+    """A query of Grafana's PostgreSQL data source, for which the SDK has no builder."""
 
     def __init__(self, sql: str, ref: str, form: str) -> None:
-        self._said = {
+        self._query = {
             "datasource": POSTGRES,
             "editorMode": "code",
             "format": form,
@@ -40,25 +40,25 @@ class SqlQuery(Builder[Dataquery], Dataquery):
         return self
 
     def to_json(self) -> dict[str, object]:
-        """What Grafana stores."""
-        return dict(self._said)
+        """Return the query as Grafana stores it."""
+        return dict(self._query)
 
 
 class SqlAnnotation(Builder[Any]):
-    """Marks from a query of the database: for data sources other than Grafana's own the target is the query."""
+    """Annotations from a database query. For data sources other than Grafana's own, the target is the query."""
 
     def __init__(self, annotation: Annotation) -> None:
         self._annotation = annotation
 
     def build(self) -> Any:
         built = dashboard.AnnotationQuery().name(self._annotation.name).datasource(POSTGRES).enable(True)
-        answer = built.icon_color(self._annotation.color).build()
-        answer.target = SqlQuery(self._annotation.sql, "Annotation", "table")  # type: ignore[assignment]
-        return answer
+        query = built.icon_color(self._annotation.color).build()
+        query.target = SqlQuery(self._annotation.sql, "Annotation", "table")  # type: ignore[assignment]
+        return query
 
 
 def render(page: Dashboard) -> str:
-    """The JSON of a dashboard. Equal values give equal text."""
+    """Return the JSON of a dashboard. Equal dashboards give equal text."""
     builder = (
         dashboard.Dashboard(page.title)
         .uid(page.uid)
@@ -101,8 +101,8 @@ def _panel(panel: Panel, number: int) -> Any:
     )
     if panel.decimals is not None:
         builder = builder.decimals(panel.decimals)
-    for place, query in enumerate(panel.queries):
-        builder = builder.with_target(_target(panel, query, chr(ord("A") + place)))
+    for index, query in enumerate(panel.queries):
+        builder = builder.with_target(_target(panel, query, chr(ord("A") + index)))
     return builder
 
 
@@ -157,7 +157,7 @@ _SHAPES = {"lines": _lines, "stat": _stat, "bars": _bars, "table": _table}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write every dashboard, or with `--check` name those that are stale."""
+    """Write every dashboard, or with `--check` print those that are stale."""
     parser = argparse.ArgumentParser(
         prog="python -m monitoring.grafana.build", description=(__doc__ or "").splitlines()[0]
     )

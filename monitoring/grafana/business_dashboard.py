@@ -1,4 +1,4 @@
-"""Who asks, about which homes, and are they content?"""
+"""The Business dashboard: demand, homes, feedback and satisfaction."""
 
 from homeprices.pricing.inputs import AREA, BEDROOMS
 from monitoring.grafana.panels import Dashboard, Prom, Row, Sql, bars, lines, stat, table
@@ -28,7 +28,7 @@ DEMAND = Row(
         ),
         stat(
             "Estimates with feedback",
-            "Share of the estimates that anything was said about.",
+            "Share of the estimates with any feedback.",
             Sql(FEEDBACK_SHARE),
             unit="percentunit",
         ),
@@ -42,7 +42,7 @@ DEMAND = Row(
         ),
         lines(
             "Estimates and visitors",
-            "In each stretch of time.",
+            "In each interval.",
             Sql(
                 "SELECT $__timeGroupAlias(ts, $__interval), count(*) AS estimates, count(DISTINCT visitor) AS visitors\n"
                 f"FROM prediction_logs {WINDOW} GROUP BY 1 ORDER BY 1"
@@ -57,7 +57,7 @@ HOMES = Row(
     (
         table(
             "Estimates by area",
-            "The places that are asked about most; median estimate in lakh rupees, and per square foot in rupees.",
+            "The most frequent areas; median estimate in lakh rupees, and per square foot in rupees.",
             Sql(
                 "SELECT inputs->>'location' AS area, count(*) AS estimates,\n"
                 "  round(percentile_cont(0.5) WITHIN GROUP (ORDER BY estimate)::numeric, 1) AS median_lakh,\n"
@@ -68,7 +68,7 @@ HOMES = Row(
         ),
         bars(
             "Estimates by bedrooms",
-            "Homes that visitors ask about.",
+            "Number of bedrooms in the requests.",
             Sql(
                 f"SELECT inputs->>'{BEDROOMS}' AS {BEDROOMS}, count(*) AS estimates FROM prediction_logs {WINDOW} GROUP BY 1 ORDER BY 1 LIMIT 20"
             ),
@@ -78,11 +78,11 @@ HOMES = Row(
 )
 
 OPINION = Row(
-    "What they say",
+    "Feedback",
     (
         lines(
             "Feedback by kind",
-            "As the services take it.",
+            "As received by the services.",
             Prom("sum by (feedback_type) (rate(feedback_total[$__rate_interval]))", "{{feedback_type}}"),
             unit="reqps",
         ),
@@ -96,7 +96,7 @@ OPINION = Row(
         ),
         bars(
             "Accurate, too high, too low",
-            "What visitors said of the estimates.",
+            "Quick feedback of visitors.",
             Sql(
                 f"SELECT feedback_type, count(*) AS remarks FROM user_feedback {WINDOW}\n"
                 "  AND feedback_type IN ('accurate', 'too_high', 'too_low') GROUP BY 1 ORDER BY 1"
@@ -104,7 +104,7 @@ OPINION = Row(
         ),
         stat(
             "Median error against actual prices",
-            "Of the estimates whose visitors told what the home cost.",
+            "Of the estimates with a verified actual price.",
             Sql(
                 f"SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY abs(estimate / feedback_value - 1)) AS median {ACTUAL}"
             ),

@@ -1,4 +1,4 @@
-"""Every dashboard, in the order in which a reader meets them."""
+"""Every dashboard, in the order of the documentation."""
 
 from monitoring.grafana import (
     business_dashboard,

@@ -1,15 +1,15 @@
-"""Which model do visitors prefer, and may the numbers be trusted?"""
+"""The Experiment dashboard: the split of visitors, ratings by variant, guardrails, decisions."""
 
 from monitoring.grafana.panels import Annotation, Dashboard, Prom, Row, Sql, lines, stat, table
 
-# Ratings that count: of the visitor who was given the estimate, by the arm that gave it.
+# Verified ratings by assigned variant, without fallbacks.
 RATINGS = """
 FROM prediction_logs JOIN user_feedback ON prediction_id = prediction_logs.id
 WHERE $__timeFilter(prediction_logs.ts) AND assigned_variant IS NOT NULL AND NOT fallback
   AND verified AND feedback_type = 'rating'
 """.strip()
 
-# 95 % interval of a mean; of a single rating there is none.
+# Half width of the 95 % interval of a mean; null for a single rating.
 INTERVAL = "1.96 * stddev_samp(feedback_value) / sqrt(count(*))"
 
 DECISIONS = Annotation(
@@ -27,7 +27,7 @@ SPLIT = Row(
         ),
         stat(
             "Sample ratio, p-value",
-            "Always valid. Below 0.001 no decision of this experiment can be trusted.",
+            "Always valid. Below 0.001 the experiment is invalid.",
             Prom("homeprices_experiment_sample_ratio_p_value", "p"),
             width=4,
             decimals=4,
@@ -39,21 +39,24 @@ SPLIT = Row(
             unit="s",
             width=6,
         ),
-        stat("Epoch", "Obeyed by the router.", Prom("router_experiment_epoch", "epoch"), width=6),
+        stat("Epoch", "Applied by the router.", Prom("router_experiment_epoch", "epoch"), width=6),
         lines(
-            "Share of the visitors, planned and seen",
-            "Of the running epoch, by the arm that the visitor was assigned to.",
+            "Share of the visitors, planned and observed",
+            "In the current epoch, by assigned variant.",
             Prom("homeprices_experiment_planned_share", "{{variant}} planned"),
-            Prom("experiment:visitors:share", "{{variant}} seen"),
+            Prom("experiment:visitors:share", "{{variant}} observed"),
             unit="percentunit",
             width=12,
         ),
         lines(
-            "Visitors of this epoch", "By assigned arm.", Prom("homeprices_experiment_visitors", "{{variant}}"), width=6
+            "Visitors of this epoch",
+            "By assigned variant.",
+            Prom("homeprices_experiment_visitors", "{{variant}}"),
+            width=6,
         ),
         lines(
             "Share at the router",
-            "What Nginx obeys.",
+            "Share in Nginx's current configuration.",
             Prom("router_candidate_share_percent", "candidate"),
             unit="percent",
             width=6,
@@ -62,21 +65,21 @@ SPLIT = Row(
 )
 
 VERDICT = Row(
-    "What do visitors say?",
+    "Ratings and decisions",
     (
         table(
-            "Ratings by arm, with their 95 % interval",
+            "Ratings by variant, with their 95 % interval",
             "Stars from 1 to 5 within the window of the page.",
             Sql(
-                "SELECT assigned_variant AS arm, bundle, count(*) AS ratings, round(avg(feedback_value)::numeric, 3) AS mean,\n"
+                "SELECT assigned_variant AS variant, bundle, count(*) AS ratings, round(avg(feedback_value)::numeric, 3) AS mean,\n"
                 f"  round((avg(feedback_value) - {INTERVAL})::numeric, 3) AS low,\n"
                 f"  round((avg(feedback_value) + {INTERVAL})::numeric, 3) AS high\n"
                 f"{RATINGS}\nGROUP BY 1, 2 ORDER BY 1, 2"
             ),
         ),
         lines(
-            "Rating by arm, with its 95 % interval",
-            "Mean of the ratings that came in each stretch of time.",
+            "Rating by variant, with its 95 % interval",
+            "Mean of the ratings in each interval.",
             Sql(
                 f"SELECT $__timeGroupAlias(prediction_logs.ts, $__interval), assigned_variant AS metric, avg(feedback_value) AS mean,\n"
                 f"  avg(feedback_value) - {INTERVAL} AS low, avg(feedback_value) + {INTERVAL} AS high\n"
@@ -86,7 +89,7 @@ VERDICT = Row(
         ),
         table(
             "Decisions",
-            "Newest first, with the reason that is on record.",
+            "Newest first, with the recorded reason.",
             Sql(
                 "SELECT ts AS time, experiment, outcome, reason, result_version, policy, actor FROM ab_decisions\n"
                 "WHERE $__timeFilter(ts) ORDER BY ts DESC LIMIT 100"
@@ -101,26 +104,26 @@ GUARDRAILS = Row(
     (
         lines(
             "Candidate's visitors answered by production",
-            "Fallbacks, 10 minutes. 5 % raise an alert.",
+            "Fallbacks, 10 minutes. Above 5 % an alert fires.",
             Prom("candidate:fallbacks:ratio_rate10m", "share"),
             unit="percentunit",
         ),
         lines(
             "Fallbacks",
-            "As the router and as production count them.",
+            "As counted by the router and by production.",
             Prom("rate(router_fallbacks_total[$__rate_interval])", "router"),
             Prom('sum(rate(prediction_fallbacks_total{variant="production"}[$__rate_interval]))', "production"),
             unit="reqps",
         ),
         lines(
             "Circuit breaker",
-            "1 while it keeps the share at zero; and how often it has tripped.",
+            "1 while it holds the share at zero, and the number of trips.",
             Prom("router_breaker_open", "open"),
             Prom("router_breaker_trips_total", "trips"),
         ),
         lines(
-            "Duration by arm, 99 %",
-            "At the router, by assigned arm, fallbacks included.",
+            "Duration by variant, 99 %",
+            "At the router, by assigned variant, including fallbacks.",
             Prom(
                 "histogram_quantile(0.99, sum by (assigned_variant, le) (rate(router_prediction_duration_seconds_bucket[$__rate_interval])))",
                 "{{assigned_variant}}",
@@ -128,7 +131,7 @@ GUARDRAILS = Row(
             unit="s",
         ),
         lines(
-            "Estimate by arm",
+            "Estimate by variant",
             "Median, lakh rupees.",
             Sql(
                 "SELECT $__timeGroupAlias(ts, $__interval), assigned_variant AS metric,\n"
@@ -143,7 +146,7 @@ GUARDRAILS = Row(
 DASHBOARD = Dashboard(
     "homeprices-experiment",
     "Experiment",
-    "Assignment against plan, ratings of both arms with their intervals, guardrails, decisions.",
+    "Assignment against plan, ratings of both variants with their intervals, guardrails, decisions.",
     (SPLIT, VERDICT, GUARDRAILS),
     (DECISIONS,),
     "now-7d",

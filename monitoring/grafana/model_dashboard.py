@@ -1,4 +1,4 @@
-"""Which model answers, how old is it, what does it say, and are visitors still like the data it learned from?"""
+"""The Model dashboard: versions, age, the distribution of estimates, and drift by feature."""
 
 from monitoring.grafana.experiment_dashboard import DECISIONS
 from monitoring.grafana.panels import Dashboard, Prom, Row, Sql, bars, lines, stat
@@ -26,17 +26,17 @@ VERSIONS = Row(
         ),
         lines(
             "Version by instance",
-            "Replicas that disagree for long are a fault.",
+            "Replicas that differ for long are a fault.",
             Prom("model_version_number", "{{variant}} {{instance}}"),
         ),
         lines(
             "Stale or rejected",
-            "Stale: from the local copy, not confirmed by the bucket. Rejected: number of the version that failed its checks.",
+            "Stale: loaded from the local copy, not confirmed by the bucket. Rejected: number of the version that failed its checks.",
             Prom("max by (variant) (model_stale)", "{{variant}} stale"),
             Prom("max by (variant) (model_rejected_version)", "{{variant}} rejected"),
         ),
         lines(
-            "Checks for a newer model",
+            "Polls for a newer model",
             "By outcome.",
             Prom(  # the former values are exported until the next release
                 "sum by (variant, outcome) "
@@ -55,11 +55,11 @@ VERSIONS = Row(
 )
 
 ANSWERS = Row(
-    "What it answers",
+    "Estimates",
     (
         bars(
             "Distribution of the estimates",
-            "Share of the estimates in each band of 25 lakh rupees, by the variant that answered.",
+            "Number of estimates in each band of 25 lakh rupees, by served variant.",
             Sql(
                 "SELECT lpad((least(floor(estimate / 25), 20) * 25)::text, 3, '0') AS lakh,\n"
                 "  count(*) FILTER (WHERE served_variant = 'production') AS production,\n"
@@ -70,7 +70,7 @@ ANSWERS = Row(
         ),
         lines(
             "Estimates over time",
-            "Tenth, half and nine tenths of the estimates lie below; lakh rupees.",
+            "10th, 50th and 90th percentile, lakh rupees.",
             Sql(
                 "SELECT $__timeGroupAlias(ts, $__interval), served_variant AS metric,\n"
                 "  percentile_cont(0.1) WITHIN GROUP (ORDER BY estimate) AS tenth,\n"
@@ -84,11 +84,11 @@ ANSWERS = Row(
 )
 
 DRIFT = Row(
-    "Are visitors like the data it learned from?",
+    "Drift",
     (
         stat("Drift", "1: the newest report found drift.", Prom("homeprices_drift_detected", "{{variant}}"), width=8),
         stat(
-            "Looked at", "Estimates in the newest report.", Prom("homeprices_drift_data_points", "{{variant}}"), width=8
+            "Estimates compared", "In the newest report.", Prom("homeprices_drift_data_points", "{{variant}}"), width=8
         ),
         stat(
             "Age of the report",
@@ -111,30 +111,35 @@ DRIFT = Row(
             width=12,
         ),
         lines(
-            "How surely each feature changed",
-            "p-value, adjusted for all features; 0.05 or less is drift.",
+            "p-value of each feature",
+            "Adjusted for all features; 0.05 or less is drift.",
             Prom("homeprices_drift_feature_p_value", "{{variant}} {{feature}}"),
             width=12,
         ),
         lines(
-            "By how much each feature changed",
-            "Stability index beyond chance: 0 without a change.",
+            "Effect size of each feature",
+            "Population stability index beyond chance: 0 without a change.",
             Prom('homeprices_drift_feature_effect{measure="stability_index"}', "{{variant}} {{feature}}"),
             width=12,
         ),
         stat(
             "The error has grown",
-            "1: the actual prices that visitors told show it.",
+            "1: shown by the actual prices that visitors reported.",
             Prom("homeprices_drift_error_detected", "{{variant}}"),
             width=8,
         ),
         stat(
-            "Evidence that it has",
-            "From 100 on it counts.",
+            "e-value of a larger error",
+            "From 100 on it counts as drift.",
             Prom("homeprices_drift_error_evidence", "{{variant}}"),
             width=8,
         ),
-        stat("Actual prices", "What this rests on.", Prom("homeprices_drift_error_prices", "{{variant}}"), width=8),
+        stat(
+            "Actual prices",
+            "Number behind that e-value.",
+            Prom("homeprices_drift_error_prices", "{{variant}}"),
+            width=8,
+        ),
     ),
 )
 

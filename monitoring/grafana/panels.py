@@ -1,4 +1,4 @@
-"""What a dashboard is to us: values. From them Grafana's JSON is made, the queries are tested, and pictures are drawn."""
+"""Dashboards as values, from which Grafana's JSON is generated, the queries are tested, and pictures are drawn."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Sql:
 
 @dataclass(frozen=True)
 class Panel:
-    """One picture with its question. `unit` is one of Grafana's; width and height are in its grid."""
+    """One panel of a dashboard. `unit` is one of Grafana's; width and height are in its grid."""
 
     title: str
     description: str
@@ -43,7 +43,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Row:
-    """Panels that belong together, under a heading."""
+    """A group of panels under one heading."""
 
     title: str
     panels: tuple[Panel, ...]
@@ -51,7 +51,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Annotation:
-    """Marks over every panel: `time`, `text` and `tags` of a query of the database."""
+    """Marks over every panel, from a database query with the columns `time`, `text` and `tags`."""
 
     name: str
     sql: str
@@ -60,7 +60,7 @@ class Annotation:
 
 @dataclass(frozen=True)
 class Dashboard:
-    """A page. `uid` is part of its address and never changes."""
+    """A dashboard. `uid` is part of its address and must not change."""
 
     uid: str
     title: str
@@ -78,22 +78,22 @@ class Dashboard:
 def stat(
     title: str, description: str, *queries: Prom | Sql, unit: str = "short", width: int = 6, decimals: int | None = None
 ) -> Panel:
-    """A number that can be read across the room."""
+    """Return a panel that shows the latest value as a large number."""
     return Panel(title, description, queries, "stat", unit, width, 5, decimals=decimals)
 
 
 def lines(
     title: str, description: str, *queries: Prom | Sql, unit: str = "short", width: int = 8, stacked: bool = False
 ) -> Panel:
-    """Something over time."""
+    """Return a time series panel."""
     return Panel(title, description, queries, "lines", unit, width, 8, stacked)
 
 
 def bars(title: str, description: str, *queries: Prom | Sql, unit: str = "short", width: int = 8) -> Panel:
-    """Something by category: the first column of the query names the bar."""
+    """Return a bar chart; the first column of the query names the bars."""
     return Panel(title, description, queries, "bars", unit, width, 8)
 
 
 def table(title: str, description: str, *queries: Prom | Sql, width: int = 12) -> Panel:
-    """Rows to read."""
+    """Return a table panel."""
     return Panel(title, description, queries, "table", "short", width, 8)

@@ -1,6 +1,7 @@
-"""Draws the dashboards' queries into pictures for readers without Grafana: `python -m monitoring.grafana.pictures`.
+"""Draws the dashboards as pictures, for readers without Grafana: `python -m monitoring.grafana.pictures`.
 
-Asks any Prometheus and the homeprices database of the settings. Names the queries that answered nothing.
+It queries any Prometheus and the homeprices database of the settings, and prints the queries without data. Matplotlib
+draws each panel: lines, numbers, bars or a table.
 """
 
 from __future__ import annotations
@@ -18,17 +19,30 @@ import httpx
 from homeprices.errors import HomePricesError
 from monitoring.grafana.dashboards import DASHBOARDS
 from monitoring.grafana.panels import GRID, Dashboard, Panel
-from monitoring.grafana.query_runner import Answer, Asker, Series, Window, unanswered, window_of
+from monitoring.grafana.query_runner import Answer, QueryRunner, Series, Window, window_of, without_data
 
 FOLDER = Path("documentations/pictures")
 COLUMN_INCHES, ROW_INCHES = 0.6, 0.3  # of Grafana's grid
 HEAD_INCHES = 0.4
 LEFT_INCHES, RIGHT_INCHES, TOP_INCHES, BOTTOM_INCHES = 0.6, 0.15, 0.3, 0.3  # around a panel, for its labels
 COLORS = ("#3274d9", "#e0752d", "#56a64b", "#8f3bb8", "#e02f44", "#0d8a9b", "#b8860b", "#7d7d7d", "#d44a8e", "#4e6b1f")
+SMALL = 7.0  # points
+GREY = "#666666"
+NAMED_LINES = 8
+"""The most lines with a name in the legend; it only counts the others."""
+GAP_STEPS = 5
+"""A line is broken where more than this many points are missing."""
+MAX_GAP_RATIO = 1.3
+"""A line with a larger ratio of points with gaps to points without is drawn as points."""
+ROOM_FOR_NAMES = 0.14
+"""Height of one row of names above the lines, as a share of the lines' height."""
+TABLE_ROWS = 11
+THOUSAND = 1000  # from here on without a fraction
+MAX_HORIZONTAL_NAMES = 6  # of bars; more are rotated
 
 
 def draw(page: Dashboard, answers: dict[Panel, list[Answer]], marks: Answer, window: Window, file: Path) -> None:
-    """Write the page as a picture: panels in Grafana's order and proportions, `marks` as lines over lines."""
+    """Write the dashboard as a picture: panels in Grafana's order and proportions, `marks` as vertical lines."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -46,8 +60,8 @@ def draw(page: Dashboard, answers: dict[Panel, list[Answer]], marks: Answer, win
                 wide, high = panel.width * COLUMN_INCHES, tall * ROW_INCHES
                 inner = (wide - LEFT_INCHES - RIGHT_INCHES, high - TOP_INCHES - BOTTOM_INCHES)
                 corner = (left + LEFT_INCHES, height - top - high + BOTTOM_INCHES)
-                place = (corner[0] / width, corner[1] / height, inner[0] / width, inner[1] / height)
-                draw_panel(figure.add_axes(place), panel, answers[panel], marks, window)
+                rectangle = (corner[0] / width, corner[1] / height, inner[0] / width, inner[1] / height)
+                draw_panel(figure.add_axes(rectangle), panel, answers[panel], marks, window)
                 left += wide
             top += tall * ROW_INCHES
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +70,7 @@ def draw(page: Dashboard, answers: dict[Panel, list[Answer]], marks: Answer, win
 
 
 def _layout(page: Dashboard) -> list[tuple[int, list[Panel]]]:
-    """Lines of panels that fill the grid's width, with the height of the highest."""
+    """Return the lines of panels that fill the grid's width, each with the height of its tallest panel."""
     lines: list[list[Panel]] = []
     for row in page.rows:
         width = GRID
@@ -69,20 +83,20 @@ def _layout(page: Dashboard) -> list[tuple[int, list[Panel]]]:
     return [(max(panel.height for panel in line), line) for line in lines]
 
 
-def ask_and_draw(asker: Asker, window: Window, folder: Path) -> list[str]:
-    """Draw every page into `folder`, and name what answered nothing: "page: panel: query"."""
+def draw_all(runner: QueryRunner, window: Window, folder: Path) -> list[str]:
+    """Draw every dashboard into `folder`; return a line "dashboard: panel: query" for each query without data."""
     missing = []
     for page in DASHBOARDS:
-        answers = {panel: asker.ask(panel, window) for panel in page.panels}
-        marks = [asker.annotations(annotation, window) for annotation in page.annotations]
+        answers = {panel: runner.run(panel, window) for panel in page.panels}
+        marks = [runner.annotations(annotation, window) for annotation in page.annotations]
         draw(page, answers, marks[0] if marks else Answer(), window, folder / f"dashboard-{page.title.lower()}.png")
-        for panel, answered in answers.items():
-            missing += unanswered(page, panel, answered)
+        for panel, results in answers.items():
+            missing += without_data(page, panel, results)
     return missing
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line. 1 when something cannot be asked."""
+    """Run the command line; return 1 when a server fails."""
     from homeprices.adapters.database import open_engine
     from homeprices.settings import load_settings
 
@@ -92,41 +106,23 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--prometheus", default="http://127.0.0.1:9090", help="its address (%(default)s)")
     parser.add_argument("--minutes", type=float, default=60, help="how far back (%(default)s)")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where the pictures go (%(default)s)")
-    chosen = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
         engine = open_engine(load_settings())
-        asker = Asker(chosen.prometheus, engine)
-        missing = ask_and_draw(asker, window_of(chosen.minutes, datetime.now(UTC)), chosen.folder)
+        runner = QueryRunner(options.prometheus, engine)
+        missing = draw_all(runner, window_of(options.minutes, datetime.now(UTC)), options.folder)
     except (HomePricesError, httpx.HTTPError) as error:
         print(f"pictures: {error}", file=sys.stderr)
         return 1
-    asker.close()
+    runner.close()
     engine.dispose()
     for one in missing:
         print(f"no data: {one}")
     return 0
 
 
-# Draws one panel into Matplotlib's axes: lines, numbers, bars or a table, as a reader of a page can take them in.
-
-
-SMALL = 7.0  # points
-GREY = "#666666"
-NAMED_LINES = 8
-"""More names than this hide the lines: the others are counted."""
-GAP_STEPS = 5
-"""A line is broken where so many points of the window are missing."""
-FEW = 1.3
-"""A line with more gaps than this is points."""
-ROOM_FOR_NAMES = 0.14
-"""Of the height that the lines take, for each row of names above them."""
-TABLE_ROWS = 11
-THOUSAND = 1000  # and more is read without a fraction
-MOST_UPRIGHT = 6  # names of bars beside each other
-
-
 def draw_panel(axes: Any, panel: Panel, answers: list[Answer], marks: Answer, window: Window) -> None:
-    """Fill the axes with the panel's answers; `marks` are lines over lines."""
+    """Draw the panel's answers into Matplotlib's axes; `marks` are vertical lines in time series."""
     axes.set_title(panel.title, loc="left", fontweight="bold")
     if all(answer.empty for answer in answers):
         axes.text(0.5, 0.5, "no data", ha="center", va="center", color="#999999", transform=axes.transAxes)
@@ -152,7 +148,7 @@ def _lines(axes: Any, panel: Panel, series: list[Series], marks: Answer, window:
             values,
             linewidth=1.3,
             drawstyle="steps-post" if _counts(one) else "default",
-            marker="o" if len(times) < 3 or len(times) > FEW * len(one.times) else None,
+            marker="o" if len(times) < 3 or len(times) > MAX_GAP_RATIO * len(one.times) else None,
             markersize=3,
             label=one.name[:40] if one.name in named else None,
         )
@@ -175,7 +171,7 @@ def _lines(axes: Any, panel: Panel, series: list[Series], marks: Answer, window:
 
 
 def with_gaps(series: Series, step_seconds: float) -> tuple[list[float], list[float]]:
-    """Times and values with a NaN where points are missing, so that no line is drawn over what nobody measured."""
+    """Return times and values with a NaN where points are missing, so that no line spans a gap without measurements."""
     times: list[float] = []
     values: list[float] = []
     for at, value in zip(series.times, series.values, strict=True):
@@ -188,7 +184,7 @@ def with_gaps(series: Series, step_seconds: float) -> tuple[list[float], list[fl
 
 
 def limits(values: Sequence[float], rows_of_names: int) -> tuple[float, float]:
-    """Where a panel begins and ends: at zero, unless all values are far from it; with room for the names above them."""
+    """Return the limits of the y axis: from zero unless all values are far from it, with room for names on top."""
     known = [value for value in values if math.isfinite(value)]
     low, high = min(known), max(known)
     if low >= 0 and (low < high / 2 or low == high):
@@ -200,7 +196,7 @@ def limits(values: Sequence[float], rows_of_names: int) -> tuple[float, float]:
 
 
 def _counts(series: Series) -> bool:
-    """Whether the values are whole numbers, between which there is nothing."""
+    """Whether the values are whole numbers, which are drawn as steps."""
     return all(value == int(value) for value in series.values if math.isfinite(value))
 
 
@@ -217,8 +213,8 @@ def _numbers(axes: Any, panel: Panel, answers: list[Answer]) -> None:
         if answer.rows and answer.rows[0][0] is not None
     ]
     size = min(20, 1.9 * panel.width / len(values) + 8)
-    for place, (name, value) in enumerate(values):
-        middle = {"x": (place + 0.5) / len(values), "ha": "center", "va": "center", "transform": axes.transAxes}
+    for index, (name, value) in enumerate(values):
+        middle = {"x": (index + 0.5) / len(values), "ha": "center", "va": "center", "transform": axes.transAxes}
         axes.text(y=0.62, s=shown(value, panel.unit, panel.decimals), fontsize=size, **middle)
         axes.text(y=0.2, s=name[:28], color=GREY, fontsize=SMALL + 1, **middle)
 
@@ -226,12 +222,12 @@ def _numbers(axes: Any, panel: Panel, answers: list[Answer]) -> None:
 def _bars(axes: Any, answer: Answer) -> None:
     names = [str(row[0]) for row in answer.rows]
     groups = answer.columns[1:]
-    for place, group in enumerate(groups):
+    for column, group in enumerate(groups):
         width = 0.8 / len(groups)
-        middles = [index + (place - (len(groups) - 1) / 2) * width for index in range(len(names))]
-        axes.bar(middles, [float(row[place + 1] or 0) for row in answer.rows], width, label=group)
+        middles = [index + (column - (len(groups) - 1) / 2) * width for index in range(len(names))]
+        axes.bar(middles, [float(row[column + 1] or 0) for row in answer.rows], width, label=group)
     axes.set_xticks(range(len(names)), names)
-    if len(names) > MOST_UPRIGHT:
+    if len(names) > MAX_HORIZONTAL_NAMES:
         axes.tick_params("x", rotation=45)
     axes.spines[["top", "right"]].set_visible(False)
     if len(groups) > 1:
@@ -258,7 +254,7 @@ def _cell(value: Any) -> str:
 
 
 def shown(value: float, unit: str, decimals: int | None = None) -> str:
-    """A number in Grafana's unit as a person reads it."""
+    """Format a number in one of Grafana's units."""
     if unit == "percentunit":
         return f"{value * 100:.{decimals}f} %" if decimals is not None else f"{value * 100:.4g} %"
     if unit == "percent":

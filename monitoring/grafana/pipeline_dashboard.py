@@ -1,4 +1,4 @@
-"""Do training, evaluation and drift check happen, and is what they need there?"""
+"""The Pipeline dashboard: training, evaluation and drift check, and the dependencies they need."""
 
 from monitoring.grafana.experiment_dashboard import DECISIONS
 from monitoring.grafana.panels import Dashboard, Prom, Row, Sql, bars, lines, stat
@@ -7,34 +7,34 @@ PROCESSES = Row(
     "Processes",
     (
         stat(
-            "Since the last good end",
-            "Training weekly, evaluation hourly, drift check daily. Holds when Airflow is gone.",
+            "Since the last success",
+            "Training weekly, evaluation hourly, drift check daily. Also measured while Airflow is down.",
             Prom("time() - homeprices_process_last_success_timestamp_seconds", "{{process}}"),
             unit="s",
             width=12,
         ),
         stat(
-            "Duration of the last good run",
+            "Duration of the last successful run",
             "By DAG.",
             Prom("homeprices_dag_last_success_duration_seconds", "{{dag}}"),
             unit="s",
             width=12,
         ),
         lines(
-            "Runs that wait or run",
-            "By DAG; each runs one at a time.",
+            "Runs queued or running",
+            "By DAG; each has one active run at a time.",
             Prom("homeprices_dag_runs", "{{dag}} {{state}}"),
             width=8,
         ),
         lines(
             "Last run failed",
-            "1: the last run that ended had failed.",
+            "1: the last finished run failed.",
             Prom("homeprices_dag_last_run_failed", "{{dag}}"),
             width=8,
         ),
         lines(
-            "Since the last good run",
-            "By Airflow's account.",
+            "Since the last successful run",
+            "As reported by Airflow.",
             Prom("time() - homeprices_dag_last_success_timestamp_seconds", "{{dag}}"),
             unit="s",
             width=8,
@@ -43,7 +43,7 @@ PROCESSES = Row(
 )
 
 OUTCOMES = Row(
-    "What came of it",
+    "Outcomes",
     (
         bars(
             "Decisions",
@@ -61,7 +61,7 @@ OUTCOMES = Row(
         ),
         lines(
             "Drift reports",
-            "Estimates that each one looked at.",
+            "Estimates in each report.",
             Sql(
                 "SELECT extract(epoch from ts) AS time, variant AS metric, data_points FROM drift_reports\n"
                 "WHERE $__timeFilter(ts) ORDER BY 1 LIMIT 1000"
@@ -72,33 +72,38 @@ OUTCOMES = Row(
 )
 
 DEPENDENCIES = Row(
-    "What they need",
+    "Dependencies",
     (
         lines(
-            "Dependencies", "1: answered the last look.", Prom("homeprices_dependency_up", "{{dependency}}"), width=6
+            "Dependencies", "1: answered the last poll.", Prom("homeprices_dependency_up", "{{dependency}}"), width=6
         ),
         lines(
-            "Duration of a look",
-            "How long they took to answer.",
+            "Duration of a poll",
+            "Time to answer.",
             Prom("homeprices_dependency_check_duration_seconds", "{{dependency}}"),
             unit="s",
             width=6,
         ),
         lines(
-            "Since they were last seen",
-            "Grows while they are away.",
+            "Since the last successful poll",
+            "Grows while a dependency is down.",
             Prom("time() - homeprices_dependency_last_success_timestamp_seconds", "{{dependency}}"),
             unit="s",
             width=6,
         ),
-        lines("Airflow's parts", "1: healthy.", Prom("homeprices_airflow_component_healthy", "{{component}}"), width=6),
+        lines(
+            "Airflow's components",
+            "1: healthy.",
+            Prom("homeprices_airflow_component_healthy", "{{component}}"),
+            width=6,
+        ),
     ),
 )
 
 DASHBOARD = Dashboard(
     "homeprices-pipeline",
     "Pipeline",
-    "Last good end, duration and queue of training, evaluation and drift check; what they depend on.",
+    "Last success, duration and queue of training, evaluation and drift check; their dependencies.",
     (PROCESSES, OUTCOMES, DEPENDENCIES),
     (DECISIONS,),
     "now-7d",

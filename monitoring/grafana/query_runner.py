@@ -1,4 +1,8 @@
-"""Asks a panel's queries as Grafana would, of a real Prometheus and a real PostgreSQL."""
+"""Runs the dashboards' queries against a real Prometheus and PostgreSQL, with Grafana's macros filled in.
+
+`python -m monitoring.grafana.query_runner` runs every query of every dashboard and prints those without data. It needs
+neither Grafana nor Matplotlib, so it runs in the exporter's container, with the exporter's read access to the database.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +27,16 @@ if TYPE_CHECKING:
 
 
 TIMEOUT_SECONDS = 30.0
+POINTS = 240  # across a page
+MIN_RATE_SECONDS = 60  # Grafana: four scrapes
+
+_GROUP = re.compile(r"\$__timeGroupAlias\(\s*([\w.]+)\s*,\s*\$__interval\s*\)")
+_FILTER = re.compile(r"\$__timeFilter\(\s*([\w.]+)\s*\)")
 
 
 @dataclass(frozen=True)
 class Window:
-    """The stretch of time that a page shows, and the width of its points in seconds."""
+    """The time range that a dashboard shows, and the interval between its points in seconds."""
 
     start: datetime
     end: datetime
@@ -36,7 +45,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Series:
-    """A named line; times in seconds since 1970."""
+    """A named time series; times are seconds since 1970."""
 
     name: str
     times: tuple[float, ...]
@@ -45,7 +54,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a query answers: series, or a table. `error` is what the server said instead."""
+    """The result of a query: series or a table. `error` is the server's message if the query failed."""
 
     series: tuple[Series, ...] = ()
     columns: tuple[str, ...] = ()
@@ -54,20 +63,20 @@ class Answer:
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing to show: no value that is a number, and no row with anything in it."""
+        """Whether there is nothing to show: no value but NaN, and no row but of nulls."""
         numbers = any(value == value for one in self.series for value in one.values)  # NaN differs from itself
         return not numbers and not any(value is not None for row in self.rows for value in row)
 
 
-class Asker:
-    """Asks Prometheus at `prometheus` (base URL) and the homeprices database behind `engine`."""
+class QueryRunner:
+    """Runs queries against Prometheus at `prometheus` (base URL) and the homeprices database behind `engine`."""
 
     def __init__(self, prometheus: str, engine: Engine) -> None:
         self._client = httpx.Client(base_url=prometheus, timeout=TIMEOUT_SECONDS)
         self._engine = engine
 
-    def ask(self, panel: Panel, window: Window) -> list[Answer]:
-        """An answer for each query of the panel, in order. Raises httpx.HTTPError, DatabaseUnavailable, SQLAlchemyError."""
+    def run(self, panel: Panel, window: Window) -> list[Answer]:
+        """Run each query of the panel, in order. Raises httpx.HTTPError, DatabaseUnavailable, SQLAlchemyError."""
         return [
             self._sql(query.sql, window, over_time=panel.kind == "lines")
             if isinstance(query, Sql)
@@ -76,7 +85,7 @@ class Asker:
         ]
 
     def annotations(self, annotation: Annotation, window: Window) -> Answer:
-        """The marks of a page."""
+        """Run the query of an annotation."""
         return self._sql(annotation.sql, window, over_time=False)
 
     def close(self) -> None:
@@ -90,10 +99,10 @@ class Asker:
             values |= {"start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{window.step_seconds}"}
         else:
             values["time"] = f"{window.end.timestamp():.3f}"
-        said = self._client.post(f"/api/v1/query{'_range' if over_time else ''}", data=values).json()
-        if said["status"] != "success":
-            return Answer(error=str(said.get("error")))
-        return Answer(tuple(_series(query.legend, one) for one in said["data"]["result"]))
+        body = self._client.post(f"/api/v1/query{'_range' if over_time else ''}", data=values).json()
+        if body["status"] != "success":
+            return Answer(error=str(body.get("error")))
+        return Answer(tuple(_series(query.legend, one) for one in body["data"]["result"]))
 
     def _sql(self, sql: str, window: Window, *, over_time: bool) -> Answer:
         filled = fill_sql(sql, window.start, window.end, window.step_seconds)
@@ -103,74 +112,57 @@ class Asker:
         return Answer(_pivot(columns, rows)) if over_time else Answer(columns=columns, rows=rows)
 
 
-def _series(legend: str, said: dict[str, Any]) -> Series:
-    labels = said["metric"]
-    name = re.sub(r"\{\{(\w+)\}\}", lambda found: labels.get(found[1], ""), legend) or str(labels)
-    points = said["values"] if "values" in said else [said["value"]]
+def _series(legend: str, result: dict[str, Any]) -> Series:
+    labels = result["metric"]
+    name = re.sub(r"\{\{(\w+)\}\}", lambda match: labels.get(match[1], ""), legend) or str(labels)
+    points = result["values"] if "values" in result else [result["value"]]
     return Series(name.strip(), tuple(float(at) for at, _ in points), tuple(float(value) for _, value in points))
 
 
 def _pivot(columns: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> tuple[Series, ...]:
-    """Lines out of rows that begin with `time`; a column `metric` names them."""
-    found: dict[str, list[tuple[float, float]]] = {}
+    """Return the series of rows that start with `time`; a column `metric` names them."""
+    by_name: dict[str, list[tuple[float, float]]] = {}
     for row in rows:
         values = dict(zip(columns, row, strict=True))
         at, metric = _seconds(values.pop("time")), str(values.pop("metric", ""))
         for column, value in values.items():
             if value is not None:
-                found.setdefault(f"{metric} {column}".strip(), []).append((at, float(value)))
-    return tuple(Series(name, *(tuple(part) for part in zip(*points, strict=True))) for name, points in found.items())
+                by_name.setdefault(f"{metric} {column}".strip(), []).append((at, float(value)))
+    return tuple(Series(name, *(tuple(part) for part in zip(*points, strict=True))) for name, points in by_name.items())
 
 
 def _seconds(value: Any) -> float:
     return value.astimezone(UTC).timestamp() if isinstance(value, datetime) else float(value)
 
 
-# Grafana's macros as Grafana fills them in, for tests and pictures that ask the same queries without it.
-
-
-_GROUP = re.compile(r"\$__timeGroupAlias\(\s*([\w.]+)\s*,\s*\$__interval\s*\)")
-_FILTER = re.compile(r"\$__timeFilter\(\s*([\w.]+)\s*\)")
-
-LEAST_RATE_SECONDS = 60  # Grafana: four scrapes
-
-
 def fill_sql(text: str, start: datetime, end: datetime, step_seconds: int) -> str:
-    """The SQL that Grafana would send for a window and a width of the points."""
+    """Return the SQL that Grafana would send for a time range and an interval between points."""
     text = _GROUP.sub(rf'floor(extract(epoch from \1)/{step_seconds})*{step_seconds} AS "time"', text)
     text = _FILTER.sub(rf"\1 BETWEEN '{start.isoformat()}' AND '{end.isoformat()}'", text)
     return _complete(text)
 
 
 def fill_promql(text: str, start: datetime, end: datetime, step_seconds: int) -> str:
-    """The PromQL that Grafana would send."""
-    rate = max(LEAST_RATE_SECONDS, 4 * step_seconds)
+    """Return the PromQL that Grafana would send."""
+    rate = max(MIN_RATE_SECONDS, 4 * step_seconds)
     text = text.replace("$__rate_interval", f"{rate}s").replace("$__range", f"{round((end - start).total_seconds())}s")
     return _complete(text)
 
 
 def _complete(text: str) -> str:
     if "$__" in text:
-        raise ValueError(f"a macro that is not known here: {text}")
+        raise ValueError(f"unknown macro: {text}")
     return text
 
 
-# Asks every query of every page, as Grafana would, and names those that answer nothing: `python -m monitoring.grafana.query_runner`.
-#
-# It needs no Grafana and no picture, so it runs where the exporter runs, with the exporter's right to read the database.
-
-
-POINTS = 240  # across a page
-
-
 def window_of(minutes: float, end: datetime) -> Window:
-    """The last so many minutes before `end`."""
+    """Return the window of the last `minutes` before `end`."""
     length = timedelta(minutes=minutes)
     return Window(end - length, end, max(1, round(length.total_seconds() / POINTS)))
 
 
-def unanswered(page: Dashboard, panel: Panel, answers: list[Answer]) -> list[str]:
-    """The queries of a panel that a reader would find empty: "page: panel: query", with the server's reason if it gave one."""
+def without_data(page: Dashboard, panel: Panel, answers: list[Answer]) -> list[str]:
+    """Return a line "dashboard: panel: query" for each query without data, with the server's error if there is one."""
     return [
         f"{page.title}: {panel.title}: {' '.join(str(query).split())}" + (f" ({answer.error})" if answer.error else "")
         for query, answer in zip(panel.queries, answers, strict=True)
@@ -178,22 +170,22 @@ def unanswered(page: Dashboard, panel: Panel, answers: list[Answer]) -> list[str
     ]
 
 
-def ask(asker: Asker, window: Window) -> tuple[int, list[str]]:
-    """How many queries were asked, and those that answered nothing. Raises httpx.HTTPError, DatabaseUnavailable."""
-    asked, silent = 0, []
+def run_all(runner: QueryRunner, window: Window) -> tuple[int, list[str]]:
+    """Run every query; return their number and the ones without data. Raises httpx.HTTPError, DatabaseUnavailable."""
+    count, empty = 0, []
     for page in DASHBOARDS:
         for panel in page.panels:
-            answers = asker.ask(panel, window)
-            asked += len(answers)
-            silent += unanswered(page, panel, answers)
+            answers = runner.run(panel, window)
+            count += len(answers)
+            empty += without_data(page, panel, answers)
         for annotation in page.annotations:
-            asker.annotations(annotation, window)
-            asked += 1
-    return asked, silent
+            runner.annotations(annotation, window)
+            count += 1
+    return count, empty
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line. 1 when something cannot be asked, or with `--strict` when a query answers nothing."""
+    """Run the command line; return 1 when a server fails, or with `--strict` when a query has no data."""
     from homeprices.adapters.database import open_engine
     from homeprices.settings import load_settings
 
@@ -202,19 +194,19 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--prometheus", default="http://127.0.0.1:9090", help="its address (%(default)s)")
     parser.add_argument("--minutes", type=float, default=60, help="how far back (%(default)s)")
-    parser.add_argument("--strict", action="store_true", help="exit with 1 when a query answers nothing")
-    chosen = parser.parse_args(arguments)
+    parser.add_argument("--strict", action="store_true", help="exit with 1 when a query has no data")
+    options = parser.parse_args(arguments)
     try:
         engine = open_engine(load_settings())
-        asker = Asker(chosen.prometheus, engine)
-        asked, silent = ask(asker, window_of(chosen.minutes, datetime.now(UTC)))
+        runner = QueryRunner(options.prometheus, engine)
+        count, empty = run_all(runner, window_of(options.minutes, datetime.now(UTC)))
     except (HomePricesError, httpx.HTTPError) as error:
-        print(f"ask: {error}", file=sys.stderr)
+        print(f"query_runner: {error}", file=sys.stderr)
         return 1
-    asker.close()
+    runner.close()
     engine.dispose()
-    print("\n".join([*(f"no data: {one}" for one in silent), f"asked {asked} queries, {len(silent)} without data"]))
-    return 1 if silent and chosen.strict else 0
+    print("\n".join([*(f"no data: {one}" for one in empty), f"asked {count} queries, {len(empty)} without data"]))
+    return 1 if empty and options.strict else 0
 
 
 if __name__ == "__main__":

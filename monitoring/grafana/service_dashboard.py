@@ -1,11 +1,11 @@
-"""Is the service well? What visitors were promised, then rate, errors and duration, then what is about to run out."""
+"""The Service dashboard: service level objectives, then rate, errors and duration, then saturation, then the router."""
 
 from monitoring.grafana.panels import Dashboard, Prom, Row, lines, stat
 
 VERSION = 'count_values by (instance, variant) ("version", model_version_number)'
 
 PROMISES = Row(
-    "What visitors were promised",
+    "Service level objectives",
     (
         stat(
             "Error budget left, 30 days",
@@ -16,13 +16,13 @@ PROMISES = Row(
         ),
         stat(
             "Burn rate, last hour",
-            "1 spends the budget in exactly 30 days; 14.4 wakes somebody.",
+            "1 spends the budget in exactly 30 days; 14.4 pages.",
             Prom("slo:current_burn_rate:ratio", "{{slo}}"),
             width=8,
         ),
         stat(
             "Requests",
-            "Answers of the router, 5 minutes.",
+            "Responses of the router, 5 minutes.",
             Prom('slo:total:rate5m{slo="availability"}', "requests"),
             unit="reqps",
             width=4,
@@ -30,7 +30,7 @@ PROMISES = Row(
         stat("Alerts", "Firing now.", Prom('sum(ALERTS{alertstate="firing"}) or vector(0)', "firing"), width=4),
         lines(
             "Share of requests that fail an objective",
-            "Measured at the router, 5 minutes. The budgets are drawn beside it.",
+            "Measured at the router, 5 minutes, with the budgets.",
             Prom("slo:sli_error:ratio_rate5m", "{{slo}}"),
             Prom("slo:error_budget:ratio", "{{slo}} budget"),
             unit="percentunit",
@@ -43,8 +43,8 @@ RED = Row(
     "Rate, errors, duration",
     (
         lines(
-            "Answers by arm and status",
-            "At the router, by the arm that the visitor was assigned to.",
+            "Answers by variant and status",
+            "At the router, by assigned variant.",
             Prom(
                 "sum by (assigned_variant, status) (rate(router_requests_total[$__rate_interval]))",
                 "{{assigned_variant}} {{status}}",
@@ -74,7 +74,7 @@ RED = Row(
         ),
         lines(
             "Duration at the router",
-            "From request to answer, as visitors see it.",
+            "From request to response, as visitors experience it.",
             *(
                 Prom(
                     f"histogram_quantile({q}, sum by (assigned_variant, le) (rate(router_prediction_duration_seconds_bucket[$__rate_interval])))",
@@ -94,7 +94,7 @@ RED = Row(
         lines("In flight", "Requests being answered.", Prom("sum by (variant) (requests_in_flight)", "{{variant}}")),
         lines(
             "Homes in one batch request",
-            "Half of the batch requests, and nineteen in twenty, ask for at most so many.",
+            "Median and 95th percentile.",
             *(
                 Prom(
                     f"histogram_quantile({q}, sum by (variant, le) (increase(prediction_batch_homes_bucket[$__range])))",
@@ -124,14 +124,14 @@ SATURATION = Row(
         ),
         lines("Disk", "Free.", Prom("disk:free:ratio", "{{place}} {{instance}}"), unit="percentunit"),
         lines(
-            "Records that wait for PostgreSQL",
-            "They leave within seconds; an alert looks at their age.",
+            "Records waiting for PostgreSQL",
+            "They normally leave within seconds; an alert fires on their age.",
             Prom("sum by (variant) (spool_records)", "{{variant}} records"),
             Prom("max by (variant) (spool_oldest_seconds)", "{{variant}} oldest, seconds"),
         ),
         lines(
             "Spool against its limit",
-            "At 1 estimates go on without an id.",
+            "At 1, estimates continue without an id.",
             Prom("max by (variant) (spool_bytes) / on() group_left() max(homeprices_spool_limit_bytes)", "{{variant}}"),
             unit="percentunit",
         ),
@@ -146,12 +146,12 @@ SATURATION = Row(
         ),
         lines(
             "Estimates without a record",
-            "Should be zero: the spool or its disk is full, or no ids are left.",
+            "Above zero: the spool or its disk is full, or no ids are left.",
             Prom("sum by (variant) (rate(predictions_unlogged_total[$__rate_interval]))", "{{variant}}"),
             unit="reqps",
         ),
         lines(
-            "Database as the services see it",
+            "Database, seen by the services",
             "1: answers.",
             Prom("min by (variant) (database_up)", "{{variant}}"),
         ),
@@ -164,21 +164,21 @@ ROUTER = Row(
     (
         lines(
             "Configuration changes",
-            "Applied, refused by Nginx, or not confirmed through the port.",
+            "Applied, refused by Nginx, or not confirmed by its port.",
             Prom("sum by (outcome) (increase(router_config_changes_total[$__rate_interval]))", "{{outcome}}"),
         ),
         lines(
-            "Configuration in force",
-            "The revision that the port answers with.",
+            "Current configuration",
+            "The revision that Nginx reports.",
             Prom("router_config_info == 1", "{{revision}}"),
         ),
         lines(
             "Nginx and its agent",
-            "Nginx up; starts by the agent; lines of the log that could not be read; failed readings of the record.",
+            "Nginx up; starts by the agent; damaged lines of the log; failed reads of the control record.",
             Prom("router_nginx_up", "Nginx up"),
             Prom("increase(router_nginx_starts_total[$__rate_interval])", "starts"),
             Prom("increase(router_log_lines_damaged_total[$__rate_interval])", "damaged lines"),
-            Prom("router_control_record_failures", "failed readings"),
+            Prom("router_control_record_failures", "failed reads"),
         ),
     ),
 )
@@ -186,6 +186,6 @@ ROUTER = Row(
 DASHBOARD = Dashboard(
     "homeprices-service",
     "Service",
-    "Rate, errors, duration by variant and version; saturation; what is left of the error budgets.",
+    "Rate, errors, duration by variant and version; saturation; remaining error budgets.",
     (PROMISES, RED, SATURATION, ROUTER),
 )

@@ -1,4 +1,4 @@
-"""The exporter: what was seen stays shown when its source is away, and the outage is said."""
+"""The exporter: the last samples stay exported while their source is down, and the outage is exported too."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ AGE = "homeprices_process_last_success_timestamp_seconds"
 
 
 class Source:
-    """Shows `samples` until they are None."""
+    """Returns `samples` until they are None."""
 
     def __init__(self, name: str, samples: list[Sample] | None) -> None:
         self.name, self.samples = name, samples
@@ -27,7 +27,7 @@ class Source:
 
 
 class Hopeless(Source):
-    """Knows what to say of itself when it is away."""
+    """Has samples to export while it is down."""
 
     def unavailable(self) -> list[Sample]:
         return [Sample("homeprices_airflow_component_healthy", 0.0, {"component": "scheduler"})]
@@ -47,9 +47,9 @@ def test_what_was_seen_stays_shown_while_its_source_is_away() -> None:
     now = [100.0]
     source = Source("bucket", [trained(50)])
     exporter = Exporter([source], clock=lambda: now[0])
-    exporter.look(source)
+    exporter.poll(source)
     source.samples, now[0] = None, 200.0
-    exporter.look(source)
+    exporter.poll(source)
     registry = shown(exporter)
     assert registry.get_sample_value(AGE, {"process": "training"}) == 50
     assert registry.get_sample_value("homeprices_dependency_up", {"dependency": "bucket"}) == 0
@@ -62,7 +62,7 @@ def test_what_was_seen_stays_shown_while_its_source_is_away() -> None:
 def test_a_source_that_was_never_seen_is_down_and_has_no_age() -> None:
     source = Source("database", None)
     exporter = Exporter([source])
-    exporter.look(source)
+    exporter.poll(source)
     registry = shown(exporter)
     assert registry.get_sample_value("homeprices_dependency_up", {"dependency": "database"}) == 0
     assert (
@@ -74,7 +74,7 @@ def test_a_source_that_was_never_seen_is_down_and_has_no_age() -> None:
 def test_a_source_may_say_what_its_absence_means() -> None:
     source = Hopeless("airflow", None)
     exporter = Exporter([source])
-    exporter.look(source)
+    exporter.poll(source)
     labels = {"component": "scheduler"}
     assert shown(exporter).get_sample_value("homeprices_airflow_component_healthy", labels) == 0
 
@@ -83,21 +83,21 @@ def test_of_two_accounts_of_a_process_the_later_one_is_shown() -> None:
     sources = Source("bucket", [trained(50)]), Source("airflow-runs", [trained(70)])
     exporter = Exporter(sources)
     for source in sources:
-        exporter.look(source)
+        exporter.poll(source)
     assert shown(exporter).get_sample_value(AGE, {"process": "training"}) == 70
 
 
 def test_a_fault_of_any_kind_does_not_end_the_watch() -> None:
     class Broken(Source):
         def collect(self) -> list[Sample]:
-            raise ValueError("of no kind that anybody thought of")
+            raise ValueError("an unexpected error")
 
     good, seen, stopping = Source("bucket", [trained(50)]), threading.Event(), threading.Event()
 
     class Last(Exporter):
-        def look(self, observer: object) -> None:
-            super().look(observer)  # type: ignore[arg-type]
-            if len(self._seen) == 2:
+        def poll(self, collector: object) -> None:
+            super().poll(collector)  # type: ignore[arg-type]
+            if len(self._collected) == 2:
                 seen.set()
 
     exporter = Last([Broken("disk", []), good])
