@@ -191,7 +191,7 @@ def _matrix(design: FeatureTransformer, inputs: pd.DataFrame, log_estimates: Pri
 
 
 def _of_form(inputs: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    """Whether a home is described by the form's fields only. A society alone does not count, because it says little."""
+    """Whether a home is described by the form's fields only. A housing complex alone does not count: it says little."""
     missing = inputs["balcony"].isna() & (inputs["area_type"] == MISSING)
     return np.asarray(missing, dtype=bool)
 

@@ -101,7 +101,8 @@ class Manifest(Draft):
 
 
 def _kind(version: str) -> BundleKind:
-    return next(kind for kind in BUNDLE_KIND.values() if version.startswith(kind))
+    production, candidate = BUNDLE_KIND["production"], BUNDLE_KIND["candidate"]
+    return production if version.startswith(production) else candidate
 
 
 if TYPE_CHECKING:

@@ -40,9 +40,6 @@ ENTRY_POINTS = {f"homeprices/{p}/__main__.py" for p in ("data", "training", "dri
 KEPT_FOR_CALLERS = {"homeprices/database.py", "homeprices/orchestration.py"}  # `python -m homeprices.database`
 EXEMPT = ENTRY_POINTS | KEPT_FOR_CALLERS | {"homeprices/__init__.py", "homeprices/__main__.py"}
 
-# Remove it when `bundle_builder` takes a `pricing.manifest.DatasetReference`.
-KNOWN_UPWARD = {("homeprices/training/bundle_builder.py", "homeprices.registry.datasets")}
-
 # No clock, network, bucket or database; named are the files of the package that may.
 PURE: dict[str, set[str]] = {
     "data": set(),
@@ -65,7 +62,7 @@ HEAVY = {
 }
 NEVER_IN_SERVING = {*HEAVY, "airflow", "mlflow", "pandas"}
 
-SERVING = {"names", "errors", "settings", "files", "log", "pricing", "reporting", "adapters", "resources",
+SERVING = {"names", "errors", "settings", "files", "log", "pricing", "adapters", "resources",
            "predictions", "registry", "release"}  # fmt: skip
 """What `inference` and `router` may import of the library."""
 
@@ -127,8 +124,7 @@ def test_a_package_imports_only_packages_of_earlier_layers(path: Path) -> None:
         for module in module_imports(path)
         if (other := module.split(".")[1]) != package and layer[other] >= layer[package]
     }
-    allowed = {module for file, module in KNOWN_UPWARD if file == relative(path)}
-    assert upward == allowed
+    assert upward == set()
 
 
 def test_every_package_and_module_has_a_layer() -> None:

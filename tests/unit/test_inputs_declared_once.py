@@ -57,7 +57,7 @@ import pyarrow as pa
 from homeprices.batch.feature_reader import FeatureReader
 from homeprices.data import contract
 from homeprices.data.cleaning import clean
-from homeprices.data.preparation import split
+from homeprices.data.preparation import prepare
 from homeprices.data.synthetic import make_listings
 from homeprices.drift.file_samples import sample_of_frame
 from homeprices.drift.findings import NAMES
@@ -67,7 +67,7 @@ from homeprices.model.presets import Preset
 from homeprices.pricing.features import Locations
 from homeprices.pricing.home import FEATURES, Home
 from homeprices.pricing.inputs import INPUTS
-from homeprices.registry.datasets import Dataset
+from homeprices.pricing.manifest import DatasetReference
 from homeprices.training.bundle_builder import build_bundle
 from homeprices.training.bundle_metadata import MLMODEL_FILE
 from homeprices.pricing.bundle import Bundle
@@ -108,11 +108,12 @@ found["drift of files"] = sample_of_frame(raw).sample.features["parking"].presen
 found["load"] = any(listing.home.get("parking") == 3 for listing in listings_of(raw))
 
 tiny = Preset("quick", folds=2, repeats=1, trees=2, rounds=5, teachers=2, knots=6, copies=1, trials=0)
-training, holdout = split(cleaned.rows)
+prepared = prepare(cleaned)
 out = Path("draft")
-dataset = Dataset(version=1, key="data/raw/train_V1.csv", sha256="a" * 64, rows=len(raw))
-build_bundle("boosting", training, holdout, dataset=dataset, out=out, seed=3, git_revision="b" * 40, mlflow_run_id=None,
-             quality=cleaned.quality(), effort=tiny)
+dataset = DatasetReference(version=1, key="data/raw/train_V1.csv", sha256="a" * 64, rows=len(raw),
+                           rows_used=len(cleaned.rows))
+build_bundle("boosting", prepared, dataset=dataset, out=out, seed=3, git_revision="b" * 40, mlflow_run_id=None,
+             preset=tiny)
 columns = json.loads((out / "columns.json").read_text())
 found["columns.json"] = {"name": "parking", "type": "number"} in columns["inputs"]
 found["reference.json"] = "parking" in json.loads((out / "reference.json").read_text())["features"]
