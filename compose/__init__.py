@@ -1,1 +1,1 @@
-"""What the containers of the compose files run around the project's own programs."""
+"""Helper programs of the compose files: health checks, the first run, the bucket, secrets, and image scans."""

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Entry point of every Airflow container: what the environment alone cannot say.
+# Entry point of every Airflow container: sets the executor, the revision and the users.
 set -eu
 
 case ",${COMPOSE_PROFILES:-}," in
@@ -13,13 +13,13 @@ case ",${COMPOSE_PROFILES:-}," in
     export AIRFLOW__CORE__EXECUTOR=LocalExecutor
     if [ "${2:-}" = celery ]; then
       echo "airflow.sh: the scheduler runs tasks itself; set COMPOSE_PROFILES=celery in .env or in the environment," \
-        "so that all of Airflow switches to the workers (--profile celery starts them, and tells nobody)" >&2
+        "so that all of Airflow switches to the workers (--profile celery alone starts them without using them)" >&2
       exit 78
     fi
     ;;
 esac
 
-# Noted in every bundle. The image knows which commit it was built from.
+# Recorded in every bundle. The default is the commit that the image was built from.
 export HOMEPRICES_GIT_REVISION="${HOMEPRICES_GIT_REVISION:-$(cat /app/revision)}"
 
 umask 077

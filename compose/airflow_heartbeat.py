@@ -1,6 +1,6 @@
-"""Whether the Airflow process of this container has a fresh heartbeat in Airflow's database.
+"""Health check: whether the Airflow process of this container has a fresh heartbeat in Airflow's database.
 
-`airflow jobs check` says the same, and imports all of Airflow for it: three seconds of a core at every look.
+`airflow jobs check` does the same but imports all of Airflow, which takes three seconds of a core at every check.
 """
 
 import os
@@ -18,7 +18,7 @@ QUERY = """
 
 
 def main() -> int:
-    """0, or 1 with the reason on standard error."""
+    """Return 0, or 1 with the reason on standard error."""
     url = os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("+psycopg2", "")
     try:
         connection = psycopg2.connect(url, connect_timeout=TIMEOUT_SECONDS, application_name="heartbeat")

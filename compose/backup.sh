@@ -1,7 +1,7 @@
 #!/bin/sh
-# backup.sh [FOLDER]: the three databases and the bucket, into a new folder (backups/TIME). Everything goes on meanwhile.
+# backup.sh [FOLDER]: back up the three databases and the bucket into a new folder (backups/TIME), without downtime.
 #
-# Databases first: what they name in the bucket is then in the archive of the bucket, which is read after them.
+# The databases come first, so that the later archive of the bucket has every object that they refer to.
 set -eu
 cd "$(dirname "$0")/.."
 folder=${1:-backups/$(date -u +%Y%m%dT%H%M%SZ)}

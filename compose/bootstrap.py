@@ -1,4 +1,4 @@
-"""What the first `up` does by itself: a dataset, if there is none, and a training run, if there is no model.
+"""The first run of a compose stack: import a dataset if there is none, and start a training run if there is no model.
 
 The dataset is the file that DATASET names, mounted here, or synthetic listings.
 """

@@ -1,6 +1,6 @@
-"""The bucket from inside a container: `create` it, `save` it as a tar archive to standard output, `load` one again.
+"""Backup of the bucket from inside a container: `create`, `save` (tar to standard output), `load` (tar from input).
 
-`load` makes the bucket what the archive says: what is not in it is removed, last, so that a broken transfer loses
+`load` restores exactly the objects of the archive. It deletes the other objects last, so that a broken transfer loses
 nothing.
 """
 
@@ -18,7 +18,7 @@ from homeprices.settings import load_settings
 
 
 def save(bucket: Bucket, target: BinaryIO) -> int:
-    """Write every object to a tar stream; returns how many."""
+    """Write every object to a tar stream; return their number."""
     count = 0
     with tarfile.open(fileobj=target, mode="w|") as archive:
         for entry in bucket.list(""):
@@ -31,7 +31,7 @@ def save(bucket: Bucket, target: BinaryIO) -> int:
 
 
 def load(bucket: Bucket, source: BinaryIO) -> int:
-    """Make the bucket hold exactly what a tar stream holds; returns how many objects."""
+    """Replace the bucket's objects by those of a tar stream; return their number."""
     kept: set[str] = set()
     with tarfile.open(fileobj=source, mode="r|") as archive:
         for member in archive:
@@ -46,7 +46,7 @@ def load(bucket: Bucket, source: BinaryIO) -> int:
 
 
 def main(arguments: list[str]) -> int:
-    """The command line."""
+    """Run the command line."""
     streams: dict[str, Callable[[Bucket], int]] = {
         "save": lambda bucket: save(bucket, sys.stdout.buffer),
         "load": lambda bucket: load(bucket, sys.stdin.buffer),

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Build every image, one after the other: the classic builder, started by Compose for several services at once, would
-# install the same packages several times. With BuildKit, `docker compose build` does as well.
+# Build every image, one after the other, because the classic builder would install the same packages several times if
+# Compose built several services at once. With BuildKit, `docker compose build` is equivalent.
 set -eu
 cd "$(dirname "$0")/.."
 [ $# -gt 0 ] || set -- seaweedfs inference exporter router frontend mlflow airflow # in the order of the Dockerfile

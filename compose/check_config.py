@@ -1,4 +1,4 @@
-"""Whether Compose accepts every combination of compose files that the documentation names: `make compose-config`."""
+"""Check that Compose accepts every combination of compose files in the documentation: `make compose-config`."""
 
 from __future__ import annotations
 
@@ -28,12 +28,13 @@ TIMEOUT_SECONDS = 60
 
 
 def arguments(files: tuple[str, ...], env_file: Path) -> list[str]:
-    """The command up to Compose's own verb."""
-    return ["docker", "compose", "--env-file", str(env_file), *(word for file in files for word in ("-f", file))]
+    """Return the command line of Compose without a subcommand."""
+    options = (option for file in files for option in ("-f", file))
+    return ["docker", "compose", "--env-file", str(env_file), *options]
 
 
 def problem(files: tuple[str, ...], variables: dict[str, str], env_file: Path) -> str | None:
-    """What Compose has against a combination; None when it accepts it without a warning."""
+    """Return Compose's error or warning for a combination; None when it accepts it without either."""
     keep = {name: os.environ[name] for name in ("PATH", "HOME", "DOCKER_HOST") if name in os.environ}
     done = subprocess.run(
         [*arguments(files, env_file), "config", "--quiet"],
@@ -43,7 +44,7 @@ def problem(files: tuple[str, ...], variables: dict[str, str], env_file: Path) -
 
 
 def main() -> int:
-    """The command line."""
+    """Run the command line."""
     if not has_compose():
         print("compose-config: not checked, there is no docker compose on this machine")
         return 0
@@ -52,15 +53,15 @@ def main() -> int:
         env_file = Path(folder) / ".env"
         env_file.write_text(completed("")[0])
         for files, variables in COMBINATIONS:
-            said = problem(files, variables, env_file)
-            words = " ".join([*(f"{name}={value}" for name, value in variables.items()), *files])
-            print(f"compose-config: {words}: {said or 'accepted'}")
-            failed += said is not None
+            error = problem(files, variables, env_file)
+            combination = " ".join([*(f"{name}={value}" for name, value in variables.items()), *files])
+            print(f"compose-config: {combination}: {error or 'accepted'}")
+            failed += error is not None
     return 1 if failed else 0
 
 
 def has_compose() -> bool:
-    """Whether there is a Compose to ask. It needs no engine for this."""
+    """Whether Docker Compose is installed. The check needs no engine."""
     if shutil.which("docker") is None:
         return False
     return (

@@ -1,5 +1,5 @@
--- A database for each program, and for each a role that owns it and may connect to nothing else. `monitoring` reads
--- PostgreSQL's own statistics and the homeprices database, and changes nothing.
+-- A database for each program, with a role that owns it and may connect to no other. The role `monitoring` may read
+-- PostgreSQL's statistics and the homeprices database, and may not write.
 \getenv airflow AIRFLOW_PASSWORD
 \getenv mlflow MLFLOW_PASSWORD
 \getenv homeprices HOMEPRICES_PASSWORD
@@ -13,7 +13,7 @@ select format('create role %I login', name) from unnest(array['airflow', 'mlflow
 alter role airflow login nosuperuser nocreatedb nocreaterole password :'airflow';
 alter role mlflow login nosuperuser nocreatedb nocreaterole password :'mlflow';
 alter role homeprices login nosuperuser nocreatedb nocreaterole password :'homeprices';
--- What homeprices/database.py asks for as it connects, for those who come through PgBouncer.
+-- The connection options of homeprices/adapters/database.py, for connections through PgBouncer, which drops them.
 alter role homeprices set timezone = 'UTC';
 alter role homeprices set statement_timeout = '5s';
 alter role homeprices set idle_in_transaction_session_timeout = '30s';

@@ -1,6 +1,6 @@
-"""Write what the last `make test-compose` measured into documentations/compose.md: `make compose-figures`.
+"""Write the measurements of the last `make test-compose` into documentations/compose.md: `make compose-figures`.
 
-The tests leave `build/compose-figures.json`; what stands between the two marks of the page is made from it.
+The tests write `build/compose-figures.json`. The text between the two marks of the page is generated from it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ TIMES = {
 
 
 def rendered(figures: Mapping[str, Any]) -> str:
-    """The part of the page that is measured, in Markdown."""
+    """Return the generated part of the page, in Markdown."""
     parts = (_chapters, _times, _connections, _images, _memory)
     return "\n\n".join("\n".join(part(figures)) for part in parts)
 
@@ -70,20 +70,20 @@ def _images(figures: Mapping[str, Any]) -> Iterator[str]:
 
 def _memory(figures: Mapping[str, Any]) -> Iterator[str]:
     yield "| container | MiB |\n|---|---|"
-    used = {name.removeprefix(PREFIX): mebibytes(said.split(" / ")[0]) for name, said in figures["memory"].items()}
+    used = {name.removeprefix(PREFIX): mebibytes(usage.split(" / ")[0]) for name, usage in figures["memory"].items()}
     for name, size in sorted(used.items(), key=lambda one: -one[1]):
         yield f"| {name} | {size:.0f} |"
     yield f"| together | {sum(used.values()):.0f} |"
 
 
-def mebibytes(said: str) -> float:
-    """A size as `docker stats` says it, such as 1.06GiB, in MiB."""
-    unit = next(unit for unit in sorted(UNITS, key=len, reverse=True) if said.endswith(unit))
-    return float(said.removesuffix(unit)) * UNITS[unit] / MEBIBYTE
+def mebibytes(size: str) -> float:
+    """Return a size in the format of `docker stats`, such as 1.06GiB, in MiB."""
+    unit = next(unit for unit in sorted(UNITS, key=len, reverse=True) if size.endswith(unit))
+    return float(size.removesuffix(unit)) * UNITS[unit] / MEBIBYTE
 
 
 def main() -> int:
-    """The command line."""
+    """Run the command line."""
     if not FIGURES.exists():
         print(f"figures: there is no {FIGURES.relative_to(ROOT)}; run make test-compose", file=sys.stderr)
         return 1

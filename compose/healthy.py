@@ -1,4 +1,4 @@
-"""Whether a URL answers with a status below 400: `python -I -S healthy.py URL`, for images that have no curl."""
+"""Health check for images without curl: a URL answers with a status below 400. `python -I -S healthy.py URL`."""
 
 import sys
 import urllib.error
@@ -8,7 +8,7 @@ TIMEOUT_SECONDS = 10
 
 
 def main(url: str) -> int:
-    """0, or 1 with the reason on standard error."""
+    """Return 0, or 1 with the reason on standard error."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(url, timeout=TIMEOUT_SECONDS):

@@ -1,7 +1,7 @@
 #!/bin/sh
-# install.sh NAME ...: install what the project always needs, and each NAME, into the image's environment. A NAME is a
-# dependency group of pyproject.toml or, where there is no such group, a package. Versions and hashes are those of
-# requirements.lock; a package that is not in it is refused.
+# install.sh NAME ...: install the project's dependencies and each NAME into the image's environment. A NAME is a
+# dependency group of pyproject.toml or, without such a group, a package. Versions and hashes are those of
+# requirements.lock; a package that is not in it is rejected.
 set -eu
 cd /build
 : >packages.txt
@@ -15,6 +15,6 @@ for name in "$@"; do
     grep -q "^$name==" packages.txt || { echo "install.sh: $name is neither a group nor in the lock" >&2; exit 1; }
   fi
 done
-# shellcheck disable=SC2086  # one word an option
+# shellcheck disable=SC2086  # each word is an option
 uv pip install --no-build --require-hashes --constraints requirements.lock \
   --requirements pyproject.toml --requirements packages.txt $groups

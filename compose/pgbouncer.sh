@@ -1,5 +1,5 @@
 #!/bin/sh
-# Entry point of PgBouncer: its configuration from the environment, in files that its user alone can read.
+# Entry point of PgBouncer: writes its configuration from the environment into files that only its user can read.
 set -eu
 umask 077
 printf '"homeprices" "%s"\n' "${POSTGRES_PASSWORD:?}" >/tmp/users.txt
@@ -15,9 +15,9 @@ auth_file = /tmp/users.txt
 pool_mode = transaction
 max_client_conn = 1000
 default_pool_size = ${PGBOUNCER_SERVER_CONNECTIONS:-8}
-# A statement that waits longer for a connection than the services wait for an answer is in nobody's interest.
+# As long as the services' own statement timeout: after it, no service waits for the result.
 query_wait_timeout = 5
-# What the services ask for as they connect, their role has as its own (compose/databases.sql).
+# PgBouncer drops connection options, so they are set on the services' role (compose/databases.sql).
 ignore_startup_parameters = options
 CONFIGURATION
 exec pgbouncer /tmp/pgbouncer.ini

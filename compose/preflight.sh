@@ -1,6 +1,6 @@
 #!/bin/sh
-# Refuses to let anything start with a secret that is missing, a placeholder, or known to everybody. Compose names what
-# is missing; this names the rest, one line each, and never a value.
+# Fails, so that no service starts, if a secret is missing, a placeholder, or a published default. Prints one line for
+# each, with the variable's name and never a value.
 set -u
 refused=0
 

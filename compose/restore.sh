@@ -1,6 +1,6 @@
 #!/bin/sh
-# restore.sh FOLDER: make the three databases and the bucket what a backup says, and start everything again. What was
-# written after the backup is gone. Works on a stack that runs, and on one whose volumes were removed.
+# restore.sh FOLDER: restore the three databases and the bucket from a backup, and start everything again. Data written
+# after the backup is lost. Works on a running stack, and on one whose volumes were removed.
 set -eu
 cd "$(dirname "$0")/.."
 folder=${1:?restore: name the folder of a backup, as in: make restore BACKUP=backups/20260101T000000Z}
@@ -9,7 +9,7 @@ folder=${1:?restore: name the folder of a backup, as in: make restore BACKUP=bac
 compose() { docker compose -f docker-compose.yaml -f docker-compose.ab.yml "$@"; }
 sql() { compose exec -T postgres sh -c 'PGPASSWORD=$POSTGRES_PASSWORD exec psql -qAt -v ON_ERROR_STOP=1 -h 127.0.0.1 -U postgres "$@"' psql "$@"; }
 
-# Whoever writes is stopped: a scheduler that meets half a database does harm.
+# Stop every service that writes: a scheduler on a half-restored database does harm.
 compose stop frontend router infer-prod infer-cand flower airflow-worker \
   airflow-scheduler airflow-dag-processor airflow-triggerer airflow-apiserver mlflow
 compose up -d --wait postgres seaweedfs
@@ -21,11 +21,11 @@ for database in airflow mlflow homeprices; do
   compose exec -T postgres sh -c 'PGPASSWORD=$POSTGRES_PASSWORD exec pg_restore -h 127.0.0.1 -U postgres --no-owner --no-privileges \
     --role="$1" --exit-on-error --single-transaction -d "$1"' pg_restore "$database" <"$folder/$database.dump"
 done
-# Numbers that were given out after the backup are in visitors' hands, and in the services' spools.
+# Skip the prediction ids that were issued after the backup: visitors have them, and so do the services' spools.
 sql -d homeprices -c "select setval('prediction_id', (select last_value from prediction_id) + 1000000)" >/dev/null
 compose run --rm -T --no-deps bucket python -m compose.bucket create
 compose run --rm -T --no-deps bucket python -m compose.bucket load <"$folder/bucket.tar"
-# What was copied from the bucket that is gone: a version number can now come to mean another bundle.
+# Remove local copies from the replaced bucket, because a version number may now refer to another bundle.
 for service in infer-prod infer-cand; do
   compose run --rm -T --no-deps "$service" sh -c 'rm -rf /var/lib/homeprices/*/bundles'
 done

@@ -1,6 +1,6 @@
 #!/bin/sh
-# revision.sh FOLDER: the commit that a clone's .git FOLDER has checked out, read without git; `unknown` where there is
-# none. HOMEPRICES_GIT_REVISION, when it is set, is believed instead: only git itself knows of files that were changed.
+# revision.sh FOLDER: print the commit that a clone's .git FOLDER has checked out, without git; `unknown` if there is
+# none. HOMEPRICES_GIT_REVISION takes precedence, because only git itself can detect changed files.
 set -eu
 if [ -n "${HOMEPRICES_GIT_REVISION:-}" ]; then
   echo "$HOMEPRICES_GIT_REVISION"

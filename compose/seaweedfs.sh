@@ -1,12 +1,12 @@
 #!/bin/sh
-# SeaweedFS as one process that knows one identity: the access key of the environment.
+# SeaweedFS as one process with one identity: the access key of the environment.
 set -eu
 : "${AWS_ACCESS_KEY_ID:?}" "${AWS_SECRET_ACCESS_KEY:?}"
 umask 077
 identities=/tmp/identities.json
 printf '{"identities":[{"name":"homeprices","credentials":[{"accessKey":"%s","secretKey":"%s"}],"actions":["Admin","Read","Write","List","Tagging"]}]}\n' \
   "$AWS_ACCESS_KEY_ID" "$AWS_SECRET_ACCESS_KEY" >"$identities"
-# Only the S3 port leaves the container: master, volume and filer ask for no credentials.
+# Only the S3 port is reachable from outside the container, because master, volume and filer have no authentication.
 exec weed server \
   -dir=/var/lib/seaweedfs -ip=127.0.0.1 -ip.bind=127.0.0.1 \
   -master.telemetry=false -master.electionTimeout=1s -master.volumeSizeLimitMB=256 \

@@ -1,4 +1,4 @@
-# Make targets around Docker Compose; included by the Makefile.
+# Make targets of Docker Compose; included by the Makefile.
 
 BACKUP ?=
 
@@ -13,7 +13,7 @@ images: ## build every image of the compose stack
 test-compose: $(READY) ## build and start everything in Docker, run the whole loop, stop it
 	@$(PYTHON) -m pytest tests/compose
 
-compose-figures: $(READY) ## write what the last make test-compose measured into documentations/compose.md
+compose-figures: $(READY) ## write the measurements of the last make test-compose into documentations/compose.md
 	@$(PYTHON) -m compose.figures
 
 backup: ## back up databases and bucket of the Compose stack into a new folder (BACKUP=folder; default backups/TIME)

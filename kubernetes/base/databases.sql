@@ -1,7 +1,7 @@
 -- Made by `make aws-files` from compose/databases.sql; change iac/host/override.py instead.
 set createrole_self_grant = 'set, inherit';
--- A database for each program, and for each a role that owns it and may connect to nothing else. `monitoring` reads
--- PostgreSQL's own statistics and the homeprices database, and changes nothing.
+-- A database for each program, with a role that owns it and may connect to no other. The role `monitoring` may read
+-- PostgreSQL's statistics and the homeprices database, and may not write.
 \getenv airflow AIRFLOW_PASSWORD
 \getenv mlflow MLFLOW_PASSWORD
 \getenv homeprices HOMEPRICES_PASSWORD
@@ -15,7 +15,7 @@ select format('create role %I login', name) from unnest(array['airflow', 'mlflow
 alter role airflow login nocreatedb nocreaterole password :'airflow';
 alter role mlflow login nocreatedb nocreaterole password :'mlflow';
 alter role homeprices login nocreatedb nocreaterole password :'homeprices';
--- What homeprices/database.py asks for as it connects, for those who come through PgBouncer.
+-- The connection options of homeprices/adapters/database.py, for connections through PgBouncer, which drops them.
 alter role homeprices set timezone = 'UTC';
 alter role homeprices set statement_timeout = '5s';
 alter role homeprices set idle_in_transaction_session_timeout = '30s';

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from compose.scan_images import MOST_REMEMBERED, CleanImages
+from compose.scan_images import MAX_CACHED, CleanImages
 
 
 def memory(folder: Path, secret: str = "hush", scanner: bytes = b"1") -> CleanImages:
@@ -35,5 +35,5 @@ def test_a_file_that_cannot_be_read_remembers_nothing(tmp_path: Path, rubbish: s
 
 
 def test_the_memory_does_not_grow_for_ever(tmp_path: Path) -> None:
-    memory(tmp_path).remember(str(number) for number in range(MOST_REMEMBERED + 1))
-    assert not memory(tmp_path).knows("0") and memory(tmp_path).knows(str(MOST_REMEMBERED))
+    memory(tmp_path).remember(str(number) for number in range(MAX_CACHED + 1))
+    assert not memory(tmp_path).knows("0") and memory(tmp_path).knows(str(MAX_CACHED))
