@@ -93,7 +93,7 @@ test-integration: $(READY) ## tests against real servers (PARTS=tests/integratio
 test-e2e: $(READY) ## the whole loop through a real Airflow: train, release, evaluate
 	@$(PYTHON) -m pytest tests/e2e
 
-lint: $(READY) ## ruff, mypy, hadolint; compose files and built images, where Docker is
+lint: $(READY) ## ruff, mypy, hadolint; with Docker also compose files and built images
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -104,7 +104,7 @@ format: $(READY) ## format the code with ruff
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
 
-lock: $(READY) ## renew requirements.lock from pyproject.toml
+lock: $(READY) ## update requirements.lock from pyproject.toml
 	@$(UV) pip compile pyproject.toml $(foreach group,$(GROUPS),--group $(group)) --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate --quiet -o requirements.lock
 

@@ -1,6 +1,7 @@
-"""Check the manifests as the cluster would get them: rendered by kustomize, strictly of their schema, and by checkov.
+"""Check the rendered manifests: strict schema validation, and checkov.
 
-Run by `make kubernetes-check` in an environment of its own: checkov pins packages that others need in other versions.
+`make kubernetes-check` runs it in a separate environment, because checkov pins packages that the project needs in other
+versions.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ FOLDER = Path(__file__).parent
 BIN = Path(sys.executable).parent
 OVERLAYS = ("overlays/local", "overlays/aws")
 VERSIONS = ("1.33", "1.37")
-"""The oldest that EKS supports in its standard term, and the newest whose schema we have."""
+"""The oldest version in EKS's standard support, and the newest whose schema is available."""
 
 WITHOUT_SCHEMA = {"ServiceMonitor", "PrometheusRule", "ExternalSecret", "SecretStore", "TargetGroupBinding"}
-"""Kinds that operators bring; their schemas are not in the wheel, so these are checked to be YAML and no more."""
+"""Kinds of operators. Their schemas are not in the wheel, so only their YAML syntax is checked."""
 
 
 def render(overlay: str) -> str:
-    """What `kubectl apply -k` would send. Raises SystemExit with kustomize's own words."""
+    """Return what `kubectl apply -k` would send. Raises SystemExit with kustomize's error."""
     done = subprocess.run(
         [str(BIN / "kubectl"), "kustomize", str(FOLDER / overlay)], capture_output=True, text=True, check=False
     )
@@ -33,9 +34,9 @@ def render(overlay: str) -> str:
     return done.stdout
 
 
-def wrong(overlay: str, rendered: str) -> list[str]:
-    """A line for each document that is not of its schema, or of none that is known."""
-    found = []
+def schema_errors(overlay: str, rendered: str) -> list[str]:
+    """Return a line for each document that violates its schema or has no known one."""
+    errors = []
     for document in yaml.safe_load_all(rendered):
         name = f"{overlay}: {document['kind']} {document['metadata']['name']}"
         if document["kind"] in WITHOUT_SCHEMA:
@@ -44,18 +45,18 @@ def wrong(overlay: str, rendered: str) -> list[str]:
             try:
                 kubernetes_validate.validate(document, version, strict=True)
             except (kubernetes_validate.ValidationError, kubernetes_validate.SchemaNotFoundError) as error:
-                place = ".".join(map(str, getattr(error, "path", [])))
-                found.append(f"{name} (Kubernetes {version}): {place} {getattr(error, 'message', error)}")
-    return found
+                path = ".".join(map(str, getattr(error, "path", [])))
+                errors.append(f"{name} (Kubernetes {version}): {path} {getattr(error, 'message', error)}")
+    return errors
 
 
 def main() -> int:
-    """Every overlay, every check."""
+    """Run every check on every overlay."""
     failed = False
     with tempfile.TemporaryDirectory() as folder:
         for overlay in OVERLAYS:
             rendered = render(overlay)
-            for line in wrong(overlay, rendered):
+            for line in schema_errors(overlay, rendered):
                 failed = True
                 print(line, file=sys.stderr)
             Path(folder, overlay.replace("/", "-") + ".yaml").write_text(rendered)

@@ -24,6 +24,6 @@ $(CHECKS_READY): | $(READY)
 kubernetes-monitoring: $(READY) ## renew the manifests of the Prometheus operator from the sources that Compose reads
 	@$(PYTHON) -m monitoring.kubernetes
 
-kubernetes-lock: $(READY) ## renew kubernetes/checks.lock from kubernetes/checks.in
+kubernetes-lock: $(READY) ## update kubernetes/checks.lock from kubernetes/checks.in
 	@$(UV) pip compile kubernetes/checks.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-header --no-annotate --quiet -o kubernetes/checks.lock

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The secrets of `.env` (make env) as Kubernetes secrets, on standard output; values never stand on a command line.
+# Print the secrets of `.env` (make env) as Kubernetes secrets; values never appear on a command line.
 #   sh kubernetes/overlays/local/secrets.sh | kubectl apply -f -
 set -eu
 env_file=${1:-.env}
