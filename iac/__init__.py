@@ -1,1 +1,1 @@
-"""The stack on AWS, as a Pulumi program. `iac/README.md` says what it costs and how it is run."""
+"""The stack on AWS, as a Pulumi program. `iac/README.md` has the costs and the commands."""

@@ -1,11 +1,11 @@
-"""What `pulumi up` runs: the configuration in, the parts wired, the outputs out."""
+"""Entry point of `pulumi up`: read the configuration, build the stack, export the outputs."""
 
 import sys
 from pathlib import Path
 
 import pulumi
 
-# Pulumi starts this folder as a program; the project is its parent.
+# Pulumi runs this folder as a program, so the project's folder is not on the path.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from iac import config

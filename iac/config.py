@@ -1,7 +1,7 @@
-"""The one typed configuration of a stack: unknown keys and impossible values are refused, each with a sentence.
+"""The typed configuration of a stack. Each unknown key or invalid value is rejected with an explanation.
 
-A stack file (`Pulumi.NAME.yaml`) holds one object, `homeprices:stack`, and where people sign in through an identity
-provider the secret `homeprices:oidcClientSecret`.
+A stack file (`Pulumi.NAME.yaml`) has one object, `homeprices:stack`, and with an identity provider also the secret
+`homeprices:oidcClientSecret`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 PROJECT = "homeprices"
 STACK_KEY, OIDC_SECRET_KEY = "stack", "oidcClientSecret"
 SUBNET_BITS = 4
-"""A network is cut into 16 subnets: three kinds in three zones use nine, the rest is room to grow."""
+"""A network has 16 subnets: three kinds in three zones use nine, the rest is a reserve."""
 
 
 class ConfigurationRefused(Exception):
-    """A stack's configuration that is not one. The message names each key, its value, and what is allowed."""
+    """A stack's configuration is invalid. The message names each key, its value, and the allowed values."""
 
 
 class _Part(BaseModel):
@@ -42,7 +42,7 @@ def _narrow_network(value: str) -> str:
 
 
 class NetworkConfig(_Part):
-    """The VPC. `nat`: none (endpoints only, every image mirrored in ECR), one, or one in each zone."""
+    """The VPC. `nat`: none (endpoints only, all images in ECR), one, or one in each zone."""
 
     cidr: Annotated[str, AfterValidator(_private_network)] = "10.40.0.0/16"
     zones: int = Field(default=2, ge=2, le=3)
@@ -51,7 +51,7 @@ class NetworkConfig(_Part):
 
 
 class DatabaseConfig(_Part):
-    """PostgreSQL on RDS; storage in GiB, grown by AWS up to `max_storage_gib`."""
+    """PostgreSQL on RDS; storage in GiB, which AWS extends up to `max_storage_gib`."""
 
     instance_class: str = Field(default="db.t4g.medium", pattern=r"^db\.[a-z0-9]+\.[a-z0-9]+$")
     engine_version: str = Field(default="18", pattern=r"^1[5-9](\.\d+)?$")
@@ -86,7 +86,7 @@ class HostConfig(_Part):
 
 
 class NodesConfig(_Part):
-    """A managed node group: how many machines, of which kind, with how large a disk (GiB)."""
+    """A managed node group: the number of machines, their type, and the disk's size (GiB)."""
 
     instance_types: tuple[Annotated[str, Field(pattern=r"^[a-z0-9-]+\.[a-z0-9]+$")], ...] = ("m7g.large",)
     minimum: int = Field(default=2, ge=1, le=100)
@@ -101,7 +101,7 @@ class NodesConfig(_Part):
 
 
 class KubernetesConfig(_Part):
-    """The EKS cluster. Its API answers inside the VPC; `api_cidrs` lets named networks in as well."""
+    """The EKS cluster. Its API is reachable inside the VPC, and from the networks `api_cidrs`."""
 
     version: str = Field(default="1.35", pattern=r"^1\.\d{2}$")
     services: NodesConfig = NodesConfig()
@@ -111,7 +111,7 @@ class KubernetesConfig(_Part):
 
 
 class OidcConfig(_Part):
-    """The identity provider that lets people reach the UIs through the load balancer."""
+    """The identity provider that signs users in at the load balancer, for the UIs."""
 
     issuer: str = Field(pattern=r"^https://")
     authorization_endpoint: str = Field(pattern=r"^https://")
@@ -121,7 +121,7 @@ class OidcConfig(_Part):
 
 
 class StackConfig(_Part):
-    """Everything that a stack is told."""
+    """The whole configuration of a stack."""
 
     environment: Literal["trial", "production"]
     target: Literal["host", "kubernetes"]
@@ -174,31 +174,31 @@ class StackConfig(_Part):
 
     @property
     def is_production(self) -> bool:
-        """Whether nothing that holds data may be deleted by mistake."""
+        """Whether everything that holds data is protected from deletion."""
         return self.environment == "production"
 
     @property
     def prefix(self) -> str:
-        """What every name begins with."""
+        """The prefix of every name."""
         return f"{PROJECT}-{self.environment}"
 
 
 def parse(values: dict[str, Any]) -> StackConfig:
-    """The configuration that a stack file's object is. Raises ConfigurationRefused."""
+    """Return the configuration in a stack file's object. Raises ConfigurationRefused."""
     try:
         return StackConfig.model_validate(values)
     except ValidationError as error:
         lines = []
         for problem in error.errors(include_url=False):
             place = ".".join(map(str, problem["loc"])) or STACK_KEY
-            given = problem["input"] if isinstance(problem["input"], str | int | float) else None
-            shown = f" (given {given!r})" if given is not None else ""
+            value = problem["input"] if isinstance(problem["input"], str | int | float) else None
+            shown = f" (given {value!r})" if value is not None else ""
             lines.append(f"{place}: {problem['msg'].removeprefix('Value error, ')}{shown}")
         raise ConfigurationRefused("; ".join(lines)) from None
 
 
 def load() -> tuple[StackConfig, pulumi.Output[str] | None]:
-    """The running stack's configuration, and the identity provider's secret where one is used."""
+    """Return the configuration of Pulumi's current stack, and the identity provider's secret if there is one."""
     config = pulumi.Config(PROJECT)
     known = {f"{PROJECT}:{name}" for name in (STACK_KEY, OIDC_SECRET_KEY)}
     unknown = sorted(key for key in CONFIG.get() if key.startswith(f"{PROJECT}:") and key not in known)

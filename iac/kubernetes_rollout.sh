@@ -1,6 +1,6 @@
 #!/bin/sh
-# kubernetes_rollout.sh URL: wait until every workload has rolled out, look through the router, and undo what was
-# applied when it does not come to serve.
+# kubernetes_rollout.sh URL: wait until every workload has rolled out, check the API through the router, and undo the
+# rollout if the check fails.
 set -eu
 url=$1
 workloads="statefulset/infer-prod statefulset/infer-cand deployment/router deployment/frontend deployment/mlflow deployment/exporter"

@@ -1,7 +1,7 @@
-"""IAM documents, as pure functions of a stack's place: who may do what, statement by statement.
+"""IAM policies, as pure functions of a stack's names.
 
-A workload gets what its code asks of the bucket and nothing else. `iac/README.md` has the table; the tests assert each
-statement, its conditions included.
+A workload may do what its code needs and nothing else. `iac/README.md` has the table; the tests assert each statement,
+including its conditions.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ Document = dict[str, Any]
 
 
 def document(*statements: Statement) -> Document:
-    """A policy of these statements."""
+    """Return a policy of these statements."""
     return {"Version": "2012-10-17", "Statement": list(statements)}
 
 
 def allow(sid: str, actions: Iterable[str], resources: Iterable[Text], condition: Statement | None = None) -> Statement:
-    """What may be done, to what, and when."""
-    found: Statement = {"Sid": sid, "Effect": "Allow", "Action": list(actions), "Resource": list(resources)}
-    return {**found, "Condition": condition} if condition else found
+    """Return a statement that allows actions on resources, under a condition if there is one."""
+    statement: Statement = {"Sid": sid, "Effect": "Allow", "Action": list(actions), "Resource": list(resources)}
+    return {**statement, "Condition": condition} if condition else statement
 
 
 def trust_service(service: str, place: StackNames, *, tag_session: bool = False) -> Document:
-    """Lets an AWS service take a role, on behalf of this account alone."""
+    """Let an AWS service assume a role, on behalf of this account only."""
     statement: Statement = {
         "Effect": "Allow",
         "Principal": {"Service": service},
         "Action": ["sts:AssumeRole", "sts:TagSession"] if tag_session else ["sts:AssumeRole"],
         "Condition": {"StringEquals": {"aws:SourceAccount": place.account}},
     }
-    if service in {"ec2.amazonaws.com", "eks.amazonaws.com"}:  # they send no source account
+    if service in {"ec2.amazonaws.com", "eks.amazonaws.com"}:  # these services send no source account
         del statement["Condition"]
     return document(statement)
 
 
 def trust_github(provider_arn: Text, repository: str, environment: str) -> Document:
-    """Lets jobs of one repository's protected environment take a role, by a token that GitHub has signed."""
+    """Let jobs in the protected environment of one repository assume a role, with a token that GitHub has signed."""
     return document(
         {
             "Effect": "Allow",
@@ -77,12 +77,12 @@ MULTIPART = "s3:AbortMultipartUpload"
 
 
 def inference(place: StackNames) -> Document:
-    """Production and candidate read bundles."""
+    """Inference services, production and candidate: read bundles."""
     return document(_objects(place, "ReadBundles", [READ], ["models/"]), _listing(place, ["models/"]))
 
 
 def router(place: StackNames) -> Document:
-    """The agent reads the control record, takes a failing candidate's share away in it, and says what failed."""
+    """Router agent: read the control record, set a failing candidate's share to zero, and write traffic counts."""
     return document(
         _objects(place, "ControlRecord", [READ, WRITE], ["control/experiment.json"]),
         _objects(place, "Traffic", [WRITE], ["traffic/"]),
@@ -91,7 +91,7 @@ def router(place: StackNames) -> Document:
 
 
 def mlflow(place: StackNames) -> Document:
-    """Artefacts of runs go through the server; bundles that versions point to are only read."""
+    """MLflow server: read and write artifacts of runs; read the bundles of model versions."""
     return document(
         _objects(place, "Artefacts", [READ, WRITE, DELETE, MULTIPART], ["mlflow/"]),
         _objects(place, "ReadBundles", [READ], ["models/"]),
@@ -100,13 +100,13 @@ def mlflow(place: StackNames) -> Document:
 
 
 def exporter(place: StackNames) -> Document:
-    """Monitoring reads what is in use, on trial and ended."""
+    """Exporter: read bundles (also archived ones), the control folder, datasets and run reports."""
     prefixes = ["models/", "archive/", "control/", "data/raw/", "reports/runs/"]
     return document(_objects(place, "Observe", [READ], prefixes), _listing(place, prefixes))
 
 
 def airflow_work(place: StackNames) -> Document:
-    """Tasks train, publish, promote, archive and score. Datasets and claims are never deleted."""
+    """Airflow tasks: train, publish, promote, archive and score. They may not delete datasets and claims."""
     kept = ["data/raw/", "claims/", "control/", "reports/", "notices/", "airflow-logs/"]
     moved = ["staging/", "models/", "archive/", "batch/"]
     return document(
@@ -118,17 +118,17 @@ def airflow_work(place: StackNames) -> Document:
 
 
 def airflow_control(place: StackNames) -> Document:
-    """The API server shows the logs of tasks; scheduler and triggerer write theirs there."""
+    """Airflow's servers: the API server reads task logs; scheduler and triggerer write theirs."""
     return document(_objects(place, "Logs", [READ, WRITE], ["airflow-logs/"]), _listing(place, ["airflow-logs/"]))
 
 
 def read_secrets(*arns: Text) -> Document:
-    """Reads the named secrets, and can list none."""
+    """Read the named secrets, without listing any."""
     return document(allow("ReadSecrets", ["secretsmanager:GetSecretValue"], arns))
 
 
 def pull_images(place: StackNames) -> Document:
-    """Pulls this stack's images. A login token belongs to no repository, so that action knows no narrower resource."""
+    """Pull this stack's images. The action of the login token supports no narrower resource than `*`."""
     repositories = [place.arn("ecr", f"repository/{place.prefix}/*")]
     return document(
         allow("Login", ["ecr:GetAuthorizationToken"], ["*"]),
@@ -139,7 +139,7 @@ def pull_images(place: StackNames) -> Document:
 
 
 def whole_host(place: StackNames) -> Document:
-    """Everything that the compose files do with the bucket: containers of one host share its role."""
+    """Host: everything that the compose files do with the bucket, because the containers share the host's role."""
     prefixes = ["data/raw/", "claims/", "control/", "reports/", "notices/", "traffic/", "airflow-logs/", "staging/",
                 "models/", "archive/", "batch/", "mlflow/"]  # fmt: skip
     return document(
@@ -151,13 +151,13 @@ def whole_host(place: StackNames) -> Document:
 
 
 def write_logs(group_arn: Text) -> Document:
-    """Writes into one log group."""
+    """Write to one log group."""
     streams = pulumi.Output.concat(group_arn, ":*")
     return document(allow("Write", ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"], [streams]))
 
 
 def register_targets(target_groups: Iterable[Text]) -> Document:
-    """Tells the load balancer which pods answer. Reading what exists knows no narrower resource."""
+    """Load balancer controller: register pods as targets. The read actions support no narrower resource than `*`."""
     return document(
         allow(
             "Register",
@@ -182,7 +182,7 @@ def register_targets(target_groups: Iterable[Text]) -> Document:
 
 
 def snapshots(place: StackNames) -> Document:
-    """Takes and forgets snapshots of this stack's volumes; creating one needs the volume and the snapshot to be."""
+    """Create and delete snapshots of this stack's volumes. Creation needs both the volume and the snapshot."""
     tagged = {"StringEquals": {"aws:ResourceTag/project": place.tags["project"]}}
     return document(
         allow("FromVolumes", ["ec2:CreateSnapshot", "ec2:CreateSnapshots"], [place.arn("ec2", "volume/*")], tagged),
@@ -203,7 +203,7 @@ def snapshots(place: StackNames) -> Document:
 
 
 def release(place: StackNames, *, instance_arn: Text | None, cluster_arn: Text | None) -> Document:
-    """What the pipeline's release step does: push images, put the release, and tell the target."""
+    """Release step of the pipeline: push images, upload the release, and deploy it to the target."""
     repositories = [place.arn("ecr", f"repository/{place.prefix}/*")]
     push = ["ecr:BatchGetImage", "ecr:BatchCheckLayerAvailability", "ecr:InitiateLayerUpload", "ecr:UploadLayerPart",
             "ecr:CompleteLayerUpload", "ecr:PutImage", "ecr:DescribeImages"]  # fmt: skip
@@ -216,7 +216,7 @@ def release(place: StackNames, *, instance_arn: Text | None, cluster_arn: Text |
         shell = f"arn:aws:ssm:{place.region}::document/AWS-RunShellScript"
         statements += [
             allow("Tell", ["ssm:SendCommand"], [instance_arn, shell]),
-            # A command's answer knows no narrower resource.
+            # Reading a command's result supports no narrower resource than `*`.
             allow("Hear", ["ssm:GetCommandInvocation"], ["*"]),
         ]
     if cluster_arn is not None:
@@ -225,7 +225,7 @@ def release(place: StackNames, *, instance_arn: Text | None, cluster_arn: Text |
 
 
 def only_tls(bucket_arn: str) -> Statement:
-    """Refuses whoever does not speak TLS to a bucket. Of a refusal, everything is the narrowest."""
+    """Deny access to a bucket without TLS, for every principal and action."""
     return {
         "Sid": "OnlyTls",
         "Effect": "Deny",
@@ -237,7 +237,7 @@ def only_tls(bucket_arn: str) -> Statement:
 
 
 def deliver_access_logs(place: StackNames) -> list[Statement]:
-    """Lets the load balancer and S3 of this account write access logs."""
+    """Let the load balancer and S3 of this account write access logs."""
     bucket = f"arn:aws:s3:::{place.access_log_bucket}"
     own = {"StringEquals": {"aws:SourceAccount": place.account}}
     return [
@@ -257,11 +257,11 @@ def deliver_access_logs(place: StackNames) -> list[Statement]:
 
 
 def through_endpoint(place: StackNames) -> Document:
-    """What may be asked of S3 from inside the network: this account's buckets, image layers, the system's packages."""
+    """Policy of the S3 endpoint: this account's buckets, image layers, and the system's packages."""
     own = {"StringEquals": {"aws:ResourceAccount": place.account}}
     layers = [f"arn:aws:s3:::prod-{place.region}-starport-layer-bucket/*"]
     packages = [f"arn:aws:s3:::al2023-repos-{place.region}-de612dc2/*"]
-    anybody = {"Principal": "*"}  # it is still the caller's own policy that allows
+    anybody = {"Principal": "*"}  # the caller's own policy must allow the action too
     return document(
         {**allow("OwnBuckets", ["s3:*"], ["*"], own), **anybody},
         {**allow("ImageLayersAndPackages", [READ], [*layers, *packages]), **anybody},

@@ -1,7 +1,7 @@
 #!/bin/sh
-# push_images.sh OUTPUTS REVISION PLATFORM: build every image that the stack has a repository for, push it under the
-# revision, and print a line `name digest` for each. An image that was pushed already is not built again: its tag cannot
-# change (ECR keeps tags immutable).
+# push_images.sh OUTPUTS REVISION PLATFORM: build the image of every repository of the stack, push it with the revision as
+# its tag, and print a line `name digest` for each. An image that was already pushed is not rebuilt, because tags in ECR
+# are immutable.
 set -eu
 outputs=$1 revision=$2 platform=$3
 region=$(jq -r .region "$outputs")

@@ -1,4 +1,4 @@
-"""What a release lays over `kubernetes/overlays/aws`: digests of its images, and what the stack's outputs say.
+"""Generator of a release's kustomization over `kubernetes/overlays/aws`, from image digests and the stack's outputs.
 
     pulumi stack output --json | python -m iac.release --images images.txt --revision REVISION --out build/release
 
@@ -24,35 +24,35 @@ DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class ReleaseRefused(Exception):
-    """Something that a release needs is not there, or is not what it should be."""
+    """An input of a release is missing or invalid."""
 
 
 def read_images(text: str) -> dict[str, str]:
-    """Digests by image: lines of `name sha256:...`. Raises ReleaseRefused."""
-    found = {}
+    """Return digests by image, from lines of `name sha256:...`. Raises ReleaseRefused."""
+    digests = {}
     for line in filter(None, map(str.strip, text.splitlines())):
         name, _, digest = line.partition(" ")
         if not DIGEST.fullmatch(digest):
             raise ReleaseRefused(f"{line!r} is not an image and its digest, such as 'router sha256:...'")
-        found[name] = digest
-    return found
+        digests[name] = digest
+    return digests
 
 
 def kustomization(outputs: Mapping[str, Any], images: Mapping[str, str], revision: str, overlay: str) -> dict[str, Any]:
-    """The release's kustomization over the overlay at the relative path `overlay`. Raises ReleaseRefused."""
+    """Return the release's kustomization over the overlay at the relative path `overlay`. Raises ReleaseRefused."""
     needed = {"bucket", "region", "database_address", "database_secret", "images", "target_groups"}
     if missing := sorted(needed - outputs.keys()):
         raise ReleaseRefused(f"the stack has no output {', '.join(missing)}; is it one of target kubernetes?")
     repositories = outputs["images"]
     if unknown := sorted(set(repositories) - set(images)):
         raise ReleaseRefused(f"there is no digest of {', '.join(unknown)}")
-    told = [
+    literals = [
         f"MLFLOW_S3_BUCKET={outputs['bucket']}",
         f"AWS_DEFAULT_REGION={outputs['region']}",
         f"POSTGRES_HOST={outputs['database_address']}",
         f"HOMEPRICES_GIT_REVISION={revision}",
     ]
-    maps = [{"name": name, "behavior": "merge", "literals": told} for name in ("shared", "airflow-shared")]
+    maps = [{"name": name, "behavior": "merge", "literals": literals} for name in ("shared", "airflow-shared")]
     return {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
@@ -68,7 +68,7 @@ def kustomization(outputs: Mapping[str, Any], images: Mapping[str, str], revisio
 
 
 def _targets(groups: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The load balancer's groups; a UI that has none (nobody can sign in) is not bound at all."""
+    """Return patches with the load balancer's target groups; a UI without one (no sign-in) gets no binding."""
     patches = []
     for name in ("frontend", "mlflow", "airflow"):
         target = {"kind": "TargetGroupBinding", "name": name}
@@ -102,7 +102,7 @@ def _database(outputs: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def airflow_values(outputs: Mapping[str, Any], images: Mapping[str, str]) -> dict[str, Any]:
-    """What the chart is told of this release beside `kubernetes/airflow/values.yaml`."""
+    """Return the chart's values for this release, in addition to `kubernetes/airflow/values.yaml`."""
     return {
         "images": {"airflow": {"repository": outputs["images"]["airflow"], "digest": images["airflow"]}},
         "config": {"logging": {"remote_base_log_folder": f"s3://{outputs['bucket']}/airflow-logs"}},
@@ -110,7 +110,7 @@ def airflow_values(outputs: Mapping[str, Any], images: Mapping[str, str]) -> dic
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line; outputs of the stack as JSON on standard input."""
+    """Run the command line; reads the outputs of the stack as JSON from standard input."""
     parser = argparse.ArgumentParser(prog="python -m iac.release", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--images", type=Path, required=True, help="lines of `name sha256:...`")
     parser.add_argument("--revision", required=True)

@@ -1,10 +1,10 @@
-"""Bring a release to the host, see through the router that it answers, and go back by itself when it does not.
+"""Deploy a release to the host, check it through the router, and roll back automatically if the check fails.
 
     python -m iac.rollout host --instance ID --bucket NAME --revision REVISION --url https://DOMAIN
     python -m iac.rollout check --url https://DOMAIN
 
-`host` ends with 0 when the new release serves, with 1 when the one before does again, and with 2 when neither does.
-`check` is the same look without a host: for Kubernetes, where `kubectl rollout undo` goes back.
+`host` exits with 0 if the new release serves, with 1 after a successful rollback, and with 2 if neither release serves.
+`check` is only the check: for Kubernetes, where `kubectl rollout undo` rolls back.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from homeprices.names import PREDICT_PATH
 CURRENT = "deploy/current"
 HOME = {"total_sqft": 1200, "location": "Whitefield", "bhk": 2, "bath": 2}
 ANSWERS_IN_A_ROW = 20
-"""So many that a replica which fails would have been met."""
+"""Enough requests to reach every replica, including one that fails."""
 
 PATIENCE_SECONDS = 300.0
 COMMAND_SECONDS = 1_200.0
@@ -36,11 +36,11 @@ Sleep = Callable[[float], None]
 
 
 class RolloutFailed(Exception):
-    """A release did not come to serve. The message says what was seen last."""
+    """A release does not serve. The message has the last error."""
 
 
 def check(client: httpx.Client, *, clock: Callable[[], float] = time.monotonic, sleep: Sleep = time.sleep) -> str:
-    """The model version that answers, once health and estimates were right ANSWERS_IN_A_ROW times through the router.
+    """Return the served model version after ANSWERS_IN_A_ROW correct health checks and estimates through the router.
 
     Raises RolloutFailed after PATIENCE_SECONDS.
     """
@@ -68,27 +68,31 @@ def _ask(client: httpx.Client) -> str:
 
 
 class Host:
-    """The instance, told through Session Manager; the bucket notes which release it runs."""
+    """The instance, controlled through Session Manager; the bucket records which release it runs."""
 
     def __init__(self, ssm: Any, s3: Any, instance: str, bucket: str, *, sleep: Sleep = time.sleep) -> None:
         self._ssm, self._s3, self._instance, self._bucket, self._sleep = ssm, s3, instance, bucket, sleep
 
     def current(self) -> str | None:
-        """The revision that runs; None before the first release."""
+        """Return the current revision; None before the first release."""
         try:
             body = self._s3.get_object(Bucket=self._bucket, Key=CURRENT)["Body"].read()
         except ClientError as error:
-            if error.response["Error"]["Code"] in {"NoSuchKey", "404", "AccessDenied"}:  # no right to list: no key
+            if error.response["Error"]["Code"] in {
+                "NoSuchKey",
+                "404",
+                "AccessDenied",
+            }:  # without the right to list, a missing key is AccessDenied
                 return None
             raise
         return str(body.decode().strip())
 
     def note(self, revision: str) -> None:
-        """Write down that a revision serves."""
+        """Record the current revision."""
         self._s3.put_object(Bucket=self._bucket, Key=CURRENT, Body=revision.encode())
 
     def run(self, revision: str) -> None:
-        """Install and start a release. Raises RolloutFailed with the end of what the host said."""
+        """Install and start a release. Raises RolloutFailed with the end of the host's error output."""
         sent = self._ssm.send_command(
             InstanceIds=[self._instance],
             DocumentName="AWS-RunShellScript",
@@ -99,20 +103,20 @@ class Host:
         for _ in range(int(COMMAND_SECONDS / STEP_SECONDS)):
             self._sleep(STEP_SECONDS)
             try:
-                said = self._ssm.get_command_invocation(CommandId=command, InstanceId=self._instance)
-            except self._ssm.exceptions.InvocationDoesNotExist:  # not there yet
+                result = self._ssm.get_command_invocation(CommandId=command, InstanceId=self._instance)
+            except self._ssm.exceptions.InvocationDoesNotExist:  # not registered yet
                 continue
-            if said["Status"] == "Success":
+            if result["Status"] == "Success":
                 return
-            if said["Status"] not in {"Pending", "InProgress", "Delayed"}:
+            if result["Status"] not in {"Pending", "InProgress", "Delayed"}:
                 raise RolloutFailed(
-                    f"{revision} on {self._instance}: {said['Status']}: {said['StandardErrorContent'][-500:]}"
+                    f"{revision} on {self._instance}: {result['Status']}: {result['StandardErrorContent'][-500:]}"
                 )
         raise RolloutFailed(f"{revision} on {self._instance} was not done within {COMMAND_SECONDS:g} s")
 
 
 def roll_out(host: Host, revision: str, look: Callable[[], str]) -> int:
-    """Install a release and look; go back to the one before when it does not serve. The exit status of the program."""
+    """Install a release and check it; roll back to the previous one if the check fails. Return the exit status."""
     before = host.current()
     try:
         host.run(revision)
@@ -134,7 +138,7 @@ def roll_out(host: Host, revision: str, look: Callable[[], str]) -> int:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m iac.rollout", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("what", choices=["host", "check"])
     parser.add_argument("--url", required=True)

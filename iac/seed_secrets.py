@@ -1,6 +1,6 @@
-"""Fill the application's secret: `python -m iac.seed_secrets ARN`. What it holds stays; what is missing is made.
+"""Fill the application's secret: `python -m iac.seed_secrets ARN`. Existing values stay; missing ones are generated.
 
-Values go from here to Secrets Manager, and into no state file, output or log.
+Values go directly to Secrets Manager, and never to a state file, output or log.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from compose.make_env import SECRETS, password
 
 TIMEOUTS = Config(connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 3, "mode": "standard"})
 NOT_OURS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "POSTGRES_SUPERUSER_PASSWORD")
-"""Roles stand for keys, and RDS makes its master's password itself."""
+"""Not needed on AWS: roles replace keys, and RDS generates its master password."""
 
 WANTED: dict[str, Callable[[], str]] = {
     **{name: make for name, make in SECRETS.items() if name not in NOT_OURS},
@@ -27,16 +27,16 @@ WANTED: dict[str, Callable[[], str]] = {
 
 
 def completed(held: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """The secret with every name of WANTED, and the names that were made now."""
+    """Return the secret with every name of WANTED, and the names that were generated now."""
     made = sorted(name for name in WANTED if not held.get(name))
     return {**held, **{name: WANTED[name]() for name in made}}, made
 
 
 def seed(client: Any, arn: str) -> list[str]:
-    """Complete the secret behind `arn`; returns the names that were missing."""
+    """Complete the secret `arn`; return the names that were missing."""
     try:
         held = json.loads(client.get_secret_value(SecretId=arn)["SecretString"])
-    except client.exceptions.ResourceNotFoundException:  # it exists and has no value yet
+    except client.exceptions.ResourceNotFoundException:  # the secret exists but has no value yet
         held = {}
     values, made = completed(held)
     if made:
@@ -45,7 +45,7 @@ def seed(client: Any, arn: str) -> list[str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m iac.seed_secrets", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("arn", help="output `application_secret` of the stack")
     arn = parser.parse_args(arguments).arn

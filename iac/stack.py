@@ -1,4 +1,4 @@
-"""One stack: its parts, in the order in which they need each other, and what others may know of it."""
+"""One stack: its components in dependency order, and its outputs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Outputs = dict[str, Any]
 
 
 class Stack:
-    """The parts of a stack, built when it is made."""
+    """The components of a stack. The constructor creates them."""
 
     def __init__(self, config: StackConfig, oidc_secret: pulumi.Output[str] | None) -> None:
         self._config = config

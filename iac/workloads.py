@@ -1,4 +1,4 @@
-"""Who is who in the cluster: a service account, its namespace, and the document of what it may do in AWS."""
+"""The workloads of the cluster: service account, namespace, and policy on AWS."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NAMESPACE = "homeprices"
 
 @dataclass(frozen=True)
 class Workload:
-    """A service account and its rights. Both inference services share one: they read the same prefix."""
+    """A service account and its permissions. Both inference services share one, because they read the same prefix."""
 
     service_account: str
     may: Document
@@ -22,7 +22,7 @@ class Workload:
 
 
 def workloads(place: StackNames, secret_arns: Iterable[Text], target_groups: Iterable[Text]) -> list[Workload]:
-    """Every workload that calls AWS; one that is not here (frontend, migrations) has no rights there at all."""
+    """Return every workload that calls AWS; the others (frontend, migrations) have no permissions there."""
     return [
         Workload("inference", policies.inference(place)),
         Workload("router", policies.router(place)),

@@ -1,1 +1,1 @@
-"""One part of the stack a file; each a ComponentResource with its arguments in one frozen class."""
+"""The components of the stack, one in each file: a ComponentResource with a frozen class of arguments."""

@@ -1,4 +1,4 @@
-"""Alarms on what AWS sees and Prometheus cannot, and a budget. One topic, one address."""
+"""Alarms on metrics that only AWS has, and a budget, all sent to one SNS topic with one address."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FREE_STORAGE_SHARE = 0.15
 
 @dataclass(frozen=True)
 class AlarmsArgs:
-    """What is watched; `instance_id` where the target is a host."""
+    """The monitored resources; `instance_id` if the target is a host."""
 
     place: StackNames
     config: StackConfig

@@ -1,4 +1,4 @@
-"""The load balancer: the one door, TLS on 443. Visitors reach the web form's server, which passes the API on."""
+"""The load balancer, the only public entry point: TLS on 443. Visitors reach the web form, which proxies the API."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SESSION_SECONDS = 8 * 3600
 
 @dataclass(frozen=True)
 class Door:
-    """Something that the balancer passes on to: its port, and the path that answers 200 when it is well."""
+    """A target of the load balancer: its port, and the path of its health check."""
 
     name: str
     port: int
@@ -32,12 +32,12 @@ INTERFACES = (
     Door("mlflow", 5000, "/health"),
     Door("grafana", 3000, "/api/health"),
 )
-"""Reached under NAME.DOMAIN by those whom the identity provider has signed in; without one, by nobody."""
+"""UIs under NAME.DOMAIN for users that the identity provider has signed in. Without a provider they are not public."""
 
 
 @dataclass(frozen=True)
 class BalancerArgs:
-    """Where the door is, and what stands behind it: instances of a host, or addresses of pods."""
+    """The network of the load balancer, and the type of its targets: instances, or addresses of pods."""
 
     config: StackConfig
     vpc_id: pulumi.Output[str]
@@ -48,7 +48,7 @@ class BalancerArgs:
 
 
 class Balancer(pulumi.ComponentResource):
-    """ALB, its security group, listener, and a target group for each door."""
+    """The ALB, its security group and listener, and a target group for each door."""
 
     arn_suffix: pulumi.Output[str]
     dns_name: pulumi.Output[str]
@@ -114,7 +114,7 @@ class Balancer(pulumi.ComponentResource):
     def _targets(self, door: Door) -> aws.lb.TargetGroup:
         return aws.lb.TargetGroup(
             f"{self._name}-{door.name}",
-            name=f"{self._name}-{door.name}",  # of 32 characters; Pulumi's own addition would not fit
+            name=f"{self._name}-{door.name}",  # at most 32 characters, so Pulumi's random suffix would not fit
             port=door.port,
             protocol="HTTP",
             vpc_id=self._args.vpc_id,
@@ -176,7 +176,7 @@ class Balancer(pulumi.ComponentResource):
         )
 
     def reach(self, what: str, security_group_id: pulumi.Output[str]) -> None:
-        """Let the balancer talk to the members of a security group, at the doors' ports and no other."""
+        """Allow the load balancer to connect to the members of a security group, at the doors' ports only."""
         for door in (VISITORS, *self._interfaces()):
             self._egress(f"{what}-{door.name}", port=door.port, referenced_security_group_id=security_group_id)
             aws.vpc.SecurityGroupIngressRule(

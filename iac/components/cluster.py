@@ -1,7 +1,7 @@
-"""Target `kubernetes`: EKS with two managed node groups, one for what answers visitors, one for what trains and scores.
+"""Target `kubernetes`: EKS with two managed node groups, one for serving, one for training and batch scoring.
 
-Each workload has a role of its own, given to its service account by EKS Pod Identity; nodes themselves may only join
-and pull images.
+EKS Pod Identity gives the service account of each workload its own role. The nodes' role may only join the cluster and
+pull images.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ADDONS: Mapping[str, Mapping[str, object]] = {
 
 @dataclass(frozen=True)
 class ClusterArgs:
-    """Where the cluster is, and who is who in it; `release_role_arn` may roll out in our namespace, and no more."""
+    """The cluster's network and workloads; `release_role_arn` may deploy to the project's namespace only."""
 
     place: StackNames
     config: KubernetesConfig
@@ -45,7 +45,7 @@ class ClusterArgs:
 
 
 class Cluster(pulumi.ComponentResource):
-    """Control plane, nodes, add-ons, and a role a workload."""
+    """Control plane, nodes, add-ons, and a role for each workload."""
 
     cluster_name: pulumi.Output[str]
     cluster_arn: pulumi.Output[str]
@@ -124,7 +124,7 @@ class Cluster(pulumi.ComponentResource):
         )
         return [
             self._node_group("services", args.config.services, role, [], after),
-            # Training and scoring take every core they find; visitors' pods do not share a machine with them.
+            # Training and scoring use every core, so serving pods do not share a machine with them.
             self._node_group("work", args.config.work, role, [{"key": "work", "effect": "NO_SCHEDULE"}], after),
         ]
 
@@ -140,7 +140,7 @@ class Cluster(pulumi.ComponentResource):
         tags = {**self._args.place.tags, "Name": name}
         template = aws.ec2.LaunchTemplate(
             name,
-            # One hop: a pod cannot ask for the node's role.
+            # One hop: a pod cannot get the node's role from the metadata service.
             metadata_options={"http_tokens": "required", "http_endpoint": "enabled", "http_put_response_hop_limit": 1},
             block_device_mappings=[
                 {
@@ -182,7 +182,7 @@ class Cluster(pulumi.ComponentResource):
         )
 
     def _volumes(self, after: Sequence[pulumi.Resource]) -> None:
-        """Disks for pods (the spools): AWS's own driver, with AWS's own policy."""
+        """Install AWS's driver for the pods' disks (the spools), with AWS's managed policy."""
         name = f"{self._name}-ebs-csi"
         role = Role(
             name,

@@ -1,4 +1,4 @@
-"""PostgreSQL on RDS: reached by named security groups only, over TLS; AWS makes, keeps and rotates its password."""
+"""PostgreSQL on RDS: reachable only from named security groups, over TLS. AWS generates and rotates its password."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MASTER_USER = "postgres"
 
 @dataclass(frozen=True)
 class DatabaseArgs:
-    """Where the database is and what it is to be; `protect`: neither it nor its last state goes by mistake."""
+    """The database's network and size; `protect`: deletion is blocked, and takes a final snapshot."""
 
     place: StackNames
     config: DatabaseConfig
@@ -53,7 +53,7 @@ class Database(pulumi.ComponentResource):
         instance = self._instance(args, subnets, parameters)
         self.address = instance.address
         self.identifier = instance.identifier
-        # ARN only: the value is in Secrets Manager, and in no state, output or log.
+        # The ARN only: the value is in Secrets Manager, and not in any state, output or log.
         self.master_secret_arn = instance.master_user_secrets.apply(lambda secrets: secrets[0]["secret_arn"])
         self.register_outputs({"address": self.address, "master_secret_arn": self.master_secret_arn})
 
@@ -98,7 +98,7 @@ class Database(pulumi.ComponentResource):
         )
 
     def allow_from(self, caller: str, security_group_id: pulumi.Output[str]) -> None:
-        """Let the members of a security group connect: out of theirs, into this one."""
+        """Allow the members of a security group to connect: egress from theirs, ingress to the database's."""
         aws.vpc.SecurityGroupEgressRule(
             f"{self._name}-{caller}",
             security_group_id=security_group_id,

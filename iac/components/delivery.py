@@ -1,4 +1,4 @@
-"""How the pipeline gets in: GitHub signs a token, AWS gives a role for an hour. No key lives anywhere."""
+"""Access of the release pipeline: GitHub signs a token, and AWS grants a role for an hour. There is no stored key."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ISSUER = "token.actions.githubusercontent.com"
 
 @dataclass(frozen=True)
 class DeliveryArgs:
-    """Whose jobs are believed. The provider itself is one an account, and is made once by hand (iac/README.md)."""
+    """The trusted repository. The OIDC provider exists once per account and is created manually (iac/README.md)."""
 
     place: StackNames
     repository: str

@@ -1,7 +1,7 @@
 """Target `host`: one EC2 instance in a private subnet that runs the compose files.
 
-Nobody logs in over the network: Session Manager opens a shell, and forwards ports to the UIs. What is kept lies on a
-volume of its own, which outlives the instance and is photographed every night.
+There is no login over the network: Session Manager opens a shell and forwards ports to the UIs. All data is on a
+separate volume, which outlives the instance and is snapshotted every night.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ SYSTEM_IMAGE = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-"
 PORTS_OUT = {"aws-and-images": 443, "mail": 587}
 METADATA = {"http_tokens": "required", "http_endpoint": "enabled", "instance_metadata_tags": "disabled"}
 CONTAINER_HOPS = 2
-"""Metadata must reach the containers, one hop further, for the instance's role stands where keys stand elsewhere."""
+"""Two hops, because containers read the credentials of the instance's role from the metadata service."""
 
 
 @dataclass(frozen=True)
 class HostArgs:
-    """Where the instance is, what it is, which secrets it reads and which environment its compose files get."""
+    """The instance's network and size, the secrets it reads, and the environment of its compose files."""
 
     place: StackNames
     config: HostConfig
@@ -40,7 +40,7 @@ class HostArgs:
 
 
 class Host(pulumi.ComponentResource):
-    """Instance, data volume, snapshots, role."""
+    """The instance, its data volume, snapshots and role."""
 
     instance_id: pulumi.Output[str]
     instance_arn: pulumi.Output[str]
@@ -109,12 +109,12 @@ class Host(pulumi.ComponentResource):
             user_data=self._boot(),
             user_data_replace_on_change=False,
             tags={"Name": self._name},
-            # A newer system image must not replace the instance at the next preview; an upgrade is asked for.
+            # A newer system image must not replace the instance at the next `pulumi up`; upgrades are explicit.
             opts=pulumi.ResourceOptions(parent=self, ignore_changes=["ami"]),
         )  # fmt: skip
 
     def _boot(self) -> pulumi.Output[str]:
-        """The script of the first start. Secrets are read from Secrets Manager then, and are no part of it."""
+        """Return the script of the first start. It has no secrets: it reads them from Secrets Manager when it runs."""
         place = self._args.place
 
         def script(resolved: dict[str, Any]) -> str:

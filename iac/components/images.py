@@ -1,4 +1,4 @@
-"""A repository in ECR for each image: a tag never changes its meaning, and every image is scanned when it arrives."""
+"""An ECR repository for each image, with immutable tags and a scan on push."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pulumi_aws as aws
 from iac.stack_names import StackNames
 
 KEPT = 30
-"""Releases that can be gone back to."""
+"""The number of kept releases, to which a rollback is possible."""
 
 
 @dataclass(frozen=True)
 class ImagesArgs:
-    """Which images; `protect`: a repository with images in it is not removed."""
+    """The images' names; `protect`: a repository with images cannot be deleted."""
 
     place: StackNames
     names: tuple[str, ...]
@@ -24,7 +24,7 @@ class ImagesArgs:
 
 
 class Images(pulumi.ComponentResource):
-    """Repositories by image name; `urls` is where each is pushed to and pulled from."""
+    """The repositories; `urls` has the address of each by image name."""
 
     urls: dict[str, pulumi.Output[str]]
 

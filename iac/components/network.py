@@ -1,4 +1,4 @@
-"""The VPC: public subnets for the load balancer, private ones for what runs, isolated ones for the database."""
+"""The VPC: public subnets for the load balancer, private ones for the workloads, isolated ones for the database."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ SERVICES_WITHOUT_NAT = ("ssm", "ssmmessages", "ecr.api", "ecr.dkr", "logs", "sec
 
 @dataclass(frozen=True)
 class NetworkArgs:
-    """What the network is to be."""
+    """The configuration of the network."""
 
     place: StackNames
     config: NetworkConfig
 
 
 def subnet_cidr(network: str, kind: str, zone: int) -> str:
-    """The `zone`-th subnet of a kind: kinds stand four apart, so that a third zone moves nothing."""
+    """Return the `zone`-th subnet of a kind. Kinds are four subnets apart, so that a third zone moves no subnet."""
     blocks = list(ipaddress.ip_network(network).subnets(prefixlen_diff=SUBNET_BITS))
     return str(blocks[KINDS.index(kind) * 4 + zone])
 
@@ -55,7 +55,7 @@ class Network(pulumi.ComponentResource):
             opts=self._child,
         )
         self.vpc_id = self._vpc.id
-        # The group that AWS makes by itself lets its members talk to each other; without rules it lets nobody.
+        # AWS's default security group lets its members connect to each other; remove its rules.
         aws.ec2.DefaultSecurityGroup(f"{name}-default", vpc_id=self.vpc_id, ingress=[], egress=[], opts=self._child)
         self.public = self._subnets("public")
         self.private = self._subnets("private")
@@ -80,7 +80,7 @@ class Network(pulumi.ComponentResource):
         ]
 
     def _routes(self) -> list[pulumi.Output[str]]:
-        """Public subnets lead to the internet, private ones through a NAT if there is one, isolated ones nowhere."""
+        """Create the routes: public subnets to the internet, private ones to a NAT if there is one, isolated none."""
         name, config = self._name, self._args.config
         gateway = aws.ec2.InternetGateway(name, vpc_id=self.vpc_id, tags={"Name": name}, opts=self._child)
         out = self._table("public", {"gateway_id": gateway.id})
@@ -119,7 +119,7 @@ class Network(pulumi.ComponentResource):
         aws.ec2.RouteTableAssociation(name, subnet_id=subnet, route_table_id=table, opts=self._child)
 
     def _endpoints(self, tables: list[pulumi.Output[str]]) -> None:
-        """S3 without the NAT's price a gigabyte; without a NAT, also the services that the private subnets call."""
+        """Create the endpoint of S3, which avoids the NAT's price; without a NAT, also those of other AWS services."""
         place = self._args.place
         aws.ec2.VpcEndpoint(
             f"{self._name}-s3",

@@ -1,4 +1,4 @@
-"""A role of one workload: who may take it, and the one document of what it may do."""
+"""The IAM role of one workload: its trust policy and its permissions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MANAGED = "arn:aws:iam::aws:policy/"
 
 @dataclass(frozen=True)
 class RoleArgs:
-    """Trust, documents by name, and names of AWS's own policies, for what AWS itself runs in our account."""
+    """The trust policy, inline policies by name, and names of AWS's managed policies for AWS's own components."""
 
     trust: Document
     documents: Mapping[str, Document]

@@ -12,14 +12,14 @@ from iac.stack_names import StackNames
 
 @dataclass(frozen=True)
 class SecretsArgs:
-    """`protect`: a secret that was deleted can be had back for 30 days."""
+    """`protect`: a deleted secret can be restored for 30 days."""
 
     place: StackNames
     protect: bool
 
 
 class Secrets(pulumi.ComponentResource):
-    """The empty secret `PREFIX/application`, a JSON object by variable name once it is filled."""
+    """The secret `PREFIX/application`, created empty; once filled, a JSON object by variable name."""
 
     arn: pulumi.Output[str]
 

@@ -1,4 +1,4 @@
-"""A private bucket: versioned, encrypted, TLS only, tidied by age."""
+"""A private bucket: versioned, encrypted, TLS only, with lifecycle rules."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import pulumi_aws as aws
 from iac import policies
 
 NONCURRENT_DAYS = 30
-"""How long an overwritten or deleted object can be had back."""
+"""The days in which an overwritten or deleted object can be restored."""
 
 DATA_RULES: tuple[Mapping[str, Any], ...] = (
-    # Ended candidates are looked at again for a month, then kept for the record.
+    # Archived candidates are read for a month, and then only kept as a record.
     {
         "id": "archive",
         "filter": {"prefix": "archive/"},
@@ -34,7 +34,7 @@ ACCESS_LOG_RULES: tuple[Mapping[str, Any], ...] = (
 
 @dataclass(frozen=True)
 class PrivateBucketArgs:
-    """A bucket's name, rules of age, statements beside "TLS only"; `protect`: it cannot be removed by mistake."""
+    """The bucket's name, lifecycle rules, and policy statements besides "TLS only"; `protect`: deletion is blocked."""
 
     bucket: str
     protect: bool
@@ -44,7 +44,7 @@ class PrivateBucketArgs:
 
 
 class PrivateBucket(pulumi.ComponentResource):
-    """A bucket that nobody outside the account's own policies can read."""
+    """A bucket without public access: only the account's own policies grant access."""
 
     bucket: pulumi.Output[str]
 

@@ -1,1 +1,1 @@
-"""What the target `host` runs at its first start, and how its compose files differ from those of a developer."""
+"""The target `host`: the script of its first start, and the overrides of its compose files."""

@@ -11,13 +11,13 @@ from iac.stack_names import StackNames
 DATA_DEVICE = "/dev/sdf"
 FOLDER = Path(__file__).parent
 LIMIT_BYTES = 16_384
-"""What EC2 takes as user data."""
+"""EC2's limit of user data."""
 
 
 def boot_script(place: StackNames, environment: Mapping[str, str], secret_arns: Mapping[str, str]) -> str:
-    """The script, with what the release program needs to know and no secret: of those it holds the ARNs.
+    """Return the script with the settings of the release program. It has the ARNs of secrets, not their values.
 
-    Raises ValueError for a script that EC2 would refuse.
+    Raises ValueError for a script that exceeds EC2's limit.
     """
     known = {
         "AWS_REGION": place.region,
@@ -44,7 +44,7 @@ def _assignments(values: Mapping[str, str]) -> str:
 
 
 def _dotenv(values: Mapping[str, str]) -> str:
-    """Lines that Compose reads as they are: in single quotes nothing is expanded."""
+    """Return lines of an `.env` that Compose reads literally: it expands nothing in single quotes."""
     wrong = [name for name, value in values.items() if "'" in value or "\n" in value]
     if wrong:
         raise ValueError(f"{', '.join(wrong)}: a value for Compose may hold neither a quote nor a line break")

@@ -1,6 +1,6 @@
 #!/bin/bash
-# First start of the host. What is kept lies on the data volume, which outlives this instance: a file system that is on
-# it already stays. Run again after a repair, it changes nothing that is done.
+# First start of the host. All data is on the data volume, which outlives this instance, so an existing file system on it
+# stays. The script is idempotent.
 set -euo pipefail
 exec > >(tee -a /var/log/homeprices-boot.log) 2>&1
 
@@ -31,7 +31,7 @@ cat >/usr/local/bin/homeprices-release <<'RELEASE'
 RELEASE
 chmod 0755 /usr/local/bin/homeprices-release
 
-# An instance that replaces another goes on with the release that the other ran.
+# An instance that replaces another starts the release that the other ran.
 if [ -L /data/releases/current ]; then
   homeprices-release "$(basename "$(readlink /data/releases/current)")"
 fi

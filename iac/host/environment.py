@@ -1,4 +1,4 @@
-"""What the compose files are told on AWS: every variable whose default is meant for one machine without AWS."""
+"""The environment of the compose files on AWS: every variable whose default is for one machine without AWS."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ SUBNET_PREFIX = "172.30.65"
 CONTAINERS = (f"{SUBNET_PREFIX}.10/32", f"{SUBNET_PREFIX}.64/26", f"{SUBNET_PREFIX}.192/26")
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 ROLE_INSTEAD_OF_KEY = "the-role-of-the-instance"
-"""Compose refuses to start without a value. docker-compose.aws.yml takes the variable away from every container."""
+"""Compose requires a value. docker-compose.aws.yml removes the variable from every container."""
 
 
 def host_environment(
     config: StackConfig, place: StackNames, database: pulumi.Output[str], balancer_subnets: Sequence[str]
 ) -> dict[str, str | pulumi.Output[str]]:
-    """Variables of `.env` on the host, without secrets (iac.seed_secrets) and what it finds out itself (its address).
+    """Return the variables of `.env` on the host, without secrets (iac.seed_secrets) and the host's own address.
 
-    `balancer_subnets` are trusted to say for whom they speak: the load balancer appends the visitor's address.
+    `balancer_subnets` are trusted proxies: the load balancer appends the visitor's address.
     """
     return {
         "MLFLOW_S3_BUCKET": place.bucket,
@@ -39,7 +39,7 @@ def host_environment(
 
 
 def interface_addresses(config: StackConfig) -> dict[str, str]:
-    """Where a browser finds the UIs: behind the identity provider, or (none) through Session Manager's forwarding."""
+    """Return the public addresses of the UIs with an identity provider; none without, for Session Manager's ports."""
     if config.oidc is None:
         return {}
     airflow, mlflow, grafana = (f"{name}.{config.domain}" for name in ("airflow", "mlflow", "grafana"))

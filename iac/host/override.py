@@ -1,7 +1,6 @@
-"""How the compose files differ on AWS, written from those files themselves: PostgreSQL is RDS, S3 is S3, and the
-instance's role stands where keys stand elsewhere.
+"""Generator of the compose overrides for AWS: RDS replaces PostgreSQL, S3 SeaweedFS, and a role the keys.
 
-`python -m iac.host.override` writes them; `--check` says whether they are up to date.
+`python -m iac.host.override` writes them from the compose files; `--check` fails when one is stale.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ FILES = {
 
 
 def override(composed: list[dict[str, Any]]) -> str:
-    """The text of an override for compose files that were read."""
+    """Return the text of the override for parsed compose files."""
     lines = [HEAD.rstrip(), "services:"]
     for file in composed:
         for name, service in file["services"].items():
@@ -38,10 +37,10 @@ def override(composed: list[dict[str, Any]]) -> str:
 
 
 def rds_roles(sql: str) -> str:
-    """The databases' roles for a master that is no superuser: on RDS nobody is, so nobody may say `nosuperuser`.
+    """Return the SQL of the roles for RDS, whose master is no superuser and may not even use `nosuperuser`.
 
-    template1 is not the master's either. From PostgreSQL 16 on, whoever creates a role must also let itself act for it,
-    to make it the owner of a database.
+    The master does not own template1 either. From PostgreSQL 16 on, the creator of a role must grant it to itself
+    before it can make it the owner of a database.
     """
     head = "-- Made by `make aws-files` from compose/databases.sql; change iac/host/override.py instead.\n"
     may_act = "set createrole_self_grant = 'set, inherit';\n"
@@ -58,7 +57,7 @@ def _changes(name: str, service: dict[str, Any]) -> list[str]:
     lines = ["", *(["    environment:"] if environment else []), *environment]
     if HERE_NO_MORE & waits.keys():
         rest = {other: how for other, how in waits.items() if other not in HERE_NO_MORE}
-        if name == "databases":  # it waited for PostgreSQL, which waited for this
+        if name == "databases":  # it depended on PostgreSQL, which depended on preflight
             rest[PREFLIGHT] = {"condition": "service_completed_successfully"}
         lines.append(f"    depends_on: !override {json.dumps(rest)}")
     if name == "databases":
@@ -67,7 +66,7 @@ def _changes(name: str, service: dict[str, Any]) -> list[str]:
 
 
 def _environment(name: str, environment: dict[str, str]) -> list[str]:
-    if name == PREFLIGHT:  # it looks at what is set, and uses none of it
+    if name == PREFLIGHT:  # it checks the variables and does not use them
         return []
     lines = [f"      {key}: !reset null" for key in KEYS if key in environment]
     changed: dict[str, str] = {}
@@ -84,7 +83,7 @@ def _environment(name: str, environment: dict[str, str]) -> list[str]:
 
 
 def texts() -> dict[str, str]:
-    """Every generated file by its name."""
+    """Return the text of every generated file by its name."""
     read = {
         name: override([yaml.safe_load((ROOT / file).read_text()) for file in files]) for name, files in FILES.items()
     }
@@ -92,7 +91,7 @@ def texts() -> dict[str, str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write the files, or with `--check` say which is stale."""
+    """Write the files, or with `--check` print those that are stale and return 1."""
     parser = argparse.ArgumentParser(prog="python -m iac.host.override", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 when a file is stale")
     check = parser.parse_args(arguments).check

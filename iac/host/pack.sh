@@ -1,6 +1,6 @@
 #!/bin/sh
-# pack.sh IMAGES: what the host needs of a revision, as a tar archive on standard output: the compose files, what they
-# mount, the digests of the images, and Compose itself, which the host's system does not have.
+# pack.sh IMAGES: print a tar archive of the files that the host needs for a revision: the compose files, the files they
+# mount, the digests of the images, and Compose itself, which the host's system does not include.
 set -eu
 images=$1
 folder=$(mktemp -d)

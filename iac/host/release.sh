@@ -1,6 +1,6 @@
 #!/bin/bash
-# homeprices-release REVISION: install a release from the bucket and start it. Secrets are read anew each time, because
-# the database's password is rotated. The release before stays beside it; naming it goes back to it.
+# homeprices-release REVISION: install a release from the bucket and start it. It reads the secrets every time, because
+# the database's password is rotated. The previous release stays installed; run this with its revision to roll back.
 set -euo pipefail
 umask 077
 revision=${1:?usage: homeprices-release REVISION}
@@ -27,7 +27,7 @@ secret() { aws secretsmanager get-secret-value --secret-id "$1" --query SecretSt
   cat "${HOMEPRICES_ETC:-/etc/homeprices}/compose.env"
   printf "IMAGE_TAG='%s'\n" "$revision"
   printf "BIND_ADDRESS='%s'\n" "$(hostname -I | cut -d ' ' -f 1)"
-  # Neither we nor RDS put a quote or a space into a secret, and in single quotes Compose expands nothing.
+  # No generated secret has a quote or a space, and Compose expands nothing in single quotes.
   secret "$SECRET_APPLICATION" | python3 -c 'import json, sys
 for name, value in json.load(sys.stdin).items(): print(f"{name}={chr(39)}{value}{chr(39)}")'
   secret "$SECRET_DATABASE" | python3 -c 'import json, sys
