@@ -23,7 +23,7 @@ def contents(of: MemoryBucket) -> dict[str, bytes]:
     return {entry.key: of.get(entry.key).body for entry in of.list("")}
 
 
-def test_loading_gives_back_what_was_saved_and_removes_the_rest() -> None:
+def test_loading_restores_the_saved_objects_and_removes_the_others() -> None:
     source, target, stream = filled(), MemoryBucket(), io.BytesIO()
     target.put("models/price_check_BO2/manifest.json", b"later")
     assert bucket.save(source, stream) == 3
@@ -32,7 +32,7 @@ def test_loading_gives_back_what_was_saved_and_removes_the_rest() -> None:
     assert contents(target) == contents(source)
 
 
-def test_an_archive_that_breaks_off_removes_nothing() -> None:
+def test_a_truncated_archive_removes_nothing() -> None:
     stream, target = io.BytesIO(), filled()
     bucket.save(filled(), stream)
     target.put("kept", b"yes")
@@ -42,6 +42,6 @@ def test_an_archive_that_breaks_off_removes_nothing() -> None:
 
 
 @pytest.mark.parametrize("arguments", [[], ["burn"], ["save", "load"]])
-def test_other_words_are_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_commands_are_rejected(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert bucket.main(arguments) == 2
     assert "create | save | load" in capsys.readouterr().err

@@ -16,13 +16,13 @@ def test_a_clean_image_is_remembered_by_another_process(tmp_path: Path) -> None:
     assert memory(tmp_path).knows("sha256:1") and not memory(tmp_path).knows("sha256:2")
 
 
-def test_another_secret_or_another_scanner_looks_again(tmp_path: Path) -> None:
+def test_another_secret_or_another_scanner_scans_again(tmp_path: Path) -> None:
     memory(tmp_path).remember(["sha256:1"])
     assert not memory(tmp_path, secret="other").knows("sha256:1")
     assert not memory(tmp_path, scanner=b"2").knows("sha256:1")
 
 
-def test_no_secret_is_kept(tmp_path: Path) -> None:
+def test_no_secret_is_stored(tmp_path: Path) -> None:
     memory(tmp_path).remember(["sha256:1"])
     assert "hush" not in (tmp_path / "kept" / "clean.json").read_text()
 
@@ -34,6 +34,6 @@ def test_a_file_that_cannot_be_read_remembers_nothing(tmp_path: Path, rubbish: s
     assert not memory(tmp_path).knows("sha256:1")
 
 
-def test_the_memory_does_not_grow_for_ever(tmp_path: Path) -> None:
+def test_the_cache_is_bounded(tmp_path: Path) -> None:
     memory(tmp_path).remember(str(number) for number in range(MAX_CACHED + 1))
     assert not memory(tmp_path).knows("0") and memory(tmp_path).knows(str(MAX_CACHED))

@@ -19,7 +19,7 @@ MEASURED = {
 }
 
 
-def test_the_page_says_what_was_measured() -> None:
+def test_the_page_has_the_measurements() -> None:
     text = figures.rendered(MEASURED)
     assert "`make test-compose`, 2 cores, 24 GiB: 11 tests passed in 3 minutes." in text
     assert "| `test_start.py` | 9 | 110 |" in text
@@ -30,12 +30,12 @@ def test_the_page_says_what_was_measured() -> None:
     assert memory == ["| mlflow-1 | 1536 |", "| router-1 | 55 |", "| together | 1591 |"]
 
 
-@pytest.mark.parametrize(("said", "size"), [("512KiB", 0.5), ("55.5MiB", 55.5), ("1.25GiB", 1280.0), ("1048576B", 1.0)])
-def test_sizes_are_read_as_docker_says_them(said: str, size: float) -> None:
-    assert figures.mebibytes(said) == size
+@pytest.mark.parametrize(("text", "size"), [("512KiB", 0.5), ("55.5MiB", 55.5), ("1.25GiB", 1280.0), ("1048576B", 1.0)])
+def test_sizes_of_docker_are_parsed(text: str, size: float) -> None:
+    assert figures.mebibytes(text) == size
 
 
-def test_the_page_has_a_place_for_what_is_measured() -> None:
+def test_the_page_has_the_marks_of_the_measurements() -> None:
     page = figures.PAGE.read_text()
     first, last = section_marks(figures.SECTION)
     assert page.count(first) == page.count(last) == 1

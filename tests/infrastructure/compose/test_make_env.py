@@ -54,7 +54,7 @@ def test_a_placeholder_of_the_example_is_replaced_in_its_place(placeholder: str)
     assert len(lines[1]) == len("HOMEPRICES_VISITOR_KEY=") + 32
 
 
-def test_a_line_that_was_commented_out_comes_into_force() -> None:
+def test_a_line_that_was_commented_out_becomes_active() -> None:
     text, _ = completed("# POSTGRES_PASSWORD=\n")
     assert text.count("POSTGRES_PASSWORD=") == 1 and text.startswith("POSTGRES_PASSWORD=")
 
@@ -62,7 +62,7 @@ def test_a_line_that_was_commented_out_comes_into_force() -> None:
 @pytest.mark.parametrize(
     ("bind", "known"), [("", True), ("127.0.0.1", True), ("0.0.0.0", False), ("192.168.1.5", False)]
 )
-def test_airflow_has_the_known_password_only_while_nobody_else_can_reach_it(bind: str, known: bool) -> None:
+def test_airflow_has_the_known_password_only_while_no_other_machine_can_reach_it(bind: str, known: bool) -> None:
     text, _ = completed(f"BIND_ADDRESS={bind}\nHOMEPRICES_AIRFLOW_PASSWORD=airflow\n")
     assert ("HOMEPRICES_AIRFLOW_PASSWORD=airflow\n" in text) is known
 

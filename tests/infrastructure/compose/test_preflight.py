@@ -34,7 +34,7 @@ def preflight(environ: dict[str, str]) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def test_what_make_env_writes_passes(given: dict[str, str]) -> None:
+def test_the_env_file_of_make_env_passes(given: dict[str, str]) -> None:
     assert preflight(given) == (0, "preflight: every secret is set\n")
 
 
@@ -64,7 +64,7 @@ def test_a_secret_that_cannot_work_is_named_without_its_value(
 
 
 @pytest.mark.parametrize(("bind", "status"), [("127.0.0.1", 0), ("127.0.0.2", 0), ("0.0.0.0", 1), ("10.1.2.3", 1)])
-def test_a_known_password_passes_only_while_nobody_else_can_reach_it(
+def test_a_known_password_passes_only_while_no_other_machine_can_reach_it(
     given: dict[str, str], bind: str, status: int
 ) -> None:
     assert given["HOMEPRICES_AIRFLOW_PASSWORD"] == "airflow"

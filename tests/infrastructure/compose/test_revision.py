@@ -54,5 +54,5 @@ def test_without_a_clone_or_a_commit_it_is_unknown(tmp_path: Path) -> None:
     assert said(tmp_path / ".git") == "unknown"
 
 
-def test_what_git_itself_has_said_is_believed(clone: Path) -> None:
+def test_the_revision_in_the_environment_takes_precedence(clone: Path) -> None:
     assert said(clone / ".git", HOMEPRICES_GIT_REVISION="abc-dirty") == "abc-dirty"

@@ -72,12 +72,12 @@ def test_examples_in_packages_and_the_example_of_the_env_file_are_no_secret(tmp_
     )
 
 
-def test_values_too_short_to_be_told_from_words_are_not_looked_for(tmp_path: Path) -> None:
+def test_values_as_short_as_words_are_not_searched(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("POSTGRES_PASSWORD=pass\nREDIS_PASSWORD=0123456789abcdef\n")
     assert known_values(tmp_path / ".env") == {"REDIS_PASSWORD": "0123456789abcdef"}
 
 
-def test_a_layer_that_images_share_is_told_of_each(tmp_path: Path) -> None:
+def test_a_shared_layer_is_reported_for_each_image(tmp_path: Path) -> None:
     shared, own = packed({"app/key.txt": AWS_KEY}), packed({"app/x.py": b"import os"})
     entries = {"a/layer.tar": shared, "b/layer.tar": shared, "c/layer.tar": own}
     images = {"one": (["a/layer.tar"], ["1"]), "two": (["b/layer.tar", "c/layer.tar"], ["1", "2"])}

@@ -125,8 +125,8 @@ def test_the_boot_script_is_bash_and_holds_arns_instead_of_secrets(graphs: dict[
 
 
 def test_a_boot_script_that_ec2_would_refuse_is_refused_before() -> None:
-    place = StackNames("p", "r", "1")
+    names = StackNames("p", "r", "1")
     with pytest.raises(ValueError, match="EC2 takes 16384"):
-        boot_script(place, {"A": "b" * 20_000}, {})
+        boot_script(names, {"A": "b" * 20_000}, {})
     with pytest.raises(ValueError, match="A: a value for Compose may hold neither a quote"):
-        boot_script(place, {"A": "it's"}, {})
+        boot_script(names, {"A": "it's"}, {})

@@ -14,7 +14,7 @@ FOLDER = ROOT / "monitoring" / "rules"
 
 @cache
 def rules() -> list[dict[str, Any]]:
-    """Every rule of every file."""
+    """Return every rule of every file."""
     return [
         rule
         for file in sorted(FOLDER.glob("*.yml"))
@@ -25,13 +25,13 @@ def rules() -> list[dict[str, Any]]:
 
 @cache
 def alerts() -> dict[str, dict[str, Any]]:
-    """Every alert by its name."""
+    """Return every alert by its name."""
     return {rule["alert"]: rule for rule in rules() if "alert" in rule}
 
 
 @cache
 def cases() -> list[dict[str, Any]]:
-    """Every expectation of `promtool test rules` about an alert."""
+    """Return every expectation of `promtool test rules` about an alert."""
     return [
         case
         for file in sorted((FOLDER / "tests").glob("*.yml"))

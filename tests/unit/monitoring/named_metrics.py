@@ -1,4 +1,4 @@
-"""What the rules and the dashboards name, and what the parts of this project export."""
+"""The metric names in rules and dashboards, and the metric names that the services export."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum"), 
 
 
 def families(registry: CollectorRegistry) -> list[set[str]]:
-    """The names under which each metric of a registry is exported."""
+    """Return the names under which each metric of a registry is exported."""
     return [{found.name + suffix for suffix in SUFFIXES[found.type]} for found in registry.collect()]
 
 
@@ -41,7 +41,7 @@ def exported() -> list[set[str]]:
 
 
 def series() -> set[str]:
-    """Every name that is exported, recorded by a rule or mapped from StatsD, with its labels: `a_total{b="c",d}`.
+    """Return every name that is exported, recorded by a rule or mapped from StatsD, with labels: `a_total{b="c",d}`.
 
     A label has a value where the metric is shown with it from the start; otherwise its values come with what happens.
     """

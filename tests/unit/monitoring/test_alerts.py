@@ -1,4 +1,4 @@
-"""What every alert owes the person it wakes. That each fires when it must is promtool's part (make test-rules)."""
+"""Every alert has severity, reason and runbook. promtool tests that each fires when it must (make test-rules)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TEMPLATE = ROOT / "monitoring" / "alertmanager" / "alertmanager.yml.template"
 
 
 @pytest.mark.parametrize("name", sorted(alerts()))
-def test_an_alert_says_how_loud_it_is_why_and_what_to_do(name: str) -> None:
+def test_an_alert_has_a_severity_a_reason_and_a_runbook(name: str) -> None:
     rule = alerts()[name]
     assert rule["labels"]["severity"] in {"page", "ticket"} and rule["labels"]["part"]
     assert set(rule["annotations"]) == {"summary", "description", "reason", "runbook_url"}
@@ -28,10 +28,10 @@ def test_the_runbook_has_a_section_for_each_alert_and_for_no_other() -> None:
     assert sorted(re.findall(r"^### (\S+)$", runbook, re.MULTILINE)) == sorted(alerts())
 
 
-def test_each_section_says_how_loud_the_alert_is() -> None:
+def test_each_section_states_the_severity_of_the_alert() -> None:
     runbook = PAGE.read_text().split("\n## Runbook\n")[1].split("\n## ")[0]
-    said = dict(re.findall(r"^### (\S+)\n\n(Page|Ticket)\.", runbook, re.MULTILINE))
-    assert said == {name: rule["labels"]["severity"].capitalize() for name, rule in alerts().items()}
+    severities = dict(re.findall(r"^### (\S+)\n\n(Page|Ticket)\.", runbook, re.MULTILINE))
+    assert severities == {name: rule["labels"]["severity"].capitalize() for name, rule in alerts().items()}
 
 
 @pytest.mark.parametrize("fires", [True, False], ids=["fires", "must not fire"])
@@ -41,21 +41,21 @@ def test_each_alert_has_a_case_in_which_it(fires: bool) -> None:
 
 
 @pytest.mark.parametrize("file", sorted((FOLDER / "tests").glob("*.yml")), ids=lambda file: file.stem)
-def test_rules_that_others_read_are_taken_first(file: Path) -> None:
-    """promtool takes groups in any order unless it is told: a case then holds or not, by chance."""
-    told = yaml.safe_load(file.read_text())
+def test_recording_rules_are_evaluated_before_the_alerts_that_read_them(file: Path) -> None:
+    """Without `group_eval_order`, promtool evaluates groups in a random order, and a case passes or fails by chance."""
+    suite = yaml.safe_load(file.read_text())
     groups = [
-        group for name in told["rule_files"] for group in yaml.safe_load((file.parent / name).read_text())["groups"]
+        group for name in suite["rule_files"] for group in yaml.safe_load((file.parent / name).read_text())["groups"]
     ]
     recorded = {group["name"] for group in groups if all("record" in rule for rule in group["rules"])}
     if not recorded:
         return
-    order = told["group_eval_order"]
+    order = suite["group_eval_order"]
     assert sorted(order) == sorted(group["name"] for group in groups)
     assert [name for name in order if name in recorded] == order[: len(recorded)]
 
 
-def test_what_alertmanager_silences_are_alerts_that_exist() -> None:
+def test_alertmanager_inhibits_only_alerts_that_exist() -> None:
     text = re.sub(r"@\w+@", "1s", re.sub(r" #(slack|email|login)$", "", TEMPLATE.read_text(), flags=re.MULTILINE))
     for rule in yaml.safe_load(text)["inhibit_rules"]:
         for matcher in (*rule["source_matchers"], *rule["target_matchers"]):

@@ -1,4 +1,4 @@
-"""The dashboards: generated, committed, read-only, under addresses that do not change."""
+"""The dashboards are generated, committed, read-only, and have stable addresses."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def provisioned(kind: str) -> dict[str, Any]:
     return dict(yaml.safe_load((FOLDER / "provisioning" / kind / "homeprices.yml").read_text()))
 
 
-def test_what_is_committed_is_what_the_values_make(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_committed_dashboards_are_not_stale(capsys: pytest.CaptureFixture[str]) -> None:
     assert build.main(["--check"]) == 0, capsys.readouterr().err
 
 
@@ -33,14 +33,14 @@ def test_the_five_pages_keep_their_addresses() -> None:
     assert {name: page["uid"] for name, page in committed().items()} == {name: f"homeprices-{name}" for name in UIDS}
 
 
-def test_nobody_changes_a_page_in_the_browser() -> None:
+def test_the_dashboards_are_read_only() -> None:
     assert not any(page["editable"] for page in committed().values())
     for provider in provisioned("dashboards")["providers"]:
         assert provider["allowUiUpdates"] is False and provider["disableDeletion"] is True
     assert not any(source["editable"] for source in provisioned("datasources")["datasources"])
 
 
-def test_every_query_goes_to_a_source_that_is_provisioned() -> None:
+def test_every_query_uses_a_provisioned_data_source() -> None:
     known = {(source["type"], source["uid"]) for source in provisioned("datasources")["datasources"]}
     asked = {
         (target["datasource"]["type"], target["datasource"]["uid"])
@@ -51,7 +51,7 @@ def test_every_query_goes_to_a_source_that_is_provisioned() -> None:
     assert asked and asked <= known
 
 
-def test_every_panel_has_a_question_and_fits_the_grid() -> None:
+def test_every_panel_has_a_description_and_fits_the_grid() -> None:
     for page in DASHBOARDS:
         titles = [panel.title for panel in page.panels]
         assert len(set(titles)) == len(titles), f"{page.title} has a title twice"

@@ -1,4 +1,4 @@
-"""Every metric that a dashboard or a rule names is exported by something, and the other way round."""
+"""Every metric in a dashboard or a rule is exported by a service, and every exported metric is used."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.support.prometheus_tools import metric_names
 from tests.unit.monitoring.named_metrics import FOREIGN, exported, used
 
 
-def test_every_metric_that_is_named_is_exported() -> None:
+def test_every_used_metric_is_exported() -> None:
     assert sorted(used() - set().union(*exported()) - FOREIGN) == []
 
 
@@ -22,7 +22,7 @@ def test_no_rule_and_no_dashboard_reads_a_former_name() -> None:
     assert used() & {*FORMER_NAMES.values(), "model_refused_number"} == set()
 
 
-def test_no_foreign_metric_is_allowed_for_nothing() -> None:
+def test_every_allowed_foreign_metric_is_used() -> None:
     assert sorted(FOREIGN - used()) == []
 
 

@@ -1,11 +1,11 @@
-"""The objectives, against the numbers of the Site Reliability Workbook."""
+"""The objectives agree with the numbers of the Site Reliability Workbook."""
 
 import pytest
 
 from monitoring import slo
 
 
-def test_the_four_burns_spend_what_the_workbook_says() -> None:
+def test_the_four_burn_rates_spend_the_budgets_of_the_workbook() -> None:
     """Table 5-8: 2 % in an hour and 5 % in six page; 10 % in one day and in three open a ticket."""
     assert [(burn.budget_percent, burn.severity) for burn in slo.BURNS] == [
         (2, "page"),
@@ -33,5 +33,5 @@ def test_the_latency_objective_is_a_bound_of_the_routers_histogram() -> None:
     assert 'le="0.25"' in next(one.bad for one in slo.OBJECTIVES if one.name == "latency")
 
 
-def test_the_committed_rules_are_what_the_table_makes(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_committed_rules_are_not_stale(capsys: pytest.CaptureFixture[str]) -> None:
     assert slo.main(["--check"]) == 0, capsys.readouterr().err

@@ -43,7 +43,7 @@ def shown(exporter: Exporter) -> CollectorRegistry:
     return registry
 
 
-def test_what_was_seen_stays_shown_while_its_source_is_away() -> None:
+def test_the_last_samples_stay_exported_while_their_source_is_down() -> None:
     now = [100.0]
     source = Source("bucket", [trained(50)])
     exporter = Exporter([source], clock=lambda: now[0])
@@ -59,7 +59,7 @@ def test_what_was_seen_stays_shown_while_its_source_is_away() -> None:
     )
 
 
-def test_a_source_that_was_never_seen_is_down_and_has_no_age() -> None:
+def test_a_source_that_never_answered_is_down_and_has_no_last_success() -> None:
     source = Source("database", None)
     exporter = Exporter([source])
     exporter.poll(source)
@@ -71,7 +71,7 @@ def test_a_source_that_was_never_seen_is_down_and_has_no_age() -> None:
     )
 
 
-def test_a_source_may_say_what_its_absence_means() -> None:
+def test_a_source_may_export_samples_while_it_is_down() -> None:
     source = Hopeless("airflow", None)
     exporter = Exporter([source])
     exporter.poll(source)
@@ -79,7 +79,7 @@ def test_a_source_may_say_what_its_absence_means() -> None:
     assert shown(exporter).get_sample_value("homeprices_airflow_component_healthy", labels) == 0
 
 
-def test_of_two_accounts_of_a_process_the_later_one_is_shown() -> None:
+def test_of_two_reports_of_a_process_the_later_one_is_exported() -> None:
     sources = Source("bucket", [trained(50)]), Source("airflow-runs", [trained(70)])
     exporter = Exporter(sources)
     for source in sources:
@@ -87,7 +87,7 @@ def test_of_two_accounts_of_a_process_the_later_one_is_shown() -> None:
     assert shown(exporter).get_sample_value(AGE, {"process": "training"}) == 70
 
 
-def test_a_fault_of_any_kind_does_not_end_the_watch() -> None:
+def test_no_error_ends_the_polling() -> None:
     class Broken(Source):
         def collect(self) -> list[Sample]:
             raise ValueError("an unexpected error")
@@ -111,6 +111,6 @@ def test_a_fault_of_any_kind_does_not_end_the_watch() -> None:
     assert up == {"disk": 0, "bucket": 1}
 
 
-def test_a_name_that_is_not_in_the_table_is_refused() -> None:
+def test_a_name_that_is_not_in_the_table_is_rejected() -> None:
     with pytest.raises(KeyError):
         list(families([Sample("homeprices_of_no_use", 1.0)]))

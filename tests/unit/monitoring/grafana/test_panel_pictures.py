@@ -1,4 +1,4 @@
-"""What a reader of a picture sees: no line over what nobody measured, scales that begin at zero, numbers with units."""
+"""Pictures of panels: no line over a gap without measurements, scales from zero, numbers with units."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_a_line_is_broken_where_points_are_missing() -> None:
     ("values", "low", "least_high"),
     [((0.0, 4.0), 0.0, 4.0), ((1.0, 1.0), 0.0, 1.0), ((0.0, 0.0), 0.0, 1.0), ((76.0, 83.0, math.nan), 75.65, 83.0)],
 )
-def test_a_scale_begins_at_zero_unless_all_is_far_from_it(
+def test_a_scale_begins_at_zero_unless_all_values_are_far_from_it(
     values: tuple[float, ...], low: float, least_high: float
 ) -> None:
     seen = limits(values, rows_of_names=2)
