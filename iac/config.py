@@ -190,10 +190,10 @@ def parse(values: dict[str, Any]) -> StackConfig:
     except ValidationError as error:
         lines = []
         for problem in error.errors(include_url=False):
-            place = ".".join(map(str, problem["loc"])) or STACK_KEY
+            key = ".".join(map(str, problem["loc"])) or STACK_KEY
             value = problem["input"] if isinstance(problem["input"], str | int | float) else None
             shown = f" (given {value!r})" if value is not None else ""
-            lines.append(f"{place}: {problem['msg'].removeprefix('Value error, ')}{shown}")
+            lines.append(f"{key}: {problem['msg'].removeprefix('Value error, ')}{shown}")
         raise ConfigurationRefused("; ".join(lines)) from None
 
 

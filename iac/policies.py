@@ -29,13 +29,13 @@ def allow(sid: str, actions: Iterable[str], resources: Iterable[Text], condition
     return {**statement, "Condition": condition} if condition else statement
 
 
-def trust_service(service: str, place: StackNames, *, tag_session: bool = False) -> Document:
+def trust_service(service: str, names: StackNames, *, tag_session: bool = False) -> Document:
     """Let an AWS service assume a role, on behalf of this account only."""
     statement: Statement = {
         "Effect": "Allow",
         "Principal": {"Service": service},
         "Action": ["sts:AssumeRole", "sts:TagSession"] if tag_session else ["sts:AssumeRole"],
-        "Condition": {"StringEquals": {"aws:SourceAccount": place.account}},
+        "Condition": {"StringEquals": {"aws:SourceAccount": names.account}},
     }
     if service in {"ec2.amazonaws.com", "eks.amazonaws.com"}:  # these services send no source account
         del statement["Condition"]
@@ -59,67 +59,67 @@ def trust_github(provider_arn: Text, repository: str, environment: str) -> Docum
     )
 
 
-def _listing(place: StackNames, prefixes: Iterable[str]) -> Statement:
+def _listing(names: StackNames, prefixes: Iterable[str]) -> Statement:
     return allow(
         "List",
         ["s3:ListBucket"],
-        [f"arn:aws:s3:::{place.bucket}"],
+        [f"arn:aws:s3:::{names.bucket}"],
         {"StringLike": {"s3:prefix": [f"{prefix}*" for prefix in prefixes]}},
     )
 
 
-def _objects(place: StackNames, sid: str, actions: Iterable[str], prefixes: Iterable[str]) -> Statement:
-    return allow(sid, actions, [place.objects(f"{prefix}*") for prefix in prefixes])
+def _objects(names: StackNames, sid: str, actions: Iterable[str], prefixes: Iterable[str]) -> Statement:
+    return allow(sid, actions, [names.objects(f"{prefix}*") for prefix in prefixes])
 
 
 READ, WRITE, DELETE = "s3:GetObject", "s3:PutObject", "s3:DeleteObject"
 MULTIPART = "s3:AbortMultipartUpload"
 
 
-def inference(place: StackNames) -> Document:
+def inference(names: StackNames) -> Document:
     """Inference services, production and candidate: read bundles."""
-    return document(_objects(place, "ReadBundles", [READ], ["models/"]), _listing(place, ["models/"]))
+    return document(_objects(names, "ReadBundles", [READ], ["models/"]), _listing(names, ["models/"]))
 
 
-def router(place: StackNames) -> Document:
+def router(names: StackNames) -> Document:
     """Router agent: read the control record, set a failing candidate's share to zero, and write traffic counts."""
     return document(
-        _objects(place, "ControlRecord", [READ, WRITE], ["control/experiment.json"]),
-        _objects(place, "Traffic", [WRITE], ["traffic/"]),
-        _listing(place, ["control/experiment.json"]),
+        _objects(names, "ControlRecord", [READ, WRITE], ["control/experiment.json"]),
+        _objects(names, "Traffic", [WRITE], ["traffic/"]),
+        _listing(names, ["control/experiment.json"]),
     )
 
 
-def mlflow(place: StackNames) -> Document:
+def mlflow(names: StackNames) -> Document:
     """MLflow server: read and write artifacts of runs; read the bundles of model versions."""
     return document(
-        _objects(place, "Artefacts", [READ, WRITE, DELETE, MULTIPART], ["mlflow/"]),
-        _objects(place, "ReadBundles", [READ], ["models/"]),
-        _listing(place, ["mlflow/", "models/"]),
+        _objects(names, "Artefacts", [READ, WRITE, DELETE, MULTIPART], ["mlflow/"]),
+        _objects(names, "ReadBundles", [READ], ["models/"]),
+        _listing(names, ["mlflow/", "models/"]),
     )
 
 
-def exporter(place: StackNames) -> Document:
+def exporter(names: StackNames) -> Document:
     """Exporter: read bundles (also archived ones), the control folder, datasets and run reports."""
     prefixes = ["models/", "archive/", "control/", "data/raw/", "reports/runs/"]
-    return document(_objects(place, "Observe", [READ], prefixes), _listing(place, prefixes))
+    return document(_objects(names, "Observe", [READ], prefixes), _listing(names, prefixes))
 
 
-def airflow_work(place: StackNames) -> Document:
+def airflow_work(names: StackNames) -> Document:
     """Airflow tasks: train, publish, promote, archive and score. They may not delete datasets and claims."""
     kept = ["data/raw/", "claims/", "control/", "reports/", "notices/", "airflow-logs/"]
     moved = ["staging/", "models/", "archive/", "batch/"]
     return document(
-        _objects(place, "ReadAndWrite", [READ, WRITE, MULTIPART], [*kept, *moved]),
-        _objects(place, "Traffic", [READ], ["traffic/"]),
-        _objects(place, "Replace", [DELETE], moved),
-        _listing(place, [*kept, *moved, "traffic/"]),
+        _objects(names, "ReadAndWrite", [READ, WRITE, MULTIPART], [*kept, *moved]),
+        _objects(names, "Traffic", [READ], ["traffic/"]),
+        _objects(names, "Replace", [DELETE], moved),
+        _listing(names, [*kept, *moved, "traffic/"]),
     )
 
 
-def airflow_control(place: StackNames) -> Document:
+def airflow_control(names: StackNames) -> Document:
     """Airflow's servers: the API server reads task logs; scheduler and triggerer write theirs."""
-    return document(_objects(place, "Logs", [READ, WRITE], ["airflow-logs/"]), _listing(place, ["airflow-logs/"]))
+    return document(_objects(names, "Logs", [READ, WRITE], ["airflow-logs/"]), _listing(names, ["airflow-logs/"]))
 
 
 def read_secrets(*arns: Text) -> Document:
@@ -127,9 +127,9 @@ def read_secrets(*arns: Text) -> Document:
     return document(allow("ReadSecrets", ["secretsmanager:GetSecretValue"], arns))
 
 
-def pull_images(place: StackNames) -> Document:
+def pull_images(names: StackNames) -> Document:
     """Pull this stack's images. The action of the login token supports no narrower resource than `*`."""
-    repositories = [place.arn("ecr", f"repository/{place.prefix}/*")]
+    repositories = [names.arn("ecr", f"repository/{names.prefix}/*")]
     return document(
         allow("Login", ["ecr:GetAuthorizationToken"], ["*"]),
         allow(
@@ -138,15 +138,15 @@ def pull_images(place: StackNames) -> Document:
     )
 
 
-def whole_host(place: StackNames) -> Document:
+def whole_host(names: StackNames) -> Document:
     """Host: everything that the compose files do with the bucket, because the containers share the host's role."""
     prefixes = ["data/raw/", "claims/", "control/", "reports/", "notices/", "traffic/", "airflow-logs/", "staging/",
                 "models/", "archive/", "batch/", "mlflow/"]  # fmt: skip
     return document(
-        _objects(place, "ReadAndWrite", [READ, WRITE, MULTIPART], prefixes),
-        _objects(place, "Replace", [DELETE], ["staging/", "models/", "archive/", "batch/", "mlflow/"]),
-        _objects(place, "Releases", [READ], ["deploy/"]),
-        _listing(place, prefixes),
+        _objects(names, "ReadAndWrite", [READ, WRITE, MULTIPART], prefixes),
+        _objects(names, "Replace", [DELETE], ["staging/", "models/", "archive/", "batch/", "mlflow/"]),
+        _objects(names, "Releases", [READ], ["deploy/"]),
+        _listing(names, prefixes),
     )
 
 
@@ -181,39 +181,39 @@ def register_targets(target_groups: Iterable[Text]) -> Document:
     )
 
 
-def snapshots(place: StackNames) -> Document:
+def snapshots(names: StackNames) -> Document:
     """Create and delete snapshots of this stack's volumes. Creation needs both the volume and the snapshot."""
-    tagged = {"StringEquals": {"aws:ResourceTag/project": place.tags["project"]}}
+    tagged = {"StringEquals": {"aws:ResourceTag/project": names.tags["project"]}}
     return document(
-        allow("FromVolumes", ["ec2:CreateSnapshot", "ec2:CreateSnapshots"], [place.arn("ec2", "volume/*")], tagged),
+        allow("FromVolumes", ["ec2:CreateSnapshot", "ec2:CreateSnapshots"], [names.arn("ec2", "volume/*")], tagged),
         allow(
             "Snapshots",
             ["ec2:CreateSnapshot", "ec2:CreateSnapshots"],
-            [f"arn:aws:ec2:{place.region}::snapshot/*"],
+            [f"arn:aws:ec2:{names.region}::snapshot/*"],
         ),
         allow(
             "TagNew",
             ["ec2:CreateTags"],
-            [f"arn:aws:ec2:{place.region}::snapshot/*"],
+            [f"arn:aws:ec2:{names.region}::snapshot/*"],
             {"StringEquals": {"ec2:CreateAction": ["CreateSnapshot", "CreateSnapshots"]}},
         ),
-        allow("Forget", ["ec2:DeleteSnapshot"], [f"arn:aws:ec2:{place.region}::snapshot/*"], tagged),
+        allow("Forget", ["ec2:DeleteSnapshot"], [f"arn:aws:ec2:{names.region}::snapshot/*"], tagged),
         allow("See", ["ec2:DescribeVolumes", "ec2:DescribeSnapshots", "ec2:DescribeInstances"], ["*"]),
     )
 
 
-def release(place: StackNames, *, instance_arn: Text | None, cluster_arn: Text | None) -> Document:
+def release(names: StackNames, *, instance_arn: Text | None, cluster_arn: Text | None) -> Document:
     """Release step of the pipeline: push images, upload the release, and deploy it to the target."""
-    repositories = [place.arn("ecr", f"repository/{place.prefix}/*")]
+    repositories = [names.arn("ecr", f"repository/{names.prefix}/*")]
     push = ["ecr:BatchGetImage", "ecr:BatchCheckLayerAvailability", "ecr:InitiateLayerUpload", "ecr:UploadLayerPart",
             "ecr:CompleteLayerUpload", "ecr:PutImage", "ecr:DescribeImages"]  # fmt: skip
     statements = [
         allow("Login", ["ecr:GetAuthorizationToken"], ["*"]),
         allow("Push", push, repositories),
-        _objects(place, "Releases", [READ, WRITE], ["deploy/"]),
+        _objects(names, "Releases", [READ, WRITE], ["deploy/"]),
     ]
     if instance_arn is not None:
-        shell = f"arn:aws:ssm:{place.region}::document/AWS-RunShellScript"
+        shell = f"arn:aws:ssm:{names.region}::document/AWS-RunShellScript"
         statements += [
             allow("Tell", ["ssm:SendCommand"], [instance_arn, shell]),
             # Reading a command's result supports no narrower resource than `*`.
@@ -236,10 +236,10 @@ def only_tls(bucket_arn: str) -> Statement:
     }
 
 
-def deliver_access_logs(place: StackNames) -> list[Statement]:
+def deliver_access_logs(names: StackNames) -> list[Statement]:
     """Let the load balancer and S3 of this account write access logs."""
-    bucket = f"arn:aws:s3:::{place.access_log_bucket}"
-    own = {"StringEquals": {"aws:SourceAccount": place.account}}
+    bucket = f"arn:aws:s3:::{names.access_log_bucket}"
+    own = {"StringEquals": {"aws:SourceAccount": names.account}}
     return [
         {
             "Sid": sid,
@@ -256,11 +256,11 @@ def deliver_access_logs(place: StackNames) -> list[Statement]:
     ]
 
 
-def through_endpoint(place: StackNames) -> Document:
+def through_endpoint(names: StackNames) -> Document:
     """Policy of the S3 endpoint: this account's buckets, image layers, and the system's packages."""
-    own = {"StringEquals": {"aws:ResourceAccount": place.account}}
-    layers = [f"arn:aws:s3:::prod-{place.region}-starport-layer-bucket/*"]
-    packages = [f"arn:aws:s3:::al2023-repos-{place.region}-de612dc2/*"]
+    own = {"StringEquals": {"aws:ResourceAccount": names.account}}
+    layers = [f"arn:aws:s3:::prod-{names.region}-starport-layer-bucket/*"]
+    packages = [f"arn:aws:s3:::al2023-repos-{names.region}-de612dc2/*"]
     anybody = {"Principal": "*"}  # the caller's own policy must allow the action too
     return document(
         {**allow("OwnBuckets", ["s3:*"], ["*"], own), **anybody},

@@ -87,10 +87,10 @@ def _targets(groups: Mapping[str, str]) -> list[dict[str, Any]]:
 
 
 def _database(outputs: Mapping[str, Any]) -> list[dict[str, Any]]:
-    place = f"postgresql://airflow:{{{{ .password }}}}@{outputs['database_address']}/airflow?sslmode=require"
+    airflow_url = f"postgresql://airflow:{{{{ .password }}}}@{outputs['database_address']}/airflow?sslmode=require"
     values = {
         "homeprices-databases": ("/spec/data/0/remoteRef/key", outputs["database_secret"]),
-        "airflow-database": ("/spec/target/template/data/connection", place),
+        "airflow-database": ("/spec/target/template/data/connection", airflow_url),
     }
     return [
         {

@@ -115,20 +115,20 @@ class Host:
         raise RolloutFailed(f"{revision} on {self._instance} was not done within {COMMAND_SECONDS:g} s")
 
 
-def roll_out(host: Host, revision: str, look: Callable[[], str]) -> int:
+def roll_out(host: Host, revision: str, check_release: Callable[[], str]) -> int:
     """Install a release and check it; roll back to the previous one if the check fails. Return the exit status."""
     before = host.current()
     try:
         host.run(revision)
-        print(f"{revision} serves {look()}")
+        print(f"{revision} serves {check_release()}")
     except RolloutFailed as failure:
         print(f"rollout: {revision} does not serve: {failure}", file=sys.stderr)
         if before is None or before == revision:
-            print("rollout: there is no release before it to go back to", file=sys.stderr)
+            print("rollout: there is no previous release to roll back to", file=sys.stderr)
             return 2
         try:
             host.run(before)
-            print(f"rollout: went back to {before}, which serves {look()}", file=sys.stderr)
+            print(f"rollout: rolled back to {before}, which serves {check_release()}", file=sys.stderr)
         except RolloutFailed as again:
             print(f"rollout: {before} does not serve either: {again}", file=sys.stderr)
             return 2

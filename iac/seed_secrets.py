@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     arn = parser.parse_args(arguments).arn
     client = boto3.session.Session().client("secretsmanager", region_name=arn.split(":")[3], config=TIMEOUTS)
     made = seed(client, arn)
-    print(f"made {', '.join(made)}" if made else "every secret was there", file=sys.stderr)
+    print(f"generated {', '.join(made)}" if made else "every secret was set", file=sys.stderr)
     return 0
 
 

@@ -31,33 +31,33 @@ class Stack:
 
     def __init__(self, config: StackConfig, oidc_secret: pulumi.Output[str] | None) -> None:
         self._config = config
-        self._place = place = StackNames.of(config)
+        self._names = names = StackNames.of(config)
         provider = aws.Provider(
-            "aws", region=config.region, allowed_account_ids=[config.account], default_tags={"tags": place.tags}
+            "aws", region=config.region, allowed_account_ids=[config.account], default_tags={"tags": names.tags}
         )
         self._options = pulumi.ResourceOptions(providers={"aws": provider})
         protect = config.is_production
-        self._network = Network(place.prefix, NetworkArgs(place, config.network), self._options)
+        self._network = Network(names.prefix, NetworkArgs(names, config.network), self._options)
         access = PrivateBucket(
-            f"{place.prefix}-access",
-            PrivateBucketArgs(place.access_log_bucket, protect, ACCESS_LOG_RULES, deliver_access_logs(place)),
+            f"{names.prefix}-access",
+            PrivateBucketArgs(names.access_log_bucket, protect, ACCESS_LOG_RULES, deliver_access_logs(names)),
             self._options,
         )
         self._data = PrivateBucket(
-            f"{place.prefix}-data",
-            PrivateBucketArgs(place.bucket, protect, DATA_RULES, access_log_bucket=place.access_log_bucket),
+            f"{names.prefix}-data",
+            PrivateBucketArgs(names.bucket, protect, DATA_RULES, access_log_bucket=names.access_log_bucket),
             self._options,
         )
-        self._images = Images(place.prefix, ImagesArgs(place, IMAGES, protect), self._options)
-        self._secrets = Secrets(place.prefix, SecretsArgs(place, protect), self._options)
+        self._images = Images(names.prefix, ImagesArgs(names, IMAGES, protect), self._options)
+        self._secrets = Secrets(names.prefix, SecretsArgs(names, protect), self._options)
         network = self._network
         self._database = Database(
-            f"{place.prefix}-db",
-            DatabaseArgs(place, config.database, network.vpc_id, network.isolated, protect),
+            f"{names.prefix}-db",
+            DatabaseArgs(names, config.database, network.vpc_id, network.isolated, protect),
             self._options,
         )
         self._balancer = Balancer(
-            f"{place.prefix}",
+            f"{names.prefix}",
             BalancerArgs(
                 config,
                 network.vpc_id,
@@ -83,18 +83,18 @@ class Stack:
         return {"application": self._secrets.arn, "database": self._database.master_secret_arn}
 
     def _host(self) -> Outputs:
-        config, place = self._config, self._place
+        config, names = self._config, self._names
         assert config.host is not None
         subnets = [subnet_cidr(config.network.cidr, "public", zone) for zone in range(config.network.zones)]
         host = Host(
-            f"{place.prefix}-host",
+            f"{names.prefix}-host",
             HostArgs(
-                place,
+                names,
                 config.host,
                 self._network.vpc_id,
                 self._network.private[0],
                 self._secret_arns(),
-                host_environment(config, place, self._database.address, subnets),
+                host_environment(config, names, self._database.address, subnets),
                 config.is_production,
             ),
             self._options,
@@ -103,7 +103,7 @@ class Stack:
         self._balancer.reach("host", host.security_group_id)
         for name, group in self._balancer.target_groups.items():
             aws.lb.TargetGroupAttachment(
-                f"{place.prefix}-host-{name}",
+                f"{names.prefix}-host-{name}",
                 target_group_arn=group.arn,
                 target_id=host.instance_id,
                 opts=self._options,
@@ -115,17 +115,17 @@ class Stack:
         }
 
     def _cluster(self) -> Outputs:
-        config, place = self._config, self._place
+        config, names = self._config, self._names
         assert config.kubernetes is not None
         groups = self._balancer.target_groups
-        delivery = self._delivery(instance_arn=None, cluster_arn=place.arn("eks", f"cluster/{place.prefix}"))
+        delivery = self._delivery(instance_arn=None, cluster_arn=names.arn("eks", f"cluster/{names.prefix}"))
         cluster = Cluster(
-            f"{place.prefix}-eks",
+            f"{names.prefix}-eks",
             ClusterArgs(
-                place,
+                names,
                 config.kubernetes,
                 self._network.private,
-                workloads(place, self._secret_arns().values(), [group.arn for group in groups.values()]),
+                workloads(names, self._secret_arns().values(), [group.arn for group in groups.values()]),
                 delivery.get("release_role"),
                 config.is_production,
             ),
@@ -145,8 +145,8 @@ class Stack:
         if config.github_repository is None:
             return {}
         delivery = Delivery(
-            f"{self._place.prefix}-release",
-            DeliveryArgs(self._place, config.github_repository, config.environment, instance_arn, cluster_arn),
+            f"{self._names.prefix}-release",
+            DeliveryArgs(self._names, config.github_repository, config.environment, instance_arn, cluster_arn),
             self._options,
         )
         return {"release_role": delivery.role_arn}
@@ -154,9 +154,9 @@ class Stack:
     def _alarms(self, instance_id: pulumi.Output[str] | None) -> None:
         visitors = self._balancer.target_groups[VISITORS.name]
         Alarms(
-            self._place.prefix,
+            self._names.prefix,
             AlarmsArgs(
-                self._place,
+                self._names,
                 self._config,
                 self._database.identifier,
                 self._balancer.arn_suffix,

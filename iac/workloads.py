@@ -21,17 +21,17 @@ class Workload:
     namespace: str = NAMESPACE
 
 
-def workloads(place: StackNames, secret_arns: Iterable[Text], target_groups: Iterable[Text]) -> list[Workload]:
+def workloads(names: StackNames, secret_arns: Iterable[Text], target_groups: Iterable[Text]) -> list[Workload]:
     """Return every workload that calls AWS; the others (frontend, migrations) have no permissions there."""
     return [
-        Workload("inference", policies.inference(place)),
-        Workload("router", policies.router(place)),
-        Workload("mlflow", policies.mlflow(place)),
-        Workload("exporter", policies.exporter(place)),
-        Workload("airflow-worker", policies.airflow_work(place)),
-        Workload("airflow-api-server", policies.airflow_control(place)),
-        Workload("airflow-scheduler", policies.airflow_control(place)),
-        Workload("airflow-triggerer", policies.airflow_control(place)),
+        Workload("inference", policies.inference(names)),
+        Workload("router", policies.router(names)),
+        Workload("mlflow", policies.mlflow(names)),
+        Workload("exporter", policies.exporter(names)),
+        Workload("airflow-worker", policies.airflow_work(names)),
+        Workload("airflow-api-server", policies.airflow_control(names)),
+        Workload("airflow-scheduler", policies.airflow_control(names)),
+        Workload("airflow-triggerer", policies.airflow_control(names)),
         Workload("external-secrets", policies.read_secrets(*secret_arns), namespace="external-secrets"),
         Workload("aws-load-balancer-controller", policies.register_targets(target_groups), namespace="kube-system"),
     ]

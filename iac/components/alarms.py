@@ -20,7 +20,7 @@ FREE_STORAGE_SHARE = 0.15
 class AlarmsArgs:
     """The monitored resources; `instance_id` if the target is a host."""
 
-    place: StackNames
+    names: StackNames
     config: StackConfig
     database: pulumi.Output[str]
     balancer_suffix: pulumi.Output[str]
@@ -110,7 +110,7 @@ class Alarms(pulumi.ComponentResource):
             limit_amount=str(config.budget_usd_month),
             limit_unit="USD",
             time_unit="MONTHLY",
-            cost_filters=[{"name": "TagKeyValue", "values": [f"user:{k}${v}" for k, v in self._args.place.tags.items()
+            cost_filters=[{"name": "TagKeyValue", "values": [f"user:{k}${v}" for k, v in self._args.names.tags.items()
                                                              if k == "environment"]}],
             notifications=[
                 {

@@ -99,12 +99,12 @@ class Balancer(pulumi.ComponentResource):
             opts=self._child,
         )
         if config.oidc and args.oidc_secret is not None:
-            for place, door in enumerate(INTERFACES, start=1):
-                self._signed_in(listener, place, door, config.oidc, args.oidc_secret)
+            for priority, door in enumerate(INTERFACES, start=1):
+                self._signed_in(listener, priority, door, config.oidc, args.oidc_secret)
             self._egress("identity-provider", cidr_ipv4="0.0.0.0/0", port=443)
         if config.hosted_zone_id:
-            names = [config.domain, *(f"{door.name}.{config.domain}" for door in self._interfaces())]
-            for host in names:
+            hosts = [config.domain, *(f"{door.name}.{config.domain}" for door in self._interfaces())]
+            for host in hosts:
                 self._record(host, balancer)
         self.register_outputs({"dns_name": self.dns_name})
 
@@ -133,7 +133,7 @@ class Balancer(pulumi.ComponentResource):
         )
 
     def _signed_in(
-        self, listener: aws.lb.Listener, place: int, door: Door, oidc: OidcConfig, secret: pulumi.Output[str]
+        self, listener: aws.lb.Listener, priority: int, door: Door, oidc: OidcConfig, secret: pulumi.Output[str]
     ) -> None:
         sign_in: dict[str, Any] = {
             **oidc.model_dump(),
@@ -144,7 +144,7 @@ class Balancer(pulumi.ComponentResource):
         aws.lb.ListenerRule(
             f"{self._name}-{door.name}",
             listener_arn=listener.arn,
-            priority=place,
+            priority=priority,
             conditions=[{"host_header": {"values": [f"{door.name}.{self._args.config.domain}"]}}],
             actions=[
                 {"type": "authenticate-oidc", "order": 1, "authenticate_oidc": sign_in},

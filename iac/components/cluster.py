@@ -36,7 +36,7 @@ ADDONS: Mapping[str, Mapping[str, object]] = {
 class ClusterArgs:
     """The cluster's network and workloads; `release_role_arn` may deploy to the project's namespace only."""
 
-    place: StackNames
+    names: StackNames
     config: KubernetesConfig
     subnet_ids: list[pulumi.Output[str]]
     workloads: Sequence[Workload]
@@ -75,7 +75,7 @@ class Cluster(pulumi.ComponentResource):
     def _control_plane(self) -> aws.eks.Cluster:
         name, args = self._name, self._args
         logs = aws.cloudwatch.LogGroup(
-            name, name=f"/aws/eks/{args.place.prefix}/cluster", retention_in_days=LOG_DAYS, opts=self._child
+            name, name=f"/aws/eks/{args.names.prefix}/cluster", retention_in_days=LOG_DAYS, opts=self._child
         )
         key = aws.kms.Key(
             name,
@@ -87,7 +87,7 @@ class Cluster(pulumi.ComponentResource):
         role = Role(
             name,
             RoleArgs(
-                trust=policies.trust_service("eks.amazonaws.com", args.place, tag_session=True),
+                trust=policies.trust_service("eks.amazonaws.com", args.names, tag_session=True),
                 documents={},
                 managed=["AmazonEKSClusterPolicy"],
             ),
@@ -95,7 +95,7 @@ class Cluster(pulumi.ComponentResource):
         )
         return aws.eks.Cluster(
             name,
-            name=args.place.prefix,
+            name=args.names.prefix,
             role_arn=role.arn,
             version=args.config.version,
             deletion_protection=args.protect,
@@ -118,7 +118,7 @@ class Cluster(pulumi.ComponentResource):
         role = Role(
             f"{self._name}-nodes",
             RoleArgs(
-                trust=policies.trust_service("ec2.amazonaws.com", args.place), documents={}, managed=NODE_POLICIES
+                trust=policies.trust_service("ec2.amazonaws.com", args.names), documents={}, managed=NODE_POLICIES
             ),
             opts=self._child,
         )
@@ -137,7 +137,7 @@ class Cluster(pulumi.ComponentResource):
         after: Sequence[pulumi.Resource],
     ) -> pulumi.Resource:
         name = f"{self._name}-{kind}"
-        tags = {**self._args.place.tags, "Name": name}
+        tags = {**self._args.names.tags, "Name": name}
         template = aws.ec2.LaunchTemplate(
             name,
             # One hop: a pod cannot get the node's role from the metadata service.
@@ -187,7 +187,7 @@ class Cluster(pulumi.ComponentResource):
         role = Role(
             name,
             RoleArgs(
-                trust=policies.trust_service("pods.eks.amazonaws.com", self._args.place, tag_session=True),
+                trust=policies.trust_service("pods.eks.amazonaws.com", self._args.names, tag_session=True),
                 documents={},
                 managed=["service-role/AmazonEBSCSIDriverPolicy"],
             ),
@@ -206,7 +206,7 @@ class Cluster(pulumi.ComponentResource):
         role = Role(
             name,
             RoleArgs(
-                trust=policies.trust_service("pods.eks.amazonaws.com", self._args.place, tag_session=True),
+                trust=policies.trust_service("pods.eks.amazonaws.com", self._args.names, tag_session=True),
                 documents={"may": workload.may},
             ),
             opts=self._child,

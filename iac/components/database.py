@@ -18,7 +18,7 @@ MASTER_USER = "postgres"
 class DatabaseArgs:
     """The database's network and size; `protect`: deletion is blocked, and takes a final snapshot."""
 
-    place: StackNames
+    names: StackNames
     config: DatabaseConfig
     vpc_id: pulumi.Output[str]
     subnet_ids: list[pulumi.Output[str]]
@@ -63,7 +63,7 @@ class Database(pulumi.ComponentResource):
         config = args.config
         return aws.rds.Instance(
             self._name,
-            identifier=args.place.prefix,
+            identifier=args.names.prefix,
             engine="postgres",
             engine_version=config.engine_version,
             instance_class=config.instance_class,
@@ -87,7 +87,7 @@ class Database(pulumi.ComponentResource):
             delete_automated_backups=not args.protect,
             deletion_protection=args.protect,
             skip_final_snapshot=not args.protect,
-            final_snapshot_identifier=f"{args.place.prefix}-final" if args.protect else None,
+            final_snapshot_identifier=f"{args.names.prefix}-final" if args.protect else None,
             auto_minor_version_upgrade=True,
             apply_immediately=False,
             enabled_cloudwatch_logs_exports=["postgresql", "upgrade"],

@@ -17,7 +17,7 @@ ISSUER = "token.actions.githubusercontent.com"
 class DeliveryArgs:
     """The trusted repository. The OIDC provider exists once per account and is created manually (iac/README.md)."""
 
-    place: StackNames
+    names: StackNames
     repository: str
     environment: str
     instance_arn: pulumi.Output[str] | None
@@ -31,14 +31,14 @@ class Delivery(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: DeliveryArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("homeprices:aws:Delivery", name, None, opts)
-        provider = f"arn:aws:iam::{args.place.account}:oidc-provider/{ISSUER}"
+        provider = f"arn:aws:iam::{args.names.account}:oidc-provider/{ISSUER}"
         role = Role(
             name,
             RoleArgs(
                 trust=policies.trust_github(provider, args.repository, args.environment),
                 documents={
                     "release": policies.release(
-                        args.place, instance_arn=args.instance_arn, cluster_arn=args.cluster_arn
+                        args.names, instance_arn=args.instance_arn, cluster_arn=args.cluster_arn
                     )
                 },
             ),

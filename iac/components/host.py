@@ -30,7 +30,7 @@ CONTAINER_HOPS = 2
 class HostArgs:
     """The instance's network and size, the secrets it reads, and the environment of its compose files."""
 
-    place: StackNames
+    names: StackNames
     config: HostConfig
     vpc_id: pulumi.Output[str]
     subnet_id: pulumi.Output[str]
@@ -54,11 +54,11 @@ class Host(pulumi.ComponentResource):
         self._role = Role(
             name,
             RoleArgs(
-                trust=policies.trust_service("ec2.amazonaws.com", args.place),
+                trust=policies.trust_service("ec2.amazonaws.com", args.names),
                 documents={
-                    "bucket": policies.whole_host(args.place),
+                    "bucket": policies.whole_host(args.names),
                     "secrets": policies.read_secrets(*args.secret_arns.values()),
-                    "images": policies.pull_images(args.place),
+                    "images": policies.pull_images(args.names),
                 },
                 managed=["AmazonSSMManagedInstanceCore"],
             ),
@@ -102,7 +102,7 @@ class Host(pulumi.ComponentResource):
             associate_public_ip_address=False,
             metadata_options={**METADATA, "http_put_response_hop_limit": CONTAINER_HOPS},
             root_block_device={"encrypted": True, "volume_type": "gp3", "volume_size": config.root_gib,
-                               "tags": args.place.tags},
+                               "tags": args.names.tags},
             disable_api_termination=args.protect,
             ebs_optimized=True,
             monitoring=True,
@@ -115,10 +115,10 @@ class Host(pulumi.ComponentResource):
 
     def _boot(self) -> pulumi.Output[str]:
         """Return the script of the first start. It has no secrets: it reads them from Secrets Manager when it runs."""
-        place = self._args.place
+        names = self._args.names
 
         def script(resolved: dict[str, Any]) -> str:
-            return boot_script(place, resolved["environment"], resolved["secrets"])
+            return boot_script(names, resolved["environment"], resolved["secrets"])
 
         parts = {"environment": dict(self._args.environment), "secrets": dict(self._args.secret_arns)}
         return pulumi.Output.from_input(parts).apply(script)
@@ -132,7 +132,7 @@ class Host(pulumi.ComponentResource):
             type="gp3",
             encrypted=True,
             final_snapshot=args.protect,
-            tags={**args.place.tags, "Name": f"{self._name}-data", "snapshots": args.place.prefix},
+            tags={**args.names.tags, "Name": f"{self._name}-data", "snapshots": args.names.prefix},
             opts=pulumi.ResourceOptions(parent=self, protect=args.protect),
         )
         aws.ec2.VolumeAttachment(
@@ -145,12 +145,12 @@ class Host(pulumi.ComponentResource):
         )
 
     def _snapshots(self) -> None:
-        name, place = f"{self._name}-snapshots", self._args.place
+        name, names = f"{self._name}-snapshots", self._args.names
         role = Role(
             name,
             RoleArgs(
-                trust=policies.trust_service("dlm.amazonaws.com", place),
-                documents={"snapshots": policies.snapshots(place)},
+                trust=policies.trust_service("dlm.amazonaws.com", names),
+                documents={"snapshots": policies.snapshots(names)},
             ),
             opts=self._child,
         )
@@ -161,7 +161,7 @@ class Host(pulumi.ComponentResource):
             state="ENABLED",
             policy_details={
                 "resource_types": ["VOLUME"],
-                "target_tags": {"snapshots": place.prefix},
+                "target_tags": {"snapshots": names.prefix},
                 "schedules": [
                     {
                         "name": "nightly",

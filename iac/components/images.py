@@ -18,8 +18,8 @@ KEPT = 30
 class ImagesArgs:
     """The images' names; `protect`: a repository with images cannot be deleted."""
 
-    place: StackNames
-    names: tuple[str, ...]
+    names: StackNames
+    images: tuple[str, ...]
     protect: bool
 
 
@@ -32,10 +32,10 @@ class Images(pulumi.ComponentResource):
         super().__init__("homeprices:aws:Images", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         self.urls = {}
-        for image in args.names:
+        for image in args.images:
             repository = aws.ecr.Repository(
                 f"{name}-{image}",
-                name=args.place.repository(image),
+                name=args.names.repository(image),
                 image_tag_mutability="IMMUTABLE",
                 image_scanning_configuration={"scan_on_push": True},
                 encryption_configurations=[{"encryption_type": "AES256"}],

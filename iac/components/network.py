@@ -21,7 +21,7 @@ SERVICES_WITHOUT_NAT = ("ssm", "ssmmessages", "ecr.api", "ecr.dkr", "logs", "sec
 class NetworkArgs:
     """The configuration of the network."""
 
-    place: StackNames
+    names: StackNames
     config: NetworkConfig
 
 
@@ -120,14 +120,14 @@ class Network(pulumi.ComponentResource):
 
     def _endpoints(self, tables: list[pulumi.Output[str]]) -> None:
         """Create the endpoint of S3, which avoids the NAT's price; without a NAT, also those of other AWS services."""
-        place = self._args.place
+        names = self._args.names
         aws.ec2.VpcEndpoint(
             f"{self._name}-s3",
             vpc_id=self.vpc_id,
-            service_name=f"com.amazonaws.{place.region}.s3",
+            service_name=f"com.amazonaws.{names.region}.s3",
             vpc_endpoint_type="Gateway",
             route_table_ids=tables,
-            policy=pulumi.Output.json_dumps(policies.through_endpoint(place)),
+            policy=pulumi.Output.json_dumps(policies.through_endpoint(names)),
             opts=self._child,
         )
         if self._args.config.nat != "none":
@@ -149,7 +149,7 @@ class Network(pulumi.ComponentResource):
             aws.ec2.VpcEndpoint(
                 f"{self._name}-{service}",
                 vpc_id=self.vpc_id,
-                service_name=f"com.amazonaws.{place.region}.{service}",
+                service_name=f"com.amazonaws.{names.region}.{service}",
                 vpc_endpoint_type="Interface",
                 private_dns_enabled=True,
                 subnet_ids=self.private,
@@ -163,7 +163,7 @@ class Network(pulumi.ComponentResource):
         role = aws.iam.Role(
             name,
             assume_role_policy=pulumi.Output.json_dumps(
-                policies.trust_service("vpc-flow-logs.amazonaws.com", self._args.place)
+                policies.trust_service("vpc-flow-logs.amazonaws.com", self._args.names)
             ),
             opts=self._child,
         )

@@ -14,7 +14,7 @@ from iac.stack_names import StackNames
 class SecretsArgs:
     """`protect`: a deleted secret can be restored for 30 days."""
 
-    place: StackNames
+    names: StackNames
     protect: bool
 
 
@@ -27,7 +27,7 @@ class Secrets(pulumi.ComponentResource):
         super().__init__("homeprices:aws:Secrets", name, None, opts)
         secret = aws.secretsmanager.Secret(
             name,
-            name=f"{args.place.prefix}/application",
+            name=f"{args.names.prefix}/application",
             description="What the services authenticate each other with; filled by iac.seed_secrets",
             recovery_window_in_days=30 if args.protect else 0,
             opts=pulumi.ResourceOptions(parent=self, protect=args.protect),

@@ -14,16 +14,16 @@ LIMIT_BYTES = 16_384
 """EC2's limit of user data."""
 
 
-def boot_script(place: StackNames, environment: Mapping[str, str], secret_arns: Mapping[str, str]) -> str:
+def boot_script(names: StackNames, environment: Mapping[str, str], secret_arns: Mapping[str, str]) -> str:
     """Return the script with the settings of the release program. It has the ARNs of secrets, not their values.
 
     Raises ValueError for a script that exceeds EC2's limit.
     """
     known = {
-        "AWS_REGION": place.region,
-        "BUCKET": place.bucket,
-        "REGISTRY": f"{place.account}.dkr.ecr.{place.region}.amazonaws.com",
-        "REPOSITORIES": place.prefix,
+        "AWS_REGION": names.region,
+        "BUCKET": names.bucket,
+        "REGISTRY": f"{names.account}.dkr.ecr.{names.region}.amazonaws.com",
+        "REPOSITORIES": names.prefix,
         **{f"SECRET_{name.upper()}": arn for name, arn in secret_arns.items()},
     }
     script = (

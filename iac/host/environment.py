@@ -17,17 +17,17 @@ ROLE_INSTEAD_OF_KEY = "the-role-of-the-instance"
 
 
 def host_environment(
-    config: StackConfig, place: StackNames, database: pulumi.Output[str], balancer_subnets: Sequence[str]
+    config: StackConfig, names: StackNames, database: pulumi.Output[str], balancer_subnets: Sequence[str]
 ) -> dict[str, str | pulumi.Output[str]]:
     """Return the variables of `.env` on the host, without secrets (iac.seed_secrets) and the host's own address.
 
     `balancer_subnets` are trusted proxies: the load balancer appends the visitor's address.
     """
     return {
-        "MLFLOW_S3_BUCKET": place.bucket,
+        "MLFLOW_S3_BUCKET": names.bucket,
         "AWS_ENDPOINT_URL_S3": "",
         "SEAWEEDFS_REPLICAS": "0",
-        "AWS_DEFAULT_REGION": place.region,
+        "AWS_DEFAULT_REGION": names.region,
         "AWS_ACCESS_KEY_ID": ROLE_INSTEAD_OF_KEY,
         "AWS_SECRET_ACCESS_KEY": ROLE_INSTEAD_OF_KEY,
         "DATABASE_HOST": database,

@@ -141,7 +141,7 @@ def mlflow(home: Path, port: int, database_url: str, bucket: str, env: Mapping[s
             "MLFLOW_ARTIFACTS_DESTINATION": f"s3://{bucket}/mlflow",
             "MLFLOW_SERVER_ALLOWED_HOSTS": hosts,
             "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": ",".join(f"http://{host}" for host in hosts.split(",")),
-            # Job execution leaks memory (mlflow#22792), and nothing here uses it.
+            # Job execution leaks (mlflow#22792), and nothing here uses it.
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "DO_NOT_TRACK": "true",

@@ -131,7 +131,7 @@ def test_a_release_that_does_not_start_is_taken_back(aws: Any, capsys: pytest.Ca
     assert rolled(aws, lambda: "BO3") == 1
     said = capsys.readouterr().err
     assert "new does not serve: new on i-1: Failed: no image" in said
-    assert "went back to old, which serves BO3" in said
+    assert "rolled back to old, which serves BO3" in said
 
 
 def test_a_release_that_starts_and_does_not_serve_is_taken_back(aws: Any) -> None:
