@@ -149,7 +149,7 @@ def test_a_release_that_starts_and_does_not_serve_is_taken_back(aws: Any) -> Non
 
 
 @pytest.mark.parametrize("earlier", [None, "new"])
-def test_without_another_release_there_is_nothing_to_go_back_to(aws: Any, earlier: str | None) -> None:
+def test_without_another_release_there_is_no_rollback(aws: Any, earlier: str | None) -> None:
     before(aws[3], earlier)
     runs(aws[1], "new", "TimedOut")
     assert rolled(aws, lambda: "BO3") == 2

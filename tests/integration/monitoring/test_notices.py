@@ -1,4 +1,4 @@
-"""An alert on its way to people: a real Alertmanager, a web server in Slack's place, and a mail server."""
+"""Delivery of alerts: a real Alertmanager, with a web server instead of Slack, and a mail server."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = ALERTMANAGER.mark
 
 
 def firing(name: str, **labels: str) -> dict[str, Any]:
-    """The alert as Prometheus would send it, with the labels and texts of its rule."""
+    """Return an alert as Prometheus sends it, with the labels and annotations of its rule."""
     rule = alerts()[name]
     return {"labels": {"alertname": name, **rule["labels"], **labels}, "annotations": rule["annotations"]}
 
@@ -80,7 +80,7 @@ def test_a_page_arrives_by_slack_and_by_mail_with_its_reason_and_its_runbook(
         assert "https://example.org/homeprices/documentations/monitoring.md#databasedown" in flat
 
 
-def test_one_notice_tells_of_what_belongs_together(both: Alertmanager, slack: Hook) -> None:
+def test_one_notification_covers_a_group_of_alerts(both: Alertmanager, slack: Hook) -> None:
     replicas = [firing("EstimatesUnlogged", instance=f"infer-prod-{number}", variant="production") for number in (1, 2)]
     both.fire(*replicas)
     until(lambda: bool(slack.posts), "the message")
@@ -114,7 +114,7 @@ def _parsed(matchers: list[str]) -> list[tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize("cause", sorted(chains()))
-def test_what_follows_from_a_known_cause_is_silent(cause: str, tmp_path: Path) -> None:
+def test_alerts_that_follow_from_a_known_cause_are_inhibited(cause: str, tmp_path: Path) -> None:
     ends = [child for child in chains()[cause] if child["labels"]["alertname"] not in chains()]
     links = [child for child in chains()[cause] if child["labels"]["alertname"] in chains()]  # silence others in turn
     for number, children in enumerate(batch for batch in (ends, links) if batch):
@@ -127,18 +127,18 @@ def test_what_follows_from_a_known_cause_is_silent(cause: str, tmp_path: Path) -
             until(lambda running=running, silent=silent: running.inhibited() == silent, f"silence: {silent}")  # type: ignore[misc]
 
 
-def test_a_cause_silences_no_alert_that_has_nothing_to_do_with_it(both: Alertmanager) -> None:
+def test_a_cause_does_not_inhibit_unrelated_alerts(both: Alertmanager) -> None:
     both.fire(firing("DatabaseDown"), firing("SpoolNearlyFull"), firing("ServiceDown"), firing("TargetDown", job="s3"))
     assert not any(both.inhibited().values())
 
 
-def test_without_a_channel_it_runs_and_shows_what_fires(tmp_path: Path) -> None:
+def test_without_a_channel_alertmanager_runs_and_shows_firing_alerts(tmp_path: Path) -> None:
     with alertmanager(tmp_path) as running:
         running.fire(firing("DiskFull"))
         assert running.inhibited() == {"DiskFull": False}
 
 
-def test_no_secret_is_in_the_configuration_and_nobody_else_may_read_it(tmp_path: Path) -> None:
+def test_the_configuration_has_no_secret_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
     hidden = {"SLACK_WEBHOOK_URL": "http://127.0.0.1:9/services/hush", "SMTP_PASSWORD": "hush'|&\\ hush"}
     mail = {"SMTP_HOST": "127.0.0.1", "SMTP_USER": "o'brien", "NOTIFY_EMAIL_TO": "a@example.org"}
     with alertmanager(tmp_path, **hidden, **mail) as running:

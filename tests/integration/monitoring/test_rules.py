@@ -23,14 +23,14 @@ def promtool(*words: str) -> str:
 
 
 @pytest.mark.parametrize("file", sorted((FOLDER / "tests").glob("*.yml")), ids=lambda file: file.stem)
-def test_each_alert_fires_when_it_must_and_not_else(file: Path) -> None:
+def test_each_alert_fires_when_it_must_and_only_then(file: Path) -> None:
     assert "SUCCESS" in promtool("test", "rules", str(file))
 
 
 @pytest.mark.parametrize(
     "made", [scrape_config.compose(), json.dumps(scrape_config.local(Ports.moved_by("0").by_purpose))]
 )
-def test_prometheus_takes_both_configurations(made: str, tmp_path: Path) -> None:
+def test_prometheus_accepts_both_configurations(made: str, tmp_path: Path) -> None:
     file = tmp_path / "prometheus.yml"
     file.write_text(made.replace("/etc/prometheus/rules", str(FOLDER)))
     assert "rules found" in promtool("check", "config", str(file))

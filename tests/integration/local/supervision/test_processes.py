@@ -19,7 +19,7 @@ time.sleep(100)
 """
 
 
-def test_what_a_killed_leader_leaves_in_its_session_ends_with_it() -> None:
+def test_the_session_of_a_killed_leader_is_stopped() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", A_LEADER_AND_TWO_WORKERS], start_new_session=True, stdout=subprocess.PIPE
     ) as leader:
