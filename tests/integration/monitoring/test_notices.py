@@ -76,7 +76,7 @@ def test_a_page_arrives_by_slack_and_by_mail_with_its_reason_and_its_runbook(
     for text in (shown["text"], body.decode()):  # type: ignore[union-attr]
         flat = re.sub(r"\s+", " ", text)
         assert "PostgreSQL does not answer" in flat
-        assert "Why it matters: Estimates go on and are kept on disk" in flat
+        assert "Why it matters: Estimates continue and their records are kept on disk" in flat
         assert "https://example.org/homeprices/documentations/monitoring.md#databasedown" in flat
 
 
