@@ -216,8 +216,8 @@ class ComposeStack:
 
     def record(self) -> dict[str, object]:
         """Return the control record."""
-        read = "from homeprices.release import control\nresult = control.read(bucket).model_dump(mode='json')"
-        return dict(self.python(read))
+        read = "from homeprices.release import control_record\nresult = control_record.read(bucket)"
+        return dict(self.python(f"{read}.model_dump(mode='json')"))
 
     def keys(self) -> list[str]:
         """Return every key of the bucket."""

@@ -14,6 +14,7 @@ from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import IntegrityError
 
 from homeprices.adapters import database
+from homeprices.cli import main
 from homeprices.errors import DatabaseUnavailable
 from homeprices.predictions.retention import PARTITION_PREFIX
 from homeprices.predictions.tables import ID_BLOCK, metadata, prediction_logs
@@ -193,8 +194,8 @@ def test_the_command_line_can_be_called_from_python_too(
 ) -> None:
     for name, value in database_variables(settings.database_url).items():
         monkeypatch.setenv(name, value)
-    assert database.main(["upgrade"]) == 0
-    assert database.main(["current"]) == 0
+    assert main(["database", "upgrade"]) == 0
+    assert main(["database", "current"]) == 0
     monkeypatch.setenv("POSTGRES_PORT", "1")
-    assert database.main(["current"]) == 1
+    assert main(["database", "current"]) == 1
     assert f"revision {HEAD}" in capsys.readouterr().out
