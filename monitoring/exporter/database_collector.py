@@ -20,6 +20,20 @@ if TYPE_CHECKING:
 
     from homeprices.release.control_record import ControlRecord
 
+# The newest visits of the epoch that are counted. More would only make the query slow.
+MAX_VISITS = 200_000
+
+# By assigned variant, including fallbacks: a visitor whom production answered instead still counts as the candidate's.
+VISITORS = text(
+    """
+    SELECT assigned_variant, count(DISTINCT visitor) FROM (
+        SELECT assigned_variant, visitor FROM prediction_logs
+        WHERE ts >= :since AND epoch = :epoch AND assigned_variant IS NOT NULL AND visitor IS NOT NULL
+        ORDER BY ts DESC LIMIT :most
+    ) AS newest
+    GROUP BY assigned_variant
+    """
+)
 # Of the newest interim look: what the decision itself was made of.
 SPLIT = text(
     """
@@ -46,8 +60,8 @@ class DatabaseCollector:
 
     name = "database"
 
-    def __init__(self, engine: Engine, record: Callable[[], ControlRecord]) -> None:
-        self._engine, self._record = engine, record
+    def __init__(self, engine: Engine, record: Callable[[], ControlRecord], max_visits: int = MAX_VISITS) -> None:
+        self._engine, self._record, self._max_visits = engine, record, max_visits
 
     def collect(self) -> list[Sample]:
         """Return the current samples. Raises DatabaseUnavailable."""
@@ -55,21 +69,20 @@ class DatabaseCollector:
             return [*self._split(connection), *_evaluation(connection), *_drift(connection)]
 
     def _split(self, connection: Connection) -> Iterator[Sample]:
-        """The visitors of the current epoch, and the decision's own test of the split over all epochs."""
+        """The visitors of the current epoch now, and the decision's own test of the split at the newest look."""
         record = self._record()
-        if record.state != "running":
+        if record.state != "running" or not record.epochs:
             return
+        values = {"since": record.epochs[-1].since, "epoch": record.epoch, "most": self._max_visits}
+        counts = {row[0]: int(row[1]) for row in connection.execute(VISITORS, values)}
+        for variant in VARIANTS:
+            yield Sample("homeprices_experiment_visitors", counts.get(variant, 0), {"variant": variant})
         newest = connection.execute(SPLIT, {"experiment": record.experiment}).one_or_none()
-        if newest is None:
-            return
-        strata, concentration = newest
-        for stratum in strata:
-            if stratum["epoch"] == record.epoch:
-                for variant, count in zip(VARIANTS, stratum["assigned"], strict=True):
-                    yield Sample("homeprices_experiment_visitors", count, {"variant": variant})
-        epochs = [(stratum["share"], stratum["assigned"]) for stratum in strata]
-        evidence = log_evidence_of_epochs(epochs, concentration=float(concentration or DEFAULT_CONCENTRATION))
-        yield Sample("homeprices_experiment_sample_ratio_p_value", p_value(evidence))
+        if newest is not None:
+            strata, concentration = newest
+            epochs = [(stratum["share"], stratum["assigned"]) for stratum in strata]
+            evidence = log_evidence_of_epochs(epochs, concentration=float(concentration or DEFAULT_CONCENTRATION))
+            yield Sample("homeprices_experiment_sample_ratio_p_value", p_value(evidence))
 
 
 def _evaluation(connection: Connection) -> Iterator[Sample]:

@@ -22,7 +22,10 @@ METRICS: dict[str, tuple[tuple[str, ...], str]] = {
     "homeprices_experiment_stopped": ((), "1 while an experiment's share is held at zero"),
     "homeprices_experiment_started_timestamp_seconds": ((), "When the experiment began; absent without one"),
     "homeprices_experiment_planned_share": (("variant",), "Share of the visitors by the control record, 0 to 1"),
-    "homeprices_experiment_visitors": (("variant",), "Visitors of this epoch by assigned variant, at the newest look"),
+    "homeprices_experiment_visitors": (
+        ("variant",),
+        "Visitors of this epoch by assigned variant, among its newest visits",
+    ),
     "homeprices_experiment_sample_ratio_p_value": ((), "Always-valid p-value of the planned split, at the newest look"),
     "homeprices_drift_report_timestamp_seconds": (("variant",), "When the newest drift report was made"),
     "homeprices_drift_data_points": (("variant",), "Estimates in the newest drift report"),
