@@ -227,8 +227,8 @@ def category_histogram(reference: TextReference | TextSample, current: TextSampl
 def merge_rare_cells(reference: Floats, current: Floats) -> tuple[Floats, Floats]:
     """Merge the cells with fewer than five expected in either sample into one.
 
-    Who is rare depends on both samples together. Chosen by the reference alone, the rare would be those that chance
-    made rare there, and the other sample would differ from it without any drift.
+    Both samples together decide which cells are rare. The reference alone would select cells that chance made rare in
+    it, and the other sample would then differ without any drift (regression to the mean).
     """
     both = reference + current
     kept = both * min(reference.sum(), current.sum()) / both.sum() >= LEAST_EXPECTED

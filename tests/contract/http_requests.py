@@ -200,7 +200,7 @@ def _routes() -> Iterator[Request]:
 
 
 def _callers() -> Iterator[Request]:
-    """Who asks: what trusted networks say of a visitor, and what others do. The log shows what was believed."""
+    """Visitor headers from trusted networks and from others. The log shows which of them counted."""
     known = {"X-Visitor-Id": "visitor", "X-Assigned-Variant": "production", "X-Experiment-Epoch": "3"}
     for more in (
         {},
