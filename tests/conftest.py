@@ -11,7 +11,7 @@ import pytest
 from hypothesis import settings
 
 from homeprices.adapters.object_store import S3Bucket
-from tests.programs import not_run
+from tests.support.programs import not_run
 from tests.support.servers import Servers, open_s3
 
 # How long an example takes says more about the machine than about what is tested.

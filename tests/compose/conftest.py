@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from tests.compose.compose_stack import PATIENCE, ROOT, ComposeStack, images, seconds_since
-from tests.programs import DOCKER
+from tests.support.programs import DOCKER
 
 OFFLINE_IMAGES = ROOT.parent / "shared" / "offline-images" / "build.sh"
 THIRD_PARTY = {

@@ -22,8 +22,8 @@ from homeprices.release import control_record
 from local.supervision import status_board
 from tests.e2e.running_stack import ROOT, RunningStack, wait_until
 from tests.e2e.visitors import Visitors
-from tests.programs import CURL, GIT, REAL_LISTINGS
 from tests.support.fake_servers import Hook, webhook
+from tests.support.programs import CURL, GIT, REAL_LISTINGS
 
 PIPELINE = "bangalore_home_prices_pipeline"
 DRIFTING_VISITORS = 160  # four fifths of them meet production, where a drift of 100 homes asks for a new model

@@ -16,11 +16,19 @@ from typing import Any
 
 import pytest
 
-from tests.carried_over import CANDIDATE, PRODUCTION, SPOOLED_VISITS, OldState, put_spool, restore, stored_objects
 from tests.integration.inference.instance import Instance, eventually, running
-from tests.stored import document_pattern, key_pattern, members, pinned
+from tests.support.carried_over import (
+    CANDIDATE,
+    PRODUCTION,
+    SPOOLED_VISITS,
+    OldState,
+    put_spool,
+    restore,
+    stored_objects,
+)
 from tests.support.fake_servers import webhook
 from tests.support.servers import Servers
+from tests.support.stored import document_pattern, key_pattern, members, pinned
 
 NAMES, TABLES = pinned("stored_names.json"), pinned("tables.json")
 AWAY = "http://127.0.0.1:1"

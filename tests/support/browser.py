@@ -15,7 +15,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.programs import CHROMIUM, find_chromium
+from tests.support.programs import CHROMIUM, find_chromium
 
 QUIET = [
     "--no-first-run",

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests import programs
+from tests.support import programs
 
 ROOT = Path(__file__).parents[2]
 SKIPPING = """
 import pytest
-from tests.programs import Needed
+from tests.support.programs import Needed
 
 MISSING, THERE = Needed("rolling-pin", "make rolling-pin", lambda: False), Needed("oven", "make oven", lambda: True)
 

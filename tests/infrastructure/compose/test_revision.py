@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.programs import GIT
+from tests.support.programs import GIT
 
 SCRIPT = Path(__file__).parents[3] / "compose" / "revision.sh"
 AUTHOR = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@example.org",

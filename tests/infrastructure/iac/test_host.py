@@ -18,7 +18,7 @@ from iac.host.environment import ROLE_INSTEAD_OF_KEY, host_environment, interfac
 from iac.seed_secrets import WANTED
 from iac.stack_names import IMAGES, StackNames
 from tests.infrastructure.iac.graph import ROOT, Graph, stack_files
-from tests.programs import DOCKER_COMPOSE
+from tests.support.programs import DOCKER_COMPOSE
 
 HOST_FINDS_OUT = {"BIND_ADDRESS", "IMAGE_TAG", "POSTGRES_SUPERUSER_PASSWORD"}
 COMPOSE = ("docker-compose.yaml", "docker-compose.ab.yml", "monitoring/docker-compose.monitoring.yml")

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from iac.release import ReleaseRefused, airflow_values, kustomization, main, read_images
-from tests.programs import KUBERNETES_CHECKS, KUSTOMIZE
+from tests.support.programs import KUBERNETES_CHECKS, KUSTOMIZE
 
 ROOT = Path(__file__).parents[3]
 NAMES = ("inference", "exporter", "router", "frontend", "mlflow", "airflow")

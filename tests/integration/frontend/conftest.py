@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.programs import CHROMIUM
 from tests.support.browser import chromium, frontend
+from tests.support.programs import CHROMIUM
 from tests.support.stub_inference import PriceService, price_service
 
 

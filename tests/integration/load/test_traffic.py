@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.programs import LISTINGS, REAL_LISTINGS
+from tests.support.programs import LISTINGS, REAL_LISTINGS
 from tests.support.stub_inference import PriceService, price_service
 
 ROOT = Path(__file__).parents[3]

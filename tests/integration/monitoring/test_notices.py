@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.programs import ALERTMANAGER
 from tests.support.fake_servers import Hook, Mailbox, mail_server, webhook
+from tests.support.programs import ALERTMANAGER
 from tests.support.prometheus_tools import Alertmanager, alertmanager
 from tests.unit.monitoring.alert_rules import ROOT, alerts
 

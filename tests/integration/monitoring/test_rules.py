@@ -10,7 +10,7 @@ import pytest
 
 from local.ports import Ports
 from monitoring import scrape_config
-from tests.programs import PROMTOOL
+from tests.support.programs import PROMTOOL
 from tests.unit.monitoring.alert_rules import FOLDER
 
 pytestmark = PROMTOOL.mark

@@ -22,7 +22,7 @@ from router.router_metrics import RouterMetrics
 from router.site_config import RouterSite, worker_user
 from tests.integration.router.client import Visitor
 from tests.integration.router.upstream import Upstream, listening
-from tests.programs import NGINX, SYSTEM_NGINX
+from tests.support.programs import NGINX, SYSTEM_NGINX
 
 PROGRAMS = [find_program(), pytest.param(SYSTEM_NGINX, marks=NGINX.mark)]
 

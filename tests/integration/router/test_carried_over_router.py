@@ -8,7 +8,7 @@ import shutil
 from homeprices.adapters.object_store import S3Bucket
 from tests.integration.router.conftest import eventually
 from tests.integration.router.test_agent_process import Stand, counts_of, program, stand
-from tests.stored import PINNED, key_pattern, members, pinned
+from tests.support.stored import PINNED, key_pattern, members, pinned
 
 __all__ = ["program", "stand"]  # fixtures
 

@@ -22,8 +22,8 @@ from tests.integration.inference.conftest import Make, engine, make, variables  
 from tests.integration.inference.instance import Instance, publish
 from tests.integration.router.client import Reply, Visitor
 from tests.integration.router.conftest import PROGRAMS, eventually, free_port, running_record
-from tests.programs import CHROMIUM
 from tests.support.browser import chromium, frontend
+from tests.support.programs import CHROMIUM
 
 
 @dataclass

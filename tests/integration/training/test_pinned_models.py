@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 from homeprices.adapters.object_store import MemoryBucket
-from tests.models import publish_candidate
-from tests.stored import key_pattern, members, pinned
+from tests.support.models import publish_candidate
 from tests.support.servers import clean_environment
+from tests.support.stored import key_pattern, members, pinned
 
 ROOT = Path(__file__).parents[3]
 MODELS, NAMES = pinned("models.json"), pinned("stored_names.json")
@@ -35,7 +35,7 @@ def estimator(request: pytest.FixtureRequest) -> str:
 def draft(estimator: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A draft bundle from a process in which BLAS uses the kernels of one kind of core."""
     folder = tmp_path_factory.mktemp("pinned") / "draft"
-    command = [sys.executable, "-W", "ignore", "-m", "tests.models", estimator, folder]
+    command = [sys.executable, "-W", "ignore", "-m", "tests.support.models", estimator, folder]
     environment = {**clean_environment(), "OPENBLAS_CORETYPE": "Haswell"}
     subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=600)
     return folder

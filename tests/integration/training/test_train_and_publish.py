@@ -21,7 +21,7 @@ from homeprices.resources import Resources
 from homeprices.settings import load_settings
 from homeprices.workflows import heartbeat
 from homeprices.workflows.train_and_publish import TrainingRun
-from tests.stored import document_pattern, key_pattern, members, pinned
+from tests.support.stored import document_pattern, key_pattern, members, pinned
 
 SOME = ("linear", "ridge", "boosting")  # the whole table is for the end-to-end test
 

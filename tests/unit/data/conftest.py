@@ -1,6 +1,6 @@
 import pytest
 
-from tests.programs import LISTINGS, REAL_LISTINGS
+from tests.support.programs import LISTINGS, REAL_LISTINGS
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.carried_over import computed_again, recorded_decisions
+from tests.support.carried_over import computed_again, recorded_decisions
 
 decisions = pytest.mark.parametrize("decision", recorded_decisions(), ids=lambda decision: decision["policy"])
 

@@ -19,7 +19,7 @@ from homeprices.release.traffic_counts import DailyTrafficCounts
 from router import traffic_counter as module
 from router.access_log import LogFollower
 from router.traffic_counter import FILE, TrafficCounter
-from tests.stored import PINNED
+from tests.support.stored import PINNED
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC).timestamp()
 DAY = 86_400.0

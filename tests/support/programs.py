@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 REAL_LISTINGS = ROOT.parent / "shared" / "data" / "bengaluru_house_prices.csv"
 KUSTOMIZE = ROOT / ".venv-checks" / "bin" / "kubectl"
 SYSTEM_NGINX = Path("/usr/sbin/nginx")

@@ -28,11 +28,11 @@ from homeprices.workflows.evaluate_experiment import Evaluation
 from homeprices.workflows.monitor_drift import DriftMonitor
 from homeprices.workflows.notify_once import notify_once
 from homeprices.workflows.score_batch import BatchRun
-from tests.stored import PINNED
 from tests.support.servers import Servers, clean_environment, open_s3
+from tests.support.stored import PINNED
 from tests.support.trial import database_variables
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 STATE = PINNED / "fc80cdd"
 SPOOL = "infer-prod/spool/01795882884601785129-20849.segment"
 SPOOLED_VISITS = 12

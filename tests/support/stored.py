@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-PINNED = Path(__file__).parent / "pinned"
+PINNED = Path(__file__).parents[1] / "pinned"
 
 _PARTS_OF_KEYS = (
     (r"(?<=[/_])(BO|CO)[1-9]\d*", r"\1{n}"),

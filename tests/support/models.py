@@ -1,6 +1,6 @@
 """Small trained bundles: the listings, seed and preset are the same each time, so the files should be, too.
 
-`python -m tests.models ESTIMATOR FOLDER` writes one from a process of its own, whose environment decides about BLAS.
+`python -m tests.support.models ESTIMATOR FOLDER` writes one from a process of its own, with its own BLAS threads.
 """
 
 from __future__ import annotations
