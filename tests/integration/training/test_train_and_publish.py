@@ -143,10 +143,16 @@ def test_a_candidate_that_is_clearly_worse_than_production_is_not_published_and_
         assert members(json.loads(bucket.get(key).body)) == set(names["members"][document_pattern(key)]["members"]), key
 
 
-def test_the_slowest_estimator_is_the_first_to_be_cross_validated(bucket: MemoryBucket, mlflow_uri: str) -> None:
+def test_the_slowest_estimator_is_cross_validated_beside_all_others(bucket: MemoryBucket, mlflow_uri: str) -> None:
     steps = run(bucket, mlflow_uri, "order", FIRST_MODEL="best")
-    names = steps.list_estimators(steps.clean_listings(steps.check_dataset()))
-    assert names[0] == "distilled" and sorted(names) == sorted(ESTIMATORS)
+    groups = steps.list_estimators(steps.clean_listings(steps.check_dataset()))
+    assert groups == [["distilled"], [name for name in ESTIMATORS if name != "distilled"]]
+
+
+def test_the_simple_estimators_share_one_process(bucket: MemoryBucket, mlflow_uri: str) -> None:
+    steps = run(bucket, mlflow_uri, "simple")
+    groups = steps.list_estimators(steps.clean_listings(steps.check_dataset()))
+    assert groups == [["linear", "ridge", "lasso"]]
 
 
 def test_only_clean_listings_reads_the_raw_file_and_the_prepared_rows_go_with_the_draft(
