@@ -19,6 +19,7 @@ USERS ?= 20
 TIME ?= 2m
 CANDIDATE ?=
 PARTS ?= tests/integration
+PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 
 export PYTHONUNBUFFERED := 1
 
@@ -82,13 +83,13 @@ test: $(READY) ## all tests against real servers, with coverage
 	@$(PYTHON) tests/run_tests.py
 
 test-unit: $(READY) ## unit tests, without servers
-	@$(PYTHON) -m pytest tests/unit
+	@$(PYTHON) -m pytest tests/unit $(PARALLEL)
 
 test-infrastructure: $(READY) ## tests of AWS resources, Kubernetes manifests and Compose scripts, without a cloud
-	@$(PYTHON) -m pytest tests/infrastructure
+	@$(PYTHON) -m pytest tests/infrastructure $(PARALLEL)
 
 test-integration: $(READY) ## tests against real servers (PARTS=tests/integration/router)
-	@$(PYTHON) -m pytest $(PARTS)
+	@$(PYTHON) -m pytest $(PARTS) $(PARALLEL)
 
 test-e2e: $(READY) ## the whole loop through a real Airflow: train, release, evaluate
 	@$(PYTHON) -m pytest tests/e2e

@@ -19,7 +19,8 @@ import psutil
 from benchmarks.environments import environment
 from benchmarks.load import Load, LoadFailed, Request
 from homeprices.names import PREDICT_PATH
-from tests.support.servers import clean_environment, free_ports
+from tests.support.free_ports import free_ports
+from tests.support.servers import clean_environment
 
 ROOT = Path(__file__).parents[1]
 PEERS = Path(__file__).parent / "peers"

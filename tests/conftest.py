@@ -1,18 +1,26 @@
-"""Real servers, started on first use: one of each for a test run, a fresh database or bucket for each module."""
+"""Real servers, started on first use: one of each for a test run, a fresh database or bucket for each module.
+
+Workers of a parallel run share the servers of its controller.
+"""
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 from collections.abc import Generator, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
 from homeprices.adapters.object_store import S3Bucket
+from tests.support import durations, workers
 from tests.support.programs import not_run
 from tests.support.servers import Servers, open_s3
+from tests.support.workers import SharedServers, ask
 
 # How long an example takes says more about the machine than about what is tested.
 settings.register_profile("homeprices", deadline=None)
@@ -24,6 +32,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--second-chance", action="store_true", help="a test against real servers may fail once: for CI")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """With DURATIONS=folder, measure tests and fixtures."""
+    if folder := os.environ.get("DURATIONS"):
+        config.pluginmanager.register(durations.Recorder(Path(folder)))
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """With --second-chance, a test against real servers that fails runs once more, and the summary names it as RERUN.
 
@@ -33,12 +47,38 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if is_against_real_servers(item.path):
                 item.add_marker(pytest.mark.flaky(reruns=1, reruns_delay=5))
+    if hasattr(config, "workerinput"):
+        durations.longest_first(items)
 
 
 def is_against_real_servers(path: Path) -> bool:
     """By the suite, which is the folder below this one: `tests/infrastructure/compose` is not `tests/compose`."""
     tests = Path(__file__).parent
     return any(path.is_relative_to(tests / suite) for suite in ("integration", "e2e", "compose", "chaos"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return the number of workers of `-n auto`."""
+    return workers.number(config.args, os.cpu_count() or 1)
+
+
+SHARED = pytest.StashKey[SharedServers]()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker of a parallel run where to ask for servers."""
+    if SHARED not in node.config.stash:
+        node.config.stash[SHARED] = SharedServers()
+    node.workerinput["servers"] = node.config.stash[SHARED].ticket
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the servers that the workers shared."""
+    if SHARED in config.stash:
+        config.stash[SHARED].close()
+        del config.stash[SHARED]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -59,9 +99,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+def servers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     """Whatever real servers the tests ask for."""
-    started = Servers(tmp_path_factory.mktemp("servers"))
+    ticket = getattr(request.config, "workerinput", {}).get("servers")
+    started = Servers(tmp_path_factory.mktemp("servers"), partial(ask, ticket) if ticket else None)
     yield started
     started.close()
 

@@ -18,7 +18,7 @@ from router.site_config import RouterSite, worker_user
 from tests.integration.inference.instance import Instance, eventually, publish
 from tests.integration.router.client import Visitor
 from tests.support.bundles import price
-from tests.support.servers import free_ports
+from tests.support.free_ports import free_ports
 
 AREA_SQFT, LOCATION, ROOMS = 1200.0, "Whitefield", 2
 """The home that `tests.integration.router.client` sends."""

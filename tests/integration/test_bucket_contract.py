@@ -1,7 +1,5 @@
 """SeaweedFS passes the bucket's contract, and a server that is away is said to be so."""
 
-import contextlib
-import socket
 from collections.abc import Callable
 
 import pytest
@@ -10,6 +8,7 @@ from homeprices.adapters.object_store import S3Bucket, open_bucket
 from homeprices.errors import ObjectNotFound, StorageUnavailable
 from homeprices.settings import Settings, load_settings
 from tests.contract.bucket import BucketContract
+from tests.support.free_ports import free_ports
 
 
 class TestSeaweedFS(BucketContract):
@@ -32,9 +31,7 @@ def settings_for(port: int) -> Settings:
 @pytest.fixture
 def nobody() -> int:
     """A port that nothing listens on."""
-    with contextlib.closing(socket.socket()) as held:
-        held.bind(("127.0.0.1", 0))
-        return int(held.getsockname()[1])
+    return free_ports(1)[0]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.support.free_ports import free_ports
 from tests.support.programs import CHROMIUM, find_chromium
 
 QUIET = [
@@ -52,9 +52,7 @@ START_SECONDS = 30
 @contextmanager
 def frontend(router_url: str, folder: Path, **environment: str) -> Iterator[str]:
     """Yield the address of the frontend. `folder` holds its state."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    [port] = free_ports(1)
     process = subprocess.Popen(
         [sys.executable, "-m", "router.frontend"],
         cwd=ROOT,

@@ -13,7 +13,8 @@ from typing import Any
 
 import httpx
 
-from tests.support.servers import clean_environment, free_ports
+from tests.support.free_ports import free_ports
+from tests.support.servers import clean_environment
 
 _TEXT = re.compile(r'"[^"]*"')
 _MATCHERS_AND_RANGES = re.compile(r"\{[^{}]*\}|\[[^\]]*\]")

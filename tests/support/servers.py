@@ -9,14 +9,14 @@ import ctypes
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from homeprices.adapters.object_store import S3Bucket, open_bucket
 from homeprices.settings import load_settings
@@ -26,21 +26,12 @@ from local.services.postgres import Database, connect, create, installation, pos
 from local.services.seaweedfs import seaweedfs
 from local.supervision import accounts, processes
 from local.supervision.service_spec import Command, ServiceSpec
+from tests.support.free_ports import LOOPBACK, free_ports
 
-LOOPBACK = "127.0.0.1"
 PR_SET_PDEATHSIG = 1
 POLL_SECONDS = 0.1
 MAX_VOLUMES = 5_000
 """More than the buckets of a run take: their volumes stay small, whatever the size of the disk."""
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports on which nothing listens on the loopback address."""
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind((LOOPBACK, 0))
-        return [one.getsockname()[1] for one in sockets]
 
 
 def clean_environment() -> dict[str, str]:
@@ -70,25 +61,73 @@ def running(service: ServiceSpec, log: Path, mark: str | None = None) -> Iterato
 
 
 @dataclass
-class Servers:
-    """The servers of a test run, started on first use; `close` stops them and removes their files."""
+class ServerStarter:
+    """Starts each server when its address is asked for first; `close` stops them and removes their files.
+
+    The addresses are plain data, so a test run hands them to its workers (`tests/support/workers.py`).
+    """
 
     folder: Path
     _stack: ExitStack = field(default_factory=ExitStack)
-    _postgres: tuple[int, str] | None = None
-    _s3: dict[str, str] | None = None
-    _mlflow: str | None = None
+    _addresses: dict[str, Any] = field(default_factory=dict)
+
+    def address(self, kind: str) -> Any:
+        """Return where the server is: (port, password) of "postgres", the variables of "s3", the URL of "mlflow".
+
+        Another word after "mlflow" names another server.
+        """
+        if kind not in self._addresses:
+            start = {"postgres": self._start_postgres, "s3": self._start_s3, "mlflow": self._start_mlflow}
+            self._addresses[kind] = start[kind.split()[0]]()
+        return self._addresses[kind]
+
+    def close(self) -> None:
+        """Stop every started server."""
+        self._stack.close()
+
+    def _start_postgres(self) -> tuple[int, str]:
+        home = self.folder / "postgres"
+        port, password = free_ports(1)[0], secrets.token_hex(12)
+        self._stack.callback(accounts.remove, home)
+        self._start(postgres(installation(home), port, password, [], clean_environment(), durable=False))
+        return port, password
+
+    def _start_s3(self) -> dict[str, str]:
+        key, secret = secrets.token_hex(10), secrets.token_hex(20)
+        ports = SeaweedPorts(*free_ports(8))
+        home = self.folder / "seaweedfs"
+        self._start(seaweedfs(home, ports, key, secret, clean_environment(), max_volumes=MAX_VOLUMES))
+        return {
+            "AWS_ENDPOINT_URL_S3": f"http://{LOOPBACK}:{ports.s3}",
+            "AWS_ACCESS_KEY_ID": key,
+            "AWS_SECRET_ACCESS_KEY": secret,
+            "AWS_DEFAULT_REGION": "ap-south-1",
+        }
+
+    def _start_mlflow(self) -> str:
+        [port] = free_ports(1)
+        own = Servers(self.folder, self.address)
+        variables = own.s3(f"mlflow-artifacts-{port}")
+        env = {**clean_environment(), **variables, "MLFLOW_S3_ENDPOINT_URL": variables["AWS_ENDPOINT_URL_S3"]}
+        url = own.postgres("mlflow_" + secrets.token_hex(4))
+        self._start(mlflow(self.folder / f"mlflow-{port}", port, url, variables["MLFLOW_S3_BUCKET"], env))
+        return f"http://{LOOPBACK}:{port}"
+
+    def _start(self, service: ServiceSpec) -> None:
+        self._stack.enter_context(running(service, self.folder / f"{service.name}.log"))
+
+
+class Servers:
+    """The servers of a test run: databases and buckets on those of `address`, by default on servers of its own."""
+
+    def __init__(self, folder: Path, address: Callable[[str], Any] | None = None) -> None:
+        self.folder = folder
+        self._starter = ServerStarter(folder)
+        self._address = address or self._starter.address
 
     def postgres(self, name: str) -> str:
         """Return the SQLAlchemy URL of a new database with its own role."""
-        if self._postgres is None:
-            home = self.folder / "postgres"
-            port, password = free_ports(1)[0], secrets.token_hex(12)
-            self._stack.callback(accounts.remove, home)
-            server = postgres(installation(home), port, password, [], clean_environment(), durable=False)
-            self._start(server)
-            self._postgres = port, password
-        port, password = self._postgres
+        port, password = self._address("postgres")
         database = Database(name, secrets.token_hex(12))
         connection = connect(port, password)
         with connection.cursor() as cursor:
@@ -98,38 +137,17 @@ class Servers:
 
     def s3(self, bucket: str) -> dict[str, str]:
         """Return the environment variables of a new bucket in a SeaweedFS with credentials."""
-        if self._s3 is None:
-            key, secret = secrets.token_hex(10), secrets.token_hex(20)
-            ports = SeaweedPorts(*free_ports(8))
-            home = self.folder / "seaweedfs"
-            self._start(seaweedfs(home, ports, key, secret, clean_environment(), max_volumes=MAX_VOLUMES))
-            self._s3 = {
-                "AWS_ENDPOINT_URL_S3": f"http://{LOOPBACK}:{ports.s3}",
-                "AWS_ACCESS_KEY_ID": key,
-                "AWS_SECRET_ACCESS_KEY": secret,
-                "AWS_DEFAULT_REGION": "ap-south-1",
-            }
-        variables = {**self._s3, "MLFLOW_S3_BUCKET": bucket}
+        variables = {**self._address("s3"), "MLFLOW_S3_BUCKET": bucket}
         open_s3(variables).create()
         return variables
 
-    def mlflow(self) -> str:
-        """Return the address of an MLflow server with its own database and bucket."""
-        if self._mlflow is None:
-            [port] = free_ports(1)
-            variables = self.s3("mlflow-artifacts")
-            env = {**clean_environment(), **variables, "MLFLOW_S3_ENDPOINT_URL": variables["AWS_ENDPOINT_URL_S3"]}
-            url = self.postgres("mlflow_" + secrets.token_hex(4))
-            self._start(mlflow(self.folder / "mlflow", port, url, variables["MLFLOW_S3_BUCKET"], env))
-            self._mlflow = f"http://{LOOPBACK}:{port}"
-        return self._mlflow
+    def mlflow(self, alone: str = "") -> str:
+        """Return the address of an MLflow server with its own database; `alone` names one that nothing else uses."""
+        return str(self._address(f"mlflow {alone}".strip()))
 
     def close(self) -> None:
-        """Stop every started server."""
-        self._stack.close()
-
-    def _start(self, service: ServiceSpec) -> None:
-        self._stack.enter_context(running(service, self.folder / f"{service.name}.log"))
+        """Stop every server that was started here."""
+        self._starter.close()
 
 
 def open_s3(variables: dict[str, str]) -> S3Bucket:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
-
 import pytest
 from structlog.testing import capture_logs
 
 from homeprices.adapters.notifications import Email, Notification, Notifier, Slack, open_notifier
 from homeprices.settings import load_settings
 from tests.support.fake_servers import mail_server, webhook
+from tests.support.free_ports import free_ports
 
 NOTICE = Notification(
     "CO1 is promoted: production is BO2", "It scores 1.08 times as much <as BO1> & is faster.", "http://x/page"
@@ -19,9 +17,8 @@ NOTICE = Notification(
 
 @pytest.fixture
 def closed_port() -> int:
-    with contextlib.closing(socket.socket()) as held:
-        held.bind(("127.0.0.1", 0))
-        return int(held.getsockname()[1])
+    """A port that nothing listens on."""
+    return free_ports(1)[0]
 
 
 def test_slack_gets_the_title_the_text_and_the_link_escaped() -> None:

@@ -13,7 +13,8 @@ import pytest
 from local.services.postgres import connect, installation, postgres
 from local.supervision import accounts
 from tests.infrastructure.iac.graph import ROOT
-from tests.support.servers import LOOPBACK, clean_environment, free_ports, running
+from tests.support.free_ports import LOOPBACK, free_ports
+from tests.support.servers import clean_environment, running
 
 MASTER, PASSWORD = "master", "of-rds"
 PSQL = Path("bin/psql")

@@ -23,7 +23,8 @@ from homeprices.pricing.bundle import COLUMNS_FILE, MODEL_FILE, digest
 from homeprices.pricing.manifest import MANIFEST_FILE
 from homeprices.registry import versions
 from tests.support.bundles import LOCATION_LEVELS, make_bundle, price, write_files
-from tests.support.servers import clean_environment, free_ports
+from tests.support.free_ports import free_ports
+from tests.support.servers import clean_environment
 
 ROOT = Path(__file__).parents[3]
 START_SECONDS = 180  # on a busy machine; an idle one needs two

@@ -18,7 +18,8 @@ from local.supervision import accounts
 from local.supervision.service_spec import ServiceSpec
 from tests.integration.inference.conftest import Make
 from tests.integration.inference.instance import Instance, Memory, eventually, publish, visitors
-from tests.support.servers import clean_environment, free_ports
+from tests.support.free_ports import free_ports
+from tests.support.servers import clean_environment
 from tests.support.servers import running as serving
 
 FACTORS = {"BO1": 1.0}

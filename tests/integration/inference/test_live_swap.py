@@ -24,7 +24,7 @@ from tests.integration.inference.instance import (
     visitors,
 )
 from tests.support.bundles import make_bundle
-from tests.support.servers import free_ports
+from tests.support.free_ports import free_ports
 
 SWAPS = 8
 QUICKER_THAN_ANY_TIMEOUT_SECONDS = 1.0  # measured on an idle machine in benchmarks/RESULTS.md

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -22,15 +21,14 @@ from router.router_metrics import RouterMetrics
 from router.site_config import RouterSite, worker_user
 from tests.integration.router.client import Visitor
 from tests.integration.router.upstream import Upstream, listening
+from tests.support.free_ports import free_ports
 from tests.support.programs import NGINX, SYSTEM_NGINX
 
 PROGRAMS = [find_program(), pytest.param(SYSTEM_NGINX, marks=NGINX.mark)]
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_ports(1)[0]
 
 
 def eventually(reached: Callable[[], object], seconds: float = 10.0) -> None:

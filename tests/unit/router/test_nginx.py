@@ -59,7 +59,7 @@ def test_a_start_without_output_is_reported(tmp_path: Path) -> None:
         Nginx(script(tmp_path / "nginx", "exit 1"), tmp_path).start()
 
 
-@pytest.mark.parametrize("text", ["", "no number", str(os.getpid()), "4194305"])
+@pytest.mark.parametrize("text", ["", "no number", str(os.getpid()), "4194305"], ids=["empty", "words", "own", "none"])
 def test_a_pid_file_of_another_process_is_ignored(tmp_path: Path, text: str) -> None:
     nginx = Nginx(tmp_path / "nginx", tmp_path)
     nginx.pid_file.write_text(text)
