@@ -29,7 +29,6 @@ settings.load_profile("homeprices")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--no-skips", action="store_true", help="a test that is skipped has failed: for CI")
-    parser.addoption("--second-chance", action="store_true", help="a test against real servers may fail once: for CI")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -39,22 +38,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With --second-chance, a test against real servers that fails runs once more, and the summary names it as RERUN.
-
-    A machine that others share stalls for seconds now and then. Rules by themselves (tests/unit) have no such excuse.
-    """
-    if config.getoption("--second-chance"):
-        for item in items:
-            if is_against_real_servers(item.path):
-                item.add_marker(pytest.mark.flaky(reruns=1, reruns_delay=5))
+    """Order the files of a parallel run."""
     if hasattr(config, "workerinput"):
         durations.longest_first(items)
-
-
-def is_against_real_servers(path: Path) -> bool:
-    """By the suite, which is the folder below this one: `tests/infrastructure/compose` is not `tests/compose`."""
-    tests = Path(__file__).parent
-    return any(path.is_relative_to(tests / suite) for suite in ("integration", "e2e", "compose", "chaos"))
 
 
 @pytest.hookimpl(optionalhook=True)

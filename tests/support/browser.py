@@ -12,10 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.support.free_ports import free_ports
 from tests.support.programs import CHROMIUM, find_chromium
+
+PATIENCE_MILLISECONDS = 120_000.0
+"""How long a step of a browser may take on a busy machine; an idle one needs milliseconds."""
 
 QUIET = [
     "--no-first-run",
@@ -35,7 +38,10 @@ def chromium() -> Iterator[Browser]:
         raise RuntimeError(CHROMIUM.reason)
     as_root = ["--no-sandbox"] if os.geteuid() == 0 else []  # Chromium refuses its sandbox to root
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=[*QUIET, *as_root])
+        expect.set_options(timeout=PATIENCE_MILLISECONDS)
+        browser = playwright.chromium.launch(
+            executable_path=program, args=[*QUIET, *as_root], timeout=PATIENCE_MILLISECONDS
+        )
         try:
             yield browser
         finally:
@@ -46,7 +52,7 @@ def chromium() -> Iterator[Browser]:
 
 
 ROOT = Path(__file__).parents[2]
-START_SECONDS = 30
+START_SECONDS = 120
 
 
 @contextmanager

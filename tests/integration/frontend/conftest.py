@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.support.browser import chromium, frontend
+from tests.support.browser import PATIENCE_MILLISECONDS, chromium, frontend
 from tests.support.programs import CHROMIUM
 from tests.support.stub_inference import PriceService, price_service
 
@@ -43,6 +43,7 @@ def page(browser: Browser, address: str, service: PriceService) -> Iterator[Page
     """The form, just opened. What the browser complains of, and any host but the form's own, fails the test."""
     context = browser.new_context(viewport={"width": 1180, "height": 900}, reduced_motion="reduce")
     opened = context.new_page()
+    opened.set_default_timeout(PATIENCE_MILLISECONDS)
     complaints: list[str] = []
     opened.on("console", lambda said: None if "Failed to load resource" in said.text else complaints.append(said.text))
     opened.on("pageerror", lambda error: complaints.append(str(error)))

@@ -29,9 +29,10 @@ from tests.support.servers import clean_environment
 ROOT = Path(__file__).parents[3]
 START_SECONDS = 180  # on a busy machine; an idle one needs two
 STOP_SECONDS = 60
+ANSWER_SECONDS = 60
 
 
-def eventually(reached: Callable[[], object], what: str, seconds: float = 60.0) -> None:
+def eventually(reached: Callable[[], object], what: str, seconds: float = 180.0) -> None:
     """Wait until the condition holds, and fail with its name at the timeout."""
     deadline = time.monotonic() + seconds
     while not reached():
@@ -95,8 +96,8 @@ class Instance:
             "HOMEPRICES_BIND": f"127.0.0.1:{self.port}",
             "HOMEPRICES_POLL_SECONDS": "0.3",
             "HOMEPRICES_VISITOR_KEY": "key",
-            "WEB_CONCURRENCY": "2",
             **self.variables,
+            "WEB_CONCURRENCY": self._workers,
         }
         words = ["-m", "gunicorn", "-c", "inference/backend/gunicorn.conf.py"]
         with (self.folder / "gunicorn.log").open("ab") as log:
@@ -108,6 +109,10 @@ class Instance:
                 stderr=log,
             )
         eventually(self.answers, f"gunicorn answers; its log ends: {self.log()[-2000:]}", START_SECONDS)
+
+    @property
+    def _workers(self) -> str:
+        return self.variables.get("WEB_CONCURRENCY", "2")
 
     def answers(self) -> bool:
         """Whether it responds at all."""
@@ -143,7 +148,7 @@ class Instance:
 
     def get(self, path: str) -> tuple[int, Any]:
         """Return the status and the decoded JSON (or text) of a request on a new connection."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_SECONDS)
         try:
             connection.request("GET", path)
             answer = connection.getresponse()
@@ -156,7 +161,7 @@ class Instance:
 
     def post(self, path: str, body: dict[str, Any]) -> tuple[int, Any]:
         """Post JSON on a new connection, and return the status and the decoded JSON."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_SECONDS)
         connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
         answer = connection.getresponse()
         found = json.loads(answer.read())
@@ -169,12 +174,15 @@ class Instance:
         return document
 
     def serves(self, version: str | None) -> bool:
-        """Whether all workers serve this version; False while the instance does not respond."""
+        """Whether all workers are there and serve this version; False while the instance does not respond.
+
+        A worker that starts later would meet a fault without the ids that it reserves at its start.
+        """
         try:
             health = self.health()
         except OSError:
             return False
-        return bool(health["workers"]) and health["model_version"] == version
+        return len(health["workers"]) == int(self._workers) and health["model_version"] == version
 
     def metric(self, line: str) -> float:
         """Return the value of one line of the Prometheus text, named with its labels."""
@@ -282,7 +290,7 @@ class Visitor(threading.Thread):
         }
         try:
             if self._connection is None:
-                self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=15)
+                self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=ANSWER_SECONDS)
             self._connection.request("POST", path, json.dumps(body), headers)
             answer = self._connection.getresponse()
             content = answer.read()

@@ -138,11 +138,13 @@ def silent_port() -> Iterator[str]:
 def test_a_hanging_bucket_delays_no_visitor(make: Make, hanging_server: str) -> None:
     instance = make("hanging", AWS_ENDPOINT_URL_S3=hanging_server, WEB_CONCURRENCY="1")
     instance.start()
-    started = time.monotonic()
+    seconds = []
+    for path, status in [("/api/health", 200), ("/api/ready", 503), ("/api/get_location_names", 503)] * 11:
+        started = time.monotonic()
+        assert instance.get(path)[0] == status
+        seconds.append(time.monotonic() - started)
     assert instance.health()["status"] == "starting"
-    assert instance.get("/api/ready")[0] == 503
-    assert instance.get("/api/get_location_names")[0] == 503
-    assert time.monotonic() - started < 2
+    assert statistics.median(seconds) < QUICKER_THAN_ANY_TIMEOUT_SECONDS
 
 
 def test_health_responds_at_once_while_bucket_and_database_hang(

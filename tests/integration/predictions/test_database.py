@@ -2,7 +2,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -110,10 +109,8 @@ def test_a_database_without_tables_is_not_ready_rather_than_broken(servers) -> N
 
 def test_a_statement_that_takes_too_long_is_given_up(settings: Settings) -> None:
     engine = database.open_engine(settings, statement_timeout_seconds=0.2)
-    started = time.monotonic()
     with pytest.raises(DatabaseUnavailable, match="statement timeout"), database.transaction(engine) as connection:
         connection.execute(text("SELECT pg_sleep(30)"))
-    assert time.monotonic() - started < 10
     engine.dispose()
 
 

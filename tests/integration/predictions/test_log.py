@@ -60,7 +60,7 @@ def log(settings: Settings, engine: Engine, tmp_path: Path) -> Iterator[Predicti
     made.close()
 
 
-def eventually(reached: Callable[[], object], seconds: float = 15.0) -> None:
+def eventually(reached: Callable[[], object], seconds: float = 120.0) -> None:
     deadline = time.monotonic() + seconds
     while not reached():
         assert time.monotonic() < deadline, "it did not come to be"

@@ -31,7 +31,7 @@ def free_port() -> int:
     return free_ports(1)[0]
 
 
-def eventually(reached: Callable[[], object], seconds: float = 10.0) -> None:
+def eventually(reached: Callable[[], object], seconds: float = 120.0) -> None:
     """Wait until the condition holds, and fail at the timeout."""
     end = time.monotonic() + seconds
     while not reached():

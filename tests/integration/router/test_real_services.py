@@ -22,7 +22,7 @@ from tests.integration.inference.conftest import Make, engine, make, variables  
 from tests.integration.inference.instance import Instance, publish
 from tests.integration.router.client import Reply, Visitor
 from tests.integration.router.conftest import PROGRAMS, eventually, free_port, running_record
-from tests.support.browser import chromium, frontend
+from tests.support.browser import PATIENCE_MILLISECONDS, chromium, frontend
 from tests.support.programs import CHROMIUM
 
 
@@ -56,7 +56,7 @@ def serving(make: Make, s3: S3Bucket, tmp_path: Path) -> Iterator[ServingStack]:
     candidate = make("cand", HOMEPRICES_INSTANCE="infer-cand", MODEL_PREFIX="candidate_model", WEB_CONCURRENCY="1")
     for instance, version in ((production, "BO1"), (candidate, "CO1")):
         instance.start()
-        eventually(lambda instance=instance, version=version: instance.serves(version), 60)
+        eventually(lambda instance=instance, version=version: instance.serves(version), 120)
     nginx = Nginx(PROGRAMS[0], tmp_path / "router")
     nginx.folder.mkdir()
     site = RouterSite(
@@ -92,7 +92,7 @@ def test_a_visit_is_stored_with_its_variant_and_epoch(serving: ServingStack, eng
         rated = visitor.ask("POST", "/api/feedback", _rating(answer["prediction_id"], 4))
         visitor.close()
         assert rated.status == 200
-        eventually(lambda number=answer["prediction_id"]: _feedback(engine, number), 30)
+        eventually(lambda number=answer["prediction_id"]: _feedback(engine, number), 120)
         row = _prediction(engine, answer["prediction_id"])
         assert (row.assigned_variant, row.served_variant, row.bundle, row.epoch) == (variant, variant, version, 1)
         assert not row.fallback
@@ -116,7 +116,7 @@ def test_a_killed_candidate_costs_no_response_and_is_stopped(serving: ServingSta
         return control_record.read(serving.bucket).state == "stopped"
 
     eventually(stopped)
-    eventually(lambda: _prediction(engine, replies[0].json()["prediction_id"]), 30)
+    eventually(lambda: _prediction(engine, replies[0].json()["prediction_id"]), 120)
     row = _prediction(engine, replies[0].json()["prediction_id"])
     assert (row.assigned_variant, row.served_variant, row.fallback) == ("candidate", "production", True)
 
@@ -125,7 +125,7 @@ def test_without_a_candidate_model_the_router_falls_back(serving: ServingStack, 
     visitor, _ = serving.visitor_of("candidate")
     for key in [entry.key for entry in s3.list("models/price_check_CO1/")]:
         s3.delete(key)
-    eventually(lambda: serving.candidate.serves(None), 60)
+    eventually(lambda: serving.candidate.serves(None), 120)
     reply = visitor.predict()
     visitor.close()
     assert (reply.status, reply.variant, reply.fallback) == (200, "production", True)
@@ -135,6 +135,7 @@ def test_input_of_the_form_is_in_the_database(serving: ServingStack, engine: Eng
     CHROMIUM.require()
     with frontend(f"http://{serving.listen}", tmp_path) as url, chromium() as browser:
         page = browser.new_page()
+        page.set_default_timeout(PATIENCE_MILLISECONDS)
         page.goto(url)
         page.get_by_role("combobox", name="Location").press_sequentially("white")
         page.get_by_role("listbox").get_by_text("Whitefield").click()
@@ -148,7 +149,7 @@ def test_input_of_the_form_is_in_the_database(serving: ServingStack, engine: Eng
         page.get_by_label("Comment").fill("ಚೆನ್ನಾಗಿದೆ")
         page.get_by_role("button", name="Send feedback").click()
         expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
-    eventually(lambda: len(_of_area(engine, 1234)) == 3, 30)
+    eventually(lambda: len(_of_area(engine, 1234)) == 3, 120)
     remarks = {row.feedback_type: row for row in _of_area(engine, 1234)}
     assert {name: row.feedback_value and float(row.feedback_value) for name, row in remarks.items()} == {
         "rating": 5.0,

@@ -31,7 +31,7 @@ def test_concurrent_failures_are_counted_by_channel() -> None:
         def put(self, key: str, body: bytes, *, if_absent: bool = False, if_match: str | None = None) -> str:
             Busy.writes += 1
             if Busy.writes <= 4:
-                Busy.all_have_read.wait(10)
+                Busy.all_have_read.wait(60)
             return super().put(key, body, if_absent=if_absent, if_match=if_match)
 
     bucket = Busy()

@@ -198,17 +198,17 @@ def test_batches_that_find_no_place_are_told_to_come_again(backend: Backend) -> 
 
     def hold() -> None:
         with places.turn():
-            held.wait(10)
-            done.wait(10)
+            held.wait(60)
+            done.wait(60)
 
     one = threading.Thread(target=hold)
     one.start()
-    held.wait(10)
+    held.wait(60)
     with pytest.raises(Unavailable) as error, places.turn(wait_seconds=0.01):
         pass
     assert error.value.retry_after == RETRY_AFTER_SECONDS
     done.set()
-    one.join(10)
+    one.join(60)
     for _ in range(MOST_PRESENT + 1):  # every place was given back
         with places.turn(wait_seconds=0):
             pass

@@ -40,11 +40,11 @@ def airflow() -> Iterator[ThreadingHTTPServer]:
 
 def test_an_evaluation_is_requested_once(airflow: ThreadingHTTPServer) -> None:
     settings = load_settings({"HOMEPRICES_AIRFLOW_URL": f"http://127.0.0.1:{airflow.server_address[1]}"}, ())
-    request_evaluation(settings).join(10)
+    request_evaluation(settings).join(60)
     assert airflow.asked == ["/auth/token", "/api/v2/dags/evaluate_ab_dag/dagRuns"]  # type: ignore[attr-defined]
 
 
 def test_an_unavailable_airflow_is_logged() -> None:
     with capture_logs() as logs:
-        request_evaluation(load_settings({"HOMEPRICES_AIRFLOW_URL": "http://127.0.0.1:9"}, ())).join(10)
+        request_evaluation(load_settings({"HOMEPRICES_AIRFLOW_URL": "http://127.0.0.1:9"}, ())).join(60)
     assert [line["event"] for line in logs] == ["evaluation_request_failed"]
