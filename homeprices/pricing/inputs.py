@@ -8,6 +8,7 @@ it (`data/schema.py`, `data/cleaning.py`) and how the model uses it (`model/feat
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -19,6 +20,11 @@ SMALL_BEDROOMS = 2
 
 # Names for code that computes with one particular input.
 AREA, LOCATION, BEDROOMS, BATHS, SOCIETY = "total_sqft", "location", "bhk", "bath", "society"
+
+SIZE = "size"
+"""The listings' own column for the bedrooms: `2 BHK`, `4 Bedroom`."""
+
+_SIZE = re.compile(r"(\d{1,3})\s*(?:bhk|bedrooms?|rk)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,3 +178,9 @@ def limits_of(name: str) -> tuple[float, float]:
     limits = INPUT[name].limits
     assert limits is not None, f"{name} is a number without limits"
     return limits
+
+
+def bedrooms_of_size(text: str) -> int | None:
+    """The bedrooms of `3 BHK`, `4 Bedroom`, `1 RK`; None of anything else."""
+    found = _SIZE.fullmatch(text.strip())
+    return int(found[1]) if found else None

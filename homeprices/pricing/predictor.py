@@ -17,6 +17,7 @@ from homeprices.pricing.features import OTHER_LOCATION, Locations
 from homeprices.pricing.home import FEATURES, Home
 from homeprices.pricing.inputs import LOCATION
 
+PRICE_DIGITS = 2  # decimals of a lakh in an answer: 1,000 rupees
 OUTPUT = "estimate"
 # Outputs of a graph that computes an interval per home. Without them, the factors of `columns.json` apply.
 LOW_OUTPUT, HIGH_OUTPUT = "low", "high"

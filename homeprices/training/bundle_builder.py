@@ -39,8 +39,9 @@ from homeprices.pricing.manifest import (
     Interval,
 )
 from homeprices.pricing.predictor import HIGH_OUTPUT, LOW_OUTPUT, OUTPUT
-from homeprices.training.bundle_metadata import MLMODEL_FILE, mlmodel, reference_distributions
+from homeprices.training.bundle_metadata import reference_distributions
 from homeprices.training.cross_validation import cross_validate
+from homeprices.training.mlflow_model import write_mlflow_model
 from homeprices.training.regression_metrics import ALL_INPUTS_PREFIX, HoldoutScore, coverage, measure_both
 from homeprices.training.validation import BASELINE
 from homeprices.training.validation_report import write_report
@@ -82,7 +83,7 @@ def build_bundle(
     reference = reference_distributions(inputs, estimates.price, [spec.name for spec in columns.inputs])
     _write(out / COLUMNS_FILE, columns.model_dump(mode="json"))
     created_at = created_at or datetime.now(UTC)
-    (out / MLMODEL_FILE).write_text(mlmodel(columns, created_at=created_at, run_id=mlflow_run_id))
+    write_mlflow_model(out, created_at=created_at, run_id=mlflow_run_id)
     (out / REFERENCE_FILE).write_text(reference.model_dump_json(indent=1))
     _write(out / "quality.json", quality)
     price_model.save(model, out / "model.skops")

@@ -69,7 +69,7 @@ from homeprices.pricing.home import FEATURES, Home
 from homeprices.pricing.inputs import INPUTS
 from homeprices.pricing.manifest import DatasetReference
 from homeprices.training.bundle_builder import build_bundle
-from homeprices.training.bundle_metadata import MLMODEL_FILE
+from homeprices.training.mlflow_model import MLMODEL_FILE
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.predictor import Predictor
 from inference import generated
@@ -118,7 +118,7 @@ columns = json.loads((out / "columns.json").read_text())
 found["columns.json"] = {"name": "parking", "type": "number"} in columns["inputs"]
 found["reference.json"] = "parking" in json.loads((out / "reference.json").read_text())["features"]
 signature = json.loads((out / MLMODEL_FILE).read_text())["signature"]["inputs"]
-found["MLflow signature"] = "parking" in [tensor["name"] for tensor in json.loads(signature)]
+found["MLflow signature"] = "parking" in [column["name"] for column in json.loads(signature)]
 found["model card"] = "number of parking spaces" in (out / "model_card.md").read_text()
 found["served"] = Predictor(Bundle.open_draft(out)).estimate([home])[0].price > 0
 

@@ -11,12 +11,10 @@ from homeprices.errors import BundleRefused
 from homeprices.names import Variant
 from homeprices.predictions.prediction_log import Prediction, PredictionLog
 from homeprices.pricing.home import Home
-from homeprices.pricing.predictor import Estimate, Predictor
+from homeprices.pricing.predictor import PRICE_DIGITS, Estimate, Predictor
 from inference.backend.runtime.live_model import LiveModel
 from inference.backend.runtime.request_context import Caller
 from inference.backend.runtime.service_metrics import Metrics
-
-PRICE_DIGITS = 2  # decimals of a lakh: 1,000 rupees
 
 PredictionResponse = dict[str, Any]
 

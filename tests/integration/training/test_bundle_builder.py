@@ -14,11 +14,10 @@ import pytest
 from homeprices.data.cleaning import clean
 from homeprices.data.preparation import SALT, prepare, to_homes
 from homeprices.errors import PublicationRefused
-from homeprices.model.feature_matrix import model_inputs
 from homeprices.model.price_model import PriceModel
 from homeprices.pricing.bundle import Bundle
-from homeprices.pricing.features import Locations
-from homeprices.pricing.inputs import NUMBERS, TEXTS
+from homeprices.pricing.home import Home
+from homeprices.pricing.inputs import INPUT, INPUTS
 from homeprices.pricing.manifest import TextReference
 from homeprices.pricing.predictor import Predictor
 from homeprices.training import bundle_builder, validation
@@ -27,18 +26,19 @@ from tests.integration.training.conftest import SEED, TINY, encoded
 Split = tuple[pd.DataFrame, pd.DataFrame]
 
 AS_MLFLOW_DOES = """
-import json, sys
-import numpy as np
+import importlib.util, json, sys
+assert importlib.util.find_spec("homeprices") is None
 import mlflow.pyfunc
 model = mlflow.pyfunc.load_model(sys.argv[1])
-taken = {spec.name: spec.type.name for spec in model.metadata.get_input_schema()}
-given = json.load(sys.stdin)
-feed = {name: np.array(given[name], dtype=kind).reshape(-1, 1) for name, kind in taken.items()}
-feed["balcony"][feed["balcony"] < 0] = np.nan
-answer = model.predict(feed)
-answers = {name: answer[output].ravel().tolist() for name, output in zip(("price", "low", "high"), answer)}
-print(json.dumps({"taken": taken, **answers}))
+assert not [name for name in sys.modules if name.split(".")[0] in ("homeprices", "sklearn", "skops", "pickle5")]
+columns = lambda schema: {spec.name: spec.required for spec in schema}
+print(json.dumps({
+    "taken": columns(model.metadata.get_input_schema()),
+    "given": columns(model.metadata.get_output_schema()),
+    "example": model.predict(model.input_example).to_dict("split"),
+}))
 """
+"""In a folder from which `homeprices` cannot be imported."""
 
 
 @pytest.fixture(scope="module")
@@ -114,20 +114,22 @@ def test_a_bundle_has_a_card_a_report_and_its_pictures(folder: Path) -> None:
         assert low < report["metrics"][name] < high and f"({low:.4g} to {high:.4g})" in page
 
 
-def test_mlflow_opens_the_bundle_and_knows_its_signature(folder: Path, split: Split) -> None:
-    predictor = Predictor(Bundle.open_draft(folder))
-    inputs = model_inputs(split[1], Locations(predictor.locations)).fillna({"balcony": -1})
-    given = {name: inputs[name].tolist() for name in (*NUMBERS, *TEXTS)}
+def test_mlflow_opens_the_bundle_knows_its_signature_and_prices_the_example(folder: Path, tmp_path: Path) -> None:
     # In a process of its own: MLflow changes what warnings do, and takes seconds to import.
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", AS_MLFLOW_DOES, folder],
-        input=json.dumps(given), capture_output=True, text=True, check=True, timeout=600,
+        capture_output=True, text=True, check=True, timeout=600, cwd=tmp_path,
     )  # fmt: skip
     answer = json.loads(done.stdout)
-    assert answer["taken"] == {name: "float32" if name in NUMBERS else "object" for name in (*NUMBERS, *TEXTS)}
-    expected = predictor.estimate(to_homes(split[1]))
-    for bound in ("price", "low", "high"):
-        np.testing.assert_allclose(answer[bound], [getattr(one, bound) for one in expected], rtol=1e-6)
+    optional = {"bhk", "size", "area_type", "balcony", "availability", "society"}  # `size` may stand for `bhk`
+    assert answer["taken"] == {name: name not in optional for name in (*INPUT, "size")}
+    assert answer["given"] == dict.fromkeys(["estimated_price", "low", "high"], True)
+    full = {field.name: field.example for field in INPUTS}
+    least = {field.name: field.example for field in INPUTS if field.required}
+    expected = Predictor(Bundle.open_draft(folder)).estimate([Home.parse(full), Home.parse(least)])
+    assert answer["example"]["data"] == [
+        [round(one.price, 2), round(one.low, 2), round(one.high, 2)] for one in expected
+    ]
 
 
 def test_a_graph_that_gives_other_prices_or_bounds_is_never_published_and_names_the_rows(
