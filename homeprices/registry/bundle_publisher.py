@@ -22,6 +22,7 @@ from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.manifest import DRAFT_FILE, MANIFEST_FILE, Manifest
 from homeprices.registry import versions
 from homeprices.registry.bundle_reader import (
+    complete_bundles,
     is_complete,
     read_file,
     read_manifest,
@@ -68,13 +69,9 @@ def _survey(bucket: Bucket, kind: Kind) -> tuple[set[int], set[int]]:
         return datasets, datasets
     completed: set[int] = set()
     seen: set[int] = set()
-    for root in ("models", "archive"):
-        for entry in bucket.list(f"{root}/price_check_{kind}"):
-            match = BUNDLE_FILE_KEY.fullmatch(entry.key)
-            if match:
-                seen.add(number_of(match[1]))
-                if match[2] == MANIFEST_FILE:
-                    completed.add(number_of(match[1]))
+    for prefix in (f"models/price_check_{kind}", f"archive/price_check_{kind}"):
+        seen |= _numbers(bucket, prefix, BUNDLE_FILE_KEY, kind)
+        completed |= {number_of(version) for version in complete_bundles(bucket, prefix)}
     return completed, seen
 
 

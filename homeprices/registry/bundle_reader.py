@@ -1,11 +1,13 @@
 """Reads bundles from the bucket: which are published, their manifests, and verified local copies.
 
-A folder without `manifest.json` does not exist to a reader.
+A folder without `manifest.json` does not exist to a reader, and neither does a folder that somebody made by hand: one
+of another name, or a copy whose manifest names another version. `ignored_folders` names them.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import tempfile
 from collections.abc import Callable
@@ -14,9 +16,10 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from homeprices.adapters.object_store import Bucket
+from homeprices.adapters.object_store import Bucket, Entry
 from homeprices.errors import BundleRefused, NotFound, ObjectNotFound
-from homeprices.names import BundleKind
+from homeprices.log import get_logger
+from homeprices.names import BUNDLE_KIND, BundleKind
 from homeprices.pricing.bundle import COLUMNS_FILE, Bundle
 from homeprices.pricing.manifest import DRAFT_FILE, MANIFEST_FILE, Columns, Draft, FileDigest, Manifest
 from homeprices.registry import versions
@@ -25,9 +28,63 @@ from homeprices.registry.versions import BUNDLE_FILE_KEY, number_of
 
 def published(bucket: Bucket, kind: BundleKind) -> list[str]:
     """Return every complete bundle of a kind under `models/`, lowest number first."""
-    keys = (entry.key for entry in bucket.list(f"models/price_check_{kind}"))
-    matches = (BUNDLE_FILE_KEY.fullmatch(key) for key in keys if key.endswith(f"/{MANIFEST_FILE}"))
-    return sorted({match[1] for match in matches if match and match[2] == MANIFEST_FILE}, key=number_of)
+    return complete_bundles(bucket, f"models/price_check_{kind}")
+
+
+def complete_bundles(bucket: Bucket, prefix: str) -> list[str]:
+    """Return every complete bundle with a key below `prefix`, lowest number first."""
+    manifests: dict[str, Entry] = {}
+    for entry in bucket.list(prefix):
+        match = BUNDLE_FILE_KEY.fullmatch(entry.key) if entry.key.endswith(f"/{MANIFEST_FILE}") else None
+        if match and match[2] == MANIFEST_FILE:
+            manifests[match[1]] = entry
+    copies = _copies(bucket, manifests)
+    return sorted(manifests.keys() - copies, key=number_of)
+
+
+def _copies(bucket: Bucket, manifests: dict[str, Entry]) -> set[str]:
+    """Return the versions whose folder is a copy of another bundle, made by hand.
+
+    A version with a claim is the pipeline's own. Of the others the manifest is read, once in the life of a process.
+    """
+    unknown = {version for version, entry in manifests.items() if (entry.key, entry.etag) not in _COPY_OF}
+    if unknown:
+        claimed = {entry.key.removeprefix("claims/").removesuffix(".json") for entry in bucket.list("claims/")}
+        for version in unknown:
+            entry = manifests[version]
+            named = version if version in claimed else _named_version(bucket, entry.key, version)
+            if named != version:
+                log.warning("bundle_folder_ignored", folder=entry.key.rpartition("/")[0], copy_of=named)
+            _COPY_OF[entry.key, entry.etag] = named
+    return {version for version, entry in manifests.items() if _COPY_OF[entry.key, entry.etag] != version}
+
+
+def _named_version(bucket: Bucket, key: str, version: str) -> str:
+    """Return the version that a manifest names; `version` when it names none: damaged bundles are no copies."""
+    try:
+        named = json.loads(bucket.get(key).body)["version"]
+    except (ObjectNotFound, ValueError, KeyError, TypeError):
+        return version
+    return named if isinstance(named, str) else version
+
+
+def ignored_folders(bucket: Bucket) -> list[str]:
+    """Return the folders under `models/` that are no bundles and that no process is writing: somebody made them."""
+    folders: dict[str, str | None] = {}
+    for entry in bucket.list("models/"):
+        match = BUNDLE_FILE_KEY.fullmatch(entry.key)
+        folder = "/".join(entry.key.split("/")[:2])
+        folders[folder] = match[1] if match else folders.get(folder)
+    own = {version for kind in BUNDLE_KIND.values() for version in published(bucket, kind)}
+    # A claimed version without a manifest is being written, was interrupted, or is being archived.
+    own |= {entry.key.removeprefix("claims/").removesuffix(".json") for entry in bucket.list("claims/")}
+    return sorted(folder for folder, version in folders.items() if version not in own)
+
+
+def warn_of_ignored_folders(bucket: Bucket) -> None:
+    """Log the folders under `models/` that somebody made by hand and that every process ignores."""
+    if folders := ignored_folders(bucket):
+        log.warning("bucket_folders_ignored", folders=folders[:FOLDERS_NAMED], number=len(folders))
 
 
 def highest(bucket: Bucket, kind: BundleKind) -> str | None:
@@ -36,14 +93,21 @@ def highest(bucket: Bucket, kind: BundleKind) -> str | None:
     return complete[-1] if complete else None
 
 
+FOLDERS_NAMED = 20
 INSTALL_ATTEMPTS = 5  # each lost one means that another process installed the same bundle meanwhile
 
 _Draft = TypeVar("_Draft", bound=Draft)
 
+_COPY_OF: dict[tuple[str, str], str] = {}
+"""The version that a manifest (key, ETag) is of. Manifests never change, so each is judged once."""
+
+log = get_logger(__name__)
+
 
 def partially_archived(bucket: Bucket) -> list[str]:
     """Return candidates whose manifest is archived while other files are still under `models/`."""
-    left = {entry.key.split("/")[1].removeprefix("price_check_") for entry in bucket.list("models/price_check_CO")}
+    matches = (BUNDLE_FILE_KEY.fullmatch(entry.key) for entry in bucket.list("models/price_check_CO"))
+    left = {match[1] for match in matches if match}
     archived = (version for version in left if bucket.exists(versions.archive_folder(version) + MANIFEST_FILE))
     return sorted(archived, key=versions.number_of)
 

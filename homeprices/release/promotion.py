@@ -151,11 +151,7 @@ def rejected_bundles(bucket: Bucket) -> list[str]:
 
     Another trial of one of them would be a second chance for the same model.
     """
-    archived = {
-        entry.key.split("/")[1].removeprefix("price_check_")
-        for entry in bucket.list("archive/price_check_CO")
-        if entry.key.endswith(f"/{MANIFEST_FILE}")
-    }
+    archived = bundle_reader.complete_bundles(bucket, "archive/price_check_CO")
     productions = bundle_reader.published(bucket, BUNDLE_KIND["production"])
     reverted = [
         before

@@ -91,6 +91,7 @@ class Evaluation:
     def collect_evidence(self) -> dict[str, Any]:
         """Return the evidence of both variants, or an unfinished decision, or the reason why there is neither."""
         bucket = self._resources.bucket
+        bundle_reader.warn_of_ignored_folders(bucket)
         for sentence in promotion.resume_interrupted(bucket, ACTOR, clock=self._clock):
             log.info("interrupted_release_finished", result=sentence)
         candidate = bundle_reader.highest(bucket, BUNDLE_KIND["candidate"])

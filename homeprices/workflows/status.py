@@ -35,6 +35,9 @@ def release_status(resources: Resources) -> str:
         lines.append(f"hold         {held}")
     if record.updated_at:
         lines.append(f"last change  {record.updated_at:%Y-%m-%d %H:%M:%S} UTC by {record.updated_by}: {record.reason}")
+    if folders := bundle_reader.ignored_folders(bucket):
+        shown = ", ".join(folders[: bundle_reader.FOLDERS_NAMED])
+        lines.append(f"ignored      {len(folders)} folders that are no bundles: {shown}")
     urls = [*settings.replica_urls("production"), *settings.replica_urls("candidate")]
     return "\n".join([*lines, *(f"replica      {replica}" for replica in replicas.probe(urls))])
 

@@ -53,6 +53,7 @@ class TrainingRun:
 
     def check_dataset(self) -> dict[str, Any]:
         """Return the newest dataset after parsing and hashing its file. Raises NotFound, DatasetRefused."""
+        bundle_reader.warn_of_ignored_folders(self._bucket)
         dataset = datasets.latest(self._bucket)
         if dataset is None:
             raise NotFound("there is no dataset yet; import one with `python -m homeprices.data import path.csv`")

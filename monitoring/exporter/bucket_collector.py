@@ -61,7 +61,8 @@ class BucketCollector:
 
     def _newest_training(self) -> datetime | None:
         """Return when the newest bundle was trained, including archived candidates."""
-        places = [(versions.archive_folder(v), v) for v in _archived(self._bucket)[-1:]]
+        archived = bundle_reader.complete_bundles(self._bucket, "archive/price_check_CO")
+        places = [(versions.archive_folder(v), v) for v in archived[-1:]]
         places += [
             (versions.folder(v), v) for kind in BUNDLE_KIND.values() if (v := bundle_reader.highest(self._bucket, kind))
         ]
@@ -76,13 +77,6 @@ class BucketCollector:
                 return None
             self._manifests[version] = Manifest.model_validate_json(body)
         return self._manifests[version]
-
-
-def _archived(bucket: Bucket) -> list[str]:
-    """Return every complete candidate in the archive, lowest number first."""
-    keys = (entry.key.split("/") for entry in bucket.list("archive/price_check_CO"))
-    complete = [folder.removeprefix("price_check_") for _, folder, *rest in keys if rest == [MANIFEST_FILE]]
-    return sorted(complete, key=versions.number_of)
 
 
 def _experiment(record: control_record.ControlRecord) -> Iterator[Sample]:
