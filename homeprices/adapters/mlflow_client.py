@@ -2,20 +2,26 @@
 
 MLflow's own client would cost every training task six seconds of CPU time and 170 MB, and its timeouts apply to the
 whole process. Every call can be repeated, because a run is identified by its key.
+
+Anybody can delete or rename an experiment or a run in MLflow's pages. A call that meets such a state restores it, or
+creates it again when it is gone for good, and continues. The log and the run's tag `homeprices.restored` say so.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import httpx
 
+from homeprices.adapters import mlflow_experiment
+from homeprices.adapters.mlflow_experiment import DELETED, DOES_NOT_EXIST
 from homeprices.errors import InvalidInput, TrackingRefused, TrackingUnavailable
+from homeprices.log import get_logger
 
 if TYPE_CHECKING:
     from homeprices.settings import Settings
@@ -26,10 +32,12 @@ CONNECT_RETRIES = 2
 PARAMS_A_CALL = 100  # MLflow's limits for one log-batch
 METRICS_A_CALL = 1000
 KEY_TAG = "homeprices.key"
+RESTORED_TAG = "homeprices.restored"
+"""What somebody deleted or renamed, and this process restored, while the run was open."""
+TAG_CHARACTERS = 2000  # MLflow takes 5,000
 ARTIFACT_SCHEME = "mlflow-artifacts:/"
 
-ALREADY_EXISTS = "RESOURCE_ALREADY_EXISTS"
-DOES_NOT_EXIST = "RESOURCE_DOES_NOT_EXIST"
+log = get_logger(__name__)
 
 
 class MlflowClient:
@@ -43,6 +51,9 @@ class MlflowClient:
         transport = httpx.HTTPTransport(retries=CONNECT_RETRIES, limits=httpx.Limits(max_keepalive_connections=0))
         self._client = httpx.Client(timeout=TIMEOUT, transport=transport)
         self._experiment_id: str | None = None
+        self._opened: dict[str, tuple[str, str, dict[str, str]]] = {}  # key, name and tags of each run
+        self._successor: dict[str, str] = {}  # the run that was opened for one that is gone
+        self._unsaid: list[str] = []  # restorations that no run's tag names yet
 
     def parent_run(self, key: str, *, tags: Mapping[str, str] | None = None) -> str:
         """Return the id of the run that belongs to `key` (a pipeline run). Opens the run if it does not exist."""
@@ -74,11 +85,11 @@ class MlflowClient:
             ("tags", noted, PARAMS_A_CALL),
         ):
             for start in range(0, len(items), size):
-                self._call("POST", "runs/log-batch", {"run_id": run_id, name: items[start : start + size]})
+                self._call_run("POST", "runs/log-batch", run_id, {name: items[start : start + size]})
 
     def log_files(self, run_id: str, folder: Path, under: str = "") -> None:
         """Upload every file of a folder as artifacts of a run, through the server: clients need no bucket access."""
-        uri = str(self._call("GET", "runs/get", {"run_id": run_id})["run"]["info"]["artifact_uri"])
+        uri = str(self._call_run("GET", "runs/get", run_id, {})["run"]["info"]["artifact_uri"])
         if not uri.startswith(ARTIFACT_SCHEME):
             raise TrackingRefused(f"MLflow does not proxy artifacts, they go to {uri}; it needs --serve-artifacts", "")
         root = uri.removeprefix(ARTIFACT_SCHEME).strip("/")
@@ -89,7 +100,30 @@ class MlflowClient:
     def finish(self, run_id: str, *, failed: bool = False) -> None:
         """Close a run."""
         status = "FAILED" if failed else "FINISHED"
-        self._call("POST", "runs/update", {"run_id": run_id, "status": status, "end_time": self._milliseconds()})
+        self._call_run("POST", "runs/update", run_id, {"status": status, "end_time": self._milliseconds()})
+
+    def note(self, run_id: str, sentences: Sequence[str]) -> None:
+        """Add sentences to the run's tag `homeprices.restored`, unless it has them."""
+        tags = self._call_run("GET", "runs/get", run_id, {})["run"]["data"].get("tags", [])
+        before = next((tag["value"] for tag in tags if tag["key"] == RESTORED_TAG), "")
+        text = " ".join([before, *(sentence for sentence in sentences if sentence not in before)]).strip()
+        if text != before:
+            self.log(run_id, tags={RESTORED_TAG: text[-TAG_CHARACTERS:]})
+
+    def say_restored(self, sentence: str) -> None:
+        """Log that something was restored which somebody deleted or changed, and note it in the next run that opens."""
+        log.warning("mlflow_state_restored", restored=sentence)
+        self._unsaid.append(sentence)
+
+    def has_run(self, run_id: str) -> bool:
+        """Return whether MLflow has the run, deleted or not."""
+        try:
+            self._call("GET", "runs/get", {"run_id": run_id})
+        except TrackingRefused as refused:
+            if refused.code != DOES_NOT_EXIST:
+                raise
+            return False
+        return True
 
     def run_url(self, run_id: str) -> str:
         """Return the address of a run's page."""
@@ -109,31 +143,86 @@ class MlflowClient:
             values = {**values, "page_token": answer["next_page_token"]}
 
     def _open_run(self, key: str, name: str, tags: dict[str, str]) -> str:
+        run_id = self._find_run(key) or self._create_run(key, name, tags)
+        self._opened[run_id] = key, name, tags
+        self._say_restored(run_id)
+        return run_id
+
+    def _find_run(self, key: str) -> str | None:
+        """Return the run of this key. Restore it if somebody deleted it, so that a key never has two runs."""
         wanted = f"tags.`{KEY_TAG}` = '{_plain(key)}'"
-        query = {"experiment_ids": [self._experiment()], "filter": wanted, "max_results": 1}
+        query = {"experiment_ids": [self._experiment()], "filter": wanted, "max_results": 100, "run_view_type": "ALL"}
         runs = self._call("POST", "runs/search", {**query, "order_by": ["start_time ASC"]}).get("runs", [])
-        if runs:
-            return str(runs[0]["info"]["run_id"])
+        if not runs:
+            return None
+        found = min(runs, key=lambda run: run["info"].get("lifecycle_stage") == DELETED)["info"]
+        if found.get("lifecycle_stage") == DELETED:
+            self._restore_run(found["run_id"])
+        return str(found["run_id"])
+
+    def _create_run(self, key: str, name: str, tags: dict[str, str]) -> str:
         all_tags = {KEY_TAG: _plain(key), "mlflow.source.name": "homeprices", **tags}
         run = {
-            "experiment_id": self._experiment(),
             "run_name": name,
             "start_time": self._milliseconds(),
             "tags": [{"key": k, "value": v} for k, v in all_tags.items()],
         }
-        return str(self._call("POST", "runs/create", run)["run"]["info"]["run_id"])
+        try:
+            created = self._call("POST", "runs/create", {**run, "experiment_id": self._experiment()})
+        except TrackingRefused:
+            if mlflow_experiment.is_active(self._call, self._experiment()):
+                raise
+            self._experiment_id = None  # somebody has deleted it since it was opened
+            created = self._call("POST", "runs/create", {**run, "experiment_id": self._experiment()})
+        return str(created["run"]["info"]["run_id"])
+
+    def _call_run(self, method: str, path: str, run_id: str, values: dict[str, Any]) -> dict[str, Any]:
+        """Call with a run's id. If MLflow refuses because the run is deleted or gone, restore it and call once more."""
+        run_id = self._successor.get(run_id, run_id)
+        try:
+            return self._call(method, path, {"run_id": run_id, **values})
+        except TrackingRefused as refused:
+            if (present := self._restored_run(run_id, refused)) is None:
+                raise
+        answer = self._call(method, path, {"run_id": present, **values})
+        self._say_restored(present)
+        return answer
+
+    def _restored_run(self, run_id: str, refused: TrackingRefused) -> str | None:
+        """Return the id under which a refused call can be repeated; None when the run was not the reason."""
+        if refused.code == DOES_NOT_EXIST:
+            if run_id not in self._opened:
+                return None
+            key, name, tags = self._opened.pop(run_id)
+            self._experiment_id = None
+            self.say_restored(f"The run {name} ({run_id}) was gone from MLflow. A new run continues it.")
+            self._successor[run_id] = self._open_run(key, name, tags)
+            return self._successor[run_id]
+        info = self._call("GET", "runs/get", {"run_id": run_id})["run"]["info"]
+        if info.get("lifecycle_stage") != DELETED:
+            return None
+        experiment_id = str(info["experiment_id"])
+        if not mlflow_experiment.is_active(self._call, experiment_id):
+            mlflow_experiment.restore(self._call, experiment_id, EXPERIMENT, self.say_restored)
+            info = self._call("GET", "runs/get", {"run_id": run_id})["run"]["info"]
+        if info.get("lifecycle_stage") == DELETED:
+            self._restore_run(run_id)
+        return run_id
 
     def _experiment(self) -> str:
+        """Return the id of the experiment; create it, or restore it after somebody deleted or renamed it."""
         if self._experiment_id is None:
-            try:
-                created = self._call("POST", "experiments/create", {"name": EXPERIMENT})
-                self._experiment_id = str(created["experiment_id"])
-            except TrackingRefused as refused:
-                if refused.code != ALREADY_EXISTS:
-                    raise
-                found = self._call("GET", "experiments/get-by-name", {"experiment_name": EXPERIMENT})
-                self._experiment_id = str(found["experiment"]["experiment_id"])
+            self._experiment_id = mlflow_experiment.open_experiment(self._call, EXPERIMENT, self.say_restored)
         return self._experiment_id
+
+    def _restore_run(self, run_id: str) -> None:
+        self._call("POST", "runs/restore", {"run_id": run_id})
+        self.say_restored(f"The run {run_id} was deleted in MLflow and has been restored.")
+
+    def _say_restored(self, run_id: str) -> None:
+        if self._unsaid:
+            sentences, self._unsaid = self._unsaid, []
+            self.note(run_id, sentences)
 
     def _call(self, method: str, path: str, values: dict[str, Any]) -> dict[str, Any]:
         url = f"/api/2.0/mlflow/{path}"

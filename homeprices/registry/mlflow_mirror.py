@@ -1,18 +1,22 @@
 """Mirrors the bucket in MLflow's registered model: one version per bundle, and aliases for the bundles in use.
 
 The bucket is the source of truth and MLflow a view of it for people. So `sync_registered_model` reads the bucket only
-and can run at any time, and releases continue while MLflow is unavailable.
+and can run at any time, and releases continue while MLflow is unavailable. Whatever somebody deleted or moved in
+MLflow's pages (the model, a version, an alias) is made again. The log and the client's next run say so.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from homeprices.adapters.mlflow_client import ALREADY_EXISTS, DOES_NOT_EXIST, MlflowClient
+from homeprices.adapters.mlflow_client import MlflowClient
+from homeprices.adapters.mlflow_experiment import ALREADY_EXISTS, DOES_NOT_EXIST
 from homeprices.errors import HomePricesError, TrackingRefused
 from homeprices.log import get_logger
 from homeprices.names import BUNDLE_KIND
+from homeprices.pricing.manifest import MANIFEST_FILE
 from homeprices.registry import bundle_reader, versions
+from homeprices.registry.versions import BUNDLE_FILE_KEY
 
 if TYPE_CHECKING:
     from homeprices.adapters.object_store import Bucket
@@ -21,13 +25,15 @@ if TYPE_CHECKING:
 
 REGISTERED_MODEL = "bangalore_home_prices"
 BUNDLE_TAG = "bundle"
+INVALID_VALUE = "INVALID_PARAMETER_VALUE"
 
 log = get_logger(__name__)
 
 
-def sync_registered_model(tracking: MlflowClient, bucket: Bucket) -> dict[str, str | None]:
+def sync_registered_model(tracking: MlflowClient, bucket: Bucket, new: str | None = None) -> dict[str, str | None]:
     """Register every unregistered bundle and set the aliases. Return the bundle of each alias.
 
+    `new` is the bundle that the caller has just published: of any other one that is missing, the sync says that it was.
     Raises TrackingUnavailable, StorageUnavailable.
     """
     _create_model(tracking)
@@ -38,18 +44,27 @@ def sync_registered_model(tracking: MlflowClient, bucket: Bucket) -> dict[str, s
             manifest = bundle_reader.read_manifest(bucket, version)
             columns = bundle_reader.read_columns(bucket, version)
             registered[version] = register_bundle(tracking, manifest, source, columns.signature())
+            if version != new:
+                tracking.say_restored(f"MLflow had no version of {version}. It is registered again.")
     aliases: dict[str, str | None] = {
         variant: bundle_reader.highest(bucket, kind) for variant, kind in BUNDLE_KIND.items()
     }
     for alias, bundle in aliases.items():
-        _set_alias(tracking, alias, registered[bundle] if bundle else None)
+        before = _alias(tracking, alias)
+        number = registered[bundle] if bundle else None
+        if before == number:
+            continue
+        _set_alias(tracking, alias, number)
+        if bundle and bundle != new:
+            was = f"was version {before}" if before else "was gone"
+            tracking.say_restored(f"MLflow's alias {alias} {was}. It is {bundle} (version {number}).")
     return aliases
 
 
-def try_sync_registered_model(resources: Resources) -> None:
+def try_sync_registered_model(resources: Resources, new: str | None = None) -> None:
     """Synchronise MLflow, or log a warning if that fails; the next release tries again."""
     try:
-        sync_registered_model(MlflowClient(resources.settings), resources.bucket)
+        sync_registered_model(MlflowClient(resources.settings), resources.bucket, new)
     except HomePricesError as error:
         log.warning("mlflow_sync_failed", error=str(error), retry="next release")
 
@@ -71,7 +86,7 @@ def register_bundle(tracking: MlflowClient, manifest: Manifest, source: str, sig
         "tags": [{"key": key, "value": value} for key, value in tags.items()],
         "description": f"{manifest.version}, {manifest.estimator} on train_V{manifest.dataset.version}",
     }
-    if manifest.mlflow_run_id:
+    if manifest.mlflow_run_id and tracking.has_run(manifest.mlflow_run_id):
         request["run_id"] = manifest.mlflow_run_id
     return str(tracking.call("POST", "model-versions/create", request)["model_version"]["version"])
 
@@ -90,10 +105,30 @@ def _registered(tracking: MlflowClient) -> dict[str, str]:
     registered: dict[str, str] = {}
     query = {"filter": f"name='{REGISTERED_MODEL}'", "max_results": 200}
     for item in tracking.pages("model-versions/search", query, "model_versions"):
-        bundle = next((tag["value"] for tag in item.get("tags", []) if tag["key"] == BUNDLE_TAG), None)
+        bundle = _bundle_of(item)
         if bundle and (bundle not in registered or int(item["version"]) < int(registered[bundle])):
             registered[bundle] = str(item["version"])
     return registered
+
+
+def _bundle_of(item: dict[str, Any]) -> str | None:
+    """Return the bundle of a registered version, by its source if somebody has removed its tag."""
+    tagged = next((tag["value"] for tag in item.get("tags", []) if tag["key"] == BUNDLE_TAG), None)
+    if tagged:
+        return str(tagged)
+    match = BUNDLE_FILE_KEY.search(f"{item.get('source', '')}/{MANIFEST_FILE}")
+    return match[1] if match else None
+
+
+def _alias(tracking: MlflowClient, alias: str) -> str | None:
+    """Return MLflow's number of the version that an alias names, or None."""
+    try:
+        found = tracking.call("GET", "registered-models/alias", {"name": REGISTERED_MODEL, "alias": alias})
+    except TrackingRefused as refused:
+        if refused.code not in (DOES_NOT_EXIST, INVALID_VALUE):  # MLflow's code for an alias that is not set
+            raise
+        return None
+    return str(found["model_version"]["version"])
 
 
 def _set_alias(tracking: MlflowClient, alias: str, version: str | None) -> None:

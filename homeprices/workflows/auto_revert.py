@@ -116,7 +116,7 @@ class PostPromotionAnalysis:
         resources = self._resources
         wait = partial(replicas.wait_for_version, resources.settings, "production")
         version = promotion.revert(resources.bucket, decided.candidate, wait, ACTOR, decided.reason, clock=self._clock)
-        mlflow_mirror.try_sync_registered_model(resources)
+        mlflow_mirror.try_sync_registered_model(resources, new=version)
         page = decision_report.publish(resources, decided.key)
         title = f"{decided.production} is taken back: {decided.candidate} is in production again, as {version}"
         # Notify before recording the result: if this process dies in between, the next run does both, and sends once.

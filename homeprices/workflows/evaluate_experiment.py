@@ -154,9 +154,10 @@ class Evaluation:
         )
         with transaction(self._resources.engine) as connection:
             decision_log.record_result(connection, decision["key"], version)
+        decision = {**decision, "result_version": version}
         self._notify(f"{candidate} is promoted: production is {version} now", decision)
         self._record_heartbeat(decision)
-        return {**decision, "result_version": version}
+        return decision
 
     def roll_back(self, decision: dict[str, Any]) -> dict[str, Any]:
         """Archive the candidate and return its visitors to production."""
@@ -204,7 +205,7 @@ class Evaluation:
 
     def _notify(self, title: str, decision: dict[str, Any]) -> None:
         """Synchronise MLflow and notify people; a failure of either changes no outcome."""
-        mlflow_mirror.try_sync_registered_model(self._resources)
+        mlflow_mirror.try_sync_registered_model(self._resources, new=decision.get("result_version"))
         page = decision_report.publish(self._resources, decision["key"])
         notify_once(self._resources, decision["key"], Notification(title, decision["reason"], page))
 

@@ -44,7 +44,7 @@ def promote(resources: Resources, candidate: str | None, actor: str, reason: str
     version = promotion.promote(resources.bucket, candidate, wait, actor, reason)
     report.done.append(f"{candidate} is in production as {version}.")
     action.record(report, version)
-    _propagate(resources, report, reason, want_candidate=True)
+    _propagate(resources, report, reason, want_candidate=True, new=version)
     return report
 
 
@@ -68,7 +68,7 @@ def revert(resources: Resources, to: str, actor: str, reason: str) -> ActionRepo
     published = bundle_reader.published(resources.bucket, BUNDLE_KIND["production"])
     replaced = [name for name in published if name != version][-1]
     ManualAction(resources, "revert", f"person:revert:{version}", replaced, to, actor, reason).record(report, version)
-    _propagate(resources, report, reason, want_candidate=False)
+    _propagate(resources, report, reason, want_candidate=False, new=version)
     return report
 
 
@@ -148,9 +148,11 @@ def _decided(resources: Resources, candidate: str, outcome: promotion.Outcome, a
     return action
 
 
-def _propagate(resources: Resources, report: ActionReport, reason: str, *, want_candidate: bool) -> None:
+def _propagate(
+    resources: Resources, report: ActionReport, reason: str, *, want_candidate: bool, new: str | None = None
+) -> None:
     with _propagated(report, "not in MLflow, which follows at the next release"):
-        mlflow_mirror.sync_registered_model(MlflowClient(resources.settings), resources.bucket)
+        mlflow_mirror.sync_registered_model(MlflowClient(resources.settings), resources.bucket, new)
     if want_candidate:
         missing = "no new candidate asked for; the weekly training brings one"
         with _propagated(report, missing), AirflowClient(resources.settings) as airflow:

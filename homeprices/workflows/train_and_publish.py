@@ -173,7 +173,7 @@ class TrainingRun:
         self._tracking.log(self._parent(), tags={"publication": reason, "bundle": version or "none"})
         self._tracking.finish(self._parent())
         bundle_publisher.discard_staging(self._bucket, self._run_id)
-        self._register()
+        self._register(version)
         if version is None:
             self._record_heartbeat(reason)
         return {"kind": kind, "version": version, "reason": reason}
@@ -238,9 +238,10 @@ class TrainingRun:
     def _record_heartbeat(self, outcome: str) -> None:
         heartbeat.record_heartbeat(self._bucket, "training", outcome, self._run_id)
 
-    def _register(self) -> None:
+    def _register(self, new: str | None) -> None:
         try:
-            mlflow_mirror.sync_registered_model(self._tracking, self._bucket)
+            mlflow_mirror.sync_registered_model(self._tracking, self._bucket, new)
+            self._parent()  # the run says what was restored
         except HomePricesError as error:
             log.warning("mlflow_sync_failed", error=str(error), retry="next release")
 

@@ -10,6 +10,7 @@ import os
 import secrets
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -72,7 +73,7 @@ class ServerStarter:
     _addresses: dict[str, Any] = field(default_factory=dict)
 
     def address(self, kind: str) -> Any:
-        """Return where the server is: (port, password) of "postgres", the variables of "s3", the URL of "mlflow".
+        """Return where the server is: (port, password) of "postgres", the variables of "s3", (URL, store) of "mlflow".
 
         Another word after "mlflow" names another server.
         """
@@ -104,14 +105,14 @@ class ServerStarter:
             "AWS_DEFAULT_REGION": "ap-south-1",
         }
 
-    def _start_mlflow(self) -> str:
+    def _start_mlflow(self) -> tuple[str, str]:
         [port] = free_ports(1)
         own = Servers(self.folder, self.address)
         variables = own.s3(f"mlflow-artifacts-{port}")
         env = {**clean_environment(), **variables, "MLFLOW_S3_ENDPOINT_URL": variables["AWS_ENDPOINT_URL_S3"]}
         url = own.postgres("mlflow_" + secrets.token_hex(4))
         self._start(mlflow(self.folder / f"mlflow-{port}", port, url, variables["MLFLOW_S3_BUCKET"], env))
-        return f"http://{LOOPBACK}:{port}"
+        return f"http://{LOOPBACK}:{port}", url
 
     def _start(self, service: ServiceSpec) -> None:
         self._stack.enter_context(running(service, self.folder / f"{service.name}.log"))
@@ -143,7 +144,15 @@ class Servers:
 
     def mlflow(self, alone: str = "") -> str:
         """Return the address of an MLflow server with its own database; `alone` names one that nothing else uses."""
-        return str(self._address(f"mlflow {alone}".strip()))
+        return str(self._address(f"mlflow {alone}".strip())[0])
+
+    def clear_mlflow(self, experiment_id: str) -> None:
+        """Remove a deleted experiment and its runs for good, with `mlflow gc`."""
+        url, store = self._address("mlflow")
+        env = {**clean_environment(), **self._address("s3"), "MLFLOW_TRACKING_URI": url}
+        env["MLFLOW_S3_ENDPOINT_URL"] = env["AWS_ENDPOINT_URL_S3"]
+        command = ["-m", "mlflow", "gc", "--backend-store-uri", store, "--experiment-ids", experiment_id]
+        subprocess.run([sys.executable, *command], env=env, check=True, capture_output=True, timeout=300)
 
     def close(self) -> None:
         """Stop every server that was started here."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,9 +14,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from homeprices.adapters.mlflow_client import MlflowClient
+from homeprices.adapters.mlflow_client import EXPERIMENT, MlflowClient
 from homeprices.errors import InvalidInput, TrackingRefused, TrackingUnavailable
 from homeprices.settings import load_settings
+from tests.support.servers import Servers
 
 
 def tracking_at(url: str, **variables: str) -> MlflowClient:
@@ -162,7 +165,7 @@ def test_a_server_in_trouble_is_unavailable(status: int) -> None:
 def test_a_refusal_that_is_not_mlflows_own_is_shown_as_it_is(body: bytes) -> None:
     with (
         answering(403, body) as url,
-        pytest.raises(TrackingRefused, match=r"refused .*experiments/create with 403") as refused,
+        pytest.raises(TrackingRefused, match=r"refused .*experiments/get-by-name with 403") as refused,
     ):
         tracking_at(url).parent_run("any")
     assert refused.value.code == ""
@@ -172,3 +175,98 @@ def test_a_server_that_does_not_proxy_artifacts_is_an_error_that_names_the_optio
     run = {"run": {"info": {"artifact_uri": "s3://somewhere/else"}}}
     with answering(200, json.dumps(run).encode()) as url, pytest.raises(TrackingRefused, match="--serve-artifacts"):
         tracking_at(url).log_files("run", tmp_path)
+
+
+# What people do in MLflow's pages. The server, its database and `mlflow gc` are real.
+
+
+def experiment(tracking: MlflowClient) -> dict[str, str]:
+    found = tracking.call("GET", "experiments/get-by-name", {"experiment_name": EXPERIMENT})["experiment"]
+    return {"id": str(found["experiment_id"]), "stage": str(found["lifecycle_stage"])}
+
+
+def delete_experiment(tracking: MlflowClient) -> None:
+    tracking.call("POST", "experiments/delete", {"experiment_id": experiment(tracking)["id"]})
+
+
+def rename_experiment(tracking: MlflowClient) -> None:
+    number = experiment(tracking)["id"]
+    tracking.call(
+        "POST", "experiments/update", {"experiment_id": number, "new_name": f"renamed {secrets.token_hex(4)}"}
+    )
+
+
+def delete_run(tracking: MlflowClient) -> None:
+    tracking.call("POST", "runs/delete", {"run_id": tracking.parent_run("clicked")})
+
+
+def restored(tracking: MlflowClient, run_id: str) -> str:
+    return str(stored(tracking, run_id)["tags"].get("homeprices.restored", ""))
+
+
+CLICKS = {
+    "deleted": (delete_experiment, "was deleted in MLflow and has been restored"),
+    "renamed": (rename_experiment, r"was renamed renamed \w+ in MLflow"),
+    "run deleted": (delete_run, r"The run \w+ was deleted in MLflow and has been restored"),
+}
+
+
+@pytest.mark.parametrize("click", CLICKS)
+def test_a_later_process_goes_on_in_the_same_run_and_says_what_it_restored(
+    tracking: MlflowClient, mlflow_uri: str, click: str
+) -> None:
+    act, sentence = CLICKS[click]
+    run_id = tracking.parent_run("clicked")
+    before = experiment(tracking)["id"]
+    act(tracking)
+    later = tracking_at(mlflow_uri)
+    assert later.parent_run("clicked") == run_id
+    child = later.child_run(run_id, f"child after {click}")
+    later.log(child, params={"seed": 1}, metrics={"r2": 0.5})
+    later.finish(child)
+    assert experiment(tracking) == {"id": before, "stage": "active"}
+    assert re.search(sentence, restored(tracking, run_id))
+    assert stored(tracking, child)["info"]["lifecycle_stage"] == "active"
+
+
+@pytest.mark.parametrize("click", CLICKS)
+def test_a_process_that_has_the_run_open_goes_on(
+    tracking: MlflowClient, mlflow_uri: str, click: str, tmp_path: Path
+) -> None:
+    (tmp_path / "a.txt").write_text("a")
+    run_id = tracking.parent_run("clicked")
+    CLICKS[click][0](tracking_at(mlflow_uri))
+    tracking.log(run_id, tags={"after": click})
+    tracking.log_files(run_id, tmp_path)
+    tracking.child_run(run_id, f"open child after {click}")
+    tracking.finish(run_id)
+    found = stored(tracking, tracking_at(mlflow_uri).parent_run("clicked"))
+    assert (found["info"]["run_id"], found["info"]["status"], found["tags"]["after"]) == (run_id, "FINISHED", click)
+    assert found["info"]["lifecycle_stage"] == experiment(tracking)["stage"] == "active"
+
+
+def test_each_sentence_stands_once_in_the_run_whatever_was_restored_before(tracking: MlflowClient) -> None:
+    run_id = tracking.parent_run("twice")
+    for _ in range(2):
+        delete_experiment(tracking)
+        tracking.log(run_id, tags={"a": "b"})
+    tracking.note(run_id, ["Another sentence."])
+    assert restored(tracking, run_id).count("has been restored") == 1
+    assert restored(tracking, run_id).endswith("Another sentence.")
+
+
+def test_an_experiment_that_is_gone_for_good_is_made_again_with_its_runs(servers: Servers, mlflow_uri: str) -> None:
+    tracking = tracking_at(mlflow_uri)
+    parent = tracking.parent_run("cleared")
+    child = tracking.child_run(parent, "ridge")
+    number = experiment(tracking)["id"]
+    delete_experiment(tracking)
+    servers.clear_mlflow(number)
+    tracking.log(child, metrics={"r2": 0.5})
+    tracking.finish(child)
+    later = tracking_at(mlflow_uri)
+    assert later.parent_run("cleared") != parent
+    assert experiment(later)["stage"] == "active" and experiment(later)["id"] != number
+    successor = later.child_run(parent, "ridge")
+    assert stored(later, successor)["metrics"] == {"r2": 0.5}
+    assert re.search(r"The run ridge \(\w+\) was gone from MLflow", restored(later, successor))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import secrets
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -105,3 +108,107 @@ def test_refusals_other_than_the_expected_ones_are_raised(tracking: MlflowClient
         mlflow_mirror._set_alias(tracking, "production", "999999")
     with pytest.raises(TrackingRefused):
         mlflow_mirror._set_alias(tracking, "not/allowed?", None)
+
+
+# What people do in MLflow's pages.
+
+
+@pytest.fixture
+def released(tracking: MlflowClient, drafts: list[Path]) -> MemoryBucket:  # noqa: F811
+    """A bucket with BO1 in production and CO1 on trial, registered under a model that is empty otherwise."""
+    try:
+        tracking.call("DELETE", "registered-models/delete", {"name": mlflow_mirror.REGISTERED_MODEL})
+    except TrackingRefused:
+        assert _versions(tracking) == []
+    bucket = MemoryBucket("homeprices")
+    publish(bucket, drafts[0], "one", "BO")
+    mlflow_mirror.sync_registered_model(tracking, bucket, new="BO1")
+    publish(bucket, drafts[1], "two", "CO")
+    control_record.start_experiment(bucket, "BO1", "CO1", 20, "test")
+    mlflow_mirror.sync_registered_model(tracking, bucket, new="CO1")
+    return bucket
+
+
+def delete_model(tracking: MlflowClient) -> None:
+    tracking.call("DELETE", "registered-models/delete", {"name": mlflow_mirror.REGISTERED_MODEL})
+
+
+def rename_model(tracking: MlflowClient) -> None:
+    change = {"name": mlflow_mirror.REGISTERED_MODEL, "new_name": f"mine {secrets.token_hex(4)}"}
+    tracking.call("POST", "registered-models/rename", change)
+
+
+def delete_version(tracking: MlflowClient) -> None:
+    delete_alias(tracking)
+    name = {"name": mlflow_mirror.REGISTERED_MODEL}
+    tracking.call("DELETE", "model-versions/delete", {**name, "version": number_of(tracking, "BO1")})
+
+
+def delete_alias(tracking: MlflowClient) -> None:
+    name = {"name": mlflow_mirror.REGISTERED_MODEL, "alias": "production"}
+    tracking.call("DELETE", "registered-models/alias", name)
+
+
+def move_alias(tracking: MlflowClient) -> None:
+    name = {"name": mlflow_mirror.REGISTERED_MODEL, "alias": "production"}
+    tracking.call("POST", "registered-models/alias", {**name, "version": number_of(tracking, "CO1")})
+
+
+def delete_tag(tracking: MlflowClient) -> None:
+    name = {"name": mlflow_mirror.REGISTERED_MODEL, "key": "bundle"}
+    tracking.call("DELETE", "model-versions/delete-tag", {**name, "version": number_of(tracking, "BO1")})
+
+
+def number_of(tracking: MlflowClient, bundle: str) -> str:
+    return next(str(item["version"]) for item in _versions(tracking) if item["source"].endswith(f"_{bundle}"))
+
+
+@pytest.mark.parametrize(
+    ("click", "said"),
+    [
+        (delete_model, ["MLflow had no version of BO1", "no version of CO1", "alias production was gone. It is BO1"]),
+        (rename_model, ["MLflow had no version of BO1", "no version of CO1", "alias candidate was gone. It is CO1"]),
+        (delete_version, ["MLflow had no version of BO1", "alias production was gone. It is BO1"]),
+        (delete_alias, ["alias production was gone. It is BO1"]),
+        (move_alias, [r"alias production was version \d+. It is BO1"]),
+        (delete_tag, []),
+    ],
+)
+def test_the_next_sync_restores_what_somebody_changed_and_the_next_run_says_so(
+    tracking: MlflowClient,
+    mlflow_uri: str,
+    released: MemoryBucket,
+    click: Callable[[MlflowClient], None],
+    said: list[str],
+) -> None:
+    click(tracking)
+    later = MlflowClient(load_settings({"MLFLOW_TRACKING_URI": mlflow_uri}, ()))
+    for _ in range(2):
+        assert mlflow_mirror.sync_registered_model(later, released) == {"production": "BO1", "candidate": "CO1"}
+    assert sorted(item["source"][-3:] for item in _versions(tracking)) == ["BO1", "CO1"]
+    if click is not delete_tag:
+        assert (alias(tracking, "production"), alias(tracking, "candidate")) == ("BO1", "CO1")
+    run = later.call("GET", "runs/get", {"run_id": later.parent_run(f"after {secrets.token_hex(4)}")})["run"]
+    text = next((tag["value"] for tag in run["data"]["tags"] if tag["key"] == "homeprices.restored"), "")
+    for sentence in said:
+        assert re.search(sentence, text)
+    assert text.count("MLflow") == len({sentence for sentence in text.split("MLflow") if sentence})
+    assert bool(text) == bool(said)
+
+
+def test_an_ordinary_release_restores_nothing(tracking: MlflowClient, mlflow_uri: str, released: MemoryBucket) -> None:
+    later = MlflowClient(load_settings({"MLFLOW_TRACKING_URI": mlflow_uri}, ()))
+    version = promotion.promote(released, "CO1", in_production, "test", "better")
+    mlflow_mirror.sync_registered_model(later, released, new=version)
+    run = later.call("GET", "runs/get", {"run_id": later.parent_run("ordinary")})["run"]
+    assert "homeprices.restored" not in [tag["key"] for tag in run["data"]["tags"]]
+
+
+def test_a_bundle_whose_run_is_gone_for_good_is_registered_without_it(tracking: MlflowClient, tmp_path: Path) -> None:
+    bucket = MemoryBucket()
+    publish(bucket, make_draft(tmp_path / "draft"), "one", "CO")
+    manifest = bundle_reader.read_manifest(bucket, "CO1").model_copy(
+        update={"mlflow_run_id": "0" * 32, "version": "CO78"}
+    )
+    mlflow_mirror.register_bundle(tracking, manifest, "s3://memory/models/price_check_CO78", "a: text -> b")
+    assert "s3://memory/models/price_check_CO78" in [item["source"] for item in _versions(tracking)]

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import secrets
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from homeprices.adapters.mlflow_client import EXPERIMENT, MlflowClient
 from homeprices.adapters.object_store import MemoryBucket
 from homeprices.data import synthetic
-from homeprices.errors import NotFound, PublicationRefused
+from homeprices.errors import NotFound, PublicationRefused, TrackingRefused
 from homeprices.model.estimators import ESTIMATORS
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.predictor import Predictor
-from homeprices.registry import bundle_publisher, bundle_reader, datasets
+from homeprices.registry import bundle_publisher, bundle_reader, datasets, mlflow_mirror
 from homeprices.release import promotion
 from homeprices.resources import Resources
 from homeprices.settings import load_settings
@@ -219,3 +222,38 @@ def search(mlflow_uri: str, condition: str) -> list[dict[str, Any]]:
     experiment = httpx.get(uri, timeout=20).json()["experiment"]["experiment_id"]
     body = {"experiment_ids": [experiment], "filter": condition}
     return list(httpx.post(f"{mlflow_uri}/api/2.0/mlflow/runs/search", json=body, timeout=20).json()["runs"])
+
+
+def test_clicks_in_mlflow_between_the_steps_do_not_stop_the_run(bucket: MemoryBucket, mlflow_uri: str) -> None:
+    """Each step is a process of its own, as in Airflow."""
+    tracking = MlflowClient(load_settings({"MLFLOW_TRACKING_URI": mlflow_uri}, ()))
+
+    def step() -> TrainingRun:
+        return run(bucket, mlflow_uri, "run:clicked")
+
+    def experiment() -> dict[str, Any]:
+        found = tracking.call("GET", "experiments/get-by-name", {"experiment_name": EXPERIMENT})["experiment"]
+        return {"experiment_id": found["experiment_id"]}
+
+    listings = through_json(step().clean_listings(through_json(step().check_dataset())))
+    step().list_estimators(listings)
+    run_id = tracking.parent_run("run:clicked")
+    tracking.call("POST", "experiments/delete", experiment())
+    scores = [through_json(step().cross_validate(listings, "linear"))]
+    tracking.call("POST", "experiments/update", {**experiment(), "new_name": f"renamed {secrets.token_hex(4)}"})
+    chosen = through_json(step().select_estimator(scores))
+    tracking.call("POST", "runs/delete", {"run_id": run_id})
+    draft = through_json(step().validate_bundle(through_json(step().build_bundle(listings, chosen))))
+    with contextlib.suppress(TrackingRefused):
+        tracking.call("DELETE", "registered-models/delete", {"name": mlflow_mirror.REGISTERED_MODEL})
+    assert step().publish_bundle(draft)["version"] == "BO1"
+
+    found = tracking.call("GET", "runs/get", {"run_id": run_id})["run"]
+    assert (found["info"]["lifecycle_stage"], found["info"]["status"]) == ("active", "FINISHED")
+    assert found["info"]["experiment_id"] == experiment()["experiment_id"]
+    text = next(tag["value"] for tag in found["data"]["tags"] if tag["key"] == "homeprices.restored")
+    for sentence in ("was deleted in MLflow and has been restored", "was renamed", f"The run {run_id} was deleted"):
+        assert sentence in text
+    named = {"name": mlflow_mirror.REGISTERED_MODEL, "alias": "production"}
+    version = tracking.call("GET", "registered-models/alias", named)["model_version"]
+    assert (version["run_id"], version["source"]) == (run_id, "s3://memory/models/price_check_BO1")
