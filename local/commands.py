@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from homeprices.errors import HomePricesError
+from homeprices.settings import load_settings
 from local import display, lifecycle
 from local.display import Show, progress, show_end, show_new, status_table
 from local.first_run import FirstRun
@@ -98,6 +99,10 @@ def status(stack: Stack) -> int:
     pids = {name: entry.pid for name, entry in current.services.items() if entry.pid}
     pids["supervisor"] = current.supervisor
     console.print(status_table(current, display.memory_by_service(stack.mark, stack.folder, pids)))
+    from homeprices.workflows.status import paused_lines  # only this command needs what it imports
+
+    for line in paused_lines(load_settings(stack.environment(), ())):
+        console.print(line, highlight=False)
     return 0 if current.all_good else 1
 
 

@@ -1,4 +1,4 @@
-"""Client of Airflow's REST API: start a run, follow it, emit an asset event. Does not import Airflow."""
+"""Client of Airflow's REST API: start and follow runs, see paused DAGs, emit asset events. Does not import Airflow."""
 
 from __future__ import annotations
 
@@ -44,6 +44,10 @@ class AirflowClient:
         """Return the latest 100 runs of the DAG, newest first, each with `dag_run_id`, `state` and times."""
         answer = self._call("GET", f"/api/v2/dags/{dag_id}/dagRuns?order_by=-run_after&limit=100")
         return list(answer["dag_runs"])
+
+    def is_paused(self, dag_id: str) -> bool:
+        """Return whether somebody has paused the DAG. Raises NotFound for a DAG that Airflow does not know (yet)."""
+        return bool(self._call("GET", f"/api/v2/dags/{dag_id}")["is_paused"])
 
     def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
         """Return one run. Raises NotFound."""

@@ -6,13 +6,15 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from homeprices.adapters.airflow_client import AirflowClient
 from homeprices.adapters.database import transaction
+from homeprices.errors import NotFound, Unavailable
 from homeprices.experiment import decision_log, policies
 from homeprices.experiment.collection import Rescorer, collect_evidence
 from homeprices.experiment.evidence import Evidence
 from homeprices.experiment.policies.base import Decision
 from homeprices.experiment.policies.sequential import SequentialPolicy
-from homeprices.names import BUNDLE_KIND
+from homeprices.names import BUNDLE_KIND, DRIFT_DAG, EVALUATION_DAG, TRAINING_DAG
 from homeprices.predictions import drift_reports
 from homeprices.predictions.identifiers import hashed_testers
 from homeprices.registry import bundle_reader, versions
@@ -20,6 +22,35 @@ from homeprices.release import control_record, holds, replicas
 
 if TYPE_CHECKING:
     from homeprices.resources import Resources
+    from homeprices.settings import Settings
+
+STANDS_STILL = {
+    EVALUATION_DAG: "the experiment is neither decided nor rolled back",
+    DRIFT_DAG: "drift is not checked",
+    TRAINING_DAG: "no new candidate is trained",
+}
+"""What does not happen while a DAG is paused."""
+
+
+def paused_lines(settings: Settings) -> list[str]:
+    """Return a line for each DAG that somebody has paused in Airflow, or one that says that Airflow does not answer."""
+    lines = []
+    try:
+        with AirflowClient(settings) as airflow:
+            for dag, consequence in STANDS_STILL.items():
+                if _is_paused(airflow, dag):
+                    where = f"{settings.airflow_url}/dags/{dag}"
+                    lines.append(f"paused       {dag}: {consequence} until somebody unpauses it at {where}")
+    except Unavailable:
+        return ["paused       unknown, because Airflow does not answer"]
+    return lines
+
+
+def _is_paused(airflow: AirflowClient, dag: str) -> bool:
+    try:
+        return airflow.is_paused(dag)
+    except NotFound:
+        return False
 
 
 def release_status(resources: Resources) -> str:
@@ -38,6 +69,8 @@ def release_status(resources: Resources) -> str:
     if folders := bundle_reader.ignored_folders(bucket):
         shown = ", ".join(folders[: bundle_reader.FOLDERS_NAMED])
         lines.append(f"ignored      {len(folders)} folders that are no bundles: {shown}")
+    if record.experiment:
+        lines += paused_lines(settings)
     urls = [*settings.replica_urls("production"), *settings.replica_urls("candidate")]
     return "\n".join([*lines, *(f"replica      {replica}" for replica in replicas.probe(urls))])
 
@@ -77,6 +110,7 @@ def experiment_status(resources: Resources, clock: Callable[[], datetime] = vers
         f"drift        {evidence.drift or 'none that is known'}",
         f"now          {_outcome(policy.decide(evidence))}",
         f"still        {time_left(policy, evidence)}",
+        *paused_lines(resources.settings),
     ]
     if (held := holds.read(resources.bucket)) is not None:
         lines.append(f"hold         {held}")

@@ -42,6 +42,7 @@ METRICS: dict[str, tuple[tuple[str, ...], str]] = {
     "homeprices_drift_feature_change_ratio": (("variant", "feature"), "Change of the mean against the reference"),
     "homeprices_airflow_component_healthy": (("component",), "1 when Airflow reports this component as healthy"),
     "homeprices_dag_runs": (("dag", "state"), "Runs of the DAG that are queued or running"),
+    "homeprices_dag_paused": (("dag",), "1 while somebody has paused the DAG in Airflow"),
     "homeprices_dag_last_run_failed": (("dag",), "1 when the last finished run failed"),
     "homeprices_dag_last_success_timestamp_seconds": (("dag",), "End of the last successful run"),
     "homeprices_dag_last_success_duration_seconds": (("dag",), "Duration of the last successful run"),

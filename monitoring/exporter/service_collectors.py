@@ -32,9 +32,12 @@ class Runs(Protocol):
     def runs(self, dag_id: str) -> list[dict[str, Any]]:
         """Return the latest runs of a DAG, newest first."""
 
+    def is_paused(self, dag_id: str) -> bool:
+        """Return whether somebody has paused the DAG."""
+
 
 class RunsCollector:
-    """Reads the runs from Airflow's REST API. It skips a DAG that Airflow does not know (yet)."""
+    """Reads runs, and whether a DAG is paused, from Airflow's REST API. It skips a DAG that Airflow does not know."""
 
     name = "airflow-runs"
 
@@ -47,9 +50,10 @@ class RunsCollector:
 
     def _of(self, dag: str, process: Process | None) -> Iterator[Sample]:
         try:
-            runs = self._airflow.runs(dag)
+            runs, paused = self._airflow.runs(dag), self._airflow.is_paused(dag)
         except NotFound:
             return
+        yield Sample("homeprices_dag_paused", float(paused), {"dag": dag})
         for state in WAITING_STATES:
             count = sum(run["state"] == state for run in runs)
             yield Sample("homeprices_dag_runs", count, {"dag": dag, "state": state})

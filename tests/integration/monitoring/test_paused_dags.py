@@ -1,0 +1,142 @@
+"""A DAG that somebody pauses in a real Airflow: the status of the experiment and the exporter's metrics say so."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from homeprices.adapters.airflow_client import AirflowClient
+from homeprices.adapters.object_store import MemoryBucket
+from homeprices.names import BATCH_DAG, DRIFT_DAG, EVALUATION_DAG, TRAINING_DAG
+from homeprices.release import control_record
+from homeprices.resources import Resources
+from homeprices.settings import Settings, load_settings
+from homeprices.workflows.status import paused_lines, release_status
+from monitoring.exporter.service_collectors import RunsCollector
+from tests.contract.release import drafts, publish  # noqa: F401
+from tests.integration.inference.instance import eventually
+from tests.support.servers import clean_environment, free_ports
+
+ROOT = Path(__file__).parents[3]
+DAG_FILES = ("bangalore_home_prices_dag.py", "evaluate_ab_dag.py", "dag_defaults.py")  # drift and batch are unknown
+
+Command = Callable[..., None]
+
+pytestmark = pytest.mark.timeout(1200)
+
+
+@pytest.fixture(scope="module")
+def environment(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    home = tmp_path_factory.mktemp("airflow")
+    dags = home / "dags"
+    dags.mkdir()
+    for name in DAG_FILES:
+        (dags / name).symlink_to(ROOT / "dags" / name)
+    (home / "passwords.json").write_text(json.dumps({"airflow": "airflow"}))
+    [port] = free_ports(1)
+    return {
+        **clean_environment(),
+        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+        "PYTHONPATH": f"{ROOT}:{dags}",
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "false",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "airflow:admin",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": postgres_url,
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__API__PORT": str(port),
+        "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{port}",
+        "AIRFLOW__API__WORKERS": "1",
+        "AIRFLOW__API__SECRET_KEY": "key of this test",
+        "AIRFLOW__API_AUTH__JWT_SECRET": "another key of this test, long enough for the tokens",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "false",
+    }
+
+
+@pytest.fixture(scope="module")
+def command(environment: dict[str, str]) -> Command:
+    def run(*words: str) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", "airflow", *words],
+            env=environment, cwd=ROOT, capture_output=True, text=True, timeout=580, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def settings(environment: dict[str, str], command: Command) -> Iterator[Settings]:
+    """Settings of an Airflow whose API server runs, and that has parsed two of the DAGs."""
+    command("db", "migrate")
+    command("dags", "reserialize")
+    home = Path(environment["AIRFLOW_HOME"])
+    url = environment["AIRFLOW__API__BASE_URL"]
+    with (home / "api.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "airflow", "api-server"],
+            env=environment, cwd=ROOT, stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+
+    def answers() -> bool:
+        assert process.poll() is None, (home / "api.log").read_text()[-4000:]
+        try:
+            return httpx.get(f"{url}/api/v2/version", timeout=5).is_success
+        except httpx.HTTPError:
+            return False
+
+    try:
+        eventually(answers, "Airflow's API server answers", 300)
+        yield load_settings({"HOMEPRICES_AIRFLOW_URL": url}, ())
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(60)
+
+
+@pytest.fixture
+def trial(settings: Settings, drafts: list[Path]) -> Resources:  # noqa: F811
+    """An experiment that runs, on services that do not answer."""
+    bucket = MemoryBucket()
+    publish(bucket, drafts[0], "first", "BO")
+    publish(bucket, drafts[1], "second", "CO")
+    control_record.start_experiment(bucket, "BO1", "CO1", 20, "test")
+    urls = {"HOMEPRICES_PRODUCTION_URLS": "http://127.0.0.1:9", "HOMEPRICES_CANDIDATE_URLS": "http://127.0.0.1:9"}
+    return Resources(load_settings({"HOMEPRICES_AIRFLOW_URL": settings.airflow_url, **urls}, ()), bucket)
+
+
+def paused(settings: Settings) -> dict[str, float]:
+    with AirflowClient(settings) as airflow:
+        samples = RunsCollector(airflow).collect()
+    return {one.labels["dag"]: one.value for one in samples if one.name == "homeprices_dag_paused"}
+
+
+def test_a_paused_dag_is_named_with_what_stands_still_until_it_is_unpaused(trial: Resources, command: Command) -> None:
+    assert paused_lines(trial.settings) == []
+    assert paused(trial.settings) == {TRAINING_DAG: 0, EVALUATION_DAG: 0}
+    command("dags", "pause", EVALUATION_DAG, "--yes")
+    assert paused(trial.settings) == {TRAINING_DAG: 0, EVALUATION_DAG: 1}
+    [line] = [line for line in release_status(trial).splitlines() if line.startswith("paused")]
+    assert line == (
+        f"paused       {EVALUATION_DAG}: the experiment is neither decided nor rolled back until somebody unpauses it "
+        f"at {trial.settings.airflow_url}/dags/{EVALUATION_DAG}"
+    )
+    control_record.end_experiment(trial.bucket, "CO1", "test", "over")
+    assert "paused" not in release_status(trial)
+    command("dags", "unpause", EVALUATION_DAG, "--yes")
+    assert paused_lines(trial.settings) == []
+    assert {DRIFT_DAG, BATCH_DAG} & {*paused(trial.settings)} == set()
+
+
+def test_an_airflow_that_does_not_answer_leaves_it_open() -> None:
+    away = load_settings({"HOMEPRICES_AIRFLOW_URL": "http://127.0.0.1:9"}, ())
+    assert paused_lines(away) == ["paused       unknown, because Airflow does not answer"]
