@@ -79,16 +79,19 @@ def check(
 
 def compare_files(reference: Path, current: Path, rules: Rules) -> dict[str, Any]:
     """Return the summary of the comparison, with the names of both files. Raises DatasetRefused."""
-    from homeprices.drift.detector import compare
+    from homeprices.drift.detector import compare, confirmed
     from homeprices.drift.file_samples import read_baseline, read_sample
 
-    baseline, ignored_columns = read_baseline(reference)
-    sample = read_sample(current)
+    before, after = read_baseline(reference), read_sample(current)
+    found = compare(before.baseline, after.counted.sample, rules)
+    if before.distinct is not before.baseline or after.counted.distinct is not after.counted.sample:
+        found = confirmed(found, compare(before.distinct, after.counted.distinct, rules))
     return {
         "reference": str(reference),
         "current": str(current),
-        **compare(baseline, sample.sample, rules).summary(),
-        "ignored_columns": sorted({*ignored_columns, *sample.ignored}),
+        **found.summary(),
+        "repeated_rows": {"reference": before.repetitions, "current": after.counted.repetitions},
+        "ignored_columns": sorted({*before.ignored, *after.ignored}),
     }
 
 

@@ -104,6 +104,23 @@ def compare(baseline: Baseline, current: Sample, rules: Rules | None = None) -> 
     )
 
 
+def confirmed(found: Comparison, distinct: Comparison) -> Comparison:
+    """Return `found` with only the drift that `distinct`, the comparison of the distinct homes, finds as well.
+
+    Each p-value is the larger of both, so the false alarm rate stays below alpha if either comparison keeps it: the
+    first if equal rows are different homes, the second if they are copies.
+    """
+    verdicts = {}
+    for name, verdict in found.verdicts.items():
+        p_value = max(verdict.p_value, distinct.verdicts[name].p_value)
+        significant = verdict.significant and distinct.verdicts[name].significant
+        sentence = feature_sentence(verdict.finding, p_value, significant=significant)
+        changed = {"p_value": p_value, "significant": significant, "sentence": sentence}
+        verdicts[name] = verdict.model_copy(update=changed)
+    status: Status = "ok" if (found.status, distinct.status) == ("ok", "ok") else "insufficient_data"
+    return found.model_copy(update={"status": status, "verdicts": verdicts})
+
+
 def _test_feature(name: str, baseline: Baseline, current: Sample, rules: Rules) -> Finding:
     reference, seen = baseline.features.get(name), current.features.get(name)
     if reference is None:

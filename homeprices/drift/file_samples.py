@@ -20,16 +20,15 @@ import pandas as pd
 from pydantic import ValidationError
 
 from homeprices.data.cleaning import LISTED_AS, PARSERS
+from homeprices.drift.repetitions import Counted, without_repetitions
 from homeprices.drift.samples import (
     NUMBER_FEATURES,
     PREDICTION,
     TEXT_FEATURES,
     Baseline,
     Floats,
-    Sample,
     baseline_of_bundle,
     baseline_of_sample,
-    sample_of_columns,
 )
 from homeprices.errors import DatasetRefused
 from homeprices.pricing.inputs import REQUIRED
@@ -39,29 +38,45 @@ MAX_BYTES = 512 * 2**20
 """Some eight million listings."""
 
 OTHER_NAMES = {"estimate": PREDICTION, "prediction": PREDICTION, "predicted_price": PREDICTION}
-INPUTS = "inputs"
+INPUTS, VISITOR, MOMENT = "inputs", "visitor", "ts"
+"""Columns of the prediction log: the home, who asked (a keyed hash), and when (UTC)."""
+
 DELIMITERS = (",", ";", "\t", "|")
 BLANK = frozenset({"", "nan", "none", "null", "na", "n/a", "-"})
 
 
 @dataclass(frozen=True, eq=False)
 class FileSample:
-    """A file's sample, and the columns that it has beside those that are compared."""
+    """A file's rows as samples, and the columns that it has beside those that are compared."""
 
-    sample: Sample
+    counted: Counted
     ignored: tuple[str, ...]
 
 
-def read_baseline(path: Path) -> tuple[Baseline, tuple[str, ...]]:
-    """What a file gives to compare with, and its columns that are not. A bundle's `reference.json` is one as well.
+@dataclass(frozen=True, eq=False)
+class FileBaseline:
+    """A file as a baseline, the same when every home counts once, repeated rows, and columns that are not compared."""
+
+    baseline: Baseline
+    distinct: Baseline
+    repetitions: int = 0
+    ignored: tuple[str, ...] = ()
+
+
+def read_baseline(path: Path) -> FileBaseline:
+    """What a file gives to compare with. A bundle's `reference.json` is one as well.
 
     Raises DatasetRefused, which says what was found and what was expected.
     """
     body = _read(path)
     if path.suffix == ".json" and (reference := _reference(body)):
-        return baseline_of_bundle(reference), ()
+        bundle = baseline_of_bundle(reference)
+        return FileBaseline(bundle, bundle)
     found = _sample(path, body)
-    return baseline_of_sample(found.sample), found.ignored
+    sample = baseline_of_sample(found.counted.sample)
+    once = found.counted.distinct is found.counted.sample
+    distinct = sample if once else baseline_of_sample(found.counted.distinct)
+    return FileBaseline(sample, distinct, found.counted.repetitions, found.ignored)
 
 
 def read_sample(path: Path) -> FileSample:
@@ -83,9 +98,11 @@ def sample_of_frame(rows: pd.DataFrame) -> FileSample:
         known = ", ".join((*NUMBER_FEATURES, *TEXT_FEATURES, *LISTED_AS))
         found = ", ".join(map(str, rows.columns[:20]))[:300] or "none"
         raise DatasetRefused({"file": f"has none of the columns {known}; found {found}"})
-    used = {*columns, *(column for column, (name, _) in LISTED_AS.items() if name in columns)}
+    visitors, moments = (rows[name].tolist() if name in rows else None for name in (VISITOR, MOMENT))
+    logged = () if visitors is None else (VISITOR, MOMENT)
+    used = {*columns, *logged, *(column for column, (name, _) in LISTED_AS.items() if name in columns)}
     ignored = tuple(str(name) for name in rows.columns if name not in used)
-    return FileSample(sample_of_columns(columns, len(rows)), ignored)
+    return FileSample(without_repetitions(columns, len(rows), visitors, moments), ignored)
 
 
 def _read(path: Path) -> bytes:
