@@ -14,13 +14,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import datetime
-from pathlib import PurePosixPath
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from homeprices.adapters.object_store import Entry, RangedBucket
 from homeprices.batch.object_file import parquet_groups
+from homeprices.batch.source_files import FORMATS, Format, Skipped, SourceFiles, format_of, in_words
 from homeprices.errors import Conflict, HomePricesError, InvalidInput, NotFound, ObjectNotFound, PreconditionFailed
 
 ROOT = "batch/"
@@ -31,7 +30,6 @@ MAX_PARTITIONS = 1_000
 """Airflow maps a task at most 1,024 times ([core] max_map_length)."""
 
 MAX_FILES = 100_000
-_FORMATS: dict[str, Literal["parquet", "csv"]] = {".parquet": "parquet", ".csv": "csv"}
 _JOB = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,119}")
 
 
@@ -48,7 +46,7 @@ class Slice(_Frozen):
     key: str
     etag: str
     size: int
-    format: Literal["parquet", "csv"]
+    format: Format
     first_group: int = 0
     groups: int = 0
     first_row: int = 0
@@ -56,13 +54,14 @@ class Slice(_Frozen):
 
 
 class Plan(_Frozen):
-    """A job: the bundle that scores, and the slices of every partition."""
+    """A job: the bundle that scores, the slices of every partition, and the files that are not scored."""
 
     job: str
     source: str
     version: str
     created_at: datetime
     partitions: tuple[tuple[Slice, ...], ...] = Field(min_length=1)
+    skipped: tuple[Skipped, ...] = ()
 
     @property
     def folder(self) -> str:
@@ -97,8 +96,10 @@ def make_plan(bucket: RangedBucket, job: str, source: str, version: str, at: dat
     try:
         plan = read_plan(bucket, job)
     except NotFound:
-        slices = [piece for entry in _files(bucket, source) for piece in _slices(bucket, entry)]
-        plan = Plan(job=job, source=source, version=version, created_at=at, partitions=_grouped(slices))
+        slices, skipped = _planned(bucket, source)
+        plan = Plan(
+            job=job, source=source, version=version, created_at=at, partitions=_grouped(slices), skipped=skipped
+        )
         try:
             bucket.put(key, plan.model_dump_json(indent=1).encode(), if_absent=True)
         except PreconditionFailed:  # another attempt was first
@@ -121,19 +122,28 @@ def read_plan(bucket: RangedBucket, job: str) -> Plan:
         raise HomePricesError(f"{key} is not a plan: {error.errors()[0]['msg']}") from error
 
 
-def _files(bucket: RangedBucket, source: str) -> list[Entry]:
-    found = [entry for entry in bucket.list(source) if PurePosixPath(entry.key).suffix.lower() in _FORMATS]
-    found = [entry for entry in found if entry.size]
-    if not found:
-        raise InvalidInput({"source": f"there is no .parquet or .csv file with content under {source!r}"})
-    if len(found) > MAX_FILES:
-        raise InvalidInput({"source": f"{len(found):,} files under {source!r}; at most {MAX_FILES:,} are taken"})
-    return found
+def _planned(bucket: RangedBucket, source: str) -> tuple[list[Slice], tuple[Skipped, ...]]:
+    """Return the slices of all data files under `source`, and the files that are skipped."""
+    files = SourceFiles(bucket.list(source), source)
+    if len(files.data) > MAX_FILES:
+        raise InvalidInput({"source": f"{len(files.data):,} files under {source!r}; at most {MAX_FILES:,} are taken"})
+    slices: list[Slice] = []
+    for entry in files.data:
+        pieces = list(_slices(bucket, entry))
+        if all(piece.rows == 0 for piece in pieces):
+            files.skip(entry, "no_rows")
+        else:
+            slices += pieces
+    if not slices:
+        seen = in_words(files.skipped) or "no key begins so"
+        raise InvalidInput({"source": f"there is no {' or '.join(FORMATS)} file with content under {source!r}: {seen}"})
+    return slices, files.skipped
 
 
 def _slices(bucket: RangedBucket, entry: Entry) -> Iterator[Slice]:
     """Pieces of about TARGET_ROWS; a row group is never cut."""
-    kind = _FORMATS[PurePosixPath(entry.key).suffix.lower()]
+    kind = format_of(entry.key)
+    assert kind is not None, f"{entry.key} is no data file"
     whole = Slice(key=entry.key, etag=entry.etag, size=entry.size, format=kind)
     if kind == "csv":
         yield whole

@@ -13,7 +13,9 @@ from homeprices.adapters.object_store import RangedBucket
 from homeprices.batch.plan import Plan, job_name, make_plan, read_plan
 from homeprices.batch.results import PartitionManifest
 from homeprices.batch.scoring import done, score_partition
+from homeprices.batch.source_files import Skipped
 from homeprices.errors import InvalidInput, NotFound, NotReady
+from homeprices.log import get_logger
 from homeprices.names import BUNDLE_KIND
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.manifest import MANIFEST_FILE
@@ -22,9 +24,12 @@ from homeprices.registry import bundle_reader
 
 PRODUCTION = "production"
 
+log = get_logger(__name__)
+
 
 class JobManifest(BaseModel):
-    """The manifest that commits a job: source, bundle version, row counts, and the files of every partition."""
+    """The manifest that commits a job: source, bundle version, row counts, the files of every partition, and the files
+    under `source` that were not scored."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -35,6 +40,7 @@ class JobManifest(BaseModel):
     estimated: int
     refused: int
     partitions: tuple[PartitionManifest, ...]
+    skipped: tuple[Skipped, ...] = ()
 
 
 class BatchRun:
@@ -50,7 +56,11 @@ class BatchRun:
             raise InvalidInput({"bundle": f"{bundle!r} is not published; name one such as BO3, or {PRODUCTION}"})
         if bundle == PRODUCTION:
             version = self._planned_version() or version
-        return list(range(len(make_plan(self._bucket, self._job, source, version, at).partitions)))
+        plan = make_plan(self._bucket, self._job, source, version, at)
+        for one in plan.skipped:
+            say = log.warning if one.reason == "not_read" else log.info  # it may be data that somebody meant
+            say("batch_files_skipped", job=self._job, source=source, **one.model_dump())
+        return list(range(len(plan.partitions)))
 
     def _planned_version(self) -> str | None:
         """Return the version of an earlier plan of this job: a resumed job keeps its bundle after a promotion."""
@@ -104,10 +114,12 @@ class BatchRun:
             estimated=sum(one.estimated for one in partitions),
             refused=sum(one.refused for one in partitions),
             partitions=partitions,
+            skipped=plan.skipped,
         )
         key = plan.folder + MANIFEST_FILE
         self._bucket.put(key, manifest.model_dump_json(indent=1).encode())
-        return {"manifest": key, **manifest.model_dump(mode="json", include={"version", "estimated", "refused"})}
+        counts = manifest.model_dump(mode="json", include={"version", "estimated", "refused"})
+        return {"manifest": key, **counts, "skipped_files": sum(one.files for one in plan.skipped)}
 
 
 def open_job(name: str) -> BatchRun:

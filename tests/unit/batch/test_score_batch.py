@@ -44,7 +44,7 @@ def estimates(bucket: MemoryBucket) -> list[dict[str, Any]]:
 
 def test_rows_of_a_csv_file_are_estimated_or_refused_with_reasons(bucket: MemoryBucket) -> None:
     bucket.put("in/homes.csv", CSV)
-    counted = {"version": "BO1", "estimated": 2, "refused": 3}
+    counted = {"version": "BO1", "estimated": 2, "refused": 3, "skipped_files": 0}
     assert scored(bucket) == {"manifest": "batch/job/manifest.json", **counted}
     first, last = estimates(bucket)
     assert (first["file"], first["row"], first["id"]) == ("in/homes.csv", 0, "first")
