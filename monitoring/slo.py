@@ -73,7 +73,8 @@ OBJECTIVES = (
         promise="99.9 % of requests through the router are answered without a server error",
         total="sum(rate(router_requests_total[{window}]))",
         # 429 and other 4xx do not count: the visitor causes them, or the rate limit that protects other visitors.
-        bad='(sum(rate(router_requests_total{{status=~"5.."}}[{window}])) or vector(0))',
+        # Nor do 501 and 505: Nginx gives them to what is not HTTP/1.1, and no service ever does.
+        bad='(sum(rate(router_requests_total{{status=~"50[0234]"}}[{window}])) or vector(0))',
         meaning="visitors get server errors",
     ),
     Objective(

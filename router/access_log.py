@@ -14,16 +14,19 @@ from homeprices.names import PREDICT_PATH
 
 REPLAY_BYTES = 2**20  # read again after a start: the breaker needs the last minute
 ROTATE_BYTES = 64 * 2**20
+FALLBACK_SEPARATOR = " : "
 
 
 @dataclass(frozen=True)
 class AccessLogEntry:
     """One line of the log. `at` is in seconds since 1970, `seconds` from request to response.
 
-    `upstream_seconds` is the services' part of it: the sum over all that were tried.
+    `upstream_seconds` is the services' part of it: the sum over all that were tried. `upstream_status` is Nginx's list
+    of their statuses, in which " : " separates the fallback; it is empty if Nginx answered without asking a service.
     """
 
     at: float
+    method: str
     path: str
     status: int
     assigned: str
@@ -32,10 +35,21 @@ class AccessLogEntry:
     epoch: int | None
     seconds: float
     upstream_seconds: float
+    upstream_status: str
 
     @property
     def is_prediction(self) -> bool:
-        return self.path == PREDICT_PATH
+        """Whether a service was asked for a prediction.
+
+        Without the second condition, anybody could make failures: Nginx itself answers an unknown Transfer-Encoding
+        with 501. A service that is down was asked: its status is 502 then.
+        """
+        return self.method == "POST" and self.path == PREDICT_PATH and bool(self.upstream_status)
+
+    @property
+    def fell_back(self) -> bool:
+        """Whether production answered because the candidate was asked and failed."""
+        return self.fallback and FALLBACK_SEPARATOR in self.upstream_status
 
 
 def parse(lines: Iterable[str]) -> Iterator[AccessLogEntry | None]:
@@ -45,6 +59,7 @@ def parse(lines: Iterable[str]) -> Iterator[AccessLogEntry | None]:
             members = json.loads(line)
             yield AccessLogEntry(
                 at=float(members["time"]),
+                method=str(members["method"]),
                 path=str(members["path"]),
                 status=int(members["status"]),
                 assigned=str(members["assigned"]),
@@ -53,6 +68,7 @@ def parse(lines: Iterable[str]) -> Iterator[AccessLogEntry | None]:
                 epoch=None if members["epoch"] is None else int(members["epoch"]),
                 seconds=float(members["seconds"]),
                 upstream_seconds=_total(members["upstream_seconds"]),
+                upstream_status=str(members["upstream_status"]).strip("- "),
             )
         except (ValueError, KeyError, TypeError):
             yield None

@@ -73,8 +73,8 @@ def concerns(entry: AccessLogEntry, epoch: int) -> bool:
 
 
 def is_failure(entry: AccessLogEntry) -> bool:
-    """Whether the candidate did not respond: the router fell back to production, or failed."""
-    return entry.fallback or entry.status >= 500
+    """Whether the candidate was asked and did not respond: the router fell back to production, or failed."""
+    return entry.fell_back or entry.status >= 500
 
 
 def request_evaluation(settings: Settings) -> threading.Thread:

@@ -21,6 +21,10 @@ REVISION_LENGTH = 12
 KEEPALIVE_MIN_SECONDS = 5  # how long a reload keeps idle connections that a client may be about to use
 
 LOOPBACK = ("127.0.0.0/8", "::1/128")
+PROBLEM_JSON = (
+    '{"type":"about:blank","title":"$problem_title","status":$status,'
+    '"detail":"$problem","error":"$problem","request_id":"$trace"}'
+)
 _REVISION = "{{revision}}"
 _PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 _SAFE_WORD = re.compile(r"[A-Za-z0-9_.-]{0,64}")
@@ -83,6 +87,7 @@ def _values(record: ControlRecord, site: RouterSite) -> dict[str, str]:
         "epoch": str(record.epoch) if running else "",
         "epoch_or_null": str(record.epoch) if running else "null",
         "version_json": _version_json(record),
+        "problem_json": PROBLEM_JSON,
     }
 
 

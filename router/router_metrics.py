@@ -45,7 +45,7 @@ class RouterMetrics:
     def count(self, entry: AccessLogEntry) -> None:
         """Count one entry of the access log."""
         self.requests.labels(entry.assigned, entry.assigned, str(entry.status)).inc()
-        if entry.fallback:
+        if entry.fell_back:
             self.fallbacks.inc()
         if entry.is_prediction:
             self.seconds.labels(entry.assigned, entry.assigned).observe(entry.seconds)

@@ -33,6 +33,7 @@ def test_a_line_is_parsed() -> None:
     answer = next(parse([json.dumps(LINE)]))
     assert answer == AccessLogEntry(
         at=1767600000.123,
+        method="POST",
         path="/api/predict_home_price",
         status=200,
         assigned="candidate",
@@ -41,7 +42,9 @@ def test_a_line_is_parsed() -> None:
         epoch=2,
         seconds=0.512,
         upstream_seconds=pytest.approx(0.512),
+        upstream_status="504, 502 : 200",
     )
+    assert answer.fell_back
     assert answer.is_prediction
 
 
@@ -49,6 +52,13 @@ def test_a_server_that_was_never_reached_took_no_time() -> None:
     answer = next(parse([json.dumps({**LINE, "upstream_seconds": "-", "epoch": None, "fallback": ""})]))
     assert answer is not None
     assert (answer.upstream_seconds, answer.epoch, answer.fallback) == (0.0, None, False)
+
+
+@pytest.mark.parametrize("status", ["", "-"])
+def test_an_answer_of_nginx_itself_is_no_prediction(status: str) -> None:
+    answer = next(parse([json.dumps({**LINE, "status": 501, "upstream_status": status})]))
+    assert answer is not None
+    assert not answer.is_prediction
 
 
 @pytest.mark.parametrize("line", ["", "not json", '{"time": 1', "[]", "null", json.dumps({**LINE, "time": "soon"})])

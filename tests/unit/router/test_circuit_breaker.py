@@ -12,10 +12,10 @@ from router.circuit_breaker import Limits, judge
 
 NOW = 1000.0
 LIMITS = Limits(window_seconds=60, minimum_bad=5, bad_share=0.2, slow_seconds=1.0)
-GOOD = AccessLogEntry(NOW - 1, PREDICT_PATH, 200, "candidate", "candidate", False, 2, 0.01, 0.01)
-FALLBACK = replace(GOOD, fallback=True, served="production")
+GOOD = AccessLogEntry(NOW - 1, "POST", PREDICT_PATH, 200, "candidate", "candidate", False, 2, 0.01, 0.01, "200")
+FALLBACK = replace(GOOD, fallback=True, served="production", upstream_status="500 : 200")
 SLOW = replace(GOOD, upstream_seconds=1.0)
-BROKEN = replace(GOOD, status=502)
+BROKEN = replace(GOOD, status=502, upstream_status="502")
 
 
 def trips(*answers: AccessLogEntry) -> bool:
@@ -44,6 +44,9 @@ def test_a_small_share_of_bad_answers_is_left_to_the_evaluation() -> None:
         replace(GOOD, status=422),
         replace(GOOD, status=499),
         replace(GOOD, seconds=9.0),
+        replace(GOOD, status=501, upstream_status=""),
+        replace(FALLBACK, upstream_status="200"),
+        replace(BROKEN, method="BREW"),
     ],
     ids=[
         "older than the window",
@@ -54,6 +57,9 @@ def test_a_small_share_of_bad_answers_is_left_to_the_evaluation() -> None:
         "the visitor's mistake",
         "the visitor left",
         "slow only on the visitor's side",
+        "answered by Nginx without asking the candidate",
+        "a fallback without asking the candidate",
+        "no prediction's method",
     ],
 )
 def test_entries_of_others_are_not_counted(unrelated: AccessLogEntry) -> None:

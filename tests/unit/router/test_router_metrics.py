@@ -11,8 +11,8 @@ from router.router_metrics import RouterMetrics
 
 def test_responses_are_counted_by_assigned_variant_and_status() -> None:
     metrics = RouterMetrics()
-    fallback = AccessLogEntry(1.0, PREDICT_PATH, 200, "candidate", "production", True, 1, 0.2, 0.2)
-    page = AccessLogEntry(1.0, "/api/health", 404, "production", "production", False, 1, 0.01, 0.0)
+    fallback = AccessLogEntry(1.0, "POST", PREDICT_PATH, 200, "candidate", "production", True, 1, 0.2, 0.2, "500 : 200")
+    page = AccessLogEntry(1.0, "GET", "/api/health", 404, "production", "production", False, 1, 0.01, 0.0, "404")
     for answer in (fallback, fallback, page):
         metrics.count(answer)
     text = generate_latest(metrics.registry).decode()

@@ -39,8 +39,9 @@ class AwayBucket(MemoryBucket):
 def write(folder: Path, count: int = 1, *, file: str = "access.log", **changes: Any) -> None:
     """Append `count` lines to Nginx's log."""
     line = {
-        "time": NOON, "path": "/api/predict_home_price", "status": 200, "assigned": "production",
+        "time": NOON, "method": "POST", "path": "/api/predict_home_price", "status": 200, "assigned": "production",
         "served": "production", "fallback": "", "epoch": None, "seconds": 0.01, "upstream_seconds": "0.01",
+        "upstream_status": "200",
         **changes,
     }  # fmt: skip
     with (folder / file).open("a") as log:
@@ -94,6 +95,8 @@ def test_requests_and_failures_are_counted_by_serving_variant(
     write(tmp_path, 4, status=400)
     write(tmp_path, 4, status=429)
     write(tmp_path, 4, status=500, path="/api/feedback")
+    write(tmp_path, 4, status=501, upstream_status="")  # Nginx's own, without asking a service
+    write(tmp_path, 4, method="OPTIONS")
     with (tmp_path / "access.log").open("a") as log:
         log.write("cut o\n")
     begun.count_new_lines()
