@@ -26,14 +26,17 @@ MOST_VISITS = 1_000_000
 MOST_PRICES = 50_000
 
 
-# One home for each visitor: twenty homes of one visitor are not independent, and the tests assume independence.
+# One home for each visitor: twenty homes of one visitor are not independent, and the tests assume independence. A row
+# of a batch (no assigned variant) and a row without a visitor are no visit: one caller could send ten thousand of them
+# and start a training.
 _VISITS = text(
     """
     SELECT inputs, estimate, interval_low, interval_high FROM (
-        SELECT DISTINCT ON (coalesce(visitor, id::text)) inputs, estimate, interval_low, interval_high, ts
+        SELECT DISTINCT ON (visitor) inputs, estimate, interval_low, interval_high, ts
         FROM prediction_logs
         WHERE bundle = :bundle AND served_variant = :variant AND ts >= :since AND ts < :until
-        ORDER BY coalesce(visitor, id::text), ts DESC
+          AND visitor IS NOT NULL AND assigned_variant IS NOT NULL
+        ORDER BY visitor, ts DESC
     ) AS visitors
     ORDER BY ts DESC LIMIT :most
     """
@@ -61,11 +64,12 @@ def visits(
 _PRICES = text(
     """
     SELECT actual, estimate, interval_low, interval_high FROM (
-        SELECT DISTINCT ON (coalesce(user_feedback.visitor, prediction_id::text))
+        SELECT DISTINCT ON (user_feedback.visitor)
                feedback_value AS actual, estimate, interval_low, interval_high, user_feedback.ts, user_feedback.id
         FROM user_feedback JOIN prediction_logs ON prediction_logs.id = prediction_id
         WHERE feedback_type = 'actual_price' AND verified AND bundle = :bundle AND user_feedback.ts < :until
-        ORDER BY coalesce(user_feedback.visitor, prediction_id::text), user_feedback.ts, user_feedback.id
+          AND user_feedback.visitor IS NOT NULL AND assigned_variant IS NOT NULL
+        ORDER BY user_feedback.visitor, user_feedback.ts, user_feedback.id
     ) AS first
     ORDER BY ts, id LIMIT :most
     """

@@ -51,7 +51,7 @@ class Town:
     bucket: MemoryBucket
     hook: Hook
     ids: int = 0
-    visitors: list[tuple[int, str]] = field(default_factory=list)
+    visitors: list[tuple[int, str | None]] = field(default_factory=list)
 
     def publish(self, kind: Any, folder: Path, factor: float = 1.0) -> str:
         bundle_publisher.stage(self.bucket, folder.name, make_draft(folder, factor))
@@ -63,8 +63,10 @@ class Town:
         records = []
         for _ in range(count):
             self.ids += 1
-            visitor = str(changes.get("visitor", f"visitor {self.ids}"))
-            records.append(self._record(day, visitor, variant, bundle, _home(chance) | changes.get("home", {})))
+            visitor = changes.get("visitor", f"visitor {self.ids}")
+            row = self._row(day, visitor, variant, bundle, _home(chance) | changes.get("home", {}))
+            row["assigned_variant"] = changes.get("assigned", variant)
+            records.append(Record("p", json.dumps(row).encode()))
             self.visitors.append((self.ids, visitor))
         with self.engine.begin() as connection:
             insert_batch(connection, records)
@@ -102,14 +104,13 @@ class Town:
         """The titles of the notices so far."""
         return [post["text"].splitlines()[0].strip("*") for post in self.hook.posts]
 
-    def _record(self, day: int, visitor: str, variant: str, bundle: str, home: dict[str, Any]) -> Record:
-        row = {
+    def _row(self, day: int, visitor: str | None, variant: str, bundle: str, home: dict[str, Any]) -> dict[str, Any]:
+        return {
             "id": self.ids, "ts": (NOON + timedelta(days=day, hours=-1)).isoformat(), "request_id": f"r{self.ids}",
-            "visitor": visitor, "assigned_variant": variant, "served_variant": variant, "fallback": False,
+            "visitor": visitor, "served_variant": variant, "fallback": False,
             "bundle": bundle, "epoch": 1, "inputs": home, "estimate": 100.0 if self.ids % 19 < 10 else 300.0,
             "interval_low": 70.0, "interval_high": 150.0, "milliseconds": 2.0,
         }  # fmt: skip
-        return Record("p", json.dumps(row).encode())
 
 
 def _home(chance: np.random.Generator) -> dict[str, Any]:

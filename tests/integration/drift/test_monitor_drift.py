@@ -76,6 +76,21 @@ def test_shifted_visitors_are_told_of_once_and_ask_for_one_model_until_they_are_
     assert town.titles[2:] == ["Drift ends: visitors of production"]
 
 
+@pytest.mark.parametrize("not_a_visit", [{"assigned": None}, {"visitor": None}], ids=["batch", "no visitor"])
+def test_rows_that_are_no_visit_are_in_no_report_and_start_no_training(
+    town: Town, not_a_visit: dict[str, None]
+) -> None:
+    town.visit(0, 400)
+    town.visitors.clear()
+    town.visit(0, 2000, **LARGE, **not_a_visit)
+    town.tell_prices(3.0)
+    told = town.check(0)
+    found = summary(town)
+    assert (found["status"], found["data_points"], found["overall_drift_detected"]) == ("ok", 400, False)
+    assert found["error"]["prices"] == 0
+    assert (told["retrain"], town.titles) == (False, [])
+
+
 def test_whether_a_drift_asks_for_a_new_model_the_policy_says(town: Town, tmp_path: Path) -> None:
     never = tmp_path / "never.yaml"
     never.write_text("rule: sequential\nname: never\nretraining: {on_inputs: false}\n")
