@@ -22,8 +22,12 @@ HomePricesError                500
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
+from itertools import islice
 from typing import Literal
+
+from homeprices.foreign_text import LONG, printable
 
 
 class HomePricesError(Exception):
@@ -44,14 +48,28 @@ class SettingsError(HomePricesError):
     title = "Wrong settings"
 
 
+MOST_FIELDS = 20
+"""The most fields that one error names."""
+
+MORE_FIELDS = "more"
+
+
 class InvalidInput(HomePricesError):
-    """Values that are not allowed. `fields` maps each field's name to what is wrong with it."""
+    """Values that are not allowed. `fields` maps each field's name to what is wrong with it.
+
+    Whoever sends a request chooses the names, so the error is bounded: names and problems are cut, and after
+    `MOST_FIELDS` of them (and with `more` that the caller has not even looked at) comes only how many there are.
+    """
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     title = "Invalid input"
 
-    def __init__(self, fields: dict[str, str]) -> None:
-        self.fields = fields
+    def __init__(self, fields: Mapping[str, str], more: int = 0) -> None:
+        named = islice(fields.items(), MOST_FIELDS)
+        self.fields = {printable(name, LONG): printable(problem, 2 * LONG) for name, problem in named}
+        if more := more + len(fields) - min(len(fields), MOST_FIELDS):
+            self.fields[MORE_FIELDS] = f"{more:,} more fields are wrong"
+        fields = self.fields
         super().__init__("; ".join(f"{name}: {problem}" for name, problem in fields.items()))
 
 

@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from homeprices.errors import InvalidInput
+from homeprices.pricing.inputs import bounded
 
 FeedbackType = Literal["rating", "accurate", "too_high", "too_low", "actual_price"]
 
@@ -96,14 +97,15 @@ class Feedback(BaseModel):
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Feedback:
         """Return the feedback in a JSON object or a form. Raises InvalidInput with a sentence per field."""
+        values, more = bounded(values, cls.model_fields)
         try:
-            return cls.model_validate(dict(values))
+            return cls.model_validate(values)
         except ValidationError as error:
             fields: dict[str, str] = {}
             for problem in error.errors(include_url=False):
                 name = str(problem["loc"][0]) if problem["loc"] else "body"
                 fields.setdefault(name, _sentence(name, problem["type"], problem["msg"]))
-            raise InvalidInput(fields) from None
+            raise InvalidInput(fields, more) from None
 
 
 def _problem(kind: str, value: float | None) -> str | None:

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from homeprices.errors import InvalidInput
 from homeprices.pricing.features import choice_of, tidy
-from homeprices.pricing.inputs import INPUT, INPUTS, TEXT_LIMIT, InputField
+from homeprices.pricing.inputs import INPUT, INPUTS, TEXT_LIMIT, InputField, bounded
 
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _WHOLE_BODY = "body"
@@ -90,6 +90,9 @@ class Home(create_model("_Declared", __base__=_Home, **_FIELDS)):  # type: ignor
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Home:
         """The home that a JSON object or a form describes; numbers may be text. Raises InvalidInput, a line a field."""
+        more = 0
+        if len(values) > len(INPUT):
+            values, more = bounded(values, INPUT)
         try:
             home: Home = cls.model_validate(dict(values))
         except ValidationError as error:
@@ -97,7 +100,7 @@ class Home(create_model("_Declared", __base__=_Home, **_FIELDS)):  # type: ignor
             for problem in error.errors(include_url=False):
                 name = str(problem["loc"][0]) if problem["loc"] else _WHOLE_BODY
                 fields.setdefault(name, _sentence(name, problem["type"], problem["msg"]))
-            raise InvalidInput(fields) from None
+            raise InvalidInput(fields, more) from None
         return home
 
 

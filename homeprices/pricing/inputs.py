@@ -9,9 +9,9 @@ it (`data/schema.py`, `data/cleaning.py`) and how the model uses it (`model/feat
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from homeprices.pricing.features import AREA_TYPES, area_type_feature, availability_feature, key_feature
 
@@ -171,6 +171,25 @@ WHOLE_NUMBERS = frozenset(field.name for field in INPUTS if field.kind == "whole
 TEXTS = tuple(field.name for field in INPUTS if field.is_text)
 REQUIRED = tuple(field.name for field in INPUTS if field.required)
 OPTIONAL = tuple(field.name for field in INPUTS if not field.required)
+
+
+MOST_UNKNOWN = 10
+"""The most unknown fields of a request that an error names."""
+
+
+def bounded(values: Mapping[str, Any], known: Container[str]) -> tuple[dict[str, Any], int]:
+    """Return the known fields with the first `MOST_UNKNOWN` unknown ones, and how many more there are.
+
+    A field that is left out would cost about 2 KB in the validation and 100 bytes in the answer.
+    """
+    kept: dict[str, Any] = {}
+    unknown = 0
+    for name, value in values.items():
+        if name in known:
+            kept[name] = value
+        elif (unknown := unknown + 1) <= MOST_UNKNOWN:
+            kept[name] = None
+    return kept, max(0, unknown - MOST_UNKNOWN)
 
 
 def limits_of(name: str) -> tuple[float, float]:

@@ -19,7 +19,8 @@ from homeprices import names
 ROOT = Path(__file__).parents[2]
 
 LAYERS = [
-    {"names", "errors"},
+    {"names", "foreign_text"},
+    {"errors"},
     {"settings", "files"},
     {"log", "pricing", "reporting"},
     {"data", "adapters"},
@@ -62,7 +63,7 @@ HEAVY = {
 }
 NEVER_IN_SERVING = {*HEAVY, "airflow", "mlflow", "pandas"}
 
-SERVING = {"names", "errors", "settings", "files", "log", "pricing", "adapters", "resources",
+SERVING = {"names", "foreign_text", "errors", "settings", "files", "log", "pricing", "adapters", "resources",
            "predictions", "registry", "release"}  # fmt: skip
 """What `inference` and `router` may import of the library."""
 

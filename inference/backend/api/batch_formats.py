@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +18,14 @@ from pydantic_core import to_json
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from homeprices.errors import InvalidInput
+from homeprices.foreign_text import printable
 from homeprices.pricing.home import Home
-from homeprices.pricing.inputs import REQUIRED
+from homeprices.pricing.inputs import INPUT, MOST_UNKNOWN, REQUIRED
 from inference.backend.runtime.http import JSON_TYPE
+
+_DECODER = json.JSONDecoder()
+_LINE = re.compile(rb"[^\r\n]+")
+_SPACE = re.compile(r"[ \t\n\r]*")
 
 Row = dict[str, Any] | InvalidInput
 Answer = dict[str, Any]
@@ -57,22 +63,42 @@ def form_of(media_type: str) -> BatchForm:
     if media_type == CSV_TYPE:
         head = f"{','.join(CSV_COLUMNS)}\r\n".encode()
         return BatchForm(f"{CSV_TYPE}; charset=utf-8", _read_csv, _write_csv, head)
-    sent = media_type or "no media type"
+    sent = printable(media_type) or "no media type"
     raise UnsupportedMediaType(f"{sent} is not read here; send {JSON_TYPE}, {NDJSON_TYPES[0]} or {CSV_TYPE}")
 
 
 def _read_json(body: bytes) -> Iterator[Row]:
+    """Yield the homes one by one, so that a body of a million empty objects is never in memory as objects."""
     try:
-        homes = json.loads(body)
+        text = body.decode(json.detect_encoding(body))
+        begin = _next(text, 0)
+        if text[begin : begin + 1] != "[":
+            json.loads(text)  # raises if it is not JSON at all
+            raise InvalidInput({"body": "must be a JSON list of homes"})
+        at = _next(text, begin + 1)
+        if text[at : at + 1] != "]":
+            while True:
+                home, at = _DECODER.raw_decode(text, at)
+                yield _object(home)
+                at = _next(text, at)
+                if text[at : at + 1] != ",":
+                    break
+                at = _next(text, at + 1)
+        if text[at : at + 1] != "]":
+            raise json.JSONDecodeError("Expecting ',' delimiter", text, at)
+        if (at := _next(text, at + 1)) < len(text):
+            raise json.JSONDecodeError("Extra data", text, at)
     except (ValueError, RecursionError) as error:
         raise BadRequest(f"the body is not JSON: {str(error) or 'it is nested too deeply'}") from error
-    if not isinstance(homes, list):
-        raise InvalidInput({"body": "must be a JSON list of homes"})
-    return (_object(home) for home in homes)
+
+
+def _next(text: str, at: int) -> int:
+    """Return the position of the next character that is no white space."""
+    return _SPACE.match(text, at).end()  # type: ignore[union-attr] # it matches nothing as well
 
 
 def _read_ndjson(body: bytes) -> Iterator[Row]:
-    return (_line(line) for line in body.splitlines() if line.strip())
+    return (_line(line) for match in _LINE.finditer(body) if (line := match[0]).strip())
 
 
 def _line(line: bytes) -> Row:
@@ -83,7 +109,25 @@ def _line(line: bytes) -> Row:
 
 
 def _object(home: Any) -> Row:
-    return home if isinstance(home, dict) else InvalidInput({"row": "must be a JSON object"})
+    """Return the fields of a home. Fields that are too many to be named are only counted."""
+    if not isinstance(home, dict):
+        return InvalidInput({"row": "must be a JSON object"})
+    if len(home) <= len(INPUT) + MOST_UNKNOWN:
+        return home
+    error = parse_row(home)
+    assert isinstance(error, InvalidInput), "a home with unknown fields was accepted"
+    return error
+
+
+def parse_row(row: Row) -> Home | InvalidInput:
+    """Return the home of a row, or what is wrong with it."""
+    if isinstance(row, InvalidInput):
+        return row
+    try:
+        return Home.parse(row)
+    except InvalidInput as error:
+        error.__context__ = None  # with the frames of the traceback, it holds the values of the row
+        return error.with_traceback(None)
 
 
 def _read_csv(body: bytes) -> Iterator[Row]:
@@ -101,6 +145,8 @@ def _read_csv(body: bytes) -> Iterator[Row]:
 
 
 def _check_header(header: list[str]) -> None:
+    if len(header) > len(INPUT) + MOST_UNKNOWN:
+        raise InvalidInput({"header": f"names {len(header):,} columns; known are {', '.join(INPUT)}"})
     known = f"known are {', '.join(Home.model_fields)}"
     wrong = {name or "header": f"is not a column; {known}" for name in header if name not in Home.model_fields}
     wrong |= {name: "is given more than once" for name in header if header.count(name) > 1 and name not in wrong}

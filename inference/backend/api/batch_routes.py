@@ -18,7 +18,7 @@ from homeprices.errors import BundleRefused, InvalidInput
 from homeprices.names import PREDICT_PATH
 from homeprices.pricing.home import Home
 from homeprices.pricing.predictor import Estimate, Predictor
-from inference.backend.api.batch_formats import Answer, Row, form_of
+from inference.backend.api.batch_formats import Answer, BatchForm, Row, form_of, parse_row
 from inference.backend.runtime.app_state import AppState, app_state
 from inference.backend.runtime.prediction_service import estimate_all, to_log_record, to_response
 from inference.backend.runtime.process import release_free_memory
@@ -37,8 +37,16 @@ def predict_batch() -> Response:
     service = app_state()
     form = form_of(request.mimetype)
     request.max_content_length = LARGEST_BATCH_BYTES
+    try:
+        return _answer(service, form)
+    finally:
+        release_free_memory()
+
+
+def _answer(service: AppState, form: BatchForm) -> Response:
     body = request.get_data(cache=False)
     with service.batches.turn():
+        errors = ErrorBudget(len(body))
         rows = list(islice(form.read(body), MOST_HOMES + 1))
         if len(rows) > MOST_HOMES:
             raise InvalidInput({"body": f"holds more than {MOST_HOMES:,} homes"})
@@ -47,12 +55,9 @@ def predict_batch() -> Response:
         model = service.live.current()
         caller = replace(g.caller, assigned_variant=None, fallback=False, epoch=None)
         g.model_version = model.version
-        pieces = [form.write(_price(service, caller, model, piece)) for piece in _pieces(rows)]
+        pieces = [form.write(_price(service, caller, model, piece, errors)) for piece in _pieces(rows)]
         service.metrics.batch_size.observe(homes)
-        answer = form.join(pieces)
-        del pieces
-        release_free_memory()
-        return Response(answer, content_type=form.media_type)
+        return Response(form.join(pieces), content_type=form.media_type)
 
 
 def _pieces(rows: list[Row]) -> Iterator[list[Row]]:
@@ -64,10 +69,12 @@ def _pieces(rows: list[Row]) -> Iterator[list[Row]]:
         yield piece[::-1]
 
 
-def _price(service: AppState, caller: Caller, model: Predictor, rows: Sequence[Row]) -> list[Answer]:
+def _price(
+    service: AppState, caller: Caller, model: Predictor, rows: Sequence[Row], errors: ErrorBudget
+) -> list[Answer]:
     """The responses for some rows, in order, logged with one write."""
     started = time.perf_counter()
-    parsed = [_parse(row) for row in rows]
+    parsed = [parse_row(row) for row in rows]
     homes = [row for row in parsed if isinstance(row, Home)]
     estimates = estimate_all(model, homes)
     milliseconds = round((time.perf_counter() - started) * 1000 / len(rows), 3)
@@ -83,23 +90,28 @@ def _price(service: AppState, caller: Caller, model: Predictor, rows: Sequence[R
     return [
         to_response(service.settings.variant, model, outcome, next(next_number))
         if isinstance(outcome, Estimate)
-        else _refusal(outcome)
+        else errors.answer(outcome)
         for outcome in outcomes
     ]
 
 
-def _parse(row: Row) -> Home | InvalidInput:
-    if isinstance(row, InvalidInput):
-        return row
-    try:
-        return Home.parse(row)
-    except InvalidInput as error:
-        return error
+class ErrorBudget:
+    """The errors of a batch, no longer than its request and a little more: the error of an empty row has 200 bytes.
 
+    After that, a row that is wrong is only called so.
+    """
 
-def _refusal(error: InvalidInput | BundleRefused) -> Answer:
-    fields = error.fields if isinstance(error, InvalidInput) else {}
-    return {"error": error.detail, "fields": fields}
+    FREE_BYTES = 64 * 1024
+
+    def __init__(self, request_bytes: int) -> None:
+        self._left = request_bytes + self.FREE_BYTES
+
+    def answer(self, error: InvalidInput | BundleRefused) -> Answer:
+        """Return the answer for a row that has no estimate."""
+        fields = error.fields if isinstance(error, InvalidInput) else {}
+        answer = {"error": error.detail, "fields": fields}
+        self._left -= 2 * len(error.detail)  # the fields say the same again
+        return answer if self._left > 0 else {"error": "is wrong too", "fields": {}}
 
 
 def _count(service: AppState, *, rows: int, homes: int, numbers: Sequence[int | None]) -> None:

@@ -15,6 +15,7 @@ from homeprices.names import Variant
 from homeprices.predictions import drift_reports, log_queries
 from homeprices.predictions.drift_reports import Report
 from homeprices.predictions.log_queries import LogType, hour_of
+from homeprices.pricing.inputs import bounded
 from inference.backend.runtime.app_state import app_state
 from inference.backend.runtime.http import problem
 from inference.backend.runtime.process import read_log_tail
@@ -110,10 +111,11 @@ def drift_report() -> dict[str, Any]:
 
 
 def _parse_query(query: type[_QueryT]) -> _QueryT:
+    values, more = bounded(request.args.to_dict(), query.model_fields)
     try:
-        return query.model_validate(request.args.to_dict())
+        return query.model_validate(values)
     except ValidationError as error:
-        raise InvalidInput({str(e["loc"][0]): e["msg"] for e in error.errors()}) from None
+        raise InvalidInput({str(e["loc"][0]): e["msg"] for e in error.errors()}, more) from None
 
 
 def _window(hours: int) -> tuple[datetime, datetime]:

@@ -14,6 +14,7 @@ from flask import Flask, Request, Response, g, request
 from werkzeug.exceptions import BadRequest, HTTPException, UnsupportedMediaType
 
 from homeprices.errors import HomePricesError, InvalidInput, SettingsError, Unavailable
+from homeprices.foreign_text import printable
 from homeprices.log import get_logger
 from homeprices.settings import Settings
 
@@ -41,7 +42,7 @@ def read_fields(request: Request) -> dict[str, Any]:
         return read_json(request.get_data(cache=False))
     if request.mimetype in FORM_TYPES:
         return _read_form(request)
-    media_type = request.mimetype or "no media type"
+    media_type = printable(request.mimetype) or "no media type"
     raise UnsupportedMediaType(f"{media_type} is not read here; send {JSON_TYPE} or a form ({FORM_TYPES[0]})")
 
 

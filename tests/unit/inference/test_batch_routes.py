@@ -220,3 +220,78 @@ def test_more_than_may_wait_are_refused_at_once(backend: Backend) -> None:
     answer = send(backend, as_json([HOME]))
     assert_problem(answer, 503)
     assert answer.headers["Retry-After"] == str(RETRY_AFTER_SECONDS)
+
+
+HOSTILE = {
+    "one row with many unknown fields": (JSON, as_json([{f"key {number}": 0 for number in range(250_000)}])),
+    "rows with unknown fields": (NDJSON, as_ndjson([{f"{number}": 0 for number in range(60)}] * 5_000)),
+    "empty objects": (JSON, as_json([{}] * MOST_HOMES)),
+    "numbers": (NDJSON, b"0\n" * MOST_HOMES),
+    "lines that are not JSON": (NDJSON, b"{\n" * MOST_HOMES),
+    "one name of three megabytes": (JSON, as_json([{"x" * 3_000_000: 0}])),
+    "one value of three megabytes": (JSON, as_json([{**HOME, "location": "x" * 3_000_000}])),
+    "short CSV rows": (CSV, b"total_sqft,location,bhk,bath\n" + b"x\n" * MOST_HOMES),
+    "wrong CSV rows": (CSV, b"total_sqft,location,bhk,bath\n" + b",,,\n" * MOST_HOMES),
+    "a CSV header of many columns": (CSV, b"a," * 1_000_000 + b"\n"),
+    "a CSV header of one name": (CSV, b"a" * 100_000 + b"\n"),
+    "good rows": (CSV, b"total_sqft,location,bhk,bath\n" + b"1200,W,2,2\n" * MOST_HOMES),
+}
+
+
+@pytest.mark.parametrize(("media_type", "body"), HOSTILE.values(), ids=HOSTILE.keys())
+def test_an_answer_is_bounded_by_a_small_multiple_of_its_request(
+    backend: Backend, media_type: str, body: bytes
+) -> None:
+    answer = send(backend, body, media_type)
+    assert answer.status_code in (200, 422)
+    assert len(answer.data) <= 6 * len(body) + 512 * 1024
+
+
+def test_ten_unknown_fields_are_named_and_how_many_more_there_are(backend: Backend) -> None:
+    row = {**{f"key {number}\x1b[2J": 0 for number in range(5_000)}, "bhk": 0}
+    [answer] = json.loads(send(backend, as_json([row])).data)
+    unknown = [name for name in answer["fields"] if name.startswith("key")]
+    assert unknown == [f"key {number}\\x1b[2J" for number in range(10)]
+    assert answer["fields"]["more"] == "4,990 more fields are wrong"
+    assert answer["fields"]["bath"] == "is required"
+    assert answer["fields"]["bhk"].startswith("must be a whole number")
+
+
+def test_rows_after_the_budget_of_errors_are_only_called_wrong(backend: Backend) -> None:
+    rows = json.loads(send(backend, as_json([{}] * 2_000 + [HOME])).data)
+    assert rows[0]["fields"]["bath"] == "is required"
+    assert rows[-2] == {"error": "is wrong too", "fields": {}}
+    assert rows[-1]["estimated_price"] > 0
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [(b"[1 2]", 400), (b"[1,]", 400), (b"[1", 400), (b"[]x", 400), (b"\xff", 400), (b"", 400), (b"null", 422),
+     (b" [ ] ", 200), (b" [ {} , {} ] ", 200), ("[{}]".encode("utf-16"), 200), (b"[,1]", 400)],
+)  # fmt: skip
+def test_a_list_is_read_as_json_has_it(backend: Backend, body: bytes, status: int) -> None:
+    assert send(backend, body).status_code == status
+
+
+@pytest.mark.parametrize("path", ["/api/predict_home_price", "/api/feedback"])
+@pytest.mark.parametrize("media_type", [JSON, "application/x-www-form-urlencoded"])
+def test_an_answer_to_many_unknown_fields_is_short_everywhere(backend: Backend, path: str, media_type: str) -> None:
+    names = [f"k{number}" for number in range(5_000)]
+    body = as_json(dict.fromkeys(names, 0)) if media_type == JSON else "&".join(f"{name}=0" for name in names)  # type: ignore[arg-type]
+    answer = backend.client.post(path, data=body, content_type=media_type)
+    assert (answer.status_code, len(answer.data) < 5_000) == (422, True)
+    assert answer.get_json()["fields"]["more"] == "4,990 more fields are wrong"
+
+
+def test_an_answer_to_fields_that_are_given_twice_is_short(backend: Backend) -> None:
+    body = "&".join(f"k{number % 4_000}=0" for number in range(8_000))
+    answer = backend.client.post("/api/predict_home_price", data=body, content_type="application/x-www-form-urlencoded")
+    assert (answer.status_code, answer.get_json()["fields"]["more"]) == (422, "3,980 more fields are wrong")
+
+
+def test_an_answer_to_a_long_query_or_media_type_is_short(backend: Backend) -> None:
+    query = "&".join(f"k{number}=0" for number in range(300))
+    answer = backend.client.get(f"/api/logs?{query}")
+    assert answer.get_json()["fields"]["more"] == "290 more fields are wrong"
+    answer = send(backend, b"x", "x" * 5_000)
+    assert (answer.status_code, len(answer.data) < 1_000) == (415, True)

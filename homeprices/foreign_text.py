@@ -1,0 +1,42 @@
+"""Text from outside (visitors, files, other services) as it may stand in a message, a notification or a terminal."""
+
+from __future__ import annotations
+
+import unicodedata
+
+SHORT = 60
+"""The most characters of a foreign word: the name of a field, a location."""
+
+LONG = 300
+"""The most characters of a foreign sentence: the message of another program."""
+
+_QUOTES = str.maketrans("“”", '""')
+_JOINERS = "\u200c\u200d"  # invisible, and part of the spelling in Kannada and Hindi
+
+
+def printable(text: str, most: int = SHORT) -> str:
+    """Return the text in one line of at most `most` characters, with an ellipsis where it was cut.
+
+    Characters that a terminal obeys (ANSI sequences), that change the direction of the text around them, or that no
+    reader can see are escaped, such as `\\x1b`.
+    """
+    cut = text if len(text) <= most else text[: most - 1]
+    escaped = "".join(map(_escaped, cut)) if not cut.isascii() or not cut.isprintable() else cut
+    if len(escaped) > most:
+        escaped = escaped[: most - 1]
+        return escaped + "…"
+    return escaped if cut is text else escaped + "…"
+
+
+def quoted(text: str, most: int = SHORT) -> str:
+    """Return foreign text in quotation marks, so that a reader sees where it begins and ends."""
+    return f"“{printable(text, most).translate(_QUOTES)}”"
+
+
+def _escaped(character: str) -> str:
+    if character in _JOINERS or unicodedata.category(character)[0] not in "CZ" or character == " ":
+        return character
+    if unicodedata.category(character) == "Zs":
+        return " "
+    number = ord(character)
+    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
