@@ -36,6 +36,12 @@ class AccessLogEntry:
     seconds: float
     upstream_seconds: float
     upstream_status: str
+    bound: str = ""
+
+    @property
+    def reached_bound(self) -> bool:
+        """Whether it was refused because too many requests of its address, or of all, are in flight."""
+        return self.bound == "REJECTED"
 
     @property
     def is_prediction(self) -> bool:
@@ -69,6 +75,7 @@ def parse(lines: Iterable[str]) -> Iterator[AccessLogEntry | None]:
                 seconds=float(members["seconds"]),
                 upstream_seconds=_total(members["upstream_seconds"]),
                 upstream_status=str(members["upstream_status"]).strip("- "),
+                bound=str(members.get("bound", "")),
             )
         except (ValueError, KeyError, TypeError):
             yield None

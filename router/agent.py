@@ -46,6 +46,7 @@ POLL_SECONDS = 2.0  # between two polls of the bucket at least; a change of shar
 FIRST_RECORD_SECONDS = 5.0  # wait for the bucket; then the cached record is used
 RETRY_SECONDS = 30.0  # until a rejected configuration is tried again: the cause may lie outside of it
 START_AGAIN_SECONDS = 3.0  # between two attempts to start Nginx
+RENEW_SECONDS = 30.0  # between two reloads that end unfinished requests
 MOST_ENTRIES = 100_000  # of the candidate, kept for the breaker; one minute at 1,600 a second
 
 log = get_logger("router")
@@ -69,6 +70,7 @@ class Agent:
         self._log = LogFollower(nginx.folder / "access.log")
         self._entries: deque[AccessLogEntry] = deque(maxlen=MOST_ENTRIES)
         self._started = clock()
+        self._renewed = self._started - RENEW_SECONDS
         self._tried: tuple[str, float] = ("", 0.0)
         self.last: ReloadResult | None = None
 
@@ -90,9 +92,21 @@ class Agent:
                 continue
             if entry.at >= self._started:  # the agent before this one counted older lines
                 self._metrics.count(entry)
+            if entry.reached_bound and entry.at >= self._renewed + RENEW_SECONDS:
+                self._end_unfinished_requests()
             if concerns(entry, self._control.cached.record.epoch):
                 self._entries.append(entry)
         self._log.rotate(lambda: self._nginx.signal(signal.SIGUSR1))
+
+    def _end_unfinished_requests(self) -> None:
+        """Reload Nginx, so that its old workers cut off unfinished requests at their deadline.
+
+        Nginx has no deadline for a whole body. A client that sends a byte now and then would hold its place, and those
+        of all others, for hours.
+        """
+        self._renewed = self._clock()
+        self._nginx.signal(signal.SIGHUP)
+        log.warning("unfinished_requests_ended", within_seconds=self._site().shutdown_seconds)
 
     def _judge(self) -> Verdict:
         now, record = self._clock(), self._control.cached.effective

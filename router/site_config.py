@@ -33,6 +33,10 @@ class RouterSite:
     user: str | None = None
     workers: int = 2
     requests_per_second: int = 20
+    requests_per_address: int = 32  # in flight, of an address outside of the trusted networks
+    requests_in_flight: int = 512  # of all such addresses: 32 MiB of bodies
+    batches_per_address: int = 2
+    batches_in_flight: int = 8  # 32 MiB of bodies
     production_timeout: float = 10.0
     candidate_timeout: float = 2.0
     body_limit_kib: int = 64
