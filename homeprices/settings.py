@@ -21,6 +21,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, Vali
 from homeprices.errors import SettingsError
 from homeprices.names import MODEL_PREFIX, ModelPrefix, Variant
 
+SHORTEST_VISITOR_KEY = 16
 OWN_PREFIX = "HOMEPRICES_"
 
 
@@ -135,6 +136,18 @@ class Settings(BaseModel):
     def variant(self) -> Variant:
         """The variant that this serving instance serves."""
         return "production" if self.model_prefix == MODEL_PREFIX["production"] else "candidate"
+
+    def check_visitor_key(self) -> None:
+        """Check the key that hashes visitors and signs their cookies, before a service or a router starts.
+
+        Raises SettingsError if it can be guessed: with it, anybody could recompute hashes and choose a variant.
+        """
+        characters = len(self.visitor_key.get_secret_value().strip())
+        if characters < SHORTEST_VISITOR_KEY:
+            raise SettingsError(
+                f"HOMEPRICES_VISITOR_KEY has {characters} characters, and needs at least {SHORTEST_VISITOR_KEY}; "
+                "make one with: openssl rand -hex 16"
+            )
 
     @property
     def database_url(self) -> str:

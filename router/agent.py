@@ -171,7 +171,11 @@ class Agent:
 
 
 def run(settings: Settings, stopping: threading.Event) -> None:
-    """Run until `stopping` is set, then stop Nginx. Raises NginxFailed if the first configuration cannot be served."""
+    """Run until `stopping` is set, then stop Nginx.
+
+    Raises SettingsError, and NginxFailed if the first configuration cannot be served.
+    """
+    settings.check_visitor_key()
     nginx = Nginx(find_program(settings.nginx), router_folder(settings))
     version = nginx.version()
     nginx.folder.mkdir(parents=True, exist_ok=True)

@@ -10,12 +10,17 @@ sys.modules.setdefault("rich", None)  # type: ignore[arg-type] # structlog would
 
 from gunicorn.glogging import Logger  # type: ignore[import-untyped] # noqa: E402
 
+from homeprices.errors import SettingsError  # noqa: E402
 from homeprices.log import configure_logging  # noqa: E402
 from homeprices.settings import load_settings  # noqa: E402
 from inference.backend.runtime.process import limit_allocator  # noqa: E402
 
 limit_allocator()
 _settings = load_settings()
+try:
+    _settings.check_visitor_key()
+except SettingsError as error:
+    sys.exit(f"gunicorn: {error}")
 _metrics_folder = _settings.instance_dir.resolve() / "metrics"
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(_metrics_folder)  # read when prometheus_client is first imported
 configure_logging(_settings, _settings.instance)

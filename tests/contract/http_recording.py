@@ -81,7 +81,7 @@ def instances(servers: Servers, folder: Path) -> Iterator[dict[str, Instance]]:
         "POSTGRES_USER": str(database.username),
         "POSTGRES_PASSWORD": str(database.password),
         "POSTGRES_DB": database.path[1:],
-        "HOMEPRICES_VISITOR_KEY": "key",
+        "HOMEPRICES_VISITOR_KEY": "a key of the tests",
         "TRUSTED_NETWORKS": f"{TRUSTED}/32",
         "WEB_CONCURRENCY": "1",
         **servers.s3("recording"),

@@ -95,7 +95,7 @@ class Instance:
             "HOMEPRICES_STATE_DIR": str(self.folder),
             "HOMEPRICES_BIND": f"127.0.0.1:{self.port}",
             "HOMEPRICES_POLL_SECONDS": "0.3",
-            "HOMEPRICES_VISITOR_KEY": "key",
+            "HOMEPRICES_VISITOR_KEY": "a key of the tests",
             **self.variables,
             "WEB_CONCURRENCY": self._workers,
         }

@@ -93,6 +93,7 @@ def stand(program: Path, tmp_path: Path) -> Iterator[Stand]:
     with listening("production") as production, listening("candidate") as candidate:
         environment = {
             **NO_BUCKET,
+            "HOMEPRICES_VISITOR_KEY": "a key of the tests",
             "HOMEPRICES_STATE_DIR": str(tmp_path),
             "HOMEPRICES_NGINX": str(program),
             "HOMEPRICES_ROUTER_PORT": str(free_port()),
@@ -283,3 +284,10 @@ def test_a_failed_step_is_logged_and_the_next_one_runs(stand: Stand) -> None:
     in_the_way.rmdir()
     eventually(lambda: stand.reported("nginx"))
     assert stand.visitor().predict().status == 200
+
+
+@pytest.mark.parametrize("key", ["", "   ", "fifteen letters"])
+def test_without_a_long_visitor_key_the_router_does_not_start(stand: Stand, key: str) -> None:
+    assert stand.start(HOMEPRICES_VISITOR_KEY=key).wait(60) == 1
+    assert "HOMEPRICES_VISITOR_KEY has" in (stand.folder / "agent.err").read_text()
+    assert stand.nginx.pid() is None
