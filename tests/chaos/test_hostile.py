@@ -1,0 +1,122 @@
+"""Hostile requests of several addresses: visitors get no failed response, and the workers give the memory back."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import cycle
+from pathlib import Path
+
+import psutil
+import pytest
+
+from homeprices.adapters.object_store import S3Bucket
+from tests.chaos import results
+from tests.chaos.serving_stack import crowd, serving_stack
+from tests.integration.inference.conftest import Make
+from tests.integration.inference.instance import eventually
+from tests.integration.router.raw import malformed, send, status_of
+
+ATTACKERS = 6
+FEWEST_ATTACKS, FEWEST_ANSWERS = 300, 1_000
+LARGEST_WORKER_BYTES = 200 * 2**20
+FORM = "application/x-www-form-urlencoded"
+BATCH, PREDICT = "/api/predict_home_price/batch", "/api/predict_home_price"
+
+
+def _post(path: str, body: bytes, media_type: str = "application/json", length: int | None = None) -> bytes:
+    length = len(body) if length is None else length
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nX-Forwarded-For: 203.0.113.%d\r\n"
+    return f"{head}Content-Type: {media_type}\r\nContent-Length: {length}\r\n\r\n".encode() + body
+
+
+def _fields(count: int) -> bytes:
+    return json.dumps({f"key {number}": number for number in range(count)}).encode()
+
+
+ATTACKS = {
+    **malformed(""),
+    "a row with many fields": _post(BATCH, b"[" + _fields(200_000) + b"]"),
+    "many empty rows": _post(BATCH, b"[" + b"{}," * 9_999 + b"{}]"),
+    "a million empty rows": _post(BATCH, b"[" + b"{}," * 1_000_000 + b"{}]"),
+    "nested lists": _post(BATCH, b'[{"location": [' + b"[]," * 1_000_000 + b"[]]}]"),
+    "lines that are not JSON": _post(BATCH, b"{\n" * 10_000, "application/x-ndjson"),
+    "a wide CSV header": _post(BATCH, b"a," * 1_000_000 + b"\n", "text/csv"),
+    "a batch without its end": _post(BATCH, b" " * 3_900_000, length=4_000_000),
+    "a prediction with many fields": _post(PREDICT, _fields(4_000)),
+    "a form with many fields": _post(PREDICT, b"&".join(b"k%d=" % n for n in range(8_000)), FORM),
+    "feedback with many fields": _post("/api/feedback", _fields(4_000)),
+    "a prediction without its end": _post(PREDICT, b" " * 60_000, length=60_001),
+}  # fmt: skip
+
+
+@contextmanager
+def attackers(listen: str) -> Iterator[Counter[int]]:
+    """Send every attack over and over, from an address for each attacker; give the statuses of the answers."""
+    done, statuses = threading.Event(), Counter[int]()
+
+    def attack(number: int) -> None:
+        for name, request in cycle(ATTACKS.items()):
+            if done.is_set():
+                return
+            addressed = request.replace(b"203.0.113.%d", b"203.0.113.%d" % number, 1)
+            if "without its end" in name:
+                host, port = listen.split(":")
+                with suppress(OSError), socket.create_connection((host, int(port)), timeout=10) as client:
+                    client.sendall(addressed)
+                    done.wait(0.5)
+                statuses[0] += 1
+            else:
+                with suppress(OSError):
+                    statuses[status_of(send(listen, addressed))] += 1
+
+    threads = [threading.Thread(target=attack, args=(number,)) for number in range(ATTACKERS)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield statuses
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join(60)
+
+
+@pytest.mark.timeout(900)
+def test_visitors_get_their_prices_during_hostile_requests(make: Make, s3: S3Bucket, tmp_path: Path) -> None:
+    with serving_stack(make, s3, tmp_path) as stack, crowd(stack.listen, 3, 0.01) as visits:
+        eventually(lambda: len(visits.statuses) > FEWEST_ANSWERS, "answers before", 300)
+        before = len(visits.statuses)
+        with attackers(stack.listen) as statuses:
+            eventually(
+                lambda: (
+                    visits.wrong
+                    or (statuses.total() > FEWEST_ATTACKS and len(visits.statuses) > before + FEWEST_ANSWERS)
+                ),
+                "attacks and answers",
+                600,
+            )
+            after = len(visits.statuses)
+        largest = max(psutil.Process(pid).memory_info().rss for pid in stack.production.workers())
+        stack.agent.step()
+        assert not stack.control.cached.breaker_open
+    quiet, hostile = sorted(visits.seconds[:before]), sorted(visits.seconds[before:after])
+    assert (visits.wrong, set(visits.statuses)) == ([], {200})
+    assert {status for status in statuses if status >= 500} <= {501, 503, 505}, "503: all turns of batches are taken"
+    assert {200, 400, 422, 429} & statuses.keys()
+    assert largest < LARGEST_WORKER_BYTES
+    p99 = [1000 * seconds[int(0.99 * len(seconds))] for seconds in (quiet, hostile)]
+    results.keep(
+        "hostile-requests",
+        f"{ATTACKERS} attackers send hostile requests at the router: no failed response, no worker over 200 MB",
+        count=len(hostile),
+        unit="responses meanwhile",
+        hostile_requests=statuses.total(),
+        largest_worker_MB=largest / 2**20,
+        p99_milliseconds_before=p99[0],
+        p99_milliseconds_meanwhile=p99[1],
+        p99_ratio=p99[1] / p99[0],
+    )
