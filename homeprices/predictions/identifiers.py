@@ -1,4 +1,4 @@
-"""Prediction ids, reserved in blocks ahead of need, and visitor pseudonyms.
+"""Prediction ids, reserved in blocks ahead of need, and the pseudonyms of visitors and networks.
 
 Ids are integers of one database sequence. A request takes its id from memory, and the drain refills the reserve. The
 reserve grows with the traffic, so that it lasts for minutes while PostgreSQL is unavailable. Ids that a killed process
@@ -8,7 +8,8 @@ A process issues and drains the ids of a block in order. So an id that is missin
 never issued. An id without a stored successor is undetermined: it may lie in the spool of any replica that cannot reach
 PostgreSQL.
 
-Visitors appear in the log as keyed hashes. Without the key they cannot be linked to visitor ids.
+Visitors and their networks appear in the log as keyed hashes. Without the key they cannot be linked to visitor ids or
+addresses.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, text
@@ -151,6 +153,9 @@ def look_up_id(connection: Connection, prediction_id: int) -> IdLookup:
 
 
 HASH_HEX_DIGITS = 32  # 128 bits, so that two visitors never collide by chance
+NETWORK_HEX_DIGITS = 16
+IPV4_PREFIX, IPV6_PREFIX = 24, 48
+"""Bits of an address that name its network: about one household, office or small provider's customers."""
 
 
 class VisitorHash:
@@ -164,6 +169,20 @@ class VisitorHash:
         state = self._state.copy()
         state.update(visitor.encode())
         return state.hexdigest()[:HASH_HEX_DIGITS]
+
+
+class NetworkHash:
+    """HMAC-SHA256 of a network, under a key derived from that of the installation for this purpose only."""
+
+    def __init__(self, key: bytes) -> None:
+        self._hash = VisitorHash(hmac.new(key, b"visitor network", hashlib.sha256).digest())
+
+    def __call__(self, address: IPv4Address | IPv6Address) -> str:
+        """Return the hash of the network of an address, as hex digits; an IPv4-mapped address counts as IPv4."""
+        plain = getattr(address, "ipv4_mapped", None) or address
+        prefix = IPV4_PREFIX if plain.version == 4 else IPV6_PREFIX
+        network = int(plain) >> (plain.max_prefixlen - prefix)
+        return self._hash(f"{plain.version}:{network:x}")[:NETWORK_HEX_DIGITS]
 
 
 def hashed_testers(settings: Settings) -> frozenset[str]:

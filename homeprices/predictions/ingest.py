@@ -16,7 +16,10 @@ from homeprices.predictions.tables import ID_BLOCK
 
 
 def rollup_sql(added: str) -> str:
-    """Return common table expressions, for a WITH list, that add the rows of the relation `added` to the rollups."""
+    """Return common table expressions, for a WITH list, that add the rows of the relation `added` to the rollups.
+
+    `counted_visitor` of the relation is null for a visitor whose cookie has never come back.
+    """
     items = [
         f"{kind}_{unit} AS ({statement})"
         for unit in ("hour", "day")
@@ -30,7 +33,7 @@ def _count_traffic(added: str, unit: str) -> str:
         INSERT INTO traffic_{unit}s AS counted ({unit}, variant, bundle, requests, fallbacks, estimate_sum,
                                                 milliseconds_sum, visitors)
         SELECT date_trunc('{unit}', ts, 'UTC'), served_variant, bundle, count(*), count(*) FILTER (WHERE fallback),
-               sum(estimate), sum(milliseconds), coalesce({sketch_sql("visitor")}, {EMPTY_SQL})
+               sum(estimate), sum(milliseconds), coalesce({sketch_sql("counted_visitor")}, {EMPTY_SQL})
         FROM {added} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
         ON CONFLICT ({unit}, variant, bundle) DO UPDATE
         SET requests = counted.requests + excluded.requests, fallbacks = counted.fallbacks + excluded.fallbacks,
@@ -63,15 +66,18 @@ _INSERT_PREDICTIONS = text(
     f"""
     WITH added AS (
         INSERT INTO prediction_logs (id, ts, request_id, visitor, assigned_variant, served_variant, fallback, bundle,
-                                     epoch, inputs, estimate, interval_low, interval_high, milliseconds)
+                                     epoch, inputs, estimate, interval_low, interval_high, milliseconds, network,
+                                     returning_visitor)
         SELECT id, ts, request_id, visitor, assigned_variant, served_variant, fallback, bundle,
-               epoch, inputs, estimate, interval_low, interval_high, milliseconds
+               epoch, inputs, estimate, interval_low, interval_high, milliseconds, network, returning_visitor
         FROM jsonb_to_recordset(CAST(:records AS jsonb)) AS record (
             id bigint, ts timestamptz, request_id text, visitor text, assigned_variant text, served_variant text,
             fallback boolean, bundle text, epoch integer, inputs jsonb, estimate double precision,
-            interval_low double precision, interval_high double precision, milliseconds double precision)
+            interval_low double precision, interval_high double precision, milliseconds double precision,
+            network text, returning_visitor boolean)
         ON CONFLICT DO NOTHING
-        RETURNING id, ts, visitor, served_variant, fallback, bundle, estimate, milliseconds
+        RETURNING id, ts, visitor, served_variant, fallback, bundle, estimate, milliseconds,
+                  CASE WHEN returning_visitor IS NOT FALSE THEN visitor END AS counted_visitor
     ), {rollup_sql("added")}
     UPDATE user_feedback
     SET served_variant = added.served_variant, verified = coalesce(user_feedback.visitor = added.visitor, false)
@@ -85,22 +91,24 @@ _INSERT_FEEDBACK = text(
     WITH record AS (
         SELECT * FROM jsonb_to_recordset(CAST(:records AS jsonb)) AS record (
             prediction_id bigint, visitor text, feedback_type text, feedback_value double precision,
-            feedback_text text, ts timestamptz)
+            feedback_text text, ts timestamptz, network text, returning_visitor boolean)
     ), reserved AS (
         SELECT CASE WHEN is_called THEN last_value + :block ELSE 0 END AS below FROM prediction_id
     ), kept AS (
         INSERT INTO user_feedback (prediction_id, visitor, served_variant, verified, feedback_type, feedback_value,
-                                   feedback_text, ts)
+                                   feedback_text, ts, network, returning_visitor)
         SELECT DISTINCT ON (record.prediction_id, record.visitor, record.feedback_type)
                record.prediction_id, record.visitor, prediction_logs.served_variant,
                coalesce(record.visitor = prediction_logs.visitor, false),
-               record.feedback_type, record.feedback_value, record.feedback_text, record.ts
+               record.feedback_type, record.feedback_value, record.feedback_text, record.ts,
+               record.network, record.returning_visitor
         FROM record JOIN reserved ON record.prediction_id < reserved.below
         LEFT JOIN prediction_logs ON prediction_logs.id = record.prediction_id
         ORDER BY record.prediction_id, record.visitor, record.feedback_type, record.ts DESC
         ON CONFLICT (prediction_id, visitor, feedback_type) DO UPDATE
         SET feedback_value = excluded.feedback_value, feedback_text = excluded.feedback_text,
-            served_variant = excluded.served_variant, verified = excluded.verified, ts = excluded.ts
+            served_variant = excluded.served_variant, verified = excluded.verified, ts = excluded.ts,
+            network = excluded.network, returning_visitor = excluded.returning_visitor
         WHERE excluded.ts > user_feedback.ts
     )
     SELECT count(*) FROM record JOIN reserved ON record.prediction_id >= reserved.below

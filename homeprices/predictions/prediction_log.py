@@ -33,7 +33,10 @@ IssueStatus = Literal["issued", "never_issued", "undetermined"]
 
 @dataclass(frozen=True)
 class Prediction:
-    """One prediction with its inputs. Prices in lakh rupees; `visitor` is a keyed hash."""
+    """One prediction with its inputs. Prices in lakh rupees; `visitor` and `network` are keyed hashes.
+
+    `returning_visitor`: the visitor's cookie came with the request.
+    """
 
     request_id: str
     visitor: str | None
@@ -47,6 +50,8 @@ class Prediction:
     interval_low: float
     interval_high: float
     milliseconds: float
+    network: str | None = None
+    returning_visitor: bool | None = None
 
 
 class PredictionLog:
@@ -101,9 +106,16 @@ class PredictionLog:
         self._drain.wake()
         return numbers
 
-    def record_feedback(self, feedback: Feedback, visitor: str | None) -> None:
-        """Write feedback to disk; `visitor` is a keyed hash. Raises SpoolFull."""
-        row = {"visitor": visitor, "ts": datetime.now(UTC), **feedback.model_dump()}
+    def record_feedback(
+        self,
+        feedback: Feedback,
+        visitor: str | None,
+        network: str | None = None,
+        returning_visitor: bool | None = None,
+    ) -> None:
+        """Write feedback to disk; `visitor` and `network` are keyed hashes. Raises SpoolFull."""
+        sender = {"visitor": visitor, "network": network, "returning_visitor": returning_visitor}
+        row = {**sender, "ts": datetime.now(UTC), **feedback.model_dump()}
         self.spool.append("f", to_json(row))
         self._drain.wake()
 

@@ -1,7 +1,7 @@
 """The tables of the homeprices database. `homeprices.migrations` creates them; a test compares the two.
 
-Visitors appear as keyed hashes, and no address is stored. Times are UTC, prices (including the `feedback_value` of an
-`actual_price`) lakh rupees, durations milliseconds.
+Visitors and their networks appear as keyed hashes, and no address is stored. Times are UTC, prices (including the
+`feedback_value` of an `actual_price`) lakh rupees, durations milliseconds.
 """
 
 from __future__ import annotations
@@ -63,8 +63,9 @@ def one_of(column: str, values: tuple[str, ...]) -> str:
 
 FEEDBACK_TYPES: tuple[str, ...] = get_args(FeedbackType)
 
-# `assigned_variant` is null for a request that did not pass the router. One partition per month (`retention`). The
-# primary key includes `ts` because a partitioned table requires it; ids alone are unique.
+# `assigned_variant` is null for a request that did not pass the router. `network` and `returning_visitor` are null in
+# rows from before these columns, and such rows count. One partition per month (`retention`). The primary key includes
+# `ts` because a partitioned table requires it; ids alone are unique.
 prediction_logs = Table(
     "prediction_logs",
     metadata,
@@ -82,6 +83,8 @@ prediction_logs = Table(
     Column("interval_low", Double, nullable=False),
     Column("interval_high", Double, nullable=False),
     Column("milliseconds", Double, nullable=False),
+    Column("network", Text),
+    Column("returning_visitor", Boolean),
     PrimaryKeyConstraint("id", "ts"),
     CheckConstraint(one_of("assigned_variant", VARIANTS), name="assigned_variant"),
     CheckConstraint(one_of("served_variant", VARIANTS), name="served_variant"),
@@ -106,6 +109,8 @@ user_feedback = Table(
     Column("feedback_value", Double),
     Column("feedback_text", Text),
     Column("ts", DateTime(timezone=True), nullable=False),
+    Column("network", Text),
+    Column("returning_visitor", Boolean),
     CheckConstraint(one_of("served_variant", VARIANTS), name="served_variant"),
     CheckConstraint(one_of("feedback_type", FEEDBACK_TYPES), name="feedback_type"),
     UniqueConstraint("prediction_id", "visitor", "feedback_type", postgresql_nulls_not_distinct=True),

@@ -47,7 +47,7 @@ _FILL = text(
                20 + random() * 200, 15, 300, exp(random() * 4 - 1)
         FROM generate_series(CAST(:first AS bigint), CAST(:last AS bigint)) AS n,
              LATERAL (SELECT CASE WHEN n / 5 % 5 = 0 THEN 'candidate' ELSE 'production' END AS assigned) AS variants
-        RETURNING id, ts, visitor, served_variant, fallback, bundle, estimate, milliseconds
+        RETURNING id, ts, visitor, visitor AS counted_visitor, served_variant, fallback, bundle, estimate, milliseconds
     ), {rollup_sql("added")}
     INSERT INTO user_feedback (prediction_id, visitor, served_variant, verified, feedback_type, feedback_value, ts)
     SELECT id, visitor, served_variant, true, 'rating', 1 + id % 5, least(now(), ts + interval '1 minute')

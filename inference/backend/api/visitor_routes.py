@@ -16,6 +16,7 @@ from inference.backend.api import openapi, openapi_page
 from inference.backend.runtime.app_state import app_state
 from inference.backend.runtime.http import JSON_TYPE, read_fields
 from inference.backend.runtime.prediction_service import PredictionRequest
+from inference.backend.runtime.request_context import Caller
 from inference.backend.runtime.worker_status import same_version
 
 blueprint = Blueprint("predict", __name__)
@@ -59,7 +60,8 @@ def feedback() -> tuple[dict[str, Any], int]:
     status = state.log.issue_status(feedback.prediction_id)
     if status == "never_issued":
         raise NotFound(f"no estimate with prediction_id {feedback.prediction_id} was given")
-    state.log.record_feedback(feedback, g.caller.visitor)
+    caller: Caller = g.caller
+    state.log.record_feedback(feedback, caller.visitor, caller.network, caller.returning)
     state.metrics.feedback(feedback.feedback_type)
     return {
         "status": "recorded",

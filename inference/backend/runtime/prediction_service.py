@@ -108,6 +108,8 @@ def to_log_record(
         interval_low=estimate.low,
         interval_high=estimate.high,
         milliseconds=milliseconds,
+        network=caller.network,
+        returning_visitor=caller.returning,
     )
 
 

@@ -1,6 +1,6 @@
-"""The caller of a request: visitor, assignment and request id, from the headers of trusted networks.
+"""The caller of a request: visitor, network, assignment and request id, from the headers of trusted networks.
 
-Headers of other networks are ignored, otherwise a visitor could choose a variant.
+Headers of other networks are ignored, otherwise a visitor could choose a variant or a network.
 """
 
 from __future__ import annotations
@@ -12,26 +12,35 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 
 from homeprices.names import Variant
-from homeprices.predictions.identifiers import VisitorHash
+from homeprices.predictions.identifiers import NetworkHash, VisitorHash
 from homeprices.settings import Settings
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _LONGEST_VISITOR_ID = 128
 _LARGEST_EPOCH = 2**31 - 1
 _ADDRESSES_KEPT = 4096
+_LONGEST_FORWARDED = 256  # characters of X-Forwarded-For that are read, from its end
+
+Address = IPv4Address | IPv6Address
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The caller of one request. `visitor` is a keyed hash. `fallback`: the assigned variant could not answer."""
+    """The caller of one request. `visitor` and `network` are keyed hashes.
+
+    `trusted`: the request came from a trusted network, if only through the router. `returning`: the visitor's cookie
+    came with it, or a trusted network named the visitor. `fallback`: the assigned variant could not answer.
+    """
 
     trusted: bool
     request_id: str
+    network: str | None = None
     visitor: str | None = None
+    returning: bool = False
     assigned_variant: Variant | None = None
     epoch: int | None = None
     fallback: bool = False
@@ -41,18 +50,21 @@ class Caller:
 def open_callers(settings: Settings) -> Callable[[Mapping[str, Any]], Caller]:
     """Return a function that reads the caller of a request from its WSGI environment."""
     visitor_hash = VisitorHash(settings.visitor_key.get_secret_value().encode())
-    is_trusted = _trust(settings.networks)
+    origin_of = _origins(settings)
 
     def read(headers: Mapping[str, Any]) -> Caller:
-        if not is_trusted(headers.get("REMOTE_ADDR", "")):
-            return Caller(trusted=False, request_id=_new_request_id())
+        trusted, network = origin_of(headers.get("REMOTE_ADDR", ""), headers.get("HTTP_X_FORWARDED_FOR", ""))
+        if not trusted:
+            return Caller(trusted=False, request_id=_new_request_id(), network=network)
         visitor = headers.get("HTTP_X_VISITOR_ID", "")
         key = headers.get("HTTP_X_VISITOR_KEY")
         request_id = headers.get("HTTP_X_REQUEST_ID", "")
         return Caller(
             trusted=True,
             request_id=request_id if _REQUEST_ID.fullmatch(request_id) else _new_request_id(),
+            network=network,
             visitor=visitor_hash(visitor) if 0 < len(visitor) <= _LONGEST_VISITOR_ID else None,
+            returning=bool(visitor) and headers.get("HTTP_X_VISITOR_NEW") != "1",
             assigned_variant=_variant(headers.get("HTTP_X_ASSIGNED_VARIANT")),
             epoch=_epoch(headers.get("HTTP_X_EXPERIMENT_EPOCH", "")),
             fallback=headers.get("HTTP_X_VARIANT_FALLBACK") == "1",
@@ -62,19 +74,37 @@ def open_callers(settings: Settings) -> Callable[[Mapping[str, Any]], Caller]:
     return read
 
 
-def _trust(networks: list[str]) -> Callable[[str], bool]:
-    trusted = [ip_network(network) for network in networks]
+def _origins(settings: Settings) -> Callable[[str, str], tuple[bool, str | None]]:
+    """Return a function: whether the peer is in a trusted network, and the keyed hash of the visitor's network.
+
+    It takes the address of the peer and `X-Forwarded-For`. The visitor is the last address there that no trusted
+    network has vouched for, as in Nginx (`real_ip_recursive`). The hash is None without a readable address.
+    """
+    networks = [ip_network(network) for network in settings.networks]
+    network_hash = NetworkHash(settings.visitor_key.get_secret_value().encode())
+
+    def is_trusted(address: Address | None) -> bool:
+        return address is not None and any(address in network for network in networks)
 
     @lru_cache(maxsize=_ADDRESSES_KEPT)
-    def is_trusted(address: str) -> bool:
-        try:
-            parsed_address = ip_address(address)
-        except ValueError:  # a Unix socket has no address
-            return False
-        plain = getattr(parsed_address, "ipv4_mapped", None) or parsed_address
-        return any(plain in network for network in trusted)
+    def origin_of(peer: str, forwarded: str) -> tuple[bool, str | None]:
+        address = _address(peer)
+        trusted = is_trusted(address)
+        hops = forwarded.split(",") if forwarded else []
+        while hops and is_trusted(address):
+            address = _address(hops.pop().strip())
+        return trusted, None if address is None else network_hash(address)
 
-    return is_trusted
+    return lambda peer, forwarded: origin_of(peer, forwarded[-_LONGEST_FORWARDED:])
+
+
+def _address(text: str) -> Address | None:
+    """Return an address, an IPv4-mapped one as IPv4; None for a text that is none, such as that of a Unix socket."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 def _variant(value: str | None) -> Variant | None:

@@ -22,7 +22,7 @@ from tests.chaos.proxy import Fault, proxy_before
 from tests.integration.predictions.conftest import database_variables
 
 ROOT = Path(__file__).parents[3]
-HEAD = "0004"
+HEAD = "0005"
 
 
 def command(settings: Settings, *words: str) -> subprocess.Popen[str]:

@@ -14,6 +14,7 @@ from sqlalchemy import Engine, select, text
 
 from homeprices.adapters.database import open_engine
 from homeprices.errors import SpoolFull
+from homeprices.predictions import log_queries
 from homeprices.predictions.drain import BATCH_RECORDS, REFUSED_FILE, Drain, DrainReport
 from homeprices.predictions.feedback import Feedback
 from homeprices.predictions.identifiers import FEWEST_BLOCKS, IdReserve
@@ -365,3 +366,28 @@ def test_closing_drains_what_is_there(settings: Settings, engine: Engine, tmp_pa
         log.record(replace(PREDICTION, request_id="last"))
     log.close()
     assert count(engine, "prediction_logs") == 100
+
+
+def test_records_of_an_older_spool_have_no_network_and_others_keep_theirs(engine: Engine) -> None:
+    older = {name: value for name, value in vars(PREDICTION).items() if name not in ("network", "returning_visitor")}
+    row = {"id": 1, "ts": NOW.isoformat(), **older}
+    new = {"network": "ab" * 8, "returning_visitor": True}
+    put(engine, Record("p", json.dumps(row).encode()), remark(1, "visitor-1", 4))
+    put(engine, line(2, **new), remark(2, "visitor-1", 4, **new))
+    put(engine, remark(1, "visitor-1", 5, NOW + timedelta(seconds=1), **new))
+    with engine.connect() as connection:
+        for table, expected in (
+            ("prediction_logs", [(None, None), tuple(new.values())]),
+            ("user_feedback", [tuple(new.values())] * 2),
+        ):
+            rows = connection.execute(text(f"SELECT network, returning_visitor FROM {table} ORDER BY 1 NULLS FIRST"))
+            assert [tuple(found) for found in rows] == expected, table
+
+
+def test_a_client_that_has_never_sent_its_cookie_back_is_no_visitor_of_the_rollups(engine: Engine) -> None:
+    nobodies = [line(number, visitor=f"new-{number}", returning_visitor=False) for number in range(1, 31)]
+    put(engine, *nobodies, line(31, returning_visitor=True), line(32, visitor="before", returning_visitor=None))
+    with engine.connect() as connection:
+        day = NOW.replace(hour=0)
+        found = log_queries.traffic(connection, since=day, until=day + timedelta(days=1))["production"]
+    assert (found["requests"], found["visitors"]) == (32, 2)

@@ -90,7 +90,16 @@ def test_the_service_gets_the_visitor_the_variant_and_the_epoch(router: Router) 
         assert seen.get("X-Visitor-New") == new
         assert seen["X-Request-ID"] == reply.headers["X-Request-ID"]
         assert "Cookie" not in seen
-        assert "X-Forwarded-For" not in seen
+        assert seen["X-Forwarded-For"] == "127.0.0.1"
+
+
+def test_the_service_gets_the_one_address_that_no_trusted_network_has_vouched_for(router: Router) -> None:
+    for forwarded, address in (("203.0.113.9", "203.0.113.9"), ("198.51.100.1, 203.0.113.9, 127.0.0.5", "203.0.113.9")):
+        router.visitor(**{"X-Forwarded-For": forwarded}).predict()
+        seen = (router.production.seen + router.candidate.seen)[-1:]
+        assert [one.headers["X-Forwarded-For"] for one in seen if one.path] == [address]
+        router.production.seen.clear()
+        router.candidate.seen.clear()
 
 
 def test_the_request_id_is_not_the_new_visitors_cookie(router: Router) -> None:

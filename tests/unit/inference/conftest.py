@@ -37,6 +37,7 @@ class RememberingLog:
     def __init__(self) -> None:
         self.predictions: list[Prediction] = []
         self.feedback: list[tuple[Feedback, str | None]] = []
+        self.senders: list[tuple[str | None, bool]] = []
         self.issue: IssueStatus = "issued"
         self.full = False
         self.database = "up"
@@ -61,10 +62,13 @@ class RememberingLog:
     def issue_status(self, prediction_id: int) -> IssueStatus:
         return self.issue
 
-    def record_feedback(self, feedback: Feedback, visitor: str | None) -> None:
+    def record_feedback(
+        self, feedback: Feedback, visitor: str | None, network: str | None, returning_visitor: bool
+    ) -> None:
         if self.full:
             raise SpoolFull("the disk takes no record", 30)
         self.feedback.append((feedback, visitor))
+        self.senders.append((network, returning_visitor))
 
 
 class Backend:

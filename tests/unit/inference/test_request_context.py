@@ -1,10 +1,11 @@
 import base64
 import hashlib
+from ipaddress import ip_address
 
 import pytest
 from werkzeug.test import EnvironBuilder
 
-from homeprices.predictions.identifiers import VisitorHash
+from homeprices.predictions.identifiers import NetworkHash, VisitorHash
 from homeprices.settings import Settings, load_settings
 from inference.backend.runtime.request_context import Caller, open_callers
 
@@ -18,6 +19,10 @@ FROM_ROUTER = {
 }
 
 
+def network(address: str) -> str:
+    return NetworkHash(b"key")(ip_address(address))
+
+
 def caller(address: str = "10.1.2.3", settings: Settings = SETTINGS, **headers: str) -> Caller:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     environ = EnvironBuilder(headers=named, environ_base={"REMOTE_ADDR": address}).get_environ()
@@ -28,6 +33,8 @@ def test_headers_of_a_trusted_network_are_read_and_the_visitor_is_hashed() -> No
     assert caller(**FROM_ROUTER) == Caller(
         trusted=True,
         request_id="trace-12345678",
+        network=network("10.1.2.3"),
+        returning=True,
         visitor=VisitorHash(b"key")("ab" * 16),
         assigned_variant="candidate",
         epoch=4,
@@ -89,3 +96,32 @@ def test_a_request_id_that_is_not_safe_to_log_is_replaced(value: str) -> None:
 def test_assigned_to_production_differs_from_not_assigned() -> None:
     assert caller(**{"X-Assigned-Variant": "production"}).assigned_variant == "production"
     assert caller().assigned_variant is None
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "visitor"),
+    [
+        ("10.1.2.3", "203.0.113.9", "203.0.113.9"),
+        ("10.1.2.3", "198.51.100.1, 203.0.113.9, 10.1.9.9", "203.0.113.9"),  # what the visitor sent itself comes first
+        ("10.1.2.3", "10.1.9.9", "10.1.9.9"),
+        ("10.1.2.3", "2001:db8:7::5", "2001:db8:7::5"),
+        ("10.1.2.3", "::ffff:203.0.113.9", "203.0.113.9"),
+        ("192.0.2.1", "203.0.113.9", "192.0.2.1"),  # this peer may not say who it is
+    ],
+)
+def test_the_network_is_that_of_the_address_which_trusted_networks_name(
+    peer: str, forwarded: str, visitor: str
+) -> None:
+    assert caller(peer, X_Forwarded_For=forwarded).network == network(visitor)
+
+
+@pytest.mark.parametrize("forwarded", ["unix:", "nobody", "203.0.113.9:", "x" * 5000])
+def test_an_unreadable_address_has_no_network(forwarded: str) -> None:
+    assert caller(X_Forwarded_For=forwarded).network is None
+
+
+def test_a_visitor_returns_whose_id_the_router_has_not_just_made() -> None:
+    assert caller(**FROM_ROUTER).returning
+    assert not caller(**FROM_ROUTER, X_Visitor_New="1").returning
+    assert not caller().returning
+    assert not caller("192.0.2.1", **FROM_ROUTER).returning
