@@ -26,20 +26,28 @@ MOST_VISITS = 1_000_000
 MOST_PRICES = 50_000
 
 
-# One home for each visitor: twenty homes of one visitor are not independent, and the tests assume independence. A row
-# of a batch (no assigned variant) and a row without a visitor are no visit: one caller could send ten thousand of them
-# and start a training.
+# Of visitors whose cookie came with the request. Whoever keeps none is a new visitor at every request, and would be as
+# many visitors as requests. A batch and a request that did not pass the router are assigned to no variant: one caller
+# could send ten thousand of them and start a training.
+_COUNTS = "visitor IS NOT NULL AND returning_visitor IS NOT FALSE AND assigned_variant IS NOT NULL"
+_IN_WINDOW = "bundle = :bundle AND served_variant = :variant AND ts >= :since AND ts < :until"
+# One home for each visitor: twenty homes of one visitor are not independent, and the tests assume independence.
 _VISITS = text(
-    """
+    f"""
     SELECT inputs, estimate, interval_low, interval_high FROM (
         SELECT DISTINCT ON (visitor) inputs, estimate, interval_low, interval_high, ts
-        FROM prediction_logs
-        WHERE bundle = :bundle AND served_variant = :variant AND ts >= :since AND ts < :until
-          AND visitor IS NOT NULL AND assigned_variant IS NOT NULL
+        FROM prediction_logs WHERE {_IN_WINDOW} AND {_COUNTS}
         ORDER BY visitor, ts DESC
     ) AS visitors
     ORDER BY ts DESC LIMIT :most
-    """
+    """  # noqa: S608 (made of this module's own constants)
+)
+_LEFT_OUT = text(
+    f"""
+    SELECT count(*) FILTER (WHERE returning_visitor IS FALSE) AS no_cookie,
+           count(*) FILTER (WHERE returning_visitor IS NOT FALSE) AS unassigned
+    FROM prediction_logs WHERE {_IN_WINDOW} AND NOT ({_COUNTS})
+    """  # noqa: S608
 )
 
 
@@ -52,12 +60,23 @@ def visits(
     until: datetime,
     most: int = MOST_VISITS,
 ) -> list[dict[str, Any]]:
-    """Return the newest home of each visitor that this bundle served: its inputs, `estimate`, `low` and `high`."""
+    """Return the newest home of each visitor that this bundle served: its inputs, `estimate`, `low` and `high`.
+
+    Requests without the visitor's cookie, batches, and requests that did not pass the router are left out.
+    """
     values = {"variant": variant, "bundle": bundle, "since": since, "until": until, "most": most}
     return [
         {**row.inputs, "estimate": row.estimate, "low": row.interval_low, "high": row.interval_high}
         for row in connection.execute(_VISITS, values)
     ]
+
+
+def left_out(
+    connection: Connection, variant: Variant, bundle: str, *, since: datetime, until: datetime
+) -> dict[str, int]:
+    """Return the number of predictions of the window that `visits` leaves out, by reason."""
+    values = {"variant": variant, "bundle": bundle, "since": since, "until": until}
+    return dict(connection.execute(_LEFT_OUT, values).mappings().one())
 
 
 # In order of arrival, because the test of the error is sequential; only the first price of each visitor.
@@ -69,6 +88,7 @@ _PRICES = text(
         FROM user_feedback JOIN prediction_logs ON prediction_logs.id = prediction_id
         WHERE feedback_type = 'actual_price' AND verified AND bundle = :bundle AND user_feedback.ts < :until
           AND user_feedback.visitor IS NOT NULL AND assigned_variant IS NOT NULL
+          AND prediction_logs.returning_visitor IS NOT FALSE
         ORDER BY user_feedback.visitor, user_feedback.ts, user_feedback.id
     ) AS first
     ORDER BY ts, id LIMIT :most
@@ -119,6 +139,7 @@ def observe(
     prices = live_comparison.actual_prices(connection, bundle.version, until=until)
     before = live_comparison.visits(connection, variant, bundle.version, since=since - BEFORE, until=since)
     summary = compare(baseline_of_bundle(bundle.reference()), sample_of_visits(visits)).summary()
+    summary["left_out"] = live_comparison.left_out(connection, variant, bundle.version, since=since, until=until)
     summary["error"] = _error(bundle, prices, visits)
     summary["segments"] = compare_segments(before, visits, Locations(bundle.columns.locations))
     if production is not None:

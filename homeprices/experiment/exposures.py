@@ -1,7 +1,8 @@
 """Exposures: one row for each visitor of an experiment, and one for each actual price, from the prediction log.
 
 An exposure belongs to the experiment if the router assigned it in one of its epochs and its variant's bundle answered.
-A fallback, a request of the candidate that production answered, carries production's bundle.
+A fallback, a request of the candidate that production answered, carries production's bundle. A request without the
+visitor's cookie is no exposure: whoever keeps no cookie is a new visitor at every request.
 """
 
 from __future__ import annotations
@@ -89,6 +90,7 @@ _OF_ITS_VARIANT = """(
     )"""
 _VISITS = f"""
     prediction_logs.ts >= :since AND prediction_logs.ts < :until AND prediction_logs.visitor IS NOT NULL
+    AND prediction_logs.returning_visitor IS NOT FALSE
     AND assigned_variant IS NOT NULL AND epoch = ANY(:epochs) AND {_OF_ITS_VARIANT}
 """
 # Epochs never decrease, so the smallest is the first, and within one a visitor is in one variant.
@@ -151,10 +153,13 @@ _P99 = text(
 )
 _LEFT_OUT = text(
     f"""
-    SELECT count(*) FILTER (WHERE visitor IS NULL) AS anonymous,
-           count(*) FILTER (WHERE visitor IS NOT NULL AND NOT {_OF_ITS_VARIANT}) AS other_bundle
-    FROM prediction_logs
-    WHERE ts >= :since AND ts < :until AND assigned_variant IS NOT NULL AND epoch = ANY(:epochs)
+    SELECT count(*) FILTER (WHERE returning_visitor IS FALSE) AS no_cookie,
+           count(*) FILTER (WHERE counts AND visitor IS NULL) AS anonymous,
+           count(*) FILTER (WHERE counts AND visitor IS NOT NULL AND NOT {_OF_ITS_VARIANT}) AS other_bundle
+    FROM (
+        SELECT *, returning_visitor IS NOT FALSE AND assigned_variant IS NOT NULL AS counts FROM prediction_logs
+        WHERE ts >= :since AND ts < :until AND epoch = ANY(:epochs)
+    ) AS requests
     """  # noqa: S608
 )
 _UNCOUNTED = text(
@@ -163,6 +168,14 @@ _UNCOUNTED = text(
            count(*) FILTER (WHERE verified AND user_feedback.ts >= :until) AS late
     FROM prediction_logs JOIN user_feedback ON prediction_id = prediction_logs.id WHERE {_VISITS}
     """  # noqa: S608
+)
+_NO_COOKIE = text(
+    """
+    SELECT count(*) AS feedback_no_cookie
+    FROM prediction_logs JOIN user_feedback ON prediction_id = prediction_logs.id
+    WHERE prediction_logs.ts >= :since AND prediction_logs.ts < :until AND epoch = ANY(:epochs)
+      AND prediction_logs.returning_visitor IS FALSE
+    """
 )
 
 
@@ -194,8 +207,11 @@ def p99_milliseconds(connection: Connection, window: ExperimentWindow) -> dict[s
 
 def left_out(connection: Connection, window: ExperimentWindow) -> dict[str, int]:
     """Return the excluded exposures and feedback of the window, by reason."""
-    [visits], [opinions] = _rows(connection, _LEFT_OUT, window), _rows(connection, _UNCOUNTED, window)
-    return {**visits, **opinions}
+    counts: dict[str, int] = {}
+    for statement in (_LEFT_OUT, _UNCOUNTED, _NO_COOKIE):
+        [found] = _rows(connection, statement, window)
+        counts |= found
+    return counts
 
 
 def _rows(connection: Connection, statement: TextClause, window: ExperimentWindow) -> list[dict[str, Any]]:
@@ -232,7 +248,8 @@ class ProductionVisitor:
 
 _PRODUCTION_SOUND = "milliseconds >= 0 AND milliseconds < 'Infinity'"
 _ANSWERS = """
-    served_variant = 'production' AND visitor IS NOT NULL AND ts >= :since AND ts < :until
+    served_variant = 'production' AND visitor IS NOT NULL AND returning_visitor IS NOT FALSE
+    AND ts >= :since AND ts < :until
     AND (CAST(:bundle AS text) IS NULL OR bundle = :bundle)
 """
 _PRODUCTION_P99 = text(

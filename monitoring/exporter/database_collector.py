@@ -29,6 +29,7 @@ VISITORS = text(
     SELECT assigned_variant, count(DISTINCT visitor) FROM (
         SELECT assigned_variant, visitor FROM prediction_logs
         WHERE ts >= :since AND epoch = :epoch AND assigned_variant IS NOT NULL AND visitor IS NOT NULL
+              AND returning_visitor IS NOT FALSE
         ORDER BY ts DESC LIMIT :most
     ) AS newest
     GROUP BY assigned_variant

@@ -24,7 +24,9 @@ DEMAND = Row(
         stat(
             "Visitors",
             "Within the window of the page.",
-            Sql(f"SELECT count(DISTINCT visitor) AS visitors FROM prediction_logs {WINDOW}"),
+            Sql(
+                f"SELECT count(DISTINCT visitor) FILTER (WHERE returning_visitor IS NOT FALSE) AS visitors FROM prediction_logs {WINDOW}"
+            ),
         ),
         stat(
             "Estimates with feedback",
@@ -44,7 +46,7 @@ DEMAND = Row(
             "Estimates and visitors",
             "In each interval.",
             Sql(
-                "SELECT $__timeGroupAlias(ts, $__interval), count(*) AS estimates, count(DISTINCT visitor) AS visitors\n"
+                "SELECT $__timeGroupAlias(ts, $__interval), count(*) AS estimates, count(DISTINCT visitor) FILTER (WHERE returning_visitor IS NOT FALSE) AS visitors\n"
                 f"FROM prediction_logs {WINDOW} GROUP BY 1 ORDER BY 1"
             ),
             width=24,

@@ -115,6 +115,20 @@ def test_what_does_not_count_is_left_out_and_counted(trial: Trial) -> None:
     assert seen.strata[0].assigned == (4, 1), "the moved one was assigned to production first"
 
 
+def test_a_client_that_never_sends_its_cookie_back_is_nobody(trial: Trial) -> None:
+    trial.visits("production", 3, 4.0, returning_visitor=True)
+    before = evidence(trial)
+    trial.visits("candidate", 20, 1.0, returning_visitor=False)  # as a router of before this rule assigned them
+    trial.visits("production", 10, assigned_variant=None, visitor=None, returning_visitor=False)
+    [first] = trial.visits("production", 1, visitor="later", assigned_variant=None, returning_visitor=False)
+    trial.say({"id": first, "visitor": "later", "ts": NOW}, "actual_price", 99.0, returning_visitor=True)
+    seen = evidence(trial)
+    assert {name: count for name, count in seen.left_out.items() if count} == {
+        "no_cookie": 31, "feedback_no_cookie": 21,
+    }  # fmt: skip
+    assert seen.model_dump(exclude={"left_out"}) == before.model_dump(exclude={"left_out"})
+
+
 def test_a_fallback_is_an_error_of_the_candidate_and_slow_answers_are_counted(trial: Trial) -> None:
     trial.visits("production", 450, milliseconds=10.0)
     trial.visits("candidate", 60)

@@ -60,13 +60,13 @@ class Town:
     def visit(self, day: int, count: int, *, variant: str = "production", bundle: str = "BO1", **changes: Any) -> None:
         """So many visitors in the 24 hours before a day's noon, who ask for homes as those of the bundle's training."""
         chance = np.random.default_rng([day + 10, count])
+        same_home = changes.pop("home", {})
+        of_visitor = {"visitor": changes.pop("visitor")} if "visitor" in changes else {}
         records = []
         for _ in range(count):
             self.ids += 1
-            visitor = changes.get("visitor", f"visitor {self.ids}")
-            row = self._row(day, visitor, variant, bundle, _home(chance) | changes.get("home", {}))
-            row["assigned_variant"] = changes.get("assigned", variant)
-            records.append(Record("p", json.dumps(row).encode()))
+            visitor = of_visitor.get("visitor", f"visitor {self.ids}")
+            records.append(self._record(day, visitor, variant, bundle, _home(chance) | same_home, **changes))
             self.visitors.append((self.ids, visitor))
         with self.engine.begin() as connection:
             insert_batch(connection, records)
@@ -104,13 +104,16 @@ class Town:
         """The titles of the notices so far."""
         return [post["text"].splitlines()[0].strip("*") for post in self.hook.posts]
 
-    def _row(self, day: int, visitor: str | None, variant: str, bundle: str, home: dict[str, Any]) -> dict[str, Any]:
-        return {
+    def _record(
+        self, day: int, visitor: str | None, variant: str, bundle: str, home: dict[str, Any], **more: Any
+    ) -> Record:
+        row = {
             "id": self.ids, "ts": (NOON + timedelta(days=day, hours=-1)).isoformat(), "request_id": f"r{self.ids}",
-            "visitor": visitor, "served_variant": variant, "fallback": False,
+            "visitor": visitor, "assigned_variant": variant, "served_variant": variant, "fallback": False,
             "bundle": bundle, "epoch": 1, "inputs": home, "estimate": 100.0 if self.ids % 19 < 10 else 300.0,
-            "interval_low": 70.0, "interval_high": 150.0, "milliseconds": 2.0,
+            "interval_low": 70.0, "interval_high": 150.0, "milliseconds": 2.0, **more,
         }  # fmt: skip
+        return Record("p", json.dumps(row).encode())
 
 
 def _home(chance: np.random.Generator) -> dict[str, Any]:

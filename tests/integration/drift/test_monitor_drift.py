@@ -76,7 +76,7 @@ def test_shifted_visitors_are_told_of_once_and_ask_for_one_model_until_they_are_
     assert town.titles[2:] == ["Drift ends: visitors of production"]
 
 
-@pytest.mark.parametrize("not_a_visit", [{"assigned": None}, {"visitor": None}], ids=["batch", "no visitor"])
+@pytest.mark.parametrize("not_a_visit", [{"assigned_variant": None}, {"visitor": None}], ids=["batch", "no visitor"])
 def test_rows_that_are_no_visit_are_in_no_report_and_start_no_training(
     town: Town, not_a_visit: dict[str, None]
 ) -> None:
@@ -140,6 +140,23 @@ def test_a_visitor_who_asks_a_hundred_times_is_one_visitor(town: Town) -> None:
     town.visit(0, 100, visitor="the same", **LARGE)
     town.check(0)
     assert (summary(town)["data_points"], summary(town)["overall_drift_detected"]) == (301, False)
+
+
+@pytest.mark.parametrize(
+    ("who", "reason"),
+    [
+        ({"returning_visitor": False}, "no_cookie"),
+        ({"returning_visitor": False, "assigned_variant": None}, "no_cookie"),
+        ({"returning_visitor": True, "assigned_variant": None, "epoch": None}, "unassigned"),  # rows of a batch
+    ],
+)
+def test_equal_probes_without_a_cookie_are_nobodys_homes(town: Town, who: dict[str, Any], reason: str) -> None:
+    town.visit(0, 1000, returning_visitor=True)
+    town.visit(0, 200, **who, **LARGE)
+    town.check(0)
+    found = summary(town)
+    assert (found["data_points"], found["left_out"][reason], found["overall_drift_detected"]) == (1000, 200, False)
+    assert town.titles == []
 
 
 def test_visitors_of_another_bundle_or_another_day_do_not_count(town: Town) -> None:
