@@ -153,13 +153,16 @@ _P99 = text(
 )
 _LEFT_OUT = text(
     f"""
-    SELECT count(*) FILTER (WHERE returning_visitor IS FALSE) AS no_cookie,
-           count(*) FILTER (WHERE counts AND visitor IS NULL) AS anonymous,
-           count(*) FILTER (WHERE counts AND visitor IS NOT NULL AND NOT {_OF_ITS_VARIANT}) AS other_bundle
-    FROM (
+    WITH requests AS (
         SELECT *, returning_visitor IS NOT FALSE AND assigned_variant IS NOT NULL AS counts FROM prediction_logs
         WHERE ts >= :since AND ts < :until AND epoch = ANY(:epochs)
-    ) AS requests
+    )
+    SELECT count(*) FILTER (WHERE returning_visitor IS FALSE) AS no_cookie,
+           (SELECT count(*) FROM requests JOIN user_feedback ON prediction_id = requests.id
+            WHERE requests.returning_visitor IS FALSE) AS feedback_no_cookie,
+           count(*) FILTER (WHERE counts AND visitor IS NULL) AS anonymous,
+           count(*) FILTER (WHERE counts AND visitor IS NOT NULL AND NOT {_OF_ITS_VARIANT}) AS other_bundle
+    FROM requests
     """  # noqa: S608
 )
 _UNCOUNTED = text(
@@ -168,14 +171,6 @@ _UNCOUNTED = text(
            count(*) FILTER (WHERE verified AND user_feedback.ts >= :until) AS late
     FROM prediction_logs JOIN user_feedback ON prediction_id = prediction_logs.id WHERE {_VISITS}
     """  # noqa: S608
-)
-_NO_COOKIE = text(
-    """
-    SELECT count(*) AS feedback_no_cookie
-    FROM prediction_logs JOIN user_feedback ON prediction_id = prediction_logs.id
-    WHERE prediction_logs.ts >= :since AND prediction_logs.ts < :until AND epoch = ANY(:epochs)
-      AND prediction_logs.returning_visitor IS FALSE
-    """
 )
 
 
@@ -207,11 +202,8 @@ def p99_milliseconds(connection: Connection, window: ExperimentWindow) -> dict[s
 
 def left_out(connection: Connection, window: ExperimentWindow) -> dict[str, int]:
     """Return the excluded exposures and feedback of the window, by reason."""
-    counts: dict[str, int] = {}
-    for statement in (_LEFT_OUT, _UNCOUNTED, _NO_COOKIE):
-        [found] = _rows(connection, statement, window)
-        counts |= found
-    return counts
+    [visits], [opinions] = _rows(connection, _LEFT_OUT, window), _rows(connection, _UNCOUNTED, window)
+    return {**visits, **opinions}
 
 
 def _rows(connection: Connection, statement: TextClause, window: ExperimentWindow) -> list[dict[str, Any]]:
