@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 import httpx
 
+from tests.load.addresses import new_address
+
 HOME = {"total_sqft": 1200, "location": "Whitefield", "bhk": 2, "bath": 2}
 PAUSE_SECONDS = 0.02
 
@@ -42,6 +44,8 @@ class Visitors:
     def visit(self, home: dict[str, object] | None = None) -> None:
         """Request and rate one prediction, and count both."""
         self._client.cookies.clear()
+        self._client.headers["X-Forwarded-For"] = new_address()
+        self._client.get("/api/get_location_names")  # gives the cookie, as to the form
         answer = self._post("/api/predict_home_price", home or HOME)
         if answer is None or answer.status_code != 200:
             return

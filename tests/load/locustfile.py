@@ -5,6 +5,9 @@ A Locust user plays one visitor after another. A visitor keeps its cookie like a
 homes, and rates each by its distance from the listing's price, so a better model earns better ratings. Homes come from
 --listings FILE, else from the newest dataset in the bucket, else they are synthetic.
 
+Each visitor comes from an address of its own, so that visitors are spread over networks as in practice. The router
+believes it (`X-Forwarded-For`) if this machine is in a trusted network.
+
 A kept-alive connection that the server closed before the first byte of a response is retried once, as in a browser,
 and counted as "retried". Only 127.0.0.1 is called unless --anywhere is set.
 """
@@ -29,6 +32,7 @@ from locust.exception import StopUser
 from homeprices.adapters.object_store import open_bucket
 from homeprices.errors import HomePricesError
 from homeprices.settings import load_settings
+from tests.load.addresses import new_address
 from tests.load.listings import Listing, find_raw, listings_of
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -103,6 +107,7 @@ class Visitor(HttpUser):
 
     def _arrive(self) -> None:
         self.client.cookies.clear()
+        self.client.headers["X-Forwarded-For"] = new_address()
         self.client.get("/api/get_location_names", timeout=PATIENCE_SECONDS)
 
     def _judge(self, listing: Listing, answer: dict[str, Any]) -> None:

@@ -70,6 +70,19 @@ def test_a_visitor_keeps_his_cookie_and_another_one_comes_without() -> None:
     assert cookies(service) >= 4
 
 
+def test_visitors_come_from_many_networks_and_each_from_one_address() -> None:
+    with price_service() as service:
+        service.sets_cookies = True
+        traffic("--host", service.url)
+    addresses: dict[str, set[str]] = {}
+    for headers in service.headers:
+        if "Cookie" in headers:
+            addresses.setdefault(headers["Cookie"], set()).add(headers["X-Forwarded-For"])
+    assert {len(found) for found in addresses.values()} == {1}
+    networks = {address.rpartition(".")[0] for found in addresses.values() for address in found}
+    assert len(networks) >= 0.9 * len(addresses) >= 3.6
+
+
 @LISTINGS.mark
 def test_homes_can_come_from_a_file_of_real_listings() -> None:
     with price_service() as service:
