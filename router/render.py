@@ -97,10 +97,10 @@ def _values(record: ControlRecord, site: RouterSite) -> dict[str, str]:
 
 def _split(record: ControlRecord) -> str:
     if not is_split(record):
-        return "    map $host $assigned_variant {\n        default production;\n    }"
+        return "    map $host $split_variant {\n        default production;\n    }"
     share = hundredths(record.share)
     return (
-        f'    split_clients "{_word("salt", record.salt)}:$visitor" $assigned_variant {{\n'
+        f'    split_clients "{_word("salt", record.salt)}:$visitor" $split_variant {{\n'
         f"        {share // 100}.{share % 100:02}% candidate;\n"
         "        * production;\n"
         "    }"

@@ -81,11 +81,6 @@ class IdReserve:
             newest = self._issued[-1]
             return any(number in block and (block is not newest or number <= self._last) for block in self._issued)
 
-    def owns(self, number: int) -> bool:
-        """Return whether the id is in a block of this process, so that no other process can have issued it."""
-        with self._lock:
-            return any(number in block for block in (*self._issued, *self._blocks))
-
     @property
     def left(self) -> int:
         """The number of reserved ids, without those of the block in use."""

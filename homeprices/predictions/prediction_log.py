@@ -122,13 +122,12 @@ class PredictionLog:
     def issue_status(self, prediction_id: int) -> IssueStatus:
         """Return whether a prediction with this id was issued; `undetermined` while a replica's spool may hold it.
 
-        Waits up to `SETTLE_SECONDS` for an id that another process may have just issued, unless `MOST_WAITING` threads
-        wait already. The drain decides undetermined ids later.
+        The answer does not depend on whether this process has reserved the id, because it would show which variant a
+        visitor's feedback was sent to. Waits up to `SETTLE_SECONDS` for an id that another process may have just
+        issued, unless `MOST_WAITING` threads wait already. The drain decides undetermined ids later.
         """
         if self._ids.was_issued(prediction_id):
             return "issued"
-        if self._ids.owns(prediction_id):
-            return "never_issued"
         if self.database == "down":
             return "undetermined"
         try:

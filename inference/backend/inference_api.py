@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import json
 import time
+from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, Response, g, request
@@ -66,12 +67,14 @@ def _add_request_hooks(app: Flask, state: AppState) -> None:
     @app.after_request
     def add_headers(response: Response) -> Response:
         context, headers = g._get_current_object(), response.headers
-        headers.add("X-Variant", variant)
         headers.add("X-Request-ID", context.request_id)
-        if context.caller.signature:
-            headers.add("X-Visitor-Signature", context.caller.signature)
-        if "model_version" in context:
-            headers.add("X-Model-Version", context.model_version)
+        if context.caller.trusted:  # the router logs both and hides them from visitors
+            headers.add("X-Variant", variant)
+            if "model_version" in context:
+                headers.add("X-Model-Version", context.model_version)
+        # An error gives no cookie, so that nobody collects cookies without a record.
+        if response.status_code < HTTPStatus.BAD_REQUEST and (signature := state.cookie_signature(context.caller)):
+            headers.add("X-Visitor-Signature", signature)
         # Read the whole body. gunicorn discards an unread body after the response, and with it a request that the
         # client has sent meanwhile, which then hangs. If a body exceeds the limit, gunicorn closes the connection.
         request.environ["wsgi.input"].read(LARGEST_BODY_BYTES)

@@ -58,7 +58,8 @@ async function estimate() {
   showPrice(answer, home);
   showRange(answer);
   showNotice(answer);
-  byId("made-by").textContent = `Model ${answer.model_version}, answered in ${Math.max(1, Math.round(answer.response_time_ms))} ms`;
+  const model = answer.model_version ? `Model ${answer.model_version}, answered` : "Answered";
+  byId("made-by").textContent = `${model} in ${Math.max(1, Math.round(answer.response_time_ms))} ms`;
   byId("waiting").hidden = true;
   byId("thanks").hidden = true;
   byId("estimate").hidden = false;

@@ -191,5 +191,5 @@ def _cells(answer: Answer) -> list[Any]:
         return [None] * (len(CSV_COLUMNS) - 1) + [answer["error"]]
     interval = answer["interval"]
     known = "true" if answer["location_known"] else "false"
-    where = (answer["prediction_id"], known, answer["variant"], answer["model_version"])
+    where = (answer["prediction_id"], known, answer.get("variant"), answer.get("model_version"))
     return [answer["estimated_price"], interval["low"], interval["high"], *where, None]

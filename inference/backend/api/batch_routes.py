@@ -20,7 +20,13 @@ from homeprices.pricing.home import Home
 from homeprices.pricing.predictor import Estimate, Predictor
 from inference.backend.api.batch_formats import Answer, BatchForm, Row, form_of, parse_row
 from inference.backend.runtime.app_state import AppState, app_state
-from inference.backend.runtime.prediction_service import estimate_all, to_log_record, to_response
+from inference.backend.runtime.prediction_service import (
+    estimate_all,
+    shown_refusal,
+    shown_to,
+    to_log_record,
+    to_response,
+)
 from inference.backend.runtime.process import release_free_memory
 from inference.backend.runtime.request_context import Caller
 
@@ -88,9 +94,9 @@ def _price(
     next_estimate, next_number = iter(estimates), iter(numbers)
     outcomes = (next(next_estimate) if isinstance(row, Home) else row for row in parsed)
     return [
-        to_response(service.settings.variant, model, outcome, next(next_number))
+        shown_to(caller, to_response(service.settings.variant, model, outcome, next(next_number)))
         if isinstance(outcome, Estimate)
-        else errors.answer(outcome)
+        else errors.answer(shown_refusal(caller, outcome) if isinstance(outcome, BundleRefused) else outcome)
         for outcome in outcomes
     ]
 

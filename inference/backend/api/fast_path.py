@@ -22,7 +22,7 @@ from homeprices.pricing.home import Home
 from inference.backend.runtime.app_state import AppState
 from inference.backend.runtime.http import JSON_TYPE, LARGEST_BODY_BYTES, read_json
 from inference.backend.runtime.micro_batcher import MicroBatcher
-from inference.backend.runtime.prediction_service import PredictionRequest, PredictionResponse
+from inference.backend.runtime.prediction_service import PredictionRequest, PredictionResponse, shown_to
 from inference.backend.runtime.request_context import Caller
 
 if TYPE_CHECKING:
@@ -76,8 +76,7 @@ def respond_all(state: AppState, plain: Sequence[PlainRequest]) -> list[PlainRes
     """Return a response for each request, in order; None for a request that the view has to answer. Raises NoModel."""
     requests = [_parse(state, one) for one in plain]
     predictions = iter(state.predictions.predict([request for request in requests if request]))
-    variant = state.settings.variant
-    return [_respond(variant, request.caller, next(predictions)) if request else None for request in requests]
+    return [_respond(state, request.caller, next(predictions)) if request else None for request in requests]
 
 
 def _parse(state: AppState, plain: PlainRequest) -> PredictionRequest | None:
@@ -88,19 +87,19 @@ def _parse(state: AppState, plain: PlainRequest) -> PredictionRequest | None:
     return PredictionRequest(state.caller_of(plain.environ), home, plain.started)
 
 
-def _respond(variant: str, caller: Caller, prediction: PredictionResponse | BundleRefused) -> PlainResponse | None:
+def _respond(state: AppState, caller: Caller, prediction: PredictionResponse | BundleRefused) -> PlainResponse | None:
     if isinstance(prediction, BundleRefused):
         return None
-    body = to_json(prediction)
+    body = to_json(shown_to(caller, prediction))
     headers = [
         ("Content-Type", JSON_TYPE),
         ("Content-Length", str(len(body))),
-        ("X-Variant", variant),
         ("X-Request-ID", caller.request_id),
-        ("X-Model-Version", prediction["model_version"]),
     ]
-    if caller.signature:
-        headers.append(("X-Visitor-Signature", caller.signature))
+    if caller.trusted:  # the router logs both and hides them from visitors
+        headers += [("X-Variant", state.settings.variant), ("X-Model-Version", prediction["model_version"])]
+    if signature := state.cookie_signature(caller):
+        headers.append(("X-Visitor-Signature", signature))
     return PlainResponse(headers, body)
 
 

@@ -231,16 +231,20 @@ def _problem(status: int) -> dict[str, Any]:
 
 
 def _headers(*, modelled: bool = False) -> dict[str, Any]:
-    version = {"X-Model-Version": _header(VERSION, "the version that answered")} if modelled else {}
+    version = {"X-Model-Version": _trusted_header(VERSION, "the version that answered")} if modelled else {}
     return {
         "X-Request-ID": _header({"type": "string"}, "finds this request in the logs"),
-        "X-Variant": _header(VARIANT, "the arm that answered"),
+        "X-Variant": _trusted_header(VARIANT, "the variant that answered"),
         **version,
     }
 
 
 def _header(schema: Schema, description: str) -> dict[str, Any]:
     return {"description": description, "required": True, "schema": schema}
+
+
+def _trusted_header(schema: Schema, description: str) -> dict[str, Any]:
+    return {"description": f"{description}; trusted networks only", "required": False, "schema": schema}
 
 
 def text() -> str:

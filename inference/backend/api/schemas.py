@@ -13,6 +13,8 @@ from inference.backend.api.operator_routes import STATUSES
 
 Schema = dict[str, Any]
 
+BLINDED = ("variant", "model_version")  # in no answer to a visitor
+
 VERSION: Schema = {"type": "string", "pattern": "^(BO|CO)[1-9][0-9]*$", "examples": ["BO3"]}
 VARIANT: Schema = {"type": "string", "enum": list(get_args(Variant))}
 TIME: Schema = {"type": "string", "format": "date-time"}
@@ -36,8 +38,9 @@ def components() -> dict[str, Schema]:
         "FeedbackTaken": _feedback_taken(),
         "Locations": _object(
             "The locations that the served model has learned.",
+            BLINDED,
             locations={"type": "array", "items": {"type": "string"}},
-            model_version=VERSION,
+            model_version=_VISITOR_VERSION,
         ),
         "Health": _health(),
         "Readiness": _object("Whether visitors may be sent here.", ready={"type": "boolean"}, status=_STATE),
@@ -49,6 +52,8 @@ def components() -> dict[str, Schema]:
     }
 
 
+_TRUSTED_ONLY = {"description": "trusted networks only"}
+_VISITOR_VERSION: Schema = {**VERSION, **_TRUSTED_ONLY}
 _STATE: Schema = {
     "type": "string",
     "enum": ["starting", "ok", "idle", "stale"],
@@ -105,8 +110,8 @@ def _estimated() -> dict[str, Schema]:
         "estimated_price": {"type": "number", "exclusiveMinimum": 0, "description": "lakh rupees", "examples": [69.91]},
         "prediction_id": _ID,
         "interval": reference("Interval"),
-        "variant": VARIANT,
-        "model_version": VERSION,
+        "variant": {**VARIANT, **_TRUSTED_ONLY},
+        "model_version": _VISITOR_VERSION,
         "location_known": {"type": "boolean", "description": "false: the home was priced as of an other location"},
     }
 
@@ -114,7 +119,7 @@ def _estimated() -> dict[str, Schema]:
 def _estimate() -> Schema:
     return _object(
         "An estimate.",
-        ("notice",),
+        (*BLINDED, "notice"),
         **_estimated(),
         response_time_ms={"type": "number", "minimum": 0, "description": "from the request to the estimate"},
         notice={"type": "string", "description": "something the visitor should know of this estimate"},
@@ -122,7 +127,8 @@ def _estimate() -> Schema:
 
 
 def _batch_estimate() -> Schema:
-    return _object("An estimate of a batch. In CSV, low and high are columns of their own.", **_estimated())
+    description = "An estimate of a batch. In CSV, low and high are columns of their own."
+    return _object(description, BLINDED, **_estimated())
 
 
 def _batch_error() -> Schema:
@@ -158,12 +164,20 @@ def _feedback_taken() -> Schema:
     )
 
 
+_HEALTH_OF_VISITORS = ("time", "version")
+_HEALTH_OF_INSIDERS = ("instance", "variant", "model_version", "workers", "refused_version", "refused_for", "database",
+                       "spool_records")  # fmt: skip
+
+
 def _health() -> Schema:
     version = {"type": ["string", "null"], "pattern": VERSION["pattern"]}
     worker = _object("A worker process.", pid={"type": "integer"}, model_version=version)
     return _object(
-        "This instance. It is alive, for it answers.",
+        "This instance. It is alive, for it answers. Visitors see status, time and version of the API.",
+        _HEALTH_OF_VISITORS + _HEALTH_OF_INSIDERS,
         status=_STATE,
+        time=TIME,
+        version={"type": "string"},
         instance={"type": "string"},
         variant=VARIANT,
         model_version={**version, "description": "what every worker serves; null when they differ or serve nothing"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from functools import cache
 from http import HTTPStatus
 from typing import Any
@@ -15,7 +16,7 @@ from homeprices.pricing.home import Home
 from inference.backend.api import openapi, openapi_page
 from inference.backend.runtime.app_state import app_state
 from inference.backend.runtime.http import JSON_TYPE, read_fields
-from inference.backend.runtime.prediction_service import PredictionRequest
+from inference.backend.runtime.prediction_service import PredictionRequest, shown_refusal, shown_to
 from inference.backend.runtime.request_context import Caller
 from inference.backend.runtime.worker_status import same_version
 
@@ -30,7 +31,7 @@ def predict_home_price() -> dict[str, Any]:
         home = Home.parse(read_fields(request))
         [response] = state.predictions.predict([PredictionRequest(g.caller, home, g.started)])
         if isinstance(response, BundleRefused):
-            raise response
+            raise shown_refusal(g.caller, response)
     except NoModel:
         state.metrics.error("no_model")
         raise
@@ -41,7 +42,7 @@ def predict_home_price() -> dict[str, Any]:
         state.metrics.error("invalid")
         raise
     g.model_version = response["model_version"]
-    return response
+    return shown_to(g.caller, response)
 
 
 @blueprint.get("/api/get_location_names")
@@ -49,7 +50,7 @@ def get_location_names() -> dict[str, Any]:
     """The locations that the served model knows. Any other location is priced as `other`."""
     model = app_state().live.current()
     g.model_version = model.version
-    return {"locations": model.locations, "model_version": model.version}
+    return shown_to(g.caller, {"locations": model.locations, "model_version": model.version})
 
 
 @blueprint.post("/api/feedback")
@@ -72,8 +73,11 @@ def feedback() -> tuple[dict[str, Any], int]:
 
 @blueprint.get("/api/health")
 def health() -> dict[str, Any]:
-    """Liveness: what this worker serves, and what all workers of the instance serve. Calls no other server."""
+    """Liveness. Trusted networks see what this worker and all workers of the instance serve. Calls no other server."""
     state = app_state()
+    caller: Caller = g.caller
+    if not caller.insider:
+        return {"status": state.live.state, "time": datetime.now(UTC).isoformat(), "version": openapi.API_VERSION}
     workers = state.workers.read()
     return {
         "status": state.live.state,

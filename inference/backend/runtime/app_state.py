@@ -16,6 +16,7 @@ from homeprices.adapters.object_store import Bucket, open_bucket
 from homeprices.predictions.prediction_log import PredictionLog, open_prediction_log
 from homeprices.registry import versions
 from homeprices.settings import Settings
+from inference.backend.runtime.cookie_quota import CookieQuota
 from inference.backend.runtime.live_model import LiveModel, PollResult
 from inference.backend.runtime.micro_batcher import BatchSlots
 from inference.backend.runtime.prediction_service import PredictionService
@@ -38,11 +39,19 @@ class AppState:
     workers: WorkerStatusFiles
     caller_of: Callable[[Mapping[str, Any]], Caller]
     batches: BatchSlots = field(default_factory=BatchSlots)
+    cookies: CookieQuota = field(default_factory=CookieQuota)
 
     @cached_property
     def predictions(self) -> PredictionService:
         """The prediction service of this worker."""
         return PredictionService(self.settings.variant, self.live, self.log, self.metrics)
+
+    def cookie_signature(self, caller: Caller) -> str | None:
+        """Return the signature of the cookie that a new visitor gets with an answer; None for no cookie."""
+        if caller.signature is None or caller.insider or self.cookies.take(caller.network):
+            return caller.signature
+        self.metrics.cookies_withheld.inc()
+        return None
 
     def start(self) -> None:
         """Register this worker, load a model and start the drain."""
@@ -79,6 +88,7 @@ def open_app_state(settings: Settings, bucket: Bucket | None = None) -> AppState
         metrics=metrics,
         workers=workers,
         caller_of=open_callers(settings),
+        cookies=CookieQuota(settings.workers),
     )
 
 

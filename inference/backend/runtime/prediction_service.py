@@ -16,6 +16,8 @@ from inference.backend.runtime.live_model import LiveModel
 from inference.backend.runtime.request_context import Caller
 from inference.backend.runtime.service_metrics import Metrics
 
+BLINDED = frozenset({"variant", "model_version"})
+
 PredictionResponse = dict[str, Any]
 
 
@@ -125,6 +127,21 @@ def to_response(
         "model_version": model.version,
         "location_known": estimate.location_known,
     }
+
+
+def shown_to(caller: Caller, answer: dict[str, Any]) -> dict[str, Any]:
+    """Return an answer without the names of variant and version, except to a caller who may know them.
+
+    A visitor who knows the variant could choose which variant gets the visits and the ratings.
+    """
+    if caller.insider:
+        return answer
+    return {name: value for name, value in answer.items() if name not in BLINDED}
+
+
+def shown_refusal(caller: Caller, error: BundleRefused) -> BundleRefused:
+    """Return the reason why a model has no price for a home, without the version's name except to an insider."""
+    return error if caller.insider else BundleRefused("the model has no price for this home", error.fault)
 
 
 def _rounded(estimate: Estimate) -> Estimate:

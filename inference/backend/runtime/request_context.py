@@ -32,19 +32,21 @@ Address = IPv4Address | IPv6Address
 class Caller:
     """The caller of one request. `visitor` and `network` are keyed hashes.
 
-    `trusted`: the request came from a trusted network, if only through the router. `returning`: the visitor's cookie
-    came with it, or a trusted network named the visitor. `fallback`: the assigned variant could not answer.
+    `trusted`: the request came from a trusted network, if only through the router. `insider`: so does the visitor, who
+    may know variant and version. `returning`: the visitor's cookie came with the request, or a trusted network named
+    the visitor. `fallback`: the assigned variant could not answer.
     """
 
     trusted: bool
     request_id: str
+    insider: bool = False
     network: str | None = None
     visitor: str | None = None
     returning: bool = False
     assigned_variant: Variant | None = None
     epoch: int | None = None
     fallback: bool = False
-    signature: str | None = None  # of the cookie that the router sets for a new visitor
+    signature: str | None = None  # of the cookie that the router may set for a new visitor
 
 
 def open_callers(settings: Settings) -> Callable[[Mapping[str, Any]], Caller]:
@@ -53,7 +55,7 @@ def open_callers(settings: Settings) -> Callable[[Mapping[str, Any]], Caller]:
     origin_of = _origins(settings)
 
     def read(headers: Mapping[str, Any]) -> Caller:
-        trusted, network = origin_of(headers.get("REMOTE_ADDR", ""), headers.get("HTTP_X_FORWARDED_FOR", ""))
+        trusted, insider, network = origin_of(headers.get("REMOTE_ADDR", ""), headers.get("HTTP_X_FORWARDED_FOR", ""))
         if not trusted:
             return Caller(trusted=False, request_id=_new_request_id(), network=network)
         visitor = headers.get("HTTP_X_VISITOR_ID", "")
@@ -62,6 +64,7 @@ def open_callers(settings: Settings) -> Callable[[Mapping[str, Any]], Caller]:
         return Caller(
             trusted=True,
             request_id=request_id if _REQUEST_ID.fullmatch(request_id) else _new_request_id(),
+            insider=insider,
             network=network,
             visitor=visitor_hash(visitor) if 0 < len(visitor) <= _LONGEST_VISITOR_ID else None,
             returning=bool(visitor) and headers.get("HTTP_X_VISITOR_NEW") != "1",
@@ -74,8 +77,8 @@ def open_callers(settings: Settings) -> Callable[[Mapping[str, Any]], Caller]:
     return read
 
 
-def _origins(settings: Settings) -> Callable[[str, str], tuple[bool, str | None]]:
-    """Return a function: whether the peer is in a trusted network, and the keyed hash of the visitor's network.
+def _origins(settings: Settings) -> Callable[[str, str], tuple[bool, bool, str | None]]:
+    """Return a function: whether the peer and the visitor are in trusted networks, and a keyed hash of the visitor's.
 
     It takes the address of the peer and `X-Forwarded-For`. The visitor is the last address there that no trusted
     network has vouched for, as in Nginx (`real_ip_recursive`). The hash is None without a readable address.
@@ -87,13 +90,13 @@ def _origins(settings: Settings) -> Callable[[str, str], tuple[bool, str | None]
         return address is not None and any(address in network for network in networks)
 
     @lru_cache(maxsize=_ADDRESSES_KEPT)
-    def origin_of(peer: str, forwarded: str) -> tuple[bool, str | None]:
+    def origin_of(peer: str, forwarded: str) -> tuple[bool, bool, str | None]:
         address = _address(peer)
         trusted = is_trusted(address)
         hops = forwarded.split(",") if forwarded else []
         while hops and is_trusted(address):
             address = _address(hops.pop().strip())
-        return trusted, None if address is None else network_hash(address)
+        return trusted, is_trusted(address), None if address is None else network_hash(address)
 
     return lambda peer, forwarded: origin_of(peer, forwarded[-_LONGEST_FORWARDED:])
 

@@ -56,6 +56,9 @@ class Metrics:
         self._feedback = Counter("feedback", "Feedback accepted", ["variant", "feedback_type"], registry=self.registry)
         self.unlogged = self._counter("predictions_unlogged", "Predictions without a prediction id, not in the log")
         self.fallbacks = self._counter("prediction_fallbacks", "Predictions in place of the other variant")
+        self.cookies_withheld = self._counter(
+            "cookies_withheld", "New visitors without a cookie: too many of a network"
+        )
         self.batch_size = Histogram(
             "prediction_batch_homes",
             "Homes in a batch request",

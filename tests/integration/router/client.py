@@ -55,6 +55,12 @@ class Visitor:
         """The visitor id of the cookie."""
         return (self.cookie or "").partition(".")[0]
 
+    def arrive(self) -> Visitor:
+        """Open the form without a cookie, as a new visitor: with its locations come the cookie."""
+        self.cookie = None
+        self.ask("GET", "/api/get_location_names")
+        return self
+
     def predict(self, **headers: str) -> Reply:
         return self.ask("POST", "/api/predict_home_price", HOME, **headers)
 

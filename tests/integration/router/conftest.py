@@ -114,7 +114,7 @@ class Router:
     def visitor_of(self, variant: str) -> Visitor:
         """Return a visitor with a cookie, assigned to that variant. A fallback does not count as production."""
         for _ in range(200):
-            visitor = self.visitor()
+            visitor = self.visitor().arrive()
             reply = visitor.predict()
             if reply.variant == variant and not reply.fallback:
                 return visitor

@@ -124,7 +124,7 @@ def hold_record(stand: Stand, share: float) -> None:
 def test_without_the_bucket_the_last_record_stays_in_force(stand: Stand) -> None:
     hold_record(stand, share=50)
     stand.start_and_wait()
-    variants = {stand.visitor().predict().variant for _ in range(40)}
+    variants = {stand.visitor().arrive().predict().variant for _ in range(40)}
     assert variants == {"production", "candidate"}
     assert "127.0.0.1:1" in str(stand.reported("control"))
     assert stand.metric("router_control_record_failures") >= 1
@@ -132,7 +132,7 @@ def test_without_the_bucket_the_last_record_stays_in_force(stand: Stand) -> None
 
 def test_without_a_record_all_visitors_are_in_production(stand: Stand) -> None:
     stand.start_and_wait()
-    assert {stand.visitor().predict().variant for _ in range(20)} == {"production"}
+    assert {stand.visitor().arrive().predict().variant for _ in range(20)} == {"production"}
 
 
 def test_a_killed_agent_costs_no_request_and_the_next_one_adopts_nginx(stand: Stand) -> None:
@@ -206,7 +206,7 @@ def test_the_breaker_stays_open_without_the_bucket_even_after_a_kill(stand: Stan
     agent = stand.start_and_wait()
     stand.candidate.status = 500
     visitor = stand.visitor()
-    eventually(lambda: visitor.predict().fallback or setattr(visitor, "cookie", None))
+    eventually(lambda: visitor.arrive().predict().fallback)
     for _ in range(5):
         visitor.predict()
     eventually(lambda: stand.reported("state") == "stopped", 20)
@@ -231,7 +231,7 @@ def test_a_change_in_the_bucket_is_applied_and_the_breakers_stop_is_written_ther
     eventually(lambda: stand.reported("share") == 50, 20)
     stand.candidate.status = 503
     visitor = stand.visitor()
-    eventually(lambda: visitor.predict().fallback or setattr(visitor, "cookie", None))
+    eventually(lambda: visitor.arrive().predict().fallback)
     for _ in range(5):
         visitor.predict()
     eventually(lambda: control_record.read(s3).state == "stopped", 30)

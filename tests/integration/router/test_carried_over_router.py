@@ -24,7 +24,7 @@ def test_with_the_bucket_away_the_experiment_and_its_split_go_on(stand: Stand) -
     take_over(stand)
     stand.start_and_wait()
     assert [stand.reported(name) for name in ("experiment", "epoch", "share")] == ["BO3-CO2", 5, 50.0]
-    assert {stand.visitor().predict().variant for _ in range(40)} == {"production", "candidate"}
+    assert {stand.visitor().arrive().predict().variant for _ in range(40)} == {"production", "candidate"}
 
 
 def test_its_counts_go_on_under_the_same_name_and_are_handed_in_with_the_pinned_members(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,10 @@ from playwright.sync_api import expect
 from sqlalchemy import Engine, select
 
 from homeprices.adapters.object_store import MemoryBucket, S3Bucket
-from homeprices.predictions.tables import prediction_logs, user_feedback
+from homeprices.experiment import exposures
+from homeprices.experiment.exposures import ExperimentWindow
+from homeprices.names import PREDICT_PATH as PREDICT
+from homeprices.predictions.tables import ID_BLOCK, prediction_logs, user_feedback
 from homeprices.release import control_record
 from router.agent import Agent
 from router.control_cache import BucketControl, ControlRecordCache
@@ -20,7 +25,7 @@ from router.router_metrics import RouterMetrics
 from router.site_config import RouterSite, worker_user
 from tests.integration.inference.conftest import Make, engine, make, variables  # noqa: F401
 from tests.integration.inference.instance import Instance, publish
-from tests.integration.router.client import Reply, Visitor
+from tests.integration.router.client import HOME, Reply, Visitor
 from tests.integration.router.conftest import PROGRAMS, eventually, free_port, running_record
 from tests.support.browser import PATIENCE_MILLISECONDS, chromium, frontend
 from tests.support.programs import CHROMIUM
@@ -40,7 +45,7 @@ class ServingStack:
     def visitor_of(self, variant: str) -> tuple[Visitor, Reply]:
         """Return a visitor assigned to that variant, and the first response."""
         for _ in range(200):
-            visitor = Visitor(self.listen)
+            visitor = Visitor(self.listen).arrive()
             reply = visitor.predict()
             if reply.variant == variant and not reply.fallback:
                 return visitor, reply
@@ -101,6 +106,57 @@ def test_a_visit_is_stored_with_its_variant_and_epoch(serving: ServingStack, eng
         assert (remark.feedback_type, float(remark.feedback_value), remark.verified) == ("rating", 4.0, True)
 
 
+def test_a_client_that_keeps_no_cookie_is_nobody_and_is_counted(serving: ServingStack, engine: Engine) -> None:  # noqa: F811
+    began = datetime.now(UTC)
+    for number in range(30):
+        nobody = Visitor(serving.listen, headers={"X-Forwarded-For": f"203.0.113.{number}"})
+        assert nobody.predict().status == 200
+        nobody.close()
+    visitor = Visitor(serving.listen, headers={"X-Forwarded-For": "203.0.114.1"})
+    first, then = visitor.predict(), visitor.predict()
+    visitor.close()
+
+    def window() -> ExperimentWindow:
+        return ExperimentWindow("BO1", "CO1", (1,), since=began, until=datetime.now(UTC), recent=began)
+
+    eventually(lambda: _prediction(engine, then.json()["prediction_id"]), 30)
+    with engine.connect() as connection:
+        eventually(lambda: exposures.left_out(connection, window())["no_cookie"] == 31, 30)
+        [counted] = exposures.visitors(connection, window())
+    assert counted.exposures == 1
+    rows = [_prediction(engine, reply.json()["prediction_id"]) for reply in (first, then)]
+    assert [row.returning_visitor for row in rows] == [False, True]
+    assert rows[0].assigned_variant is None
+    assert rows[0].network == rows[1].network
+    with engine.connect() as connection:
+        networks = connection.execute(select(prediction_logs.c.network).where(prediction_logs.c.ts >= began).distinct())
+        assert len(networks.all()) == 2
+
+
+def test_a_stranger_cannot_tell_the_variant_without_a_record(serving: ServingStack) -> None:
+    answers = []
+    asked = [
+        ("POST", PREDICT, "{}"), ("POST", PREDICT, "{"), ("POST", PREDICT, "[]"),
+        ("POST", PREDICT, '{"bhk": 0, "x": 1}'),
+        ("GET", PREDICT, None), ("PUT", PREDICT, HOME), ("OPTIONS", PREDICT, None), ("POST", "/api/feedback", "{}"),
+        ("POST", "/api/feedback", _rating(10**12, 5)), ("GET", "/api/feedback", None), ("GET", "/api/health", None),
+        ("GET", "/api/get_location_names", None), ("GET", "/api/metrics", None), ("GET", "/router/version", None),
+    ]  # fmt: skip
+    for variant in ("production", "candidate"):
+        insider, reply = serving.visitor_of(variant)
+        insider.close()
+        stranger = Visitor(serving.listen, insider.cookie, {"X-Forwarded-For": "203.0.113.9"})
+        unissued = _rating(_others_block(reply.json()["prediction_id"]), 5)
+        replies = [stranger.ask(*one) for one in [*asked, ("POST", "/api/feedback", unissued)]]
+        answers.append([(one.status, sorted({*one.headers}), _without_id(one.body)) for one in replies[:-1]])
+        assert replies[-1].status == 202
+        priced = stranger.predict()
+        stranger.close()
+        told = " ".join([*priced.headers, priced.body.decode(), *(str(one) for one in answers[-1])])
+        assert not any(name in told for name in ("BO1", "CO1", "X-Variant", "X-Model-Version", "model_version"))
+    assert answers[0] == answers[1]
+
+
 def test_a_killed_candidate_costs_no_response_and_is_stopped(serving: ServingStack, engine: Engine) -> None:  # noqa: F811
     visitor, _ = serving.visitor_of("candidate")
     serving.candidate.kill_all()
@@ -159,6 +215,15 @@ def test_input_of_the_form_is_in_the_database(serving: ServingStack, engine: Eng
     assert remarks["rating"].feedback_text == "ಚೆನ್ನಾಗಿದೆ"
     assert all(row.verified for row in remarks.values())
     assert float(remarks["rating"].estimate) == pytest.approx(shown, abs=0.051)
+
+
+def _others_block(number: int) -> int:
+    """Return an id of the same block that is not issued soon."""
+    return number - (number - 1) % ID_BLOCK + ID_BLOCK - 1
+
+
+def _without_id(body: bytes) -> str:
+    return re.sub(r'"(request_id|time)": ?"[^"]*"', "", body.decode())
 
 
 def _rating(prediction_id: int, stars: int) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+import secrets
 
 import pytest
 
 from inference.backend.runtime.request_context import signature
-from tests.integration.router.client import COOKIE_KEY, Visitor, signed
+from tests.integration.router.client import COOKIE_KEY, HOME, Visitor, signed
 from tests.integration.router.conftest import Router, running_record
 from tests.support.nginx_split import arm_of
 
@@ -26,15 +27,16 @@ def test_five_thousand_ids_have_the_variant_that_python_computes(router: Router)
     assert different == []
 
 
-def test_a_new_visitor_gets_a_cookie_and_keeps_the_variant(router: Router) -> None:
+def test_a_new_visitor_gets_a_cookie_and_then_keeps_the_variant(router: Router) -> None:
     visitor = router.visitor()
     first = visitor.predict()
+    assert first.variant == "production"
     assert re.fullmatch(
         r"visitor=[0-9a-f]{32}\.[A-Za-z0-9_-]{22}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax",
         first.headers["Set-Cookie"],
     )
     later = [visitor.predict() for _ in range(20)]
-    assert {reply.variant for reply in later} == {first.variant}
+    assert {reply.variant for reply in later} == {arm_of("5a17", visitor.id, 50)}
     assert not any("Set-Cookie" in reply.headers for reply in later)
 
 
@@ -85,7 +87,7 @@ def test_the_service_gets_the_visitor_the_variant_and_the_epoch(router: Router) 
         seen = (router.production if reply.variant == "production" else router.candidate).seen[-1].headers
         assert seen["X-Visitor-Id"] == visitor.id
         assert ("X-Visitor-Key" in seen) == (new == "1")
-        assert seen["X-Assigned-Variant"] == reply.variant
+        assert seen.get("X-Assigned-Variant") == (None if new else arm_of("5a17", visitor.id, 50))
         assert seen["X-Experiment-Epoch"] == "1"
         assert seen.get("X-Visitor-New") == new
         assert seen["X-Request-ID"] == reply.headers["X-Request-ID"]
@@ -123,12 +125,11 @@ def test_a_trusted_network_names_its_visitor_and_request(router: Router) -> None
 
 def test_an_untrusted_client_cannot_choose_a_variant_by_a_user_id(router: Router) -> None:
     chosen = next(name for name in map(str, range(99)) if arm_of("5a17", name, 50) == "candidate")
-    replies = [
-        router.visitor(**STRANGER).predict(**{"X-User-Id": chosen, "X-Request-ID": "0123456789abcdef"})
-        for _ in range(30)
-    ]
-    assert {reply.variant for reply in replies} == {"production", "candidate"}
+    claim = {"X-User-Id": chosen, "X-Request-ID": "0123456789abcdef"}
+    replies = [router.visitor(**STRANGER).arrive().predict(**claim) for _ in range(30)]
+    assert "/api/predict_home_price" in router.production.paths()
     assert not any(reply.headers["X-Request-ID"] == "0123456789abcdef" for reply in replies)
+    assert router.candidate.seen
     assert chosen not in {request.headers["X-Visitor-Id"] for request in router.candidate.seen}
 
 
@@ -161,13 +162,58 @@ def test_internal_headers_of_a_client_never_reach_a_service(router: Router) -> N
         assert "X-Variant-Fallback" not in request.headers
 
 
-def test_the_share_of_new_visitors_is_the_configured_share(router: Router) -> None:
+def test_a_client_that_keeps_no_cookie_is_assigned_to_no_variant(router: Router) -> None:
+    router.apply_record(running_record(share=50, epoch=2))
+    for _ in range(30):
+        router.visitor(**STRANGER).predict()
+    assert router.candidate.seen == []
+    asked = [request.headers for request in router.production.seen]
+    assert [seen.get("X-Assigned-Variant") for seen in asked] == [None] * 30
+    assert {seen["X-Visitor-New"] for seen in asked} == {"1"}
+
+
+def test_an_error_gives_no_cookie(router: Router) -> None:
+    for status in (400, 404, 413, 422, 429, 500, 503):
+        router.production.status = status
+        for ask in (Visitor.predict, Visitor.feedback, Visitor.arrive):
+            visitor = router.visitor(**STRANGER)
+            ask(visitor)
+            assert visitor.cookie is None, (status, ask)
+
+
+def test_visitors_learn_neither_variant_nor_version_and_trusted_networks_learn_both(router: Router) -> None:
+    named = {"X-Variant", "X-Variant-Fallback", "X-Model-Version", "X-Router-Config"}
+    for variant in ("production", "candidate"):
+        insider = router.visitor_of(variant)
+        assert insider.predict().headers["X-Model-Version"] == {"production": "BO1", "candidate": "CO1"}[variant]
+        stranger = router.visitor(**STRANGER)
+        stranger.cookie = insider.cookie
+        for status in (200, 422, 500):  # the candidate's 500 is a fallback
+            router.production.status = router.candidate.status = status
+            for reply in (stranger.predict(), stranger.feedback()):
+                assert not named & set(reply.headers), (variant, status)
+        router.production.status = router.candidate.status = 200
+
+
+def test_the_answer_to_a_bad_request_is_the_same_in_both_variants(router: Router) -> None:
+    answers = []
+    for variant in ("production", "candidate"):
+        stranger = router.visitor(**STRANGER)
+        stranger.cookie = router.visitor_of(variant).cookie
+        path = "/api/predict_home_price"
+        asked = [("GET", None), ("PUT", HOME), ("POST", "{"), ("POST", "x" * 70_000), ("DELETE", None)]
+        replies = [stranger.ask(method, path, body) for method, body in asked]
+        answers.append([(reply.status, sorted(set(reply.headers) - {"Date"})) for reply in replies])
+    assert answers[0] == answers[1]
+
+
+def test_the_share_of_the_visitors_is_the_configured_share(router: Router) -> None:
     router.apply_record(running_record(share=20, epoch=2))
     asked = 1000
     candidates = 0
     visitor = router.visitor()
     for _ in range(asked):
-        visitor.cookie = None
+        visitor.cookie = signed(secrets.token_hex(16))
         candidates += visitor.predict().variant == "candidate"
     assert abs(candidates / asked - 0.2) < 4.5 * (0.2 * 0.8 / asked) ** 0.5  # 4.5 sigma: 1 in 150,000 by chance
 

@@ -33,6 +33,7 @@ def test_headers_of_a_trusted_network_are_read_and_the_visitor_is_hashed() -> No
     assert caller(**FROM_ROUTER) == Caller(
         trusted=True,
         request_id="trace-12345678",
+        insider=True,
         network=network("10.1.2.3"),
         returning=True,
         visitor=VisitorHash(b"key")("ab" * 16),
@@ -125,3 +126,19 @@ def test_a_visitor_returns_whose_id_the_router_has_not_just_made() -> None:
     assert not caller(**FROM_ROUTER, X_Visitor_New="1").returning
     assert not caller().returning
     assert not caller("192.0.2.1", **FROM_ROUTER).returning
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "insider"),
+    [
+        ("10.1.2.3", "", True),
+        ("10.1.2.3", "10.1.9.9", True),
+        ("10.1.2.3", "203.0.113.9", False),
+        ("10.1.2.3", "10.1.9.9, 203.0.113.9", False),
+        ("10.1.2.3", "nobody", False),
+        ("192.0.2.1", "10.1.9.9", False),
+        ("192.0.2.1", "", False),
+    ],
+)
+def test_an_insider_is_in_a_trusted_network_all_the_way(peer: str, forwarded: str, insider: bool) -> None:
+    assert caller(peer, X_Forwarded_For=forwarded).insider == insider

@@ -51,16 +51,6 @@ def test_only_ids_that_were_handed_out_count_as_given() -> None:
     ]
 
 
-def test_ids_of_its_blocks_belong_to_the_process_whether_they_were_given_out_or_not() -> None:
-    ids = IdReserve(Clock())
-    assert not ids.owns(1)
-    ids.add([block(1), block(3001)])
-    ids.take()
-    assert [ids.owns(number) for number in (1, 1000, 1001, 3000, 3001, 4000, 4001)] == [
-        True, True, False, False, True, True, False,
-    ]  # fmt: skip
-
-
 def test_a_fresh_process_reserves_a_few_blocks_and_none_while_it_has_half_of_them() -> None:
     ids = IdReserve(Clock())
     assert ids.missing_blocks() == FEWEST_BLOCKS

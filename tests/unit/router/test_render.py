@@ -44,7 +44,7 @@ def test_the_revision_is_in_the_text_that_it_names() -> None:
 
 def test_the_candidate_is_listed_first_with_two_decimals() -> None:
     text = render(RUNNING.model_copy(update={"share": 12.346}), SITE)
-    block = re.search(r'split_clients "ab12:\$visitor" \$assigned_variant \{\n(.*?)\n    \}', text, re.DOTALL)
+    block = re.search(r'split_clients "ab12:\$visitor" \$split_variant \{\n(.*?)\n    \}', text, re.DOTALL)
     assert block is not None
     assert [line.strip() for line in block[1].splitlines()] == ["12.35% candidate;", "* production;"]
 
