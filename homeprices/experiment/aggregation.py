@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from homeprices.experiment.evidence import (
     HIGHEST_RATING,
@@ -20,6 +21,8 @@ from homeprices.experiment.evidence import (
     VariantSummary,
 )
 from homeprices.experiment.exposures import ActualPrice, VisitorExposures, VisitorRatings
+from homeprices.experiment.network_limits import Arrival, Limited, limit_networks
+from homeprices.experiment.policies.base import UNLIMITED, VoiceRule
 from homeprices.names import VARIANTS, Variant
 from homeprices.predictions.feedback import price_error
 
@@ -44,6 +47,7 @@ class ExperimentRows:
     shares: dict[int, float]
     testers: Collection[str] = ()
     most_a_day: int = 200
+    voices: VoiceRule = UNLIMITED
 
 
 @dataclass(frozen=True)
@@ -61,16 +65,21 @@ class AggregatedEvidence:
 def aggregate(log: ExperimentRows, bundles: tuple[str, str]) -> AggregatedEvidence:
     """Return the evidence of a log. `bundles` names production and candidate.
 
-    Exclude testers and bots (more exposures a day than the policy allows) from all metrics. Exclude visitors who
-    switched variant after a change of the traffic share from the variant metrics, but count their first assignment in
-    the SRM test, because that assignment was random.
+    Exclude testers, bots (more exposures a day than the policy allows) and visitors beyond the limits of their network
+    from all metrics. Exclude visitors who switched variant after a change of the traffic share from the variant
+    metrics, but count their first assignment in the SRM test, because that assignment was random.
     """
     testers = {row.visitor for row in log.visitors if row.visitor in log.testers}
     bots = {row.visitor for row in log.visitors if row.busiest_day > log.most_a_day} - testers
-    people = [row for row in log.visitors if row.visitor not in testers | bots]
+    humans = {row.visitor: row for row in log.visitors if row.visitor not in testers | bots}
+    limited = visitors_within_limits(humans, log.voices)
+    people = [row for row in humans.values() if row.visitor in limited.kept]
     counted = {row.visitor: row for row in people if not row.moved}
-    raters = [row for row in log.raters if row.visitor in counted]
-    scored = [row for row in log.scored if row.told.visitor not in testers | bots]
+    rating = voices_within_limits({row.visitor: row.first for row in log.raters}, counted, log.voices)
+    raters = [row for row in log.raters if row.visitor in rating.kept]
+    tellers = {row.visitor: row for row in people}
+    telling = voices_within_limits(_first_prices(log.scored), tellers, log.voices)
+    scored = [row for row in log.scored if row.told.visitor in telling.kept]
     candidates = [row for row in counted.values() if row.variant == "candidate"]
     return AggregatedEvidence(
         variants=(
@@ -86,8 +95,38 @@ def aggregate(log: ExperimentRows, bundles: tuple[str, str]) -> AggregatedEviden
             "bots": len(bots),
             "moved": len(people) - len(counted),
             "ratings_of_fallbacks": sum(row.of_fallbacks for row in raters),
+            **_beyond_limits({"visitors": limited, "raters": rating, "price_tellers": telling}),
         },
     )
+
+
+def visitors_within_limits(visitors: Mapping[str, VisitorExposures], rule: VoiceRule) -> Limited:
+    """Return which visitors count, by their first exposure."""
+    arrivals = (Arrival(row.visitor, row.variant, row.network, row.first) for row in visitors.values())
+    return limit_networks(arrivals, a_day=rule.visitors_a_day, share=rule.network_share)
+
+
+def voices_within_limits(
+    spoken: Mapping[str, datetime], visitors: Mapping[str, VisitorExposures], rule: VoiceRule
+) -> Limited:
+    """Return which of the visitors count who spoke first at these times."""
+    known = ((visitors[name], at) for name, at in spoken.items() if name in visitors)
+    arrivals = (Arrival(row.visitor, row.variant, row.network, at) for row, at in known)
+    return limit_networks(arrivals, a_day=rule.voices_a_day, share=rule.network_share)
+
+
+def _first_prices(scored: Iterable[RescoredPrice]) -> dict[str, datetime]:
+    """Return when each visitor first told a price."""
+    first: dict[str, datetime] = {}
+    for row in scored:
+        first[row.told.visitor] = min(row.told.ts, first.get(row.told.visitor, row.told.ts))
+    return first
+
+
+def _beyond_limits(found: Mapping[str, Limited]) -> dict[str, int]:
+    """Return visitors beyond the limits of their network, by who they are and by limit."""
+    beyond = {f"{who}_of_a_network_beyond_day": limited.beyond_day for who, limited in found.items()}
+    return beyond | {f"{who}_of_a_network_beyond_share": limited.beyond_share for who, limited in found.items()}
 
 
 def sample_moments(values: Iterable[float]) -> SampleMoments:

@@ -71,6 +71,7 @@ def collect_evidence(
         shares=shares,
         testers=testers,
         most_a_day=policy.most_visits_a_day,
+        voices=policy.voices,
     )
     found = aggregate(log, (record.production, record.candidate))
     return Evidence(

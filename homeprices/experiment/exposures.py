@@ -8,7 +8,7 @@ visitor's cookie is no exposure: whoever keeps no cookie is a new visitor at eve
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, TextClause, text
@@ -19,6 +19,7 @@ from homeprices.predictions.feedback import PRICE_ERROR_SQL, RATED_SQL, RATING_S
 MOST_PRICES = 20_000  # the newest; both models are run on each of them
 # The hourly evaluation may take longer than a request; the limit of the service is for answers that a visitor awaits.
 STATEMENT_TIMEOUT_SECONDS = 120
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,10 @@ class ExperimentWindow:
 
 @dataclass(frozen=True)
 class VisitorExposures:
-    """Exposures of one visitor. `epoch` and `variant` are of the first one; `moved`: the visitor saw both variants.
+    """Exposures of one visitor. `epoch`, `variant` and `network` are of the first one, at the time `first`.
 
-    `exposures` includes `errors`, which another variant answered; milliseconds are of the variant's own answers.
+    `network` is a keyed hash, None where the log knew none. `moved`: the visitor saw both variants. `exposures`
+    includes `errors`, which another variant answered; milliseconds are of the variant's own answers.
     """
 
     visitor: str
@@ -55,11 +57,16 @@ class VisitorExposures:
     slow: int
     milliseconds: float
     milliseconds_squared: float
+    network: str | None = None
+    first: datetime = LONG_AGO
 
 
 @dataclass(frozen=True)
 class VisitorRatings:
-    """What one visitor said: one opinion an estimate, stars before quick feedback (accurate 5, too high or low 2)."""
+    """What one visitor said: one opinion an estimate, stars before quick feedback (accurate 5, too high or low 2).
+
+    `first` is when the visitor said the oldest of them.
+    """
 
     visitor: str
     ratings: int
@@ -68,6 +75,7 @@ class VisitorRatings:
     too_high: int
     too_low: int
     of_fallbacks: int
+    first: datetime = LONG_AGO
 
 
 @dataclass(frozen=True)
@@ -80,6 +88,7 @@ class ActualPrice:
     inputs: dict[str, Any]
     estimate: float
     price: float
+    ts: datetime = LONG_AGO
 
 
 # Valid numbers only: PostgreSQL sorts NaN above infinity.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -48,3 +48,31 @@ class RetrainingRule(BaseModel):
     on_inputs: bool = True
     on_error: bool = True
     least_homes: int = Field(default=100, ge=1)
+
+
+# Part of the policy document, read when evidence is collected.
+
+
+class VoiceRule(BaseModel):
+    """Whose voice counts. A voice is a visitor who rates or tells a price.
+
+    No network counts for more than `visitors_a_day` new visitors a day and `voices_a_day` new voices, nor for more than
+    `network_share` of a variant's visitors, of its raters, and of its visitors who tell a price.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    visitors_a_day: int = Field(default=100, ge=1, le=10**9)
+    voices_a_day: int = Field(default=10, ge=1, le=10**9)
+    network_share: float = Field(default=0.02, gt=0, le=1)
+
+
+UNLIMITED = VoiceRule(visitors_a_day=10**9, voices_a_day=10**9, network_share=1)
+"""As policies of schema version 1 were, which knew no networks."""
+
+
+def with_old_voices(document: Any) -> Any:
+    """Return a policy document; one of schema version 1 decides as it did, so that its record can be replayed."""
+    if isinstance(document, dict) and document.get("schema_version") == 1:
+        return {"voices": UNLIMITED.model_dump(), **document}
+    return document

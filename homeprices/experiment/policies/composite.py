@@ -8,12 +8,20 @@ It says nothing about chance: documentations/abtest.md tells how often it promot
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from homeprices.experiment.evidence import HIGHEST_RATING, Evidence, VariantSummary
-from homeprices.experiment.policies.base import Decision, Outcome, RetrainingRule, breaker_stopped, time_is_up
+from homeprices.experiment.policies.base import (
+    Decision,
+    Outcome,
+    RetrainingRule,
+    VoiceRule,
+    breaker_stopped,
+    time_is_up,
+    with_old_voices,
+)
 from homeprices.experiment.policies.post_promotion import PostPromotionRule
 
 
@@ -22,7 +30,7 @@ class CompositePolicy(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 2
     rule: Literal["composite"] = "composite"
     name: str = Field(default="composite", pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")
     version: int = Field(default=1, ge=1)
@@ -35,8 +43,14 @@ class CompositePolicy(BaseModel):
     roll_back_below: float = Field(default=0.8, ge=0, le=1)
     longest: timedelta = Field(default=timedelta(days=7), gt=timedelta(0), le=timedelta(days=365))
     most_visits_a_day: int = Field(default=200, ge=1)
+    voices: VoiceRule = VoiceRule()
     bake: PostPromotionRule = PostPromotionRule()
     retraining: RetrainingRule = RetrainingRule()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _old_documents_decide_as_they_did(cls, document: Any) -> Any:
+        return with_old_voices(document)
 
     def slow_over(self, production_p99_ms: float) -> float | None:  # noqa: ARG002 (the rule has no such limit)
         """None: latency is in the score, and nowhere else."""

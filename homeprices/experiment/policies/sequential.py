@@ -9,13 +9,21 @@ from __future__ import annotations
 
 import math
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from homeprices.experiment.confidence_sequences import half_width
 from homeprices.experiment.evidence import Evidence
-from homeprices.experiment.policies.base import Decision, Outcome, RetrainingRule, breaker_stopped, time_is_up
+from homeprices.experiment.policies.base import (
+    Decision,
+    Outcome,
+    RetrainingRule,
+    VoiceRule,
+    breaker_stopped,
+    time_is_up,
+    with_old_voices,
+)
 from homeprices.experiment.policies.post_promotion import PostPromotionRule
 from homeprices.experiment.sample_ratio import DEFAULT_CONCENTRATION, log_evidence_of_epochs
 from homeprices.experiment.treatment_effect import TreatmentEffect, composite_effect
@@ -96,7 +104,7 @@ class SequentialPolicy(_Document):
     with more than `most_visits_a_day` exposures a day are treated as bots.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 2
     rule: Literal["sequential"] = "sequential"
     name: str = Field(default="sequential", pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")
     version: int = Field(default=1, ge=1)
@@ -113,6 +121,12 @@ class SequentialPolicy(_Document):
     missing_after: timedelta = Field(default=timedelta(hours=24), ge=timedelta(hours=24))
     drift: Literal["note", "wait"] = "note"
     most_visits_a_day: int = Field(default=200, ge=1)
+    voices: VoiceRule = VoiceRule()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _old_documents_decide_as_they_did(cls, document: Any) -> Any:
+        return with_old_voices(document)
 
     def slow_over(self, production_p99_ms: float) -> float | None:
         """Return the latency in ms above which an answer of the candidate is slow."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from homeprices.experiment.aggregation import (
 )
 from homeprices.experiment.evidence import Evidence, SampleMoments
 from homeprices.experiment.exposures import ActualPrice, VisitorExposures, VisitorRatings
+from homeprices.experiment.policies.base import VoiceRule
 from homeprices.experiment.policies.sequential import SequentialPolicy
 from homeprices.predictions.feedback import price_error
 from tests.unit.experiment.looks import BEGIN
@@ -32,7 +34,7 @@ def visitor(name: str, variant: str = "production", **more: Any) -> VisitorExpos
     return VisitorExposures(**{"visitor": name, "variant": variant, **given, **sums, **more})
 
 
-def rater(name: str, stars: float, ratings: int = 1, **more: int) -> VisitorRatings:
+def rater(name: str, stars: float, ratings: int = 1, **more: Any) -> VisitorRatings:
     given = {"accurate": 0, "too_high": 0, "too_low": 0, "of_fallbacks": 0, **more}
     return VisitorRatings(visitor=name, ratings=ratings, stars=stars, **given)
 
@@ -78,6 +80,47 @@ def test_whom_a_change_of_share_moved_counts_where_he_was_assigned_first_and_now
     found = of(log(people, [rater("a", 4), rater("m", 1)], shares={1: 20.0, 2: 30.0}))
     assert [stratum.assigned for stratum in found.strata] == [(2, 0), (0, 1)]
     assert (found.variants[0].visitors, found.left_out["moved"], found.strata[0].ratings[0].n) == (1, 1, 1)
+
+
+def test_a_network_has_few_voices_however_many_browsers_it_opens() -> None:
+    """The honest rate the candidate with four stars; 170 browsers of one address rate it with one, within a minute."""
+    honest = [visitor(f"h{place}", "candidate", network=f"home{place}", first=BEGIN) for place in range(100)]
+    crowd = [
+        visitor(f"a{place:03}", "candidate", network="attacker", first=BEGIN + timedelta(seconds=place / 4))
+        for place in range(170)
+    ]
+    raters = [rater(row.visitor, 4.0, first=row.first) for row in honest]
+    raters += [rater(row.visitor, 1.0, first=row.first) for row in crowd]
+    scored = [RescoredPrice(told(row.visitor, 100.0, variant="candidate"), 100.0, 95.0) for row in crowd]
+    found = of(log([*honest, *crowd], raters, scored, voices=VoiceRule(visitors_a_day=100, voices_a_day=10)))
+    [_, rated] = found.strata[0].ratings
+    assert (rated.n, rated.mean) == (102, pytest.approx((400 + 2) / 102))
+    assert (found.strata[0].assigned, found.errors.visitors, found.paired.difference.n) == ((0, 102), 102, 1)
+    assert {name: count for name, count in found.left_out.items() if count} == {
+        "visitors_of_a_network_beyond_day": 70,
+        "visitors_of_a_network_beyond_share": 98,
+        "price_tellers_of_a_network_beyond_share": 1,
+    }
+
+
+def test_those_who_only_look_give_their_network_no_more_voices() -> None:
+    """A hundred visitors of whom few rate: the limit of a share is of the raters as well, and of the price tellers."""
+    people = [visitor(f"h{place:03}", network=f"home{place}", first=BEGIN) for place in range(1000)]
+    people += [visitor(f"a{place:03}", network="a", first=BEGIN) for place in range(20)]
+    raters = [rater(f"h{place:03}", 4.0, first=BEGIN) for place in range(50)]
+    raters += [rater(f"a{place:03}", 1.0, first=BEGIN + timedelta(days=place % 2)) for place in range(20)]
+    found = of(log(people, raters, voices=VoiceRule(voices_a_day=5)))
+    assert (found.left_out["raters_of_a_network_beyond_day"], found.left_out["raters_of_a_network_beyond_share"]) == (
+        10,
+        9,
+    )
+    assert found.strata[0].ratings[0].n == 51
+
+
+def test_visitors_of_a_log_without_networks_all_count() -> None:
+    people = [visitor(f"v{place}") for place in range(300)]
+    found = of(log(people, [rater(row.visitor, 4.0) for row in people], voices=VoiceRule()))
+    assert (found.variants[0].visitors, found.strata[0].ratings[0].n) == (300, 300)
 
 
 def test_a_fallback_is_an_error_of_the_candidate_and_its_rating_is_nobodys() -> None:

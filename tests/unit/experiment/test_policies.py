@@ -9,6 +9,7 @@ import pytest
 
 from homeprices.errors import InvalidInput, NotFound
 from homeprices.experiment import policies
+from homeprices.experiment.policies.base import UNLIMITED, VoiceRule
 from homeprices.experiment.policies.composite import CompositePolicy
 from homeprices.experiment.policies.sequential import SequentialPolicy
 
@@ -33,6 +34,13 @@ def test_a_document_in_a_record_is_the_policy_again(policy: policies.AnyPolicy) 
     assert policies.from_document(json.loads(json.dumps(policies.document_of(policy)))) == policy
 
 
+@pytest.mark.parametrize("rule", ["sequential", "composite"])
+def test_a_document_of_the_first_schema_limits_no_network_and_a_new_one_does(rule: str) -> None:
+    old = policies.from_document({"schema_version": 1, "rule": rule})
+    assert (old.voices, policies.from_document(policies.document_of(old))) == (UNLIMITED, old)
+    assert policies.from_document({"rule": rule}).voices == VoiceRule()
+
+
 def test_policies_that_differ_anywhere_have_different_digests() -> None:
     assert policies.digest(SequentialPolicy()) == policies.digest(policies.load("sequential"))
     assert policies.digest(SequentialPolicy()) != policies.digest(SequentialPolicy(expected_visitors=501))
@@ -47,6 +55,9 @@ def test_policies_that_differ_anywhere_have_different_digests() -> None:
         ("rule: sequential\nmargin: 0.1", "margin: Extra inputs are not permitted"),
         ("rule: composite\npromote_above: .nan", "promote_above"),
         ("rule: sequential\nlongest: P0D", "longest"),
+        ("rule: sequential\nvoices: {network_share: 0}", r"voices.network_share: .* greater than 0 \(not 0\)"),
+        ("rule: composite\nvoices: {voices_a_day: 0}", "voices.voices_a_day: .* greater than or equal to 1"),
+        ("rule: composite\nschema_version: 3", "schema_version: Input should be 1 or 2"),
         ("- rule", "must be a mapping of fields, not list"),
         ("rule: [", "is not YAML"),
         ("rule: !!python/object/apply:os.getcwd []", "is not YAML"),

@@ -1,0 +1,89 @@
+"""Limits by network: which visitors count, so that nobody buys a decision by opening many browsers at one address.
+
+The choice looks at times, networks and variants, never at what a visitor did or said, so it biases no comparison. It is
+the first in time that count: who counts at one look counts at every later one, so visitors are only ever added, and
+bounds that hold at every look hold on those who count as well.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from homeprices.names import Variant
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A visitor who came or spoke first `at` that time. A `network` of None is unknown, and limits nobody."""
+
+    visitor: str
+    variant: Variant
+    network: str | None
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Limited:
+    """Visitors who count, and how many more did not because of the limit of a day and of a variant."""
+
+    kept: frozenset[str]
+    beyond_day: int
+    beyond_share: int
+
+
+def limit_networks(arrivals: Iterable[Arrival], *, a_day: int, share: float) -> Limited:
+    """Return who counts: `a_day` visitors of a network a UTC day, and no network above `share` of a variant.
+
+    Always the first in time. The share is of the visitors who count, so that cut ones make no room for others, and a
+    network may always have one visitor in a variant.
+    """
+    in_time = sorted(arrivals, key=lambda row: (row.at, row.visitor))
+    in_day = _first_of_each(in_time, lambda row: (row.network, row.at.astimezone(UTC).date()), lambda _: a_day)
+    most = {variant: most_of_a_network(of, share) for variant, of in _by_variant(in_day).items()}
+    in_share = _first_of_each(in_day, lambda row: (row.network, row.variant), lambda row: most[row.variant])
+    return Limited(
+        kept=frozenset(row.visitor for row in in_share),
+        beyond_day=len(in_time) - len(in_day),
+        beyond_share=len(in_day) - len(in_share),
+    )
+
+
+def most_of_a_network(networks: Sequence[str | None], share: float) -> int:
+    """Return how many visitors of a network may count in a variant whose visitors come from these networks.
+
+    The largest number that is at most `share` of all who then count; it never falls when visitors are added.
+    """
+    unknown = sum(network is None for network in networks)
+    sizes = Counter(network for network in networks if network is not None).values()
+    total = unknown + sum(sizes)
+    while True:
+        most = max(1, math.floor(share * total))
+        counted = unknown + sum(min(size, most) for size in sizes)
+        if counted == total:
+            return most
+        total = counted
+
+
+def _by_variant(arrivals: Iterable[Arrival]) -> dict[Variant, list[str | None]]:
+    """Return the networks of the visitors of each variant."""
+    found: dict[Variant, list[str | None]] = defaultdict(list)
+    for row in arrivals:
+        found[row.variant].append(row.network)
+    return found
+
+
+def _first_of_each(
+    arrivals: Iterable[Arrival], group: Callable[[Arrival], Hashable], most: Callable[[Arrival], int]
+) -> list[Arrival]:
+    """Return the first `most` arrivals of each group, in order, and all of an unknown network."""
+    seen: Counter[Hashable] = Counter()
+    kept = []
+    for row in arrivals:
+        seen[group(row)] += row.network is not None
+        if row.network is None or seen[group(row)] <= most(row):
+            kept.append(row)
+    return kept
