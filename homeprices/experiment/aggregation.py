@@ -16,13 +16,15 @@ from homeprices.experiment.evidence import (
     HIGHEST_RATING,
     ClusteredProportion,
     PairedPriceError,
-    SampleMoments,
     Stratum,
     VariantSummary,
+    WithoutNetwork,
 )
 from homeprices.experiment.exposures import ActualPrice, VisitorExposures, VisitorRatings
+from homeprices.experiment.influence import ToldDifference, Voice, without_networks
+from homeprices.experiment.moments import sample_moments, trimmed_moments
 from homeprices.experiment.network_limits import Arrival, Limited, limit_networks
-from homeprices.experiment.policies.base import UNLIMITED, VoiceRule
+from homeprices.experiment.policies.base import NOT_ROBUST, UNLIMITED, RobustnessRule, VoiceRule
 from homeprices.names import VARIANTS, Variant
 from homeprices.predictions.feedback import price_error
 
@@ -48,6 +50,7 @@ class ExperimentRows:
     testers: Collection[str] = ()
     most_a_day: int = 200
     voices: VoiceRule = UNLIMITED
+    robustness: RobustnessRule = NOT_ROBUST
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ class AggregatedEvidence:
     slow: ClusteredProportion
     paired: PairedPriceError
     left_out: dict[str, int]
+    without: tuple[WithoutNetwork, ...] = ()
 
 
 def aggregate(log: ExperimentRows, bundles: tuple[str, str]) -> AggregatedEvidence:
@@ -81,15 +85,21 @@ def aggregate(log: ExperimentRows, bundles: tuple[str, str]) -> AggregatedEviden
     telling = voices_within_limits(_first_prices(log.scored), tellers, log.voices)
     scored = [row for row in log.scored if row.told.visitor in telling.kept]
     candidates = [row for row in counted.values() if row.variant == "candidate"]
+    epochs = sorted(log.shares.items())
+    said = _voices([epoch for epoch, _ in epochs], counted, raters)
+    differences = _differences(scored, {row.visitor: row.network for row in people})
     return AggregatedEvidence(
         variants=(
             _variant_summary("production", bundles[0], counted, raters, scored, log.p99),
             _variant_summary("candidate", bundles[1], counted, raters, scored, log.p99),
         ),
-        strata=tuple(_stratum(epoch, share, people, counted, raters) for epoch, share in sorted(log.shares.items())),
+        strata=tuple(
+            _stratum(epoch, share, people, [voice for voice in said if voice.stratum == place], log.robustness.trimmed)
+            for place, (epoch, share) in enumerate(epochs)
+        ),
         errors=clustered_proportion((row.errors, row.exposures) for row in candidates),
         slow=clustered_proportion((row.slow, row.exposures - row.errors) for row in candidates),
-        paired=_paired(scored),
+        paired=_paired(scored, [row.difference for row in differences], log.robustness.trimmed),
         left_out={
             "testers": len(testers),
             "bots": len(bots),
@@ -97,6 +107,7 @@ def aggregate(log: ExperimentRows, bundles: tuple[str, str]) -> AggregatedEviden
             "ratings_of_fallbacks": sum(row.of_fallbacks for row in raters),
             **_beyond_limits({"visitors": limited, "raters": rating, "price_tellers": telling}),
         },
+        without=without_networks(said, differences, len(epochs)) if log.robustness.without_any_network else (),
     )
 
 
@@ -127,17 +138,6 @@ def _beyond_limits(found: Mapping[str, Limited]) -> dict[str, int]:
     """Return visitors beyond the limits of their network, by who they are and by limit."""
     beyond = {f"{who}_of_a_network_beyond_day": limited.beyond_day for who, limited in found.items()}
     return beyond | {f"{who}_of_a_network_beyond_share": limited.beyond_share for who, limited in found.items()}
-
-
-def sample_moments(values: Iterable[float]) -> SampleMoments:
-    """Return number, mean and variance of the finite values."""
-    finite = [value for value in values if math.isfinite(value)]
-    n = len(finite)
-    if n == 0:
-        return SampleMoments()
-    mean = math.fsum(finite) / n
-    variance = math.fsum((value - mean) ** 2 for value in finite) / (n - 1) if n > 1 else 0.0
-    return SampleMoments(n=n, mean=mean, variance=variance)
 
 
 def clustered_proportion(visitors: Iterable[tuple[int, int]]) -> ClusteredProportion:
@@ -199,41 +199,59 @@ def _latency(visitors: Sequence[VisitorExposures], answers: int) -> tuple[float 
     return mean, max((squares - answers * mean**2) / (answers - 1), 0.0) if answers > 1 else 0.0
 
 
+def _voices(
+    epochs: Sequence[int], counted: dict[str, VisitorExposures], raters: Sequence[VisitorRatings]
+) -> list[Voice]:
+    """Return the mean rating of each visitor who rated, in the epoch and variant of the first exposure."""
+    place = {epoch: number for number, epoch in enumerate(epochs)}
+    found = ((counted[row.visitor], row.stars / row.ratings) for row in raters if row.ratings)
+    return [
+        Voice(visitor.network, place[visitor.epoch], VARIANTS.index(visitor.variant), stars)
+        for visitor, stars in found
+        if visitor.epoch in place
+    ]
+
+
 def _stratum(
-    epoch: int,
-    share: float,
-    people: Sequence[VisitorExposures],
-    counted: dict[str, VisitorExposures],
-    raters: Sequence[VisitorRatings],
+    epoch: int, share: float, people: Sequence[VisitorExposures], voices: Sequence[Voice], trimmed: float
 ) -> Stratum:
     assigned = [sum(row.epoch == epoch and row.variant == variant for row in people) for variant in VARIANTS]
-    means: dict[str, list[float]] = defaultdict(list)
-    for row in raters:
-        visitor = counted[row.visitor]
-        if visitor.epoch == epoch and row.ratings:
-            means[visitor.variant].append(row.stars / row.ratings)
+    production, candidate = ([voice.stars for voice in voices if voice.variant == variant] for variant in (0, 1))
     return Stratum(
         epoch=epoch,
         share=share,
         assigned=(assigned[0], assigned[1]),
-        ratings=(sample_moments(means["production"]), sample_moments(means["candidate"])),
+        ratings=(sample_moments(production), sample_moments(candidate)),
+        trimmed=(trimmed_moments(production, trimmed), trimmed_moments(candidate, trimmed)) if trimmed else None,
     )
 
 
-def _paired(scored: Sequence[RescoredPrice]) -> PairedPriceError:
-    """Return the paired error by visitor, because one visitor may report several prices."""
-    production: dict[str, list[float]] = defaultdict(list)
-    candidate: dict[str, list[float]] = defaultdict(list)
+def _errors_by_visitor(scored: Sequence[RescoredPrice]) -> dict[str, tuple[float, float]]:
+    """Return the mean price errors of production and candidate by visitor, who may tell several prices."""
+    errors: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for row in scored:
         if row.production is not None and row.candidate is not None:
-            production[row.told.visitor].append(price_error(row.production, row.told.price))
-            candidate[row.told.visitor].append(price_error(row.candidate, row.told.price))
-    by_production = {visitor: math.fsum(errors) / len(errors) for visitor, errors in production.items()}
-    by_candidate = {visitor: math.fsum(errors) / len(errors) for visitor, errors in candidate.items()}
-    n = len(by_production)
+            price = row.told.price
+            errors[row.told.visitor].append((price_error(row.production, price), price_error(row.candidate, price)))
+    return {
+        visitor: (math.fsum(a for a, _ in each) / len(each), math.fsum(b for _, b in each) / len(each))
+        for visitor, each in errors.items()
+    }
+
+
+def _differences(scored: Sequence[RescoredPrice], networks: Mapping[str, str | None]) -> list[ToldDifference]:
+    return [
+        ToldDifference(networks.get(visitor), candidate - production)
+        for visitor, (production, candidate) in _errors_by_visitor(scored).items()
+    ]
+
+
+def _paired(scored: Sequence[RescoredPrice], differences: Sequence[float], trimmed: float) -> PairedPriceError:
+    errors, n = _errors_by_visitor(scored).values(), len(differences)
     return PairedPriceError(
-        difference=sample_moments(by_candidate[visitor] - error for visitor, error in by_production.items()),
-        production_error=math.fsum(by_production.values()) / n if n else None,
-        candidate_error=math.fsum(by_candidate.values()) / n if n else None,
+        difference=sample_moments(differences),
+        trimmed=trimmed_moments(differences, trimmed) if trimmed else None,
+        production_error=math.fsum(production for production, _ in errors) / n if n else None,
+        candidate_error=math.fsum(candidate for _, candidate in errors) / n if n else None,
         unpriced=sum(row.production is None or row.candidate is None for row in scored),
     )

@@ -72,6 +72,7 @@ def collect_evidence(
         testers=testers,
         most_a_day=policy.most_visits_a_day,
         voices=policy.voices,
+        robustness=policy.robustness,
     )
     found = aggregate(log, (record.production, record.candidate))
     return Evidence(
@@ -88,6 +89,7 @@ def collect_evidence(
         left_out={**found.left_out, **exposures.left_out(connection, window)},
         stopped=stopped,
         drift=drift,
+        without=found.without,
     )
 
 

@@ -86,25 +86,41 @@ class VariantSummary(_Value):
 class Stratum(_Value):
     """An epoch: the visitors with their first exposure in it, and their ratings in stars.
 
-    `share` is the candidate's, in percent; `assigned` and `ratings` are by variant, production first.
+    `share` is the candidate's, in percent; `assigned` and `ratings` are by variant, production first. `trimmed` is
+    `ratings` without the most extreme voices, None in older records.
     """
 
     epoch: int = Field(ge=0)
     share: float = Field(ge=0, le=100)
     assigned: tuple[int, int] = (0, 0)
     ratings: tuple[SampleMoments, SampleMoments] = (SampleMoments(), SampleMoments())
+    trimmed: tuple[SampleMoments, SampleMoments] | None = None
 
 
 class PairedPriceError(_Value):
     """Price errors of both models on homes with a known price, as shares of that price, by visitor.
 
-    `difference` is candidate less production, so below zero the candidate is nearer to the prices.
+    `difference` is candidate less production, so below zero the candidate is nearer to the prices; `trimmed` is the
+    same without the most extreme voices, None in older records.
     """
 
     difference: SampleMoments = SampleMoments()
+    trimmed: SampleMoments | None = None
     production_error: float | None = Field(default=None, ge=0)
     candidate_error: float | None = Field(default=None, ge=0)
     unpriced: int = Field(default=0, ge=0)
+
+
+class WithoutNetwork(_Value):
+    """What remains of the voices without those of one network: ratings by stratum and variant, and price differences.
+
+    `voices` are those of the network.
+    """
+
+    network: str
+    voices: int = Field(ge=1)
+    ratings: tuple[tuple[SampleMoments, SampleMoments], ...] = ()
+    price_difference: SampleMoments = SampleMoments()
 
 
 class Evidence(_Value):
@@ -112,7 +128,7 @@ class Evidence(_Value):
 
     `errors` and `slow` are the candidate's, `slow` its answers that took longer than `slow_over_ms`. `left_out` counts
     by reason what does not count; `stopped` is why the circuit breaker took the share to zero; `drift` what the
-    newest drift reports on the two bundles found.
+    newest drift reports on the two bundles found. `without` are the networks with the most influence on a result.
     """
 
     experiment: str
@@ -128,6 +144,7 @@ class Evidence(_Value):
     left_out: dict[str, int] = Field(default_factory=dict)
     stopped: str | None = None
     drift: str | None = None
+    without: tuple[WithoutNetwork, ...] = ()
 
     @property
     def age(self) -> timedelta:

@@ -24,7 +24,8 @@ from homeprices.experiment.evidence import (
 )
 from homeprices.experiment.policies import AnyPolicy
 from homeprices.experiment.policies.composite import CompositePolicy
-from homeprices.experiment.policies.sequential import SILENT_BELOW, SequentialPolicy
+from homeprices.experiment.policies.missing_data import SILENT_BELOW
+from homeprices.experiment.policies.sequential import SequentialPolicy
 from homeprices.experiment.sample_ratio import log_evidence
 from homeprices.simulation.visitors import (
     HOURS_A_DAY,

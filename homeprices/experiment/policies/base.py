@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -71,8 +72,26 @@ UNLIMITED = VoiceRule(visitors_a_day=10**9, voices_a_day=10**9, network_share=1)
 """As policies of schema version 1 were, which knew no networks."""
 
 
-def with_old_voices(document: Any) -> Any:
-    """Return a policy document; one of schema version 1 decides as it did, so that its record can be replayed."""
+class RobustnessRule(BaseModel):
+    """What a result by voices must hold without: `trimmed`, a share of the voices at each end (0: need not hold without
+    any), and the voices of each single network.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    trimmed: float = Field(default=0.05, ge=0, lt=0.5)
+    without_any_network: bool = True
+
+
+NOT_ROBUST = RobustnessRule(trimmed=0, without_any_network=False)
+"""As policies of schema version 1 were."""
+
+
+def with_old_values(document: Any, old: Mapping[str, BaseModel]) -> Any:
+    """Return a policy document; one of schema version 1 decides as it did, so that its record can be replayed.
+
+    `old` are the values of the parts that such a document does not know.
+    """
     if isinstance(document, dict) and document.get("schema_version") == 1:
-        return {"voices": UNLIMITED.model_dump(), **document}
+        return {**{name: part.model_dump() for name, part in old.items()}, **document}
     return document

@@ -8,19 +8,22 @@ It says nothing about chance: documentations/abtest.md tells how often it promot
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from homeprices.experiment.evidence import HIGHEST_RATING, Evidence, VariantSummary
 from homeprices.experiment.policies.base import (
+    NOT_ROBUST,
+    UNLIMITED,
     Decision,
     Outcome,
     RetrainingRule,
+    RobustnessRule,
     VoiceRule,
     breaker_stopped,
     time_is_up,
-    with_old_voices,
+    with_old_values,
 )
 from homeprices.experiment.policies.post_promotion import PostPromotionRule
 
@@ -44,13 +47,14 @@ class CompositePolicy(BaseModel):
     longest: timedelta = Field(default=timedelta(days=7), gt=timedelta(0), le=timedelta(days=365))
     most_visits_a_day: int = Field(default=200, ge=1)
     voices: VoiceRule = VoiceRule()
+    robustness: ClassVar[RobustnessRule] = NOT_ROBUST  # the rule promises nothing
     bake: PostPromotionRule = PostPromotionRule()
     retraining: RetrainingRule = RetrainingRule()
 
     @model_validator(mode="before")
     @classmethod
     def _old_documents_decide_as_they_did(cls, document: Any) -> Any:
-        return with_old_voices(document)
+        return with_old_values(document, {"voices": UNLIMITED})
 
     def slow_over(self, production_p99_ms: float) -> float | None:  # noqa: ARG002 (the rule has no such limit)
         """None: latency is in the score, and nowhere else."""

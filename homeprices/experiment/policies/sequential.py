@@ -8,29 +8,39 @@ prices. The order is fixed: validity, harm, benefit, time.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from homeprices.experiment.confidence_sequences import half_width
-from homeprices.experiment.evidence import Evidence
+from homeprices.experiment.evidence import Evidence, SampleMoments
 from homeprices.experiment.policies.base import (
+    NOT_ROBUST,
+    UNLIMITED,
     Decision,
     Outcome,
     RetrainingRule,
+    RobustnessRule,
     VoiceRule,
     breaker_stopped,
     time_is_up,
-    with_old_voices,
+    with_old_values,
 )
+from homeprices.experiment.policies.missing_data import missing_data
 from homeprices.experiment.policies.post_promotion import PostPromotionRule
+from homeprices.experiment.policies.robustness import (
+    Check,
+    doubtful_results,
+    reduced_price_bounds,
+    reduced_rating_bounds,
+)
 from homeprices.experiment.sample_ratio import DEFAULT_CONCENTRATION, log_evidence_of_epochs
 from homeprices.experiment.treatment_effect import TreatmentEffect, composite_effect
-from homeprices.names import VARIANTS
 
-SILENT_BELOW = 20
-"""Minimum expected requests per day for the missing-data check: zero by chance has probability e^-20, about 2e-9."""
+BETTER, WORSE, FARTHER = "is better", "is worse", "is farther from the actual prices"
+"""Results by voices, as they are said in a reason."""
 
 
 class _Document(BaseModel):
@@ -122,11 +132,12 @@ class SequentialPolicy(_Document):
     drift: Literal["note", "wait"] = "note"
     most_visits_a_day: int = Field(default=200, ge=1)
     voices: VoiceRule = VoiceRule()
+    robustness: RobustnessRule = RobustnessRule()
 
     @model_validator(mode="before")
     @classmethod
     def _old_documents_decide_as_they_did(cls, document: Any) -> Any:
-        return with_old_voices(document)
+        return with_old_values(document, {"voices": UNLIMITED, "robustness": NOT_ROBUST})
 
     def slow_over(self, production_p99_ms: float) -> float | None:
         """Return the latency in ms above which an answer of the candidate is slow."""
@@ -143,10 +154,14 @@ class SequentialPolicy(_Document):
             return decided("rollback", breaker_stopped(evidence))
         if invalid := self._invalid(evidence, statistics):
             return decided("invalid", invalid)
-        if harm := self._harm(evidence, statistics, difference):
+        doubts = doubtful_results(self._checks(evidence), statistics)
+        if harm := self._harm(evidence, statistics, difference, doubts):
             return decided("rollback", harm)
         finding = self._finding(evidence, statistics, difference)
-        if statistics.get("lower", -math.inf) > self.margins.promote:
+        finding += "".join(
+            f"; that {evidence.candidate.bundle} {result} rests on {on}" for result, on in doubts.items()
+        )
+        if statistics.get("lower", -math.inf) > self.margins.promote and BETTER not in doubts:
             if evidence.drift is None or self.drift == "note":
                 noted = "" if evidence.drift is None else f" There is drift, which this policy notes: {evidence.drift}"
                 return decided("promote", f"{finding}: even the lower bound is above {self.margins.promote:g}.{noted}")
@@ -178,15 +193,36 @@ class SequentialPolicy(_Document):
             if sample.n:
                 statistics[name] = sample.mean
             if sample.n >= limits.visitors:
-                width = half_width(
-                    sample.variance / sample.n,
-                    sample.n,
-                    alpha=rates.guardrail,
-                    expected=self.expected_visitors,
-                    one_sided=True,
-                )
+                width = self._width(sample)
                 statistics |= {f"{name}_lower": sample.mean - width, f"{name}_upper": sample.mean + width}
         return difference, statistics
+
+    def _width(self, sample: SampleMoments) -> float:
+        """Return the distance of a guardrail's bound from the mean."""
+        variance, alpha = sample.variance / sample.n, self.error_rates.guardrail
+        return float(half_width(variance, sample.n, alpha=alpha, expected=self.expected_visitors, one_sided=True))
+
+    def _checks(self, evidence: Evidence) -> tuple[Check, ...]:
+        """Return the bounds of each result by voices on parts of the voices."""
+        rates, margins, limits = self.error_rates, self.margins, self.guardrails
+
+        def effect(part: Evidence) -> TreatmentEffect | None:
+            return composite_effect(part, self.primary) if self._lacking(part) is None else None
+
+        def lower(part: Evidence) -> float | None:
+            return None if (found := effect(part)) is None else found.lower(rates.promote, self.expected_visitors)
+
+        def upper(part: Evidence) -> float | None:
+            return None if (found := effect(part)) is None else found.upper(rates.harm, self.expected_visitors)
+
+        def farther(sample: SampleMoments) -> float | None:
+            return sample.mean - self._width(sample) if sample.n >= limits.visitors else None
+
+        return (
+            Check(BETTER, "lower", reduced_rating_bounds(evidence, lower), margins.promote),
+            Check(WORSE, "upper", reduced_rating_bounds(evidence, upper), margins.harm, below=True),
+            Check(FARTHER, "price_error_excess_lower", reduced_price_bounds(evidence, farther), limits.price_error),
+        )
 
     def _invalid(self, evidence: Evidence, statistics: dict[str, float]) -> str | None:
         """Return why this evidence is invalid, if it is."""
@@ -198,11 +234,17 @@ class SequentialPolicy(_Document):
                 f"should have been, which chance does not explain."
             )
         if evidence.age >= self.missing_after:
-            return _missing(evidence)
+            return missing_data(evidence)
         return None
 
-    def _harm(self, evidence: Evidence, statistics: dict[str, float], difference: TreatmentEffect | None) -> str | None:
-        """What harm the candidate does, beyond chance, if any."""
+    def _harm(
+        self,
+        evidence: Evidence,
+        statistics: dict[str, float],
+        difference: TreatmentEffect | None,
+        doubts: Collection[str],
+    ) -> str | None:
+        """What harm the candidate does, beyond chance and without doubts, if any."""
         bundle, limits = evidence.candidate.bundle, self.guardrails
         if statistics.get("error_excess_lower", -1) > 0:
             share = evidence.errors.share
@@ -212,12 +254,12 @@ class SequentialPolicy(_Document):
                 f"{bundle} is too slow: {evidence.slow.share:.1%} of its answers took more than "
                 f"{evidence.slow_over_ms:g} ms, and {limits.slow_share:.1%} may."
             )
-        if statistics.get("price_error_excess_lower", -1) > limits.price_error:
+        if statistics.get("price_error_excess_lower", -1) > limits.price_error and FARTHER not in doubts:
             return (
                 f"{bundle} is farther from the actual prices: by {statistics['price_error_excess']:.1%} of the price "
                 f"on average, over {evidence.paired.difference.n} visitors who told it."
             )
-        if statistics.get("upper", math.inf) < self.margins.harm:
+        if statistics.get("upper", math.inf) < self.margins.harm and WORSE not in doubts:
             finding = self._finding(evidence, statistics, difference)
             return f"{finding}: even the upper bound is below {self.margins.harm:g}."
         return None
@@ -247,18 +289,3 @@ class SequentialPolicy(_Document):
             f"{statistics['lower']:.4f} and {statistics['upper']:.4f} "
             f"({difference.stars:+.2f} stars by {difference.visitors} visitors, {difference.milliseconds:+.1f} ms)"
         )
-
-
-def _missing(evidence: Evidence) -> str | None:
-    """Return which variant had no request for a day; None if a quiet site explains it."""
-    variants, days = (evidence.production, evidence.candidate), evidence.age / timedelta(days=1)
-    if not any(variant.requests for variant in variants):
-        return "Data is missing: neither arm has a request in the log."
-    share = next((stratum.share / 100 for stratum in reversed(evidence.strata) if 0 < stratum.share < 100), None)
-    for place, (name, variant) in enumerate(zip(VARIANTS, variants, strict=True)):
-        by_other = (
-            0.0 if share is None else variants[1 - place].recent_requests * ((1 - share) / share) ** (1 - 2 * place)
-        )
-        if variant.recent_requests == 0 and max(by_other, variant.requests / days) >= SILENT_BELOW:
-            return f"Data is missing: {name} ({variant.bundle}) has no request of the last 24 h in the log."
-    return None

@@ -9,7 +9,7 @@ import pytest
 
 from homeprices.errors import InvalidInput, NotFound
 from homeprices.experiment import policies
-from homeprices.experiment.policies.base import UNLIMITED, VoiceRule
+from homeprices.experiment.policies.base import NOT_ROBUST, UNLIMITED, VoiceRule
 from homeprices.experiment.policies.composite import CompositePolicy
 from homeprices.experiment.policies.sequential import SequentialPolicy
 
@@ -38,6 +38,7 @@ def test_a_document_in_a_record_is_the_policy_again(policy: policies.AnyPolicy) 
 def test_a_document_of_the_first_schema_limits_no_network_and_a_new_one_does(rule: str) -> None:
     old = policies.from_document({"schema_version": 1, "rule": rule})
     assert (old.voices, policies.from_document(policies.document_of(old))) == (UNLIMITED, old)
+    assert old.robustness == NOT_ROBUST
     assert policies.from_document({"rule": rule}).voices == VoiceRule()
 
 

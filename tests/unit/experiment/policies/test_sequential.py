@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from homeprices.experiment.evidence import ClusteredProportion, Evidence, SampleMoments, VariantSummary
+from homeprices.experiment.evidence import ClusteredProportion, Evidence, SampleMoments, VariantSummary, WithoutNetwork
 from homeprices.experiment.policies.sequential import Margins, Minimum, Primary, SequentialPolicy
 from homeprices.experiment.treatment_effect import composite_effect, stratified_difference
 from tests.unit.experiment.looks import BEGIN, happened, look, paired, stratum, variant
@@ -141,6 +141,57 @@ def test_a_promotion_waits_while_inputs_drift_when_the_policy_says_so() -> None:
     )
     late = SequentialPolicy(drift="wait").decide(look((3.4, 4.2), days=14, drift="BO1: x"))
     assert late.outcome == "inconclusive", "the time runs on"
+
+
+def left(
+    stars: tuple[float, float], rated: tuple[int, int] = (395, 98), network: str = "ab12", **more: Any
+) -> WithoutNetwork:
+    """What remains without seven voices of one network."""
+    [epoch] = [stratum((4000, 1000), rated, stars)]
+    return WithoutNetwork(network=network, voices=7, ratings=(epoch.ratings,), **more)
+
+
+@pytest.mark.parametrize(("stars", "result"), [((3.4, 4.2), "is better"), ((4.2, 3.4), "is worse")])
+def test_a_result_that_rests_on_one_network_decides_nothing_and_says_so(
+    stars: tuple[float, float], result: str
+) -> None:
+    found = RULE.decide(look(stars, without=(left(stars, network="cd34"), left((3.6, 3.6)))))
+    assert (found.outcome, found.reason.endswith(f"; that CO1 {result} rests on one network (ab12, 7 voices).")) == (
+        "continue",
+        True,
+    ), found.reason
+    firm = RULE.decide(look(stars, without=(left(stars),)))
+    assert firm.outcome == {"is better": "promote", "is worse": "rollback"}[result]
+    assert {"lower_without_network", "upper_without_network"} <= set(firm.statistics)
+
+
+def test_without_a_network_the_minimum_of_voices_must_still_be_there() -> None:
+    found = RULE.decide(look((2.0, 4.8), rated=(400, 36), without=(left((2.0, 4.8), (400, 29)),)))
+    assert (found.outcome, "rests on one network" in found.reason) == ("continue", True)
+
+
+@pytest.mark.parametrize("stars", [(3.4, 4.2), (4.2, 3.4)])
+def test_a_result_that_rests_on_few_extreme_voices_decides_nothing(stars: tuple[float, float]) -> None:
+    evidence = look(stars)
+    [whole] = evidence.strata
+    cut = whole.model_copy(update={"trimmed": stratum((4000, 1000), (400, 100), (3.6, 3.6)).ratings})
+    found = RULE.decide(evidence.model_copy(update={"strata": (cut,)}))
+    assert (found.outcome, "rests on few extreme voices" in found.reason) == ("continue", True)
+    same = whole.model_copy(update={"trimmed": whole.ratings})
+    assert RULE.decide(evidence.model_copy(update={"strata": (same,)})).outcome == RULE.decide(evidence).outcome
+
+
+def test_fifty_prices_of_which_one_network_told_most_roll_nobody_back() -> None:
+    prices = paired(60, 0.09)
+    few = left((3.6, 3.6), price_difference=SampleMoments(n=10, mean=0.0, variance=0.01))
+    found = RULE.decide(look(paired=prices, without=(few,)))
+    assert (found.outcome, "that CO1 is farther from the actual prices rests on one network" in found.reason) == (
+        "continue",
+        True,
+    )
+    extreme = prices.model_copy(update={"trimmed": SampleMoments(n=60, mean=0.01, variance=0.01)})
+    found = RULE.decide(look(paired=extreme))
+    assert (found.outcome, "from the actual prices rests on few extreme voices" in found.reason) == ("continue", True)
 
 
 def test_margins_move_both_limits() -> None:
