@@ -112,15 +112,17 @@ _VISITORS = text(
                count(*) FILTER (WHERE fallback) AS errors,
                count(*) FILTER (WHERE {_SOUND} AND milliseconds > :slow_over_ms) AS slow,
                sum(milliseconds) FILTER (WHERE {_SOUND}) AS milliseconds,
-               sum(milliseconds * milliseconds) FILTER (WHERE {_SOUND}) AS milliseconds_squared
+               sum(milliseconds * milliseconds) FILTER (WHERE {_SOUND}) AS milliseconds_squared,
+               min(ts) AS first, (array_agg(network ORDER BY ts, id))[1] AS network
         FROM prediction_logs WHERE {_VISITS} GROUP BY 1, 2, 3, 4
     )
-    SELECT visitor, min(epoch * 2 + (assigned_variant = 'candidate')::int) AS first,
+    SELECT visitor, min(epoch * 2 + (assigned_variant = 'candidate')::int) AS assignment,
            min(assigned_variant) <> max(assigned_variant) AS moved,
            sum(exposures)::bigint AS exposures, sum(recent)::bigint AS recent, max(exposures) AS busiest_day,
            sum(errors)::bigint AS errors, sum(slow)::bigint AS slow,
            coalesce(sum(milliseconds), 0) AS milliseconds,
-           coalesce(sum(milliseconds_squared), 0) AS milliseconds_squared
+           coalesce(sum(milliseconds_squared), 0) AS milliseconds_squared,
+           min(first) AS first, (array_agg(network ORDER BY first))[1] AS network
     FROM days GROUP BY visitor
     """  # noqa: S608 (made of this module's own constants)
 )
@@ -129,7 +131,7 @@ _RATERS = text(
     WITH opinions AS (
         SELECT DISTINCT ON (prediction_logs.id)
                prediction_logs.visitor, fallback, feedback_type,
-               {RATING_SQL} AS stars
+               {RATING_SQL} AS stars, user_feedback.ts AS said
         FROM prediction_logs JOIN user_feedback ON prediction_id = prediction_logs.id
         WHERE {_VISITS} AND verified AND user_feedback.ts < :until
           AND {RATED_SQL}
@@ -141,13 +143,15 @@ _RATERS = text(
            count(*) FILTER (WHERE NOT fallback AND feedback_type = 'accurate') AS accurate,
            count(*) FILTER (WHERE NOT fallback AND feedback_type = 'too_high') AS too_high,
            count(*) FILTER (WHERE NOT fallback AND feedback_type = 'too_low') AS too_low,
-           count(*) FILTER (WHERE fallback) AS of_fallbacks
+           count(*) FILTER (WHERE fallback) AS of_fallbacks,
+           min(said) AS first
     FROM opinions GROUP BY visitor
     """  # noqa: S608
 )
 _PRICES = text(
     f"""
-    SELECT prediction_logs.visitor, assigned_variant AS variant, fallback, inputs, estimate, feedback_value AS price
+    SELECT prediction_logs.visitor, assigned_variant AS variant, fallback, inputs, estimate, feedback_value AS price,
+           user_feedback.ts
     FROM prediction_logs JOIN user_feedback ON prediction_id = prediction_logs.id
     WHERE {_VISITS} AND verified AND feedback_type = 'actual_price' AND user_feedback.ts < :until
       AND feedback_value > 0 AND feedback_value < 'Infinity'
@@ -191,7 +195,10 @@ def raise_statement_timeout(connection: Connection) -> None:
 def visitors(connection: Connection, window: ExperimentWindow) -> list[VisitorExposures]:
     """Return every visitor of the experiment."""
     rows = _rows(connection, _VISITORS, window)
-    return [VisitorExposures(epoch=row["first"] // 2, variant=VARIANTS[row.pop("first") % 2], **row) for row in rows]
+    return [
+        VisitorExposures(epoch=row["assignment"] // 2, variant=VARIANTS[row.pop("assignment") % 2], **row)
+        for row in rows
+    ]
 
 
 def raters(connection: Connection, window: ExperimentWindow) -> list[VisitorRatings]:

@@ -38,7 +38,8 @@ VISITORS = text(
 # Of the newest interim look: what the decision itself was made of.
 SPLIT = text(
     """
-    SELECT evidence -> 'strata', policy_document -> 'sample_ratio' ->> 'concentration' FROM ab_decisions
+    SELECT evidence -> 'strata', policy_document -> 'sample_ratio' ->> 'concentration', evidence -> 'left_out'
+    FROM ab_decisions
     WHERE experiment = :experiment AND evidence ? 'strata' ORDER BY ts DESC LIMIT 1
     """
 )
@@ -70,7 +71,7 @@ class DatabaseCollector:
             return [*self._split(connection), *_evaluation(connection), *_drift(connection)]
 
     def _split(self, connection: Connection) -> Iterator[Sample]:
-        """The visitors of the current epoch now, and the decision's own test of the split at the newest look."""
+        """The visitors of the current epoch now; of the newest look, its test of the split and what does not count."""
         record = self._record()
         if record.state != "running" or not record.epochs:
             return
@@ -80,10 +81,12 @@ class DatabaseCollector:
             yield Sample("homeprices_experiment_visitors", counts.get(variant, 0), {"variant": variant})
         newest = connection.execute(SPLIT, {"experiment": record.experiment}).one_or_none()
         if newest is not None:
-            strata, concentration = newest
+            strata, concentration, left_out = newest
             epochs = [(stratum["share"], stratum["assigned"]) for stratum in strata]
             evidence = log_evidence_of_epochs(epochs, concentration=float(concentration or DEFAULT_CONCENTRATION))
             yield Sample("homeprices_experiment_sample_ratio_p_value", p_value(evidence))
+            for reason, count in (left_out or {}).items():
+                yield Sample("homeprices_experiment_left_out", count, {"reason": reason})
 
 
 def _evaluation(connection: Connection) -> Iterator[Sample]:

@@ -129,6 +129,32 @@ def test_a_client_that_never_sends_its_cookie_back_is_nobody(trial: Trial) -> No
     assert seen.model_dump(exclude={"left_out"}) == before.model_dump(exclude={"left_out"})
 
 
+def test_170_browsers_of_one_address_have_few_voices_and_decide_nothing(trial: Trial) -> None:
+    """Their cookies come from one network, within three minutes; the honest are of networks of their own."""
+    for place in range(120):
+        trial.visits("production", 1, 3.0 + place % 3, network=f"p{place}")
+        trial.visits("candidate", 1, 3.0 + place % 3, network=f"c{place}") if place < 30 else None
+    for place in range(170):
+        ts = NOW - timedelta(minutes=30) + timedelta(seconds=place)
+        trial.visits("candidate", 1, 5.0, network="attacker", ts=ts)
+    seen = evidence(trial)
+    assert (seen.candidate.visitors, seen.candidate.rated_visitors, seen.production.rated_visitors) == (31, 31, 120)
+    assert {name: count for name, count in seen.left_out.items() if count} == {
+        "visitors_of_a_network_beyond_day": 70,
+        "visitors_of_a_network_beyond_share": 99,
+    }
+    assert "99 visitors of a network beyond share" in experiment_status(trial.resources)
+    assert {left.network for left in seen.without if left.voices == 1} >= {"attacker"}
+    assert look(trial)["outcome"] == "continue"
+
+
+def test_a_visitor_is_of_the_network_of_the_first_exposure(trial: Trial) -> None:
+    trial.visits("candidate", 1, 4.0, visitor="v", network="home", ts=NOW - timedelta(hours=3))
+    trial.visits("candidate", 1, 2.0, visitor="v", network="office", ts=NOW - timedelta(hours=2))
+    trial.visits("production", 1, 3.0, network="elsewhere")
+    assert {left.network for left in evidence(trial).without} == {"home", "elsewhere"}
+
+
 def test_a_fallback_is_an_error_of_the_candidate_and_slow_answers_are_counted(trial: Trial) -> None:
     trial.visits("production", 450, milliseconds=10.0)
     trial.visits("candidate", 60)
@@ -301,6 +327,18 @@ def test_the_exporter_shows_the_split_that_the_decision_was_made_on(trial: Trial
         ("homeprices_experiment_sample_ratio_p_value",): math.exp(-statistics["sample_ratio_log_evidence"]),
     }
     assert seen["homeprices_experiment_sample_ratio_p_value",] < 0.001
+
+
+def test_the_exporter_tells_by_reason_what_does_not_count(trial: Trial, engine: Engine) -> None:
+    collector = DatabaseCollector(engine, lambda: control_record.read(trial.bucket))
+    trial.visits("candidate", 105, network="one")
+    look(trial)
+    left_out = {
+        sample.labels["reason"]: sample.value
+        for sample in collector.collect()
+        if sample.name == "homeprices_experiment_left_out"
+    }
+    assert (left_out["visitors_of_a_network_beyond_day"], left_out["testers"]) == (5, 0)
 
 
 def test_a_page_of_each_decision_lies_in_the_bucket(trial: Trial) -> None:
