@@ -2,7 +2,7 @@
 
 The primary metric is the published composite, as a linear statistic of two differences of means: of ratings by visitor
 and of latency by exposure. Guardrails watch the candidate's errors, its slow answers, and its distance from the actual
-prices. The order is fixed: validity, harm, benefit, time.
+prices. The order is fixed: harm, validity, ratings, time.
 """
 
 from __future__ import annotations
@@ -144,7 +144,11 @@ class SequentialPolicy(_Document):
         return max(self.guardrails.slow_at_least_ms, self.guardrails.slow_ratio * production_p99_ms)
 
     def decide(self, evidence: Evidence) -> Decision:
-        """Check validity first, then harm, then benefit, then time. A stop by the circuit breaker counts as harm."""
+        """Check harm first, then validity, then ratings, then time. A stop by the circuit breaker counts as harm.
+
+        A broken split hides no errors, no slow answers and no price errors, which need no comparison of the arms; only
+        ratings do. Documents of schema version 1 check validity before harm.
+        """
         difference, statistics = self._measure(evidence)
 
         def decided(outcome: Outcome, reason: str) -> Decision:
@@ -152,15 +156,19 @@ class SequentialPolicy(_Document):
 
         if evidence.stopped is not None:
             return decided("rollback", breaker_stopped(evidence))
-        if invalid := self._invalid(evidence, statistics):
-            return decided("invalid", invalid)
         doubts = doubtful_results(self._checks(evidence), statistics)
-        if harm := self._harm(evidence, statistics, difference, doubts):
+        harm = self._harm(evidence, statistics, doubts)
+        invalid = self._invalid(evidence, statistics)
+        if harm and not (invalid and self.schema_version == 1):
             return decided("rollback", harm)
+        if invalid:
+            return decided("invalid", invalid)
         finding = self._finding(evidence, statistics, difference)
         finding += "".join(
             f"; that {evidence.candidate.bundle} {result} rests on {on}" for result, on in doubts.items()
         )
+        if statistics.get("upper", math.inf) < self.margins.harm and WORSE not in doubts:
+            return decided("rollback", f"{finding}: even the upper bound is below {self.margins.harm:g}.")
         if statistics.get("lower", -math.inf) > self.margins.promote and BETTER not in doubts:
             if evidence.drift is None or self.drift == "note":
                 noted = "" if evidence.drift is None else f" There is drift, which this policy notes: {evidence.drift}"
@@ -237,14 +245,8 @@ class SequentialPolicy(_Document):
             return missing_data(evidence)
         return None
 
-    def _harm(
-        self,
-        evidence: Evidence,
-        statistics: dict[str, float],
-        difference: TreatmentEffect | None,
-        doubts: Collection[str],
-    ) -> str | None:
-        """What harm the candidate does, beyond chance and without doubts, if any."""
+    def _harm(self, evidence: Evidence, statistics: dict[str, float], doubts: Collection[str]) -> str | None:
+        """What harm the candidate does, beyond chance, by what is measured of it alone or on the same homes, if any."""
         bundle, limits = evidence.candidate.bundle, self.guardrails
         if statistics.get("error_excess_lower", -1) > 0:
             share = evidence.errors.share
@@ -259,9 +261,6 @@ class SequentialPolicy(_Document):
                 f"{bundle} is farther from the actual prices: by {statistics['price_error_excess']:.1%} of the price "
                 f"on average, over {evidence.paired.difference.n} visitors who told it."
             )
-        if statistics.get("upper", math.inf) < self.margins.harm and WORSE not in doubts:
-            finding = self._finding(evidence, statistics, difference)
-            return f"{finding}: even the upper bound is below {self.margins.harm:g}."
         return None
 
     def _lacking(self, evidence: Evidence) -> str | None:

@@ -64,6 +64,20 @@ def test_a_broken_split_is_invalid_whatever_the_ratings_say() -> None:
     assert found.reason.startswith("The split is broken: 750 of 5000 visitors were the candidate's, and 1000 should")
 
 
+@pytest.mark.parametrize(
+    "harm", [{"errors": happened(60, 1000)}, {"slow": happened(60, 1000)}, {"paired": paired(100, 0.09)}]
+)
+def test_a_broken_split_hides_no_harm(harm: dict[str, Any]) -> None:
+    """Whoever breaks the split on purpose keeps no failing candidate in front of visitors."""
+    broken = look((3.0, 5.0), assigned=(4250, 750), **harm)
+    assert RULE.decide(broken).outcome == "rollback"
+    assert SequentialPolicy(schema_version=1).decide(broken).outcome == "invalid", "as it was recorded then"
+
+
+def test_a_broken_split_makes_ratings_of_no_use_for_a_rollback_either() -> None:
+    assert RULE.decide(look((5.0, 3.0), assigned=(4250, 750))).outcome == "invalid"
+
+
 @pytest.mark.parametrize("silent", ["production", "candidate"])
 def test_an_arm_without_requests_for_a_day_is_missing_data(silent: str) -> None:
     evidence = look((3.0, 5.0))
