@@ -99,6 +99,7 @@ def status(stack: Stack) -> int:
     pids = {name: entry.pid for name, entry in current.services.items() if entry.pid}
     pids["supervisor"] = current.supervisor
     console.print(status_table(current, display.memory_by_service(stack.mark, stack.folder, pids)))
+    console.print(_policy(stack), highlight=False)
     from homeprices.workflows.status import paused_lines  # only this command needs what it imports
 
     for line in paused_lines(load_settings(stack.environment(), ())):
@@ -200,6 +201,16 @@ def _as_interrupt(_signum: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+def _policy(stack: Stack) -> str:
+    """Return which policy decides the experiment, and what to know of the one for a first look."""
+    if stack.policy != "demo":
+        return f"Policy of the experiment: {stack.policy}."
+    return (
+        "Policy of the experiment: demo, which promotes within minutes. Set HOMEPRICES_POLICY=sequential before real "
+        "visitors come: ratings then promote after a day at the earliest."
+    )
+
+
 def _print_addresses(stack: Stack, served: str) -> None:
     table = Table.grid(padding=(0, 2))
     for title, purpose, remark in ADDRESSES:
@@ -208,4 +219,5 @@ def _print_addresses(stack: Stack, served: str) -> None:
     bucket = f"bucket {stack.bucket['MLFLOW_S3_BUCKET']}, credentials in .stack/env"
     table.add_row(s3, stack.bucket.get("AWS_ENDPOINT_URL_S3", "AWS"), bucket)
     console.print(f"The stack is ready: {served}." if served else "The stack is ready.", highlight=False)
+    console.print(_policy(stack), highlight=False)
     console.print(table)

@@ -112,6 +112,11 @@ class Stack:
         """The revision of the code, read once. Bundles that the stack trains record it."""
         return git_revision(ROOT)
 
+    @property
+    def policy(self) -> str:
+        """The policy of the experiment: without a choice the one that decides in minutes, for a first look."""
+        return self.overrides.get("HOMEPRICES_POLICY") or "demo"
+
     @cached_property
     def credentials(self) -> Credentials:
         """The passwords and keys, generated on first use and kept."""
@@ -176,6 +181,7 @@ class Stack:
             "HOMEPRICES_ROUTER_PORT": str(self.ports["router"]),
             "HOMEPRICES_ROUTER_METRICS_PORT": str(self.ports["router-metrics"]),
             "HOMEPRICES_FRONTEND_PORT": str(self.ports["frontend"]),
+            "HOMEPRICES_POLICY": self.policy,
             "HOMEPRICES_GIT_REVISION": self.overrides.get("HOMEPRICES_GIT_REVISION") or self.revision,
             "HOMEPRICES_EXPORTER_PORT": str(self.ports["exporter"]),
             "HOMEPRICES_STATE_DIR": str(self.folder / "state"),

@@ -37,7 +37,10 @@ def replay(context: click.Context, id: int) -> None:
 
 @group.command(epilog=example("homeprices experiment simulate --policy sequential --effect 0.2 --runs 2000"))
 @click.option(
-    "--policy", default="sequential", show_default=True, help="Name of a policy (sequential, composite), or YAML file."
+    "--policy",
+    default="sequential",
+    show_default=True,
+    help="Policy: sequential, demo, composite, or a YAML file.",
 )
 @click.option(
     "--effect", type=float, default=0.0, show_default=True, help="Stars by which the candidate is better, -2.6 to 1.3."

@@ -120,7 +120,8 @@ def _sequential(policy: SequentialPolicy, scenario: Scenario, variants: Variants
     least = policy.minimum
     enough = (variants[1].assigned >= least.exposures) & (variants[1].ratings >= least.ratings)
     enough &= np.minimum(variants[0].rated, variants[1].rated) >= least.rated_visitors
-    decided = (estimate - lower > policy.margins.promote) | (estimate + upper < policy.margins.harm)
+    old_enough = np.arange(1, scenario.looks + 1) >= policy.least_duration / timedelta(hours=1)
+    decided = (old_enough & (estimate - lower > policy.margins.promote)) | (estimate + upper < policy.margins.harm)
     return np.asarray(found | (enough & decided))
 
 

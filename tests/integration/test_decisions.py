@@ -65,12 +65,12 @@ def trial(engine: Engine, tmp_path: Path, hook: Hook) -> Iterator[Trial]:
 
 
 def look(trial: Trial, run: str = "run1", now: datetime = NOW) -> dict[str, Any]:
-    evaluation = trial.evaluation(run, now, "sequential")
+    evaluation = trial.evaluation(run, now, "demo")
     return evaluation.decide(evaluation.collect_evidence())
 
 
 def evidence(trial: Trial, now: datetime = NOW) -> Evidence:
-    return Evidence.model_validate(trial.evaluation("run", now, "sequential").collect_evidence()["evidence"])
+    return Evidence.model_validate(trial.evaluation("run", now, "demo").collect_evidence()["evidence"])
 
 
 def better(trial: Trial) -> None:
@@ -186,7 +186,7 @@ def test_a_decision_is_on_record_with_its_policy_and_comes_out_the_same_to_the_b
     better(trial)
     decided = look(trial)
     assert decided["outcome"] == "promote"
-    assert decided["policy_document"] == policies.document_of(policies.load("sequential"))
+    assert decided["policy_document"] == policies.document_of(policies.load("demo"))
     assert decided["software"] == {"git_revision": "unknown"}
     assert f"Decision {decided['id']} comes out the same: promote" in replay(trial.resources, decided["id"])
 
@@ -253,7 +253,7 @@ def note_drift(trial: Trial, bundle: str, sentence: str, now: datetime) -> None:
 def test_drift_goes_from_its_report_into_the_evidence_the_decision_and_the_record(trial: Trial, tmp_path: Path) -> None:
     """What a policy does about it: note it in the reason, or let the promotion wait until it is over."""
     waits = tmp_path / "waits.yaml"
-    waits.write_text("rule: sequential\nname: waits\ndrift: wait\n")
+    waits.write_text("rule: sequential\nname: waits\nleast_duration: P0D\ndrift: wait\n")
     better(trial)
     note_drift(trial, "BO9", "Another bundle's area has changed.", NOW)
     note_drift(trial, "BO1", "The area has changed.", NOW - timedelta(hours=1))
@@ -273,7 +273,7 @@ def test_drift_goes_from_its_report_into_the_evidence_the_decision_and_the_recor
 
 def test_a_promotion_waits_no_longer_than_the_drift(trial: Trial, tmp_path: Path) -> None:
     waits = tmp_path / "waits.yaml"
-    waits.write_text("rule: sequential\nname: waits\ndrift: wait\n")
+    waits.write_text("rule: sequential\nname: waits\nleast_duration: P0D\ndrift: wait\n")
     better(trial)
     note_drift(trial, "CO1", "The candidate's area has changed.", NOW - timedelta(hours=2))
     patient = trial.evaluation("run1", NOW, str(waits))
@@ -299,7 +299,7 @@ def test_an_inconclusive_experiment_is_rolled_back(trial: Trial, hook: Hook) -> 
     trial.visits("candidate", 100, MIXED)
     trial.visits("candidate", 1, ts=NOW + timedelta(days=13, hours=20))
     trial.visits("production", 4, ts=NOW + timedelta(days=13, hours=20))
-    evaluation = trial.evaluation("run1", NOW + timedelta(days=14), "sequential")
+    evaluation = trial.evaluation("run1", NOW + timedelta(days=14), "demo")
     decided = evaluation.decide(evaluation.collect_evidence())
     assert (decided["outcome"], decided["ends"]) == ("inconclusive", True)
     evaluation.roll_back(decided)
@@ -385,7 +385,7 @@ def test_a_release_that_is_killed_after_any_step_ends_with_one_outcome_one_recor
         hook.posts.clear()
         dying: Any = DyingBucket(trial.bucket, operations)
         finished = carry_out(Evaluation(Resources(trial.settings, dying), "run1", clock=lambda: NOW), decided)
-        assert carry_out(trial.evaluation("run1", NOW, "sequential"), decided)
+        assert carry_out(trial.evaluation("run1", NOW, "demo"), decided)
         expected = ["BO1", "BO2"] if outcome == "promote" else ["BO1"]
         assert bundle_reader.published(trial.bucket, "BO") == expected, operations
         assert bundle_reader.highest(trial.bucket, "CO") is None
@@ -414,7 +414,7 @@ def carry_out(evaluation: Evaluation, decided: dict[str, Any]) -> bool:
 def test_two_promotions_at_once_promote_and_tell_once(trial: Trial, hook: Hook) -> None:
     better(trial)
     decided = look(trial)
-    runs = [trial.evaluation("run1", NOW, "sequential") for _ in range(3)]
+    runs = [trial.evaluation("run1", NOW, "demo") for _ in range(3)]
     made: list[str] = []
     threads = [threading.Thread(target=lambda e=run: made.append(e.promote(decided)["result_version"])) for run in runs]
     for thread in threads:
@@ -429,7 +429,7 @@ def test_two_promotions_at_once_promote_and_tell_once(trial: Trial, hook: Hook) 
 def promoted(trial: Trial) -> tuple[datetime, str]:
     """A promotion by an evaluation, and when it was."""
     better(trial)
-    evaluation = trial.evaluation("run1", NOW, "sequential")
+    evaluation = trial.evaluation("run1", NOW, "demo")
     evaluation.promote(evaluation.decide(evaluation.collect_evidence()))
     with database.transaction(trial.engine) as connection:
         decided = decision_log.promotion_to(connection, "BO2")
@@ -595,14 +595,14 @@ def test_what_a_person_has_promoted_is_not_taken_back(trial: Trial) -> None:
 
 def test_what_a_person_holds_no_evaluation_ends_and_no_watch_takes_back(trial: Trial, hook: Hook) -> None:
     better(trial)
-    evaluation = trial.evaluation("run1", NOW, "sequential")
+    evaluation = trial.evaluation("run1", NOW, "demo")
     decided = evaluation.decide(evaluation.collect_evidence())
     assert evaluation.run_manual_action("hold", None, "ann", "a holiday")[0].startswith(
         "CO1 is held by person:ann since"
     )
     with pytest.raises(Conflict, match="CO1 is held by person:ann"):
         evaluation.promote(decided)
-    later = trial.evaluation("run2", NOW + timedelta(hours=1), "sequential")
+    later = trial.evaluation("run2", NOW + timedelta(hours=1), "demo")
     assert "CO1 is held by person:ann" in later.decide(later.collect_evidence())["reason"]
     assert "hold         CO1 is held" in experiment_status(trial.resources, clock=lambda: NOW)
     assert evaluation.run_manual_action("resume", "", "ann", "it is over") == ["CO1 is no longer held."]
@@ -614,7 +614,7 @@ def test_what_a_person_holds_no_evaluation_ends_and_no_watch_takes_back(trial: T
 
 
 def test_orders_through_the_scheduler_are_carried_out_and_on_record(trial: Trial) -> None:
-    evaluation = trial.evaluation("run1", NOW, "sequential")
+    evaluation = trial.evaluation("run1", NOW, "demo")
     assert evaluation.run_manual_action("promote", "CO1", "ann", "now")[0] == "CO1 is in production as BO2."
     assert evaluation.run_manual_action("revert", "BO1", "ann", "no")[0] == "BO1 is in production again, as BO3."
     assert [(o, r) for _, o, r in trial.decisions()] == [("promote", "BO2"), ("revert", "BO3")]
@@ -630,7 +630,7 @@ def test_orders_through_the_scheduler_are_carried_out_and_on_record(trial: Trial
 
 def test_a_roll_back_by_a_person_stands(trial: Trial) -> None:
     better(trial)
-    evaluation = trial.evaluation("run1", NOW, "sequential")
+    evaluation = trial.evaluation("run1", NOW, "demo")
     decided = evaluation.decide(evaluation.collect_evidence())
     assert evaluation.run_manual_action("roll back", "CO1", "ann", "it insults villas")[0].startswith(
         "CO1 is rolled back"

@@ -70,6 +70,7 @@ class Scheduler:
             "HOMEPRICES_CANDIDATE_URLS": settings.candidate_urls,
             "HOMEPRICES_AIRFLOW_URL": settings.airflow_url,
             "MLFLOW_TRACKING_URI": settings.mlflow_tracking_uri,
+            "HOMEPRICES_POLICY": "demo",  # the story takes no day
             **database_variables(trial.engine),
             **variables,
         }

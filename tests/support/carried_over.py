@@ -55,9 +55,10 @@ class OldState:
         """Parts as a process of today would open them."""
         return Resources(load_settings({**self.variables, **more}, ()))
 
-    def evaluation(self, run: str, policy: str, now: datetime) -> Evaluation:
-        """A look at the running experiment at that moment."""
-        return Evaluation(self.resources(), run, policies.load(policy), clock=lambda: now)
+    def evaluation(self, run: str, policy: str | dict[str, Any], now: datetime) -> Evaluation:
+        """A look at the running experiment at that moment, by a policy or by a document on record."""
+        chosen = policies.load(policy) if isinstance(policy, str) else policies.from_document(policy)
+        return Evaluation(self.resources(), run, chosen, clock=lambda: now)
 
     def drift_check(self, run: str, now: datetime) -> dict[str, Any]:
         """What a whole drift check at that moment tells."""

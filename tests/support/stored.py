@@ -68,3 +68,12 @@ def _add_members(value: Any, path: str, free: set[str], found: set[str]) -> None
                 _add_members(item, f"{path}[]", free, found)
         case _:
             found.add(path)
+
+
+def without_gains(document: Any, older: Any) -> Any:
+    """The document without members that an older one has not: equal to it if the document has only gained."""
+    if isinstance(document, dict) and isinstance(older, dict):
+        return {name: without_gains(value, older[name]) for name, value in document.items() if name in older}
+    if isinstance(document, list) and isinstance(older, list) and len(document) == len(older):
+        return [without_gains(*pair) for pair in zip(document, older, strict=True)]
+    return document

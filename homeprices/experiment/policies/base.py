@@ -87,11 +87,11 @@ NOT_ROBUST = RobustnessRule(trimmed=0, without_any_network=False)
 """As policies of schema version 1 were."""
 
 
-def with_old_values(document: Any, old: Mapping[str, BaseModel]) -> Any:
+def with_old_values(document: Any, old: Mapping[str, Any]) -> Any:
     """Return a policy document; one of schema version 1 decides as it did, so that its record can be replayed.
 
-    `old` are the values of the parts that such a document does not know.
+    `old` are the values of the fields that such a document does not know.
     """
     if isinstance(document, dict) and document.get("schema_version") == 1:
-        return {**{name: part.model_dump() for name, part in old.items()}, **document}
+        return {**old, **document}
     return document

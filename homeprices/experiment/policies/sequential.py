@@ -12,7 +12,7 @@ from collections.abc import Collection
 from datetime import timedelta
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from homeprices.experiment.confidence_sequences import half_width
 from homeprices.experiment.evidence import Evidence, SampleMoments
@@ -28,6 +28,7 @@ from homeprices.experiment.policies.base import (
     time_is_up,
     with_old_values,
 )
+from homeprices.experiment.policies.limits import Document, ErrorRates, Guardrails, SampleRatio
 from homeprices.experiment.policies.missing_data import missing_data
 from homeprices.experiment.policies.post_promotion import PostPromotionRule
 from homeprices.experiment.policies.robustness import (
@@ -36,18 +37,16 @@ from homeprices.experiment.policies.robustness import (
     reduced_price_bounds,
     reduced_rating_bounds,
 )
-from homeprices.experiment.sample_ratio import DEFAULT_CONCENTRATION, log_evidence_of_epochs
+from homeprices.experiment.sample_ratio import log_evidence_of_epochs
 from homeprices.experiment.treatment_effect import TreatmentEffect, composite_effect
 
+OLD_VALUES = {"voices": UNLIMITED, "robustness": NOT_ROBUST, "least_duration": timedelta(0)}
+"""Of the fields that documents of schema version 1 do not know."""
 BETTER, WORSE, FARTHER = "is better", "is worse", "is farther from the actual prices"
 """Results by voices, as they are said in a reason."""
 
 
-class _Document(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Primary(_Document):
+class Primary(Document):
     """The composite: weights of rating and speed, and the latency that counts as no speed at all.
 
     `bounds` is how ratings are bounded: `asymptotic`, or `bounded`, which holds from the first rating on and is wider.
@@ -59,7 +58,7 @@ class Primary(_Document):
     bounds: Literal["asymptotic", "bounded"] = "asymptotic"
 
 
-class Minimum(_Document):
+class Minimum(Document):
     """Minimum data for a decision by the primary metric. Rated visitors are counted in the smaller variant."""
 
     exposures: int = Field(default=50, ge=1)
@@ -67,45 +66,14 @@ class Minimum(_Document):
     rated_visitors: int = Field(default=30, ge=2)
 
 
-class Margins(_Document):
+class Margins(Document):
     """Promote when the lower bound is above `promote`, roll back when the upper one is below `harm`; composite."""
 
     promote: float = Field(default=0.0, ge=-1, le=1)
     harm: float = Field(default=0.0, ge=-1, le=1)
 
 
-class ErrorRates(_Document):
-    """How often each may err over all looks of an experiment; `guardrail` is each guardrail's own."""
-
-    promote: float = Field(default=0.05, gt=0, lt=0.5)
-    harm: float = Field(default=0.05, gt=0, lt=0.5)
-    guardrail: float = Field(default=0.002, gt=0, lt=0.5)
-    sample_ratio: float = Field(default=0.01, gt=0, lt=0.5)
-
-
-class Guardrails(_Document):
-    """Limits of harm.
-
-    `error_share`: of the candidate's requests, how many may fail. An answer is slow above `slow_ratio` times
-    production's 99th percentile, and never below `slow_at_least_ms`; `slow_share` of them may be. `price_error`: how
-    much farther from the actual prices the candidate may be, as a share of the price. `visitors` must be there first.
-    """
-
-    error_share: float = Field(default=0.02, ge=0, lt=1)
-    slow_ratio: float = Field(default=2.0, ge=1)
-    slow_at_least_ms: float = Field(default=100.0, gt=0)
-    slow_share: float = Field(default=0.01, gt=0, lt=1)
-    price_error: float = Field(default=0.0, ge=0, le=1)
-    visitors: int = Field(default=50, ge=2)
-
-
-class SampleRatio(_Document):
-    """The prior of the test of the split, as the weight of so many visitors."""
-
-    concentration: float = Field(default=DEFAULT_CONCENTRATION, gt=0)
-
-
-class SequentialPolicy(_Document):
+class SequentialPolicy(Document):
     """The sequential rule; any of its numbers can be set otherwise in a document.
 
     `expected_visitors` is the number of rated visitors at which the sequences are tightest. A variant without a request
@@ -128,6 +96,7 @@ class SequentialPolicy(_Document):
     retraining: RetrainingRule = RetrainingRule()
     expected_visitors: float = Field(default=500.0, gt=0, le=1e9)
     longest: timedelta = Field(default=timedelta(days=14), gt=timedelta(0), le=timedelta(days=365))
+    least_duration: timedelta = Field(default=timedelta(days=1), ge=timedelta(0))
     missing_after: timedelta = Field(default=timedelta(hours=24), ge=timedelta(hours=24))
     drift: Literal["note", "wait"] = "note"
     most_visits_a_day: int = Field(default=200, ge=1)
@@ -137,7 +106,15 @@ class SequentialPolicy(_Document):
     @model_validator(mode="before")
     @classmethod
     def _old_documents_decide_as_they_did(cls, document: Any) -> Any:
-        return with_old_values(document, {"voices": UNLIMITED, "robustness": NOT_ROBUST})
+        return with_old_values(document, OLD_VALUES)
+
+    @model_validator(mode="after")
+    def _ratings_have_time_to_promote(self) -> SequentialPolicy:
+        if self.least_duration % timedelta(days=1):
+            raise ValueError(f"least_duration must be whole days (P1D), not {self.least_duration}: hours differ")
+        if self.least_duration > self.longest:
+            raise ValueError(f"least_duration {self.least_duration} must be at most longest, {self.longest}")
+        return self
 
     def slow_over(self, production_p99_ms: float) -> float | None:
         """Return the latency in ms above which an answer of the candidate is slow."""
@@ -170,6 +147,9 @@ class SequentialPolicy(_Document):
         if statistics.get("upper", math.inf) < self.margins.harm and WORSE not in doubts:
             return decided("rollback", f"{finding}: even the upper bound is below {self.margins.harm:g}.")
         if statistics.get("lower", -math.inf) > self.margins.promote and BETTER not in doubts:
+            if evidence.age < self.least_duration:
+                hours = self.least_duration / timedelta(hours=1)
+                return decided("continue", f"{finding}: ratings promote from {hours:g} h on.")
             if evidence.drift is None or self.drift == "note":
                 noted = "" if evidence.drift is None else f" There is drift, which this policy notes: {evidence.drift}"
                 return decided("promote", f"{finding}: even the lower bound is above {self.margins.promote:g}.{noted}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from homeprices.experiment.policies.sequential import SequentialPolicy
 
 
 def test_the_documents_say_what_the_rules_default_to() -> None:
-    assert policies.names() == ["composite", "sequential"]
+    assert policies.names() == ["composite", "demo", "sequential"]
     assert policies.load("composite") == CompositePolicy()
     assert policies.load("sequential") == SequentialPolicy()
 
@@ -32,6 +33,11 @@ def test_a_file_is_a_policy_with_its_own_numbers(tmp_path: Path) -> None:
 @pytest.mark.parametrize("policy", [CompositePolicy(), SequentialPolicy(name="mine", drift="wait")])
 def test_a_document_in_a_record_is_the_policy_again(policy: policies.AnyPolicy) -> None:
     assert policies.from_document(json.loads(json.dumps(policies.document_of(policy)))) == policy
+
+
+def test_the_demo_is_the_default_without_a_least_duration() -> None:
+    demo = policies.load("demo")
+    assert demo == SequentialPolicy(name="demo", least_duration=timedelta(0))
 
 
 @pytest.mark.parametrize("rule", ["sequential", "composite"])
@@ -56,6 +62,8 @@ def test_policies_that_differ_anywhere_have_different_digests() -> None:
         ("rule: sequential\nmargin: 0.1", "margin: Extra inputs are not permitted"),
         ("rule: composite\npromote_above: .nan", "promote_above"),
         ("rule: sequential\nlongest: P0D", "longest"),
+        ("rule: sequential\nleast_duration: PT36H", "must be whole days"),
+        ("rule: sequential\nleast_duration: P3D\nlongest: P2D", "least_duration 3 days.* must be at most longest"),
         ("rule: sequential\nvoices: {network_share: 0}", r"voices.network_share: .* greater than 0 \(not 0\)"),
         ("rule: composite\nvoices: {voices_a_day: 0}", "voices.voices_a_day: .* greater than or equal to 1"),
         ("rule: composite\nschema_version: 3", "schema_version: Input should be 1 or 2"),
@@ -71,7 +79,7 @@ def test_a_wrong_document_is_refused_by_field(text: str, says: str) -> None:
 
 
 def test_what_is_no_policy_is_said_to_be_none(tmp_path: Path) -> None:
-    with pytest.raises(NotFound, match=r"no policy 'lucky'.*composite, sequential"):
+    with pytest.raises(NotFound, match=r"no policy 'lucky'.*composite, demo, sequential"):
         policies.load("lucky")
     large = tmp_path / "large.yaml"
     large.write_bytes(b"#" * (policies.LARGEST_FILE_BYTES + 1))

@@ -22,3 +22,12 @@ def test_the_status_shows_every_port_that_the_stack_listens_on(tmp_path: Path, i
     shown = {port for service in services(stack) for port in service.ports.values()}
     absent = set() if installed else {stack.ports["prometheus"]}
     assert shown == set(stack.listens_on.values()) - absent
+
+
+@pytest.mark.parametrize(("chosen", "policy"), [({}, "demo"), ({"HOMEPRICES_POLICY": "sequential"}, "sequential")])
+def test_the_local_stack_decides_by_the_demo_unless_told_otherwise(
+    tmp_path: Path, chosen: dict[str, str], policy: str
+) -> None:
+    stack = Stack.of({"STACK_DIR": str(tmp_path / "stack"), **chosen}, root=tmp_path)
+    stack.make_folder()
+    assert (stack.policy, stack.environment()["HOMEPRICES_POLICY"]) == (policy, policy)

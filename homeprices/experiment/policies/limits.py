@@ -1,0 +1,42 @@
+"""Limits of the sequential rule: how often it may err, and what harm is; parts of its document."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from homeprices.experiment.sample_ratio import DEFAULT_CONCENTRATION
+
+
+class Document(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ErrorRates(Document):
+    """How often each may err over all looks of an experiment; `guardrail` is each guardrail's own."""
+
+    promote: float = Field(default=0.05, gt=0, lt=0.5)
+    harm: float = Field(default=0.05, gt=0, lt=0.5)
+    guardrail: float = Field(default=0.002, gt=0, lt=0.5)
+    sample_ratio: float = Field(default=0.01, gt=0, lt=0.5)
+
+
+class Guardrails(Document):
+    """Limits of harm.
+
+    `error_share`: of the candidate's requests, how many may fail. An answer is slow above `slow_ratio` times
+    production's 99th percentile, and never below `slow_at_least_ms`; `slow_share` of them may be. `price_error`: how
+    much farther from the actual prices the candidate may be, as a share of the price. `visitors` must be there first.
+    """
+
+    error_share: float = Field(default=0.02, ge=0, lt=1)
+    slow_ratio: float = Field(default=2.0, ge=1)
+    slow_at_least_ms: float = Field(default=100.0, gt=0)
+    slow_share: float = Field(default=0.01, gt=0, lt=1)
+    price_error: float = Field(default=0.0, ge=0, le=1)
+    visitors: int = Field(default=50, ge=2)
+
+
+class SampleRatio(Document):
+    """The prior of the test of the split, as the weight of so many visitors."""
+
+    concentration: float = Field(default=DEFAULT_CONCENTRATION, gt=0)
