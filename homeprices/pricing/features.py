@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from functools import lru_cache
+
+from homeprices.tables.cells import LATER as LATER
+from homeprices.tables.cells import MISSING as MISSING
+from homeprices.tables.cells import READY as READY
+from homeprices.tables.cells import UNKNOWN as UNKNOWN
+from homeprices.tables.cells import is_missing, status
+from homeprices.tables.cells import key_of as key_of
+from homeprices.tables.cells import tidy as tidy
 
 OTHER_LOCATION = "other"
 """The learned name that stands for every location that the model has not learned."""
 
 AREA_TYPES = ("Super built-up Area", "Built-up Area", "Plot Area", "Carpet Area")
-READY, LATER, MISSING = "ready", "later", ""
-CACHED_SPELLINGS = 8192  # texts whose tidy form and key are cached: homes share their texts, and a batch has many
-
-_READY = re.compile(r"ready|immediate|possession now")
-
-
-@lru_cache(maxsize=CACHED_SPELLINGS)
-def tidy(text: str) -> str:
-    """The text with single spaces, and none at its ends."""
-    return " ".join(text.split())
-
-
-@lru_cache(maxsize=CACHED_SPELLINGS)
-def key_of(text: str) -> str:
-    """The key that all spellings of one name share; it ignores capitals and repeated spaces."""
-    return tidy(text).casefold()
 
 
 def choice_of(text: str, choices: tuple[str, ...]) -> str | None:
@@ -44,15 +35,13 @@ def area_type_feature(text: str | None) -> str:
 
 
 def availability_feature(text: str | None) -> str:
-    """`ready` (to move in), `later` (any date), or empty when missing."""
-    if not text or not text.strip():
-        return MISSING
-    return READY if _READY.search(key_of(text)) else LATER
+    """`ready` (to move in), `later` (a date, or not yet), `unknown` (any other text), or empty when missing."""
+    return status(text) if text else MISSING
 
 
 def key_feature(text: str | None) -> str:
     """The text's key; empty when missing."""
-    return key_of(text) if text else MISSING
+    return key_of(text) if text and not is_missing(text) else MISSING
 
 
 class Locations:

@@ -13,21 +13,29 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from homeprices.errors import InvalidInput
 from homeprices.pricing.features import choice_of, tidy
 from homeprices.pricing.inputs import INPUT, INPUTS, TEXT_LIMIT, InputField, bounded
+from homeprices.tables.cells import is_missing, number
 
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _WHOLE_BODY = "body"
 
 
-def _stripped(value: Any) -> Any:
-    """Form values are text with stray spaces. A truth value is not a number, although Python accepts it as one."""
+_NO_NUMBER = "no number"  # which pydantic refuses with the sentence of the field
+
+
+def _number(value: Any) -> Any:
+    """A number as text, from a form or a file, means what it does in a table. A truth value is not a number, although
+    Python accepts it as one.
+    """
     if isinstance(value, bool):
         raise ValueError("must be a number, not true or false")
-    return value.strip() if isinstance(value, str) else value
+    if isinstance(value, str):
+        found = number(value)
+        return _NO_NUMBER if found is None else found
+    return value
 
 
-def _blank_is_missing(value: Any) -> Any:
-    value = _stripped(value)
-    return None if value == "" else value
+def _number_or_missing(value: Any) -> Any:
+    return None if isinstance(value, str) and is_missing(value) else _number(value)
 
 
 def _printable(value: Any) -> Any:
@@ -36,6 +44,19 @@ def _printable(value: Any) -> Any:
             raise ValueError("must not hold control characters")
         return tidy(value)
     return value
+
+
+def _printable_or_missing(value: Any) -> Any:
+    value = _printable(value)
+    if isinstance(value, bool):
+        raise ValueError("must be a number, not true or false")
+    return None if isinstance(value, str) and is_missing(value) else value
+
+
+def _present(value: Any) -> Any:
+    """A required text. A word for a missing value is one as little as a blank is."""
+    value = _printable(value)
+    return "" if isinstance(value, str) and is_missing(value) else value
 
 
 def _one_of(choices: tuple[str, ...]) -> Callable[[str | None], str | None]:
@@ -57,19 +78,19 @@ def _annotation(field: InputField) -> Any:
     if field.is_text:
         limits = Field(min_length=1 if field.required else None, max_length=TEXT_LIMIT)
         if field.required:
-            annotation: Any = Annotated[str, BeforeValidator(_printable), limits]
+            annotation: Any = Annotated[str, BeforeValidator(_present), limits]
         else:
             text = Annotated[str, limits]
-            annotation = Annotated[text | None, BeforeValidator(_blank_is_missing), BeforeValidator(_printable)]
+            annotation = Annotated[text | None, BeforeValidator(_printable_or_missing)]
         return Annotated[annotation, AfterValidator(_one_of(field.choices))] if field.choices else annotation
     low, high = field.limits or (None, None)
     if field.kind == "number":
-        number: Any = Annotated[float, Field(ge=low, le=high, allow_inf_nan=False)]
+        value: Any = Annotated[float, Field(ge=low, le=high, allow_inf_nan=False)]
     else:
-        number = Annotated[int, Field(ge=low, le=high)]
+        value = Annotated[int, Field(ge=low, le=high)]
     if field.required:
-        return Annotated[number, BeforeValidator(_stripped)]
-    return Annotated[number | None, BeforeValidator(_blank_is_missing)]
+        return Annotated[value, BeforeValidator(_number)]
+    return Annotated[value | None, BeforeValidator(_number_or_missing)]
 
 
 _FIELDS: dict[str, Any] = {field.name: (_annotation(field), ... if field.required else None) for field in INPUTS}

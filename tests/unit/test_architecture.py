@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 LAYERS = [
     {"names", "foreign_text"},
     {"errors"},
-    {"settings", "files"},
+    {"settings", "files", "tables"},
     {"log", "pricing", "reporting"},
     {"data", "adapters"},
     {"model", "resources", "predictions"},
@@ -57,13 +57,13 @@ HEAVY = {
     "sklearn": {"model", "training"},
     "skl2onnx": {"model"},
     "scipy": {"model", "training", "drift", "experiment", "simulation"},
-    "pyarrow": {"batch", "data"},
+    "pyarrow": {"batch", "data", "tables"},
     "pandera": {"data"},
     "matplotlib": {"training", "reporting"},
 }
 NEVER_IN_SERVING = {*HEAVY, "airflow", "mlflow", "pandas"}
 
-SERVING = {"names", "foreign_text", "errors", "settings", "files", "log", "pricing", "adapters", "resources",
+SERVING = {"names", "foreign_text", "errors", "settings", "files", "tables", "log", "pricing", "adapters", "resources",
            "predictions", "registry", "release"}  # fmt: skip
 """What `inference` and `router` may import of the library."""
 
