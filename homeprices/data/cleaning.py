@@ -6,7 +6,6 @@ usual prices looks better than it is.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -15,6 +14,8 @@ import pandas as pd
 
 from homeprices.errors import DatasetRefused
 from homeprices.pricing.inputs import OPTIONAL, REQUIRED
+from homeprices.tables.cells import is_missing, number, tidy
+from homeprices.tables.units import bedrooms, parse_area
 
 CLEAN_COLUMNS = (*REQUIRED, *OPTIONAL, "price")
 
@@ -24,8 +25,6 @@ MAX_REFUSED_SHARE = 0.30
 
 TOO_SMALL = "under_300_sqft_a_bedroom"
 REASONS = ("no_area", "no_size", "no_location", "no_bath", "no_price", TOO_SMALL)
-
-_SIZE = re.compile(r"(\d+)\s*(?:bhk|bedrooms?|rk)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,13 +62,13 @@ def clean(raw: pd.DataFrame) -> Cleaned:
     rows = pd.DataFrame(
         {
             "total_sqft": _each(text["total_sqft"], parse_area).astype(float),
-            "location": _tidy(text["location"]),
+            "location": _text(text["location"]),
             "bhk": _each(text["size"], bedrooms).astype(float),
             "bath": _positive(text["bath"]),
-            "area_type": _tidy(text["area_type"]),
+            "area_type": _text(text["area_type"]),
             "balcony": _number(text["balcony"]),
-            "availability": _tidy(text["availability"]),
-            "society": _tidy(text["society"]),
+            "availability": _text(text["availability"]),
+            "society": _text(text["society"]),
             "price": _positive(text["price"]),
         },
         index=raw.index,
@@ -104,63 +103,27 @@ def require_usable(cleaned: Cleaned) -> None:
         )
 
 
-def bedrooms(text: str) -> float | None:
-    """The bedrooms of `3 BHK`, `4 Bedroom`, `1 RK`; None of anything else."""
-    found = _SIZE.fullmatch(text.strip())
-    return float(found[1]) if found and int(found[1]) > 0 else None
-
-
 def _each(column: pd.Series, parse: Callable[[str], float | None]) -> pd.Series:
     """Apply `parse` to every cell, once per distinct text."""
     values = {text: parse(text) for text in column.unique()}
     return column.map(values)
 
 
-def _tidy(column: pd.Series) -> pd.Series:
-    return column.str.split().str.join(" ")
+def _text(column: pd.Series) -> pd.Series:
+    """The texts with single spaces; '' for one that stands for a missing value."""
+    values = {text: "" if is_missing(text) else tidy(text) for text in column.unique()}
+    return column.map(values).astype(object)
 
 
 def _number(column: pd.Series) -> pd.Series:
     """Finite numbers from 0; NaN for any other text."""
-    numbers = pd.to_numeric(column, errors="coerce").astype(float)
-    return numbers.where((numbers >= 0) & np.isfinite(numbers))
+    numbers = _each(column, number).astype(float)
+    return numbers.where(numbers >= 0)
 
 
 def _positive(column: pd.Series) -> pd.Series:
     numbers = _number(column)
     return numbers.where(numbers > 0)
-
-
-# Square feet in one of each. A guntha is 121 square yards, a cent 1/100 acre, a perch 272.25, a ground (Chennai) 2,400.
-SQUARE_FEET = {
-    "sqmeter": 10.763910417,
-    "sqyards": 9.0,
-    "acres": 43_560.0,
-    "guntha": 1_089.0,
-    "cents": 435.6,
-    "perch": 272.25,
-    "grounds": 2_400.0,
-    "sqft": 1.0,
-    "": 1.0,
-}
-
-_NUMBER = r"([0-9][0-9,]*(?:\.[0-9]*)?|\.[0-9]+)"
-_AREA = re.compile(rf"{_NUMBER}\s*(?:-\s*{_NUMBER}\s*)?([a-z. ]*)")
-
-
-def parse_area(text: str) -> float | None:
-    """Square feet of `1200`, `1056 - 1200` (the middle), `34.46Sq. Meter`, `2.09Acres`; None of anything else."""
-    found = _AREA.fullmatch(text.strip().lower())
-    if not found:
-        return None
-    low, high, unit = found.groups()
-    unit = re.sub(r"[. ]", "", unit)
-    factor = SQUARE_FEET.get(unit) or SQUARE_FEET.get(f"{unit}s")
-    if factor is None:
-        return None
-    numbers = [float(number.replace(",", "")) for number in (low, high) if number]
-    area = sum(numbers) / len(numbers) * factor
-    return area if area > 0 else None
 
 
 PARSERS: dict[str, Callable[[str], float | None]] = {"total_sqft": parse_area}

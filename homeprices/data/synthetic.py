@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from homeprices.data.cleaning import MIN_SQUARE_FEET_A_BEDROOM, SQUARE_FEET
+from homeprices.data.cleaning import MIN_SQUARE_FEET_A_BEDROOM
 from homeprices.data.localities import LOCALITIES
 from homeprices.data.schema import COLUMNS
+from homeprices.tables.units import SQUARE_FEET
 
 DEFAULT_ROWS = 13_320
 DEFAULT_SEED = 7

@@ -91,9 +91,12 @@ def _ascii(text: str) -> str | None:
         return None
     if text.isascii():
         return text
-    if any(char.isnumeric() and not char.isdecimal() for char in text):
-        return None  # NFKC makes 10 and a superscript 2 one number, 102
-    return key_of(text)
+    return key_of(text) if has_plain_digits(text) else None
+
+
+def has_plain_digits(text: str) -> bool:
+    """Whether no digit is raised, circled or a fraction: NFKC makes 10 and a superscript 2 one number, 102."""
+    return text.isascii() or not any(char.isnumeric() and not char.isdecimal() for char in text)
 
 
 @dataclass(frozen=True)
