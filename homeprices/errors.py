@@ -4,6 +4,7 @@ HomePricesError                500
 ├── SettingsError              500  the environment is wrong; names the variable
 ├── InvalidInput               422  a value is not allowed; carries one entry a field
 │   └── DatasetRefused         422  a file is not the table of listings
+│       └── MalformedTable     400  a file or body is not text, JSON, CSV or Parquet
 ├── NotFound                   404
 │   └── ObjectNotFound         404  no such key in the bucket
 ├── Conflict                   409
@@ -77,6 +78,13 @@ class DatasetRefused(InvalidInput):
     """A file is not the table of listings. `fields` maps a column (or `file`) to what was found and expected."""
 
     title = "Dataset refused"
+
+
+class MalformedTable(DatasetRefused):
+    """A file or a body cannot be read as a table. `fields` maps its name to the line, the column and the problem."""
+
+    status = HTTPStatus.BAD_REQUEST
+    title = "Bad request"
 
 
 class NotFound(HomePricesError):

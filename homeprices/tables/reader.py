@@ -1,0 +1,289 @@
+"""Reads a table of homes from CSV, JSON lines, JSON or Parquet in blocks of rows, by one set of rules for all callers.
+
+The content decides about the format, not the name. A file that is no table raises MalformedTable, whose only field is
+the file's name, with line, column and problem. A row that does not fit (cells too many, no JSON object, a key given
+twice) is a fault of its row: batches refuse the row, all others the file. pyarrow is imported for Parquet only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+
+from homeprices.errors import MalformedTable
+from homeprices.tables.csv_rows import (
+    DELIMITERS,
+    LONGEST_CELL,
+    MOST_COLUMNS,
+    Csv,
+    check_names,
+    name_of,
+    open_csv,
+)
+from homeprices.tables.json_rows import json_lines, json_list
+from homeprices.tables.lines import BLOCK_BYTES, EXPECTED, Lines, fault
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+Format = Literal["csv", "ndjson", "json", "parquet"]
+Fault = tuple[str, str]
+"""A column, or `row`, and what is wrong with it."""
+
+BLOCK_ROWS = 32_768
+FAULTS_SHOWN = 3
+ROW = "row"
+LOGGED = "logs"
+"""The member of `/api/logs` that holds the rows."""
+
+_PARQUET, _HEAD_BYTES = b"PAR1", 4096
+_SHOWN = 40
+_WRAPPED = re.compile(rf'\s*\{{[^\[\]{{}}]*"{LOGGED}"\s*:\s*(?=\[)')
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Some rows in the order of the file. `first_row` is the number of the first one in the file, from 0.
+
+    A cell is text in CSV; in JSON and Parquet it has its own type. `faults` are by position in the block; the cells of
+    such a row are missing.
+    """
+
+    first_row: int
+    lines: Sequence[int]
+    """Where each row begins, from 1; the number of the row in Parquet, which has no lines."""
+    names: tuple[str, ...]
+    faults: Mapping[int, Fault] = field(default_factory=dict)
+    columns: Mapping[str, Sequence[Any]] | None = None
+    objects: list[dict[str, Any]] | None = None
+    batch: pa.RecordBatch | None = None
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def column(self, name: str) -> Sequence[Any]:
+        """The cells of a column; those of an absent key are None."""
+        if self.columns is not None:
+            return self.columns[name]
+        if self.objects is not None:
+            return [row.get(name) for row in self.objects]
+        assert self.batch is not None
+        cells: list[Any] = self.batch.column(name).to_pylist()
+        return cells
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Each row as a mapping from its column names to its cells."""
+        if self.objects is not None:
+            return self.objects
+        columns = [self.column(name) for name in self.names]
+        return [dict(zip(self.names, cells, strict=True)) for cells in zip(*columns, strict=True)]
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """An open table. `names` are those of the header; JSON has none, so its blocks say which keys they hold."""
+
+    source: str
+    format: Format
+    blocks: Iterator[Block]
+    names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What the reader has found and its user did not say, such as semicolons between cells."""
+
+    def require(self, names: Collection[str], found: Collection[str] | None = None) -> None:
+        """Raise MalformedTable when a column is missing."""
+        held = self.names if found is None else found
+        if missing := [name for name in names if name not in held]:
+            shown = ", ".join(name[:_SHOWN] for name in list(held)[:20]) or "none"
+            line = 1 if self.format == "csv" else None
+            raise fault(self.source, f"has no column {', '.join(missing)}; found {shown}", line)
+
+
+def open_table(
+    file: BinaryIO,
+    source: str,
+    known: Collection[str] = (),
+    *,
+    format: Format | None = None,
+    groups: Sequence[int] | None = None,
+    block_rows: int = BLOCK_ROWS,
+    block_bytes: int = BLOCK_BYTES,
+) -> Table:
+    """Open the table of a seekable file; rows are read as its blocks are asked for.
+
+    `source` names the file in faults. `known` names tell separators apart and are the only columns read of Parquet,
+    whose row `groups` may be chosen. Raises MalformedTable.
+    """
+    head = file.read(_HEAD_BYTES)
+    if format is None and head.startswith(_PARQUET):
+        file.seek(0)
+        return _parquet(file, source, known, groups, block_rows)
+    if not head.strip():
+        raise fault(source, f"is empty; {EXPECTED}")
+    lines = Lines(file, source, head, block_bytes=block_bytes)
+    if format is None:
+        start = re.sub(rb"^(\xef\xbb\xbf|\xff\xfe|\xfe\xff)", b"", head).replace(b"\0", b"").lstrip()
+        opens = start[:1]
+        format = "json" if opens == b"[" or _WRAPPED.match(start.decode("latin-1")) else None
+        format = format or ("ndjson" if opens == b"{" else "csv")
+    if format == "csv":
+        return _csv(lines, known, block_rows)
+    read = json_list(lines, wrapped=_WRAPPED) if format == "json" else json_lines(lines)
+    return Table(source, format, _objects(source, read, block_rows))
+
+
+def _csv(lines: Lines, known: Collection[str], block_rows: int) -> Table:
+    source, opened = lines.source, open_csv(lines, known)
+    check_names(source, opened.header, opened.line)
+    notes = () if opened.delimiter == "," else (f"{source}: cells are separated by {DELIMITERS[opened.delimiter]}",)
+    names = tuple(name for name in opened.header if name)
+    return Table(source, "csv", _records(opened, block_rows), names, notes)
+
+
+def _records(opened: Csv, block_rows: int) -> Iterator[Block]:
+    places = [(place, name) for place, name in enumerate(opened.header) if name]
+    names, row, ended = tuple(name for _, name in places), 0, False
+    while not ended:
+        records: list[list[str]] = []
+        lines: list[int] = []
+        faults: dict[int, Fault] = {}
+        for line, record, problem in opened.records:
+            if problem:
+                faults[len(records)] = ROW, problem
+            records.append(record)
+            lines.append(line)
+            if len(records) == block_rows:
+                break
+        else:
+            ended = True
+        if records:
+            cells = list(zip(*records, strict=False))  # longer rows have blank cells at their ends
+            yield Block(row, lines, names, faults, columns={name: cells[place] for place, name in places})
+            row += len(records)
+
+
+def _objects(source: str, read: Iterator[tuple[int, Any, Fault | None]], block_rows: int) -> Iterator[Block]:
+    row, ended = 0, False
+    while not ended:
+        objects: list[dict[str, Any]] = []
+        lines: list[int] = []
+        faults: dict[int, Fault] = {}
+        names: dict[str, None] = {}
+        for line, value, wrong in read:
+            named, wrong = ({}, wrong) if wrong else _named(value)
+            if wrong:
+                faults[len(objects)] = wrong
+            names |= dict.fromkeys(named)
+            objects.append(named)
+            lines.append(line)
+            if len(names) > MOST_COLUMNS:
+                raise fault(source, f"has more than {MOST_COLUMNS:,} columns", line)
+            if len(objects) == block_rows:
+                break
+        else:
+            ended = True
+        if objects:
+            yield Block(row, lines, tuple(names), faults, objects=objects)
+            row += len(objects)
+
+
+def _named(value: Any) -> tuple[dict[str, Any], Fault | None]:
+    if not isinstance(value, dict):
+        return {}, (ROW, "must be a JSON object")
+    named = {name_of(key) if len(key) <= _SHOWN else key: cell for key, cell in value.items()}
+    if len(named) != len(value):
+        keys = [name_of(key) for key in value]
+        return {}, (next(key for key in keys if keys.count(key) > 1), "is given more than once")
+    for name, cell in named.items():
+        if isinstance(cell, str) and len(cell) > LONGEST_CELL:
+            return {}, (name, f"has more than {LONGEST_CELL:,} characters")
+    return named, None
+
+
+def open_parquet(file: BinaryIO, source: str) -> pq.ParquetFile:
+    """A Parquet file whose columns are read through buffers of BLOCK_BYTES. Raises MalformedTable."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.ParquetFile(file, buffer_size=BLOCK_BYTES, pre_buffer=False)
+    except (pa.ArrowException, OSError) as error:
+        raise fault(source, f"is no Parquet file: {str(error).splitlines()[0]}") from None
+
+
+def _parquet(
+    file: BinaryIO, source: str, known: Collection[str], groups: Sequence[int] | None, block_rows: int
+) -> Table:
+    opened = open_parquet(file, source)
+    held = opened.schema_arrow.names
+    names = [name_of(name) for name in held]
+    check_names(source, names, None)
+    wanted = [name for name, own in zip(held, names, strict=True) if own in known] if known else list(held)
+    chosen = list(range(opened.metadata.num_row_groups)) if groups is None else list(groups)
+    first = sum(opened.metadata.row_group(group).num_rows for group in range(chosen[0])) if chosen else 0
+
+    def blocks() -> Iterator[Block]:
+        import pyarrow as pa
+
+        row = first
+        try:
+            for batch in opened.iter_batches(block_rows, row_groups=chosen, columns=wanted, use_threads=False):
+                own = tuple(map(name_of, batch.schema.names))
+                yield Block(row, range(row + 1, row + 1 + batch.num_rows), own, batch=batch.rename_columns(own))
+                row += batch.num_rows
+        except (pa.ArrowException, OSError) as error:
+            problem = f"cannot be read after row {row:,}: {(str(error) or 'it is damaged').splitlines()[0]}"
+            raise fault(source, problem) from None
+
+    return Table(source, "parquet", blocks(), tuple(name for name in names if name))
+
+
+@dataclass(frozen=True, eq=False)
+class Whole:
+    """All rows of a table: the cells of each known column by name, and the line of each row."""
+
+    columns: dict[str, list[Any]]
+    lines: list[int]
+    ignored: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def read_whole(file: BinaryIO, source: str, known: Collection[str], required: Collection[str] = ()) -> Whole:
+    """Read all rows of a table. Without `known` names every column is kept.
+
+    Raises MalformedTable, also for a row that does not fit: the first lines of such rows are named.
+    """
+    table = open_table(file, source, known)
+    if table.names:
+        table.require(required)
+    columns: dict[str, list[Any]] = {name: [] for name in table.names if not known or name in known}
+    lines: list[int] = []
+    seen = dict.fromkeys(table.names)
+    texts: dict[Any, Any] = {}
+    wrong: list[str] = []
+    count = 0
+    for block in table.blocks:
+        count += len(block.faults)
+        for position, (column, problem) in list(block.faults.items())[: FAULTS_SHOWN - len(wrong)]:
+            place = f"line {block.lines[position]}" + ("" if column == ROW else f", column {column[:_SHOWN]}")
+            wrong.append(f"{place}: {problem}")
+        seen |= dict.fromkeys(block.names)
+        for name in block.names:
+            if (not known or name in known) and name not in columns:
+                columns[name] = [None] * len(lines)
+        for name, cells in columns.items():
+            held = block.column(name) if name in block.names else [None] * len(block)
+            # One text object for all its repetitions: a listing shares most of its cells with others.
+            cells.extend(texts.setdefault(cell, cell) if type(cell) is str else cell for cell in held)
+        if len(texts) > 1_000_000:
+            texts.clear()
+        lines.extend(block.lines)
+    if wrong:
+        more = f" and {count - len(wrong):,} more rows" if count > len(wrong) else ""
+        raise MalformedTable({source: "; ".join(wrong) + more})
+    table.require(required, seen)
+    ignored = tuple(name for name in seen if name not in columns)
+    return Whole(columns, lines, ignored, table.notes)
