@@ -59,8 +59,11 @@ class FeatureReader:
         }
         self._spellings: dict[str, dict[str, str | None]] = {name: {} for name in TEXTS}
 
-    def read(self, batch: pa.RecordBatch) -> Features:
-        """The features of a batch's rows, and its refused rows."""
+    def read(self, batch: pa.RecordBatch, faults: Mapping[int, tuple[str, str]] | None = None) -> Features:
+        """The features of a batch's rows, and its refused rows: `faults` has those that the table's reader refused, by
+        position, with a column and what is wrong with it.
+        """
+        faults = faults or {}
         columns: dict[str, npt.NDArray[Any]] = {}
         plain = np.ones(batch.num_rows, dtype=bool)
         for name in (*REQUIRED, *OPTIONAL):
@@ -70,8 +73,12 @@ class FeatureReader:
                 values, right = self._absent(name, batch.num_rows)
             columns[name] = values
             plain &= right
+        plain[list(faults)] = False
         refused = []
         for row in np.flatnonzero(~plain).tolist():
+            if row in faults:
+                refused.append(Refused(row, {}, dict([faults[row]])))
+                continue
             values_of_row = _row(batch, row)
             try:
                 home = Home.parse(values_of_row)

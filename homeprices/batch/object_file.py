@@ -5,16 +5,10 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from homeprices.errors import InvalidInput
+from homeprices.tables.reader import open_parquet
 
 if TYPE_CHECKING:
     from homeprices.adapters.object_store import RangedBucket
-
-BLOCK_BYTES = 4 * 2**20
-"""Large enough to make the latency of a request negligible; buffers for ten columns take 40 MiB."""
 
 
 class ObjectFile(io.RawIOBase):
@@ -50,15 +44,7 @@ class ObjectFile(io.RawIOBase):
         return len(piece)
 
 
-def open_parquet(bucket: RangedBucket, key: str, etag: str, size: int) -> pq.ParquetFile:
-    """A Parquet file of the bucket, its columns read through buffers of BLOCK_BYTES. Raises InvalidInput."""
-    try:
-        return pq.ParquetFile(ObjectFile(bucket, key, etag, size), buffer_size=BLOCK_BYTES, pre_buffer=False)
-    except pa.ArrowInvalid as error:
-        raise InvalidInput({key: f"is no Parquet file: {str(error).splitlines()[0]}"}) from None
-
-
 def parquet_groups(bucket: RangedBucket, key: str, etag: str, size: int) -> list[int]:
-    """The number of rows of each row group of a Parquet file; reads only the file's footer."""
-    with open_parquet(bucket, key, etag, size) as file:
+    """The number of rows of each row group of a Parquet file; reads only its footer. Raises MalformedTable."""
+    with open_parquet(ObjectFile(bucket, key, etag, size), key) as file:
         return [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]

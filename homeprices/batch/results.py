@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -58,10 +58,11 @@ class PartitionWriter:
         if self._part_rows >= PART_ROWS:
             self._close_part()
 
-    def refuse(self, key: str, first_row: int, refused: Iterable[Refused]) -> None:
-        """Add refused rows, with their file and their row number in it."""
+    def refuse(self, key: str, first_row: int, refused: Iterable[Refused], lines: Sequence[int] | None) -> None:
+        """Add refused rows, with their file, their row number in it, and in a file of text their line."""
         for one in refused:
-            line = {"file": key, "row": first_row + one.row, "reasons": dict(one.reasons), "values": one.values}
+            place = {"file": key, "row": first_row + one.row, **({"line": lines[one.row]} if lines else {})}
+            line = {**place, "reasons": dict(one.reasons), "values": one.values}
             self._lines.write(json.dumps(line, ensure_ascii=False, default=str).encode() + b"\n")
             self._fields.update(one.reasons.keys())
             self.refused += 1

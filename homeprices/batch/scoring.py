@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as pa_csv
+import pyarrow.compute as pc
 
 from homeprices.adapters.object_store import RangedBucket
 from homeprices.batch.feature_reader import FeatureReader
-from homeprices.batch.object_file import BLOCK_BYTES, ObjectFile, open_parquet
+from homeprices.batch.object_file import ObjectFile
 from homeprices.batch.plan import Plan, Slice
 from homeprices.batch.results import PartitionManifest, PartitionWriter
 from homeprices.errors import Conflict, InvalidInput, ObjectNotFound, PreconditionFailed
@@ -20,6 +21,7 @@ from homeprices.pricing.features import OTHER_LOCATION, Locations
 from homeprices.pricing.inputs import OPTIONAL, REQUIRED
 from homeprices.pricing.manifest import MANIFEST_FILE
 from homeprices.pricing.predictor import Predictor
+from homeprices.tables.reader import Block, open_table
 
 log = get_logger(__name__)
 
@@ -49,8 +51,8 @@ def score_partition(bucket: RangedBucket, predictor: Predictor, plan: Plan, numb
     writer = PartitionWriter(bucket, plan.partition_folder(number))
     for position, piece in enumerate(plan.partitions[number], start=1):
         try:
-            for first_row, batch in batches(bucket, piece):
-                _score(predictor, reader, writer, piece.key, first_row, batch)
+            for block in blocks(bucket, piece):
+                _score(predictor, reader, writer, piece.key, block)
         except (ObjectNotFound, PreconditionFailed):
             raise InvalidInput({piece.key: f"has changed since the job {plan.job} was planned"}) from None
         log.info(
@@ -68,18 +70,18 @@ def _score(
     reader: FeatureReader,
     writer: PartitionWriter,
     key: str,
-    first_row: int,
-    batch: pa.RecordBatch,
+    block: Block,
 ) -> None:
-    features = reader.read(batch)
-    writer.refuse(key, first_row, features.refused)
+    batch = as_batch(block)
+    features = reader.read(batch, block.faults)
+    writer.refuse(key, block.first_row, features.refused, None if block.batch else block.lines)
     if not len(features.rows):
         return
     prices, low, high = predictor.price_columns(features.columns)
     location = pa.array(features.columns["location"], pa.string()).dictionary_encode()
     columns = {
         "file": pa.DictionaryArray.from_arrays(np.zeros(len(prices), dtype=np.int32), [key]),
-        "row": features.rows + first_row,
+        "row": features.rows + block.first_row,
         "estimated_price": prices,
         "low": low,
         "high": high,
@@ -102,55 +104,40 @@ ID = "id"
 COLUMNS = (*REQUIRED, *OPTIONAL, ID)
 
 
-def batches(bucket: RangedBucket, piece: Slice) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """The rows of a slice as record batches, each with the row number of its first row in the file.
+def blocks(bucket: RangedBucket, piece: Slice) -> Iterator[Block]:
+    """The rows of a slice, with their numbers and lines in the file.
 
-    Raises InvalidInput that names the file, and the column that it lacks or what is wrong with it;
-    PreconditionFailed when the file has changed since it was planned.
+    Raises MalformedTable that names the file, line and column; PreconditionFailed when the file has changed since it
+    was planned.
     """
-    read = _parquet if piece.format == "parquet" else _csv
-    row = piece.first_row
+    file = ObjectFile(bucket, piece.key, piece.etag, piece.size)
+    groups = range(piece.first_group, piece.first_group + piece.groups) if piece.groups else None
+    table = open_table(file, piece.key, COLUMNS, groups=groups, block_rows=BATCH_ROWS)
+    if table.names:
+        table.require(REQUIRED)
+    for note in table.notes:
+        log.warning("table_read", note=note)
+    for block in table.blocks:
+        if not table.names and not block.first_row and not block.faults:
+            table.require(REQUIRED, block.names)
+        yield block
+
+
+def as_batch(block: Block) -> pa.RecordBatch:
+    """The columns of a block that are inputs, blank text as missing; one of several types becomes text."""
+    if block.batch is not None:
+        return block.batch
+    names = [name for name in COLUMNS if name in block.names]
+    if not names:
+        return pa.RecordBatch.from_pydict({ID: pa.nulls(len(block), pa.string())})
+    return pa.RecordBatch.from_arrays([_array(block.column(name)) for name in names], names)
+
+
+def _array(cells: Sequence[Any]) -> pa.Array:
     try:
-        for batch in read(bucket, piece):
-            yield row, batch
-            row += batch.num_rows
-    except pa.ArrowException as error:
-        raise InvalidInput({piece.key: f"cannot be read after row {row:,}: {str(error).splitlines()[0]}"}) from None
-
-
-def _parquet(bucket: RangedBucket, piece: Slice) -> Iterator[pa.RecordBatch]:
-    with open_parquet(bucket, piece.key, piece.etag, piece.size) as file:
-        columns = _wanted(piece.key, file.schema_arrow.names)
-        groups = range(piece.first_group, piece.first_group + piece.groups)
-        yield from file.iter_batches(BATCH_ROWS, row_groups=list(groups), columns=columns, use_threads=False)
-
-
-def _csv(bucket: RangedBucket, piece: Slice) -> Iterator[pa.RecordBatch]:
-    """Every column as text, blank for missing, so that an invalid number refuses its row and not the file."""
-    raw = ObjectFile(bucket, piece.key, piece.etag, piece.size)
-    header = io.TextIOWrapper(io.BufferedReader(raw, BLOCK_BYTES), encoding="utf-8-sig", errors="replace").readline()
-    raw = ObjectFile(bucket, piece.key, piece.etag, piece.size)
-    names = [name.strip().strip('"') for name in header.rstrip("\r\n").split(",")]
-    columns = _wanted(piece.key, names)
-    reader = pa_csv.open_csv(
-        pa.PythonFile(io.BufferedReader(raw, BLOCK_BYTES), "r"),
-        read_options=pa_csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
-        convert_options=pa_csv.ConvertOptions(
-            column_types=dict.fromkeys(columns, pa.string()),
-            include_columns=columns,
-            strings_can_be_null=True,
-            null_values=[""],
-            quoted_strings_can_be_null=True,
-        ),
-    )
-    for batch in reader:
-        for start in range(0, batch.num_rows, BATCH_ROWS):
-            yield batch.slice(start, BATCH_ROWS)
-
-
-def _wanted(key: str, names: list[str]) -> list[str]:
-    missing = [name for name in REQUIRED if name not in names]
-    if missing:
-        found = ", ".join(name[:40] for name in names[:20])
-        raise InvalidInput({key: f"has no column {', '.join(missing)}; it has {found}"})
-    return [name for name in COLUMNS if name in names]
+        array = pa.array(cells)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        array = pa.array([cell if cell is None or isinstance(cell, str) else json.dumps(cell) for cell in cells])
+    if pa.types.is_null(array.type):
+        return array.cast(pa.string())
+    return pc.if_else(pc.equal(array, ""), None, array) if pa.types.is_string(array.type) else array

@@ -7,15 +7,17 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain, islice
 from typing import Any
 
-from homeprices.tables.lines import EXPECTED, Lines, fault, mark_of
+from homeprices.tables.lines import EXPECTED, Lines, count_line_ends, fault, mark_of
 
 MOST_COLUMNS = 1_000
 LONGEST_CELL = csv.field_size_limit()
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
 _SEPARATOR_LINE = re.compile(r'"?sep=([,;\t|])"?\s*', re.IGNORECASE)
+_MARKS = frozenset("<=>|#/")
 _QUOTED = "is not CSV: a quoted cell goes on after its closing quotation mark"
 
 
@@ -26,7 +28,26 @@ class Csv:
     delimiter: str
     header: list[str]
     line: int
-    records: Iterator[tuple[int, list[str], str]]
+    chunks: Iterator[Chunk]
+
+
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """Some rows, the line where each begins, and what is wrong with a row by its position here.
+
+    A row may have blank cells after those of the header.
+    """
+
+    lines: Any
+    records: list[list[str]]
+    problems: dict[int, str]
+
+    def add(self, line: int, record: list[str], problem: str) -> None:
+        """Add a row."""
+        if problem:
+            self.problems[len(self.records)] = problem
+        self.lines.append(line)
+        self.records.append(record)
 
 
 @lru_cache(maxsize=4096)
@@ -43,8 +64,8 @@ def check_names(source: str, header: Sequence[str], line: int | None) -> None:
         raise fault(source, "is given more than once", line, twice)
 
 
-def open_csv(lines: Lines, known: Collection[str]) -> Csv:
-    """Read the header; `known` names tell separators apart. Raises MalformedTable."""
+def open_csv(lines: Lines, known: Collection[str], rows: int) -> Csv:
+    """Read the header. `known` names tell separators apart; chunks have up to `rows` rows. Raises MalformedTable."""
     source, texts, skipped = lines.source, iter(lines), 0
     first = ""
     for first in texts:
@@ -60,12 +81,7 @@ def open_csv(lines: Lines, known: Collection[str]) -> Csv:
     if problem := mark_of(first):
         raise fault(source, problem, line)
     delimiter = delimiter or _delimiter(source, first, known, line)
-
-    def from_header() -> Iterator[str]:
-        yield first
-        yield from texts
-
-    reader = csv.reader(from_header(), delimiter=delimiter, strict=True, skipinitialspace=True)
+    reader = csv.reader(chain([first], texts), delimiter=delimiter, strict=True, skipinitialspace=True)
     try:
         header = [name_of(cell) for cell in next(reader, [])]
     except csv.Error as error:
@@ -74,7 +90,7 @@ def open_csv(lines: Lines, known: Collection[str]) -> Csv:
         header.pop()
     if not header:
         raise fault(source, f"the header names no column; {EXPECTED}", line)
-    return Csv(delimiter, header, line, _records(source, reader, len(header), skipped))
+    return Csv(delimiter, header, line, _chunks(source, reader, len(header), skipped, rows))
 
 
 def _delimiter(source: str, header: str, known: Collection[str], line: int) -> str:
@@ -102,31 +118,48 @@ def _problem(error: csv.Error) -> str:
     return "a quotation mark is not closed" if "unexpected end" in text else _QUOTED
 
 
-def _records(source: str, reader: Any, width: int, skipped: int) -> Iterator[tuple[int, list[str], str]]:
-    """Each row with its line and what is wrong with it; blank lines are left out."""
-    blank = [""] * width
+def _chunks(source: str, reader: Any, width: int, skipped: int, rows: int) -> Iterator[Chunk]:
+    """Up to `rows` rows at a time; blank lines are left out."""
     while True:
-        line = reader.line_num + skipped + 1
+        first = reader.line_num + skipped + 1
+        records: list[list[str]] = []
+        error: csv.Error | None = None
         try:
-            record = next(reader)
-        except StopIteration:
+            records.extend(islice(reader, rows))  # keeps what was read before an error
+        except csv.Error as caught:
+            error = caught
+        count = len(records)
+        if not count and error is None:
             return
-        except csv.Error as error:
+        plain = reader.line_num + skipped + 1 - first == count and error is None and {*map(len, records)} == {width}
+        if plain and _MARKS.isdisjoint({record[0][:1] for record in records}):
+            yield Chunk(range(first, first + count), records, {})
+            continue
+        chunk, line = Chunk([], [], {}), first
+        for record in records:
+            _judge(source, chunk, line, record, width)
+            line += 1 + sum(count_line_ends(cell) for cell in record)
+        if error is not None:
             if (problem := _problem(error)) != _QUOTED:
-                raise fault(source, problem, line) from None
-            yield line, blank, problem
-            continue
-        if len(record) == width:
-            if record[0][:1] in "<=>|#/" and record[0] and (problem := _marked(record)):
                 raise fault(source, problem, line)
-        elif not record or (len(record) == 1 and not record[0].strip()):
-            continue
-        elif len(record) < width or any(cell.strip() for cell in record[width:]):
-            if problem := mark_of(record[0]):
-                raise fault(source, problem, line)
-            yield line, blank, f"has {_trimmed(record, width):,} cells; the header has {width:,}"
-            continue
-        yield line, record, ""
+            chunk.add(line, [""] * width, problem)
+        yield chunk
+
+
+def _judge(source: str, chunk: Chunk, line: int, record: list[str], width: int) -> None:
+    """Add a row to the chunk unless its line is blank. Raises MalformedTable for a merge marker and for a comment."""
+    problem = ""
+    if len(record) == width:
+        if problem := _marked(record):
+            raise fault(source, problem, line)
+    elif not record or (len(record) == 1 and not record[0].strip()):
+        return
+    elif len(record) < width or any(cell.strip() for cell in record[width:]):
+        if problem := mark_of(record[0]):
+            raise fault(source, problem, line)
+        problem = f"has {_trimmed(record, width):,} cells; the header has {width:,}"
+        record = [""] * width
+    chunk.add(line, record, problem)
 
 
 def _trimmed(record: list[str], width: int) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from homeprices.errors import InvalidInput
+from homeprices.tables.csv_rows import LONGEST_CELL
 from homeprices.tables.lines import EXPECTED, LONGEST_LINE, Lines, count_line_ends, fault, mark_of
 
 Row = tuple[int, Any, tuple[str, str] | None]
@@ -70,7 +71,7 @@ def json_lines(lines: Lines) -> Iterator[Row]:
             problem = "" if end == len(text) else f"is not JSON: Extra data at character {end + 1}"
         except (ValueError, RecursionError) as error:
             value, problem = None, _problem(error)
-        yield number, value, _wrong(decoder, text, problem)
+        yield number, value, _wrong(decoder, value, text, problem)
 
 
 def json_list(lines: Lines, wrapped: re.Pattern[str]) -> Iterator[Row]:
@@ -116,7 +117,7 @@ def _value(
         try:
             value, end = decoder.decode(text, start)
             if end < len(text) or not isinstance(value, int | float):
-                return value, end, _wrong(decoder, text[start:end], ""), text
+                return value, end, _wrong(decoder, value, text[start:end], ""), text
             error: Exception = ValueError("the list is not closed")
         except RecursionError as caught:
             raise fault(source, _problem(caught), line) from None
@@ -160,12 +161,16 @@ def _broken(source: str, text: str, line: int, expected: str) -> Exception:
     return fault(source, mark_of(found[:80]) or f"is not JSON: expected {expected}; found {found[:20]!r}", line)
 
 
-def _wrong(decoder: _Decoder, text: str, problem: str) -> tuple[str, str] | None:
+def _wrong(decoder: _Decoder, value: Any, text: str, problem: str) -> tuple[str, str] | None:
     if problem:
         return "row", problem
     if decoder.twice:
         return decoder.twice[0].strip().lower()[:40], _TWICE
-    if _SURROGATE.search(text):
+    if len(text) > LONGEST_CELL and isinstance(value, dict):
+        for name, cell in value.items():
+            if len(name) > LONGEST_CELL or (isinstance(cell, str) and len(cell) > LONGEST_CELL):
+                return name[:40], f"has more than {LONGEST_CELL:,} characters"
+    if "\\" in text and _SURROGATE.search(text):
         try:
             json.dumps(json.loads(text), ensure_ascii=False).encode()
         except UnicodeEncodeError:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
 
 from homeprices.errors import MalformedTable
 from homeprices.tables.csv_rows import (
     DELIMITERS,
-    LONGEST_CELL,
     MOST_COLUMNS,
     Csv,
     check_names,
@@ -23,7 +23,7 @@ from homeprices.tables.csv_rows import (
     open_csv,
 )
 from homeprices.tables.json_rows import json_lines, json_list
-from homeprices.tables.lines import BLOCK_BYTES, EXPECTED, Lines, fault
+from homeprices.tables.lines import BLOCK_BYTES, EXPECTED, Lines, SeekableFile, fault
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -103,7 +103,7 @@ class Table:
 
 
 def open_table(
-    file: BinaryIO,
+    file: SeekableFile,
     source: str,
     known: Collection[str] = (),
     *,
@@ -117,7 +117,7 @@ def open_table(
     `source` names the file in faults. `known` names tell separators apart and are the only columns read of Parquet,
     whose row `groups` may be chosen. Raises MalformedTable.
     """
-    head = file.read(_HEAD_BYTES)
+    head = file.read(_HEAD_BYTES) or b""
     if format is None and head.startswith(_PARQUET):
         file.seek(0)
         return _parquet(file, source, known, groups, block_rows)
@@ -136,33 +136,23 @@ def open_table(
 
 
 def _csv(lines: Lines, known: Collection[str], block_rows: int) -> Table:
-    source, opened = lines.source, open_csv(lines, known)
+    source, opened = lines.source, open_csv(lines, known, block_rows)
     check_names(source, opened.header, opened.line)
     notes = () if opened.delimiter == "," else (f"{source}: cells are separated by {DELIMITERS[opened.delimiter]}",)
     names = tuple(name for name in opened.header if name)
-    return Table(source, "csv", _records(opened, block_rows), names, notes)
+    return Table(source, "csv", _records(opened), names, notes)
 
 
-def _records(opened: Csv, block_rows: int) -> Iterator[Block]:
+def _records(opened: Csv) -> Iterator[Block]:
     places = [(place, name) for place, name in enumerate(opened.header) if name]
-    names, row, ended = tuple(name for _, name in places), 0, False
-    while not ended:
-        records: list[list[str]] = []
-        lines: list[int] = []
-        faults: dict[int, Fault] = {}
-        for line, record, problem in opened.records:
-            if problem:
-                faults[len(records)] = ROW, problem
-            records.append(record)
-            lines.append(line)
-            if len(records) == block_rows:
-                break
-        else:
-            ended = True
-        if records:
-            cells = list(zip(*records, strict=False))  # longer rows have blank cells at their ends
-            yield Block(row, lines, names, faults, columns={name: cells[place] for place, name in places})
-            row += len(records)
+    names, row = tuple(name for _, name in places), 0
+    for chunk in opened.chunks:
+        if not chunk.records:
+            continue
+        cells = list(zip(*chunk.records, strict=False))  # longer rows have blank cells at their ends
+        faults = {position: (ROW, problem) for position, problem in chunk.problems.items()}
+        yield Block(row, chunk.lines, names, faults, columns={name: cells[place] for place, name in places})
+        row += len(chunk.records)
 
 
 def _objects(source: str, read: Iterator[tuple[int, Any, Fault | None]], block_rows: int) -> Iterator[Block]:
@@ -193,17 +183,22 @@ def _objects(source: str, read: Iterator[tuple[int, Any, Fault | None]], block_r
 def _named(value: Any) -> tuple[dict[str, Any], Fault | None]:
     if not isinstance(value, dict):
         return {}, (ROW, "must be a JSON object")
-    named = {name_of(key) if len(key) <= _SHOWN else key: cell for key, cell in value.items()}
-    if len(named) != len(value):
-        keys = [name_of(key) for key in value]
-        return {}, (next(key for key in keys if keys.count(key) > 1), "is given more than once")
-    for name, cell in named.items():
-        if isinstance(cell, str) and len(cell) > LONGEST_CELL:
-            return {}, (name, f"has more than {LONGEST_CELL:,} characters")
-    return named, None
+    names = _names_of(tuple(value))
+    if names is None:
+        return value, None
+    if len({*names}) != len(names):
+        return {}, (next(name for name in names if names.count(name) > 1), "is given more than once")
+    return dict(zip(names, value.values(), strict=True)), None
 
 
-def open_parquet(file: BinaryIO, source: str) -> pq.ParquetFile:
+@lru_cache(maxsize=256)
+def _names_of(keys: tuple[str, ...]) -> tuple[str, ...] | None:
+    """The names of an object's keys; None when they are the keys."""
+    names = tuple(name_of(key) for key in keys)
+    return None if names == keys else names
+
+
+def open_parquet(file: SeekableFile, source: str) -> pq.ParquetFile:
     """A Parquet file whose columns are read through buffers of BLOCK_BYTES. Raises MalformedTable."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -215,7 +210,7 @@ def open_parquet(file: BinaryIO, source: str) -> pq.ParquetFile:
 
 
 def _parquet(
-    file: BinaryIO, source: str, known: Collection[str], groups: Sequence[int] | None, block_rows: int
+    file: SeekableFile, source: str, known: Collection[str], groups: Sequence[int] | None, block_rows: int
 ) -> Table:
     opened = open_parquet(file, source)
     held = opened.schema_arrow.names
@@ -251,7 +246,7 @@ class Whole:
     notes: tuple[str, ...]
 
 
-def read_whole(file: BinaryIO, source: str, known: Collection[str], required: Collection[str] = ()) -> Whole:
+def read_whole(file: SeekableFile, source: str, known: Collection[str], required: Collection[str] = ()) -> Whole:
     """Read all rows of a table. Without `known` names every column is kept.
 
     Raises MalformedTable, also for a row that does not fit: the first lines of such rows are named.

@@ -15,6 +15,7 @@ from homeprices.batch import results, scoring
 from homeprices.batch.plan import read_plan
 from homeprices.errors import BundleRefused, Conflict, InvalidInput, NotReady
 from homeprices.pricing.predictor import Predictor
+from homeprices.tables.lines import BLOCK_BYTES
 from homeprices.workflows.score_batch import BatchRun
 from tests.support.bundles import price
 from tests.support.factories import NOW, parquet, table
@@ -58,6 +59,38 @@ def test_rows_of_a_csv_file_are_estimated_or_refused_with_reasons(bucket: Memory
         2: {"location": "is required"},
         3: {"bath": "must be a whole number from 1 to 50"},
     }
+
+
+def test_a_quoted_line_break_over_the_edge_of_a_block_moves_no_row(bucket: MemoryBucket) -> None:
+    filler = "1200,Whitefield,2,2,plain," + "x" * 1_000 + "\n"
+    head = "total_sqft,location,bhk,bath,id,note\n"
+    plain = (BLOCK_BYTES - 5_000) // len(filler)
+    note = "1,2,3,4,5,6\n" * 1_000
+    body = head + filler * plain + f'1200,Whitefield,2,2,odd,"{note}"\n' + filler
+    assert body.index(note) < BLOCK_BYTES < body.index(note) + len(note) - 5_000
+    bucket.put("in/a.csv", body.encode())
+    assert scored(bucket)["estimated"] == plain + 2
+    assert [(row["row"], row["id"]) for row in estimates(bucket)[-2:]] == [(plain, "odd"), (plain + 1, "plain")]
+
+
+def test_a_row_that_does_not_fit_is_refused_with_its_line_and_the_others_are_estimated(bucket: MemoryBucket) -> None:
+    bucket.put(
+        "in/a.csv", b"Total_Sqft;Location;BHK;Bath;id;\r\n\r\n1200;Whitefield;2;2;a;\r\n1;2\r\n1200;Here;2;2;b\r\n"
+    )
+    counted = scored(bucket)
+    assert (counted["estimated"], counted["refused"]) == (2, 1)
+    assert [(row["row"], row["id"]) for row in estimates(bucket)] == [(0, "a"), (2, "b")]
+    line = json.loads(bucket.get("batch/job/partitions/00000/refused-00000.jsonl").body)
+    assert (line["row"], line["line"]) == (1, 4)
+    assert line["reasons"] == {"row": "has 2 cells; the header has 5"}
+
+
+def test_the_content_decides_about_the_format(bucket: MemoryBucket) -> None:
+    rows = [{"total_sqft": 1200, "location": "Whitefield", "bhk": bhk, "bath": 2, "id": "7"} for bhk in (2, "3", None)]
+    bucket.put("in/list.csv", json.dumps(rows).encode())
+    bucket.put("in/lines.csv", "\n".join(map(json.dumps, rows)).encode("utf-16"))
+    bucket.put("in/table.csv", parquet(table(10), group_rows=3))
+    assert (scored(bucket)["estimated"], len(estimates(bucket))) == (14, 14)
 
 
 def test_the_manifest_counts_and_has_the_digest_of_every_file(bucket: MemoryBucket) -> None:
@@ -185,8 +218,13 @@ def test_without_production_there_is_none_to_score_with() -> None:
 @pytest.mark.parametrize(
     ("name", "body", "problem"),
     [
-        ("in/a.csv", b"location,bhk,bath\nWhitefield,2,2\n", "has no column total_sqft; it has location, bhk, bath"),
-        ("in/a.csv", b"total_sqft,location,bhk,bath\n1,2,3\n", "cannot be read after row 0"),
+        (
+            "in/a.csv",
+            b"location,bhk,bath\nWhitefield,2,2\n",
+            "line 1: has no column total_sqft; found location, bhk, bath",
+        ),
+        ("in/a.csv", b"total_sqft,location,bhk,bath\n1200,<<<\n=======\n", "line 3: is a merge marker, '======='"),
+        ("in/a.csv", b"total_sqft,location,bhk,bath, BATH\n", "line 1, column bath: is given more than once"),
         ("in/a.parquet", parquet(table(5).drop_columns(["bath"])), "has no column bath"),
     ],
 )
