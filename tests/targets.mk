@@ -1,6 +1,11 @@
 # Tests that inject faults, and tests of other environments. The Makefile includes this.
 
-.PHONY: test-chaos test-full test-pythons test-newcomer
+.PHONY: test-durations test-chaos test-full test-pythons test-newcomer
+
+test-durations: $(READY) ## all tests, and the tables of durations in documentations/automated-testing.md
+	@rm -rf build/durations
+	@DURATIONS="$(CURDIR)/build/durations" $(PYTHON) tests/run_tests.py
+	@$(PYTHON) -m tests.support.durations build/durations
 
 test-chaos: $(READY) ## kills, network faults, full disks, slow clients, soak, a million rows (minutes)
 	@$(PYTHON) -m pytest tests/chaos

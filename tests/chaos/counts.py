@@ -10,16 +10,18 @@ from dataclasses import dataclass, fields, replace
 class Counts:
     """`writer_kills` and `kills` are rounds, `changes` promotions and reloads each, `posts` the minimum of requests."""
 
-    writer_kills: int = 50
-    kills: int = 50
-    changes: int = 20
-    posts: int = 10_000
+    writer_kills: int = 20
+    kills: int = 20
+    changes: int = 10
+    posts: int = 5_000
     fault_seconds: float = 4.0
-    soak_seconds: float = 180.0
+    soak_seconds: float = 60.0
     rows: int = 1_000_000
 
 
-FULL = Counts(writer_kills=1000, kills=1000, fault_seconds=60.0, soak_seconds=1800.0, rows=10_000_000)
+FULL = Counts(
+    writer_kills=1000, kills=1000, changes=20, posts=10_000, fault_seconds=60.0, soak_seconds=1800.0, rows=10_000_000
+)
 
 
 def chosen() -> Counts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 
 import pytest
@@ -138,7 +139,8 @@ def test_the_breaker_sets_the_share_of_a_slow_candidate_to_zero(router: Router) 
     for _ in range(5):
         assert not visitor.predict().fallback
     eventually(lambda: _step_and_tell_state(router) == "stopped")
-    assert "5 slow (over 0.05 s)" in control_record.read(router.bucket).reason
+    # On a busy machine, the answer that found the visitor was slow too.
+    assert re.search(r"\b[5-9] slow \(over 0\.05 s\)", control_record.read(router.bucket).reason)
 
 
 def test_setting_the_share_again_closes_the_breaker(router: Router) -> None:
