@@ -44,11 +44,14 @@ def restore(call: Call, experiment_id: str, name: str, say: Say) -> None:
 
 def _named(call: Call, name: str, say: Say) -> str | None:
     try:
-        found = call("GET", "experiments/get-by-name", {"experiment_name": name})["experiment"]
+        answer = call("GET", "experiments/get-by-name", {"experiment_name": name})
     except TrackingRefused as refused:
         if refused.code != DOES_NOT_EXIST:
             raise
         return None
+    if "experiment" not in answer:
+        raise TrackingRefused(f"the tracking server answers {str(answer)[:200]} for an experiment; it is not MLflow")
+    found = answer["experiment"]
     experiment_id = str(found["experiment_id"])
     if found.get("lifecycle_stage") == DELETED:
         restore(call, experiment_id, name, say)

@@ -171,6 +171,11 @@ def test_a_refusal_that_is_not_mlflows_own_is_shown_as_it_is(body: bytes) -> Non
     assert refused.value.code == ""
 
 
+def test_another_server_at_mlflow_s_address_is_said_to_be_another() -> None:
+    with answering(200, b'{"status": "ok"}') as url, pytest.raises(TrackingRefused, match=r"ok.* it is not MLflow"):
+        tracking_at(url).parent_run("any")
+
+
 def test_a_server_that_does_not_proxy_artifacts_is_an_error_that_names_the_option(tmp_path: Path) -> None:
     run = {"run": {"info": {"artifact_uri": "s3://somewhere/else"}}}
     with answering(200, json.dumps(run).encode()) as url, pytest.raises(TrackingRefused, match="--serve-artifacts"):
