@@ -11,7 +11,7 @@ sys.modules.setdefault("rich", None)  # type: ignore[arg-type] # structlog would
 from gunicorn.glogging import Logger  # type: ignore[import-untyped] # noqa: E402
 
 from homeprices.errors import SettingsError  # noqa: E402
-from homeprices.log import configure_logging  # noqa: E402
+from homeprices.log import configure_logging, get_logger  # noqa: E402
 from homeprices.settings import load_settings  # noqa: E402
 from inference.backend.runtime.process import limit_allocator  # noqa: E402
 
@@ -65,11 +65,21 @@ def on_starting(_server: Any) -> None:
     _metrics_folder.mkdir(parents=True, exist_ok=True)
 
 
-def child_exit(_server: Any, worker: Any) -> None:
-    """Remove the gauges of a worker that has exited."""
-    from prometheus_client.multiprocess import mark_process_dead
+def post_fork(_server: Any, _worker: Any) -> None:
+    """Finish a killed merge of metric files before this process opens its own."""
+    from inference.backend.runtime.metric_files import finish_merge
 
-    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+    finish_merge(_metrics_folder)
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """Remove the gauges of a worker that has exited, and merge its counters with those of earlier ones."""
+    from inference.backend.runtime.metric_files import merge_dead
+
+    try:
+        merge_dead(_metrics_folder, worker.pid)
+    except Exception as error:  # it would end gunicorn; the files count unmerged as well
+        get_logger(__name__).error("metric_files_not_merged", error=f"{type(error).__name__}: {error}")
 
 
 def worker_exit(_server: Any, worker: Any) -> None:

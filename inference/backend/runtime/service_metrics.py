@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Literal, get_args
 
 import psutil
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
 
 from homeprices.errors import BundleFault
 from homeprices.names import Variant
 from homeprices.predictions.drain import DrainReport
 from homeprices.predictions.feedback import FeedbackType
+from inference.backend.runtime.metric_files import WorkerMetrics
 
 ErrorReason = Literal["invalid", "no_model", "model_error"]
 GaugeMode = Literal["livesum", "livemax", "livemin", "livemostrecent"]
@@ -138,7 +139,7 @@ class Metrics:
         if not folder:
             return generate_latest(self.registry)
         registry = CollectorRegistry()
-        MultiProcessCollector(registry, path=folder)  # type: ignore[no-untyped-call]
+        registry.register(WorkerMetrics(Path(folder)))
         return generate_latest(registry)
 
     def _counter(self, name: str, description: str) -> Counter:

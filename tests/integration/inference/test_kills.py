@@ -13,6 +13,7 @@ from tests.integration.inference.instance import Instance, Memory, eventually, k
 
 WORKER_KILLS = 16
 WHOLE_KILLS = 6
+METRIC_ROUNDS = 4
 ENOUGH = 100  # predictions; their duration depends on the machine
 FACTORS = {"BO1": 1.0}
 
@@ -55,6 +56,28 @@ def test_killed_workers_lose_no_acknowledged_estimate_and_no_rating(instance: In
         eventually(lambda: instance.serves("BO1"), "the workers serve again")
         eventually(lambda: len(memory.estimates) > ENOUGH, "enough estimates to tell")
     assert_nothing_was_lost_or_doubled(engine, instance, memory)
+
+
+def test_killed_workers_keep_their_counts_in_one_file_a_kind(instance: Instance) -> None:
+    home = {"total_sqft": 1200, "location": "Whitefield", "bhk": 2, "bath": 2}
+    asked = 0
+    lines = ('predictions_total{variant="production"}', 'prediction_duration_seconds_count{variant="production"}')
+    for _ in range(METRIC_ROUNDS):
+        for _ in range(5):
+            assert instance.post("/api/predict_home_price", home)[0] == 200
+            asked += 1
+        killed = instance.workers()
+        for pid in killed:
+            kill(pid)
+        eventually(lambda gone=killed: len(set(instance.workers()) - set(gone)) == len(gone), "new workers")
+        eventually(lambda: instance.serves("BO1"), "the workers serve again")
+        assert [instance.metric(line) for line in lines] == [asked, asked]
+    counted = sorted(path.name for path in (instance.folder / "infer-prod" / "metrics").glob("[ch]*.db"))
+    living = [f"{kind}_{pid}.db" for kind in ("counter", "histogram") for pid in instance.workers()]
+    assert len(counted) == len(living) + 2
+    assert set(living) < set(counted)
+    assert all("_merged-" in name for name in set(counted) - set(living))
+    assert "metric_files_not_merged" not in instance.log()
 
 
 def test_all_of_gunicorn_killed_loses_no_acknowledged_estimate_and_no_rating(
