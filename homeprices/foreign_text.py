@@ -29,8 +29,19 @@ def printable(text: str, most: int = SHORT) -> str:
 
 
 def quoted(text: str, most: int = SHORT) -> str:
-    """Return foreign text in quotation marks, so that a reader sees where it begins and ends."""
-    return f"“{printable(text, most).translate(_QUOTES)}”"
+    """Return foreign text in quotation marks, so that a reader sees where it begins and ends.
+
+    No mail program, chat or Markdown makes a link of it.
+    """
+    plain = printable(text, most).translate(_QUOTES)
+    return f"“{plain.replace('://', '[:]//').replace('www.', 'www[.]').replace('](', '] (')}”"
+
+
+def printable_lines(text: str, most_lines: int = 100, most: int = 1_000) -> str:
+    """Return a text of several lines, each printable; how many lines are left out stands in the last one."""
+    lines = text.splitlines()
+    kept = [printable(line.expandtabs(), most) for line in lines[:most_lines]]
+    return "\n".join(kept if len(lines) <= most_lines else [*kept, f"({len(lines) - most_lines:,} more lines)"])
 
 
 def _escaped(character: str) -> str:

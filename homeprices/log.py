@@ -14,8 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from homeprices.foreign_text import printable, printable_lines
+
 if TYPE_CHECKING:
     from homeprices.settings import Settings
+
+LONGEST_VALUE = 4_000  # characters of a value, or of a line of it, in a terminal
 
 
 def configure_logging(settings: Settings, service: str, fields: Callable[[], Mapping[str, Any]] = dict) -> None:
@@ -30,10 +34,10 @@ def configure_logging(settings: Settings, service: str, fields: Callable[[], Map
         _name_service(service),
         _add(fields),
     ]
-    renderer: Any = (
-        structlog.processors.JSONRenderer()
+    renderers: list[Any] = (
+        [structlog.processors.JSONRenderer()]  # it escapes whatever is not ASCII
         if settings.log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0)
+        else [_printable_values, structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0)]
     )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -41,7 +45,11 @@ def configure_logging(settings: Settings, service: str, fields: Callable[[], Map
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    final = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, structlog.processors.format_exc_info, renderer]
+    final = [
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        structlog.processors.format_exc_info,
+        *renderers,
+    ]
     logging.config.dictConfig(
         {
             "version": 1,
@@ -58,6 +66,16 @@ def configure_logging(settings: Settings, service: str, fields: Callable[[], Map
 def get_logger(name: str = "homeprices") -> Any:
     """Return a structured logger: `log.info("event", key=value)`."""
     return structlog.stdlib.get_logger(name)
+
+
+def _printable_values(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+    """Escape what a terminal would obey, because a value may be what a visitor sent."""
+    return {
+        name: (printable_lines if "\n" in value else printable)(value, most=LONGEST_VALUE)
+        if isinstance(value, str)
+        else value
+        for name, value in event.items()
+    }
 
 
 def _name_service(service: str) -> Any:

@@ -19,6 +19,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from homeprices.foreign_text import printable
 from local.supervision import processes
 from local.supervision.status_board import Entry, Phase, Status
 
@@ -36,6 +37,9 @@ Show = Callable[[Status, str], None]
 
 LINES = 40
 """The lines of each log that `logs` prints first."""
+
+LONGEST_LINE = 10_000
+"""Characters of a line of a log that are shown."""
 
 MAX_LOG_BYTES = 20 * 2**20
 """A log that is larger when the stack starts is rotated; it replaces the one rotated before."""
@@ -112,7 +116,9 @@ class _Lines:
 def _live(status: Status, activity: str) -> RenderableType:
     table = Table.grid(padding=(0, 2))
     for name, entry in status.services.items():
-        table.add_row(_mark(entry), name, Text(entry.phase, STYLE.get(entry.phase, "")), Text(entry.detail[:80], "dim"))
+        table.add_row(
+            _mark(entry), name, Text(entry.phase, STYLE.get(entry.phase, "")), Text(printable(entry.detail, 80), "dim")
+        )
     line = f"{time.time() - status.started:4.0f} s  {activity or 'starting the stack'}"
     return Group(table, Text(line, "bold"))
 
@@ -161,6 +167,7 @@ def rotate_logs(folder: Path) -> None:
 
 
 def _line(file: Path, line: str, named: bool) -> str:
+    line = printable(line.expandtabs(), LONGEST_LINE)  # it may hold what a visitor sent
     return f"{file.stem:>22} | {line}" if named else line
 
 

@@ -13,7 +13,7 @@ import ssl
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.message import EmailMessage
 from typing import TYPE_CHECKING, Protocol
 
@@ -21,6 +21,7 @@ import httpx
 
 from homeprices.adapters.object_store import Bucket
 from homeprices.errors import HomePricesError, ObjectNotFound, PreconditionFailed
+from homeprices.foreign_text import LONG, printable, printable_lines
 from homeprices.log import get_logger
 
 if TYPE_CHECKING:
@@ -73,11 +74,12 @@ class Slack:
         if notification.link:
             lines.append(f"<{_slack(notification.link)}|More about it>")
         try:
-            answer = httpx.post(self.webhook_url, json={"text": "\n".join(lines)}, timeout=TIMEOUT_SECONDS)
+            message = {"text": "\n".join(lines), "unfurl_links": False, "unfurl_media": False}
+            answer = httpx.post(self.webhook_url, json=message, timeout=TIMEOUT_SECONDS)
         except httpx.HTTPError as error:
             raise DeliveryFailed(f"the webhook does not answer: {type(error).__name__}") from error
         if not answer.is_success:
-            raise DeliveryFailed(f"the webhook answered {answer.status_code}: {answer.text[:100]}")
+            raise DeliveryFailed(f"the webhook answered {answer.status_code}: {printable(answer.text, 100)}")
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,13 @@ class Notifier:
         self.failures: Counter[str] = Counter()
 
     def send(self, notification: Notification) -> dict[str, bool]:
-        """Return by channel whether it accepted the notification. A failed delivery raises nothing."""
+        """Return by channel whether it accepted the notification. A failed delivery raises nothing.
+
+        Titles and texts may hold what visitors or files say, so both are cut, and control characters are escaped.
+        """
+        notification = replace(
+            notification, title=printable(notification.title, LONG), text=printable_lines(notification.text)
+        )
         if not self._channels:
             log.info("notification_logged_only", title=notification.title, text=notification.text)
         return {channel.name: self._deliver(channel, notification) for channel in self._channels}

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from homeprices.foreign_text import quoted
 from homeprices.pricing.inputs import INPUTS
 
 KOLMOGOROV_SMIRNOV = "Kolmogorov-Smirnov"
@@ -145,7 +146,7 @@ def overall_sentence(status: str, rows: int, by_feature: Mapping[str, str], drif
 def _change(found: Finding) -> str:
     if found.moved:
         return "; ".join(
-            f"{word.name} is {_percent(word.current_share)} of the homes, instead of "
+            f"{quoted(word.name)} is {_percent(word.current_share)} of the homes, instead of "
             f"{'at most ' if word.at_most else ''}{_percent(word.reference_share)}"
             for word in found.moved[:3]
         )
@@ -161,7 +162,7 @@ def _news(found: Finding) -> str:
     """Describe new categories and values outside the reference's range, significant or not."""
     said = ""
     if found.new_values:
-        words = ", ".join(f"{word} ({count:,})" for word, count in found.new_values.items())
+        words = ", ".join(f"{quoted(word)} ({count:,})" for word, count in found.new_values.items())
         said += f" Not in the reference: {words}."
     if found.range and found.below_range + found.above_range:
         low, high = found.range

@@ -23,6 +23,8 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
+from homeprices.foreign_text import printable
+
 mpl.rcParams["svg.hashsalt"] = "homeprices"  # the ids in a figure are hashes: without a salt they are random
 mpl.rcParams["svg.fonttype"] = "none"  # text stays text: it can be searched, copied and read aloud
 
@@ -107,7 +109,7 @@ def share_bars(groups: Sequence[tuple[str, float, float]]) -> Figure:
         at = (100 * max(before, after), row)
         text = f"{100 * before:.3g} → {100 * after:.3g} %"
         axes.annotate(text, at, (5, 0), textcoords="offset points", va="center", color=INK, fontsize=FONT_SIZE)
-    axes.set_yticks(rows, [_short(label) for label, _, _ in groups])
+    axes.set_yticks(rows, [_short(printable(label)) for label, _, _ in groups])
     axes.set_xlim(0, 130 * largest)
     axes.invert_yaxis()
     axes.xaxis.set_major_locator(MaxNLocator(SHOWN_TICKS))

@@ -14,6 +14,7 @@ from homeprices.experiment.collection import Rescorer, collect_evidence
 from homeprices.experiment.evidence import Evidence
 from homeprices.experiment.policies.base import Decision
 from homeprices.experiment.policies.sequential import SequentialPolicy
+from homeprices.foreign_text import printable_lines
 from homeprices.names import BUNDLE_KIND, DRIFT_DAG, EVALUATION_DAG, TRAINING_DAG
 from homeprices.predictions import drift_reports
 from homeprices.predictions.identifiers import hashed_testers
@@ -72,7 +73,7 @@ def release_status(resources: Resources) -> str:
     if record.experiment:
         lines += paused_lines(settings)
     urls = [*settings.replica_urls("production"), *settings.replica_urls("candidate")]
-    return "\n".join([*lines, *(f"replica      {replica}" for replica in replicas.probe(urls))])
+    return printable_lines("\n".join([*lines, *(f"replica      {replica}" for replica in replicas.probe(urls))]))
 
 
 def _trial(record: control_record.ControlRecord) -> str:
@@ -116,7 +117,7 @@ def experiment_status(resources: Resources, clock: Callable[[], datetime] = vers
         lines.append(f"hold         {held}")
     if newest:
         lines.append(f"last look    {newest[0].ts:%Y-%m-%d %H:%M} UTC: {newest[0].outcome} (decision {newest[0].id})")
-    return "\n".join(lines)
+    return printable_lines("\n".join(lines))
 
 
 def time_left(policy: policies.AnyPolicy, evidence: Evidence) -> str:

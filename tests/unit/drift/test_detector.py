@@ -99,7 +99,7 @@ def test_a_place_that_many_ask_for_is_named(baseline: Baseline, place: str) -> N
 def test_one_visitor_from_a_new_place_is_named_and_is_no_drift() -> None:
     found = against(FILE, location=["Atlantis", *columns(500, seed=2)["location"][1:]])
     assert found.drifted == ()
-    assert "Atlantis (1)" in found.verdicts["location"].sentence
+    assert "“Atlantis” (1)" in found.verdicts["location"].sentence
 
 
 def test_spelling_makes_no_other_place(baseline: Baseline) -> None:
