@@ -21,7 +21,7 @@ LAKH_A_SQUARE_FOOT = 0.0652
 
 @dataclass
 class PriceService:
-    """`refusal` replaces every response; a response waits for `gate`."""
+    """`refusal` replaces every response; a response waits for `gate`. `blinded`: none names variant and version."""
 
     url: str = ""
     homes: list[dict[str, Any]] = field(default_factory=list)
@@ -30,12 +30,13 @@ class PriceService:
     refusal: tuple[int, dict[str, Any]] | None = None
     gate: threading.Event | None = None
     recorded: bool = True
+    blinded: bool = False
     sets_cookies: bool = False
 
     def forget(self) -> None:
         """Reset to the initial state."""
         self.homes, self.remarks, self.headers = [], [], []
-        self.refusal, self.gate, self.recorded = None, None, True
+        self.refusal, self.gate, self.recorded, self.blinded = None, None, True, False
 
     def answer(self, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """Return status and document for a request."""
@@ -60,6 +61,8 @@ class PriceService:
             "model_version": "BO1",
             "location_known": known,
         }
+        if self.blinded:
+            del said["variant"], said["model_version"]
         if not known:
             said["notice"] = (
                 f"{home['location']} is not among the locations that this model knows; it was priced as other"

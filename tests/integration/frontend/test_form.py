@@ -42,6 +42,12 @@ def test_a_home_becomes_an_estimate_in_lakh_and_in_rupees_with_its_range(page: P
     assert service.homes == [{"location": "Whitefield", "total_sqft": 1200, "bhk": 2, "bath": 2}]
 
 
+def test_a_visitor_to_whom_no_model_is_named_reads_of_none(page: Page, service: PriceService) -> None:
+    service.blinded = True
+    estimated(page)
+    expect(page.locator("#made-by")).to_have_text("Answered in 2 ms")
+
+
 def test_more_can_be_said_about_the_home(page: Page, service: PriceService) -> None:
     describe(page)
     page.get_by_text("More about the home").click()
