@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from homeprices.experiment.bursts import beyond_burst
 from homeprices.experiment.evidence import (
     HIGHEST_RATING,
     ClusteredProportion,
@@ -20,11 +21,11 @@ from homeprices.experiment.evidence import (
     VariantSummary,
     WithoutNetwork,
 )
-from homeprices.experiment.exposures import ActualPrice, VisitorExposures, VisitorRatings
+from homeprices.experiment.exposures import LONG_AGO, ActualPrice, VisitorExposures, VisitorRatings
 from homeprices.experiment.influence import ToldDifference, Voice, without_networks
 from homeprices.experiment.moments import sample_moments, trimmed_moments
 from homeprices.experiment.network_limits import Arrival, Limited, limit_networks
-from homeprices.experiment.policies.base import NOT_ROBUST, UNLIMITED, RobustnessRule, VoiceRule
+from homeprices.experiment.policies.base import NOT_ROBUST, UNLIMITED, BurstRule, RobustnessRule, VoiceRule
 from homeprices.names import VARIANTS, Variant
 from homeprices.predictions.feedback import price_error
 
@@ -51,6 +52,8 @@ class ExperimentRows:
     most_a_day: int = 200
     voices: VoiceRule = UNLIMITED
     robustness: RobustnessRule = NOT_ROBUST
+    burst: BurstRule | None = None
+    began: datetime = LONG_AGO
 
 
 @dataclass(frozen=True)
@@ -79,10 +82,12 @@ def aggregate(log: ExperimentRows, bundles: tuple[str, str]) -> AggregatedEviden
     limited = visitors_within_limits(humans, log.voices)
     people = [row for row in humans.values() if row.visitor in limited.kept]
     counted = {row.visitor: row for row in people if not row.moved}
-    rating = voices_within_limits({row.visitor: row.first for row in log.raters}, counted, log.voices)
+    rated, burst_of_ratings = _without_burst({row.visitor: row.first for row in log.raters}, counted, log)
+    rating = voices_within_limits(rated, counted, log.voices)
     raters = [row for row in log.raters if row.visitor in rating.kept]
     tellers = {row.visitor: row for row in people}
-    telling = voices_within_limits(_first_prices(log.scored), tellers, log.voices)
+    told, burst_of_prices = _without_burst(_first_prices(log.scored), tellers, log)
+    telling = voices_within_limits(told, tellers, log.voices)
     scored = [row for row in log.scored if row.told.visitor in telling.kept]
     candidates = [row for row in counted.values() if row.variant == "candidate"]
     epochs = sorted(log.shares.items())
@@ -105,6 +110,8 @@ def aggregate(log: ExperimentRows, bundles: tuple[str, str]) -> AggregatedEviden
             "bots": len(bots),
             "moved": len(people) - len(counted),
             "ratings_of_fallbacks": sum(row.of_fallbacks for row in raters),
+            "raters_in_a_burst": burst_of_ratings,
+            "price_tellers_in_a_burst": burst_of_prices,
             **_beyond_limits({"visitors": limited, "raters": rating, "price_tellers": telling}),
         },
         without=without_networks(said, differences, len(epochs)) if log.robustness.without_any_network else (),
@@ -124,6 +131,15 @@ def voices_within_limits(
     known = ((visitors[name], at) for name, at in spoken.items() if name in visitors)
     arrivals = (Arrival(row.visitor, row.variant, row.network, at) for row, at in known)
     return limit_networks(arrivals, a_day=rule.voices_a_day, share=rule.network_share)
+
+
+def _without_burst(
+    spoken: Mapping[str, datetime], visitors: Mapping[str, VisitorExposures], log: ExperimentRows
+) -> tuple[dict[str, datetime], int]:
+    """Return when each of the visitors first spoke, without bursts, and how many are left out."""
+    known = {visitor: at for visitor, at in spoken.items() if visitor in visitors}
+    beyond = beyond_burst(known, log.began, log.burst) if log.burst is not None else frozenset()
+    return {visitor: at for visitor, at in known.items() if visitor not in beyond}, len(beyond)
 
 
 def _first_prices(scored: Iterable[RescoredPrice]) -> dict[str, datetime]:

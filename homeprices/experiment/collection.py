@@ -73,6 +73,8 @@ def collect_evidence(
         most_a_day=policy.most_visits_a_day,
         voices=policy.voices,
         robustness=policy.robustness,
+        burst=policy.burst,
+        began=record.started_at,
     )
     found = aggregate(log, (record.production, record.candidate))
     return Evidence(

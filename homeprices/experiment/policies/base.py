@@ -72,6 +72,15 @@ UNLIMITED = VoiceRule(visitors_a_day=10**9, voices_a_day=10**9, network_share=1)
 """As policies of schema version 1 were, which knew no networks."""
 
 
+class BurstRule(BaseModel):
+    """When voices come too fast: more in a minute than `voices`, and than `times` the rate until then."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    voices: int = Field(default=10, ge=1, le=10**9)
+    times: float = Field(default=20.0, ge=1, le=1e9)
+
+
 class RobustnessRule(BaseModel):
     """What a result by voices must hold without: `trimmed`, a share of the voices at each end (0: need not hold without
     any), and the voices of each single network.

@@ -16,6 +16,7 @@ from homeprices.experiment.evidence import HIGHEST_RATING, Evidence, VariantSumm
 from homeprices.experiment.policies.base import (
     NOT_ROBUST,
     UNLIMITED,
+    BurstRule,
     Decision,
     Outcome,
     RetrainingRule,
@@ -47,7 +48,9 @@ class CompositePolicy(BaseModel):
     longest: timedelta = Field(default=timedelta(days=7), gt=timedelta(0), le=timedelta(days=365))
     most_visits_a_day: int = Field(default=200, ge=1)
     voices: VoiceRule = VoiceRule()
-    robustness: ClassVar[RobustnessRule] = NOT_ROBUST  # the rule promises nothing
+    # The published rule has neither.
+    robustness: ClassVar[RobustnessRule] = NOT_ROBUST
+    burst: ClassVar[BurstRule | None] = None
     bake: PostPromotionRule = PostPromotionRule()
     retraining: RetrainingRule = RetrainingRule()
 

@@ -19,6 +19,7 @@ from homeprices.experiment.evidence import Evidence, SampleMoments
 from homeprices.experiment.policies.base import (
     NOT_ROBUST,
     UNLIMITED,
+    BurstRule,
     Decision,
     Outcome,
     RetrainingRule,
@@ -40,7 +41,7 @@ from homeprices.experiment.policies.robustness import (
 from homeprices.experiment.sample_ratio import log_evidence_of_epochs
 from homeprices.experiment.treatment_effect import TreatmentEffect, composite_effect
 
-OLD_VALUES = {"voices": UNLIMITED, "robustness": NOT_ROBUST, "least_duration": timedelta(0)}
+OLD_VALUES = {"voices": UNLIMITED, "robustness": NOT_ROBUST, "burst": None, "least_duration": timedelta(0)}
 """Of the fields that documents of schema version 1 do not know."""
 BETTER, WORSE, FARTHER = "is better", "is worse", "is farther from the actual prices"
 """Results by voices, as they are said in a reason."""
@@ -101,6 +102,7 @@ class SequentialPolicy(Document):
     drift: Literal["note", "wait"] = "note"
     most_visits_a_day: int = Field(default=200, ge=1)
     voices: VoiceRule = VoiceRule()
+    burst: BurstRule | None = BurstRule()
     robustness: RobustnessRule = RobustnessRule()
 
     @model_validator(mode="before")

@@ -22,7 +22,7 @@ from homeprices.experiment.aggregation import (
 )
 from homeprices.experiment.evidence import Evidence, SampleMoments
 from homeprices.experiment.exposures import ActualPrice, VisitorExposures, VisitorRatings
-from homeprices.experiment.policies.base import VoiceRule
+from homeprices.experiment.policies.base import BurstRule, VoiceRule
 from homeprices.experiment.policies.sequential import SequentialPolicy
 from homeprices.predictions.feedback import price_error
 from tests.unit.experiment.looks import BEGIN
@@ -115,6 +115,15 @@ def test_those_who_only_look_give_their_network_no_more_voices() -> None:
         9,
     )
     assert found.strata[0].ratings[0].n == 51
+
+
+def test_voices_of_a_burst_are_left_out_and_counted_by_what_they_told() -> None:
+    people = [visitor(f"v{place:03}", network=f"n{place}", first=BEGIN) for place in range(200)]
+    raters = [rater(row.visitor, 1.0, first=BEGIN + timedelta(hours=5, seconds=n / 4)) for n, row in enumerate(people)]
+    scored = [RescoredPrice(replace(told(row.visitor, 90.0), ts=BEGIN), 90.0, 95.0) for row in people]
+    found = of(log(people, raters, scored, burst=BurstRule(), began=BEGIN))
+    assert (found.left_out["raters_in_a_burst"], found.left_out["price_tellers_in_a_burst"]) == (190, 190)
+    assert (found.strata[0].ratings[0].n, found.paired.difference.n) == (10, 10)
 
 
 def test_visitors_of_a_log_without_networks_all_count() -> None:

@@ -35,9 +35,9 @@ def test_a_document_in_a_record_is_the_policy_again(policy: policies.AnyPolicy) 
     assert policies.from_document(json.loads(json.dumps(policies.document_of(policy)))) == policy
 
 
-def test_the_demo_is_the_default_without_a_least_duration() -> None:
+def test_the_demo_is_the_default_without_a_least_duration_and_bursts() -> None:
     demo = policies.load("demo")
-    assert demo == SequentialPolicy(name="demo", least_duration=timedelta(0))
+    assert demo == SequentialPolicy(name="demo", least_duration=timedelta(0), burst=None)
 
 
 @pytest.mark.parametrize("rule", ["sequential", "composite"])
