@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from homeprices.drift.repetitions import repeated
 from homeprices.drift.samples import Floats, NumberSample, Sample, TextSample, number_sample
 from homeprices.pricing.features import area_type_feature, availability_feature, key_feature
 
@@ -32,7 +33,15 @@ class Homes:
 
     def drawn(self, rows: int, chance: np.random.Generator) -> Homes:
         """So many homes, drawn with replacement."""
-        chosen = chance.integers(0, len(self), rows)
+        return self.taken(chance.integers(0, len(self), rows))
+
+    def distinct(self) -> Homes:
+        """The homes without exact repetitions, as `homeprices.drift.repetitions` drops them from listings."""
+        words = {name: np.array([*self.names[name], ""], dtype=object)[codes] for name, codes in self.words.items()}
+        return self.taken(np.flatnonzero(~repeated({**self.numbers, **words}, len(self))))
+
+    def taken(self, chosen: npt.NDArray[np.intp]) -> Homes:
+        """The homes of these rows, in this order."""
         return Homes(
             {name: values[chosen] for name, values in self.numbers.items()},
             {name: codes[chosen] for name, codes in self.words.items()},

@@ -22,6 +22,15 @@ def nothing(homes: Homes, _: np.random.Generator) -> Homes:
     return homes
 
 
+def each(times: int) -> Shift:
+    """Every home so many times, and no other home."""
+
+    def repeat(homes: Homes, _: np.random.Generator) -> Homes:
+        return homes.taken(np.repeat(np.arange(len(homes)), times))
+
+    return repeat
+
+
 def larger_homes(homes: Homes, _: np.random.Generator) -> Homes:
     """Every area a tenth larger."""
     return replace(homes, numbers={**homes.numbers, "total_sqft": homes.numbers["total_sqft"] * AREA_FACTOR})

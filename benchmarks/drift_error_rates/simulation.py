@@ -1,7 +1,8 @@
 """Repeated samples from real listings, and the findings of each rule.
 
 Reference and sample are drawn with replacement from all clean listings, so that without a shift both come from exactly
-the same population. The asking price stands in for the estimate.
+the same population. Our rules drop repetitions from both, as from two files of listings. The asking price stands in for
+the estimate.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 
 from benchmarks.drift_error_rates import rival_rules
 from benchmarks.drift_error_rates.population import NUMBERS, WORDS, Homes
-from benchmarks.drift_error_rates.shifts import Shift, nothing, shifts
+from benchmarks.drift_error_rates.shifts import Shift, each, nothing, shifts
 from homeprices.drift.detector import compare
 from homeprices.drift.samples import Baseline, TextSample, baseline_of_sample
 from homeprices.pricing.features import OTHER_LOCATION
@@ -23,6 +24,9 @@ from homeprices.training.bundle_metadata import number_reference
 
 SIZES = (50, 100, 200, 500, 1000, 2000, 5000)
 POWER_SIZE = 500
+REPEATED = (2, 5)
+"""How often each home stands in a sample that holds nothing but copies."""
+
 REFERENCE_ROWS = 8000
 """About what a model is fitted on, of the public listings."""
 
@@ -51,9 +55,12 @@ class Found:
 
 
 def simulate(population: Homes, runs: int, seed: int, sizes: tuple[int, ...] = SIZES) -> Iterator[Found]:
-    """First no shift at every size, then every shift at 500."""
+    """First no shift at every size, then homes that are repeated, then every shift at 500."""
     for size in sizes:
         yield _found(population, Found(size, "none", None), nothing, runs, seed)
+    for times in REPEATED:
+        name = f"none, each home {times} times"
+        yield _found(population, Found(POWER_SIZE, name, None), each(times), runs, seed)
     for name, (moved, shift) in shifts(population).items():
         yield _found(population, Found(POWER_SIZE, name, moved), shift, runs, seed)
 
@@ -63,10 +70,11 @@ def _found(population: Homes, found: Found, shift: Shift, runs: int, seed: int) 
         chance = np.random.default_rng([seed, found.size, run])
         reference = population.drawn(REFERENCE_ROWS, chance)
         current = shift(population.drawn(found.size, chance), chance)
-        sample, baseline = current.sample(), baseline_of_sample(reference.sample())
+        sample, learned = current.distinct().sample(), reference.distinct()
+        baseline = baseline_of_sample(learned.sample())
         said = (
             set(compare(baseline, sample).drifted),
-            set(compare(as_served(reference, baseline), sample).drifted),
+            set(compare(as_served(learned, baseline), sample).drifted),
             rival_rules.evidently(reference, current),
             rival_rules.means(reference, current),
         )

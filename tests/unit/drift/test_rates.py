@@ -8,7 +8,7 @@ import pytest
 from benchmarks.drift_error_rates import __main__ as command
 from benchmarks.drift_error_rates import rival_rules
 from benchmarks.drift_error_rates.population import Homes, homes_of
-from benchmarks.drift_error_rates.shifts import nothing, shifts
+from benchmarks.drift_error_rates.shifts import each, nothing, shifts
 from benchmarks.drift_error_rates.simulation import RULES, simulate
 from homeprices.data.cleaning import clean
 from homeprices.data.synthetic import make_listings
@@ -31,6 +31,18 @@ def test_each_change_moves_its_feature_and_no_other(population: Homes) -> None:
         assert others == [moved]
 
 
+def test_repeated_homes_are_the_same_homes(population: Homes) -> None:
+    chance = np.random.default_rng(1)
+    homes = population.drawn(1000, chance)
+    copied = each(5)(homes, chance)
+    assert len(copied) == 5000
+    for one, other in ((copied.distinct(), homes.distinct()), (copied, homes)):
+        assert all(
+            np.array_equal(np.unique(one.numbers[n]), np.unique(other.numbers[n]), equal_nan=True) for n in one.numbers
+        )
+    assert len(copied.distinct()) == len(homes.distinct()) < len(homes)
+
+
 def test_the_changes_are_as_large_as_they_are_called(population: Homes) -> None:
     chance = np.random.default_rng(1)
     homes = population.drawn(1000, chance)
@@ -45,8 +57,10 @@ def test_the_changes_are_as_large_as_they_are_called(population: Homes) -> None:
 def test_the_simulation_finds_what_moved_and_hardly_anything_else(population: Homes) -> None:
     found = list(simulate(population, 6, 1, sizes=(200,)))
     ours = RULES[:2]
-    assert [one.any_share(rule) for rule in ours for one in found[:1]] == [0.0, 0.0]
-    assert all(one.hit_share(rule) >= 5 / 6 for rule in ours for one in found[1:])
+    unchanged, moved = found[:3], found[3:]
+    assert [one.shift for one in unchanged] == ["none", "none, each home 2 times", "none, each home 5 times"]
+    assert [one.any_share(rule) for rule in ours for one in unchanged] == [0.0] * 6
+    assert all(one.hit_share(rule) >= 5 / 6 for rule in ours for one in moved)
     assert found[0].any_share("Evidently's defaults") == 1.0, "200 places differ by more than 0.1 by chance alone"
 
 
@@ -67,5 +81,5 @@ def test_the_table_is_written_between_its_marks(
     text = page.read_text()
     assert (text.startswith("before\n"), text.endswith("after\n"), "old" in text) == (True, True, False)
     assert "Population: synthetic listings" in text
-    assert text.count("\n| none |") == 7
-    assert capsys.readouterr().out.count("\n") == 11
+    assert text.count("\n| none") == 9
+    assert capsys.readouterr().out.count("\n") == 13
