@@ -18,6 +18,7 @@ SERVICE ?=
 USERS ?= 20
 TIME ?= 2m
 CANDIDATE ?=
+CHANGED ?=
 PARTS ?= tests/integration
 PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 
@@ -79,8 +80,8 @@ stop-candidate: $(READY) ## set the candidate's traffic share to zero
 screenshots: $(READY) ## renew the screenshots of the web form, from the running stack
 	@$(PYTHON) -m tests.e2e.screenshots
 
-test: $(READY) ## all tests against real servers, with coverage
-	@$(PYTHON) tests/run_tests.py
+test: $(READY) ## all tests against real servers, with coverage (CHANGED=1: those that your changes can reach)
+	@$(PYTHON) tests/run_tests.py $(if $(CHANGED),--changed $(CHANGED))
 
 test-unit: $(READY) ## unit tests, without servers
 	@$(PYTHON) -m pytest tests/unit $(PARALLEL)

@@ -11,16 +11,17 @@ import secrets
 from collections.abc import Generator, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
 
-from homeprices.adapters.object_store import S3Bucket
-from tests.support import durations, workers
+from tests.support import durations
 from tests.support.programs import not_run
-from tests.support.servers import Servers, open_s3
-from tests.support.workers import SharedServers, ask
+
+if TYPE_CHECKING:  # a test that needs no server does not load them
+    from homeprices.adapters.object_store import S3Bucket
+    from tests.support.servers import Servers
 
 # How long an example takes says more about the machine than about what is tested.
 settings.register_profile("homeprices", deadline=None)
@@ -46,15 +47,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Return the number of workers of `-n auto`."""
+    from tests.support import workers
+
     return workers.number(config.args, os.cpu_count() or 1)
 
 
-SHARED = pytest.StashKey[SharedServers]()
+SHARED = pytest.StashKey["SharedServers"]()
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Tell a worker of a parallel run where to ask for servers."""
+    from tests.support.workers import SharedServers
+
     if SHARED not in node.config.stash:
         node.config.stash[SHARED] = SharedServers()
     node.workerinput["servers"] = node.config.stash[SHARED].ticket
@@ -87,6 +92,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(scope="session")
 def servers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     """Whatever real servers the tests ask for."""
+    from tests.support.servers import Servers
+    from tests.support.workers import ask
+
     ticket = getattr(request.config, "workerinput", {}).get("servers")
     started = Servers(tmp_path_factory.mktemp("servers"), partial(ask, ticket) if ticket else None)
     yield started
@@ -108,6 +116,8 @@ def s3_settings(servers: Servers, request: pytest.FixtureRequest) -> dict[str, s
 @pytest.fixture(scope="module")
 def s3(s3_settings: dict[str, str]) -> S3Bucket:
     """A fresh bucket."""
+    from tests.support.servers import open_s3
+
     return open_s3(s3_settings)
 
 

@@ -1,6 +1,9 @@
 """All tests with one summary and the coverage that was measured, branches and child processes included.
 
-    python tests/run_tests.py [--only unit|infrastructure|integration|e2e] [pytest arguments]
+    python tests/run_tests.py [--only unit|infrastructure|integration|e2e] [--changed revision] [pytest arguments]
+
+With `--changed`, only the tests that the changes since a revision can reach, without coverage; 1 is the newest commit
+that origin has too.
 
 `-n 0` runs them one after the other in one process.
 Exit status 0 only when every test passed and `homeprices`, `inference` and `router` are covered by at least 98 %.
@@ -12,6 +15,10 @@ import argparse
 import subprocess
 import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.support import changed
 
 ROOT = Path(__file__).parents[1]
 SUITES = ("unit", "infrastructure", "integration", "e2e")
@@ -25,8 +32,11 @@ def main() -> int:
     """Run the suites; the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=SUITES, help="one suite, without a demand on coverage")
+    parser.add_argument("--changed", metavar="REVISION", help="only tests that changes since then can reach")
     options, pytest_arguments = parser.parse_known_args()
     folders = [f"tests/{suite}" for suite in ([options.only] if options.only else SUITES)]
+    if options.changed:
+        return run_changed(options.changed, tuple(folders), pytest_arguments)
     coverage("erase")
     tests = coverage("run", "-m", "pytest", *PARALLEL, *folders, *pytest_arguments)
     coverage("combine", "--quiet")
@@ -35,6 +45,16 @@ def main() -> int:
         return tests
     enough = coverage("report", f"--include={COVERED}", f"--fail-under={LEAST_PERCENT}")
     return tests or enough
+
+
+def run_changed(since: str, folders: tuple[str, ...], pytest_arguments: list[str]) -> int:
+    """Run the tests of these folders that the changes can reach; the exit status."""
+    files = changed.changed_files(changed.base() if since == "1" else since)
+    tests = [test for test in changed.reached(files) if test.startswith(folders)]
+    print(f"{len(files)} changed files reach {len(tests)} of {len(changed.test_files())} test files")
+    if not tests:
+        return 0
+    return subprocess.run([sys.executable, "-m", "pytest", *PARALLEL, *tests, *pytest_arguments], cwd=ROOT).returncode
 
 
 def coverage(*words: str) -> int:
