@@ -30,6 +30,7 @@ FAULTS = {
 
 @pytest.fixture
 def proxy(s3_settings: dict[str, str]) -> Iterator[FaultProxy]:
+    """A proxy that injects faults before the real server."""
     port = urlsplit(s3_settings["AWS_ENDPOINT_URL_S3"]).port
     assert port
     with proxy_before(port) as made:

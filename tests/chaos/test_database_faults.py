@@ -35,6 +35,7 @@ SILENCE_SECONDS = 20.0
 
 @pytest.fixture
 def proxy(variables: dict[str, str]) -> Iterator[FaultProxy]:
+    """A proxy that injects faults before the real server."""
     with proxy_before(int(variables["POSTGRES_PORT"])) as made:
         yield made
 

@@ -26,6 +26,7 @@ OWN_FILES = [
 
 @pytest.fixture(scope="module")
 def env_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A generated `.env` file."""
     file = tmp_path_factory.mktemp("env") / ".env"
     file.write_text(completed("")[0])
     return file
@@ -33,6 +34,7 @@ def env_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def services(env_file: Path) -> dict[str, Any]:
+    """The services of the compose files, with the profile for Celery."""
     return configured(env_file, "docker-compose.yaml", "docker-compose.ab.yml", profile="celery")
 
 

@@ -19,6 +19,7 @@ WAITS_FOR_A_REPORT = {name for family in exported() for name in family if name.s
 
 @pytest.fixture(scope="module")
 def prometheus(stack: ComposeStack) -> Iterator[Prometheus]:
+    """The API of the stack's Prometheus."""
     asked = Prometheus(stack.url("PROMETHEUS"))
     yield asked
     asked.close()

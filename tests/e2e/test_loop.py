@@ -41,6 +41,7 @@ def hook() -> Iterator[Hook]:
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory, hook: Hook) -> Iterator[RunningStack]:
+    """A stack in a folder of its own, on ports of its own."""
     offset = int(os.environ.get("E2E_PORT_OFFSET", "3000"))
     # The published rule, which decides on as few visitors as a test has time for.
     running = RunningStack(tmp_path_factory.mktemp("stack"), offset, HOMEPRICES_POLICY="composite")

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.timeout(300)
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[RunningStack]:
+    """A stack in a folder of its own, on ports of its own."""
     one = RunningStack(tmp_path / "stack", OFFSET)
     yield one
     one.local("clean")

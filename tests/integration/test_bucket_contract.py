@@ -14,6 +14,7 @@ from tests.support.free_ports import free_ports
 class TestSeaweedFS(BucketContract):
     @pytest.fixture
     def bucket(self, s3: S3Bucket) -> S3Bucket:
+        """A real bucket of the module."""
         return s3
 
 

@@ -44,6 +44,7 @@ MIXED = (2.0, 3.0, 4.0, 5.0, 4.0)
 
 @pytest.fixture(scope="module")
 def engine(postgres_url: str) -> Iterator[Engine]:
+    """Connections to the module's database."""
     made = create_engine(postgres_url)
     database.upgrade(database_settings(made))
     yield made
@@ -52,12 +53,14 @@ def engine(postgres_url: str) -> Iterator[Engine]:
 
 @pytest.fixture
 def hook() -> Iterator[Hook]:
+    """A webhook that keeps what it receives."""
     with webhook() as opened:
         yield opened
 
 
 @pytest.fixture
 def trial(engine: Engine, tmp_path: Path, hook: Hook) -> Iterator[Trial]:
+    """A production and a candidate on trial."""
     made = Trial(engine, tmp_path, SLACK_WEBHOOK_URL=hook.url, HOMEPRICES_TESTERS="tester")
     made.begin()
     yield made

@@ -117,6 +117,7 @@ class Scheduler:
 
 @pytest.fixture(scope="module")
 def engine(postgres_url: str) -> Iterator[Engine]:
+    """Connections to the module's database."""
     made = create_engine(postgres_url)
     database.upgrade(database_settings(made))
     yield made
@@ -125,6 +126,7 @@ def engine(postgres_url: str) -> Iterator[Engine]:
 
 @pytest.fixture(scope="module")
 def trial(engine: Engine, s3: S3Bucket, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
+    """A production and a candidate on trial."""
     made = Trial(engine, tmp_path_factory.mktemp("bundles"), s3)
     made.begin(datetime.now(UTC) - timedelta(hours=5))
     yield made
@@ -140,6 +142,7 @@ def hook() -> Iterator[Hook]:
 
 @pytest.fixture(scope="module")
 def mail() -> Iterator[Mailbox]:
+    """A mail server that keeps what it receives."""
     with mail_server() as box:
         yield box
 
@@ -148,6 +151,7 @@ def mail() -> Iterator[Mailbox]:
 def scheduler(
     trial: Trial, s3_settings: dict[str, str], hook: Hook, mail: Mailbox, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Scheduler]:
+    """A function that runs the DAG as Airflow does."""
     channels = {"SLACK_WEBHOOK_URL": hook.url, "SMTP_HOST": "127.0.0.1", "NOTIFY_EMAIL_TO": "ops@localhost"}
     variables = {**s3_settings, **channels, "SMTP_PORT": str(mail.port)}
     made = Scheduler(tmp_path_factory.mktemp("airflow"), trial, variables)

@@ -20,6 +20,7 @@ from tests.support.trial import NOW, Trial, database_settings
 
 @pytest.fixture(scope="module")
 def engine(postgres_url: str) -> Iterator[Engine]:
+    """Connections to the module's database."""
     made = create_engine(postgres_url)
     database.upgrade(database_settings(made))
     yield made
@@ -28,6 +29,7 @@ def engine(postgres_url: str) -> Iterator[Engine]:
 
 @pytest.fixture
 def trial(engine: Engine, tmp_path: Path) -> Iterator[Trial]:
+    """A production and a candidate on trial."""
     made = Trial(engine, tmp_path)
     yield made
     made.close()
@@ -35,6 +37,7 @@ def trial(engine: Engine, tmp_path: Path) -> Iterator[Trial]:
 
 @pytest.fixture
 def won(trial: Trial) -> Trial:
+    """A trial that the candidate has won."""
     trial.begin()
     trial.visits("production", 60, stars=3)
     trial.visits("candidate", 55, stars=5)

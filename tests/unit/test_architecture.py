@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -82,10 +82,17 @@ def relative(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """Return every node of a file's syntax tree."""
+    return tuple(ast.walk(ast.parse(path.read_text())))
+
+
+@cache
 def imports(path: Path) -> set[str]:
     """The modules that a file imports, and the names that it imports from them, dotted."""
     dotted: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             dotted.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -214,17 +221,16 @@ def test_a_package_s_init_holds_a_docstring_and_imports_nothing(path: Path) -> N
     assert isinstance(docstring, ast.Expr), path
 
 
-def literals(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield node.value
+@cache
+def literals(path: Path) -> frozenset[str]:
+    return frozenset(n.value for n in nodes(path) if isinstance(n, ast.Constant) and isinstance(n.value, str))
 
 
 @pytest.mark.parametrize(
     "path", [path for path in sources(*PROGRAMS) if relative(path) not in LITERALS_MAY_STAND_IN], ids=relative
 )
 def test_bundle_kinds_and_model_prefixes_come_from_names(path: Path) -> None:
-    assert not LITERALS & {*literals(path)}
+    assert not LITERALS & literals(path)
 
 
 def test_the_path_of_a_prediction_comes_from_names() -> None:
@@ -235,3 +241,16 @@ def test_the_path_of_a_prediction_comes_from_names() -> None:
     # `tests/unit/inference/test_contract.py` compares the document's paths with the routes of the service.
     assert {"post"} == {*document["paths"][names.PREDICT_PATH]} == {*document["paths"][f"{names.PREDICT_PATH}/batch"]}
     assert f'"{names.PREDICT_PATH}"' in (ROOT / "inference/frontend/api.js").read_text()
+
+
+def test_every_fixture_and_every_module_of_support_says_what_it_gives() -> None:
+    silent = [
+        f"{relative(path)}: {node.name}"
+        for path in sources("tests")
+        for node in nodes(path)
+        if isinstance(node, ast.FunctionDef) and not ast.get_docstring(node)
+        and any(ast.unparse(decorator).startswith("pytest.fixture") for decorator in node.decorator_list)
+    ]  # fmt: skip
+    assert silent == []
+    modules = sources("tests/support")
+    assert [relative(path) for path in modules if not ast.get_docstring(ast.parse(path.read_text()))] == []

@@ -52,6 +52,7 @@ class Service:
 
 @pytest.fixture
 def service() -> Iterator[Service]:
+    """A substitute for the service."""
     made = Service()
     yield made
     made.server.shutdown()

@@ -9,4 +9,5 @@ from tests.contract.bucket import BucketContract
 class TestMemoryBucket(BucketContract):
     @pytest.fixture
     def bucket(self) -> MemoryBucket:
+        """A bucket in memory."""
         return MemoryBucket()

@@ -17,6 +17,7 @@ CHECKED = sorted({*SECRETS, "HOMEPRICES_AIRFLOW_PASSWORD"} - {"GRAFANA_ADMIN_PAS
 
 @pytest.fixture
 def given(tmp_path: Path) -> dict[str, str]:
+    """The variables of a valid configuration."""
     file = tmp_path / ".env"
     file.write_text(completed("")[0])
     return {name: value for name, value in dotenv_values(file).items() if value is not None}

@@ -30,6 +30,7 @@ def git(clone: Path, *words: str) -> str:
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
+    """A git repository with a few commits."""
     git(tmp_path, "init", "--quiet", "--initial-branch", "feature/one")
     git(tmp_path, "commit", "--quiet", "--allow-empty", "--message", "first")
     return tmp_path

@@ -20,6 +20,7 @@ COMPOSE_FILES = ("docker-compose.yaml", "docker-compose.ab.yml", "monitoring/doc
 
 @pytest.fixture(scope="module")
 def jobs() -> dict[str, Any]:
+    """The jobs of the workflow."""
     return dict(yaml.safe_load(WORKFLOW.read_text())["jobs"])
 
 

@@ -32,6 +32,7 @@ echo "$*" >>"$NOTES"
 
 @pytest.fixture
 def host(tmp_path: Path) -> Path:
+    """A folder like a host's, with programs that record how they are called."""
     for name, text in (("aws", AWS), ("docker", DOCKER)):
         program = tmp_path / "bin" / name
         program.parent.mkdir(exist_ok=True)

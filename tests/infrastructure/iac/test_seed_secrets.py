@@ -16,6 +16,7 @@ ARN = "arn:aws:secretsmanager:ap-south-1:111122223333:secret:homeprices-producti
 
 @pytest.fixture
 def client() -> Any:
+    """A client of AWS's secrets, without a server."""
     return boto3.session.Session().client(
         "secretsmanager", region_name="ap-south-1", aws_access_key_id="x", aws_secret_access_key="x"
     )

@@ -69,6 +69,7 @@ def environment(name: str) -> dict[str, str | None]:
 
 @pytest.fixture(scope="module")
 def compose() -> dict[str, dict[str, Any]]:
+    """The services of the compose files by name."""
     found: dict[str, dict[str, Any]] = {}
     for file in ("docker-compose.yaml", "docker-compose.ab.yml", "monitoring/docker-compose.monitoring.yml"):
         found |= yaml.safe_load((ROOT / file).read_text())["services"]

@@ -26,6 +26,7 @@ def tracking_at(url: str, **variables: str) -> MlflowClient:
 
 @pytest.fixture
 def tracking(mlflow_uri: str) -> MlflowClient:
+    """A client of the real MLflow server."""
     return tracking_at(mlflow_uri)
 
 

@@ -33,6 +33,7 @@ for number in map(int, sys.argv[2:]):
 
 @pytest.fixture(scope="module")
 def bucket(s3: S3Bucket, tmp_path_factory: pytest.TempPathFactory) -> S3Bucket:
+    """A real bucket of the module."""
     folder = make_bundle(tmp_path_factory.mktemp("bundle"), "BO1")
     paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "manifest.json"]
     for path in [*paths, folder / "manifest.json"]:
@@ -44,6 +45,7 @@ def bucket(s3: S3Bucket, tmp_path_factory: pytest.TempPathFactory) -> S3Bucket:
 
 @pytest.fixture
 def small_partitions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set the size of a partition so that few rows make several."""
     monkeypatch.setattr("homeprices.batch.plan.TARGET_ROWS", 20_000)
 
 

@@ -30,6 +30,7 @@ NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 @pytest.fixture(scope="module")
 def variables(postgres_url: str, mlflow_uri: str) -> dict[str, str]:
+    """Environment variables of a migrated database and of MLflow."""
     found = {**database_variables(postgres_url), "MLFLOW_TRACKING_URI": mlflow_uri}
     upgrade(load_settings(found, ()))
     return found
@@ -37,6 +38,7 @@ def variables(postgres_url: str, mlflow_uri: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def engine(variables: dict[str, str]) -> Iterator[Engine]:
+    """Connections to the module's database."""
     made = open_engine(load_settings(variables, ()))
     yield made
     made.dispose()
@@ -129,6 +131,7 @@ def _home(chance: np.random.Generator) -> dict[str, Any]:
 
 @pytest.fixture
 def town(variables: dict[str, str], engine: Engine, tmp_path: Path) -> Iterator[Town]:
+    """Visitors of an empty log and the monitor that watches them."""
     with engine.begin() as connection:
         connection.execute(text("TRUNCATE prediction_logs, user_feedback, drift_reports, traffic_hours, latency_hours"))
     with webhook() as hook:

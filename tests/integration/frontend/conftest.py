@@ -14,6 +14,7 @@ from tests.support.stub_inference import PriceService, price_service
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """A headless browser. Skips the test without one."""
     CHROMIUM.require()
     with chromium() as opened:
         yield opened
@@ -21,12 +22,14 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def standing_service() -> Iterator[PriceService]:
+    """The substitute for the price service, one for a module."""
     with price_service() as service:
         yield service
 
 
 @pytest.fixture(scope="module")
 def address(standing_service: PriceService, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the real frontend before the substitute."""
     with frontend(standing_service.url, tmp_path_factory.mktemp("frontend")) as url:
         yield url
 

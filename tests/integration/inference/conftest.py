@@ -26,6 +26,7 @@ def variables(postgres_url: str, s3_settings: dict[str, str]) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def engine(variables: dict[str, str]) -> Iterator[Engine]:
+    """Connections to the module's database."""
     made = open_engine(load_settings(variables, ()))
     yield made
     made.dispose()

@@ -27,6 +27,7 @@ HOME = {"total_sqft": 1200, "location": "Whitefield", "bhk": 2, "bath": 2}
 
 @pytest.fixture(scope="module")
 def instance(variables: dict[str, str], s3: S3Bucket, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
+    """A running instance of the inference service."""
     folder: Path = tmp_path_factory.mktemp("instance")
     publish(s3, folder / "made", "BO1")
     made = Instance(folder / "state", variables)

@@ -38,18 +38,21 @@ def until(look: Callable[[], bool], what: str) -> None:
 
 @pytest.fixture
 def slack() -> Iterator[Hook]:
+    """A webhook that keeps what it receives."""
     with webhook() as hook:
         yield hook
 
 
 @pytest.fixture
 def mail() -> Iterator[Mailbox]:
+    """A mail server that keeps what it receives."""
     with mail_server() as box:
         yield box
 
 
 @pytest.fixture
 def both(tmp_path: Path, slack: Hook, mail: Mailbox) -> Iterator[Alertmanager]:
+    """An Alertmanager with both channels."""
     channels = {
         "SLACK_WEBHOOK_URL": slack.url,
         "SMTP_HOST": "127.0.0.1",

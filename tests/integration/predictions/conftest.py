@@ -36,6 +36,7 @@ def settings(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Set
 
 @pytest.fixture(scope="module")
 def engine(settings: Settings) -> Iterator[Engine]:
+    """Connections to the module's database."""
     made = open_engine(settings)
     yield made
     made.dispose()

@@ -65,6 +65,7 @@ def looked_up(engine: Engine) -> dict[str, dict[str, Any]]:
 
 @pytest.fixture(autouse=True)
 def empty_tables(engine: Engine) -> None:
+    """Empty the tables before each test."""
     with engine.begin() as connection:
         connection.execute(text(EMPTY_LOG))
 

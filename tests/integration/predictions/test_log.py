@@ -54,6 +54,7 @@ def empty_tables(engine: Engine) -> None:
 
 @pytest.fixture
 def log(settings: Settings, engine: Engine, tmp_path: Path) -> Iterator[PredictionLog]:
+    """A prediction log on the module's database."""
     made = open_prediction_log(settings.model_copy(update={"state_dir": tmp_path}), engine)
     made.start()
     eventually(lambda: made.database == "up")

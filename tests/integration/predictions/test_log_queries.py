@@ -75,6 +75,7 @@ class Visits:
 
 @pytest.fixture
 def visits(engine: Engine) -> Visits:
+    """An empty log that a test fills."""
     with engine.begin() as connection:
         connection.execute(text(EMPTY_LOG))
         connection.execute(text("SELECT nextval('prediction_id')"))

@@ -22,6 +22,7 @@ from tests.support.bundles import make_draft
 
 @pytest.fixture(scope="module")
 def tracking(mlflow_uri: str) -> MlflowClient:
+    """A client of the real MLflow server."""
     return MlflowClient(load_settings({"MLFLOW_TRACKING_URI": mlflow_uri}, ()))
 
 

@@ -11,6 +11,7 @@ class TestOnSeaweedFS(ReleaseContract):
 
     @pytest.fixture
     def bucket(self, s3: S3Bucket) -> S3Bucket:
+        """A real bucket of the module."""
         for entry in s3.list(""):
             s3.delete(entry.key)
         return s3

@@ -123,11 +123,13 @@ class Router:
 
 @pytest.fixture(params=PROGRAMS, ids=lambda program: "debian" if program == SYSTEM_NGINX else "wheel")
 def program(request: pytest.FixtureRequest) -> Path:
+    """Each Nginx of this machine."""
     return Path(request.param)
 
 
 @pytest.fixture
 def router(program: Path, tmp_path: Path) -> Iterator[Router]:
+    """A running router before two small services."""
     nginx = Nginx(program, tmp_path / "router")
     nginx.folder.mkdir()
     with listening("production") as production, listening("candidate") as candidate:
@@ -155,4 +157,5 @@ def router(program: Path, tmp_path: Path) -> Iterator[Router]:
 
 @pytest.fixture
 def port() -> Callable[[], int]:
+    """A function that returns a free port."""
     return free_port

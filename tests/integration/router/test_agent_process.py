@@ -89,6 +89,7 @@ def program() -> Path:
 
 @pytest.fixture
 def stand(program: Path, tmp_path: Path) -> Iterator[Stand]:
+    """The router's agent as a process, not yet started."""
     (tmp_path / "agent.err").touch()
     with listening("production") as production, listening("candidate") as candidate:
         environment = {

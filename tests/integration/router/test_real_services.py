@@ -55,6 +55,7 @@ class ServingStack:
 
 @pytest.fixture
 def serving(make: Make, s3: S3Bucket, tmp_path: Path) -> Iterator[ServingStack]:  # noqa: F811
+    """Router, both services, bucket and database."""
     publish(s3, tmp_path / "made", "BO1")
     publish(s3, tmp_path / "made", "CO1", factor=1.1)
     production = make("prod", HOMEPRICES_INSTANCE="infer-prod", MODEL_PREFIX="best_model", WEB_CONCURRENCY="1")

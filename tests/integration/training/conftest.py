@@ -22,21 +22,25 @@ SEED = 3
 
 @pytest.fixture(scope="session")
 def raw() -> pd.DataFrame:
+    """Synthetic listings as they are imported."""
     return make_listings(1_000, seed=11)
 
 
 @pytest.fixture(scope="session")
 def rows(raw: pd.DataFrame) -> pd.DataFrame:
+    """Clean rows of synthetic listings."""
     return clean(raw).rows
 
 
 @pytest.fixture(scope="session")
 def split(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Training rows and hold-out rows."""
     return preparation.split(rows)
 
 
 @pytest.fixture(scope="session")
 def distilled(split: tuple[pd.DataFrame, pd.DataFrame]) -> PriceModel:
+    """A small fitted model."""
     out_of_fold = cross_validate("distilled", split[0], SEED, TINY)[1]
     return fit_calibrated(estimator("distilled"), split[0], out_of_fold, SEED, TINY)
 

@@ -43,6 +43,7 @@ print(json.dumps({
 
 @pytest.fixture(scope="module")
 def folder(raw: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a draft bundle that was trained."""
     out = tmp_path_factory.mktemp("bundle") / "draft"
     prepared = prepare(clean(raw))
     bundle_builder.build_bundle(

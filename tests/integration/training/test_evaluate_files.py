@@ -20,6 +20,7 @@ QUICKEST = ("distilled",)
 
 @pytest.fixture(scope="module")
 def found(csv_files: Files) -> dict[str, Any]:
+    """The result of an evaluation of both files."""
     return evaluate(*csv_files, "all", seed=SEED, preset=TINY)
 
 

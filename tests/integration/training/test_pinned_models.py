@@ -28,6 +28,7 @@ MODELS, NAMES = pinned("models.json"), pinned("stored_names.json")
 
 @pytest.fixture(scope="module", params=sorted(MODELS))
 def estimator(request: pytest.FixtureRequest) -> str:
+    """The name of each pinned estimator."""
     return str(request.param)
 
 

@@ -31,11 +31,13 @@ SOME = ("linear", "ridge", "boosting")  # the whole table is for the end-to-end 
 
 @pytest.fixture(scope="module")
 def csv() -> bytes:
+    """A file of synthetic listings."""
     return bytes(synthetic.make_listings(6_000, seed=5).to_csv(index=False).encode())
 
 
 @pytest.fixture
 def bucket(csv: bytes) -> MemoryBucket:
+    """A bucket in memory."""
     made = MemoryBucket()
     datasets.import_csv(made, csv, "listings.csv")
     return made

@@ -18,6 +18,7 @@ from monitoring.exporter.bucket_collector import BucketCollector
 
 @pytest.fixture
 def bucket() -> MemoryBucket:
+    """A bucket in memory."""
     return MemoryBucket()
 
 

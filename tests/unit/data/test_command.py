@@ -17,11 +17,13 @@ NO_SERVER = "http://127.0.0.1:9"  # the discard port: nothing answers there
 
 @pytest.fixture
 def resources() -> Resources:
+    """Resources with a bucket in memory and without servers."""
     return Resources(Settings(airflow_url=NO_SERVER), MemoryBucket())
 
 
 @pytest.fixture
 def listings(tmp_path: Path) -> Path:
+    """Synthetic listings."""
     path = tmp_path / "listings.csv"
     path.write_bytes(to_csv(make_listings(60, 1)))
     return path

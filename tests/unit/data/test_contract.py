@@ -14,11 +14,13 @@ from homeprices.errors import DatasetRefused
 
 @pytest.fixture(scope="module")
 def raw() -> pd.DataFrame:
+    """Synthetic listings as they are imported."""
     return make_listings(400, seed=3)
 
 
 @pytest.fixture(scope="module")
 def cleaned(raw: pd.DataFrame) -> Cleaned:
+    """The listings after cleaning."""
     return clean(raw)
 
 

@@ -9,6 +9,7 @@ from homeprices.data.synthetic import make_listings
 
 @pytest.fixture(scope="module")
 def rows() -> pd.DataFrame:
+    """Clean rows of synthetic listings."""
     return clean(make_listings(4_000, seed=1)).rows
 
 

@@ -10,6 +10,7 @@ UNITS = ("Sq. Meter", "Sq. Yards", "Acres", "Cents", "Guntha", "Perch", "Grounds
 
 @pytest.fixture(scope="module")
 def listings():
+    """Synthetic listings."""
     return make_listings()
 
 

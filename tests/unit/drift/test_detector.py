@@ -43,6 +43,7 @@ def against(baseline: Baseline, rows: int = 500, **changes: Any) -> Comparison:
 
 @pytest.fixture(params=["file", "bundle"])
 def baseline(request: pytest.FixtureRequest, bundle: Reference) -> Baseline:
+    """A baseline from a file, and one from a bundle."""
     return FILE if request.param == "file" else baseline_of_bundle(bundle)
 
 

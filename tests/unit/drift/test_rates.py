@@ -17,6 +17,7 @@ from homeprices.reporting.markdown import section_marks
 
 @pytest.fixture(scope="module")
 def population() -> Homes:
+    """Homes to draw samples from."""
     return homes_of(clean(make_listings(4000, 3)).rows)
 
 

@@ -88,6 +88,7 @@ class World:
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
+    """A bucket, a cache folder and a model that polls."""
     return World(tmp_path)
 
 

@@ -13,6 +13,7 @@ from inference.backend.runtime.process import FILES_KEPT, read_log_tail, write_l
 
 @pytest.fixture
 def handler(tmp_path: Path) -> Iterator[logging.Handler]:
+    """A log handler that is removed after the test."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     configure_logging(load_settings({}, ()), "infer-prod")

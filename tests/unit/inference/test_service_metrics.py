@@ -14,6 +14,7 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
 
 @pytest.fixture
 def metrics() -> Metrics:
+    """The metrics of a service."""
     return Metrics("production")
 
 

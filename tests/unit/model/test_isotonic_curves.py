@@ -32,6 +32,7 @@ def wavy(inputs: pd.DataFrame) -> npt.NDArray[np.float64]:
 
 @pytest.fixture(scope="module")
 def curves() -> IsotonicCurves:
+    """Isotonic curves of a wavy function."""
     return fit_curves(wavy, LISTED, knots=60)
 
 

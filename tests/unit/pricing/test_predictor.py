@@ -21,6 +21,7 @@ HOME = Home(total_sqft=1200, location="Whitefield", bhk=2, bath=2)
 
 @pytest.fixture(scope="module")
 def predictor(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+    """The predictor of a small bundle."""
     return Predictor(Bundle.open(make_bundle(tmp_path_factory.mktemp("bundles") / "BO1", "BO1")))
 
 

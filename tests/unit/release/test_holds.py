@@ -15,6 +15,7 @@ from tests.support.factories import Clock
 
 @pytest.fixture
 def tried(bucket: MemoryBucket, drafts: list[Path]) -> MemoryBucket:
+    """A bucket whose candidate is on trial."""
     for run, kind in (("first", "BO"), ("second", "CO")):
         bundle_publisher.stage(bucket, run, drafts[0 if kind == "BO" else 1])
         bundle_publisher.publish(bucket, run, kind)  # type: ignore[arg-type]

@@ -9,4 +9,5 @@ from tests.contract.release import ReleaseContract, drafts  # noqa: F401
 class TestInMemory(ReleaseContract):
     @pytest.fixture
     def bucket(self) -> MemoryBucket:
+        """A bucket in memory."""
         return MemoryBucket()

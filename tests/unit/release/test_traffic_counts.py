@@ -15,6 +15,7 @@ MIDNIGHT = datetime(2026, 3, 2, tzinfo=UTC)
 
 @pytest.fixture
 def bucket() -> MemoryBucket:
+    """A bucket in memory."""
     return MemoryBucket()
 
 

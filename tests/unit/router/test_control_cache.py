@@ -39,6 +39,7 @@ class Away:
 
 @pytest.fixture
 def bucket() -> MemoryBucket:
+    """A bucket in memory."""
     held = MemoryBucket()
     held.put(control_record.KEY, RUNNING.model_dump_json().encode())
     return held
@@ -46,11 +47,13 @@ def bucket() -> MemoryBucket:
 
 @pytest.fixture
 def source(bucket: MemoryBucket) -> Away:
+    """A bucket that a test can take away."""
     return Away(bucket)
 
 
 @pytest.fixture
 def control(source: Away, tmp_path: Path) -> ControlRecordCache:
+    """A cache of the control record."""
     return ControlRecordCache(source, tmp_path / "control.json", 3600)
 
 

@@ -30,6 +30,7 @@ class Airflow(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def airflow() -> Iterator[ThreadingHTTPServer]:
+    """A substitute for Airflow's API."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Airflow)
     server.asked = []  # type: ignore[attr-defined]
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -61,6 +61,7 @@ def stored(bucket: MemoryBucket) -> dict[str, tuple[int, int]]:
 
 @pytest.fixture
 def bucket() -> MemoryBucket:
+    """A bucket in memory."""
     return MemoryBucket()
 
 

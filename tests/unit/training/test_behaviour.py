@@ -35,6 +35,7 @@ class Formula(Predictor):
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A small draft bundle."""
     return Bundle.open_draft(make_draft(tmp_path_factory.mktemp("bundles") / "draft"))
 
 

@@ -44,6 +44,7 @@ class Scheduler:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Poll without a pause."""
     monkeypatch.setattr(first_run, "POLL_SECONDS", 0.0)
     monkeypatch.setattr(first_run, "IDLE_SECONDS", 0.0)
 
