@@ -98,5 +98,5 @@ def wait_until(look: Callable[[], T | None], seconds: float, what: str) -> T:
     while time.monotonic() < deadline:
         if seen := look():
             return seen
-        time.sleep(1)
+        time.sleep(0.5)
     raise AssertionError(f"waited {seconds} s in vain for {what}")
