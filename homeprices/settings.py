@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,10 @@ from homeprices.errors import SettingsError
 from homeprices.names import MODEL_PREFIX, ModelPrefix, Variant
 
 SHORTEST_VISITOR_KEY = 16
+# An address, a name without a dot (localhost, a service of Compose), and the names of Kubernetes and private networks:
+# none of them is in the public DNS, where an attacker could let a name point to this machine (DNS rebinding).
+LOCAL_HOST = r"([0-9.]+|\[[0-9a-f:.]+\]|[a-z0-9_-]+(\.[a-z0-9_-]+)*\.(svc|local|internal)|[a-z0-9_-]+)"
+_HOST_NAME = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 OWN_PREFIX = "HOMEPRICES_"
 
 
@@ -74,6 +79,7 @@ class Settings(BaseModel):
     log_months: int = Field(24, validation_alias="HOMEPRICES_LOG_MONTHS", ge=1, le=1200)
     visitor_key: SecretStr = Field(SecretStr(""), validation_alias="HOMEPRICES_VISITOR_KEY")
     trusted_networks: str = Field("127.0.0.0/8,::1/128", validation_alias="TRUSTED_NETWORKS")
+    public_hosts: str = Field("", validation_alias="HOMEPRICES_HOSTS")
     cors_origins: str = Field("", validation_alias="HOMEPRICES_CORS_ORIGINS")
 
     # --- release and router -------------------------------------------------------------------------------------
@@ -117,6 +123,14 @@ class Settings(BaseModel):
             ipaddress.ip_network(network)
         return value
 
+    @field_validator("public_hosts")
+    @classmethod
+    def _hosts_are_names(cls, value: str) -> str:
+        for name in _items(value.lower()):
+            if not _HOST_NAME.fullmatch(name):
+                raise ValueError(f"{name} is no host name such as homes.example.org or *.example.org, without a port")
+        return value.lower()
+
     @field_validator("nginx", "s3_endpoint", "slack_webhook_url", "smtp_host", "notify_email_to", mode="before")
     @classmethod
     def _blank_is_unset(cls, value: object) -> object:
@@ -126,6 +140,22 @@ class Settings(BaseModel):
     def networks(self) -> list[str]:
         """The networks, in CIDR form, whose `X-User-Id` and operator requests are trusted."""
         return _items(self.trusted_networks)
+
+    @property
+    def hosts(self) -> list[str]:
+        """Names under which visitors reach the stack, besides `LOCAL_HOST`; `*.` stands for every name below."""
+        return _items(self.public_hosts)
+
+    def knows_host(self, host: str) -> bool:
+        """Whether a request with this Host header is for this stack. Its port does not matter, nor that it is missing.
+
+        Without this check, a page in a visitor's browser could let its own name point to 127.0.0.1, and would be
+        trusted as this machine is.
+        """
+        name = re.sub(r":\d*$", "", host.lower()).rstrip(".")
+        if not name or re.fullmatch(LOCAL_HOST, name):
+            return True
+        return any(name.endswith(known[1:]) if known.startswith("*.") else name == known for known in self.hosts)
 
     @property
     def tester_ids(self) -> list[str]:

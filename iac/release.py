@@ -40,13 +40,14 @@ def read_images(text: str) -> dict[str, str]:
 
 def kustomization(outputs: Mapping[str, Any], images: Mapping[str, str], revision: str, overlay: str) -> dict[str, Any]:
     """Return the release's kustomization over the overlay at the relative path `overlay`. Raises ReleaseRefused."""
-    needed = {"bucket", "region", "database_address", "database_secret", "images", "target_groups"}
+    needed = {"bucket", "domain", "region", "database_address", "database_secret", "images", "target_groups"}
     if missing := sorted(needed - outputs.keys()):
         raise ReleaseRefused(f"the stack has no output {', '.join(missing)}; is it one of target kubernetes?")
     repositories = outputs["images"]
     if unknown := sorted(set(repositories) - set(images)):
         raise ReleaseRefused(f"there is no digest of {', '.join(unknown)}")
     literals = [
+        f"HOMEPRICES_HOSTS={outputs['domain']}",
         f"MLFLOW_S3_BUCKET={outputs['bucket']}",
         f"AWS_DEFAULT_REGION={outputs['region']}",
         f"POSTGRES_HOST={outputs['database_address']}",

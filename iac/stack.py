@@ -136,6 +136,7 @@ class Stack:
         self._alarms(None)
         return {
             "cluster": cluster.cluster_name,
+            "domain": config.domain,
             "target_groups": {name: group.arn for name, group in groups.items()},
             **delivery,
         }

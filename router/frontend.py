@@ -16,7 +16,7 @@ from homeprices.files import write_atomic
 from homeprices.log import configure_logging, get_logger
 from homeprices.settings import Settings, load_settings
 from router.nginx import Nginx, find_program
-from router.render import fill_template
+from router.render import fill_template, server_names
 from router.site_config import address, worker_user
 
 STATIC = Path(__file__).resolve().parent.parent / "inference" / "frontend"
@@ -34,6 +34,7 @@ def render_frontend(settings: Settings, folder: Path, static: Path = STATIC) -> 
         "real_ip": "\n".join(f"    set_real_ip_from {network};" for network in settings.networks),
         "router_servers": f"        server {address(router.hostname or '127.0.0.1', router.port or 80)};",
         "static": str(static),
+        "hosts": server_names(settings.hosts),
     }
     return fill_template((static / "nginx.conf.template").read_text(encoding="utf-8"), values)
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 
 from homeprices.errors import InvalidInput
 from homeprices.release.control_record import ControlRecord, hundredths
+from homeprices.settings import LOCAL_HOST
 from router.site_config import NO_ADDRESS, RouterSite
 
 TEMPLATE = Path(__file__).with_name("nginx.conf.template")
@@ -28,6 +29,7 @@ PROBLEM_JSON = (
 _REVISION = "{{revision}}"
 _PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 _SAFE_WORD = re.compile(r"[A-Za-z0-9_.-]{0,64}")
+_SAFE_HOST = re.compile(r"(\*\.)?[a-z0-9_.-]{1,255}")
 _SAFE_ADDRESS = re.compile(r"[A-Za-z0-9_.:/\[\]-]{1,255}")
 
 
@@ -65,6 +67,7 @@ def _values(record: ControlRecord, site: RouterSite) -> dict[str, str]:
         "folder": _path(site.folder),
         "user": f"user {_word('user', site.user)};\n" if site.user else "",
         "listen": _one("listen", site.listen, _SAFE_ADDRESS),
+        "hosts": server_names(site.hosts),
         "real_ip": _lines("    set_real_ip_from {};", _addresses("trusted", site.trusted)),
         "trusted": _lines("        {} 1;", site.trusted),
         "own_machine": _lines("        {} 1;", _own_machine(site)),
@@ -93,6 +96,11 @@ def _values(record: ControlRecord, site: RouterSite) -> dict[str, str]:
         "version_json": _version_json(record),
         "problem_json": PROBLEM_JSON,
     }
+
+
+def server_names(hosts: Sequence[str]) -> str:
+    """Return Nginx's `server_name` of a stack: no name, local ones, and those of the settings."""
+    return " ".join(['""', f'"~^{LOCAL_HOST}$"', *(_one("hosts", host, _SAFE_HOST) for host in hosts)])
 
 
 def _split(record: ControlRecord) -> str:

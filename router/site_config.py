@@ -31,6 +31,7 @@ class RouterSite:
     folder: Path
     cookie_key: str = field(default="0" * 32, repr=False)
     user: str | None = None
+    hosts: tuple[str, ...] = ()  # public names; local ones are always known
     workers: int = 2
     requests_per_second: int = 20
     requests_per_address: int = 32  # in flight, of an address outside of the trusted networks
@@ -62,6 +63,7 @@ def site_of(settings: Settings, *, nginx_version: tuple[int, ...], resolve: Reso
         folder=router_folder(settings),
         cookie_key=cookie_key(settings.visitor_key.get_secret_value()),
         user=worker_user(),
+        hosts=tuple(settings.hosts),
         requests_per_second=settings.router_requests_per_second,
         candidate_timeout=settings.candidate_timeout_seconds,
         keepalive_min_timeout=nginx_version >= (1, 27, 4),

@@ -33,6 +33,7 @@ def host_environment(
         "DATABASE_HOST": database,
         "SUBNET_PREFIX": SUBNET_PREFIX,
         "TRUSTED_NETWORKS": ",".join([*LOOPBACK, *CONTAINERS, *balancer_subnets]),
+        "HOMEPRICES_HOSTS": config.domain,
         "NOTIFY_EMAIL_TO": config.alarm_email,
         **interface_addresses(config),
     }

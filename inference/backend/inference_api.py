@@ -20,7 +20,13 @@ from homeprices.settings import load_settings
 from inference.backend.api import batch_routes, operator_routes, visitor_routes
 from inference.backend.api.fast_path import with_fast_path
 from inference.backend.runtime.app_state import EXTENSION, AppState, open_app_state
-from inference.backend.runtime.http import JSON_TYPE, LARGEST_BODY_BYTES, allow_origins, answer_errors
+from inference.backend.runtime.http import (
+    JSON_TYPE,
+    LARGEST_BODY_BYTES,
+    MisdirectedRequest,
+    allow_origins,
+    answer_errors,
+)
 from inference.backend.runtime.process import log_fields, release_free_memory, write_log_tail
 
 
@@ -63,6 +69,8 @@ def _add_request_hooks(app: Flask, state: AppState) -> None:
         context.caller = caller = state.caller_of(request.environ)
         context.request_id = caller.request_id
         state.metrics.in_flight.inc()
+        if not state.knows_host(request.environ.get("HTTP_HOST", "")):
+            raise MisdirectedRequest
 
     @app.after_request
     def add_headers(response: Response) -> Response:

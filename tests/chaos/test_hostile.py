@@ -72,7 +72,7 @@ def attackers(listen: str) -> Iterator[Counter[int]]:
                 statuses[0] += 1
             else:
                 with suppress(OSError):
-                    statuses[status_of(send(listen, addressed))] += 1
+                    statuses[status_of(send(listen, addressed, ends="half" in name))] += 1
 
     threads = [threading.Thread(target=attack, args=(number,)) for number in range(ATTACKERS)]
     for thread in threads:

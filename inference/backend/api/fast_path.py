@@ -47,12 +47,12 @@ class PlainResponse(NamedTuple):
 def with_fast_path(wsgi: WSGIApplication, state: AppState) -> WSGIApplication:
     """Return the application with plain predictions answered before it, concurrent ones in one micro-batch."""
     has_cors = bool(state.settings.cors_origins)
-    in_flight = state.metrics.in_flight
+    in_flight, knows_host = state.metrics.in_flight, state.knows_host
     respond = MicroBatcher(partial(respond_all, state))
 
     def call(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         size = _plain_size(environ)
-        if not size or (has_cors and "HTTP_ORIGIN" in environ):
+        if not size or (has_cors and "HTTP_ORIGIN" in environ) or not knows_host(environ.get("HTTP_HOST", "")):
             return wsgi(environ, start_response)
         started = time.perf_counter()
         body = environ["wsgi.input"].read(size)

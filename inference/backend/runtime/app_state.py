@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import psutil
@@ -24,6 +24,7 @@ from inference.backend.runtime.request_context import Caller, open_callers
 from inference.backend.runtime.service_metrics import Metrics
 from inference.backend.runtime.worker_status import WorkerStatusFiles
 
+HOSTS_KEPT = 256
 EXTENSION = "homeprices"
 
 
@@ -52,6 +53,11 @@ class AppState:
             return caller.signature
         self.metrics.cookies_withheld.inc()
         return None
+
+    @cached_property
+    def knows_host(self) -> Callable[[str], bool]:
+        """Whether a Host header names this service; the answers to the last ones are kept."""
+        return lru_cache(maxsize=HOSTS_KEPT)(self.settings.knows_host)
 
     def start(self) -> None:
         """Register this worker, load a model and start the drain."""

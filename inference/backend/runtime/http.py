@@ -33,6 +33,13 @@ _DETAILS = {
 log = get_logger(__name__)
 
 
+class MisdirectedRequest(HTTPException):
+    """The Host header names another server."""
+
+    code = HTTPStatus.MISDIRECTED_REQUEST
+    description = "this server does not answer for this host name; HOMEPRICES_HOSTS names those that it answers for"
+
+
 def read_fields(request: Request) -> dict[str, Any]:
     """Return the fields of a JSON object or a form by name.
 

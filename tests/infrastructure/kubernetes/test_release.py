@@ -20,6 +20,7 @@ IMAGES = {name: f"sha256:{number:064x}" for number, name in enumerate(NAMES)}
 OUTPUTS = {
     "bucket": "homes-data",
     "region": "ap-south-1",
+    "domain": "homes.example.org",
     "database_address": "db.internal",
     "database_secret": "arn:aws:secretsmanager:ap-south-1:1:secret:rds",
     "images": {name: f"1.dkr.ecr/homes/{name}" for name in NAMES},
@@ -49,6 +50,7 @@ def test_every_image_is_a_digest_and_every_placeholder_gone(tmp_path: Path, monk
     told = [d["data"] for d in documents if d["kind"] == "ConfigMap" and "POSTGRES_HOST" in d["data"]]
     assert {one["POSTGRES_HOST"] for one in told} == {"db.internal"} and len(told) == 2
     assert {one["MLFLOW_S3_BUCKET"] for one in told} == {"homes-data"}
+    assert {one["HOMEPRICES_HOSTS"] for one in told} == {"homes.example.org"}
 
 
 def test_airflows_chart_is_told_the_digest_and_the_bucket() -> None:

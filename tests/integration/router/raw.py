@@ -23,6 +23,7 @@ def malformed(cookie: str) -> dict[str, bytes]:
         "a broken chunk": start + JSON + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
         "another version of HTTP": start.replace(b"HTTP/1.1", b"HTTP/3.0") + sized + b"\r\n" + BODY,
         "no host": start.replace(b"Host: 127.0.0.1\r\n", b"") + sized + b"\r\n" + BODY,
+        "an unknown host": start.replace(b"127.0.0.1", b"evil.example") + sized + b"\r\n" + BODY,
         "two hosts": start + b"Host: localhost\r\n" + sized + b"\r\n" + BODY,
         "a body over the limit": start + JSON + b"Content-Length: 99999999\r\n\r\n",
         "a method in small letters": start.replace(b"POST", b"post") + sized + b"\r\n" + BODY,
@@ -40,14 +41,15 @@ def malformed(cookie: str) -> dict[str, bytes]:
     }
 
 
-def send(listen: str, request: bytes) -> bytes:
-    """Send the bytes and nothing more, and return the response; empty if the connection is closed without one."""
+def send(listen: str, request: bytes, *, ends: bool = False) -> bytes:
+    """Send the bytes and return the response; empty without one. With `ends`, nothing more can follow the bytes."""
     host, _, port = listen.rpartition(":")
     response = b""
     with socket.create_connection((host, int(port)), timeout=20) as connection:
         try:
             connection.sendall(request)
-            connection.shutdown(socket.SHUT_WR)
+            if ends:
+                connection.shutdown(socket.SHUT_WR)
             while piece := connection.recv(65_536):
                 response += piece
         except ConnectionError:

@@ -48,7 +48,10 @@ def test_malformed_requests_change_no_count(router: Router, counter: TrafficCoun
     visitor = router.visitor_of("candidate")
     router.log_with('"assigned":"candidate","served":"candidate"')
     before = ledger(router, counter), breaker(router)
-    responses = [send(router.site.listen, request) for request in malformed(visitor.cookie or "").values()]
+    responses = [
+        send(router.site.listen, request, ends="half" in name)
+        for name, request in malformed(visitor.cookie or "").items()
+    ]
     assert {status_of(response) for response in responses} <= REFUSALS
     for _ in range(9):
         send(router.site.listen, malformed(visitor.cookie or "")["unknown transfer encoding"])
