@@ -25,7 +25,7 @@ from homeprices.names import MODEL_PREFIX, ModelPrefix, Variant
 SHORTEST_VISITOR_KEY = 16
 # An address, a name without a dot (localhost, a service of Compose), and the names of Kubernetes and private networks:
 # none of them is in the public DNS, where an attacker could let a name point to this machine (DNS rebinding).
-LOCAL_HOST = r"([0-9.]+|\[[0-9a-f:.]+\]|[a-z0-9_-]+(\.[a-z0-9_-]+)*\.(svc|local|internal)|[a-z0-9_-]+)"
+LOCAL_HOST = r"([0-9.]+|\[[0-9a-f:.]+\]|[a-z0-9_-]+(\.[a-z0-9_-]+)*\.(svc|local|internal|localhost|test)|[a-z0-9_-]+)"
 _HOST_NAME = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 OWN_PREFIX = "HOMEPRICES_"
 
