@@ -39,7 +39,7 @@ Ask = Callable[[Request], Answer]
 # What varies by nature, by the name of the JSON member (or CSV column); null stays null. The last digits of
 # `mean_estimate` depend on how the drain groups the rows that it adds up.
 VARYING = ("prediction_id", "id", "response_time_ms", "milliseconds", "mean_milliseconds", "p95_milliseconds", "pid",
-           "ts", "timestamp", "since", "until", "spool_records", "mean_estimate")  # fmt: skip
+           "ts", "time", "timestamp", "since", "until", "spool_records", "mean_estimate")  # fmt: skip
 _MEMBER = re.compile(rf'("(?:{"|".join(VARYING)})": ?)(-?[0-9][0-9.eE+-]*|"[^"]*")')
 _REQUEST_ID = re.compile(r'("request_id": ?)"[0-9a-f]{32}"')  # one that the service made; others are shown
 _CSV_ID = re.compile(r"^([^,\n]+,[^,\n]+,[^,\n]+,)[0-9]+,", re.MULTILINE)  # the column `prediction_id`
