@@ -151,6 +151,12 @@ SATURATION = Row(
             unit="reqps",
         ),
         lines(
+            "Visitors without a cookie",
+            "New visitors that got no cookie: their network has had its number of this hour.",
+            Prom("sum by (variant) (rate(cookies_withheld_total[$__rate_interval]))", "{{variant}}"),
+            unit="reqps",
+        ),
+        lines(
             "Database, seen by the services",
             "1: answers.",
             Prom("min by (variant) (database_up)", "{{variant}}"),
