@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from homeprices.experiment.bursts import beyond_burst
 from homeprices.experiment.evidence import (
     HIGHEST_RATING,
     ClusteredProportion,
@@ -24,7 +23,7 @@ from homeprices.experiment.evidence import (
 from homeprices.experiment.exposures import LONG_AGO, ActualPrice, VisitorExposures, VisitorRatings
 from homeprices.experiment.influence import ToldDifference, Voice, without_networks
 from homeprices.experiment.moments import sample_moments, trimmed_moments
-from homeprices.experiment.network_limits import Arrival, Limited, limit_networks
+from homeprices.experiment.network_limits import Arrival, Limited, beyond_burst, limit_networks
 from homeprices.experiment.policies.base import NOT_ROBUST, UNLIMITED, BurstRule, RobustnessRule, VoiceRule
 from homeprices.names import VARIANTS, Variant
 from homeprices.predictions.feedback import price_error

@@ -1,4 +1,4 @@
-"""Limits by network: which visitors count, so that nobody buys a decision by opening many browsers at one address.
+"""Limits by network and by minute: which visitors count, so that nobody buys a decision by opening many browsers.
 
 The choice looks at times, networks and variants, never at what a visitor did or said, so it biases no comparison. It is
 the first in time that count: who counts at one look counts at every later one, so visitors are only ever added, and
@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+from homeprices.experiment.policies.base import BurstRule
 from homeprices.names import Variant
+
+MINUTE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -87,3 +90,21 @@ def _first_of_each(
         if row.network is None or seen[group(row)] <= most(row):
             kept.append(row)
     return kept
+
+
+def beyond_burst(spoken: Mapping[str, datetime], began: datetime, rule: BurstRule) -> frozenset[str]:
+    """Return the visitors beyond the limit of their minute, whoever they are; `spoken` is when each spoke first.
+
+    A minute's limit comes from the minutes before it alone, and its first voices count. So no later voice takes out one
+    that has counted, and a site that becomes busy is soon back to its own rate.
+    """
+    minutes: dict[int, list[tuple[datetime, str]]] = defaultdict(list)
+    for visitor, at in spoken.items():
+        minutes[(at - began) // MINUTE].append((at, visitor))
+    beyond: set[str] = set()
+    before = 0
+    for minute, voices in sorted(minutes.items()):
+        limit = max(rule.voices, int(rule.times * before / max(minute, 1)))
+        beyond.update(visitor for _, visitor in sorted(voices)[limit:])
+        before += len(voices)
+    return frozenset(beyond)

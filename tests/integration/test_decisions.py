@@ -256,7 +256,7 @@ def note_drift(trial: Trial, bundle: str, sentence: str, now: datetime) -> None:
 def test_drift_goes_from_its_report_into_the_evidence_the_decision_and_the_record(trial: Trial, tmp_path: Path) -> None:
     """What a policy does about it: note it in the reason, or let the promotion wait until it is over."""
     waits = tmp_path / "waits.yaml"
-    waits.write_text("rule: sequential\nname: waits\nleast_duration: P0D\ndrift: wait\n")
+    waits.write_text("rule: sequential\nname: waits\nleast_duration: P0D\nburst: null\ndrift: wait\n")
     better(trial)
     note_drift(trial, "BO9", "Another bundle's area has changed.", NOW)
     note_drift(trial, "BO1", "The area has changed.", NOW - timedelta(hours=1))
@@ -276,7 +276,7 @@ def test_drift_goes_from_its_report_into_the_evidence_the_decision_and_the_recor
 
 def test_a_promotion_waits_no_longer_than_the_drift(trial: Trial, tmp_path: Path) -> None:
     waits = tmp_path / "waits.yaml"
-    waits.write_text("rule: sequential\nname: waits\nleast_duration: P0D\ndrift: wait\n")
+    waits.write_text("rule: sequential\nname: waits\nleast_duration: P0D\nburst: null\ndrift: wait\n")
     better(trial)
     note_drift(trial, "CO1", "The candidate's area has changed.", NOW - timedelta(hours=2))
     patient = trial.evaluation("run1", NOW, str(waits))

@@ -83,13 +83,15 @@ class BurstRule(BaseModel):
 
 class RobustnessRule(BaseModel):
     """What a result by voices must hold without: `trimmed`, a share of the voices at each end (0: need not hold without
-    any), and the voices of each single network.
+    any), and the voices of each single network. Bounds of the ratings there err at `error_rate` over all looks, because
+    those on all voices, which must hold as well, already keep the rates of the policy.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     trimmed: float = Field(default=0.05, ge=0, lt=0.5)
     without_any_network: bool = True
+    error_rate: float = Field(default=0.25, gt=0, lt=0.5)
 
 
 NOT_ROBUST = RobustnessRule(trimmed=0, without_any_network=False)

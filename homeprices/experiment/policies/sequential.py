@@ -194,16 +194,16 @@ class SequentialPolicy(Document):
 
     def _checks(self, evidence: Evidence) -> tuple[Check, ...]:
         """Return the bounds of each result by voices on parts of the voices."""
-        rates, margins, limits = self.error_rates, self.margins, self.guardrails
+        margins, limits, alpha = self.margins, self.guardrails, self.robustness.error_rate
 
         def effect(part: Evidence) -> TreatmentEffect | None:
             return composite_effect(part, self.primary) if self._lacking(part) is None else None
 
         def lower(part: Evidence) -> float | None:
-            return None if (found := effect(part)) is None else found.lower(rates.promote, self.expected_visitors)
+            return None if (found := effect(part)) is None else found.lower(alpha, self.expected_visitors)
 
         def upper(part: Evidence) -> float | None:
-            return None if (found := effect(part)) is None else found.upper(rates.harm, self.expected_visitors)
+            return None if (found := effect(part)) is None else found.upper(alpha, self.expected_visitors)
 
         def farther(sample: SampleMoments) -> float | None:
             return sample.mean - self._width(sample) if sample.n >= limits.visitors else None

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homeprices.experiment.bursts import beyond_burst
+from homeprices.experiment.network_limits import beyond_burst
 from homeprices.experiment.policies.base import BurstRule
 
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)

@@ -1,0 +1,1 @@
+"""How many networks it takes to move a decision, and what the defences cost honest visitors."""
