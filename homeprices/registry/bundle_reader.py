@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 from pydantic import ValidationError
 
@@ -45,9 +46,10 @@ def complete_bundles(bucket: Bucket, prefix: str) -> list[str]:
 def _copies(bucket: Bucket, manifests: dict[str, Entry]) -> set[str]:
     """Return the versions whose folder is a copy of another bundle, made by hand.
 
-    A version with a claim is the pipeline's own. Of the others the manifest is read, once in the life of a process.
+    A version with a claim is the pipeline's own. Of the others the manifest is read, once for each open bucket.
     """
-    unknown = {version for version, entry in manifests.items() if (entry.key, entry.etag) not in _COPY_OF}
+    judged = _COPY_OF.setdefault(bucket, {})
+    unknown = {version for version, entry in manifests.items() if (entry.key, entry.etag) not in judged}
     if unknown:
         claimed = {entry.key.removeprefix("claims/").removesuffix(".json") for entry in bucket.list("claims/")}
         for version in unknown:
@@ -55,8 +57,8 @@ def _copies(bucket: Bucket, manifests: dict[str, Entry]) -> set[str]:
             named = version if version in claimed else _named_version(bucket, entry.key, version)
             if named != version:
                 log.warning("bundle_folder_ignored", folder=entry.key.rpartition("/")[0], copy_of=named)
-            _COPY_OF[entry.key, entry.etag] = named
-    return {version for version, entry in manifests.items() if _COPY_OF[entry.key, entry.etag] != version}
+            judged[entry.key, entry.etag] = named
+    return {version for version, entry in manifests.items() if judged[entry.key, entry.etag] != version}
 
 
 def _named_version(bucket: Bucket, key: str, version: str) -> str:
@@ -98,8 +100,8 @@ INSTALL_ATTEMPTS = 5  # each lost one means that another process installed the s
 
 _Draft = TypeVar("_Draft", bound=Draft)
 
-_COPY_OF: dict[tuple[str, str], str] = {}
-"""The version that a manifest (key, ETag) is of. Manifests never change, so each is judged once."""
+_COPY_OF: WeakKeyDictionary[Bucket, dict[tuple[str, str], str]] = WeakKeyDictionary()
+"""By bucket, the version that a manifest (key, ETag) is of. Manifests never change, so each is judged once."""
 
 log = get_logger(__name__)
 
