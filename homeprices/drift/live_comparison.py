@@ -15,6 +15,8 @@ from homeprices.drift.error_drift import Holdout, error_drift
 from homeprices.drift.samples import baseline_of_bundle, sample_of_visits
 from homeprices.names import Variant
 from homeprices.predictions import drift_reports
+from homeprices.predictions.feedback import SOUND_FEEDBACK
+from homeprices.predictions.log_queries import SOUND_HOME, SOUND_VISIT
 from homeprices.pricing.features import Locations
 from homeprices.pricing.manifest import INTERVAL_LOG_WIDTH
 
@@ -36,17 +38,18 @@ _VISITS = text(
     f"""
     SELECT inputs, estimate, interval_low, interval_high FROM (
         SELECT DISTINCT ON (visitor) inputs, estimate, interval_low, interval_high, ts
-        FROM prediction_logs WHERE {_IN_WINDOW} AND {_COUNTS}
+        FROM prediction_logs WHERE {_IN_WINDOW} AND {_COUNTS} AND {SOUND_HOME}
         ORDER BY visitor, ts DESC
     ) AS visitors
     ORDER BY ts DESC LIMIT :most
-    """  # noqa: S608 (made of this module's own constants)
+    """  # noqa: S608 (made of constants)
 )
 _LEFT_OUT = text(
     f"""
-    SELECT count(*) FILTER (WHERE returning_visitor IS FALSE) AS no_cookie,
-           count(*) FILTER (WHERE returning_visitor IS NOT FALSE) AS unassigned
-    FROM prediction_logs WHERE {_IN_WINDOW} AND NOT ({_COUNTS})
+    SELECT count(*) FILTER (WHERE NOT {SOUND_HOME}) AS malformed,
+           count(*) FILTER (WHERE {SOUND_HOME} AND returning_visitor IS FALSE) AS no_cookie,
+           count(*) FILTER (WHERE {SOUND_HOME} AND returning_visitor IS NOT FALSE) AS unassigned
+    FROM prediction_logs WHERE {_IN_WINDOW} AND NOT ({_COUNTS} AND {SOUND_HOME})
     """  # noqa: S608
 )
 
@@ -62,7 +65,8 @@ def visits(
 ) -> list[dict[str, Any]]:
     """Return the newest home of each visitor that this bundle served: its inputs, `estimate`, `low` and `high`.
 
-    Requests without the visitor's cookie, batches, and requests that did not pass the router are left out.
+    Requests without the visitor's cookie, batches, requests that did not pass the router, and rows that no service can
+    have written are left out; `left_out` counts them.
     """
     values = {"variant": variant, "bundle": bundle, "since": since, "until": until, "most": most}
     return [
@@ -74,25 +78,26 @@ def visits(
 def left_out(
     connection: Connection, variant: Variant, bundle: str, *, since: datetime, until: datetime
 ) -> dict[str, int]:
-    """Return the number of predictions of the window that `visits` leaves out, by reason."""
+    """Return the number of predictions of the window that `visits` leaves out, by reason; without reasons of none."""
     values = {"variant": variant, "bundle": bundle, "since": since, "until": until}
-    return dict(connection.execute(_LEFT_OUT, values).mappings().one())
+    counts = connection.execute(_LEFT_OUT, values).mappings().one()
+    return {reason: count for reason, count in counts.items() if count}
 
 
 # In order of arrival, because the test of the error is sequential; only the first price of each visitor.
 _PRICES = text(
-    """
+    f"""
     SELECT actual, estimate, interval_low, interval_high FROM (
         SELECT DISTINCT ON (user_feedback.visitor)
                feedback_value AS actual, estimate, interval_low, interval_high, user_feedback.ts, user_feedback.id
         FROM user_feedback JOIN prediction_logs ON prediction_logs.id = prediction_id
         WHERE feedback_type = 'actual_price' AND verified AND bundle = :bundle AND user_feedback.ts < :until
           AND user_feedback.visitor IS NOT NULL AND assigned_variant IS NOT NULL
-          AND prediction_logs.returning_visitor IS NOT FALSE
+          AND prediction_logs.returning_visitor IS NOT FALSE AND {SOUND_VISIT} AND {SOUND_FEEDBACK}
         ORDER BY user_feedback.visitor, user_feedback.ts, user_feedback.id
     ) AS first
     ORDER BY ts, id LIMIT :most
-    """
+    """  # noqa: S608
 )
 
 
@@ -139,7 +144,8 @@ def observe(
     prices = live_comparison.actual_prices(connection, bundle.version, until=until)
     before = live_comparison.visits(connection, variant, bundle.version, since=since - BEFORE, until=since)
     summary = compare(baseline_of_bundle(bundle.reference()), sample_of_visits(visits)).summary()
-    summary["left_out"] = live_comparison.left_out(connection, variant, bundle.version, since=since, until=until)
+    if left_out := live_comparison.left_out(connection, variant, bundle.version, since=since, until=until):
+        summary["left_out"] = left_out
     summary["error"] = _error(bundle, prices, visits)
     summary["segments"] = compare_segments(before, visits, Locations(bundle.columns.locations))
     if production is not None:

@@ -14,7 +14,8 @@ from typing import Any
 from sqlalchemy import Connection, TextClause, text
 
 from homeprices.names import VARIANTS, Variant
-from homeprices.predictions.feedback import PRICE_ERROR_SQL, RATED_SQL, RATING_SQL
+from homeprices.predictions.feedback import PRICE_ERROR_SQL, RATED_SQL, RATING_SQL, SOUND_FEEDBACK
+from homeprices.predictions.log_queries import LONGEST_MILLISECONDS, SOUND_VISIT
 
 MOST_PRICES = 20_000  # the newest; both models are run on each of them
 # The hourly evaluation may take longer than a request; the limit of the service is for answers that a visitor awaits.
@@ -92,7 +93,7 @@ class ActualPrice:
 
 
 # Valid numbers only: PostgreSQL sorts NaN above infinity.
-_SOUND = "NOT fallback AND milliseconds >= 0 AND milliseconds < 'Infinity'"
+_SOUND = f"NOT fallback AND milliseconds >= 0 AND milliseconds < {LONGEST_MILLISECONDS}"
 _OF_ITS_VARIANT = """(
       (assigned_variant = 'production' AND bundle = :production)
       OR (assigned_variant = 'candidate' AND bundle = CASE WHEN fallback THEN :production ELSE :candidate END)
@@ -100,7 +101,7 @@ _OF_ITS_VARIANT = """(
 _VISITS = f"""
     prediction_logs.ts >= :since AND prediction_logs.ts < :until AND prediction_logs.visitor IS NOT NULL
     AND prediction_logs.returning_visitor IS NOT FALSE
-    AND assigned_variant IS NOT NULL AND epoch = ANY(:epochs) AND {_OF_ITS_VARIANT}
+    AND assigned_variant IS NOT NULL AND epoch = ANY(:epochs) AND {_OF_ITS_VARIANT} AND {SOUND_VISIT}
 """
 # Epochs never decrease, so the smallest is the first, and within one a visitor is in one variant.
 _VISITORS = text(
@@ -134,7 +135,7 @@ _RATERS = text(
                {RATING_SQL} AS stars, user_feedback.ts AS said
         FROM prediction_logs JOIN user_feedback ON prediction_id = prediction_logs.id
         WHERE {_VISITS} AND verified AND user_feedback.ts < :until
-          AND {RATED_SQL}
+          AND {RATED_SQL} AND {SOUND_FEEDBACK}
         ORDER BY prediction_logs.id, feedback_type = 'rating' DESC, user_feedback.ts DESC, user_feedback.id DESC
     )
     SELECT visitor,
@@ -154,7 +155,7 @@ _PRICES = text(
            user_feedback.ts
     FROM prediction_logs JOIN user_feedback ON prediction_id = prediction_logs.id
     WHERE {_VISITS} AND verified AND feedback_type = 'actual_price' AND user_feedback.ts < :until
-      AND feedback_value > 0 AND feedback_value < 'Infinity'
+      AND {SOUND_FEEDBACK}
     ORDER BY prediction_logs.id DESC LIMIT {MOST_PRICES}
     """  # noqa: S608
 )
@@ -167,21 +168,23 @@ _P99 = text(
 _LEFT_OUT = text(
     f"""
     WITH requests AS (
-        SELECT *, returning_visitor IS NOT FALSE AND assigned_variant IS NOT NULL AS counts FROM prediction_logs
-        WHERE ts >= :since AND ts < :until AND epoch = ANY(:epochs)
+        SELECT *, returning_visitor IS NOT FALSE AND assigned_variant IS NOT NULL AS counts, {SOUND_VISIT} AS sound
+        FROM prediction_logs WHERE ts >= :since AND ts < :until AND epoch = ANY(:epochs)
     )
     SELECT count(*) FILTER (WHERE returning_visitor IS FALSE) AS no_cookie,
            (SELECT count(*) FROM requests JOIN user_feedback ON prediction_id = requests.id
             WHERE requests.returning_visitor IS FALSE) AS feedback_no_cookie,
            count(*) FILTER (WHERE counts AND visitor IS NULL) AS anonymous,
-           count(*) FILTER (WHERE counts AND visitor IS NOT NULL AND NOT {_OF_ITS_VARIANT}) AS other_bundle
+           count(*) FILTER (WHERE counts AND visitor IS NOT NULL AND NOT {_OF_ITS_VARIANT}) AS other_bundle,
+           count(*) FILTER (WHERE counts AND visitor IS NOT NULL AND {_OF_ITS_VARIANT} AND NOT sound) AS malformed
     FROM requests
     """  # noqa: S608
 )
 _UNCOUNTED = text(
     f"""
     SELECT count(*) FILTER (WHERE NOT verified) AS of_another_visitor,
-           count(*) FILTER (WHERE verified AND user_feedback.ts >= :until) AS late
+           count(*) FILTER (WHERE verified AND user_feedback.ts >= :until) AS late,
+           count(*) FILTER (WHERE verified AND user_feedback.ts < :until AND NOT {SOUND_FEEDBACK}) AS malformed_feedback
     FROM prediction_logs JOIN user_feedback ON prediction_id = prediction_logs.id WHERE {_VISITS}
     """  # noqa: S608
 )
@@ -254,11 +257,11 @@ class ProductionVisitor:
     error: float | None
 
 
-_PRODUCTION_SOUND = "milliseconds >= 0 AND milliseconds < 'Infinity'"
-_ANSWERS = """
+_PRODUCTION_SOUND = f"milliseconds >= 0 AND milliseconds < {LONGEST_MILLISECONDS}"
+_ANSWERS = f"""
     served_variant = 'production' AND visitor IS NOT NULL AND returning_visitor IS NOT FALSE
     AND ts >= :since AND ts < :until
-    AND (CAST(:bundle AS text) IS NULL OR bundle = :bundle)
+    AND (CAST(:bundle AS text) IS NULL OR bundle = :bundle) AND {SOUND_VISIT}
 """
 _PRODUCTION_P99 = text(
     f"""
@@ -275,15 +278,14 @@ _PRODUCTION_VISITORS = text(
                {RATING_SQL} AS stars
         FROM answers JOIN user_feedback ON prediction_id = answers.id
         WHERE verified AND NOT fallback AND ts < :until
-          AND {RATED_SQL}
+          AND {RATED_SQL} AND {SOUND_FEEDBACK}
         ORDER BY answers.id, feedback_type = 'rating' DESC, user_feedback.ts DESC, user_feedback.id DESC
     ), rated AS (
         SELECT visitor, avg(stars) AS stars FROM opinions GROUP BY visitor
     ), priced AS (
         SELECT answers.visitor, avg({PRICE_ERROR_SQL}) AS error
         FROM answers JOIN user_feedback ON prediction_id = answers.id
-        WHERE verified AND NOT fallback AND ts < :until AND feedback_type = 'actual_price'
-          AND feedback_value > 0 AND feedback_value < 'Infinity'
+        WHERE verified AND NOT fallback AND ts < :until AND feedback_type = 'actual_price' AND {SOUND_FEEDBACK}
         GROUP BY answers.visitor
     ), came AS (
         SELECT visitor, count(*) AS answers,

@@ -37,6 +37,13 @@ RATING_SQL = (
 )
 """SQL expression of the stars of a row that satisfies `RATED_SQL`."""
 
+SOUND_FEEDBACK = f"""(CASE feedback_type
+    WHEN 'rating' THEN feedback_value BETWEEN {STARS[0]} AND {STARS[1]}
+    WHEN 'actual_price' THEN feedback_value BETWEEN {ACTUAL_PRICE_LIMITS_LAKH[0]} AND {ACTUAL_PRICE_LIMITS_LAKH[1]}
+    ELSE true
+END IS TRUE)"""
+"""SQL condition on a row of `user_feedback`: its value is one that the service accepts. Others are inserted by hand."""
+
 MAX_PRICE_ERROR = 1.0
 """A price error counts as the whole price at most, so that a price with a digit too many decides no experiment."""
 

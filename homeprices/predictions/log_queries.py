@@ -12,8 +12,10 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, desc, select, text
 
+from homeprices.predictions.feedback import LARGEST_ID
 from homeprices.predictions.sketches import distinct_count, quantile
 from homeprices.predictions.tables import ab_decisions, drift_reports, prediction_logs, user_feedback
+from homeprices.pricing.inputs import NUMBERS, TEXTS
 
 LogType = Literal["predictions", "feedback", "decisions", "drift"]
 
@@ -118,3 +120,34 @@ def _whole_days(since: datetime, until: datetime) -> tuple[datetime, datetime]:
     first = day_of_since if day_of_since == since else day_of_since + timedelta(days=1)
     end = hour_of(until).replace(hour=0)
     return (first, end) if first < end else (until, until)
+
+
+# Whoever has access to the database can insert rows by hand. Evaluation and drift leave out those that no service can
+# have written, and count them. The tables' constraints cannot hold these conditions, because older rows are kept.
+
+VISITOR_CHARACTERS = 200
+LARGEST_PRICE_LAKH = 1e9
+LONGEST_MILLISECONDS = 1e9  # eleven days; the square of a larger number may overflow
+LARGEST_NUMBER = 1e12
+
+SOUND_VISIT = f"""(
+    prediction_logs.id BETWEEN 1 AND {LARGEST_ID} AND jsonb_typeof(inputs) = 'object'
+    AND (prediction_logs.visitor IS NULL OR length(prediction_logs.visitor) BETWEEN 1 AND {VISITOR_CHARACTERS})
+    AND estimate > 0 AND estimate < {LARGEST_PRICE_LAKH} AND interval_low > 0 AND interval_low <= interval_high
+    AND interval_high < {LARGEST_PRICE_LAKH}
+)"""
+"""SQL condition on a row of `prediction_logs`, never null. The upper bounds also refuse NaN, which sorts above them."""
+
+
+def _sound_member(name: str) -> str:
+    kind = f"jsonb_typeof(inputs -> '{name}')"
+    if name in TEXTS:
+        return f"coalesce({kind}, 'null') IN ('string', 'null')"
+    return (
+        f"CASE coalesce({kind}, 'null') WHEN 'null' THEN true "
+        f"WHEN 'number' THEN abs((inputs ->> '{name}')::numeric) <= {LARGEST_NUMBER:.0f} ELSE false END"
+    )
+
+
+SOUND_HOME = f"({SOUND_VISIT} AND {' AND '.join(_sound_member(name) for name in (*NUMBERS, *TEXTS))})"
+"""SQL condition on a row of `prediction_logs`: also its inputs have the types of a home's, or are absent."""

@@ -216,9 +216,19 @@ def _history(days: list[drift_reports.Report]) -> History:
     return history
 
 
+_LEFT_OUT = {
+    "malformed": "rows that no service can have written",
+    "no_cookie": "requests without the visitor's cookie",
+    "unassigned": "rows of batches and requests that did not pass the router",
+}
+
+
 def _notes(summary: dict[str, Any]) -> list[str]:
     """Return the notes under the features: error, comparison with production, and segments with drift."""
     notes = [summary["error"]["sentence"]] if summary.get("error") else []
+    if left_out := summary.get("left_out"):
+        reasons = ", ".join(f"{count} {_LEFT_OUT[reason]}" for reason, count in left_out.items())
+        notes.append(f"Left out: {reasons}.")
     if summary.get("arms"):
         notes.append(f"Against the visitors of production: {summary['arms']['sentence']}")
     segments = summary.get("segments", {}).items()
