@@ -15,16 +15,11 @@ from homeprices.adapters.notifications import Notification
 from homeprices.experiment import decision_log, decision_report
 from homeprices.experiment.aggregation import clustered_proportion
 from homeprices.experiment.evidence import ClusteredProportion, SampleMoments
-from homeprices.experiment.exposures import (
-    ProductionVisitor,
-    TimeWindow,
-    production_p99,
-    production_visitors,
-    raise_statement_timeout,
-)
+from homeprices.experiment.exposures import raise_statement_timeout
 from homeprices.experiment.moments import sample_moments
 from homeprices.experiment.policies import document_of
 from homeprices.experiment.policies.post_promotion import BEFORE, Baseline, PostPromotionEvidence, PostPromotionRule
+from homeprices.experiment.production_visitors import ProductionVisitor, TimeWindow, production_p99, production_visitors
 from homeprices.log import get_logger
 from homeprices.names import BUNDLE_KIND
 from homeprices.registry import bundle_reader, mlflow_mirror, versions

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Engine, create_engine, text
 
 from homeprices.adapters import database
-from homeprices.experiment.exposures import TimeWindow, production_p99, production_visitors
+from homeprices.experiment.production_visitors import TimeWindow, production_p99, production_visitors
 from homeprices.workflows.status import experiment_status
 from tests.support.trial import NOW, Trial, database_settings
 

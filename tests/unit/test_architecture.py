@@ -46,7 +46,7 @@ PURE: dict[str, set[str]] = {
     "data": set(),
     "simulation": set(),
     "drift": {"live_comparison"},
-    "experiment": {"exposures", "collection", "decision_log", "decision_report"},
+    "experiment": {"exposures", "production_visitors", "collection", "decision_log", "decision_report"},
 }
 IMPURE_MODULES = {"alembic", "boto3", "botocore", "httpx", "psycopg2", "requests", "socket", "sqlalchemy", "urllib",
                   "homeprices.adapters", "homeprices.registry", "homeprices.release", "homeprices.resources",

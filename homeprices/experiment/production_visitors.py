@@ -1,0 +1,83 @@
+"""Visitors of production in a time window, one row each, for the post-promotion analysis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, text
+
+from homeprices.predictions.feedback import PRICE_ERROR_SQL, RATED_SQL, RATING_SQL, SOUND_FEEDBACK
+from homeprices.predictions.log_queries import LONGEST_MILLISECONDS, SOUND_VISIT
+
+
+@dataclass(frozen=True)
+class TimeWindow:
+    """From `since` up to, not including, `until`; of one bundle, or of whatever was in production."""
+
+    since: datetime
+    until: datetime
+    bundle: str | None = None
+
+
+@dataclass(frozen=True)
+class ProductionVisitor:
+    """A visitor of production. `stars` is the mean rating, `error` the mean price error as a share of the price; None
+    without feedback."""
+
+    answers: int
+    slow: int
+    stars: float | None
+    error: float | None
+
+
+_PRODUCTION_SOUND = f"milliseconds >= 0 AND milliseconds < {LONGEST_MILLISECONDS}"
+_ANSWERS = f"""
+    served_variant = 'production' AND visitor IS NOT NULL AND returning_visitor IS NOT FALSE
+    AND ts >= :since AND ts < :until
+    AND (CAST(:bundle AS text) IS NULL OR bundle = :bundle) AND {SOUND_VISIT}
+"""
+_PRODUCTION_P99 = text(
+    f"""
+    SELECT percentile_cont(0.99) WITHIN GROUP (ORDER BY milliseconds) FROM prediction_logs
+    WHERE {_ANSWERS} AND {_PRODUCTION_SOUND} AND NOT fallback
+    """  # noqa: S608 (made of this module's own constants)
+)
+_PRODUCTION_VISITORS = text(
+    f"""
+    WITH answers AS (
+        SELECT id, visitor, fallback, estimate, milliseconds FROM prediction_logs WHERE {_ANSWERS}
+    ), opinions AS (
+        SELECT DISTINCT ON (answers.id) answers.id, answers.visitor,
+               {RATING_SQL} AS stars
+        FROM answers JOIN user_feedback ON prediction_id = answers.id
+        WHERE verified AND NOT fallback AND ts < :until
+          AND {RATED_SQL} AND {SOUND_FEEDBACK}
+        ORDER BY answers.id, feedback_type = 'rating' DESC, user_feedback.ts DESC, user_feedback.id DESC
+    ), rated AS (
+        SELECT visitor, avg(stars) AS stars FROM opinions GROUP BY visitor
+    ), priced AS (
+        SELECT answers.visitor, avg({PRICE_ERROR_SQL}) AS error
+        FROM answers JOIN user_feedback ON prediction_id = answers.id
+        WHERE verified AND NOT fallback AND ts < :until AND feedback_type = 'actual_price' AND {SOUND_FEEDBACK}
+        GROUP BY answers.visitor
+    ), came AS (
+        SELECT visitor, count(*) AS answers,
+               count(*) FILTER (WHERE {_PRODUCTION_SOUND} AND NOT fallback AND milliseconds > :slow_over_ms) AS slow
+        FROM answers GROUP BY visitor
+    )
+    SELECT answers, slow, stars, error FROM came LEFT JOIN rated USING (visitor) LEFT JOIN priced USING (visitor)
+    """  # noqa: S608
+)
+
+
+def production_p99(connection: Connection, window: TimeWindow) -> float | None:
+    """Return the 99th percentile latency in ms; None without an answer."""
+    found = connection.execute(_PRODUCTION_P99, vars(window)).scalar()
+    return None if found is None else float(found)
+
+
+def production_visitors(connection: Connection, window: TimeWindow, slow_over_ms: float) -> list[ProductionVisitor]:
+    """Return every visitor of the window."""
+    rows = connection.execute(_PRODUCTION_VISITORS, {**vars(window), "slow_over_ms": slow_over_ms}).mappings()
+    return [ProductionVisitor(**row) for row in rows]
