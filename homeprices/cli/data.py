@@ -37,18 +37,23 @@ def import_(context: click.Context, path: Path, notify: bool) -> None:
 
 
 def import_file(resources: Resources, path: Path, announce: Announce | None) -> None:
-    """Store the file and announce the dataset. Raises Refusal with a line for each fault of the file, or OSError."""
+    """Store the file, print what was read of it, and announce the dataset.
+
+    Raises Refusal with a line for each fault of the file, or OSError.
+    """
+    from homeprices.data.contract import accept
     from homeprices.data.schema import MAX_BYTES
-    from homeprices.registry.datasets import import_csv
+    from homeprices.registry.datasets import store_csv
 
     with path.open("rb") as file:
         body = file.read(MAX_BYTES + 1)  # one byte more shows that the file is too large
     try:
-        dataset = import_csv(resources.bucket, body, path.name)
+        accepted = accept(body)
     except DatasetRefused as error:
         faults = [f"{name}: {problem}" for name, problem in error.fields.items()]
         raise Refusal("\n".join([*faults, "nothing was uploaded"])) from error
-    click.echo(f"{dataset.key}: {dataset.rows:,} rows, sha256 {dataset.sha256}")
+    dataset = store_csv(resources.bucket, body, path.name, rows=accepted.cleaned.raw_rows)
+    click.echo("\n".join([f"{dataset.key}: {dataset.rows:,} rows, sha256 {dataset.sha256}", *accepted.report()]))
     if announce is None:
         return
     try:

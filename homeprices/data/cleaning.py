@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from homeprices.data.ratios import Outside, measure_ratios
 from homeprices.errors import DatasetRefused
-from homeprices.pricing.inputs import OPTIONAL, REQUIRED
-from homeprices.tables.cells import is_missing, number, tidy
+from homeprices.pricing.inputs import OPTIONAL, REQUIRED, TEXTS
+from homeprices.tables.cells import UNKNOWN, is_missing, key_of, number, status, tidy
 from homeprices.tables.units import bedrooms, parse_area
 
 CLEAN_COLUMNS = (*REQUIRED, *OPTIONAL, "price")
@@ -24,7 +25,19 @@ MAX_REFUSED_SHARE = 0.30
 """The public data loses 7 %. Above this limit, a column has most likely changed its meaning."""
 
 TOO_SMALL = "under_300_sqft_a_bedroom"
-REASONS = ("no_area", "no_size", "no_location", "no_bath", "no_price", TOO_SMALL)
+CELL_SHOWN, FIRST_SHOWN, UNKNOWN_SHOWN = 40, 3, 10
+
+CAUSE = {
+    "no_area": "total_sqft",
+    "no_size": "size",
+    "no_location": "location",
+    "no_bath": "bath",
+    "no_price": "price",
+    TOO_SMALL: "total_sqft",
+}
+"""The raw column that each reason is about."""
+
+REASONS = tuple(CAUSE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +51,10 @@ class Cleaned:
     raw_rows: int
     duplicates: int
     refused: dict[str, int] = field(default_factory=dict)
+    first_refused: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """The first rows of each reason, as `line 5: '1,2,3'`: the line and the start of the cell."""
+    outside: tuple[Outside, ...] = ()
+    """What lies outside the possible ratios, of all rows that could be read."""
 
     @property
     def refused_share(self) -> float:
@@ -45,8 +62,8 @@ class Cleaned:
         return sum(self.refused.values()) / self.raw_rows if self.raw_rows else 0.0
 
     def quality(self) -> dict[str, object]:
-        """The quality report that is stored with a bundle."""
-        return {
+        """The quality report that is stored with a bundle. Its last two members are left out when they are empty."""
+        report: dict[str, object] = {
             "rows": self.raw_rows,
             "used": len(self.rows),
             "duplicates": self.duplicates,
@@ -54,6 +71,30 @@ class Cleaned:
             "refused_share": round(self.refused_share, 6),
             "missing": {name: int(self.rows[name].isin(["", np.nan]).sum()) for name in OPTIONAL},
         }
+        found = {
+            "unknown_availability": self.unknown_availability(),
+            "outside": {one.ratio.column: {"rows": one.rows, "share": round(one.share, 6)} for one in self.outside},
+        }
+        return report | {name: value for name, value in found.items() if value}
+
+    def unknown_availability(self) -> dict[str, int]:
+        """The most frequent availabilities that are neither ready nor later, cut to a readable length, with rows."""
+        counts = self.rows["availability"].value_counts()
+        unknown = [(text, int(count)) for text, count in counts.items() if status(str(text)) == UNKNOWN]
+        return {str(text)[:CELL_SHOWN]: count for text, count in unknown[:UNKNOWN_SHOWN]}
+
+    def sentences(self) -> list[str]:
+        """What a person should know of the table, a line each: refused rows, unknown words, impossible ratios."""
+        said = [f"{self.raw_rows:,} rows: {len(self.rows):,} used, {self.duplicates:,} repetitions dropped"]
+        said += [
+            f"refused, {reason}: {count:,} ({', '.join(self.first_refused.get(reason, ()))})"
+            for reason, count in self.refused.items()
+            if count
+        ]
+        if unknown := self.unknown_availability():
+            words = ", ".join(f"{text!r} {count:,}" for text, count in unknown.items())
+            said.append(f"availability that is neither ready nor a date, taken as unknown: {words}")
+        return [*said, *(one.sentence() for one in self.outside)]
 
 
 def clean(raw: pd.DataFrame) -> Cleaned:
@@ -86,24 +127,43 @@ def clean(raw: pd.DataFrame) -> Cleaned:
         default="",
     )
     kept = rows[reason == ""]
-    unique = kept.drop_duplicates()
-    refused = {name: int((reason == name).sum()) for name in REASONS}
-    return Cleaned(unique, raw_rows=len(raw), duplicates=len(kept) - len(unique), refused=refused)
+    unique = kept[~as_keys(kept).duplicated()]
+    return Cleaned(
+        unique,
+        raw_rows=len(raw),
+        duplicates=len(kept) - len(unique),
+        refused={name: int((reason == name).sum()) for name in REASONS},
+        first_refused={name: _first(text.loc[reason == name, column]) for name, column in CAUSE.items()},
+        outside=measure_ratios(rows),
+    )
+
+
+def as_keys(rows: pd.DataFrame) -> pd.DataFrame:
+    """Clean rows with every text as its key, so that two spellings of one home are equal."""
+    return rows.assign(**{name: _each(rows[name], key_of) for name in TEXTS})
+
+
+def _first(cells: pd.Series) -> tuple[str, ...]:
+    return tuple(f"line {line}: {cell[:CELL_SHOWN]!r}" for line, cell in cells.head(FIRST_SHOWN).items())
 
 
 def require_usable(cleaned: Cleaned) -> None:
     """Raise DatasetRefused when too many rows were rejected: then the table is probably another one."""
-    if cleaned.rows.empty or cleaned.refused_share > MAX_REFUSED_SHARE:
-        counts = ", ".join(f"{name} {count:,}" for name, count in cleaned.refused.items() if count)
-        raise DatasetRefused(
-            {
-                "file": f"{cleaned.refused_share:.0%} of {cleaned.raw_rows:,} rows cannot be used ({counts}); "
-                f"at most {MAX_REFUSED_SHARE:.0%} may be"
-            }
+    counts = ", ".join(f"{name} {count:,}" for name, count in cleaned.refused.items() if count) or "no rows"
+    problem = ""
+    if cleaned.rows.empty:
+        problem = f"none of its {cleaned.raw_rows:,} rows is valid ({counts}), so it cannot be used"
+    elif cleaned.refused_share > MAX_REFUSED_SHARE:
+        problem = (
+            f"{cleaned.refused_share:.0%} of {cleaned.raw_rows:,} rows cannot be used ({counts}); "
+            f"at most {MAX_REFUSED_SHARE:.0%} may be"
         )
+    if problem:
+        first = "; ".join(f"{name} {places[0]}" for name, places in cleaned.first_refused.items() if places)
+        raise DatasetRefused({"file": f"{problem}. First: {first}" if first else problem})
 
 
-def _each(column: pd.Series, parse: Callable[[str], float | None]) -> pd.Series:
+def _each(column: pd.Series, parse: Callable[[str], float | str | None]) -> pd.Series:
     """Apply `parse` to every cell, once per distinct text."""
     values = {text: parse(text) for text in column.unique()}
     return column.map(values)

@@ -17,15 +17,22 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
-from homeprices.data.cleaning import CLEAN_COLUMNS, MIN_SQUARE_FEET_A_BEDROOM, TOO_SMALL, Cleaned, require_usable
-from homeprices.data.schema import COLUMNS, NUMBER_COLUMNS
+from homeprices.data.cleaning import (
+    CELL_SHOWN,
+    CLEAN_COLUMNS,
+    MIN_SQUARE_FEET_A_BEDROOM,
+    TOO_SMALL,
+    Cleaned,
+    clean,
+    require_usable,
+)
+from homeprices.data.ratios import RUPEES_A_LAKH
+from homeprices.data.schema import COLUMNS, NUMBER_COLUMNS, Listings, is_number_or_missing, named, read_file
 from homeprices.errors import DatasetRefused
 from homeprices.pricing.features import LATER, READY, area_type_feature, availability_feature
 from homeprices.pricing.inputs import OPTIONAL, TEXTS
 
 FAILURES_SHOWN = 3
-CELL_SHOWN = 40
-RUPEES_A_LAKH = 100_000
 
 # Below this many rows a median says little about the meaning of a column.
 MIN_ROWS_FOR_MEANING = 30
@@ -36,16 +43,7 @@ def _is_text(column: pd.Series) -> pd.Series:
 
 
 def _is_number_or_blank(column: pd.Series) -> pd.Series:
-    return column.map(_number_or_blank)
-
-
-def _number_or_blank(cell: object) -> bool:
-    if cell == "":
-        return True
-    try:
-        return math.isfinite(float(str(cell)))
-    except ValueError:
-        return False
+    return column.map(lambda cell: is_number_or_missing(str(cell)))
 
 
 def _is_spaced_once(column: pd.Series) -> pd.Series:
@@ -118,9 +116,37 @@ MEANINGS = (
     Meaning("balcony", "balconies in the middle", 0, 8),
     Meaning("price", "rupees a square foot in the middle", 500, 100_000),
     Meaning("area_type", "share of area types that are known", 0.5, 1),
-    Meaning("availability", "share of availabilities that are `ready` or a date", 0.5, 1),
+    Meaning("availability", "share of availabilities that are `ready` or later", 0.5, 1),
     Meaning("location", "share of locations that hold a letter", 0.5, 1),
 )
+
+
+@dataclass(frozen=True, eq=False)
+class Accepted:
+    """A file that passed every check: its listings as read, and as cleaned."""
+
+    listings: Listings
+    cleaned: Cleaned
+
+    def report(self) -> list[str]:
+        """What a person should know of it, a line each: ignored columns, cells read in another way, rows not used."""
+        ignored = [f"{name}: {columns}" for name, columns in named(self.listings.ignored).items()]
+        return [*ignored, *self.listings.notes, *self.cleaned.sentences()]
+
+
+def accept(body: bytes) -> Accepted:
+    """Read, clean and check a CSV file of listings: all checks of `data import` and of both files of `evaluate`.
+
+    Raises DatasetRefused with a line for each fault, and one that names the ignored columns.
+    """
+    listings = read_file(body)
+    try:
+        require_raw(listings.table)
+        cleaned = clean(listings.table)
+        require_training_rows(cleaned)
+    except DatasetRefused as error:
+        raise DatasetRefused(error.fields | named(listings.ignored)) from None
+    return Accepted(listings, cleaned)
 
 
 def require_raw(table: pd.DataFrame) -> None:
@@ -129,10 +155,14 @@ def require_raw(table: pd.DataFrame) -> None:
 
 
 def require_training_rows(cleaned: Cleaned) -> None:
-    """Raise DatasetRefused when clean listings may not be trained on: too many refused, not of the contract, or a
-    column that does not mean what it did.
+    """Raise DatasetRefused when clean listings may not be trained on: too many refused, not of the contract, a column
+    that does not mean what it did, or a share of the rows with ratios that cannot be.
     """
-    require_usable(cleaned)
+    ratios = {one.ratio.column: one.sentence() for one in cleaned.outside if one.too_many}
+    try:
+        require_usable(cleaned)
+    except DatasetRefused as error:  # areas in square metres are too small for their bedrooms: the ratio says why
+        raise DatasetRefused(error.fields | ratios) from None
     _require(CLEAN, cleaned.rows)
     changed = {
         meaning.column: f"{found:,.4g} {meaning.what}; expected {meaning.low:g} to {meaning.high:,g}. "
@@ -140,6 +170,8 @@ def require_training_rows(cleaned: Cleaned) -> None:
         for meaning, found in measure_meanings(cleaned.rows)
         if not meaning.low <= found <= meaning.high
     }
+    for column, sentence in ratios.items():
+        changed[column] = f"{changed[column]}; {sentence}" if column in changed else sentence
     if changed:
         raise DatasetRefused(changed)
 
@@ -164,8 +196,7 @@ def measure_meanings(rows: pd.DataFrame) -> list[tuple[Meaning, float]]:
 
 
 def _dated_or_ready(text: str) -> bool:
-    feature = availability_feature(text)
-    return feature == READY or (feature == LATER and any(letter.isdigit() for letter in text))
+    return availability_feature(text) in (READY, LATER)
 
 
 def _share(answers: Iterable[bool]) -> float:

@@ -23,6 +23,7 @@ from homeprices.errors import InvalidInput
 from homeprices.pricing.home import Home
 from homeprices.pricing.inputs import OPTIONAL, REQUIRED, TEXTS, WHOLE_NUMBERS
 from homeprices.pricing.manifest import DatasetReference
+from homeprices.tables.cells import key_of
 
 SHARE = 0.15
 # Fixed: a new input must not move homes between the sides.
@@ -103,8 +104,8 @@ def _held_out(rows: pd.DataFrame, salt: str) -> npt.NDArray[np.bool_]:
 
 
 def _position(home: tuple[Hashable, ...], salt: str) -> float:
-    """The position of a home in [0, 1). It ignores capitals and digits past a hundredth: files differ in them."""
-    values = [f"{value:.2f}" if isinstance(value, int | float) else str(value).casefold() for value in home]
+    """The position of a home in [0, 1). It ignores spelling and digits past a hundredth: files differ in them."""
+    values = [f"{value:.2f}" if isinstance(value, int | float) else key_of(str(value)) for value in home]
     digest = hashlib.sha256("\x1f".join([salt, *values]).encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import csv
 import io
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 
+from homeprices.data.columns import unit_columns, with_points, with_units
 from homeprices.errors import DatasetRefused
+from homeprices.tables.cells import is_missing, number
 
 COLUMNS = ("area_type", "availability", "location", "size", "society", "total_sqft", "bath", "balcony", "price")
 NUMBER_COLUMNS = ("bath", "balcony", "price")
+MEASURES = ("total_sqft", *NUMBER_COLUMNS)
 
 MAX_BYTES = 32 * 2**20
 """Some 500,000 listings. Reading one takes memory of about twelve times its size."""
@@ -23,35 +26,81 @@ MAX_BYTES = 32 * 2**20
 BAD_ROWS_SHOWN = 3
 OTHER_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 _FILE = "file"
-_CELL_SHOWN = 40
+_CELL_SHOWN, _COLUMNS_SHOWN = 40, 20
+
+
+@dataclass(frozen=True, eq=False)
+class Listings:
+    """The raw table of a file: nine columns of stripped text (blank: ''), indexed by line number in the file.
+
+    A decimal comma that a column plainly has is a point in it, and what a column of units says is done.
+    """
+
+    table: pd.DataFrame
+    ignored: tuple[str, ...]
+    """Columns of the file that are not used."""
+    notes: tuple[str, ...]
+    """A sentence for each column whose cells were read in another way than they are written."""
 
 
 def read_listings(body: bytes) -> pd.DataFrame:
-    """The raw table of a CSV file: nine columns of stripped text (blank: ''), indexed by line number in the file.
+    """The raw table of a CSV file (`Listings.table`). Raises DatasetRefused as `read_file` does."""
+    return read_file(body).table
+
+
+def read_file(body: bytes) -> Listings:
+    """The listings of a CSV file. Columns without a meaning are ignored and named.
 
     Raises DatasetRefused that names the column (or `file`), the first bad rows with their line numbers, and what was
-    expected. Other columns are ignored.
+    expected.
     """
     header, records = _records(_text(body))
     _require_columns(header)
-    places = [header.index(name) for name in COLUMNS]
     lines: list[int] = []
-    cells: list[list[str]] = []
+    rows: list[list[str]] = []
     ragged: list[tuple[int, str]] = []
+    places = {name: header.index(name) for name in used_columns(header)}
     for line, record in records:
         if len(record) != len(header):
             ragged.append((line, f"{len(record)} cells"))
             continue
         lines.append(line)
-        cells.append([record[place].strip() for place in places])
+        rows.append([record[place].strip() for place in places.values()])
     if ragged:
         _refuse(_FILE, ragged, f"{len(header)} cells in each row, as in the header")
-    if not cells:
+    if not lines:
         raise DatasetRefused({_FILE: "holds a header and no row; expected listings"})
-    table = pd.DataFrame(cells, columns=list(COLUMNS), index=pd.Index(lines, name="line"), dtype=object)
-    for name in NUMBER_COLUMNS:
-        _require(table[name], _is_number, "a number or nothing")
-    return table
+    columns = {name: list(cells) for name, cells in zip(places, zip(*rows, strict=True), strict=True)}
+    return listings_of(header, lines, columns)
+
+
+def used_columns(header: Sequence[str]) -> tuple[str, ...]:
+    """The columns of a header that `listings_of` needs: COLUMNS, and columns of units."""
+    return (*COLUMNS, *unit_columns(header).values())
+
+
+def listings_of(header: Sequence[str], lines: Sequence[int], columns: Mapping[str, list[str]]) -> Listings:
+    """The listings of stripped cells, by column (`used_columns`), and the line of each row.
+
+    Raises DatasetRefused for cells of a column that are no numbers or have an unknown unit.
+    """
+    ignored = tuple(dict.fromkeys(name[:_CELL_SHOWN] for name in header if name and name not in columns))
+    try:
+        cells, points = with_points(columns, lines, MEASURES)
+        for name in NUMBER_COLUMNS:
+            _require(name, lines, cells[name], is_number_or_missing, "a number or nothing")
+        cells, honoured = with_units(cells, lines, unit_columns(header))
+    except DatasetRefused as error:
+        raise DatasetRefused(error.fields | named(ignored)) from None
+    index = pd.Index(lines, name="line")
+    table = pd.DataFrame({name: cells[name] for name in COLUMNS}, index=index, dtype=object)
+    return Listings(table, ignored, (*points, *honoured))
+
+
+def named(ignored: tuple[str, ...]) -> dict[str, str]:
+    """The line of a refusal that names the ignored columns, if there are any: one of them may explain it."""
+    names = ", ".join(ignored[:_COLUMNS_SHOWN]) + (" ..." if len(ignored) > _COLUMNS_SHOWN else "")
+    return {"ignored columns": names} if ignored else {}
 
 
 def to_csv(table: pd.DataFrame) -> bytes:
@@ -106,23 +155,19 @@ def _require_columns(header: list[str]) -> None:
         raise DatasetRefused(dict.fromkeys(twice, "this column stands in the header more than once"))
 
 
-def _require(column: pd.Series, allowed: Callable[[str], bool], expected: str) -> None:
-    cells = zip(column.index.tolist(), column.tolist(), strict=True)
-    bad = [(line, repr(cell[:_CELL_SHOWN])) for line, cell in cells if not allowed(cell)]
-    if bad:
-        _refuse(str(column.name), bad, expected)
+def is_number_or_missing(cell: str) -> bool:
+    """Whether a cell of a number column is in order."""
+    return number(cell) is not None or is_missing(cell)
+
+
+def _require(name: str, lines: Sequence[int], cells: list[str], allowed: Callable[[str], bool], expected: str) -> None:
+    wrong = {cell for cell in set(cells) if not allowed(cell)}
+    if wrong:
+        bad = [(line, repr(cell[:_CELL_SHOWN])) for line, cell in zip(lines, cells, strict=True) if cell in wrong]
+        _refuse(name, bad, expected)
 
 
 def _refuse(name: str, bad: list[tuple[int, str]], expected: str) -> None:
     shown = ", ".join(f"line {line}: {cell}" for line, cell in bad[:BAD_ROWS_SHOWN])
     more = f" and {len(bad) - BAD_ROWS_SHOWN:,} more" if len(bad) > BAD_ROWS_SHOWN else ""
     raise DatasetRefused({name: f"expected {expected}; found {shown}{more}"})
-
-
-def _is_number(cell: str) -> bool:
-    if not cell:
-        return True
-    try:
-        return math.isfinite(float(cell))
-    except ValueError:
-        return False

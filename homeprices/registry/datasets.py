@@ -9,7 +9,6 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from homeprices.adapters.object_store import Bucket
-from homeprices.data.cleaning import clean
 from homeprices.data.schema import read_listings
 from homeprices.errors import Conflict, PreconditionFailed
 from homeprices.registry.bundle_publisher import claim
@@ -41,11 +40,13 @@ def import_csv(bucket: Bucket, body: bytes, source: str) -> Dataset:
     of the claim, so that two concurrent imports of one file get one version.
     """
     # Imported here, because most processes only read datasets, and importing pandera takes most of a second.
-    from homeprices.data import contract
+    from homeprices.data.contract import accept
 
-    table = read_listings(body)
-    contract.require_raw(table)
-    contract.require_training_rows(clean(table))
+    return store_csv(bucket, body, source, rows=accept(body).cleaned.raw_rows)
+
+
+def store_csv(bucket: Bucket, body: bytes, source: str, *, rows: int) -> Dataset:
+    """Store a file that was accepted, which has so many rows, as `import_csv` does."""
     sha256 = hashlib.sha256(body).hexdigest()
     newest = latest(bucket)
     if newest and newest.sha256 == sha256:
@@ -61,7 +62,7 @@ def import_csv(bucket: Bucket, body: bytes, source: str) -> Dataset:
     except PreconditionFailed:
         if hashlib.sha256(bucket.get(key).body).hexdigest() != sha256:
             raise Conflict(f"{key} exists with another content") from None
-    return Dataset(version=version, key=key, sha256=sha256, rows=len(table))
+    return Dataset(version=version, key=key, sha256=sha256, rows=rows)
 
 
 def latest(bucket: Bucket) -> Dataset | None:

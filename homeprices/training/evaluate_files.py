@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from homeprices.data import contract
-from homeprices.data.cleaning import Cleaned, clean
+from homeprices.data.cleaning import Cleaned, as_keys
 from homeprices.data.preparation import HOME_COLUMNS
-from homeprices.data.schema import MAX_BYTES, read_listings
+from homeprices.data.schema import MAX_BYTES
 from homeprices.errors import DatasetRefused
 from homeprices.model.calibration import COVERAGE
 from homeprices.model.estimators import ESTIMATORS
@@ -46,13 +46,15 @@ def evaluate(
     """Train on one CSV file of listings, score every valid row of another, and return all figures as JSON values.
 
     `inputs`: describe the test homes by the form's four fields, or by all fields of the file. Errors are fractions,
-    prices are in lakh rupees. The model is fitted without any use of the test file. Raises OSError, and
-    DatasetRefused, whose fields name the file and the reason.
+    prices are in lakh rupees; `read` holds the sentences of an import about each file. The model is fitted without any
+    use of the test file. Raises OSError, and DatasetRefused, whose fields name the file, the option and the reason.
     """
     started = time.perf_counter()
-    training, testing = _training(train), _cleaned(test)
-    if testing.rows.empty:
-        raise DatasetRefused({str(test): f"none of its {testing.raw_rows:,} rows is valid ({_reasons(testing)})"})
+    accepted = {"train": _accepted(train, "--train"), "test": _accepted(test, "--test")}
+    training, testing = accepted["train"].cleaned, accepted["test"].cleaned
+    if len(training.rows) < MIN_TRAINING_ROWS:
+        problem = f"--train: {len(training.rows)} usable rows; at least {MIN_TRAINING_ROWS} are needed"
+        raise DatasetRefused({str(train): problem})
     trained = train_on(training.rows, seed=seed, preset=preset, compared=compared)
     return {
         "estimator": trained.estimator,
@@ -63,10 +65,10 @@ def evaluate(
         **score(trained.model, training.rows, testing.rows, inputs, seed=seed),
         "cross_validation": trained.cross_validation,
         "rows": {
-            "train": _counts(training),
-            "test": _counts(testing),
+            **{name: _counts(file.cleaned) for name, file in accepted.items()},
             "test_homes_that_are_in_train": _shared(training, testing),
         },
+        "read": {name: file.report() for name, file in accepted.items()},
         "seconds": round(time.perf_counter() - started, 3),
     }
 
@@ -111,26 +113,16 @@ def score(
     }
 
 
-def _training(path: Path) -> Cleaned:
-    cleaned = _cleaned(path)
-    try:
-        contract.require_training_rows(cleaned)
-    except DatasetRefused as error:
-        raise DatasetRefused({f"{path}: {name}": problem for name, problem in error.fields.items()}) from None
-    if len(cleaned.rows) < MIN_TRAINING_ROWS:
-        raise DatasetRefused({str(path): f"{len(cleaned.rows)} usable rows; at least {MIN_TRAINING_ROWS} are needed"})
-    return cleaned
-
-
-def _cleaned(path: Path) -> Cleaned:
+def _accepted(path: Path, option: str) -> contract.Accepted:
+    """A file that passes every check of an import. Raises DatasetRefused that names the option."""
     with path.open("rb") as file:
         body = file.read(MAX_BYTES + 1)
     try:
-        table = read_listings(body)
-        contract.require_raw(table)
+        accepted = contract.accept(body)
     except DatasetRefused as error:
-        raise DatasetRefused({f"{path}: {name}": problem for name, problem in error.fields.items()}) from None
-    return clean(table)
+        fields = {f"{path}: {name}": f"{option}: {problem}" for name, problem in error.fields.items()}
+        raise DatasetRefused(fields) from None
+    return accepted
 
 
 def _counts(cleaned: Cleaned) -> dict[str, Any]:
@@ -143,15 +135,14 @@ def _counts(cleaned: Cleaned) -> dict[str, Any]:
     }
 
 
-def _reasons(cleaned: Cleaned) -> str:
-    return ", ".join(f"{name} {count:,}" for name, count in cleaned.refused.items() if count) or "no rows"
-
-
 def _shared(training: Cleaned, testing: Cleaned) -> int:
-    """The number of test homes, whatever their price, that the training file has too: their errors are optimistic."""
+    """The number of test homes, whatever their price, that the training file has too: their errors are optimistic.
+
+    Homes are compared as cleaning compares rows: capitals, blanks and typographic signs do not make another home.
+    """
     columns = list(HOME_COLUMNS)
-    known = set(training.rows[columns].fillna(-1).itertuples(index=False, name=None))
-    return sum(home in known for home in testing.rows[columns].fillna(-1).itertuples(index=False, name=None))
+    known = set(as_keys(training.rows[columns]).fillna(-1).itertuples(index=False, name=None))
+    return sum(home in known for home in as_keys(testing.rows[columns]).fillna(-1).itertuples(index=False, name=None))
 
 
 def compare_estimators(

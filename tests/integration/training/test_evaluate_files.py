@@ -103,6 +103,26 @@ def test_prices_in_rupees_stop_the_training_with_the_column(csv_files: Files, tm
         evaluate(train, csv_files[1], "form", seed=SEED, preset=TINY)
 
 
+def test_both_files_pass_the_checks_of_an_import_and_the_option_is_named(csv_files: Files, tmp_path: Path) -> None:
+    listings = pd.read_csv(csv_files[0], dtype=str, keep_default_na=False)
+    prices = listings["price"].mask(listings.index % 5 == 0, "11000000")
+    fifth = write(tmp_path / "fifth.csv", listings.assign(price=prices, agent="x").to_csv(index=False).encode())
+    for option, files in (("--train", (fifth, csv_files[1])), ("--test", (csv_files[0], fifth))):
+        with pytest.raises(DatasetRefused) as caught:
+            evaluate(*files, "form", seed=SEED, preset=TINY)
+        assert set(caught.value.fields) == {f"{fifth}: price", f"{fifth}: ignored columns"}
+        assert f"{option}: 20.0" in str(caught.value) and "Likely prices in rupees" in str(caught.value)
+
+
+def test_the_homes_of_the_training_file_are_found_in_any_spelling(csv_files: Files, tmp_path: Path) -> None:
+    listings = pd.read_csv(csv_files[0], dtype=str, keep_default_na=False)
+    small = listings.assign(location=listings["location"].str.lower(), society=listings["society"].str.upper())
+    again = write(tmp_path / "again.csv", to_csv(small))
+    scored = evaluate(csv_files[0], again, "form", seed=SEED, preset=TINY, compared=QUICKEST)
+    assert scored["rows"]["test_homes_that_are_in_train"] == scored["rows"]["test"]["used"] > 0
+    assert scored["read"]["test"][0].startswith(f"{len(listings):,} rows: ")
+
+
 def test_too_few_rows_to_learn_from_and_none_to_score_are_said(csv_files: Files, tmp_path: Path) -> None:
     listings = pd.read_csv(csv_files[0], dtype=str, keep_default_na=False)
     few = write(tmp_path / "few.csv", to_csv(listings.head(MIN_TRAINING_ROWS // 2)))

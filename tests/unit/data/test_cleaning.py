@@ -45,6 +45,11 @@ def test_sizes_are_bedrooms_whatever_they_are_called(size: str, bhk: int) -> Non
         ({"size": ""}, "no_size"),
         ({"size": "0 BHK"}, "no_size"),
         ({"size": "Studio"}, "no_size"),
+        ({"size": "9" * 5000 + " BHK"}, "no_size"),
+        ({"total_sqft": "9" * 5000}, "no_area"),
+        ({"total_sqft": "1,2,3"}, "no_area"),
+        ({"location": "N/A"}, "no_location"),
+        ({"bath": "none"}, "no_bath"),
         ({"location": "  "}, "no_location"),
         ({"bath": ""}, "no_bath"),
         ({"bath": "0"}, "no_bath"),
@@ -83,6 +88,23 @@ def test_no_row_is_judged_by_the_others() -> None:
 def test_exact_repetitions_go_even_when_spaces_and_units_differ() -> None:
     cleaned = clean(raw({}, {"location": " Whitefield"}, {"total_sqft": "1,200 sqft"}, {"price": "61"}))
     assert (len(cleaned.rows), cleaned.duplicates, cleaned.refused_share) == (2, 2, 0.0)
+
+
+def test_another_spelling_of_a_home_is_a_repetition() -> None:
+    cleaned = clean(raw({"society": "St. John's"}, {"location": "WHITEFIELD", "society": "St.  John’s"}))
+    assert (len(cleaned.rows), cleaned.duplicates) == (1, 1)
+
+
+def test_the_first_refused_rows_are_named_with_their_line_and_the_start_of_the_cell() -> None:
+    cleaned = clean(raw(*({"size": "x" * 50} for _ in range(5))).set_axis(range(2, 7)))
+    assert cleaned.first_refused["no_size"] == tuple(f"line {line}: '{'x' * 40}'" for line in (2, 3, 4))
+
+
+def test_unknown_availabilities_are_named_with_their_rows() -> None:
+    cleaned = clean(
+        raw({"availability": "Sold"}, {"availability": "Sold", "bath": "3"}, {"availability": "Almost_ready"})
+    )
+    assert cleaned.quality()["unknown_availability"] == {"Sold": 2}
 
 
 def test_optional_columns_may_be_missing() -> None:

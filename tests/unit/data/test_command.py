@@ -36,6 +36,19 @@ def test_an_import_stores_the_file_and_announces_it(resources: Resources, listin
     assert "data/raw/train_V1.csv: 60 rows" in capsys.readouterr().out
 
 
+def test_an_import_says_what_was_read_and_a_refusal_what_is_wrong(resources: Resources, tmp_path: Path, capsys) -> None:
+    listings = make_listings(300, 1).assign(agent="x")
+    path = tmp_path / "listings.csv"
+    path.write_text(listings.to_csv(index=False))
+    import_file(resources, path, None)
+    said = capsys.readouterr().out
+    assert "ignored columns: agent" in said and "300 rows: " in said
+    path.write_text(listings.assign(price=(listings["price"].astype(float) * 1e5).astype(str)).to_csv(index=False))
+    assert main(["data", "import", str(path), "--no-notify"], resources) == 1
+    error = capsys.readouterr().err
+    assert "Likely prices in rupees" in error and "ignored columns: agent" in error and "nothing was uploaded" in error
+
+
 def test_an_import_without_notification_calls_no_scheduler(resources: Resources, listings: Path, capsys) -> None:
     assert main(["data", "import", str(listings), "--no-notify"], resources) == 0
     assert capsys.readouterr().err == ""

@@ -116,13 +116,15 @@ def test_too_many_refused_rows_stop_the_training_with_the_counts(raw: pd.DataFra
     assert "no_size 400" in refused(clean(raw.assign(size="large")))["file"]
 
 
-def test_no_price_is_judged_by_the_other_prices(raw: pd.DataFrame) -> None:
-    """A hundred homes at a hundredth of their price stay: only what the whole column says can stop a table."""
+def test_no_row_is_refused_for_its_price_but_a_share_of_such_rows_refuses_the_table(raw: pd.DataFrame) -> None:
     prices = raw["price"].astype(float)
     prices.iloc[:100] /= 100
     cheap = clean(raw.assign(price=prices.astype(str)))
-    contract.require_training_rows(cheap)
     assert cheap.refused == clean(raw).refused
+    said = refused(cheap)["price"]
+    assert "of 400 rows" in said and "Likely prices in crore" in said and "First: line 0: " in said
+    prices.iloc[2:100] *= 100
+    contract.require_training_rows(clean(raw.assign(price=prices.astype(str))))
 
 
 def test_few_rows_say_nothing_about_what_a_column_means(raw: pd.DataFrame) -> None:
@@ -133,3 +135,37 @@ def test_few_rows_say_nothing_about_what_a_column_means(raw: pd.DataFrame) -> No
 
 def test_an_optional_column_without_a_value_keeps_its_meaning(raw: pd.DataFrame) -> None:
     contract.require_training_rows(clean(raw.assign(area_type="", availability="", balcony="", society="")))
+
+
+def body(table: pd.DataFrame) -> bytes:
+    return table.to_csv(index=False).encode()
+
+
+def test_an_accepted_file_says_what_was_ignored_refused_unknown_and_read_in_another_way(raw: pd.DataFrame) -> None:
+    table = raw.assign(id="7", url="x", price_unit="Lac")
+    table.loc[2, ["total_sqft", "availability"]] = ["1,2,3", "Sold out"]
+    table.loc[3, "availability"] = "Sold out"
+    table.loc[4, "size"] = "9" * 5000 + " BHK"
+    said = contract.accept(body(table)).report()
+    assert said[:2] == ["ignored columns: id, url", "price_unit: honoured as the unit of price (Lac 400)"]
+    assert "refused, no_area: 1 (line 4: '1,2,3')" in said
+    assert f"refused, no_size: 1 (line 6: '{'9' * 40}')" in said
+    assert "availability that is neither ready nor a date, taken as unknown: 'Sold out' 1" in said
+
+
+def test_a_refused_file_names_the_columns_that_were_ignored(raw: pd.DataFrame) -> None:
+    table = raw.assign(price=(raw["price"].astype(float) / 100).astype(str), quoted_in="Cr")
+    with pytest.raises(DatasetRefused) as caught:
+        contract.accept(body(table))
+    assert caught.value.fields["ignored columns"] == "quoted_in"
+    assert "Likely prices in crore" in caught.value.fields["price"]
+
+
+def test_words_for_a_missing_value_are_missing_and_counted(raw: pd.DataFrame) -> None:
+    words = raw.assign(society="NA", balcony="NULL", availability="#N/A", area_type=" none ")
+    blank = raw.assign(society="", balcony="", availability="", area_type="")
+    found, expected = contract.accept(body(words)).cleaned, contract.accept(body(blank)).cleaned
+    pd.testing.assert_frame_equal(found.rows, expected.rows)
+    assert found.quality()["missing"] == dict.fromkeys(
+        ("area_type", "balcony", "availability", "society"), len(found.rows)
+    )
