@@ -107,7 +107,7 @@ COLUMNS = (*REQUIRED, *OPTIONAL, ID)
 def blocks(bucket: RangedBucket, piece: Slice) -> Iterator[Block]:
     """The rows of a slice, with their numbers and lines in the file.
 
-    Raises MalformedTable that names the file, line and column; PreconditionFailed when the file has changed since it
+    Raises DatasetRefused that names the file, line and column; PreconditionFailed when the file has changed since it
     was planned.
     """
     file = ObjectFile(bucket, piece.key, piece.etag, piece.size)

@@ -10,7 +10,7 @@ from functools import lru_cache
 from itertools import chain, islice
 from typing import Any
 
-from homeprices.tables.lines import EXPECTED, Lines, count_line_ends, fault, mark_of
+from homeprices.tables.lines import EXPECTED, Lines, count_line_ends, fault, mark_of, refusal
 
 MOST_COLUMNS = 1_000
 LONGEST_CELL = csv.field_size_limit()
@@ -57,15 +57,15 @@ def name_of(header: str) -> str:
 
 
 def check_names(source: str, header: Sequence[str], line: int | None) -> None:
-    """Raise MalformedTable for a name that is given twice, and for too many names."""
+    """Raise DatasetRefused for a name that is given twice, and for too many names."""
     if len(header) > MOST_COLUMNS:
-        raise fault(source, f"has {len(header):,} columns; at most {MOST_COLUMNS:,} are taken", line)
+        raise refusal(source, f"has {len(header):,} columns; at most {MOST_COLUMNS:,} are taken", line)
     if twice := next((name for name in header if name and header.count(name) > 1), None):
-        raise fault(source, "is given more than once", line, twice)
+        raise refusal(source, "is given more than once", line, twice)
 
 
 def open_csv(lines: Lines, known: Collection[str], rows: int) -> Csv:
-    """Read the header. `known` names tell separators apart; chunks have up to `rows` rows. Raises MalformedTable."""
+    """Read the header. `known` names tell separators apart; chunks have up to `rows` rows. Raises DatasetRefused."""
     source, texts, skipped = lines.source, iter(lines), 0
     first = ""
     for first in texts:
@@ -73,7 +73,7 @@ def open_csv(lines: Lines, known: Collection[str], rows: int) -> Csv:
             break
         skipped += 1
     if not first.strip():
-        raise fault(source, f"is empty; {EXPECTED}")
+        raise refusal(source, f"is empty; {EXPECTED}")
     delimiter = ""
     if separator := _SEPARATOR_LINE.fullmatch(first):
         delimiter, first, skipped = separator[1], next(texts, ""), skipped + 1

@@ -9,7 +9,7 @@ from typing import Any
 
 from homeprices.errors import InvalidInput
 from homeprices.tables.csv_rows import LONGEST_CELL
-from homeprices.tables.lines import EXPECTED, LONGEST_LINE, Lines, count_line_ends, fault, mark_of
+from homeprices.tables.lines import LONGEST_LINE, Lines, count_line_ends, fault, mark_of, refusal
 
 Row = tuple[int, Any, tuple[str, str] | None]
 """A line, a value, and the column (or `row`) with what is wrong with it."""
@@ -87,7 +87,11 @@ def json_list(lines: Lines, wrapped: re.Pattern[str]) -> Iterator[Row]:
     outer = wrapped.match(text)
     start = outer.end() if outer else _SPACE.match(text).end()  # type: ignore[union-attr]
     if text[start : start + 1] != "[":
-        raise fault(source, f"must be a JSON list of homes; {EXPECTED}", 1)
+        try:
+            json.loads(text + "".join(pieces))
+        except (ValueError, RecursionError) as error:
+            raise fault(source, _problem(error), getattr(error, "lineno", 1)) from None
+        raise refusal(source, "must be a JSON list of homes")
     line = 1 + count_line_ends(text[:start])
     start, first = start + 1, True
     while True:

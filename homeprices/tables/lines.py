@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterator
 from typing import Protocol
 
-from homeprices.errors import MalformedTable
+from homeprices.errors import DatasetRefused, MalformedTable
 
 BLOCK_BYTES = 4 * 2**20
 """Large enough to make the latency of a request to the bucket negligible; buffers for ten columns take 40 MiB."""
@@ -30,10 +30,15 @@ MERGE_MARKS = ("<<<<<<<", "=======", ">>>>>>>", "|||||||")
 _COMMENT_MARKS = ("#", "//")
 
 
-def fault(source: str, problem: str, line: int | None = None, column: str = "") -> MalformedTable:
-    """The error of a file: its name, the line, the column, and what is wrong."""
+def fault(source: str, problem: str, line: int | None = None) -> MalformedTable:
+    """The error of a file that cannot be read: its name, the line, and what is wrong."""
+    return MalformedTable(refusal(source, problem, line).fields)
+
+
+def refusal(source: str, problem: str, line: int | None = None, column: str = "") -> DatasetRefused:
+    """The error of a file that is read and is not the table: its name, the line, the column, and what is wrong."""
     place = ", ".join([*([f"line {line}"] if line else []), *([f"column {column[:_SHOWN]}"] if column else [])])
-    return MalformedTable({source: f"{place}: {problem}" if place else problem})
+    return DatasetRefused({source: f"{place}: {problem}" if place else problem})
 
 
 class SeekableFile(Protocol):

@@ -1,8 +1,9 @@
 """Reads a table of homes from CSV, JSON lines, JSON or Parquet in blocks of rows, by one set of rules for all callers.
 
-The content decides about the format, not the name. A file that is no table raises MalformedTable, whose only field is
-the file's name, with line, column and problem. A row that does not fit (cells too many, no JSON object, a key given
-twice) is a fault of its row: batches refuse the row, all others the file. pyarrow is imported for Parquet only.
+The content decides about the format, not the name. A file that is no table raises DatasetRefused (MalformedTable when
+it cannot be read), whose only field is the file's name, with line, column and problem. A row that does not fit (cells
+too many, no JSON object, a key given twice) is a fault of its row: batches refuse the row, all others the file.
+pyarrow is imported for Parquet only.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from homeprices.errors import MalformedTable
+from homeprices.errors import DatasetRefused
 from homeprices.tables.csv_rows import (
     DELIMITERS,
     MOST_COLUMNS,
@@ -23,7 +24,7 @@ from homeprices.tables.csv_rows import (
     open_csv,
 )
 from homeprices.tables.json_rows import json_lines, json_list
-from homeprices.tables.lines import BLOCK_BYTES, EXPECTED, Lines, SeekableFile, fault
+from homeprices.tables.lines import BLOCK_BYTES, EXPECTED, Lines, SeekableFile, fault, refusal
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -94,12 +95,12 @@ class Table:
     """What the reader has found and its user did not say, such as semicolons between cells."""
 
     def require(self, names: Collection[str], found: Collection[str] | None = None) -> None:
-        """Raise MalformedTable when a column is missing."""
+        """Raise DatasetRefused when a column is missing."""
         held = self.names if found is None else found
         if missing := [name for name in names if name not in held]:
             shown = ", ".join(name[:_SHOWN] for name in list(held)[:20]) or "none"
             line = 1 if self.format == "csv" else None
-            raise fault(self.source, f"has no column {', '.join(missing)}; found {shown}", line)
+            raise refusal(self.source, f"has no column {', '.join(missing)}; found {shown}", line)
 
 
 def open_table(
@@ -115,14 +116,14 @@ def open_table(
     """Open the table of a seekable file; rows are read as its blocks are asked for.
 
     `source` names the file in faults. `known` names tell separators apart and are the only columns read of Parquet,
-    whose row `groups` may be chosen. Raises MalformedTable.
+    whose row `groups` may be chosen. Raises DatasetRefused.
     """
     head = file.read(_HEAD_BYTES) or b""
     if format is None and head.startswith(_PARQUET):
         file.seek(0)
         return _parquet(file, source, known, groups, block_rows)
     if not head.strip():
-        raise fault(source, f"is empty; {EXPECTED}")
+        raise refusal(source, f"is empty; {EXPECTED}")
     lines = Lines(file, source, head, block_bytes=block_bytes)
     if format is None:
         start = re.sub(rb"^(\xef\xbb\xbf|\xff\xfe|\xfe\xff)", b"", head).replace(b"\0", b"").lstrip()
@@ -170,7 +171,7 @@ def _objects(source: str, read: Iterator[tuple[int, Any, Fault | None]], block_r
             objects.append(named)
             lines.append(line)
             if len(names) > MOST_COLUMNS:
-                raise fault(source, f"has more than {MOST_COLUMNS:,} columns", line)
+                raise refusal(source, f"has more than {MOST_COLUMNS:,} columns", line)
             if len(objects) == block_rows:
                 break
         else:
@@ -183,6 +184,8 @@ def _objects(source: str, read: Iterator[tuple[int, Any, Fault | None]], block_r
 def _named(value: Any) -> tuple[dict[str, Any], Fault | None]:
     if not isinstance(value, dict):
         return {}, (ROW, "must be a JSON object")
+    if len(value) > MOST_COLUMNS:
+        return {}, (ROW, f"has more than {MOST_COLUMNS:,} fields")
     names = _names_of(tuple(value))
     if names is None:
         return value, None
@@ -249,7 +252,7 @@ class Whole:
 def read_whole(file: SeekableFile, source: str, known: Collection[str], required: Collection[str] = ()) -> Whole:
     """Read all rows of a table. Without `known` names every column is kept.
 
-    Raises MalformedTable, also for a row that does not fit: the first lines of such rows are named.
+    Raises DatasetRefused, also for a row that does not fit: the first lines of such rows are named.
     """
     table = open_table(file, source, known)
     if table.names:
@@ -278,7 +281,7 @@ def read_whole(file: SeekableFile, source: str, known: Collection[str], required
         lines.extend(block.lines)
     if wrong:
         more = f" and {count - len(wrong):,} more rows" if count > len(wrong) else ""
-        raise MalformedTable({source: "; ".join(wrong) + more})
+        raise DatasetRefused({source: "; ".join(wrong) + more})
     table.require(required, seen)
     ignored = tuple(name for name in seen if name not in columns)
     return Whole(columns, lines, ignored, table.notes)

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,21 +15,20 @@ from typing import Any
 from pydantic_core import to_json
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
-from homeprices.errors import InvalidInput
+from homeprices.errors import DatasetRefused, InvalidInput, MalformedTable
 from homeprices.foreign_text import printable
 from homeprices.pricing.home import Home
 from homeprices.pricing.inputs import INPUT, MOST_UNKNOWN, REQUIRED
+from homeprices.tables.reader import Format, Table, open_table
 from inference.backend.runtime.http import JSON_TYPE
-
-_DECODER = json.JSONDecoder()
-_LINE = re.compile(rb"[^\r\n]+")
-_SPACE = re.compile(r"[ \t\n\r]*")
 
 Row = dict[str, Any] | InvalidInput
 Answer = dict[str, Any]
 
 NDJSON_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 CSV_TYPE = "text/csv"
+BODY = "body"
+BLOCK_ROWS = 500
 CSV_COLUMNS = ("estimated_price", "low", "high", "prediction_id", "location_known", "variant", "model_version", "error")
 
 
@@ -57,61 +54,52 @@ class BatchForm:
 def form_of(media_type: str) -> BatchForm:
     """The form for a media type. Raises UnsupportedMediaType."""
     if media_type == JSON_TYPE:
-        return BatchForm(JSON_TYPE, _read_json, _write_json, b"[", b",", b"]")
+        return BatchForm(JSON_TYPE, _reader("json"), _write_json, b"[", b",", b"]")
     if media_type in NDJSON_TYPES:
-        return BatchForm(NDJSON_TYPES[0], _read_ndjson, _write_ndjson)
+        return BatchForm(NDJSON_TYPES[0], _reader("ndjson"), _write_ndjson)
     if media_type == CSV_TYPE:
         head = f"{','.join(CSV_COLUMNS)}\r\n".encode()
-        return BatchForm(f"{CSV_TYPE}; charset=utf-8", _read_csv, _write_csv, head)
+        return BatchForm(f"{CSV_TYPE}; charset=utf-8", _reader("csv"), _write_csv, head)
     sent = printable(media_type) or "no media type"
     raise UnsupportedMediaType(f"{sent} is not read here; send {JSON_TYPE}, {NDJSON_TYPES[0]} or {CSV_TYPE}")
 
 
-def _read_json(body: bytes) -> Iterator[Row]:
-    """Yield the homes one by one, so that a body of a million empty objects is never in memory as objects."""
+def _reader(format: Format) -> Callable[[bytes], Iterator[Row]]:
+    def read(body: bytes) -> Iterator[Row]:
+        if format == "ndjson" and not body.strip():
+            return iter(())
+        try:
+            table = open_table(io.BytesIO(body), BODY, Home.model_fields, format=format, block_rows=BLOCK_ROWS)
+            if format == "csv":
+                _check_header(table)
+            return _rows(table)
+        except DatasetRefused as error:
+            raise _answered(error) from error
+
+    return read
+
+
+def _check_header(table: Table) -> None:
+    if len(table.names) > len(INPUT) + MOST_UNKNOWN:
+        raise InvalidInput({"header": f"names {len(table.names):,} columns; known are {', '.join(INPUT)}"})
+    known = f"known are {', '.join(Home.model_fields)}"
+    if wrong := {name: f"is not a column; {known}" for name in table.names if name not in Home.model_fields}:
+        raise InvalidInput(wrong)
+    table.require(REQUIRED)
+
+
+def _rows(table: Table) -> Iterator[Row]:
     try:
-        text = body.decode(json.detect_encoding(body))
-        begin = _next(text, 0)
-        if text[begin : begin + 1] != "[":
-            json.loads(text)  # raises if it is not JSON at all
-            raise InvalidInput({"body": "must be a JSON list of homes"})
-        at = _next(text, begin + 1)
-        if text[at : at + 1] != "]":
-            while True:
-                home, at = _DECODER.raw_decode(text, at)
-                yield _object(home)
-                at = _next(text, at)
-                if text[at : at + 1] != ",":
-                    break
-                at = _next(text, at + 1)
-        if text[at : at + 1] != "]":
-            raise json.JSONDecodeError("Expecting ',' delimiter", text, at)
-        if (at := _next(text, at + 1)) < len(text):
-            raise json.JSONDecodeError("Extra data", text, at)
-    except (ValueError, RecursionError) as error:
-        raise BadRequest(f"the body is not JSON: {str(error) or 'it is nested too deeply'}") from error
+        for block in table.blocks:
+            for position, row in enumerate(block.rows()):
+                wrong = block.faults.get(position)
+                yield InvalidInput(_fault(block.lines[position], *wrong)) if wrong else _bounded(row)
+    except DatasetRefused as error:
+        raise _answered(error) from error
 
 
-def _next(text: str, at: int) -> int:
-    """Return the position of the next character that is no white space."""
-    return _SPACE.match(text, at).end()  # type: ignore[union-attr] # it matches nothing as well
-
-
-def _read_ndjson(body: bytes) -> Iterator[Row]:
-    return (_line(line) for match in _LINE.finditer(body) if (line := match[0]).strip())
-
-
-def _line(line: bytes) -> Row:
-    try:
-        return _object(json.loads(line))
-    except (ValueError, RecursionError) as error:
-        return InvalidInput({"row": f"is not JSON: {str(error) or 'it is nested too deeply'}"})
-
-
-def _object(home: Any) -> Row:
-    """Return the fields of a home. Fields that are too many to be named are only counted."""
-    if not isinstance(home, dict):
-        return InvalidInput({"row": "must be a JSON object"})
+def _bounded(home: dict[str, Any]) -> Row:
+    """Return the fields of a home, or the error of one with too many: a batch is never in memory with all of them."""
     if len(home) <= len(INPUT) + MOST_UNKNOWN:
         return home
     error = parse_row(home)
@@ -130,46 +118,12 @@ def parse_row(row: Row) -> Home | InvalidInput:
         return error.with_traceback(None)
 
 
-def _read_csv(body: bytes) -> Iterator[Row]:
-    try:
-        text = body.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BadRequest(f"the body is not UTF-8: {error}") from error
-    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        header = [name.strip() for name in next(lines, [])]
-    except csv.Error as error:
-        raise BadRequest(f"the body is not CSV: {error}") from error
-    _check_header(header)
-    return _rows(header, lines)
+def _answered(error: DatasetRefused) -> Exception:
+    return BadRequest(error.detail) if isinstance(error, MalformedTable) else InvalidInput(error.fields)
 
 
-def _check_header(header: list[str]) -> None:
-    if len(header) > len(INPUT) + MOST_UNKNOWN:
-        raise InvalidInput({"header": f"names {len(header):,} columns; known are {', '.join(INPUT)}"})
-    known = f"known are {', '.join(Home.model_fields)}"
-    wrong = {name or "header": f"is not a column; {known}" for name in header if name not in Home.model_fields}
-    wrong |= {name: "is given more than once" for name in header if header.count(name) > 1 and name not in wrong}
-    wrong |= {name: "is a required column" for name in REQUIRED if name not in header}
-    if wrong:
-        raise InvalidInput(wrong)
-
-
-def _rows(header: list[str], lines: Iterator[list[str]]) -> Iterator[Row]:
-    while True:
-        try:
-            cells = next(lines)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield InvalidInput({"row": f"is not CSV: {error}"})
-            continue
-        if not cells:
-            continue
-        if len(cells) != len(header):
-            yield InvalidInput({"row": f"has {len(cells)} cells, the header names {len(header)} columns"})
-        else:
-            yield dict(zip(header, cells, strict=True))
+def _fault(line: int, column: str, problem: str) -> dict[str, str]:
+    return {column: f"line {line}: {problem}"}
 
 
 def _write_json(answers: Sequence[Answer]) -> bytes:

@@ -17,6 +17,7 @@ from homeprices.errors import HomePricesError, InvalidInput, SettingsError, Unav
 from homeprices.foreign_text import printable
 from homeprices.log import get_logger
 from homeprices.settings import Settings
+from homeprices.tables.json_rows import json_object
 
 LARGEST_BODY_BYTES = 64 * 1024  # the router's limit as well; a batch has its own limit
 JSON_TYPE = "application/json"
@@ -54,9 +55,9 @@ def read_fields(request: Request) -> dict[str, Any]:
 
 
 def read_json(body: bytes) -> dict[str, Any]:
-    """Return the members of a JSON object. Raises BadRequest, InvalidInput."""
+    """Return the members of a JSON object. Raises BadRequest, and InvalidInput for a member that is given twice."""
     try:
-        fields = json.loads(body)
+        fields = json_object(body)
     except (ValueError, RecursionError) as error:
         raise BadRequest(f"the body is not JSON: {str(error) or 'it is nested too deeply'}") from error
     if not isinstance(fields, dict):

@@ -94,10 +94,26 @@ def test_what_is_wrong_with_a_row_stands_beside_the_others(backend: Backend) -> 
 
 
 def test_a_line_that_is_not_json_is_an_error_of_that_line(backend: Backend) -> None:
-    body = as_ndjson([HOME]) + b"\n{nonsense\n" + b"[" * 5000 + b"\n\xff\n" + as_ndjson([HOME])
+    body = as_ndjson([HOME]) + b"\n{nonsense\n" + b"[" * 5000 + b"\n" + as_ndjson([HOME])
     rows = [json.loads(line) for line in send(backend, body, NDJSON).data.splitlines()]
-    assert ["error" in row for row in rows] == [False, True, True, True, False]
-    assert rows[1]["error"].startswith("row: is not JSON")
+    assert ["error" in row for row in rows] == [False, True, True, False]
+    assert rows[1]["error"].startswith("row: line 3: is not JSON")
+
+
+def test_a_key_that_is_given_twice_is_an_error_of_its_row(backend: Backend) -> None:
+    twice = json.dumps(HOME)[:-1] + ', "bhk": 3}'
+    for media_type, body in ((JSON, f"[{json.dumps(HOME)},\n{twice}]"), (NDJSON, f"{json.dumps(HOME)}\n{twice}\n")):
+        answer = send(backend, body.encode(), media_type)
+        rows = json.loads(answer.data) if media_type == JSON else [json.loads(row) for row in answer.data.splitlines()]
+        assert [row.get("fields") for row in rows] == [None, {"bhk": "line 2: is given more than once"}]
+    single = backend.client.post("/api/predict_home_price", data=twice, content_type=JSON)
+    assert assert_problem(single, 422)["fields"] == {"bhk": "is given more than once"}
+
+
+def test_a_table_is_read_as_files_are(backend: Backend) -> None:
+    text = "Total_Sqft;LOCATION; bhk ;bath;;\r1200;Whitefield;2;2;;\r1200;Whitefield;3;2\r"
+    rows = from_csv(send(backend, text.encode("utf-16"), CSV).data)
+    assert [bool(row["estimated_price"]) for row in rows] == [True, True]
 
 
 def test_a_csv_row_that_is_wrong_says_so_in_its_last_column(backend: Backend) -> None:
@@ -108,9 +124,9 @@ def test_a_csv_row_that_is_wrong_says_so_in_its_last_column(backend: Backend) ->
     )
     rows = from_csv(send(backend, body, CSV).data)
     assert [bool(row["error"]) for row in rows] == [False, True, True, True, False]
-    assert rows[1]["error"] == "row: has 3 cells, the header names 5 columns"
+    assert rows[1]["error"] == "row: line 4: has 3 cells; the header has 5"
     assert rows[2]["error"].startswith("bhk: must be a whole number")
-    assert rows[3]["error"].startswith("row: is not CSV")
+    assert rows[3]["error"].startswith("row: line 6: is not CSV")
     assert (rows[0]["location_known"], rows[4]["location_known"]) == ("true", "false")
     assert (rows[0]["variant"], rows[0]["model_version"], rows[0]["prediction_id"]) == ("production", "BO1", "1")
     assert float(rows[0]["low"]) < float(rows[0]["estimated_price"]) < float(rows[0]["high"])
@@ -138,9 +154,13 @@ def test_the_most_that_is_allowed_is_priced_and_one_more_is_refused(backend: Bac
         (JSON, b"{}", 422, "must be a JSON list"),
         (CSV, b"\xff", 400, "is not UTF-8"),
         (CSV, b'"a"b\n', 400, "is not CSV"),
-        (CSV, b"", 422, "total_sqft: is a required column"),
+        (CSV, b"", 422, "body: is empty; expected CSV"),
         (CSV, b"total_sqft,location,bhk,bath,price\n", 422, "price: is not a column"),
-        (CSV, b"total_sqft,location,bhk,bath,bath\n", 422, "bath: is given more than once"),
+        (CSV, b"total_sqft,location,bhk,bath,bath\n", 422, "body: line 1, column bath: is given more than once"),
+        (CSV, b"total_sqft,location,bhk\n", 422, "body: line 1: has no column bath; found total_sqft, location, bhk"),
+        (CSV, b"total_sqft,location,bhk,bath\n<<<<<<< HEAD\n", 400, "body: line 2: is a merge marker"),
+        (NDJSON, b"\n\xff\n", 400, "body: line 2: is not UTF-8"),
+        (JSON, b'[{"bhk":1},\n{"bhk"}]', 400, "body: line 2: is not JSON"),
         ("text/plain", b"x", 415, "text/csv"),
         ("", b"x", 415, "no media type"),
         (JSON, b" " * (LARGEST_BATCH_BYTES + 1), 413, "the body is larger than 4,096 KiB"),

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from homeprices.errors import InvalidInput, MalformedTable
+from homeprices.errors import DatasetRefused, InvalidInput
 from homeprices.tables import lines as text_lines
 from homeprices.tables.csv_rows import LONGEST_CELL, MOST_COLUMNS
 from homeprices.tables.json_rows import json_object, text_of
@@ -43,7 +43,7 @@ def cells(body: bytes, **options: Any) -> list[tuple[Any, ...]]:
 
 
 def refused(body: bytes, **options: Any) -> str:
-    with pytest.raises(MalformedTable) as caught:
+    with pytest.raises(DatasetRefused) as caught:
         blocks(body, **options)
     assert list(caught.value.fields) == ["homes"]
     return caught.value.fields["homes"]
@@ -96,7 +96,7 @@ def test_a_table_is_the_same_in_every_format_spelling_and_block_size(data: st.Da
 def test_any_bytes_are_read_or_refused_and_never_break_the_reader(body: bytes, size: int) -> None:
     try:
         found = blocks(body, size=size)
-    except MalformedTable as error:
+    except DatasetRefused as error:
         assert list(error.fields) == ["homes"]
     else:
         assert all(len(block.rows()) == len(block) or not block.names for block in found)
@@ -194,12 +194,12 @@ def test_a_whole_table_names_what_it_ignores_and_the_first_rows_that_do_not_fit(
     assert (whole.columns, whole.lines, whole.ignored) == ({"price": ["1"], "area": ["2"]}, [2], ("id",))
     objects = read_whole(io.BytesIO(b'{"price":1,"id":7}\n{"area":"x"}\n'), "homes", NAMES, ("price", "area"))
     assert objects.columns == {"price": [1, None], "area": [None, "x"]}
-    with pytest.raises(MalformedTable) as caught:
+    with pytest.raises(DatasetRefused) as caught:
         read_whole(io.BytesIO(b"price,area\n1\n1,2\n2\n3\n4\n"), "homes", NAMES)
     wrong = "line 2: has 1 cells; the header has 2; line 4: has 1 cells; the header has 2; line 5: "
     assert caught.value.fields["homes"].startswith(wrong) and caught.value.fields["homes"].endswith("and 1 more rows")
     for body in (b"price,id\n1,2\n", b'{"price":1,"id":2}'):
-        with pytest.raises(MalformedTable, match="has no column area; found price, id"):
+        with pytest.raises(DatasetRefused, match="has no column area; found price, id"):
             read_whole(io.BytesIO(body), "homes", NAMES, ("price", "area"))
 
 
