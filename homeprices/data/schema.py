@@ -5,16 +5,18 @@ Reading rejects a file that is not this table. It accepts blank and odd cells, b
 
 from __future__ import annotations
 
-import csv
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pandas as pd
 
 from homeprices.data.columns import unit_columns, with_points, with_units
-from homeprices.errors import DatasetRefused
+from homeprices.errors import DatasetRefused, InvalidInput
 from homeprices.tables.cells import is_missing, number
+from homeprices.tables.json_rows import text_of
+from homeprices.tables.reader import read_whole
 
 COLUMNS = ("area_type", "availability", "location", "size", "society", "total_sqft", "bath", "balcony", "price")
 NUMBER_COLUMNS = ("bath", "balcony", "price")
@@ -24,7 +26,6 @@ MAX_BYTES = 32 * 2**20
 """Some 500,000 listings. Reading one takes memory of about twelve times its size."""
 
 BAD_ROWS_SHOWN = 3
-OTHER_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 _FILE = "file"
 _CELL_SHOWN, _COLUMNS_SHOWN = 40, 20
 
@@ -44,34 +45,28 @@ class Listings:
 
 
 def read_listings(body: bytes) -> pd.DataFrame:
-    """The raw table of a CSV file (`Listings.table`). Raises DatasetRefused as `read_file` does."""
+    """The raw table of a file in any format (`Listings.table`). Raises DatasetRefused as `read_file` does."""
     return read_file(body).table
 
 
 def read_file(body: bytes) -> Listings:
-    """The listings of a CSV file. Columns without a meaning are ignored and named.
+    """The listings of a file in any format. Columns without a meaning are ignored and named.
 
     Raises DatasetRefused that names the column (or `file`), the first bad rows with their line numbers, and what was
     expected.
     """
-    header, records = _records(_text(body))
-    _require_columns(header)
-    lines: list[int] = []
-    rows: list[list[str]] = []
-    ragged: list[tuple[int, str]] = []
-    places = {name: header.index(name) for name in used_columns(header)}
-    for line, record in records:
-        if len(record) != len(header):
-            ragged.append((line, f"{len(record)} cells"))
-            continue
-        lines.append(line)
-        rows.append([record[place].strip() for place in places.values()])
-    if ragged:
-        _refuse(_FILE, ragged, f"{len(header)} cells in each row, as in the header")
-    if not lines:
+    if len(body) > MAX_BYTES:
+        raise DatasetRefused({_FILE: f"has {len(body):,} bytes; at most {MAX_BYTES:,} are taken"})
+    whole = read_whole(io.BytesIO(body), _FILE, (), COLUMNS)
+    if not whole.lines:
         raise DatasetRefused({_FILE: "holds a header and no row; expected listings"})
-    columns = {name: list(cells) for name, cells in zip(places, zip(*rows, strict=True), strict=True)}
-    return listings_of(header, lines, columns)
+    header = list(whole.columns)
+    columns = {
+        name: [_cell(name, cell, line) for cell, line in zip(whole.columns[name], whole.lines, strict=True)]
+        for name in used_columns(header)
+    }
+    listings = listings_of(header, whole.lines, columns)
+    return replace(listings, notes=(*whole.notes, *listings.notes))
 
 
 def used_columns(header: Sequence[str]) -> tuple[str, ...]:
@@ -108,51 +103,11 @@ def to_csv(table: pd.DataFrame) -> bytes:
     return table.loc[:, list(COLUMNS)].to_csv(index=False, lineterminator="\n").encode()
 
 
-def _text(body: bytes) -> str:
-    if len(body) > MAX_BYTES:
-        raise DatasetRefused({_FILE: f"has {len(body):,} bytes; at most {MAX_BYTES:,} are taken"})
+def _cell(name: str, cell: Any, line: int) -> str:
     try:
-        text = body.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = body.count(b"\n", 0, error.start) + 1
-        raise DatasetRefused({_FILE: f"line {line} is not UTF-8; expected CSV text in UTF-8"}) from None
-    if "\x00" in text:
-        raise DatasetRefused({_FILE: "holds zero bytes; expected CSV text in UTF-8"})
-    if not text.strip():
-        raise DatasetRefused({_FILE: f"is empty; expected a header with {', '.join(COLUMNS)}, then listings"})
-    return text
-
-
-def _records(text: str) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-
-    def rows() -> Iterator[tuple[int, list[str]]]:
-        end_of_last = 0
-        try:
-            for record in reader:
-                if record:
-                    yield end_of_last + 1, record
-                end_of_last = reader.line_num
-        except csv.Error as error:
-            raise DatasetRefused({_FILE: f"is not CSV at line {reader.line_num}: {error}"}) from None
-
-    records = rows()
-    _, header = next(records)
-    return [name.strip() for name in header], records
-
-
-def _require_columns(header: list[str]) -> None:
-    if len(header) == 1:
-        for delimiter, name in OTHER_DELIMITERS.items():
-            if delimiter in header[0]:
-                raise DatasetRefused({_FILE: f"is separated by {name}; expected commas"})
-    missing = [name for name in COLUMNS if name not in header]
-    if missing:
-        found = ", ".join(name[:_CELL_SHOWN] for name in header[:20])
-        raise DatasetRefused(dict.fromkeys(missing, f"no such column in the header; found {found}"))
-    twice = [name for name in COLUMNS if header.count(name) > 1]
-    if twice:
-        raise DatasetRefused(dict.fromkeys(twice, "this column stands in the header more than once"))
+        return text_of(cell).strip()
+    except InvalidInput as error:
+        raise DatasetRefused({_FILE: f"line {line}, column {name}: {error.fields['row']}"}) from None
 
 
 def is_number_or_missing(cell: str) -> bool:

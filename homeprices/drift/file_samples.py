@@ -1,17 +1,15 @@
 """Samples from files: listings, logged features, or the reference of a bundle. No server is needed.
 
-CSV (commas, semicolons, tabs or bars), JSON (a list of objects, or what `/api/logs` answers), JSON lines; a row's
-features stand in its own columns, or in a column `inputs` as they are logged. Names count without capitals.
+CSV, JSON (a list of objects, or what `/api/logs` answers), JSON lines or Parquet, read by `homeprices.tables`; a row's
+features stand in its own columns, or in a column `inputs` as they are logged.
 """
 
 from __future__ import annotations
 
-import csv
 import io
 import json
-import warnings
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +31,8 @@ from homeprices.drift.samples import (
 from homeprices.errors import DatasetRefused
 from homeprices.pricing.inputs import REQUIRED
 from homeprices.pricing.manifest import Reference
+from homeprices.tables.cells import is_missing, number
+from homeprices.tables.reader import read_whole
 
 MAX_BYTES = 512 * 2**20
 """Some eight million listings."""
@@ -41,8 +41,8 @@ OTHER_NAMES = {"estimate": PREDICTION, "prediction": PREDICTION, "predicted_pric
 INPUTS, VISITOR, MOMENT = "inputs", "visitor", "ts"
 """Columns of the prediction log: the home, who asked (a keyed hash), and when (UTC)."""
 
-DELIMITERS = (",", ";", "\t", "|")
-BLANK = frozenset({"", "nan", "none", "null", "na", "n/a", "-"})
+COLUMNS = frozenset({*NUMBER_FEATURES, *TEXT_FEATURES, *LISTED_AS, *OTHER_NAMES, INPUTS, VISITOR, MOMENT})
+"""What is read of a file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,15 +122,11 @@ def _read(path: Path) -> bytes:
 
 def _sample(path: Path, body: bytes) -> FileSample:
     try:
-        text = body.decode("utf-8-sig")
-        table = _objects(text) if text.lstrip()[:1] in "[{" else _csv(text)
-        return sample_of_frame(table)
-    except UnicodeDecodeError:
-        raise DatasetRefused({"file": f"{path.name} is not text in UTF-8"}) from None
-    except (json.JSONDecodeError, pd.errors.ParserError, pd.errors.ParserWarning, csv.Error, TypeError) as error:
-        raise DatasetRefused({"file": f"{path.name} is neither CSV nor JSON: {str(error)[:200]}"}) from None
+        whole = read_whole(io.BytesIO(body), "file", COLUMNS)
+        found = sample_of_frame(pd.DataFrame(whole.columns) if whole.columns else pd.DataFrame(columns=whole.ignored))
     except DatasetRefused as error:
         raise DatasetRefused({"file": f"{path.name}: {error.fields['file']}"}) from None
+    return replace(found, ignored=(*found.ignored, *whole.ignored))
 
 
 def _reference(body: bytes) -> Reference | None:
@@ -149,30 +145,6 @@ def _reference(body: bytes) -> Reference | None:
         raise DatasetRefused({"file": f"is no reference of a bundle: {place}: {first['msg']}"}) from None
 
 
-def _csv(text: str) -> pd.DataFrame:
-    header = text.lstrip("\r\n").split("\n", 1)[0]
-    delimiter = max(DELIMITERS, key=header.count)
-    names = next(csv.reader([header], delimiter=delimiter, skipinitialspace=True))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", pd.errors.ParserWarning)  # a row that is longer than the header
-        rows = pd.read_csv(
-            io.StringIO(text), sep=delimiter, dtype=str, keep_default_na=False, skipinitialspace=True, index_col=False
-        )
-    return rows.set_axis([name.strip() for name in names], axis="columns")
-
-
-def _objects(text: str) -> pd.DataFrame:
-    try:
-        content = json.loads(text)
-    except json.JSONDecodeError:
-        content = [json.loads(line) for line in text.splitlines() if line.strip()]
-    if isinstance(content, dict):
-        content = content.get("logs", [content])
-    if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
-        raise TypeError("expected a list of objects")
-    return pd.DataFrame(content)
-
-
 def _renamed(rows: pd.DataFrame) -> pd.DataFrame:
     """Names without capitals and spaces at their ends, `inputs` opened, and the estimate under its own name."""
     rows = rows.rename(columns=lambda name: str(name).strip().lower())
@@ -189,26 +161,26 @@ def _renamed(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _opened(cell: Any) -> Mapping[str, Any]:
-    content = json.loads(cell) if isinstance(cell, str) else cell
+    try:
+        content = json.loads(cell) if isinstance(cell, str) else cell
+    except (ValueError, RecursionError):
+        raise DatasetRefused({"file": f"{INPUTS} holds no JSON: {cell[:40]!r}"}) from None
     return content if isinstance(content, dict) else {}
 
 
 def _numbers(name: str, column: pd.Series) -> Floats:
     """The column as numbers; NaN for what is none. Areas may be written as people do: `1056 - 1200`, `34 Sq. Meter`."""
     numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    parse = PARSERS.get(name)
-    if parse is None:
-        return numbers
     odd = np.isnan(numbers)
     if odd.any():
         numbers = numbers.copy()
-        numbers[odd] = _each(column[odd], parse)
+        numbers[odd] = _each(column[odd], PARSERS.get(name, number))
     return numbers
 
 
 def _words(column: pd.Series) -> list[str]:
     words = column.astype(object).where(column.notna(), "").tolist()
-    forms = {word: "" if str(word).strip().lower() in BLANK else str(word) for word in _distinct(words)}
+    forms = {word: "" if is_missing(str(word)) else str(word) for word in _distinct(words)}
     return [forms[word] for word in words]
 
 
@@ -226,12 +198,5 @@ def _distinct(words: Iterable[Any]) -> set[Any]:
         raise DatasetRefused({"file": "has a list or an object where a word or a number is expected"}) from None
 
 
-def _float(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
-
-
 def _or_number(parse: Callable[[str], float | None]) -> Callable[[str], float | None]:
-    return lambda text: parse(text) or _float(text)
+    return lambda text: parse(text) or number(text)

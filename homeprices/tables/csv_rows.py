@@ -52,7 +52,7 @@ class Chunk:
 
 @lru_cache(maxsize=4096)
 def name_of(header: str) -> str:
-    """A column's name without capitals, with an underscore for blanks within: ` Total  Sqft` is `total_sqft`."""
+    """A column's name without capitals, with an underscore for blanks within: ` Floor  Area` is `floor_area`."""
     return "_".join(header.split()).lower()
 
 

@@ -108,6 +108,7 @@ def open_table(
     source: str,
     known: Collection[str] = (),
     *,
+    hints: Collection[str] = (),
     format: Format | None = None,
     groups: Sequence[int] | None = None,
     block_rows: int = BLOCK_ROWS,
@@ -115,8 +116,8 @@ def open_table(
 ) -> Table:
     """Open the table of a seekable file; rows are read as its blocks are asked for.
 
-    `source` names the file in faults. `known` names tell separators apart and are the only columns read of Parquet,
-    whose row `groups` may be chosen. Raises DatasetRefused.
+    `source` names the file in faults. `known` names are the only columns read of Parquet, whose row `groups` may be
+    chosen. They and `hints` tell separators apart. Raises DatasetRefused.
     """
     head = file.read(_HEAD_BYTES) or b""
     if format is None and head.startswith(_PARQUET):
@@ -131,7 +132,7 @@ def open_table(
         format = "json" if opens == b"[" or _WRAPPED.match(start.decode("latin-1")) else None
         format = format or ("ndjson" if opens == b"{" else "csv")
     if format == "csv":
-        return _csv(lines, known, block_rows)
+        return _csv(lines, {*known, *hints}, block_rows)
     read = json_list(lines, wrapped=_WRAPPED) if format == "json" else json_lines(lines)
     return Table(source, format, _objects(source, read, block_rows))
 
@@ -254,7 +255,7 @@ def read_whole(file: SeekableFile, source: str, known: Collection[str], required
 
     Raises DatasetRefused, also for a row that does not fit: the first lines of such rows are named.
     """
-    table = open_table(file, source, known)
+    table = open_table(file, source, known, hints=required)
     if table.names:
         table.require(required)
     columns: dict[str, list[Any]] = {name: [] for name in table.names if not known or name in known}

@@ -5,7 +5,7 @@ import pytest
 from homeprices.adapters.object_store import MemoryBucket
 from homeprices.cli import main
 from homeprices.cli.data import import_file
-from homeprices.data.schema import read_listings, to_csv
+from homeprices.data.schema import COLUMNS, read_listings, to_csv
 from homeprices.data.synthetic import make_listings
 from homeprices.errors import Unavailable
 from homeprices.registry.datasets import Dataset, latest
@@ -76,7 +76,7 @@ def test_a_refused_file_is_explained_and_nothing_is_uploaded(resources: Resource
     path.write_text("a;b;c\n1;2;3\n")
     assert main(["data", "import", str(path)], resources) == 1
     assert capsys.readouterr().err.splitlines() == [
-        "file: is separated by semicolons; expected commas",
+        f"file: line 1: has no column {', '.join(COLUMNS)}; found a, b, c",
         "nothing was uploaded",
     ]
     assert list(resources.bucket.list("")) == []

@@ -163,14 +163,20 @@ def test_a_file_without_a_row_is_insufficient_data(
     ("name", "body", "said"),
     [
         ("a.csv", b"", "is empty"),
+        (
+            "a.csv",
+            b"bhk,bath\n1,2\n=======\n3,4\n",
+            "a.csv: line 3: is a merge marker, '=======';",
+        ),
+        ("a.json", b'{"bhk": 1, "bhk": 2}', "a.json: line 1, column bhk: is given more than once"),
         ("a.csv", b"colour,smell\nred,none\n", "has none of the columns total_sqft"),
-        ("a.csv", b"\xff\xfe\x00", "is not text in UTF-8"),
+        ("a.csv", b"\xff\xfe\x00", "line 1: is not UTF-16; expected CSV"),
         ("a.json", b'{"rows": 3, "features": {}}', "is no reference of a bundle: prediction"),
-        ("a.json", b"[1, 2]", "expected a list of objects"),
-        ("a.json", b'{"a": ', "is neither CSV nor JSON"),
-        ("a.csv", b"bhk,bhk\n1,2\n", "has the column bhk more than once"),
+        ("a.json", b"[1, 2]", "a.json: line 1: must be a JSON object; line 1: must be"),
+        ("a.json", b'{"a": ', "a.json: line 1: is not JSON: Expecting value"),
+        ("a.csv", b"bhk,bhk\n1,2\n", "a.csv: line 1, column bhk: is given more than once"),
         ("a.json", b'[{"location": ["a"]}]', "has a list or an object"),
-        ("a.csv", b"bhk,bath\n1,2,3,4\n1,2\n", "is neither CSV nor JSON"),
+        ("a.csv", b"bhk,bath\n1,2,3,4\n1,2\n", "a.csv: line 2: has 4 cells; the header has 2"),
     ],
 )
 def test_what_is_no_table_is_refused_in_a_line(
@@ -187,6 +193,21 @@ def test_what_is_no_table_is_refused_in_a_line(
             continue
         assert (code, error.count("\n")) == (1, 1), error
         assert said in error
+
+
+@pytest.mark.parametrize("change", ["trailing commas", "parquet", "UTF-16 and CR"])
+def test_the_same_rows_in_another_spelling_have_not_changed(
+    change: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text, path = (folder / "current.csv").read_text(), tmp_path / "again.csv"
+    if change == "parquet":
+        pd.read_csv(folder / "current.csv", dtype=str).to_parquet(path)
+    elif change == "trailing commas":
+        path.write_text("".join(f"{line},,\n" for line in text.splitlines()))
+    else:
+        path.write_bytes(text.replace("\n", "\r").encode("utf-16"))
+    expected = check(folder, capsys, "--json")["drift_indicators"]
+    assert check(folder, capsys, "--json", current=str(path))["drift_indicators"] == expected
 
 
 def test_a_file_that_is_not_there_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
