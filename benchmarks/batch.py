@@ -101,20 +101,35 @@ def prepare(folder: Path, rows: list[int]) -> None:
             for start in range(0, count, GROUP_ROWS):
                 piece = homes.sample(min(GROUP_ROWS, count - start), replace=True, random_state=SEED + start)
                 writer.write_table(pa.Table.from_pandas(piece, schema=whole.schema, preserve_index=False))
+        table = folder / f"in-csv/{count}/homes.csv"
+        table.parent.mkdir(parents=True)
+        for start in range(0, count, GROUP_ROWS):
+            piece = homes.sample(min(GROUP_ROWS, count - start), replace=True, random_state=SEED + start)
+            piece.to_csv(table, index=False, mode="a", header=not start)
 
 
-def ours(folder: Path, rows: int) -> None:
+def ours(folder: Path, rows: int, source: str = "in") -> None:
     """A whole job."""
     from homeprices.workflows.score_batch import BatchRun
 
-    run = BatchRun(FolderBucket(folder), f"rows-{rows}")
-    for number in run.plan(f"in/{rows}/", "BO1", datetime(2026, 1, 1, tzinfo=UTC)):
+    run = BatchRun(FolderBucket(folder), f"{source}-{rows}")
+    for number in run.plan(f"{source}/{rows}/", "BO1", datetime(2026, 1, 1, tzinfo=UTC)):
         run.score(number)
     counted = run.finish(datetime(2026, 1, 1, tzinfo=UTC))
     assert counted["estimated"] + counted["refused"] == rows, counted
 
 
-def peer(folder: Path, rows: int) -> None:
+def ours_csv(folder: Path, rows: int) -> None:
+    """A whole job over a CSV file."""
+    ours(folder, rows, "in-csv")
+
+
+def peer_csv(folder: Path, rows: int) -> None:
+    """What one would write first, over a CSV file."""
+    peer(folder, rows, csv=True)
+
+
+def peer(folder: Path, rows: int, csv: bool = False) -> None:
     """What one would write first."""
     import numpy as np
     import onnxruntime
@@ -126,7 +141,10 @@ def peer(folder: Path, rows: int) -> None:
     columns = json.loads((bundle / "columns.json").read_text())
     learned = set(columns["locations"])
     session = onnxruntime.InferenceSession(str(bundle / "model.onnx"), options)
-    homes = pd.read_parquet(folder / f"in/{rows}/homes.parquet")
+    if csv:
+        homes = pd.read_csv(folder / f"in-csv/{rows}/homes.csv")
+    else:
+        homes = pd.read_parquet(folder / f"in/{rows}/homes.parquet")
     homes["location"] = homes["location"].where(homes["location"].isin(learned), "other")
     homes["availability"] = np.where(homes["availability"].str.contains("Ready|Immediate"), "ready", "later")
     feed = {
@@ -138,6 +156,9 @@ def peer(folder: Path, rows: int) -> None:
     }
     homes["estimated_price"] = session.run(["estimate"], feed)[0].ravel()
     homes.to_parquet(folder / f"peer-{rows}.parquet")
+
+
+SIDES = {"peer": peer, "ours": ours, "peer_csv": peer_csv, "ours_csv": ours_csv}
 
 
 def measure(folder: Path, who: str, rows: int) -> dict[str, Any]:
@@ -156,7 +177,7 @@ def child(who: str, folder: Path, rows: int) -> None:
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
     started, clock = time.process_time(), time.perf_counter()
-    {"ours": ours, "peer": peer}[who](folder, rows)
+    SIDES[who](folder, rows)
     seconds, wall = time.process_time() - started, time.perf_counter() - clock
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({"rows_a_second": round(rows / seconds), "seconds": round(seconds, 2), "wall": round(wall, 2),
@@ -176,10 +197,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         prepare(folder, chosen.rows)
-        found = [measure(folder, who, rows) for rows in chosen.rows for who in ("peer", "ours")]
+        found = [measure(folder, who, rows) for rows in chosen.rows for who in SIDES]
     ratios = {
-        str(rows): round(ours["rows_a_second"] / theirs["rows_a_second"], 2)
-        for theirs, ours, rows in zip(found[::2], found[1::2], chosen.rows, strict=True)
+        f"{ours['who']} {ours['rows']}": round(ours["rows_a_second"] / theirs["rows_a_second"], 2)
+        for theirs, ours in zip(found[::2], found[1::2], strict=True)
     }
     report = {"machine": platform.processor() or platform.machine(), "python": platform.python_version(),
               "estimator": ESTIMATOR, "measured": found, "ratio_ours_to_peer": ratios}  # fmt: skip
