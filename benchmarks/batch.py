@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -158,7 +158,7 @@ def peer(folder: Path, rows: int, csv: bool = False) -> None:
     homes.to_parquet(folder / f"peer-{rows}.parquet")
 
 
-SIDES = {"peer": peer, "ours": ours, "peer_csv": peer_csv, "ours_csv": ours_csv}
+SIDES: dict[str, Callable[[Path, int], None]] = {"peer": peer, "ours": ours, "peer_csv": peer_csv, "ours_csv": ours_csv}
 
 
 def measure(folder: Path, who: str, rows: int) -> dict[str, Any]:
