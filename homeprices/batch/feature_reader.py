@@ -24,7 +24,7 @@ from homeprices.pricing.inputs import INPUT, INPUTS, LOCATION, OPTIONAL, REQUIRE
 CACHED_SPELLINGS = 100_000
 """Per column; when there are more, the cache is cleared."""
 
-_PLAIN_NUMBER, _PLAIN_WHOLE = r"^[1-9][0-9]{0,6}(\.[0-9]{1,6})?$", r"^(0|[1-9][0-9]?)$"
+_PLAIN_NUMBER, _PLAIN_WHOLE = r"^[1-9][0-9]{0,6}(\.[0-9]{1,6})?$", r"^(0|[1-9][0-9]?)(\.0)?$"
 _ANY_HOME = {field.name: field.example for field in INPUTS if field.required}
 
 Numbers = npt.NDArray[np.float64]
