@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from homeprices.adapters.object_store import Entry, RangedBucket
 from homeprices.batch.object_file import parquet_groups
-from homeprices.batch.source_files import FORMATS, Format, Skipped, SourceFiles, format_of, in_words
+from homeprices.batch.source_files import Format, Skipped, SourceFiles, format_of, in_words
 from homeprices.errors import Conflict, HomePricesError, InvalidInput, NotFound, ObjectNotFound, PreconditionFailed
 
 ROOT = "batch/"
@@ -136,7 +136,7 @@ def _planned(bucket: RangedBucket, source: str) -> tuple[list[Slice], tuple[Skip
             slices += pieces
     if not slices:
         seen = in_words(files.skipped) or "no key begins so"
-        raise InvalidInput({"source": f"there is no {' or '.join(FORMATS)} file with content under {source!r}: {seen}"})
+        raise InvalidInput({"source": f"there is no data file with content under {source!r}: {seen}"})
     return slices, files.skipped
 
 

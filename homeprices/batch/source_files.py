@@ -17,14 +17,17 @@ from homeprices.adapters.object_store import Entry
 Format = Literal["parquet", "csv"]
 Reason = Literal["not_read", "empty", "no_rows", "marker", "hidden", "system", "temporary", "checksum"]
 
-FORMATS: dict[str, Format] = {".parquet": "parquet", ".csv": "csv"}
+FORMATS: dict[str, Format] = {
+    ".parquet": "parquet",
+    **dict.fromkeys((".csv", ".json", ".jsonl", ".ndjson"), "csv"),  # text, whose form its content decides
+}
 """What is scored, by the end of the name in any case."""
 
 NAMED = 100
 """Skipped files are named up to this number for each reason, and all are counted."""
 
 MEANING: dict[Reason, str] = {
-    "not_read": f"left alone, because only {' and '.join(FORMATS)} are read",
+    "not_read": f"left alone, because only {', '.join(FORMATS)} are read",
     "empty": "empty",
     "no_rows": "without a row",
     "marker": "the mark of a folder",

@@ -19,10 +19,11 @@ from homeprices.experiment.evidence import (
     Stratum,
     VariantSummary,
     WithoutNetwork,
+    sample_moments,
+    trimmed_moments,
 )
 from homeprices.experiment.exposures import LONG_AGO, ActualPrice, VisitorExposures, VisitorRatings
 from homeprices.experiment.influence import ToldDifference, Voice, without_networks
-from homeprices.experiment.moments import sample_moments, trimmed_moments
 from homeprices.experiment.network_limits import Arrival, Limited, beyond_burst, limit_networks
 from homeprices.experiment.policies.base import NOT_ROBUST, UNLIMITED, BurstRule, RobustnessRule, VoiceRule
 from homeprices.names import VARIANTS, Variant

@@ -11,8 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from homeprices.experiment.evidence import SampleMoments, WithoutNetwork
-from homeprices.experiment.moments import sample_moments
+from homeprices.experiment.evidence import SampleMoments, WithoutNetwork, sample_moments
 
 MOST = 10
 """Networks that are told for each result and direction: more would fill the record of every look."""

@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from homeprices.errors import DatasetRefused
+from homeprices.foreign_text import printable
 from homeprices.tables.csv_rows import (
     DELIMITERS,
     MOST_COLUMNS,
@@ -36,6 +37,7 @@ Fault = tuple[str, str]
 
 BLOCK_ROWS = 32_768
 FAULTS_SHOWN = 3
+FIELDS_SHOWN = 10
 ROW = "row"
 LOGGED = "logs"
 """The member of `/api/logs` that holds the rows."""
@@ -186,7 +188,8 @@ def _named(value: Any) -> tuple[dict[str, Any], Fault | None]:
     if not isinstance(value, dict):
         return {}, (ROW, "must be a JSON object")
     if len(value) > MOST_COLUMNS:
-        return {}, (ROW, f"has more than {MOST_COLUMNS:,} fields")
+        first = ", ".join(printable(name) for name in [*value][:FIELDS_SHOWN])
+        return {}, (ROW, f"has {len(value):,} fields, at most {MOST_COLUMNS:,} are taken; the first are {first}")
     names = _names_of(tuple(value))
     if names is None:
         return value, None

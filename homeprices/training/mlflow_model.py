@@ -27,7 +27,15 @@ LOADER = "homeprices_bundle"
 LIBRARIES = ("numpy", "onnxruntime", "pandas", "pydantic")
 """What the code of a bundle imports."""
 
-_COPIED = ("__init__.py", "errors.py", "names.py", "pricing/*.py")
+_COPIED = (
+    "__init__.py",
+    "errors.py",
+    "foreign_text.py",
+    "names.py",
+    "pricing/*.py",
+    "tables/__init__.py",
+    "tables/cells.py",
+)
 _REQUIREMENTS_FILE, _ENVIRONMENT_FILE = "requirements.txt", "python_env.yaml"
 _EXAMPLE_FILE, _SERVING_EXAMPLE_FILE = "input_example.json", "serving_input_example.json"
 

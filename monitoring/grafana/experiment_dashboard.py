@@ -55,6 +55,12 @@ SPLIT = Row(
             width=6,
         ),
         lines(
+            "Left out, by reason",
+            "What does not count in the experiment, at the newest look.",
+            Prom("homeprices_experiment_left_out", "{{reason}}"),
+            width=6,
+        ),
+        lines(
             "Share at the router",
             "Share in Nginx's current configuration.",
             Prom("router_candidate_share_percent", "candidate"),

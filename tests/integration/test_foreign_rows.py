@@ -56,6 +56,7 @@ FEEDBACK: list[tuple[str, Any]] = [
 
 @pytest.fixture(scope="module")
 def engine(postgres_url: str) -> Iterator[Engine]:
+    """A migrated database."""
     made = create_engine(postgres_url)
     database.upgrade(database_settings(made))
     yield made
@@ -64,6 +65,7 @@ def engine(postgres_url: str) -> Iterator[Engine]:
 
 @pytest.fixture
 def trial(engine: Engine, tmp_path: Path) -> Iterator[Trial]:
+    """A production and a candidate on trial, with rated visits."""
     made = Trial(engine, tmp_path)
     made.begin()
     made.visits("production", 60, stars=3)

@@ -16,6 +16,7 @@ SEARCHED = ("homeprices", "inference", "router", "monitoring", "local", "dags", 
 ALLOWED = {
     "homeprices/pricing/inputs.py": "the declaration",
     "homeprices/data/": "the raw table of listings, how it is cleaned, and synthetic listings",
+    "homeprices/tables/units.py": "the spellings of a size, such as `3 bhk`",
     "homeprices/model/feature_matrix.py": "what the model computes from each input",
     "homeprices/training/regression_metrics.py": "`2 bhk` in stored titles of groups",
     "inference/openapi.json": "generated",
@@ -104,7 +105,7 @@ cleaned = clean(raw)
 contract.require_raw(raw)
 contract.require_training_rows(cleaned)
 found["cleaning"] = cleaned.rows["parking"].max() == 3 and cleaned.quality()["missing"]["parking"] > 0
-found["drift of files"] = sample_of_frame(raw).sample.features["parking"].present > 0
+found["drift of files"] = sample_of_frame(raw).counted.sample.features["parking"].present > 0
 found["load"] = any(listing.home.get("parking") == 3 for listing in listings_of(raw))
 
 tiny = Preset("quick", folds=2, repeats=1, trees=2, rounds=5, teachers=2, knots=6, copies=1, trials=0)

@@ -66,7 +66,9 @@ def form_of(media_type: str) -> BatchForm:
 
 def _reader(format: Format) -> Callable[[bytes], Iterator[Row]]:
     def read(body: bytes) -> Iterator[Row]:
-        if format == "ndjson" and not body.strip():
+        if format != "csv" and not body.strip():
+            if format == "json":
+                raise BadRequest("the body is not JSON: it is empty")
             return iter(())
         try:
             table = open_table(io.BytesIO(body), BODY, Home.model_fields, format=format, block_rows=BLOCK_ROWS)

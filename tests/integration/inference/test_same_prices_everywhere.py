@@ -104,6 +104,7 @@ def asked(s3: S3Bucket, mlflow_uri: str, tmp_path_factory: pytest.TempPathFactor
 def answers_of_the_api(
     asked: list[dict[str, Any]], variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> list[list[float]]:
+    """Price and interval of each home, as a real service answers them."""
     instance = Instance(tmp_path_factory.mktemp("service"), {**variables, "MODEL_PREFIX": "candidate_model"})
     instance.start()
     try:

@@ -35,6 +35,7 @@ pytestmark = pytest.mark.timeout(1200)
 
 @pytest.fixture(scope="module")
 def environment(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment variables of an Airflow with its own database and the DAGs of this repository."""
     home = tmp_path_factory.mktemp("airflow")
     dags = home / "dags"
     dags.mkdir()
@@ -65,6 +66,8 @@ def environment(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="module")
 def command(environment: dict[str, str]) -> Command:
+    """Runs a command of Airflow."""
+
     def run(*words: str) -> None:
         done = subprocess.run(
             [sys.executable, "-m", "airflow", *words],

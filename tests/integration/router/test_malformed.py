@@ -19,6 +19,7 @@ REFUSALS = {0, 400, 405, 408, 413, 414, 421, 501, 505}
 
 @pytest.fixture
 def counter(router: Router) -> Iterator[TrafficCounter]:
+    """The counter of the router's traffic."""
     counter = TrafficCounter(router.nginx.folder, router.bucket)
     yield counter
     counter.close()

@@ -72,7 +72,7 @@ def test_a_source_without_files_is_refused(bucket: MemoryBucket) -> None:
     bucket.put("in/empty.csv", b"")
     with pytest.raises(InvalidInput) as refused:
         make_plan(bucket, "job", "in/", "BO1", NOW)
-    said = "there is no .parquet or .csv file with content under 'in/': 1 left alone"
+    said = "there is no data file with content under 'in/': 1 left alone"
     assert refused.value.fields["source"].startswith(said)
 
 

@@ -61,6 +61,18 @@ def test_rows_of_a_csv_file_are_estimated_or_refused_with_reasons(bucket: Memory
     }
 
 
+@pytest.mark.parametrize("name", ["homes.json", "homes.jsonl", "homes.NDJSON"])
+def test_json_in_both_forms_is_estimated_as_csv_is(bucket: MemoryBucket, name: str) -> None:
+    home = {"total_sqft": 1200, "location": "Whitefield", "bhk": 2, "bath": 2}
+    rows = [{**home, "id": "first"}, {**home, "bath": "two", "id": "words"}, {"id": "last", **home}]
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    bucket.put(f"in/{name}", (json.dumps(rows) if name.endswith(".json") else lines).encode())
+    counted = scored(bucket)
+    assert (counted["estimated"], counted["refused"]) == (2, 1)
+    assert [(row["row"], row["id"]) for row in estimates(bucket)] == [(0, "first"), (2, "last")]
+    assert [row["estimated_price"] for row in estimates(bucket)] == [pytest.approx(price(1200, "Whitefield", 2))] * 2
+
+
 def test_a_quoted_line_break_over_the_edge_of_a_block_moves_no_row(bucket: MemoryBucket) -> None:
     filler = "1200,Whitefield,2,2,plain," + "x" * 1_000 + "\n"
     head = "total_sqft,location,bhk,bath,id,note\n"

@@ -135,6 +135,7 @@ def test_the_keys_that_are_named_are_bounded_and_all_are_counted(monkeypatch: py
 
 @pytest.fixture
 def inbox(bucket: MemoryBucket) -> MemoryBucket:
+    """A bucket with files of data, and with what else lies beside them."""
     bucket.put("in/homes.csv", CSV)
     bucket.put("in/part-0.parquet", parquet(table(10)))
     bucket.put("in/none.parquet", parquet(table(10).slice(0, 0)))
@@ -158,7 +159,9 @@ def test_a_job_scores_the_data_and_says_what_it_left(inbox: MemoryBucket, capsys
     said = {one["reason"]: {key.removeprefix("in/") for key in one["keys"]} for one in manifest["skipped"]}
     assert said == {**{reason: set(names) for reason, names in LEFT.items()}, "no_rows": {"none.parquet"}}
     assert manifest["skipped_files"] == 1 + sum(map(len, LEFT.values()))
-    assert manifest["skipped"][0]["meaning"] == "left alone, because only .parquet and .csv are read"
+    assert (
+        manifest["skipped"][0]["meaning"] == "left alone, because only .parquet, .csv, .json, .jsonl, .ndjson are read"
+    )
     log = capsys.readouterr().out
     assert log.count("batch_files_skipped") == len(said)
     assert "in/homes.csv.gz" in log
@@ -179,7 +182,8 @@ def test_where_nothing_remains_the_error_lists_what_was_seen(bucket: MemoryBucke
     with pytest.raises(InvalidInput) as refused:
         make_plan(bucket, "job", "in/", "BO1", NOW)
     assert refused.value.fields["source"] == (
-        "there is no .parquet or .csv file with content under 'in/': 6 left alone, because only .parquet and .csv are "
+        "there is no data file with content under 'in/': 6 left alone, because only "
+        ".parquet, .csv, .json, .jsonl, .ndjson are "
         "read ('in/0.xlsx', 'in/1.xlsx', 'in/2.xlsx', ...); 1 without a row ('in/none.parquet'); 1 hidden, or left by "
         "the program that wrote the data ('in/_SUCCESS')"
     )

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homeprices.experiment.evidence import SampleMoments, Stratum
+from homeprices.experiment.evidence import SampleMoments, Stratum, sample_moments, trimmed_moments
 from homeprices.experiment.influence import MOST, ToldDifference, Voice, without_networks
-from homeprices.experiment.moments import sample_moments, trimmed_moments
 from homeprices.experiment.treatment_effect import stratified_difference
 
 

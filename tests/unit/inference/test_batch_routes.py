@@ -268,13 +268,24 @@ def test_an_answer_is_bounded_by_a_small_multiple_of_its_request(
 
 
 def test_ten_unknown_fields_are_named_and_how_many_more_there_are(backend: Backend) -> None:
-    row = {**{f"key {number}\x1b[2J": 0 for number in range(5_000)}, "bhk": 0}
+    row = {**{f"key {number}\x1b[2J": 0 for number in range(900)}, "bhk": 0}
     [answer] = json.loads(send(backend, as_json([row])).data)
     unknown = [name for name in answer["fields"] if name.startswith("key")]
-    assert unknown == [f"key {number}\\x1b[2J" for number in range(10)]
-    assert answer["fields"]["more"] == "4,990 more fields are wrong"
+    assert unknown == [f"key_{number}\\x1b[2j" for number in range(10)]
+    assert answer["fields"]["more"] == "890 more fields are wrong"
     assert answer["fields"]["bath"] == "is required"
     assert answer["fields"]["bhk"].startswith("must be a whole number")
+
+
+def test_a_row_of_more_fields_than_a_table_may_have_is_refused_with_the_first_ten(backend: Backend) -> None:
+    row = {f"k\x1b{number}": 0 for number in range(200_000)}
+    answered = send(backend, as_json([row, HOME])).data
+    refused, priced = json.loads(answered)
+    assert refused["fields"]["row"].startswith(
+        "line 1: has 200,000 fields, at most 1,000 are taken; the first are k\\x1b0, k\\x1b1"
+    )
+    assert "\\x1b9" in refused["error"] and "\\x1b10" not in refused["error"]
+    assert priced["estimated_price"] > 0 and len(answered) < 5_000
 
 
 def test_rows_after_the_budget_of_errors_are_only_called_wrong(backend: Backend) -> None:

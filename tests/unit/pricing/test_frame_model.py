@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> FrameModel:
+    """The model of a small bundle, as MLflow loads it."""
     return FrameModel(make_bundle(tmp_path_factory.mktemp("bundle"), "BO1"))
 
 
