@@ -152,7 +152,9 @@ class Notifier:
         Titles and texts may hold what visitors or files say, so both are cut, and control characters are escaped.
         """
         notification = replace(
-            notification, title=printable(notification.title, LONG), text=printable_lines(notification.text)
+            notification,
+            title=printable(" ".join(notification.title.split()), LONG),
+            text=printable_lines(notification.text),
         )
         if not self._channels:
             log.info("notification_logged_only", title=notification.title, text=notification.text)

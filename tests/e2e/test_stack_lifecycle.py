@@ -18,7 +18,7 @@ from local.supervision import processes, status_board
 from tests.e2e.running_stack import ROOT, RunningStack, wait_until
 from tests.support.servers import open_s3
 
-OFFSET = int(os.environ.get("E2E_PORT_OFFSET", "3000")) + 1000
+OFFSET = int(os.environ.get("E2E_PORT_OFFSET", "3000")) + 200
 FRONTEND_PORT = 6500 + OFFSET
 
 pytestmark = pytest.mark.timeout(300)

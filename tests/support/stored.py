@@ -22,6 +22,7 @@ _PARTS_OF_KEYS = (
     (r"^(reports/decisions)/\d+\.", r"\1/{id}."),
     (r"^(batch)/(?!input/)[^/]+/", r"\1/{job}/"),
     (r"^(batch)/input/.+", r"\1/input/{file}"),
+    (r"/pyfunc/.+$", "/pyfunc/{file}"),
     (r"/partitions/\d{5}/", "/partitions/{number}/"),
     (r"/(part|refused)-\d+\.", r"/\1-{n}."),
 )

@@ -27,7 +27,9 @@ def test_slack_gets_the_title_the_text_and_the_link_escaped() -> None:
     assert hook.posts == [
         {
             "text": "*CO1 is promoted: production is BO2*\n"
-            "It scores 1.08 times as much &lt;as BO1&gt; &amp; is faster.\n<http://x/page|More about it>"
+            "It scores 1.08 times as much &lt;as BO1&gt; &amp; is faster.\n<http://x/page|More about it>",
+            "unfurl_links": False,
+            "unfurl_media": False,
         }
     ]
 

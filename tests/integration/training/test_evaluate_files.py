@@ -82,9 +82,10 @@ def write(path: Path, body: bytes) -> Path:
     ("body", "says"),
     [
         (b"", "is empty"),
-        (b"a,b\n1,2\n", "no such column"),
-        (b"\xff\xfe\x00", "not UTF-8"),
-        (b"area_type;availability\n", "separated by semicolons"),
+        (b"a,b\n1,2\n", "has no column area_type"),
+        (b"\xff\xfe\x00", "is not UTF-16"),
+        (b"a,b\n\xff,2\n", "is not UTF-8"),
+        (b"area_type;availability\n", "found area_type, availability"),
     ],
 )
 def test_a_broken_file_is_named_with_what_is_wrong(csv_files: Files, tmp_path: Path, body: bytes, says: str) -> None:

@@ -35,7 +35,9 @@ def test_it_is_told_once_by_both_channels_with_task_reason_and_link() -> None:
     assert hook.posts == [
         {
             "text": "*a_dag has failed*\nThe run run1 has failed in its task build: no room on the disk\n"
-            "<http://x/log|More about it>"
+            "<http://x/log|More about it>",
+            "unfurl_links": False,
+            "unfurl_media": False,
         }
     ]
     assert (hook.attempts, [message["Subject"] for message in box.messages]) == (2, ["a_dag has failed"])
