@@ -146,9 +146,9 @@ class Servers:
         """Return the address of an MLflow server with its own database; `alone` names one that nothing else uses."""
         return str(self._address(f"mlflow {alone}".strip())[0])
 
-    def clear_mlflow(self, experiment_id: str) -> None:
+    def clear_mlflow(self, experiment_id: str, alone: str = "") -> None:
         """Remove a deleted experiment and its runs for good, with `mlflow gc`."""
-        url, store = self._address("mlflow")
+        url, store = self._address(f"mlflow {alone}".strip())
         env = {**clean_environment(), **self._address("s3"), "MLFLOW_TRACKING_URI": url}
         env["MLFLOW_S3_ENDPOINT_URL"] = env["AWS_ENDPOINT_URL_S3"]
         command = ["-m", "mlflow", "gc", "--backend-store-uri", store, "--experiment-ids", experiment_id]

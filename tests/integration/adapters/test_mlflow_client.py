@@ -24,6 +24,12 @@ def tracking_at(url: str, **variables: str) -> MlflowClient:
     return MlflowClient(load_settings({"MLFLOW_TRACKING_URI": url, **variables}, ()), clock=lambda: 1_772_000_000.0)
 
 
+@pytest.fixture(scope="module")
+def mlflow_uri(servers: Servers) -> str:
+    """Address of an MLflow server that no other test uses, because these tests delete and rename the experiment."""
+    return servers.mlflow("client")
+
+
 @pytest.fixture
 def tracking(mlflow_uri: str) -> MlflowClient:
     """A client of the real MLflow server."""
@@ -267,7 +273,7 @@ def test_an_experiment_that_is_gone_for_good_is_made_again_with_its_runs(servers
     child = tracking.child_run(parent, "ridge")
     number = experiment(tracking)["id"]
     delete_experiment(tracking)
-    servers.clear_mlflow(number)
+    servers.clear_mlflow(number, "client")
     tracking.log(child, metrics={"r2": 0.5})
     tracking.finish(child)
     later = tracking_at(mlflow_uri)

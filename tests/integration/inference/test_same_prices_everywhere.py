@@ -35,7 +35,7 @@ from homeprices.training.bundle_builder import build_bundle
 from homeprices.workflows.score_batch import BatchRun
 from tests.integration.inference.instance import Instance, eventually
 from tests.support.factories import NOW
-from tests.support.servers import clean_environment, free_ports
+from tests.support.servers import Servers, clean_environment, free_ports
 
 HOMES = 1_000
 TINY = Preset("quick", folds=2, repeats=1, trees=4, rounds=15, teachers=2, knots=12, copies=2, trials=0)
@@ -75,6 +75,12 @@ def homes(locations: list[str], societies: list[str]) -> list[dict[str, Any]]:
         }
         made.append(home | {name: rng.choice([value, value, None]) for name, value in optional.items()})
     return made
+
+
+@pytest.fixture(scope="module")
+def mlflow_uri(servers: Servers) -> str:
+    """Address of an MLflow server that no other test uses, because the alias of the candidate is moved."""
+    return servers.mlflow("same_prices")
 
 
 @pytest.fixture(scope="module")

@@ -84,7 +84,7 @@ def write(path: Path, body: bytes) -> Path:
         (b"", "is empty"),
         (b"a,b\n1,2\n", "has no column area_type"),
         (b"\xff\xfe\x00", "is not UTF-16"),
-        (b"a,b\n\xff,2\n", "is not UTF-8"),
+        (b"\xff,b\n1,2\n", "is not UTF-8"),
         (b"area_type;availability\n", "found area_type, availability"),
     ],
 )

@@ -22,8 +22,15 @@ from homeprices.registry import bundle_reader, datasets, mlflow_mirror
 from homeprices.resources import Resources
 from homeprices.settings import load_settings
 from homeprices.workflows.train_and_publish import TrainingRun
+from tests.support.servers import Servers
 
 SOME = ("linear", "ridge", "boosting")  # the whole table is for the end-to-end test
+
+
+@pytest.fixture(scope="module")
+def mlflow_uri(servers: Servers) -> str:
+    """Address of an MLflow server that no other test uses, because these tests delete what training needs."""
+    return servers.mlflow("training")
 
 
 @pytest.fixture(scope="module")
