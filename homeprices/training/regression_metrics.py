@@ -11,6 +11,7 @@ import pandas as pd
 
 from homeprices.model.feature_matrix import Prices
 from homeprices.model.price_model import Estimates
+from homeprices.pricing.features import key_of
 from homeprices.pricing.inputs import BEDROOMS
 
 Inside = npt.NDArray[np.bool_]
@@ -102,7 +103,8 @@ def measure_slices(
     `training` are the rows that the model was fitted on. Empty groups are omitted.
     """
     prices, bedrooms = rows["price"].to_numpy(np.float64), rows[BEDROOMS].to_numpy(np.float64)
-    listings = rows["location"].map(training["location"].value_counts()).fillna(0).to_numpy(np.int64)
+    counts = training["location"].map(key_of).value_counts()
+    listings = rows["location"].map(key_of).map(counts).fillna(0).to_numpy(np.int64)
     error = np.abs(estimates - prices) / prices
     low, high = np.quantile(prices, [1 / 3, 2 / 3])
     titles = (f"up to {low:.0f} lakh", f"{low:.0f} to {high:.0f} lakh", f"above {high:.0f} lakh")

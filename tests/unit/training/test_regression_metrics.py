@@ -71,7 +71,7 @@ def test_homes_that_all_cost_the_same_have_no_dear_third() -> None:
 
 
 def test_each_home_is_in_one_group_by_price_by_bedrooms_and_by_location() -> None:
-    rows = pd.DataFrame({"price": PRICES, "bhk": [1.0, 2.0, 5.0, 9.0], "location": ["A", "A", "B", "C"]})
+    rows = pd.DataFrame({"price": PRICES, "bhk": [1.0, 2.0, 5.0, 9.0], "location": ["A", " a", "B", "C"]})
     training = pd.DataFrame({"location": ["A"] * 60 + ["B"] * 9})
     slices = {group["name"]: group for group in measure_slices(rows, training, ESTIMATES, np.array([True] * 4))}
     assert [slices[name]["count"] for name in ("1 bhk", "2 bhk", "5 bhk and more")] == [1, 1, 2]
