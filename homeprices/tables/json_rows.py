@@ -126,7 +126,9 @@ def _value(
         except RecursionError as caught:
             raise fault(source, _problem(caught), line) from None
         except json.JSONDecodeError as caught:
-            error = caught
+            # Without what refers to this frame: the text of each attempt would stay until a collection of garbage.
+            error = caught.with_traceback(None)
+            error.__context__ = None
         except ValueError as caught:  # an integer of too many digits
             raise fault(source, _problem(caught), line) from None
         # The value may go on in the following lines: asked for in growing portions, so that few attempts are made.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import io
 import json
 from typing import Any
@@ -216,3 +217,14 @@ def test_a_key_that_is_given_twice_is_refused_at_any_depth() -> None:
         with pytest.raises(InvalidInput) as caught:
             json_object(text)
         assert caught.value.fields == {"a": "is given more than once"}
+
+
+def test_a_list_that_is_decoded_in_many_attempts_leaves_no_garbage_behind() -> None:
+    body = b'[{"location": [' + b"[]," * 200_000 + b"[]]}]"
+    gc.collect()
+    gc.disable()
+    try:
+        assert len(read_whole(io.BytesIO(body), "file", ()).lines) == 1
+        assert gc.collect() < 1_000, "the text of an attempt waits for a collection, with all that was decoded"
+    finally:
+        gc.enable()
