@@ -17,6 +17,7 @@ from compose.make_env import completed
 from compose.scan_images import known_values
 from homeprices.adapters.airflow_client import AirflowClient
 from homeprices.data import synthetic
+from homeprices.errors import Unavailable
 from homeprices.settings import load_settings
 from tests.e2e.running_stack import wait_until
 
@@ -50,6 +51,15 @@ LISTINGS = 2_000  # enough to train on, in a sixth of the time that the default 
 PATIENCE = float(os.environ.get("COMPOSE_TEST_PATIENCE", "1"))
 """What every wait is multiplied with; above 1 on a machine that has other work to do."""
 KEPT = ("PATH", "HOME", "LANG", "DOCKER_HOST", "DOCKER_BUILDKIT", "IMAGE_TAG")
+
+
+def _ended(airflow: AirflowClient, dag_id: str, run_id: str) -> dict[str, Any] | None:
+    """Return the run once it has ended. A busy Airflow that does not answer in time is asked again."""
+    try:
+        run = airflow.run(dag_id, run_id)
+    except Unavailable:
+        return None
+    return run if run["state"] in {"success", "failed"} else None
 
 
 class ComposeStack:
@@ -180,11 +190,7 @@ class ComposeStack:
         """Trigger a DAG, wait until it has succeeded, and return the run id."""
         with self.airflow as airflow:
             run_id = airflow.trigger(dag_id)
-            run = self.wait(
-                lambda: r if (r := airflow.run(dag_id, run_id))["state"] in {"success", "failed"} else None,
-                seconds,
-                f"{dag_id} {run_id}",
-            )
+            run = self.wait(lambda: _ended(airflow, dag_id, run_id), seconds, f"{dag_id} {run_id}")
             tasks = {t["task_id"]: t["state"] for t in airflow.tasks(dag_id, run_id)}
         assert run["state"] == "success", tasks
         return run_id
