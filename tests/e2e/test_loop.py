@@ -243,8 +243,8 @@ def after_training(stack: RunningStack) -> str | None:
 
 def ended_trainings(stack: RunningStack, count: int) -> str | None:
     """Return the newest finished pipeline run, once so many have finished."""
-    ended = [r["dag_run_id"] for r in stack.airflow.runs(PIPELINE) if r["state"] in {"success", "failed"}]
-    return ended[0] if len(ended) >= count else None
+    ended = [run for run in stack.airflow.runs(PIPELINE) if run["state"] in {"success", "failed"}]
+    return str(max(ended, key=lambda run: run["start_date"])["dag_run_id"]) if len(ended) >= count else None
 
 
 def synthetic_listings(stack: RunningStack, folder: Path, seed: int) -> Path:

@@ -43,6 +43,8 @@ URI = f"models:/{mlflow_mirror.REGISTERED_MODEL}@candidate"
 ANSWERED = ("estimated_price", "low", "high")
 NOTEBOOK = """
 import importlib.util, json, sys
+# As where this project is not installed: without the finder of `make install`.
+sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in repr(finder).lower()]
 assert importlib.util.find_spec("homeprices") is None
 import mlflow.pyfunc
 import pandas as pd

@@ -27,6 +27,8 @@ Split = tuple[pd.DataFrame, pd.DataFrame]
 
 AS_MLFLOW_DOES = """
 import importlib.util, json, sys
+# As where this project is not installed: without the finder of `make install`.
+sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in repr(finder).lower()]
 assert importlib.util.find_spec("homeprices") is None
 import mlflow.pyfunc
 model = mlflow.pyfunc.load_model(sys.argv[1])
