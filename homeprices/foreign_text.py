@@ -17,7 +17,7 @@ _JOINERS = "\u200c\u200d"  # invisible, and part of the spelling in Kannada and 
 def printable(text: str, most: int = SHORT) -> str:
     """Return the text in one line of at most `most` characters, with an ellipsis where it was cut.
 
-    Characters that a terminal obeys (ANSI sequences), that change the direction of the text around them, or that no
+    Characters that control a terminal (ANSI sequences), that change the direction of the text around them, or that no
     reader can see are escaped, such as `\\x1b`.
     """
     cut = text if len(text) <= most else text[: most - 1]

@@ -69,7 +69,7 @@ def get_logger(name: str = "homeprices") -> Any:
 
 
 def _printable_values(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
-    """Escape what a terminal would obey, because a value may be what a visitor sent."""
+    """Escape control characters of a terminal, because a value may be what a visitor sent."""
     return {
         name: (printable_lines if "\n" in value else printable)(value, most=LONGEST_VALUE)
         if isinstance(value, str)

@@ -44,7 +44,7 @@ def attack_rows(runs: int, seed: int) -> list[list[str]]:
 
 
 def price_rows(runs: int, seed: int) -> list[list[str]]:
-    """Return what 50 visitors do who tell prices at which the candidate is 5 % off, all on the first day."""
+    """Return the visits of 50 visitors who report prices at which the candidate is 5 % off, all on the first day."""
     rows = []
     for networks in LIARS_NETWORKS:
         attack = Attack("rollback", networks, max(1, LIARS // networks), prices=True, days=1)
@@ -85,8 +85,8 @@ def text(attacks: list[list[str]], prices: list[list[str]], power: tuple[int, in
             "both variants from many browsers, more often than the limits let count. *Before* is the "
             "rule without defences.",
             _markdown(head, attacks),
-            f"{LIARS} visitors tell prices on the first day at which production is right and the candidate 5% off; "
-            f"nobody else tells any, and {HONEST[0]} honest raters find it a star better:",
+            f"{LIARS} visitors report prices on the first day at which production is right and the candidate 5% off; "
+            f"no other visitor reports a price, and {HONEST[0]} honest raters find it a star better:",
             _markdown(["networks of the 50", "rolled back, before", "now"], prices),
             f"What the defences cost: a candidate {EFFECT:g} stars better is promoted in {before:.1f}% of {honest:,} "
             f"honest experiments without them, and in {now:.1f}% with them ({RATERS:,} raters).",

@@ -37,7 +37,7 @@ Mask = npt.NDArray[np.bool_]
 Codes = npt.NDArray[np.intp]
 
 SESSION = np.timedelta64(30, "m")
-"""A visitor who asks for the same home again within this time of the last request has asked once."""
+"""Requests of one visitor for the same home count once while each follows the last within this time."""
 
 NO_VALUE = -1
 

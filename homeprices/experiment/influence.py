@@ -1,6 +1,6 @@
 """Influence of networks: what remains of the voices without those of any one of them.
 
-Of all networks, those are told whose removal moves a result the most, in either direction. If a decision holds without
+Only the networks whose removal moves a result the most, in either direction, are recorded. If a decision holds without
 each of them, it holds without any network.
 """
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from homeprices.experiment.evidence import SampleMoments, WithoutNetwork, sample_moments
 
 MOST = 10
-"""Networks that are told for each result and direction: more would fill the record of every look."""
+"""Networks recorded for each result and direction: more would fill the record of every look."""
 
 
 @dataclass(frozen=True)

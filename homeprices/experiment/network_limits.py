@@ -1,4 +1,4 @@
-"""Limits by network and by minute: which visitors count, so that nobody buys a decision by opening many browsers.
+"""Limits by network and by minute: which visitors count, so that many browsers of one attacker decide nothing.
 
 The choice looks at times, networks and variants, never at what a visitor did or said, so it biases no comparison. It is
 the first in time that count: who counts at one look counts at every later one, so visitors are only ever added, and
@@ -21,7 +21,7 @@ MINUTE = timedelta(minutes=1)
 
 @dataclass(frozen=True)
 class Arrival:
-    """A visitor who came or spoke first `at` that time. A `network` of None is unknown, and limits nobody."""
+    """A visitor who came or spoke first `at` that time. An unknown `network` is None, and has no limit."""
 
     visitor: str
     variant: Variant

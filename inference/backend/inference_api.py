@@ -80,7 +80,7 @@ def _add_request_hooks(app: Flask, state: AppState) -> None:
             headers.add("X-Variant", variant)
             if "model_version" in context:
                 headers.add("X-Model-Version", context.model_version)
-        # An error gives no cookie, so that nobody collects cookies without a record.
+        # An error gives no cookie: a client could collect cookies that have no record in the log.
         if response.status_code < HTTPStatus.BAD_REQUEST and (signature := state.cookie_signature(context.caller)):
             headers.add("X-Visitor-Signature", signature)
         # Read the whole body. gunicorn discards an unread body after the response, and with it a request that the

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from homeprices.adapters import database
@@ -36,19 +36,10 @@ from monitoring.exporter.database_collector import DatabaseCollector
 from tests.support.bundles import make_draft, price
 from tests.support.fake_servers import Hook, webhook
 from tests.support.faulty_bucket import DyingBucket, Killed
-from tests.support.trial import NOW, Trial, copy_of, database_settings, database_variables
+from tests.support.trial import NOW, Trial, copy_of, database_variables
 
 HOME = {"total_sqft": 1200.0, "location": "Whitefield", "bhk": 2, "bath": 2}
 MIXED = (2.0, 3.0, 4.0, 5.0, 4.0)
-
-
-@pytest.fixture(scope="module")
-def engine(postgres_url: str) -> Iterator[Engine]:
-    """Connections to the module's database."""
-    made = create_engine(postgres_url)
-    database.upgrade(database_settings(made))
-    yield made
-    made.dispose()
 
 
 @pytest.fixture

@@ -14,15 +14,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine
 
-from homeprices.adapters import database
 from homeprices.adapters.object_store import S3Bucket
 from homeprices.registry import bundle_publisher, bundle_reader
 from homeprices.release import control_record, holds
 from tests.support.bundles import make_draft
 from tests.support.fake_servers import Hook, Mailbox, mail_server, webhook
-from tests.support.trial import Trial, database_settings, database_variables
+from tests.support.trial import Trial, database_variables
 
 ROOT = Path(__file__).parents[2]
 MIXED = (2.0, 3.0, 4.0, 5.0, 4.0)
@@ -113,15 +112,6 @@ class Scheduler:
             output.append(line)
         self._errors.seek(0)
         pytest.fail("".join(output[-40:]) + self._errors.read()[-4000:])
-
-
-@pytest.fixture(scope="module")
-def engine(postgres_url: str) -> Iterator[Engine]:
-    """Connections to the module's database."""
-    made = create_engine(postgres_url)
-    database.upgrade(database_settings(made))
-    yield made
-    made.dispose()
 
 
 @pytest.fixture(scope="module")

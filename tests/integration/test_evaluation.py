@@ -7,24 +7,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine
 
-from homeprices.adapters import database
 from homeprices.errors import NotReady
 from homeprices.registry import bundle_publisher, bundle_reader
 from homeprices.release import control_record
 from homeprices.workflows import heartbeat
 from homeprices.workflows.evaluate_experiment import Evaluation
-from tests.support.trial import NOW, Trial, database_settings
-
-
-@pytest.fixture(scope="module")
-def engine(postgres_url: str) -> Iterator[Engine]:
-    """Connections to the module's database."""
-    made = create_engine(postgres_url)
-    database.upgrade(database_settings(made))
-    yield made
-    made.dispose()
+from tests.support.trial import NOW, Trial
 
 
 @pytest.fixture

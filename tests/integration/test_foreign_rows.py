@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, text
 
-from homeprices.adapters import database
 from homeprices.experiment.production_visitors import TimeWindow, production_p99, production_visitors
 from homeprices.workflows.status import experiment_status
-from tests.support.trial import NOW, Trial, database_settings
+from tests.support.trial import NOW, Trial
 
 SOUND = {
     "id": 5_000, "visitor": "somebody", "assigned_variant": "candidate", "served_variant": "candidate", "bundle": "CO1",
@@ -52,15 +51,6 @@ FEEDBACK: list[tuple[str, Any]] = [
     ("actual_price", 1e-300),
     ("actual_price", "Infinity"),
 ]
-
-
-@pytest.fixture(scope="module")
-def engine(postgres_url: str) -> Iterator[Engine]:
-    """A migrated database."""
-    made = create_engine(postgres_url)
-    database.upgrade(database_settings(made))
-    yield made
-    made.dispose()
 
 
 @pytest.fixture

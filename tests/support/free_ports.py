@@ -5,12 +5,12 @@ from __future__ import annotations
 import fcntl
 import os
 import random
-import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-LOOPBACK = "127.0.0.1"
+from local.ports import is_free
+
 FIRST, LAST, BLOCK = 20_000, 32_000, 50
 """Below the ports that systems choose for outgoing connections: one of those could take a port before its server."""
 
@@ -31,18 +31,8 @@ def _own_ports() -> Iterator[int]:
         except BlockingIOError:
             os.close(lock)
             continue
-        yield from filter(_is_free, range(block, block + BLOCK))  # the lock ends with this process
+        yield from filter(is_free, range(block, block + BLOCK))  # the lock ends with this process
     raise RuntimeError("no port is left for tests")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError:
-            return False
-        return True
 
 
 _ports = _own_ports()

@@ -21,13 +21,13 @@ from typing import Any
 
 from homeprices.adapters.object_store import S3Bucket, open_bucket
 from homeprices.settings import load_settings
-from local.ports import SeaweedPorts
+from local.ports import LOOPBACK, SeaweedPorts
 from local.services.pipeline_servers import mlflow
 from local.services.postgres import Database, connect, create, installation, postgres
 from local.services.seaweedfs import seaweedfs
 from local.supervision import accounts, processes
 from local.supervision.service_spec import Command, ServiceSpec
-from tests.support.free_ports import LOOPBACK, free_ports
+from tests.support.free_ports import free_ports
 
 PR_SET_PDEATHSIG = 1
 POLL_SECONDS = 0.1

@@ -1,8 +1,8 @@
 """The limit of new cookies: each network gets a fixed number in a clock hour, and its other new visitors get none.
 
-Without it, one address makes as many voices in an experiment as it sends requests. The counts are in a table of fixed
-size, at the place that the keyed hash of the network names, so memory is bounded, nothing is evicted, and nobody can
-choose a network with which to share a place. Each worker counts for itself and grants its part of the number.
+Without it, one address becomes as many visitors of an experiment as it sends requests. The counts are in a table of
+fixed size, at the place that the keyed hash of the network names, so memory is bounded, nothing is evicted, and a
+client cannot choose a network with which to share a place. Each worker counts for itself and grants its part.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ file for each kind, `counter_merged-{generation}.db`, with the same values.
 
 `merged.json` is the commit. It names the generation that counts and the files that are merged into it, which a reader
 leaves out until they are deleted. A merge that is killed before the commit has changed nothing; after it, only files
-that nobody reads are left. A lock excludes other merges, never a reader: a reader whose files change under it reads
+that no scrape reads are left. A lock excludes other merges, never a reader: a reader whose files change under it reads
 again.
 """
 

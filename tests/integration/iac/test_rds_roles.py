@@ -10,10 +10,11 @@ from pathlib import Path
 import psycopg2
 import pytest
 
+from local.ports import LOOPBACK
 from local.services.postgres import connect, installation, postgres
 from local.supervision import accounts
 from tests.infrastructure.iac.graph import ROOT
-from tests.support.free_ports import LOOPBACK, free_ports
+from tests.support.free_ports import free_ports
 from tests.support.servers import clean_environment, running
 
 MASTER, PASSWORD = "master", "of-rds"
