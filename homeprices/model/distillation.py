@@ -66,9 +66,16 @@ def distill(
     shared = replace(preset, trees=math.ceil(preset.trees / preset.teachers))
     teachers = Parallel()(delayed(fit_teacher)(*task, settings, shared, seed) for task in [*of_form, *of_all])
     teacher_of_form, teacher_of_all = mean_of(teachers[: len(of_form)]), mean_of(teachers[len(of_form) :])
-    student = _fit_student(design, inputs, teacher_of_form, teacher_of_all, preset, seed)
-    table = fit_curves(lambda homes: teacher_of_form.predict(design.transform(homes)[:, form]), inputs, preset.knots)
-    return student, table
+    # The student and the curves learn from the same teachers and do not need each other.
+    student, curves = Parallel()(
+        (
+            delayed(_fit_student)(design, inputs, teacher_of_form, teacher_of_all, preset, seed),
+            delayed(fit_curves)(
+                lambda homes: teacher_of_form.predict(design.transform(homes)[:, form]), inputs, preset.knots
+            ),
+        )
+    )
+    return student, curves
 
 
 def _missing_row(design: FeatureTransformer, inputs: pd.DataFrame) -> Matrix:
@@ -103,7 +110,8 @@ def _fit_student(
         early_stopping=False,
         random_state=seed,
     )
-    student.fit(np.vstack([*described, *blank]), np.concatenate(answers), sample_weight=weights.ravel())
+    with threadpool_limits(limits=1):  # as in `fit_teacher`
+        student.fit(np.vstack([*described, *blank]), np.concatenate(answers), sample_weight=weights.ravel())
     return student
 
 

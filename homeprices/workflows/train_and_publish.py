@@ -125,11 +125,14 @@ class TrainingRun:
 
     def build_bundle(self, listings: dict[str, Any], chosen: dict[str, Any]) -> dict[str, Any]:
         """Fit the chosen estimator on all training rows, score the hold-out, stage the draft and log it."""
+        from joblib import parallel_config  # type: ignore[import-untyped]
+
         from homeprices.model.presets import preset
         from homeprices.training import bundle_builder
 
         prepared, dataset = self._prepared(), listings["dataset"]
-        with tempfile.TemporaryDirectory() as temporary:
+        # Threads, because no other task of the run is at work now; the model does not depend on their number.
+        with tempfile.TemporaryDirectory() as temporary, parallel_config(backend="threading", n_jobs=-1):
             folder = Path(temporary) / "bundle"
             draft = bundle_builder.build_bundle(
                 chosen["estimator"],

@@ -8,7 +8,9 @@ import pandas as pd
 from joblib import parallel_config, register_parallel_backend
 from joblib._parallel_backends import ThreadingBackend
 
+from homeprices.model.estimators import estimator
 from homeprices.model.feature_matrix import TARGET_ENCODED_FILLED, learn_locations, model_inputs
+from homeprices.model.fitting import fit
 from homeprices.model.hyperparameters import FOLDS, SPACE, FormTeacher, search_hyperparameters
 from homeprices.model.presets import TeacherSettings
 from homeprices.training.cross_validation import cross_validate
@@ -81,3 +83,10 @@ def test_the_folds_give_the_same_on_any_number_of_cores(rows: pd.DataFrame) -> N
         other, also = cross_validate("ridge", rows, SEED, TINY)
     assert one.folds == other.folds
     np.testing.assert_array_equal(out_of_fold.form, also.form)
+
+
+def test_a_distilled_model_is_the_same_on_any_number_of_cores(split: tuple[pd.DataFrame, pd.DataFrame]) -> None:
+    spec = estimator("distilled")
+    alone = fit(spec, split[0], SEED, TINY).to_onnx().SerializeToString(deterministic=True)
+    with parallel_config(backend="threading", n_jobs=2):
+        assert fit(spec, split[0], SEED, TINY).to_onnx().SerializeToString(deterministic=True) == alone
