@@ -31,7 +31,7 @@ from homeprices.drift.samples import (
 from homeprices.errors import DatasetRefused
 from homeprices.pricing.inputs import REQUIRED
 from homeprices.pricing.manifest import Reference
-from homeprices.tables.cells import is_missing, number
+from homeprices.tables.cells import is_missing, number, tidy
 from homeprices.tables.reader import read_whole
 
 MAX_BYTES = 512 * 2**20
@@ -180,7 +180,7 @@ def _numbers(name: str, column: pd.Series) -> Floats:
 
 def _words(column: pd.Series) -> list[str]:
     words = column.astype(object).where(column.notna(), "").tolist()
-    forms = {word: "" if is_missing(str(word)) else str(word) for word in _distinct(words)}
+    forms = {word: "" if is_missing(str(word)) else tidy(str(word)) for word in _distinct(words)}
     return [forms[word] for word in words]
 
 
