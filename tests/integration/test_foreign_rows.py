@@ -12,7 +12,9 @@ import pytest
 from sqlalchemy import Engine, text
 
 from homeprices.experiment.production_visitors import TimeWindow, production_p99, production_visitors
+from homeprices.release import control_record
 from homeprices.workflows.status import experiment_status
+from monitoring.exporter.database_collector import DatabaseCollector
 from tests.support.trial import NOW, Trial
 
 SOUND = {
@@ -143,3 +145,20 @@ def test_the_analysis_of_a_new_production_leaves_them_out(trial: Trial) -> None:
     insert(trial, [{**row, "served_variant": "production", "bundle": "BO1"} for row in MALFORMED], 5_000)
     insert_feedback(trial, 1)
     assert seen() == before
+
+
+def test_visits_without_a_cookie_are_in_no_analysis_and_no_count_of_the_exporter(trial: Trial) -> None:
+    window = TimeWindow(NOW - timedelta(hours=4), NOW, "BO1")
+    collector = DatabaseCollector(trial.engine, lambda: control_record.read(trial.bucket))
+
+    def seen() -> tuple[int, list[Any]]:
+        counted = [sample for sample in collector.collect() if sample.name == "homeprices_experiment_visitors"]
+        with trial.engine.begin() as connection:
+            return len(production_visitors(connection, window, 100.0)), counted
+
+    before = seen()
+    assert before[0] == 60 and before[1]
+    trial.visits("production", 7, stars=1, returning_visitor=False)
+    assert seen() == before
+    trial.visits("production", 1, stars=1, returning_visitor=True)
+    assert seen() != before
