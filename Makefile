@@ -62,7 +62,7 @@ logs: $(READY) ## follow the log of one service: make logs SERVICE=router
 	@$(PYTHON) -m local logs $(SERVICE) -f
 
 traffic: $(READY) ## simulate visitors who request and rate prices (USERS=20 TIME=2m)
-	@$(PYTHON) -m locust -f tests/load/locustfile.py --headless --users $(USERS) --spawn-rate $(USERS) --run-time $(TIME)
+	@$(PYTHON) -m locust -f tests/load/locustfile.py --headless --users $(USERS) --spawn-rate $(USERS) --run-time $(TIME) --stop-timeout 10
 
 train: $(READY) ## start a training run
 	@$(PYTHON) -m homeprices airflow trigger training

@@ -29,6 +29,8 @@ def traffic(*arguments: str, users: int = 4, seconds: int = 4) -> subprocess.Com
         "4",
         "-t",
         f"{seconds}s",
+        "--stop-timeout",
+        "30",  # a rating on its way at the end is answered, so both sides count it
     ]
     return subprocess.run(
         [sys.executable, "-m", *command, "--pace", "10", *arguments],
