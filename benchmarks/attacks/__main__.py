@@ -8,7 +8,7 @@ from pathlib import Path
 
 from homeprices.experiment.policies import AnyPolicy, load
 from homeprices.experiment.policies.sequential import SequentialPolicy
-from homeprices.reporting.markdown import replace_section
+from homeprices.reporting.markdown import check_section, replace_section
 from homeprices.simulation.attacks import Attack, Crowd, Goal, decided
 
 DOCUMENT = Path("documentations/abtest.md")
@@ -107,6 +107,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--document", type=Path, default=DOCUMENT)
     chosen = parser.parse_args(arguments)
+    check_section(chosen.document, SECTION)
     body = text(
         attack_rows(chosen.runs, chosen.seed),
         price_rows(chosen.runs, chosen.seed),

@@ -11,7 +11,7 @@ from homeprices.data.cleaning import clean
 from homeprices.data.schema import read_listings
 from homeprices.data.synthetic import DEFAULT_ROWS, DEFAULT_SEED, make_listings
 from homeprices.drift.findings import Rules
-from homeprices.reporting.markdown import replace_section
+from homeprices.reporting.markdown import check_section, replace_section
 
 SECTION = "measured by make simulate-drift"
 """Of documentations/drift.md."""
@@ -20,6 +20,8 @@ SECTION = "measured by make simulate-drift"
 def main(arguments: list[str] | None = None) -> int:
     """Simulate, print the table row by row, and put it into the page where one is given."""
     chosen = _parser().parse_args(arguments)
+    if chosen.page:
+        check_section(chosen.page, SECTION)
     real = chosen.listings.exists()
     raw = read_listings(chosen.listings.read_bytes()) if real else make_listings(DEFAULT_ROWS, DEFAULT_SEED)
     population = homes_of(clean(raw).rows)

@@ -12,7 +12,7 @@ from benchmarks.policy_error_rates.paired_prices import Prices, days_to_find
 from benchmarks.policy_error_rates.rival_rules import PEERS, simulate_peer
 from homeprices.experiment.policies import AnyPolicy, load
 from homeprices.experiment.policies.sequential import Primary, SequentialPolicy
-from homeprices.reporting.markdown import replace_section
+from homeprices.reporting.markdown import check_section, replace_section
 from homeprices.simulation.experiments import simulate, summary
 from homeprices.simulation.visitors import Scenario
 
@@ -198,6 +198,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--document", type=Path, default=DOCUMENT)
     parser.add_argument("--picture", type=Path, default=PICTURE)
     chosen = parser.parse_args(arguments)
+    check_section(chosen.document, SECTION)
     measured = measure(chosen.runs, chosen.seed)
     policy = load("sequential")
     alpha, expected = policy.error_rates.promote, policy.expected_visitors  # type: ignore[union-attr]  # it is ours

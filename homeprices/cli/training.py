@@ -105,16 +105,18 @@ def compare(listings: Path | None, page: Path, seed: int, preset_name: str, jobs
     from homeprices.data.cleaning import clean
     from homeprices.data.schema import read_listings
     from homeprices.model import presets
-    from homeprices.reporting.markdown import replace_section
+    from homeprices.reporting.markdown import check_section, replace_section
     from homeprices.training import evaluate_files
 
+    section = "own listings" if listings else "synthetic listings"
+    check_section(page, section)
     size = presets.preset(preset_name)
     with parallel(backend, jobs):
         table = read_listings(listings.read_bytes()) if listings else synthetic.make_listings()
         rows, _ = preparation.split(clean(table).rows)
         scores = evaluate_files.compare_estimators(rows, seed, size)
     text = evaluate_files.as_markdown(scores, len(rows), seed, size)
-    replace_section(page, "own listings" if listings else "synthetic listings", text)
+    replace_section(page, section, text)
     click.echo(text)
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from homeprices.errors import InvalidInput
-from homeprices.reporting.markdown import replace_section
+from homeprices.reporting.markdown import check_section, replace_section
 
 
 def test_only_the_named_section_is_replaced(tmp_path: Path) -> None:
@@ -20,6 +20,18 @@ def test_only_the_named_section_is_replaced(tmp_path: Path) -> None:
 def test_a_page_without_both_marks_is_left_alone(tmp_path: Path, content: str) -> None:
     page = tmp_path / "page.md"
     page.write_text(content)
-    with pytest.raises(InvalidInput, match=r"page.md: does not hold the marks <!-- a --> and <!-- end of a -->"):
-        replace_section(page, "a", "text")
+    for write in (lambda: check_section(page, "a"), lambda: replace_section(page, "a", "text")):
+        with pytest.raises(InvalidInput, match=r"page.md: does not hold the marks <!-- a --> and <!-- end of a -->"):
+            write()
     assert page.read_text() == content
+
+
+def test_a_page_that_cannot_be_written_is_refused_before_the_computation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("<!-- a -->\nold\n<!-- end of a -->\n")
+    check_section(page, "a")
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may write everything
+    with pytest.raises(InvalidInput, match=r"page.md: cannot be written"):
+        check_section(page, "a")
