@@ -179,6 +179,16 @@ class Settings(BaseModel):
                 "make one with: openssl rand -hex 16"
             )
 
+    def require(self, *fields: str) -> None:
+        """Check that one of these fields was set.
+
+        Raises SettingsError if none was: the local stack, which sets them, is not running in this folder. Without this
+        check a command in a folder without a stack would ask AWS, or whatever listens on a default port.
+        """
+        if self.model_fields_set.isdisjoint(fields):
+            names = " or ".join(_variables_of(field)[0] for field in fields)
+            raise SettingsError(f"not running: make up (for a stack elsewhere, set {names})")
+
     @property
     def database_url(self) -> str:
         """SQLAlchemy URL of the homeprices database. Contains the password: never log it."""
@@ -229,13 +239,12 @@ def load_settings(environ: Mapping[str, str] | None = None, files: tuple[Path, .
 
 def variable_names() -> frozenset[str]:
     """Return the names of all environment variables that settings read."""
-    names: set[str] = set()
-    for field in Settings.model_fields.values():
-        alias = field.validation_alias
-        names.update(
-            [alias] if isinstance(alias, str) else map(str, alias.choices) if isinstance(alias, AliasChoices) else []
-        )
-    return frozenset(names)
+    return frozenset(name for field in Settings.model_fields for name in _variables_of(field))
+
+
+def _variables_of(field: str) -> list[str]:
+    alias = Settings.model_fields[field].validation_alias
+    return list(map(str, alias.choices)) if isinstance(alias, AliasChoices) else [str(alias)]
 
 
 def _items(value: str) -> list[str]:

@@ -204,7 +204,11 @@ class S3Bucket:
 
 
 def open_bucket(settings: Settings) -> S3Bucket:
-    """Return the bucket of the settings. Connects on first use, with timeouts, a bounded pool and three attempts."""
+    """Return the bucket of the settings. Connects on first use, with timeouts, a bounded pool and three attempts.
+
+    Raises SettingsError if neither a bucket nor an endpoint was set: AWS is asked only when somebody wants it.
+    """
+    settings.require("bucket", "s3_endpoint")
     client = botocore.session.Session().create_client(  # boto3 would add 2 MB to each process for nothing
         "s3",
         region_name=settings.aws_region,

@@ -34,6 +34,7 @@ def trigger(dag: str) -> None:
     from homeprices.settings import load_settings
 
     settings = load_settings()
+    settings.require("airflow_url")
     dag_id = DAGS.get(dag, dag)
     with AirflowClient(settings) as client:
         run_id = client.trigger(dag_id)
@@ -67,6 +68,7 @@ def _print_revision(revision_of: Callable[[Settings], str]) -> None:
     from homeprices.settings import load_settings
 
     settings = load_settings()
+    settings.require("postgres_host")
     try:
         revision = revision_of(settings)
     except SQLAlchemyError as error:

@@ -108,7 +108,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where the pictures go (%(default)s)")
     options = parser.parse_args(arguments)
     try:
-        engine = open_engine(load_settings())
+        settings = load_settings()
+        settings.require("postgres_host", "postgres_port")
+        engine = open_engine(settings)
         runner = QueryRunner(options.prometheus, engine)
         missing = draw_all(runner, window_of(options.minutes, datetime.now(UTC)), options.folder)
     except (HomePricesError, httpx.HTTPError) as error:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect
 
+from homeprices.errors import SettingsError
 from homeprices.settings import load_settings
 from tests.support.browser import chromium, frontend
 from tests.support.stub_inference import price_service
@@ -33,9 +34,12 @@ def main() -> None:
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     scheme = "dark" if options.dark else "light"
-    with _address(options) as url, chromium() as browser:
-        take(browser, url, options.folder / "form.png", DESKTOP, scheme)
-        take(browser, url, options.folder / "form-phone.png", PHONE, scheme)
+    try:
+        with _address(options) as url, chromium() as browser:
+            take(browser, url, options.folder / "form.png", DESKTOP, scheme)
+            take(browser, url, options.folder / "form-phone.png", PHONE, scheme)
+    except SettingsError as error:
+        raise SystemExit(f"screenshots: {error}, or say --url") from None
 
 
 def take(browser: Browser, url: str, file: Path, size: dict[str, int], scheme: str) -> None:
@@ -64,6 +68,8 @@ def fill(page: Page) -> None:
 def _address(options: argparse.Namespace) -> Iterator[str]:
     if not options.stand_in:
         settings = load_settings()
+        if not options.url:
+            settings.require("frontend_port")
         yield options.url or f"http://{settings.frontend_host}:{settings.frontend_port}"
         return
     with (

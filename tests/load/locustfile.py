@@ -30,7 +30,7 @@ from locust.env import Environment
 from locust.exception import StopUser
 
 from homeprices.adapters.object_store import open_bucket
-from homeprices.errors import HomePricesError
+from homeprices.errors import HomePricesError, SettingsError
 from homeprices.settings import load_settings
 from tests.load.addresses import new_address
 from tests.load.listings import Listing, find_raw, listings_of
@@ -61,6 +61,11 @@ def prepare(environment: Environment, **_: Any) -> None:
     """Load the address and the homes before the first visitor starts."""
     options = environment.parsed_options
     settings = load_settings()
+    try:
+        if not environment.host:
+            settings.require("router_url")
+    except SettingsError as error:
+        raise SystemExit(f"traffic: {error}, or say --host") from None
     environment.host = (environment.host or settings.router_url).rstrip("/")
     if urlsplit(environment.host).hostname not in LOOPBACK and not (options and options.anywhere):
         raise SystemExit(f"{environment.host} is not this machine; say --anywhere if it is yours to load")

@@ -12,10 +12,10 @@ from pathlib import Path
 import click
 import pytest
 
-from homeprices.adapters.object_store import MemoryBucket
+from homeprices.adapters.object_store import MemoryBucket, open_bucket
 from homeprices.cli import homeprices, main
 from homeprices.resources import Resources
-from homeprices.settings import Settings
+from homeprices.settings import Settings, load_settings, variable_names
 from tests.contract.names import run
 
 ROOT = Path(__file__).parents[3]
@@ -106,3 +106,65 @@ def test_a_wrong_setting_is_an_error_of_the_command_and_not_of_its_help(
     assert main(["release", "status"]) == 1
     assert "HOMEPRICES_NONSENSE" in capsys.readouterr().err
     assert main(["release", "status", "--help"]) == 0
+
+
+@pytest.fixture
+def no_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory, and an environment without a setting."""
+    for name in variable_names() | {"STACK_DIR"}:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "variable"),
+    [
+        *((f"release {words}", "MLFLOW_S3_BUCKET") for words in ("status", "share 30", "stop", "resume")),
+        *(
+            (f"release {words} --reason r", "MLFLOW_S3_BUCKET")
+            for words in ("promote", "rollback", "hold", "revert --to BO1")
+        ),
+        ("experiment status", "MLFLOW_S3_BUCKET"),
+        ("airflow trigger training", "HOMEPRICES_AIRFLOW_URL"),
+        ("database current", "POSTGRES_HOST"),
+        ("database upgrade", "POSTGRES_HOST"),
+    ],
+)
+@pytest.mark.usefixtures("no_stack")
+def test_without_a_stack_a_command_says_so_and_asks_nobody(
+    words: str, variable: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words.split()) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"{words.split()[0]}: not running: make up (for a stack elsewhere, set {variable}")
+    assert len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize("module", ["locust -f {root}/tests/load/locustfile.py --headless", "tests.e2e.screenshots"])
+def test_without_a_stack_visitors_and_pictures_say_so(no_stack: Path, module: str) -> None:
+    command = [sys.executable, "-m", *module.format(root=ROOT).split()]
+    done = subprocess.run(
+        command, cwd=no_stack, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1
+    assert ": not running: make up (for a stack elsewhere, set " in done.stderr
+
+
+def test_a_bucket_on_aws_is_opened_when_a_setting_names_it() -> None:
+    assert open_bucket(load_settings({"MLFLOW_S3_BUCKET": "homes"}, ())).name == "homes"
+
+
+def test_a_page_that_cannot_take_the_table_is_refused_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def trained(*_: object) -> None:
+        raise AssertionError("estimators were trained for a page that cannot take their table")
+
+    monkeypatch.setattr("homeprices.training.evaluate_files.compare_estimators", trained)
+    assert main(["training", "compare", "--page", str(tmp_path / "missing.md")]) == 1
+    assert "missing.md" in capsys.readouterr().err
+    page = tmp_path / "page.md"
+    page.write_text("no marks")
+    assert main(["training", "compare", "--page", str(page)]) == 1
+    assert "does not hold the marks <!-- synthetic listings -->" in capsys.readouterr().err
