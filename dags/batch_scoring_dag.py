@@ -32,7 +32,8 @@ def workflow() -> Any:
     params={
         "source": Param("data/batch/", type="string", minLength=1, description="prefix of the files to score"),
         "bundle": Param("production", type="string", pattern=r"^(production|(BO|CO)[1-9]\d*)$"),
-        "job": Param("", type="string", maxLength=120, description="name of the results (default: the run's id)"),
+        # Null by default: Airflow's form cannot be sent with an empty text.
+        "job": Param(None, type=["null", "string"], maxLength=120, description="name of the results (default: run id)"),
     },
     doc_md=__doc__,
     tags=["batch"],

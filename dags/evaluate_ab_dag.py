@@ -40,8 +40,15 @@ def requested_action() -> str:
     tags=["experiment"],
     params={
         "action": Param(EVALUATE, enum=ACTIONS, description="Evaluate the experiment, or a manual action."),
-        "version": Param("", type="string", maxLength=20, description="CO1 or BO1; empty: the candidate on trial."),
-        "reason": Param("", type="string", maxLength=500, description="Required for a manual action; recorded."),
+        "version": Param(
+            None,
+            type=["null", "string"],
+            pattern=r"^((BO|CO)[1-9]\d{0,8})?$",
+            description="CO1 or BO1; empty: the candidate on trial.",
+        ),
+        "reason": Param(
+            None, type=["null", "string"], maxLength=500, description="Required for a manual action; recorded."
+        ),
         # Remove it one release after 0.1: scripts, and runs that wait while the stack is upgraded, may carry it.
         "order": Param(None, enum=[None, *ACTIONS], description="The earlier name of `action`; leave it empty."),
     },
@@ -57,8 +64,9 @@ def evaluate_ab_dag() -> None:
         """Run and record the manual action with its actor and reason; return what it did."""
         context = get_current_context()
         actor = getattr(context["dag_run"], "triggering_user_name", None) or "airflow"
-        params = context["params"]
-        return list(workflow().run_manual_action(requested_action(), params["version"], actor, params["reason"]))
+        # Optional parameters are null by default: Airflow's form cannot be sent with an empty text.
+        version, reason = (context["params"][name] or "" for name in ("version", "reason"))
+        return list(workflow().run_manual_action(requested_action(), version, actor, reason))
 
     @task
     def analyze_new_production() -> str:
