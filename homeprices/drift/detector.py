@@ -10,7 +10,14 @@ from pydantic import BaseModel, ConfigDict
 
 from homeprices.drift import two_sample_statistics
 from homeprices.drift.feature_tests import test_categorical, test_numeric
-from homeprices.drift.findings import Finding, Rules, deciding_test, feature_sentence, overall_sentence
+from homeprices.drift.findings import (
+    Finding,
+    Rules,
+    deciding_test,
+    feature_sentence,
+    insufficient_sentence,
+    overall_sentence,
+)
 from homeprices.drift.samples import (
     NUMBER_FEATURES,
     TEXT_FEATURES,
@@ -47,6 +54,9 @@ class Comparison(BaseModel):
     status: Status
     rows: int
     reference_rows: int
+    least_rows: int
+    distinct_rows: tuple[int, int] | None = None
+    """The different homes of the current sample and of the reference, where they were compared as well."""
     alpha: float
     verdicts: dict[str, Verdict]
 
@@ -65,9 +75,13 @@ class Comparison(BaseModel):
             "drift_indicators": {name: _indicator(verdict) for name, verdict in self.verdicts.items()},
             "overall_drift_detected": bool(self.drifted),
             "drifted": list(self.drifted),
-            "sentence": overall_sentence(self.status, self.rows, {n: v.sentence for n, v in self.verdicts.items()},
-                                         self.drifted),
-        }  # fmt: skip
+            "sentence": self._sentence(),
+        }
+
+    def _sentence(self) -> str:
+        if self.status == "insufficient_data":
+            return insufficient_sentence(self.rows, self.reference_rows, self.least_rows, self.distinct_rows)
+        return overall_sentence(self.rows, {name: one.sentence for name, one in self.verdicts.items()}, self.drifted)
 
 
 def compare(baseline: Baseline, current: Sample, rules: Rules | None = None) -> Comparison:
@@ -99,6 +113,7 @@ def compare(baseline: Baseline, current: Sample, rules: Rules | None = None) -> 
         status="ok" if tested else "insufficient_data",
         rows=current.rows,
         reference_rows=baseline.rows,
+        least_rows=rules.least_rows,
         alpha=rules.alpha,
         verdicts=verdicts,
     )
@@ -118,7 +133,8 @@ def confirmed(found: Comparison, distinct: Comparison) -> Comparison:
         changed = {"p_value": p_value, "significant": significant, "sentence": sentence}
         verdicts[name] = verdict.model_copy(update=changed)
     status: Status = "ok" if (found.status, distinct.status) == ("ok", "ok") else "insufficient_data"
-    return found.model_copy(update={"status": status, "verdicts": verdicts})
+    rows = (distinct.rows, distinct.reference_rows)
+    return found.model_copy(update={"status": status, "verdicts": verdicts, "distinct_rows": rows})
 
 
 def _test_feature(name: str, baseline: Baseline, current: Sample, rules: Rules) -> Finding:

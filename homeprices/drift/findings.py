@@ -134,13 +134,32 @@ def feature_sentence(found: Finding, p_value: float, *, significant: bool) -> st
     return f"The {name} has changed: {_change(found)}{_shown(p_value)}." + _news(found)
 
 
-def overall_sentence(status: str, rows: int, by_feature: Mapping[str, str], drifted: tuple[str, ...]) -> str:
-    """Describe the whole comparison in one or two sentences."""
-    if status == "insufficient_data":
-        return f"{rows:,} homes are too few to say anything."
+DESCRIBED = 3
+"""Drifted features that the sentence of a comparison describes; it only names the others."""
+
+
+def overall_sentence(rows: int, by_feature: Mapping[str, str], drifted: tuple[str, ...]) -> str:
+    """Describe a comparison with enough data in a few sentences."""
     if not drifted:
         return f"Nothing has changed in {rows:,} homes."
-    return " ".join(by_feature[name] for name in drifted)
+    others = ", ".join(NAMES.get(name, name) for name in drifted[DESCRIBED:])
+    return " ".join(by_feature[name] for name in drifted[:DESCRIBED]) + (f" Also changed: {others}." if others else "")
+
+
+def insufficient_sentence(rows: int, reference_rows: int, least: int, distinct: tuple[int, int] | None) -> str:
+    """Say which side of a comparison has too few homes. `distinct` counts the different homes of both sides."""
+    if rows < least:
+        return f"{rows:,} homes are too few to say anything."
+    if reference_rows < least:
+        return (
+            f"{rows:,} homes cannot be compared: the reference has {reference_rows:,}, at least {least:,} are needed."
+        )
+    if distinct and min(distinct) < least:
+        return (
+            f"{rows:,} homes cannot be compared with {reference_rows:,}: only {distinct[0]:,} and {distinct[1]:,} of "
+            f"them differ from each other, at least {least:,} are needed on both sides."
+        )
+    return f"{rows:,} homes cannot be compared: no feature is known of at least {least:,} homes on both sides."
 
 
 def _change(found: Finding) -> str:

@@ -3,8 +3,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from homeprices.drift.detector import Comparison, compare
-from homeprices.drift.findings import Rules
+from homeprices.drift.detector import Comparison, compare, confirmed
+from homeprices.drift.findings import NAMES, Rules, overall_sentence
 from homeprices.drift.samples import (
     PREDICTION,
     Baseline,
@@ -195,7 +195,38 @@ def test_too_few_homes_say_nothing(baseline: Baseline, rows: int) -> None:
 
 
 def test_a_reference_of_too_few_homes_says_nothing() -> None:
-    assert compare(baseline_of_sample(sample(10)), sample(500)).status == "insufficient_data"
+    found = compare(baseline_of_sample(sample(10)), sample(500))
+    assert found.status == "insufficient_data"
+    assert found.summary()["sentence"] == (
+        "500 homes cannot be compared: the reference has 10, at least 30 are needed."
+    )
+
+
+def test_homes_that_are_copies_of_a_few_say_so(baseline: Baseline) -> None:
+    few = compare(baseline, sample(20))
+    found = confirmed(compare(baseline, sample(500)), few)
+    assert found.summary()["sentence"] == (
+        f"500 homes cannot be compared with {baseline.rows:,}: only 20 and {baseline.rows:,} of them differ from each "
+        "other, at least 30 are needed on both sides."
+    )
+
+
+def test_homes_that_share_no_feature_with_the_reference_say_so() -> None:
+    reference = baseline_of_sample(sample_of_columns({"bhk": np.full(200, 2.0)}, 200))
+    found = compare(reference, sample_of_columns({"location": ["Here"] * 300}, 300))
+    assert found.summary()["sentence"] == (
+        "300 homes cannot be compared: no feature is known of at least 30 homes on both sides."
+    )
+
+
+def test_a_sentence_describes_three_features_and_names_the_others() -> None:
+    by_feature = {name: f"The {name} has changed." for name in ("location", "bhk", "bath", "total_sqft", "balcony")}
+    said = overall_sentence(500, by_feature, tuple(by_feature))
+    assert said == (
+        "The location has changed. The bhk has changed. The bath has changed. "
+        f"Also changed: {NAMES['total_sqft']}, {NAMES['balcony']}."
+    )
+    assert "Also" not in overall_sentence(500, by_feature, ("location", "bhk", "bath"))
 
 
 def test_a_feature_that_an_old_bundle_lacks_is_named_and_not_tested(bundle: Reference) -> None:
