@@ -1,5 +1,5 @@
 """Simulated visitors for the running stack: `make traffic`, or
-`python -m locust -f tests/load/locustfile.py --headless -u 20 -t 2m`.
+`python -m locust -f tests/load/locustfile.py --headless -u 20 -t 2m`, or in this folder `locust --host=URL`.
 
 A Locust user plays one visitor after another. A visitor keeps its cookie like a browser, requests estimates for listed
 homes, and rates each by its distance from the listing's price, so a better model earns better ratings. Homes come from
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 from argparse import ArgumentParser
 from collections import Counter
 from pathlib import Path
@@ -28,6 +29,8 @@ from locust import HttpUser, constant_throughput, events, task
 from locust.clients import ResponseContextManager
 from locust.env import Environment
 from locust.exception import StopUser
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # for `cd tests/load && locust`, which does not know the project
 
 from homeprices.adapters.object_store import open_bucket
 from homeprices.errors import HomePricesError, SettingsError

@@ -85,6 +85,18 @@ def test_visitors_come_from_many_networks_and_each_from_one_address() -> None:
     assert len(networks) >= 0.9 * len(addresses) >= 3.6
 
 
+def test_the_file_runs_from_its_own_folder_as_the_original_project_documents_it() -> None:
+    with price_service() as service:
+        run = subprocess.run(
+            [*(Path(sys.executable).with_name("locust"), "-f", "locustfile.py", f"--host={service.url}"),
+             *("--headless", "-u", "2", "-t", "2s", "--stop-timeout", "30")],
+            cwd=ROOT / "tests" / "load", env={**os.environ, **NO_BUCKET, "PYTHONPATH": ""},
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert service.homes
+
+
 @LISTINGS.mark
 def test_homes_can_come_from_a_file_of_real_listings() -> None:
     with price_service() as service:
@@ -95,7 +107,7 @@ def test_homes_can_come_from_a_file_of_real_listings() -> None:
 
 def test_a_file_that_is_no_table_of_listings_ends_the_run(tmp_path: Path) -> None:
     (tmp_path / "notes.csv").write_text("a,b\n1,2\n")
-    run = traffic("--listings", str(tmp_path / "notes.csv"))
+    run = traffic("--host", "http://127.0.0.1:9", "--listings", str(tmp_path / "notes.csv"))
     assert run.returncode != 0
     assert "notes.csv" in run.stderr
 
