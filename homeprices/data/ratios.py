@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from homeprices.pricing.plausibility import AREA_A_BEDROOM, BATHS_A_BEDROOM
+
 RUPEES_A_LAKH = 100_000
 
 MAX_SHARE = 0.01
@@ -57,9 +59,9 @@ def _baths_shown(row: pd.Series) -> str:
 RATIOS = (
     Ratio("price", "rupees a square foot", 500, 100_000,
           lambda rows: rows["price"] * RUPEES_A_LAKH / rows["total_sqft"], _price_shown),
-    Ratio("total_sqft", "square feet a bedroom", 100, 10_000, lambda rows: rows["total_sqft"] / rows["bhk"],
+    Ratio("total_sqft", "square feet a bedroom", *AREA_A_BEDROOM, lambda rows: rows["total_sqft"] / rows["bhk"],
           _area_shown),
-    Ratio("bath", "baths a bedroom", 0.3, 3, lambda rows: rows["bath"] / rows["bhk"], _baths_shown),
+    Ratio("bath", "baths a bedroom", *BATHS_A_BEDROOM, lambda rows: rows["bath"] / rows["bhk"], _baths_shown),
 )  # fmt: skip
 
 

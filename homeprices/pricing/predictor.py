@@ -16,6 +16,7 @@ from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.features import OTHER_LOCATION, Locations
 from homeprices.pricing.home import FEATURES, Home
 from homeprices.pricing.inputs import LOCATION
+from homeprices.pricing.plausibility import unusual_inputs
 
 PRICE_DIGITS = 2  # decimals of a lakh in an answer: 1,000 rupees
 OUTPUT = "estimate"
@@ -81,6 +82,14 @@ class Predictor:
     def locations(self) -> tuple[str, ...]:
         """The locations that the model has learned, in alphabetical order."""
         return self._locations.names
+
+    def unusual_inputs(self, home: Home) -> dict[str, str]:
+        """Return what makes a home unlike the training data, a sentence by input; empty for an ordinary home."""
+        return unusual_inputs(home, self.bundle.columns.ranges)
+
+    def suggested_location(self, text: str) -> str | None:
+        """Return the learned name that a visitor may have meant by an unknown location; None without a near one."""
+        return self._locations.nearest(text)
 
     def estimate(self, homes: Sequence[Home]) -> list[Estimate]:
         """One estimate per home, in order. Raises BundleRefused when a price is not finite and positive."""

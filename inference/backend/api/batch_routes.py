@@ -92,13 +92,17 @@ def _price(
     numbers = service.log.record_many(records)
     _count(service, rows=len(rows), homes=len(homes), numbers=numbers)
     next_estimate, next_number = iter(estimates), iter(numbers)
-    outcomes = (next(next_estimate) if isinstance(row, Home) else row for row in parsed)
-    return [
-        shown_to(caller, to_response(service.settings.variant, model, outcome, next(next_number)))
-        if isinstance(outcome, Estimate)
-        else errors.answer(shown_refusal(caller, outcome) if isinstance(outcome, BundleRefused) else outcome)
-        for outcome in outcomes
-    ]
+    answers = []
+    for row in parsed:
+        outcome = next(next_estimate) if isinstance(row, Home) else row
+        if isinstance(row, Home) and isinstance(outcome, Estimate):
+            response = to_response(service.settings.variant, model, row, outcome, next(next_number))
+            answers.append(shown_to(caller, response))
+        elif isinstance(outcome, BundleRefused):
+            answers.append(errors.answer(shown_refusal(caller, outcome)))
+        elif isinstance(outcome, InvalidInput):
+            answers.append(errors.answer(outcome))
+    return answers
 
 
 class ErrorBudget:

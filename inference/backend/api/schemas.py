@@ -101,7 +101,13 @@ def _interval() -> Schema:
         "Where the price lies for `coverage` of such homes, in lakh rupees.",
         low={"type": "number", "exclusiveMinimum": 0},
         high={"type": "number", "exclusiveMinimum": 0},
-        coverage={"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1, "examples": [0.9]},
+        coverage={
+            "type": ["number", "null"],
+            "exclusiveMinimum": 0,
+            "exclusiveMaximum": 1,
+            "description": "null for a home unlike those of the training data, of which no share is known",
+            "examples": [0.9],
+        },
     )
 
 
@@ -113,22 +119,28 @@ def _estimated() -> dict[str, Schema]:
         "variant": {**VARIANT, **_TRUSTED_ONLY},
         "model_version": _VISITOR_VERSION,
         "location_known": {"type": "boolean", "description": "false: the home was priced as of an other location"},
+        "unusual": {
+            "type": "object",
+            "description": "what makes the home unlike those of the training data, by input; only of such a home",
+            "additionalProperties": {"type": "string"},
+        },
     }
 
 
 def _estimate() -> Schema:
     return _object(
         "An estimate.",
-        (*BLINDED, "notice"),
+        (*BLINDED, "notice", "suggested_location", "unusual"),
         **_estimated(),
         response_time_ms={"type": "number", "minimum": 0, "description": "from the request to the estimate"},
         notice={"type": "string", "description": "something the visitor should know of this estimate"},
+        suggested_location={"type": "string", "description": "the known location that an unknown one may mean"},
     )
 
 
 def _batch_estimate() -> Schema:
     description = "An estimate of a batch. In CSV, low and high are columns of their own."
-    return _object(description, BLINDED, **_estimated())
+    return _object(description, (*BLINDED, "unusual"), **_estimated())
 
 
 def _batch_error() -> Schema:

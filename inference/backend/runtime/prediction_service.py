@@ -67,11 +67,13 @@ class PredictionService:
     def _respond(
         self, model: Predictor, home: Home, estimate: Estimate, prediction_id: int | None, spent: float
     ) -> PredictionResponse:
-        response = to_response(self._variant, model, estimate, prediction_id)
+        response = to_response(self._variant, model, home, estimate, prediction_id)
         response["response_time_ms"] = _milliseconds(spent)
         if not estimate.location_known:
             unknown = f"{home.location} is not among the locations that this model knows"
             response["notice"] = f"{unknown}; it was priced as other"
+            if suggestion := model.suggested_location(home.location):
+                response["suggested_location"] = suggestion
         return response
 
     def _count(self, caller: Caller, prediction_id: int | None, spent: float) -> None:
@@ -116,17 +118,23 @@ def to_log_record(
 
 
 def to_response(
-    variant: Variant, model: Predictor, estimate: Estimate, prediction_id: int | None
+    variant: Variant, model: Predictor, home: Home, estimate: Estimate, prediction_id: int | None
 ) -> PredictionResponse:
-    """Return the members that every response has. `prediction_id` is the id in the log; None if it was not logged."""
-    return {
+    """Return the members that every response has. `prediction_id` is the id in the log; None if it was not logged.
+
+    No coverage is claimed for a home unlike those that the model was trained on.
+    """
+    unusual = model.unusual_inputs(home)
+    coverage = None if unusual else model.bundle.columns.interval.coverage
+    response = {
         "estimated_price": estimate.price,
         "prediction_id": prediction_id,
-        "interval": {"low": estimate.low, "high": estimate.high, "coverage": model.bundle.columns.interval.coverage},
+        "interval": {"low": estimate.low, "high": estimate.high, "coverage": coverage},
         "variant": variant,
         "model_version": model.version,
         "location_known": estimate.location_known,
     }
+    return {**response, "unusual": unusual} if unusual else response
 
 
 def shown_to(caller: Caller, answer: dict[str, Any]) -> dict[str, Any]:

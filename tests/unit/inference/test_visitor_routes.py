@@ -50,6 +50,24 @@ def test_an_unknown_location_is_priced_as_other_and_the_response_has_a_notice(ba
     assert answer
     assert answer["estimated_price"] == pytest.approx(price(1200, "other", 2), abs=0.01)
     assert (answer["location_known"], "Atlantis" in answer["notice"]) == (False, True)
+    assert "suggested_location" not in answer
+
+
+def test_an_unknown_location_that_is_nearly_a_known_one_is_named_beside_the_estimate(backend: Backend) -> None:
+    answer = backend.client.post(PATH, json={**HOME, "location": "White-Feild"}).json
+    assert answer
+    assert (answer["location_known"], answer["suggested_location"]) == (False, "Whitefield")
+    assert answer["estimated_price"] == pytest.approx(price(1200, "other", 2), abs=0.01)
+
+
+def test_no_coverage_is_claimed_for_a_home_that_cannot_be(backend: Backend) -> None:
+    home = {**HOME, "total_sqft": 300, "bhk": 9, "bath": 9}
+    alone = backend.client.post(PATH, json=home).json
+    [in_batch] = backend.client.post(f"{PATH}/batch", json=[home]).json
+    for answer in (alone, in_batch):
+        assert "300 square feet with 9 bedrooms: homes have 100 to 10,000 each" in answer["unusual"].values()
+        assert answer["interval"]["coverage"] is None
+        assert 0 < answer["interval"]["low"] <= answer["estimated_price"] <= answer["interval"]["high"]
 
 
 def test_the_logged_prediction_equals_the_response_and_has_the_hashed_visitor(backend: Backend) -> None:
