@@ -92,10 +92,18 @@ def _select(field: InputField) -> str:
 def _number(field: InputField) -> str:
     unit = f"{field.name}-unit"
     price_per = f' data-price-per="{field.unit_symbol}"' if field.name == AREA else ""
+    # Only the script converts. Without it the form sends the number as it is typed, so then there is one unit.
+    units = "".join(f'<option value="{factor:.10g}">{symbol}</option>' for symbol, factor in field.other_units)
+    choice = (
+        f'\n  <select data-unit-of="{field.name}" aria-label="Unit of the {field.noun}" hidden>'
+        f'<option value="1">{field.unit_symbol}</option>{units}</select>'
+        if units
+        else ""
+    )
     return (
         f'<div class="unit"><input {_names(field)} type="number" inputmode="decimal"{_limits(field)}\n'
         f'     step="any" placeholder="{field.example}"{price_per}{_rules(field, unit)}>\n'
-        f'  <span id="{unit}">{field.unit_symbol}</span></div>'
+        f'  <span id="{unit}">{field.unit_symbol}</span>{choice}</div>'
     )
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from homeprices.pricing.features import AREA_TYPES, area_type_feature, availability_feature, key_feature
+from homeprices.tables.units import SQUARE_FEET
 
 TEXT_LIMIT = 100
 SMALL_BEDROOMS = 2
@@ -47,6 +48,8 @@ class InputField:
     limits: tuple[float, float] | None = None
     unit: str = ""
     unit_symbol: str = ""
+    other_units: tuple[tuple[str, float], ...] = ()
+    """Units that the form converts, as (symbol, how much of `unit` it is)."""
     choices: tuple[str, ...] = ()
     """Every text that is accepted; empty: any text."""
     options: tuple[tuple[str, str], ...] = ()
@@ -77,6 +80,7 @@ INPUTS = (
         limits=(100.0, 100_000.0),
         unit="square feet",
         unit_symbol="sq ft",
+        other_units=(("sq m", SQUARE_FEET["sqm"]), ("sq yd", SQUARE_FEET["sqyd"])),
     ),
     InputField(
         name=LOCATION,

@@ -79,6 +79,11 @@ class Predictor:
         return self.bundle.version
 
     @property
+    def inputs(self) -> tuple[str, ...]:
+        """The names of the inputs that the model uses."""
+        return tuple(name for name, _ in self._inputs)
+
+    @property
     def locations(self) -> tuple[str, ...]:
         """The locations that the model has learned, in alphabetical order."""
         return self._locations.names

@@ -10,9 +10,8 @@ export class Refused extends Error {
   }
 }
 
-export async function locationNames() {
-  const answer = await ask("/api/get_location_names");
-  return answer.locations;
+export function locationNames() {
+  return ask("/api/get_location_names");
 }
 
 export function predict(home) {

@@ -1,6 +1,8 @@
 // A text field with a list of suggestions, after the ARIA pattern "editable combobox with list autocomplete":
 // focus stays in the field, arrows move through the list, Enter takes an entry, Escape closes.
 
+import { Places } from "./places.js";
+
 const SHOWN = 8;
 
 export class Combobox {
@@ -8,7 +10,7 @@ export class Combobox {
     this.input = input;
     this.list = list;
     this.status = status;
-    this.names = [];
+    this.places = new Places([]);
     this.active = -1;
     input.addEventListener("input", () => this.suggest());
     input.addEventListener("keydown", (event) => this.key(event));
@@ -18,11 +20,16 @@ export class Combobox {
   }
 
   offer(names) {
-    this.names = names;
+    this.places = new Places(names);
+  }
+
+  // The listed name of what was typed, in any spelling; else what was typed.
+  adopt() {
+    this.input.value = this.places.named(this.input.value) ?? this.input.value;
   }
 
   suggest() {
-    const found = matches(this.names, this.input.value);
+    const found = this.places.like(this.input.value).slice(0, SHOWN);
     this.list.replaceChildren(...found.map((name, index) => this.option(name, index)));
     this.activate(-1);
     this.show(found.length > 0);
@@ -94,15 +101,6 @@ export class Combobox {
     this.list.hidden = !shown;
     this.input.setAttribute("aria-expanded", String(shown));
   }
-}
-
-// Names that begin with the text first, then those that hold it.
-function matches(names, text) {
-  const wanted = text.trim().toLowerCase();
-  if (!wanted) return [];
-  const holding = names.filter((name) => name.toLowerCase().includes(wanted));
-  const rank = (name) => (name.toLowerCase().startsWith(wanted) ? 0 : 1);
-  return holding.sort((a, b) => rank(a) - rank(b) || a.localeCompare(b)).slice(0, SHOWN);
 }
 
 function highlighted(name, text) {

@@ -64,9 +64,51 @@ export function values(form) {
   for (const input of form.querySelectorAll("input, select, textarea")) {
     const chosen = input.type !== "radio" || input.checked;
     const text = input.value.trim();
-    if (input.name && chosen && text) filled[input.name] = input.type === "number" ? Number(text) : text;
+    if (input.name && chosen && text) filled[input.name] = input.type === "number" ? inItsUnit(input, Number(text)) : text;
   }
   return filled;
+}
+
+// An area may be typed in another unit than the one that is sent. The options of its unit hold the factor.
+function inItsUnit(input, number) {
+  const factor = Number(unitOf(input)?.value ?? 1);
+  return factor === 1 ? number : Math.round(number * factor * 100) / 100;
+}
+
+function unitOf(input) {
+  return input.form.querySelector(`[data-unit-of="${CSS.escape(input.name)}"]`);
+}
+
+// Makes the choice of a unit visible, and gives its field the limits in that unit.
+export function offerUnits(form) {
+  for (const unit of form.querySelectorAll("[data-unit-of]")) {
+    const input = form.elements[unit.dataset.unitOf];
+    const { min, max } = input;
+    const wrong = input.dataset.wrong;
+    unit.hidden = false;
+    unit.previousElementSibling.hidden = true;
+    unit.addEventListener("change", () => {
+      const factor = Number(unit.value);
+      input.min = Math.ceil(min / factor);
+      input.max = Math.floor(max / factor);
+      const range = `${input.min} to ${Number(input.max).toLocaleString("en-IN")}`;
+      input.dataset.wrong = factor === 1 ? wrong : `Enter an area from ${range} ${unit.selectedOptions[0].label}`;
+    });
+  }
+}
+
+// Fills a form with values in the units that are sent.
+export function fill(form, given) {
+  for (const input of form.querySelectorAll("[name]")) {
+    const unit = unitOf(input);
+    if (unit) {
+      unit.selectedIndex = 0;
+      unit.dispatchEvent(new Event("change"));
+    }
+    const text = given[input.name] ?? input.defaultValue ?? "";
+    input.value = input.type === "number" && Number.isNaN(Number(text)) ? "" : text;
+    if (given[input.name]) input.closest("details")?.setAttribute("open", "");
+  }
 }
 
 // While it runs, the button says so and a second press does nothing.

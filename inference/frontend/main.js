@@ -1,23 +1,51 @@
 // The page: a home becomes an estimate, an estimate becomes feedback.
 
 import { Refused, locationNames, predict, sendFeedback } from "./api.js";
+import { homeInAddress, putIntoAddress } from "./address.js";
 import { Combobox } from "./combobox.js";
-import { alertIn, check, clearError, clearErrors, showErrors, values, whileBusy } from "./fields.js";
-import { lakh, rupees, short } from "./money.js";
+import { doubts } from "./doubts.js";
+import { alertIn, check, clearError, clearErrors, fill, offerUnits, showErrors, values, whileBusy } from "./fields.js";
+import { inWords, rupees, short } from "./money.js";
 
 const byId = (id) => document.getElementById(id);
 const homeForm = byId("home");
 const feedbackForm = byId("feedback");
+const locations = new Combobox(byId("location"), byId("location-list"), byId("location-count"));
 let predictionId = null;
+let estimated = null; // the home of the shown estimate, and its price
+let asked = ""; // the feedback that the visitor was asked about
 
 function start() {
-  const locations = new Combobox(byId("location"), byId("location-list"), byId("location-count"));
-  locationNames().then((names) => locations.offer(names), () => {}); // without names, the field takes any text
+  const names = locationNames().then(({ locations: known, inputs }) => {
+    locations.offer(known);
+    offerInputs(inputs);
+  }, () => {}); // without names, the field takes any text
+  offerUnits(homeForm);
   homeForm.addEventListener("submit", (event) => submitted(event, homeForm, "Estimating…", estimate));
   feedbackForm.addEventListener("submit", (event) => submitted(event, feedbackForm, "Sending…", giveFeedback));
   for (const form of [homeForm, feedbackForm]) form.addEventListener("input", (event) => clearError(event.target));
+  for (const kind of ["input", "change"]) homeForm.addEventListener(kind, dimIfChanged);
   homeForm.addEventListener("click", step);
   byId("again").addEventListener("click", startAgain);
+  byId("meant").addEventListener("click", takeMeant);
+  byId("suggested").addEventListener("click", takeSuggested);
+  addEventListener("popstate", showAddress);
+  if (homeInAddress(homeForm).location) names.then(showAddress);
+}
+
+// An input that the served model does not use brings no closer estimate.
+function offerInputs(used) {
+  if (!used) return;
+  const optional = homeForm.querySelector("details");
+  for (const input of optional.querySelectorAll("[name]")) input.closest(".field").hidden = !used.includes(input.name);
+  optional.hidden = !optional.querySelector(".field:not([hidden])");
+}
+
+function showAddress() {
+  const home = homeInAddress(homeForm);
+  fill(homeForm, home);
+  if (home.location) homeForm.requestSubmit();
+  else showNothing();
 }
 
 function submitted(event, form, words, work) {
@@ -49,12 +77,27 @@ function step(event) {
   if (by > 0) input.stepUp();
   else input.stepDown();
   clearError(input);
+  dimIfChanged();
+}
+
+// A price beside a home that it was not estimated for would mislead.
+function dimIfChanged() {
+  const changed = estimated !== null && JSON.stringify(values(homeForm)) !== JSON.stringify(estimated.home);
+  byId("estimate").classList.toggle("old", changed);
+  byId("changed").hidden = !changed;
 }
 
 async function estimate() {
+  locations.adopt();
   const home = values(homeForm);
-  const answer = await predict(home);
+  const answer = await predict(home).catch((error) => {
+    showNothing();
+    throw error;
+  });
+  putIntoAddress(home);
   predictionId = answer.prediction_id;
+  estimated = { home, price: answer.estimated_price };
+  dimIfChanged();
   showPrice(answer, home);
   showRange(answer);
   showNotice(answer);
@@ -71,7 +114,9 @@ async function estimate() {
 function showPrice(answer, home) {
   const area = homeForm.querySelector("[data-price-per]");
   const price = answer.estimated_price;
-  byId("lakh").textContent = lakh(price);
+  const [number, unit] = inWords(price);
+  byId("lakh").textContent = number;
+  byId("price-unit").textContent = `${unit} rupees`;
   byId("rupees").textContent = rupees(price);
   byId("per-sqft").textContent = `${rupees(price / home[area.name])} per ${area.dataset.pricePer}`;
 }
@@ -83,18 +128,31 @@ function showRange({ interval, estimated_price: price }) {
   byId("low").textContent = short(low);
   byId("high").textContent = short(high);
   const often = Math.round(coverage * 100);
-  byId("range-text").textContent = `${often} % of such homes are listed between ${short(low)} and ${short(high)}.`;
+  byId("range-text").textContent = coverage
+    ? `${often} % of such homes are listed between ${short(low)} and ${short(high)}.`
+    : "How often such a home is listed within this range is not known.";
   byId("range").style.setProperty("--at", `${(100 * (price - low)) / (high - low || 1)}%`);
 }
 
 function showNotice(answer) {
-  byId("notice").textContent = answer.notice ?? "";
-  byId("notice").hidden = !answer.notice;
+  const unusual = Object.values(answer.unusual ?? {});
+  const notices = unusual.length ? [`An unusual home. ${unusual.join(". ")}. The estimate is a guess.`] : [];
+  byId("notice").textContent = [answer.notice, ...notices].filter(Boolean).join(" ");
+  byId("notice").hidden = !byId("notice").textContent;
+  byId("suggestion").hidden = !answer.suggested_location;
+  byId("suggested").textContent = answer.suggested_location ?? "";
+}
+
+function takeSuggested() {
+  byId("location").value = byId("suggested").textContent;
+  homeForm.requestSubmit();
 }
 
 function openFeedback() {
   feedbackForm.reset();
   clearErrors(feedbackForm);
+  asked = "";
+  byId("meant").hidden = true;
   feedbackForm.hidden = predictionId === null; // an estimate that is not on record cannot be rated
 }
 
@@ -114,10 +172,31 @@ const FIELD_OF_TYPE = { rating: "rating", accurate: "verdict", too_high: "verdic
 async function giveFeedback() {
   const items = remarks();
   if (!items.length) throw new Refused("", { rating: "Choose stars, or say below how the estimate compares" });
+  askOnce(values(feedbackForm));
   for (const remark of items) await giveOne(remark);
   feedbackForm.hidden = true;
   byId("thanks").hidden = false;
   byId("thanks").querySelector("h2").focus();
+}
+
+// Feedback that is probably a slip is asked about once; sent a second time, it is taken as it is.
+function askOnce(said) {
+  const { fields, meant } = doubts(said, estimated.price);
+  byId("meant").hidden = !meant;
+  if (!Object.keys(fields).length || asked === JSON.stringify(said)) return;
+  asked = JSON.stringify(said);
+  if (meant) {
+    byId("meant").value = meant;
+    byId("meant").textContent = `Yes, ${short(meant)}`;
+  }
+  throw new Refused("", fields);
+}
+
+function takeMeant() {
+  byId("actual_price").value = byId("meant").value;
+  byId("meant").hidden = true;
+  clearError(byId("actual_price"));
+  byId("actual_price").focus();
 }
 
 async function giveOne(remark) {
@@ -133,9 +212,15 @@ async function giveOne(remark) {
   }
 }
 
-function startAgain() {
+function showNothing() {
   for (const id of ["estimate", "feedback", "thanks"]) byId(id).hidden = true;
   byId("waiting").hidden = false;
+  estimated = null;
+}
+
+function startAgain() {
+  showNothing();
+  putIntoAddress({});
   byId("location").select();
   byId("location").focus();
 }

@@ -5,8 +5,9 @@ const rupeeFormat = new Intl.NumberFormat("en-IN", { style: "currency", currency
 const lakhFormat = new Intl.NumberFormat("en-IN", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const croreFormat = new Intl.NumberFormat("en-IN", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 
-export function lakh(price) {
-  return lakhFormat.format(price);
+// ["78.2", "lakh"] or, from 100 lakh on, ["1.12", "crore"]
+export function inWords(price) {
+  return price < 100 ? [lakhFormat.format(price), "lakh"] : [croreFormat.format(price / 100), "crore"];
 }
 
 export function rupees(price) {
@@ -15,5 +16,5 @@ export function rupees(price) {
 
 // "₹61.2 lakh" or "₹1.13 crore"
 export function short(price) {
-  return price < 100 ? `₹${lakhFormat.format(price)} lakh` : `₹${croreFormat.format(price / 100)} crore`;
+  return `₹${inWords(price).join(" ")}`;
 }

@@ -10,6 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qsl
+
+from homeprices.pricing.features import Locations
+from homeprices.pricing.home import Home
+from homeprices.pricing.inputs import INPUT
+from homeprices.pricing.plausibility import unusual_inputs
 
 LOCATIONS = [
     "Bellandur", "Electronic City", "Electronic City Phase II", "Electronics City Phase 1", "HSR Layout", "Hebbal",
@@ -32,16 +38,18 @@ class PriceService:
     recorded: bool = True
     blinded: bool = False
     sets_cookies: bool = False
+    inputs: list[str] = field(default_factory=lambda: [*INPUT])
 
     def forget(self) -> None:
         """Reset to the initial state."""
         self.homes, self.remarks, self.headers = [], [], []
         self.refusal, self.gate, self.recorded, self.blinded = None, None, True, False
+        self.inputs = [*INPUT]
 
     def answer(self, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """Return status and document for a request."""
         if path == "/api/get_location_names":
-            return 200, {"locations": LOCATIONS, "model_version": "BO1"}
+            return 200, {"locations": LOCATIONS, "inputs": self.inputs, "model_version": "BO1"}
         if self.gate is not None:
             self.gate.wait(20)
         (self.homes if path == "/api/predict_home_price" else self.remarks).append(body)
@@ -50,7 +58,7 @@ class PriceService:
         return 200, self._estimate(body) if path == "/api/predict_home_price" else {"status": "recorded"}
 
     def _estimate(self, home: dict[str, Any]) -> dict[str, Any]:
-        price = round(home["total_sqft"] * LAKH_A_SQUARE_FOOT, 2)
+        price = round(float(home["total_sqft"]) * LAKH_A_SQUARE_FOOT, 2)
         known = home["location"] in LOCATIONS
         said = {
             "estimated_price": price,
@@ -67,6 +75,11 @@ class PriceService:
             said["notice"] = (
                 f"{home['location']} is not among the locations that this model knows; it was priced as other"
             )
+            if meant := Locations(LOCATIONS).nearest(home["location"]):
+                said["suggested_location"] = meant
+        if unusual := unusual_inputs(Home.parse(home), {}):
+            said["unusual"] = unusual
+            said["interval"]["coverage"] = None
         return said
 
 
@@ -92,7 +105,9 @@ def price_service() -> Iterator[PriceService]:
             self._send({})
 
         def do_POST(self) -> None:
-            self._send(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            is_form = "urlencoded" in self.headers["Content-Type"]
+            self._send(dict(parse_qsl(body.decode())) if is_form else json.loads(body))
 
         def _send(self, body: dict[str, Any]) -> None:
             service.headers.append(dict(self.headers.items()))

@@ -37,9 +37,10 @@ def components() -> dict[str, Schema]:
         "Feedback": _feedback(),
         "FeedbackTaken": _feedback_taken(),
         "Locations": _object(
-            "The locations that the served model has learned.",
+            "The locations that the served model has learned, and the inputs that it uses.",
             BLINDED,
             locations={"type": "array", "items": {"type": "string"}},
+            inputs={"type": "array", "items": {"type": "string", "enum": [field.name for field in INPUTS]}},
             model_version=_VISITOR_VERSION,
         ),
         "Health": _health(),

@@ -47,10 +47,11 @@ def predict_home_price() -> dict[str, Any]:
 
 @blueprint.get("/api/get_location_names")
 def get_location_names() -> dict[str, Any]:
-    """The locations that the served model knows. Any other location is priced as `other`."""
+    """The locations that the served model knows, and the inputs that it uses. Another location is priced as `other`."""
     model = app_state().live.current()
     g.model_version = model.version
-    return shown_to(g.caller, {"locations": model.locations, "model_version": model.version})
+    answer = {"locations": model.locations, "inputs": model.inputs, "model_version": model.version}
+    return shown_to(g.caller, answer)
 
 
 @blueprint.post("/api/feedback")

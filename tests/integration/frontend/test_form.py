@@ -32,6 +32,7 @@ def estimated(page: Page) -> None:
 def test_a_home_becomes_an_estimate_in_lakh_and_in_rupees_with_its_range(page: Page, service: PriceService) -> None:
     estimated(page)
     expect(page.locator("#lakh")).to_have_text("78.2")
+    expect(page.locator("#price-unit")).to_have_text("lakh rupees")
     expect(page.locator("#rupees")).to_have_text("₹78,24,000")
     expect(page.locator("#per-sqft")).to_have_text("₹6,520 per sq ft")
     expect(page.locator("#range-text")).to_have_text(
@@ -73,6 +74,7 @@ def test_the_whole_form_works_by_keyboard_alone(page: Page, service: PriceServic
     expect(page.locator("#location")).to_have_attribute("aria-expanded", "false")
     keys.press("Tab")
     keys.type("1500")
+    keys.press("Tab")  # the unit
     keys.press("Tab")
     keys.press("ArrowUp")  # 3 BHK
     keys.press("Tab")
@@ -84,7 +86,7 @@ def test_the_whole_form_works_by_keyboard_alone(page: Page, service: PriceServic
     expect(page.get_by_role("radio", name="3 stars")).to_be_checked()
     keys.press("Tab")
     keys.press("Space")
-    for word in ("75.5", "near the metro"):
+    for word in ("105.5", "near the metro"):
         keys.press("Tab")
         keys.type(word)
     keys.press("Tab")
@@ -253,6 +255,207 @@ def test_names_from_the_service_are_shown_as_text_never_as_markup(page: Page) ->
     page.get_by_role("combobox", name="Location").press_sequentially("img")
     expect(suggestions(page)).to_have_text(["<img src=x onerror=alert(1)>"])
     assert page.locator("#location-list img").count() == 0
+
+
+def test_a_price_from_a_hundred_lakh_on_is_in_crore(page: Page) -> None:
+    describe(page, area="2000")
+    estimate(page)
+    expect(page.locator(".price")).to_have_text("1.30 crore rupees")
+
+
+def test_an_old_price_is_dimmed_as_long_as_the_home_is_another_one(page: Page) -> None:
+    estimated(page)
+    expect(page.locator("#changed")).to_be_hidden()
+    page.locator("#bhk").fill("3")
+    expect(page.locator("#changed")).to_have_text("You have changed the home since. Estimate it again.")
+    expect(page.locator("#estimate > div")).to_have_css("opacity", "0.35")
+    page.locator("#bhk").fill("2")
+    expect(page.locator("#changed")).to_be_hidden()
+    page.locator(".stepper:has(#bath) button").last.click()
+    expect(page.locator("#changed")).to_be_visible()
+    estimate(page)
+    expect(page.locator("#changed")).to_be_hidden()
+    expect(page.locator("#estimate > div")).to_have_css("opacity", "1")
+
+
+def test_a_failed_request_leaves_no_older_price_and_no_question_about_it(page: Page, service: PriceService) -> None:
+    estimated(page)
+    service.refusal = problem(503, "no model")
+    estimate(page)
+    expect(page.locator("#home-alert")).to_contain_text("No answer at the moment")
+    expect(page.locator("#estimate")).to_be_hidden()
+    expect(page.locator("#feedback")).to_be_hidden()
+    expect(page.locator("#waiting")).to_be_visible()
+
+
+@pytest.mark.parametrize("typed", ["indiranagar", "INDIRA-NAGAR", "  indira   nagar "])
+def test_a_listed_location_is_found_in_another_spelling(page: Page, service: PriceService, typed: str) -> None:
+    page.get_by_role("combobox", name="Location").press_sequentially(typed)
+    expect(suggestions(page)).to_have_text(["Indira Nagar"])
+    page.locator("#total_sqft").fill("1200")
+    estimate(page)
+    expect(page.locator("#location")).to_have_value("Indira Nagar")
+    expect(page.locator("#notice")).to_be_hidden()
+    assert service.homes[-1]["location"] == "Indira Nagar"
+
+
+def test_where_no_name_holds_the_letters_those_are_offered_that_begin_like_them(page: Page) -> None:
+    page.get_by_role("combobox", name="Location").press_sequentially("whitefeild")
+    expect(suggestions(page)).to_have_text(["Whitefield"])
+    page.locator("#location").fill("xyzzy")
+    expect(page.get_by_role("listbox")).to_be_hidden()
+
+
+def test_a_misspelt_location_is_asked_about_and_priced_again_by_one_press(page: Page, service: PriceService) -> None:
+    describe(page, location="Whitefeild")
+    estimate(page)
+    expect(page.locator("#suggestion")).to_have_text("Did you mean Whitefield?")
+    page.get_by_role("button", name="Whitefield", exact=True).click()
+    expect(page.locator("#suggestion")).to_be_hidden()
+    expect(page.locator("#location")).to_have_value("Whitefield")
+    assert [home["location"] for home in service.homes] == ["Whitefeild", "Whitefield"]
+
+
+@pytest.mark.parametrize(
+    ("unit", "typed", "sent"), [("sq m", "100", 1076.39), ("sq yd", "100", 900), ("sq ft", "900", 900)]
+)
+def test_an_area_can_be_typed_in_another_unit(
+    page: Page, service: PriceService, unit: str, typed: str, sent: float
+) -> None:
+    describe(page, area=typed)
+    page.get_by_label("Unit of the area").select_option(unit)
+    estimate(page)
+    expect(page.locator("#per-sqft")).to_have_text("₹6,520 per sq ft")
+    assert service.homes[0]["total_sqft"] == sent
+
+
+def test_the_limits_of_an_area_are_said_in_its_unit(page: Page, service: PriceService) -> None:
+    page.get_by_label("Unit of the area").select_option("sq m")
+    describe(page, area="9")
+    estimate(page)
+    expect(page.locator("#total_sqft-error")).to_have_text("Enter an area from 10 to 9,290 sq m")
+    page.get_by_label("Unit of the area").select_option("sq ft")
+    estimate(page)
+    expect(page.locator("#total_sqft-error")).to_have_text("Enter an area from 100 to 100,000 square feet")
+    assert service.homes == []
+
+
+def test_no_share_is_claimed_for_a_home_that_cannot_be(page: Page) -> None:
+    describe(page, area="300")
+    page.locator("#bhk").fill("9")
+    page.locator("#bath").fill("9")
+    estimate(page)
+    expect(page.locator("#notice")).to_have_text(
+        "An unusual home. 300 square feet with 9 bedrooms: homes have 100 to 10,000 each. The estimate is a guess."
+    )
+    expect(page.locator("#range-text")).to_have_text("How often such a home is listed within this range is not known.")
+
+
+def test_only_inputs_that_the_model_uses_are_offered_for_a_closer_estimate(page: Page, service: PriceService) -> None:
+    page.get_by_text("More about the home").click()
+    expect(page.get_by_label("Society")).to_be_visible()
+    service.inputs = ["total_sqft", "location", "bhk", "bath", "balcony"]
+    page.reload()
+    page.get_by_text("More about the home").click()
+    expect(page.get_by_label("Balconies")).to_be_visible()
+    expect(page.get_by_label("Society")).to_be_hidden()
+    service.inputs = ["total_sqft", "location", "bhk", "bath"]
+    page.reload()
+    expect(page.get_by_text("More about the home")).to_be_hidden()
+
+
+def test_an_estimate_can_be_shared_reloaded_and_gone_back_to(page: Page, service: PriceService, address: str) -> None:
+    describe(page, location="indiranagar")
+    estimate(page)
+    expect(page.locator("#lakh")).to_have_text("78.2")
+    assert page.url == f"{address}/?location=Indira+Nagar&total_sqft=1200&bhk=2&bath=2"
+    page.reload()
+    expect(page.locator("#lakh")).to_have_text("78.2")
+    expect(page.locator("#location")).to_have_value("Indira Nagar")
+    page.locator("#total_sqft").fill("1000")
+    estimate(page)
+    expect(page.locator("#lakh")).to_have_text("65.2")
+    page.go_back()
+    expect(page.locator("#lakh")).to_have_text("78.2")
+    expect(page.locator("#total_sqft")).to_have_value("1200")
+    page.goto(f"{address}/?location=Hebbal&total_sqft=1200&bhk=2&bath=2&balcony=1&society=Prestige&other=x")
+    expect(page.locator("#lakh")).to_have_text("78.2")
+    expect(page.get_by_label("Society")).to_have_value("Prestige")
+    assert service.homes[-1] == {
+        "location": "Hebbal", "total_sqft": 1200, "bhk": 2, "bath": 2, "balcony": 1, "society": "Prestige",
+    }  # fmt: skip
+
+
+def test_an_address_that_holds_no_home_is_refused_like_a_form(page: Page, service: PriceService, address: str) -> None:
+    page.goto(f"{address}/?location=%3Cimg%20src%3Dx%3E&total_sqft=12&bhk=no&bath=2")
+    expect(page.locator("#total_sqft-error")).to_have_text("Enter an area from 100 to 100,000 square feet")
+    expect(page.locator("#location")).to_have_value("<img src=x>")
+    assert service.homes == []
+
+
+def test_a_price_in_crore_is_asked_about(page: Page, service: PriceService) -> None:
+    estimated(page)
+    page.get_by_label("Actual price").fill("1.2")
+    send = page.get_by_role("button", name="Send feedback")
+    send.click()
+    expect(page.locator("#actual_price-error")).to_contain_text("Did you mean crore?")
+    assert service.remarks == []
+    page.get_by_role("button", name="Yes, ₹1.20 crore").click()
+    expect(page.get_by_label("Actual price")).to_have_value("120")
+    send.click()
+    expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
+    assert [remark["feedback_value"] for remark in service.remarks] == [120]
+
+
+@pytest.mark.parametrize(
+    ("stars", "verdict", "price", "question"),
+    [
+        ("", "", "500", "₹5.00 crore is far from the estimate of ₹78.2 lakh."),
+        ("", "Too low", "60", "The price, ₹60.0 lakh, says that the estimate of ₹78.2 lakh is not too low."),
+        ("", "Too high", "90", "The price, ₹90.0 lakh, says that the estimate of ₹78.2 lakh is not too high."),
+        ("", "Accurate", "100", "The estimate is ₹78.2 lakh and the price ₹1.00 crore: is that accurate?"),
+        ("5 stars", "Too low", "", "5 stars and “too low” contradict each other."),
+        ("1 star", "Accurate", "", "1 star and “accurate” contradict each other."),
+    ],
+)
+def test_feedback_that_contradicts_itself_is_asked_about_once(
+    page: Page, service: PriceService, stars: str, verdict: str, price: str, question: str
+) -> None:
+    estimated(page)
+    for name in filter(None, (stars, verdict)):
+        page.get_by_role("radio", name=name).check(force=True)
+    page.get_by_label("Actual price").fill(price)
+    send = page.get_by_role("button", name="Send feedback")
+    send.click()
+    shown = page.locator("#feedback .error:visible")
+    expect(shown).to_have_text(f"{question} If you mean it, send it again.")
+    assert service.remarks == []
+    send.click()
+    expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
+    assert len(service.remarks) == len([one for one in (stars, verdict, price) if one])
+
+
+def test_without_a_script_the_form_still_brings_an_estimate(
+    browser: Browser, address: str, service: PriceService
+) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(address)
+    expect(page.get_by_label("Unit of the area")).to_be_hidden()
+    page.locator("#location").fill("Hebbal")
+    page.locator("#total_sqft").fill("1200")
+    page.get_by_role("button", name="Estimate the price").click()
+    expect(page.locator("body")).to_contain_text('"estimated_price": 78.24')
+    context.close()
+
+
+def test_on_paper_there_is_the_home_and_its_price_and_nothing_to_press(page: Page) -> None:
+    estimated(page)
+    page.emulate_media(media="print")
+    expect(page.locator(".price")).to_be_visible()
+    expect(page.locator("#location")).to_be_visible()
+    assert page.locator("button:visible").count() == 0
+    expect(page.locator("#feedback")).to_be_hidden()
 
 
 @pytest.mark.parametrize("width", [320, 360, 768, 1180])

@@ -21,7 +21,10 @@ def test_it_serves_the_form_and_its_own_files_only(address: str) -> None:
     page = httpx.get(address + "/")
     assert page.status_code == 200
     assert page.headers["Content-Type"] == "text/html; charset=utf-8"
-    for file in ("main.js", "api.js", "combobox.js", "fields.js", "money.js", "style.css", "icon.svg"):
+    for file in (
+        *("main.js", "address.js", "api.js", "combobox.js", "doubts.js", "fields.js", "money.js", "places.js"),
+        *("style.css", "icon.svg"),
+    ):
         assert httpx.get(f"{address}/{file}").status_code == 200
     for hidden in (
         "nginx.conf.template",
