@@ -28,7 +28,7 @@ POLL_SECONDS = 3
 def import_dataset(mounted: Path = MOUNTED_DATASET) -> None:
     """Store the mounted file, or synthetic listings. Raises CalledProcessError."""
     with tempfile.TemporaryDirectory() as folder:
-        # Where nothing was mounted, the path is a device.
+        # If nothing is mounted, the path is a device.
         first_run.import_dataset(_homeprices, mounted if mounted.is_file() else None, Path(folder), notify=False)
 
 

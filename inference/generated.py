@@ -1,4 +1,4 @@
-"""Writes the files that are generated from the declared inputs: API document, form fields, table of inputs.
+"""Write the files that are generated from the declared inputs: API document, form fields, table of inputs.
 
 `python -m inference.generated` writes them, `python -m inference.generated --check` exits with 1 when one is stale.
 """
@@ -22,7 +22,7 @@ BEGIN, END = "<!-- inputs: written by `make inputs` -->\n", "<!-- end of inputs 
 
 
 def form_fields() -> str:
-    """The form's fields in HTML: the location, then the required numbers in a row, then what is optional."""
+    """The form's fields in HTML: the location, the required numbers in one row, then the optional fields."""
     required = [_field(field) for field in INPUTS if field.required and field.name != LOCATION]
     optional = [_field(field) for field in INPUTS if not field.required]
     [location] = [_location(field) for field in INPUTS if field.name == LOCATION]
@@ -128,7 +128,7 @@ def _limits(field: InputField) -> str:
 
 
 def _rules(field: InputField, *described_by: str) -> str:
-    """Whether a field is required, and what the form says when it is empty or wrong."""
+    """The attributes of a required field, and the messages of the form for an empty or invalid value."""
     rules = " required" * field.required
     rules += f' aria-describedby="{" ".join([*described_by, f"{field.name}-error"])}"'
     if field.required:
@@ -172,7 +172,7 @@ def _replaced(text: str, section: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the stale files, or with `--check` name them; 1 when there are any and they were only to be named."""
+    """Write the stale files and return 0; with `--check`, print their names instead and return 1 if there are any."""
     parser = argparse.ArgumentParser(prog="python -m inference.generated", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 when a file is stale")
     check = parser.parse_args(arguments).check

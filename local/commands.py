@@ -100,7 +100,7 @@ def status(stack: Stack) -> int:
     pids["supervisor"] = current.supervisor
     console.print(status_table(current, display.memory_by_service(stack.mark, stack.folder, pids)))
     console.print(_policy(stack), highlight=False)
-    from homeprices.workflows.status import paused_lines  # only this command needs what it imports
+    from homeprices.workflows.status import paused_lines  # imported here, because only this command needs it
 
     for line in paused_lines(load_settings(stack.environment(), ())):
         console.print(line, highlight=False)
@@ -202,7 +202,7 @@ def _as_interrupt(_signum: int, _frame: FrameType | None) -> None:
 
 
 def _policy(stack: Stack) -> str:
-    """Return which policy decides the experiment, and what to know of the one for a first look."""
+    """Return the name of the experiment's policy; for `demo`, also its limitation."""
     if stack.policy != "demo":
         return f"Policy of the experiment: {stack.policy}."
     return (

@@ -167,7 +167,7 @@ def rotate_logs(folder: Path) -> None:
 
 
 def _line(file: Path, line: str, named: bool) -> str:
-    line = printable(line.expandtabs(), LONGEST_LINE)  # it may hold what a visitor sent
+    line = printable(line.expandtabs(), LONGEST_LINE)  # a log may contain input of visitors, such as control characters
     return f"{file.stem:>22} | {line}" if named else line
 
 

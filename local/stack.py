@@ -59,7 +59,7 @@ class Stack:
         """Return the stack of STACK_DIR and STACK_PORT_OFFSET. Raises PortsRefused, SettingsError."""
         variables = {name: value for name, value in dotenv_values(root / ".env").items() if value is not None}
         variables |= environ
-        load_settings(variables, ())  # reports errors before anything starts
+        load_settings(variables, ())  # read here, so that an invalid value is reported before anything starts
         return cls(
             folder=(root / environ.get("STACK_DIR", ".stack")).resolve(),
             ports=Ports.moved_by(environ.get("STACK_PORT_OFFSET", "0") or "0"),

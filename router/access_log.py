@@ -47,8 +47,8 @@ class AccessLogEntry:
     def is_prediction(self) -> bool:
         """Whether a service was asked for a prediction.
 
-        Without the second condition, anybody could make failures: Nginx itself answers an unknown Transfer-Encoding
-        with 501. A service that is down was asked: its status is 502 then.
+        The second condition excludes responses of Nginx itself, such as 501 for an unknown Transfer-Encoding. Otherwise
+        any client could cause failures. A service that is down was asked: its status is 502 then.
         """
         return self.method == "POST" and self.path == PREDICT_PATH and bool(self.upstream_status)
 

@@ -43,7 +43,7 @@ from router.traffic_counter import TrafficCounter
 
 STEP_SECONDS = 0.5
 POLL_SECONDS = 2.0  # between two polls of the bucket at least; a change of share takes about as long to arrive
-FIRST_RECORD_SECONDS = 5.0  # wait for the bucket; then the cached record is used
+FIRST_RECORD_SECONDS = 5.0  # the longest wait for the bucket; then the cached record is used
 RETRY_SECONDS = 30.0  # until a rejected configuration is tried again: the cause may lie outside of it
 START_AGAIN_SECONDS = 3.0  # between two attempts to start Nginx
 RENEW_SECONDS = 30.0  # between two reloads that end unfinished requests
@@ -101,8 +101,8 @@ class Agent:
     def _end_unfinished_requests(self) -> None:
         """Reload Nginx, so that its old workers cut off unfinished requests at their deadline.
 
-        Nginx has no deadline for a whole body. A client that sends a byte now and then would hold its place, and those
-        of all others, for hours.
+        Nginx has no deadline for a whole body. A client that sends a byte now and then would keep its slot for hours,
+        and with enough connections all slots.
         """
         self._renewed = self._clock()
         self._nginx.signal(signal.SIGHUP)

@@ -128,7 +128,8 @@ class TrafficCounter:
 def _is_counted(entry: AccessLogEntry) -> bool:
     """Whether the entry is a prediction that succeeded or failed. Invalid requests (4xx) are not counted.
 
-    Nor is what Nginx answered without asking a service: the bake would revert production for it.
+    Responses of Nginx without an upstream are not counted either, because the post-promotion analysis would revert
+    production for them.
     """
     return entry.is_prediction and (entry.status < HTTPStatus.BAD_REQUEST or entry.status >= 500)
 

@@ -1,11 +1,11 @@
 """The plan of a job: which bundle scores which slices. It is written once, so all attempts do the same work.
 
 ```
-batch/{job}/plan.json                               this
+batch/{job}/plan.json                               the plan
 batch/{job}/partitions/{number}/part-{n}.parquet    estimates
-batch/{job}/partitions/{number}/refused-{n}.jsonl   rows that have none, with the reasons
-batch/{job}/partitions/{number}/manifest.json       last: the partition is done
-batch/{job}/manifest.json                           last of all: the job is
+batch/{job}/partitions/{number}/refused-{n}.jsonl   rows without an estimate, with the reasons
+batch/{job}/partitions/{number}/manifest.json       written last in its folder: the partition is complete
+batch/{job}/manifest.json                           written last of all: the job is complete
 ```
 """
 

@@ -56,7 +56,7 @@ def score_partition(bucket: RangedBucket, predictor: Predictor, plan: Plan, numb
         except (ObjectNotFound, PreconditionFailed):
             raise InvalidInput({piece.key: f"has changed since the job {plan.job} was planned"}) from None
         log.info(
-            "scored a piece",
+            "slice_scored",
             file=piece.key,
             piece=f"{position} of {len(plan.partitions[number])}",
             estimated=writer.estimated,

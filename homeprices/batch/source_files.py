@@ -1,6 +1,6 @@
-"""The data files under a prefix, apart from what a writer, an operating system or a person left beside them.
+"""Sort the objects under a prefix into data files, and files that are skipped: markers, hidden and temporary files.
 
-Names count only below the prefix: whoever names `_inbox/homes.csv` as the source means that file.
+The rules apply to the part of a key below the prefix, so the source `_inbox/homes.csv` is scored.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def in_words(skipped: Iterable[Skipped], at_most: int = 3) -> str:
 
 
 def _is_hidden(part: str) -> bool:
-    """Spark, Hive and Hadoop take such names for their own; `_year=2026` is a partition."""
+    """Whether Spark, Hive and Hadoop reserve the name; `_year=2026` is a partition, not a reserved name."""
     return part.startswith(".") or (part.startswith("_") and "=" not in part)
 
 

@@ -1,7 +1,7 @@
 """Cleaning: from raw listings to clean ones, and areas in any unit to square feet.
 
-A row is rejected for what it lacks, never for how it compares with others: a model that is measured only on homes with
-usual prices looks better than it is.
+A row is rejected for missing or unreadable values, never because it is unusual: a model that is measured only on homes
+with usual prices looks better than it is.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Cleaned:
         return {str(text)[:CELL_SHOWN]: count for text, count in unknown[:UNKNOWN_SHOWN]}
 
     def sentences(self) -> list[str]:
-        """What a person should know of the table, a line each: refused rows, unknown words, impossible ratios."""
+        """Notes for a person, a line each: rejected rows, unknown words, impossible ratios."""
         said = [f"{self.raw_rows:,} rows: {len(self.rows):,} used, {self.duplicates:,} repetitions dropped"]
         said += [
             f"refused, {reason}: {count:,} ({', '.join(self.first_refused.get(reason, ()))})"

@@ -1,4 +1,4 @@
-"""What only a column as a whole can say of its cells: whether a comma is a decimal one, and in which unit a cell is."""
+"""Conventions of a whole column that a single cell does not reveal: the decimal comma, and the unit."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def unit_columns(header: Sequence[str]) -> dict[str, str]:
 
 
 def with_points(table: Mapping[str, list[str]], lines: Sequence[int], names: Sequence[str]) -> tuple[Table, list[str]]:
-    """The table with a decimal point in columns that plainly have a decimal comma, and a sentence for each of them.
+    """The table with decimal points in columns that must have decimal commas, and a sentence for each such column.
 
     Raises DatasetRefused, with the first lines, when a column has both.
     """
@@ -99,7 +99,7 @@ def _pointed(name: str, cell: str) -> str:
 def with_units(
     table: Mapping[str, list[str]], lines: Sequence[int], units: Mapping[str, str]
 ) -> tuple[Table, list[str]]:
-    """The table with prices in lakh and areas with their unit, as the columns of units say, and a sentence for each.
+    """The table with prices in lakh and areas with their unit, by the columns of units, and a sentence for each.
 
     Raises DatasetRefused, with the first lines, when a unit is unknown.
     """

@@ -129,7 +129,7 @@ class Accepted:
     cleaned: Cleaned
 
     def report(self) -> list[str]:
-        """What a person should know of it, a line each: ignored columns, cells read in another way, rows not used."""
+        """Notes for a person, a line each: ignored columns, cells that were converted, rows that are not used."""
         ignored = [f"{name}: {columns}" for name, columns in named(self.listings.ignored).items()]
         return [*ignored, *self.listings.notes, *self.cleaned.sentences()]
 
@@ -155,8 +155,8 @@ def require_raw(table: pd.DataFrame) -> None:
 
 
 def require_training_rows(cleaned: Cleaned) -> None:
-    """Raise DatasetRefused when clean listings may not be trained on: too many refused, not of the contract, a column
-    that does not mean what it did, or a share of the rows with ratios that cannot be.
+    """Raise DatasetRefused when clean listings are unfit for training: too many rejected rows, a violated schema, a
+    column that has changed its meaning, or too many rows with impossible ratios.
     """
     ratios = {one.ratio.column: one.sentence() for one in cleaned.outside if one.too_many}
     try:

@@ -93,7 +93,7 @@ def prepare(cleaned: Cleaned) -> PreparedDataset:
 
 
 def split(rows: pd.DataFrame, salt: str = SALT) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(training, hold-out) of clean rows, about 85 to 15. Another salt gives another split, to measure the spread."""
+    """(training, hold-out) of clean rows, about 85 to 15. Other salts give other splits, to measure their variation."""
     held_out = _held_out(rows, salt)
     return rows[~held_out], rows[held_out]
 

@@ -1,7 +1,7 @@
-"""Judges a table row by row: how many rows have a price a square foot, an area or baths a bedroom that cannot be.
+"""Count the rows of a table with an impossible price per square foot, area per bedroom or baths per bedroom.
 
-A median says nothing of a fifth of the prices in rupees. A single such row is no reason to refuse a table or the row
-(cleaning never judges a home by its price); a share of them means that a column holds two units.
+A median does not reveal a fifth of the prices in rupees. A single such row is no reason to reject the table or the row,
+because cleaning never judges a home by its price. A share of them means that a column holds two units.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ EXPLAINED = 0.6
 
 
 def _likely_cause(rows: pd.DataFrame, outside: npt.NDArray[np.bool_]) -> str:
-    """The cause without which most of the rows outside would be as the other rows are; '' when there is none."""
+    """The error that, once corrected, makes most of the rows outside resemble the others; '' when there is none."""
     usual = _log_rate(rows[~outside])
     odd = rows[outside].dropna(subset=["price", "total_sqft", "bhk", "bath"])
     scores: dict[str, float] = {}

@@ -34,7 +34,7 @@ _CELL_SHOWN, _COLUMNS_SHOWN = 40, 20
 class Listings:
     """The raw table of a file: nine columns of stripped text (blank: ''), indexed by line number in the file.
 
-    A decimal comma that a column plainly has is a point in it, and what a column of units says is done.
+    Decimal commas of a column are points here, and the units of a column of units are applied.
     """
 
     table: pd.DataFrame

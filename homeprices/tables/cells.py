@@ -1,7 +1,7 @@
-"""What one cell of a table means: missing or not, which number, the same text as another, ready or later.
+"""Parse one cell of a table: a missing value, a number, the key of a text, an availability.
 
-Import, evaluation, drift, batch jobs and the API all ask here, so the same cell means the same to each of them. Nothing
-is guessed: a text that has two readings is no number, and an unknown status word is `unknown`, never the nearest one.
+Import, evaluation, drift, batch jobs and the API all use this module, so they read a cell alike. It does not guess: a
+text with two readings is not a number, and an unknown status word is `unknown`, never the nearest known one.
 The module imports the standard library only, because serving uses it.
 """
 
@@ -101,7 +101,7 @@ def has_plain_digits(text: str) -> bool:
 
 @dataclass(frozen=True)
 class CommaForms:
-    """How many numbers of a column can only have a decimal comma, and how many speak against it."""
+    """Counts of a column's numbers: those that can only have a decimal comma, and those that cannot have one."""
 
     decimal: int
     other: int
@@ -109,7 +109,7 @@ class CommaForms:
 
     @property
     def is_decimal(self) -> bool:
-        """Whether the column as a whole has a decimal comma: some numbers have it, and none speaks against it."""
+        """Whether the column has decimal commas: at least one number must have one, and none has another form."""
         return self.decimal > 0 and self.other == 0
 
 
@@ -178,7 +178,7 @@ _LONGEST_STATUS = 100
 
 @lru_cache(maxsize=CACHED_SPELLINGS)
 def status(text: str) -> str:
-    """What an availability says: READY (to move in), LATER (a date, or not yet), MISSING, or else UNKNOWN.
+    """Return the status of an availability: READY (to move in), LATER (a date, or not yet), MISSING, or UNKNOWN.
 
     Words are compared whole, with a closed list. `Almost_ready` and `Ready to move from Dec 2028` are LATER.
     """
@@ -200,7 +200,7 @@ def _is_not_yet(words: list[str], sentence: str) -> bool:
 
 
 def _has_date(words: list[str]) -> bool:
-    """A month, a year, a length of time (`6 months`) or a date in numbers (`12/28`). One bare number is no date."""
+    """Whether there is a month, a year, a period (`6 months`) or a date in numbers (`12/28`). A bare number is none."""
     numbers = [word for word in words if word.isdigit()]
     if any(len(word) > 2 and not _YEAR.fullmatch(word) for word in numbers):
         return any(word in _MONTHS for word in words)

@@ -65,7 +65,10 @@ def check_names(source: str, header: Sequence[str], line: int | None) -> None:
 
 
 def open_csv(lines: Lines, known: Collection[str], rows: int) -> Csv:
-    """Read the header. `known` names tell separators apart; chunks have up to `rows` rows. Raises DatasetRefused."""
+    """Read the header, with the separator that yields `known` names; chunks have at most `rows` rows.
+
+    Raises DatasetRefused.
+    """
     source, texts, skipped = lines.source, iter(lines), 0
     first = ""
     for first in texts:

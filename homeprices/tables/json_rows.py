@@ -1,4 +1,4 @@
-"""Rows of JSON lines and of a JSON list, as streams; an object whose key is given twice is refused as a form is."""
+"""Rows of JSON lines and of a JSON list, as streams. An object with a duplicate key is rejected, as in forms."""
 
 from __future__ import annotations
 

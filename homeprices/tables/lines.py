@@ -36,13 +36,13 @@ def fault(source: str, problem: str, line: int | None = None) -> MalformedTable:
 
 
 def refusal(source: str, problem: str, line: int | None = None, column: str = "") -> DatasetRefused:
-    """The error of a file that is read and is not the table: its name, the line, the column, and what is wrong."""
+    """The error of a readable file that is not the expected table: its name, the line, the column, and the fault."""
     place = ", ".join([*([f"line {line}"] if line else []), *([f"column {column[:_SHOWN]}"] if column else [])])
     return DatasetRefused({source: f"{place}: {problem}" if place else problem})
 
 
 class SeekableFile(Protocol):
-    """What is needed of a binary file."""
+    """The methods of a binary file that this module calls."""
 
     def read(self, size: int, /) -> bytes | None:
         """Up to `size` bytes; none at the end."""
@@ -132,7 +132,7 @@ def _after(text: str) -> str:
 
 
 def mark_of(line: str) -> str:
-    """What is wrong with a line that is no row but a merge marker or a comment; '' for any other."""
+    """The fault of a line that is a merge marker or a comment instead of a row; '' for any other line."""
     shown = line.lstrip()[:_SHOWN].replace("\r", "\n").partition("\n")[0].rstrip()
     if shown.startswith(MERGE_MARKS):
         return f"is a merge marker, {shown!r}; resolve the conflict first"

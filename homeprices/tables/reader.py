@@ -94,7 +94,7 @@ class Table:
     blocks: Iterator[Block]
     names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    """What the reader has found and its user did not say, such as semicolons between cells."""
+    """What the reader has detected by itself, such as semicolons between cells; a sentence each."""
 
     def require(self, names: Collection[str], found: Collection[str] | None = None) -> None:
         """Raise DatasetRefused when a column is missing."""
@@ -116,10 +116,10 @@ def open_table(
     block_rows: int = BLOCK_ROWS,
     block_bytes: int = BLOCK_BYTES,
 ) -> Table:
-    """Open the table of a seekable file; rows are read as its blocks are asked for.
+    """Open the table of a seekable file; iterating over its blocks reads the rows.
 
-    `source` names the file in faults. `known` names are the only columns read of Parquet, whose row `groups` may be
-    chosen. They and `hints` tell separators apart. Raises DatasetRefused.
+    `source` names the file in faults. Of Parquet, only the columns in `known` are read, and only the row `groups`, if
+    given. The separator of CSV is the one that yields names of `known` or `hints`. Raises DatasetRefused.
     """
     head = file.read(_HEAD_BYTES) or b""
     if format is None and head.startswith(_PARQUET):

@@ -38,7 +38,7 @@ max_requests = 0  # no recycling of workers: it would close connections that the
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - heartbeats never touch a disk
 control_socket_disable = True
 forwarded_allow_ips = ""
-limit_request_line = 8190  # as much as the router accepts, which answers 414 above it
+limit_request_line = 8190  # the router's limit, above which it answers 414
 limit_request_fields = 64
 limit_request_field_size = 8190
 proc_name = _settings.instance
@@ -78,7 +78,7 @@ def child_exit(_server: Any, worker: Any) -> None:
 
     try:
         merge_dead(_metrics_folder, worker.pid)
-    except Exception as error:  # it would end gunicorn; the files count unmerged as well
+    except Exception as error:  # an exception here would end gunicorn; unmerged files count as well
         get_logger(__name__).error("metric_files_not_merged", error=f"{type(error).__name__}: {error}")
 
 

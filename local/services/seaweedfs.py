@@ -16,7 +16,7 @@ from local.supervision.service_spec import RunCommand, ServiceSpec
 
 VOLUME_SIZE_MB = 256
 SOCKET_PATH_BYTES = 100
-"""The longest path of a Unix socket: the system allows 108 bytes, some of them are a reserve."""
+"""The longest path of a Unix socket: the system allows 108 bytes; the difference is a reserve."""
 
 
 def seaweedfs(

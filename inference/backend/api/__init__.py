@@ -1,1 +1,1 @@
-"""HTTP in and out."""
+"""The HTTP interface: routes, media types, and the OpenAPI document."""

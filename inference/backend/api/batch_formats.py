@@ -116,7 +116,7 @@ def parse_row(row: Row) -> Home | InvalidInput:
     try:
         return Home.parse(row)
     except InvalidInput as error:
-        error.__context__ = None  # with the frames of the traceback, it holds the values of the row
+        error.__context__ = None  # the frames of its traceback would keep the values of the row alive
         return error.with_traceback(None)
 
 

@@ -33,8 +33,8 @@ from inference.backend.runtime.request_context import Caller
 blueprint = Blueprint("batch", __name__)
 
 MOST_HOMES = 10_000
-LARGEST_BATCH_BYTES = 4 * 2**20  # 419 bytes a home; with all eight fields one has about 200
-PIECE_HOMES = 500  # about 15 ms of work, between two of which other requests have their turn
+LARGEST_BATCH_BYTES = 4 * 2**20  # 419 bytes per home; a home with all eight fields has about 200
+PIECE_HOMES = 500  # about 15 ms of work; other requests are processed between two chunks
 
 
 @blueprint.post(f"{PREDICT_PATH}/batch")
@@ -106,9 +106,8 @@ def _price(
 
 
 class ErrorBudget:
-    """The errors of a batch, no longer than its request and a little more: the error of an empty row has 200 bytes.
-
-    After that, a row that is wrong is only called so.
+    """Bounds the error texts of a batch to little more than the size of its request, because the error of an empty row
+    has 200 bytes. Beyond the budget, an invalid row gets a short error without details.
     """
 
     FREE_BYTES = 64 * 1024
@@ -120,7 +119,7 @@ class ErrorBudget:
         """Return the answer for a row that has no estimate."""
         fields = error.fields if isinstance(error, InvalidInput) else {}
         answer = {"error": error.detail, "fields": fields}
-        self._left -= 2 * len(error.detail)  # the fields say the same again
+        self._left -= 2 * len(error.detail)  # `fields` has the details
         return answer if self._left > 0 else {"error": "is wrong too", "fields": {}}
 
 

@@ -1,1 +1,1 @@
-"""What a worker is made of; imports no routes."""
+"""The parts of a worker process. Imports no routes."""

@@ -56,7 +56,7 @@ class AppState:
 
     @cached_property
     def knows_host(self) -> Callable[[str], bool]:
-        """Whether a Host header names this service; the answers to the last ones are kept."""
+        """Whether a Host header names this service; the results of the last ones are cached."""
         return lru_cache(maxsize=HOSTS_KEPT)(self.settings.knows_host)
 
     def start(self) -> None:

@@ -1,8 +1,8 @@
 """The limit of new cookies: each network gets a fixed number in a clock hour, and its other new visitors get none.
 
-Without it, one address becomes as many visitors of an experiment as it sends requests. The counts are in a table of
-fixed size, at the place that the keyed hash of the network names, so memory is bounded, nothing is evicted, and a
-client cannot choose a network with which to share a place. Each worker counts for itself and grants its part.
+Without it, each request of one address could count as a visitor of an experiment. The counts are in a table of fixed
+size, indexed by the keyed hash of the network. So memory is bounded, nothing is evicted, and a client cannot choose a
+network that shares its slot. Each worker counts its own requests and grants its part of the quota.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from array import array
 from collections.abc import Callable
 
 NEW_COOKIES_AN_HOUR = 120
-"""Of one network and one instance: about what the homes or the office behind one address need."""
+"""Per network and instance: about what the homes or the office behind one address need."""
 
 PLACES = 2**16
 _HOUR_SECONDS = 3600

@@ -34,7 +34,7 @@ CACHED_BUNDLES = 3
 LONGEST_RETRY_SECONDS = 60.0  # retries of a rejected bundle back off to this: the fault may be in the copy
 
 MAX_SLOWDOWN = 5.0  # against the model that it replaces
-FAST_ENOUGH_SECONDS = 50e-6  # below this, a slowdown by five makes no difference to visitors
+FAST_ENOUGH_SECONDS = 50e-6  # below this, even a slowdown by a factor of five is imperceptible to visitors
 SLOWEST_SECONDS = 0.002  # in any case; at that speed a worker answers 400 requests a second
 
 State = Literal["starting", "ok", "idle", "stale"]

@@ -72,7 +72,7 @@ class WorkerMetrics:
 
 
 def merge_dead(folder: Path, exited: int | None = None) -> int:
-    """Merge the files of processes that are gone; return how many. `exited`: the id of one that certainly is.
+    """Merge the files of dead processes; return their number. `exited` is the id of a process that is known to be dead.
 
     Does nothing while another process merges: its files are then merged after the next exit. Raises MergeFailed.
     """
@@ -93,10 +93,10 @@ def merge_dead(folder: Path, exited: int | None = None) -> int:
 
 
 def finish_merge(folder: Path) -> None:
-    """Delete what a killed merge has left; to be called by a worker before its first metric.
+    """Delete what a killed merge has left. A worker calls this before its first metric.
 
-    A worker may get the process id of a dead one. Without this it could add its counts to a file that is merged
-    already. Waits a bounded time for a merge that is under way.
+    A worker may get the process id of a dead one, and would then add its counts to a file that is already merged. Waits
+    a bounded time for a running merge.
     """
     with _lock(folder, seconds=LOCK_SECONDS) as locked:
         if locked:
@@ -104,7 +104,7 @@ def finish_merge(folder: Path) -> None:
 
 
 def _merge(folder: Path, state: State, sources: dict[str, list[Path]]) -> None:
-    """Write the next generation, commit it, and delete what it replaces. The lock is held."""
+    """Write the next generation, commit it, and delete the files it replaces. The caller holds the lock."""
     following = State(state.generation + 1, tuple(path.name for paths in sources.values() for path in paths))
     held = {found["kind"]: path for path in folder.glob("*_merged-*.db") if (found := _MERGED.fullmatch(path.name))}
     for kind in held.keys() | sources.keys():
@@ -120,7 +120,7 @@ def _merge(folder: Path, state: State, sources: dict[str, list[Path]]) -> None:
 
 
 def _finish(folder: Path) -> State:
-    """Delete every file that does not count, then forget their names. The lock is held."""
+    """Delete every file that does not count, then remove their names from the state. The caller holds the lock."""
     state = _read_state(folder)
     for path in folder.glob("*_merged-*.db"):
         found = _MERGED.fullmatch(path.name)

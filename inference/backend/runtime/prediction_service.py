@@ -1,4 +1,4 @@
-"""Predictions: priced by the live model, and in the prediction log before the response is sent."""
+"""Predict prices with the live model, and write each to the prediction log before the response is sent."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class PredictionService:
 
 
 def estimate_all(model: Predictor, homes: Sequence[Home]) -> list[Estimate | BundleRefused]:
-    """Return a rounded estimate for each home, in order, or the reason why the model has none for that home alone."""
+    """Return a rounded estimate for each home, in order, or the reason why the model has none for that home."""
     try:
         return [_rounded(estimate) for estimate in model.estimate(homes)]
     except BundleRefused as error:

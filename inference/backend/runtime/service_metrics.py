@@ -17,7 +17,7 @@ from inference.backend.runtime.metric_files import WorkerMetrics
 
 ErrorReason = Literal["invalid", "no_model", "model_error"]
 GaugeMode = Literal["livesum", "livemax", "livemin", "livemostrecent"]
-"""How the values of several workers become one; every mode drops workers that have exited."""
+"""How the values of several workers are combined; every mode drops workers that have exited."""
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 # A prediction takes well under a millisecond; the highest bounds show an overloaded machine.
