@@ -1,10 +1,10 @@
-"""`GET /api/drift_report`: how long the newest of a year's stored reports takes, beside computing one when asked.
+"""`GET /api/drift_report`: time to return the newest of a year's stored reports, compared with computing one on demand.
 
-    python -m benchmarks.drift_report --out benchmarks/results/drift_report.json
+python -m benchmarks.drift_report --out benchmarks/results/drift_report.json
 
-Real gunicorn (two workers) and PostgreSQL with a year of hourly reports on both arms and a day of visits. The peer does
-what a service does that stores none: it reads the day's visits with pandas and compares the means, in this process and
-without HTTP, which favours it. Milliseconds of the clock, as a visitor of the page waits: wants a quiet machine.
+Real gunicorn (two workers) and PostgreSQL with a year of hourly reports on both variants and a day of exposures. The
+peer stores no reports: it reads the exposures of the day with pandas and compares the means, in this process and
+without HTTP, which favours it. The figures are wall-clock milliseconds, so run it on an idle machine.
 """
 
 from __future__ import annotations

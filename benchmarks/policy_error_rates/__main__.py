@@ -88,8 +88,8 @@ def measure_split(runs: int, seed: int) -> list[str]:
     sound = simulate(policy, Scenario(runs=runs, seed=seed))
     false = sum(end.outcome == "invalid" for end in sound) / runs
     return [
-        f"The split, at 50 visitors an hour: an arm of 15 % instead of 20 % is flagged within 36 h in {found:.1%} of "
-        f"runs; a sound split is flagged within 14 days in {false:.1%}."
+        f"The split, at 50 visitors an hour: a candidate share of 15 % instead of 20 % is flagged within 36 h in "
+        f"{found:.1%} of runs; a sound split is flagged within 14 days in {false:.1%}."
     ]
 
 
@@ -135,7 +135,7 @@ def _year(measured: dict[str, dict[str, dict[str, Any]]]) -> str:
 
 
 def _price_table(prices: list[dict[str, Any]]) -> str:
-    head = ["correlation of the two models' errors", "paired: median days", "by arm: median days", "ratio"]
+    head = ["correlation of the two models' errors", "paired: median days", "by variant: median days", "ratio"]
     rows = []
     for found in prices:
         paired, by_variant = found["paired"]["median_days"], found["by_variant"]["median_days"]

@@ -47,7 +47,7 @@ class AlertStates(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    arms: dict[Variant, alert_state.AlertState] = {}
+    arms: dict[Variant, alert_state.AlertState] = {}  # the stored name
 
     def of(self, variant: Variant) -> alert_state.AlertState:
         """Return the state of a variant, by default without an alert."""

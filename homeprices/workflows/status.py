@@ -131,7 +131,7 @@ def time_left(policy: policies.AnyPolicy, evidence: Evidence) -> str:
     missing = policy.minimum.rated_visitors - smaller
     if missing > 0:
         pace = f", which takes {missing / smaller * days:.1f} days at the pace so far" if smaller else ""
-        return f"{text}; {missing} rated visitors are missing in the smaller arm{pace}"
+        return f"{text}; {missing} rated visitors are missing in the smaller variant{pace}"
     rated = evidence.production.rated_visitors + evidence.candidate.rated_visitors
     if rated < policy.expected_visitors:
         more = (policy.expected_visitors - rated) / rated * days

@@ -640,7 +640,7 @@ def test_status_says_where_the_experiment_stands_and_what_is_missing(trial: Tria
     lines = experiment_status(trial.resources, clock=lambda: NOW)
     assert "BO1-CO1 running, 20 % of the visitors, day 0.2 of at most 14 (demo)" in lines
     assert "candidate    CO1: 10 requests of 10 visitors, 0 failed, 2.0 ms, 4.00 stars of 10 ratings" in lines
-    assert "20 rated visitors are missing in the smaller arm, which takes 0.4 days at the pace so far" in lines
+    assert "20 rated visitors are missing in the smaller variant, which takes 0.4 days at the pace so far" in lines
     trial.visits("candidate", 40, MIXED)
     trial.visits("production", 160, MIXED)
     lines = experiment_status(trial.resources, clock=lambda: NOW)

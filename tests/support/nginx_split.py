@@ -9,17 +9,15 @@ Source: nginx, src/core/ngx_murmurhash.c and src/http/modules/ngx_http_split_cli
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
 
+from homeprices.names import Variant
 from homeprices.release.control_record import HUNDREDTHS, hundredths
-
-Arm = Literal["production", "candidate"]
 
 HASH_LIMIT = 0xFFFFFFFF
 _MIX = 0x5BD1E995
 
 
-def arm_of(salt: str, visitor: str, share: float) -> Arm:
+def variant_of(salt: str, visitor: str, share: float) -> Variant:
     """Return the variant of `visitor` if the candidate gets `share` percent of the visitors."""
     return "candidate" if position(salt, visitor) < bound(share) else "production"
 

@@ -125,8 +125,8 @@ class SequentialPolicy(Document):
     def decide(self, evidence: Evidence) -> Decision:
         """Check harm first, then validity, then ratings, then time. A stop by the circuit breaker counts as harm.
 
-        A broken split hides no errors, no slow answers and no price errors, which need no comparison of the arms; only
-        ratings do. Documents of schema version 1 check validity before harm.
+        A broken split does not invalidate errors, slow answers and price errors, because they are not compared between
+        the variants; only ratings are. Documents of schema version 1 check validity before harm.
         """
         difference, statistics = self._measure(evidence)
 

@@ -27,26 +27,26 @@ CSV_EXAMPLE = f"{','.join(_EXAMPLE)}\r\n{','.join(_EXAMPLE.values())}\r\n"
 
 REASONS = {
     400: "The body cannot be read.",
-    403: "This is open to trusted networks only.",
-    404: "No such estimate was given.",
+    403: "Only trusted networks have access.",
+    404: "There is no estimate with this id.",
     413: "The body is too large.",
-    415: "This media type is not read here.",
+    415: "This media type is not supported.",
     422: "A value is not allowed; `fields` names each.",
-    429: "Too many requests from this address (by the router); Retry-After says when to come again.",
-    500: "The model has no price for this home, or something went wrong.",
-    503: "What this needs is away for now; Retry-After says when to come again.",
+    429: "Too many requests from this address (answered by the router); Retry-After says when to try again.",
+    500: "The model has no price for this home, or the service failed.",
+    503: "A dependency is unavailable; Retry-After says when to try again.",
 }
 
 
 @cache
 def document() -> dict[str, Any]:
-    """The whole document."""
+    """The OpenAPI document."""
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Bangalore home prices",
             "version": API_VERSION,
-            "description": "Estimates of home prices in lakh rupees, and what visitors say of them.",
+            "description": "Estimates of home prices in lakh rupees, and feedback on them.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "paths": {**_for_visitors(), **_for_probes(), **_for_operators(), **_contract()},
@@ -57,8 +57,8 @@ def document() -> dict[str, Any]:
 def _for_visitors() -> dict[str, Any]:
     home = {media_type: {"schema": reference("Home")} for media_type in (JSON_TYPE, *FORM_TYPES)}
     feedback = {media_type: {"schema": reference("Feedback")} for media_type in (JSON_TYPE, *FORM_TYPES)}
-    taken = _answer("FeedbackTaken", "The remark is on record.")
-    later = _answer("FeedbackTaken", "The remark is on record; whether the estimate exists will be seen later.")
+    taken = _answer("FeedbackTaken", "The feedback is recorded.")
+    later = _answer("FeedbackTaken", "The feedback is recorded; whether the estimate exists is checked later.")
     return {
         PREDICT_PATH: {
             "post": _operation(
@@ -74,11 +74,11 @@ def _for_visitors() -> dict[str, Any]:
         "/api/feedback": {
             "post": _operation(
                 "giveFeedback",
-                "Say something of an estimate",
+                "Give feedback on an estimate",
                 {200: taken, 202: later},
                 (400, 404, 413, 415, 422, 429, 503),
                 body=feedback,
-                note="A second remark of the same visitor, estimate and type replaces the first.",
+                note="A second feedback of the same visitor, estimate and type replaces the first.",
             )
         },
         "/api/get_location_names": {
@@ -94,15 +94,15 @@ def _for_visitors() -> dict[str, Any]:
 
 def _batch() -> dict[str, Any]:
     homes = {"type": "array", "items": reference("Home"), "maxItems": MOST_HOMES}
-    lines = {"type": "string", "description": "A home as a JSON object a line."}
-    table = {"type": "string", "description": "A header that names fields of Home, and a home a line."}
+    lines = {"type": "string", "description": "One home per line, as a JSON object."}
+    table = {"type": "string", "description": "A header with field names of Home, then one home per line."}
     rows = {"type": "array", "items": reference("BatchRow"), "maxItems": MOST_HOMES}
     answer = {
-        "description": "A row for each home, in the order in which they came.",
+        "description": "One row per home, in the order of the request.",
         "headers": _headers(modelled=True),
         "content": {
             JSON_TYPE: {"schema": rows},
-            NDJSON_TYPES[0]: {"schema": {"type": "string", "description": "A BatchRow a line."}},
+            NDJSON_TYPES[0]: {"schema": {"type": "string", "description": "One BatchRow per line."}},
             CSV_TYPE: {"schema": {"type": "string", "description": f"Columns: {', '.join(CSV_COLUMNS)}."}},
         },
     }
@@ -117,26 +117,28 @@ def _batch() -> dict[str, Any]:
         {200: answer},
         (400, 413, 415, 422, 429, 500, 503),
         body=body,
-        note=f"At most {MOST_HOMES:,} homes and {LARGEST_BATCH_BYTES // 2**20} MiB. What is wrong with a row stands "
-        "beside the other rows. Batches are no part of an experiment.",
+        note=f"At most {MOST_HOMES:,} homes and {LARGEST_BATCH_BYTES // 2**20} MiB. A row that cannot be priced "
+        "gets an error, the others get estimates. Batches are not part of an experiment.",
     )
 
 
 def _for_probes() -> dict[str, Any]:
-    ready, not_ready = _answer("Readiness", "It can."), _answer("Readiness", "It cannot (yet).")
+    ready, not_ready = _answer("Readiness", "Ready."), _answer("Readiness", "Not ready yet.")
     return {
         "/api/health": {
-            "get": _operation("getHealth", "What this instance serves", {200: _answer("Health", "It lives.")}, (429,))
+            "get": _operation("getHealth", "State of this instance", {200: _answer("Health", "Alive.")}, (429,))
         },
         "/api/ready": {
-            "get": _operation("getReadiness", "Whether it can take visitors", {200: ready, 503: not_ready}, ())
+            "get": _operation(
+                "getReadiness", "Whether this instance can take traffic", {200: ready, 503: not_ready}, ()
+            )
         },
     }
 
 
 def _for_operators() -> dict[str, Any]:
     text = {
-        "description": "The text that Prometheus reads.",
+        "description": "Metrics in the text format of Prometheus.",
         "headers": _headers(),
         "content": {PROMETHEUS_TYPE: {"schema": {"type": "string"}}},
     }
@@ -163,7 +165,9 @@ def _for_operators() -> dict[str, Any]:
             )
         },
         "/api/drift_report": {
-            "get": _operation("getDriftReport", "Drift", {200: drift}, (403, 422, 500, 503), query=Drift)
+            "get": _operation(
+                "getDriftReport", "The newest drift report", {200: drift}, (403, 422, 500, 503), query=Drift
+            )
         },
     }
 
@@ -175,7 +179,7 @@ def _contract() -> dict[str, Any]:
         "content": {JSON_TYPE: {"schema": {"type": "object"}}},
     }
     page = {
-        "description": "A page without scripts, and without anything from another host.",
+        "description": "A page without scripts and without assets from other hosts.",
         "headers": _headers(),
         "content": {"text/html; charset=utf-8": {"schema": {"type": "string"}}},
     }
@@ -208,7 +212,7 @@ def _operation(
 
 
 def _parameters(query: type[BaseModel]) -> list[dict[str, Any]]:
-    """The query parameters that a model of `operations` reads."""
+    """The query parameters of a pydantic model in `operator_routes`."""
     schema = query.model_json_schema()
     return [
         {"name": name, "in": "query", "required": False, "schema": {k: v for k, v in values.items() if k != "title"}}
@@ -248,7 +252,7 @@ def _trusted_header(schema: Schema, description: str) -> dict[str, Any]:
 
 
 def text() -> str:
-    """The document as it is committed and served."""
+    """The document as JSON text, as it is committed and served."""
     return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
 
 

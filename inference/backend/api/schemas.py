@@ -1,4 +1,4 @@
-"""The values of the API as JSON Schema (draft 2020-12, as in OpenAPI 3.1), with the limits that the code checks."""
+"""JSON schemas of the API's bodies (draft 2020-12, as in OpenAPI 3.1), with the limits that the code checks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from inference.backend.api.operator_routes import STATUSES
 
 Schema = dict[str, Any]
 
-BLINDED = ("variant", "model_version")  # in no answer to a visitor
+BLINDED = ("variant", "model_version")  # omitted from responses to visitors
 
 VERSION: Schema = {"type": "string", "pattern": "^(BO|CO)[1-9][0-9]*$", "examples": ["BO3"]}
 VARIANT: Schema = {"type": "string", "enum": list(get_args(Variant))}
@@ -44,7 +44,7 @@ def components() -> dict[str, Schema]:
             model_version=_VISITOR_VERSION,
         ),
         "Health": _health(),
-        "Readiness": _object("Whether visitors may be sent here.", ready={"type": "boolean"}, status=_STATE),
+        "Readiness": _object("Whether this instance can take traffic.", ready={"type": "boolean"}, status=_STATE),
         "Traffic": _traffic(),
         "Log": _log(),
         "Tail": _tail(),
@@ -64,12 +64,12 @@ _STATE: Schema = {
 _ID: Schema = {
     "type": ["integer", "null"],
     "minimum": 1,
-    "description": "names this estimate in feedback; null when it could not be recorded",
+    "description": "identifies this estimate in feedback; null when it could not be logged",
 }
 
 
 def _object(description: str, optional: tuple[str, ...] = (), /, **properties: Schema) -> Schema:
-    """An object with exactly these members."""
+    """The schema of an object with exactly these members."""
     return {
         "type": "object",
         "description": description,
@@ -80,7 +80,7 @@ def _object(description: str, optional: tuple[str, ...] = (), /, **properties: S
 
 
 def _input(field: InputField) -> Schema:
-    """A declared input, with the limits that `Home` checks."""
+    """The schema of a declared input, with the limits that `Home` checks."""
     if field.choices:
         return {"type": "string", "enum": list(field.choices), "description": field.description}
     if field.limits:
@@ -99,7 +99,7 @@ def _home() -> Schema:
 
 def _interval() -> Schema:
     return _object(
-        "Where the price lies for `coverage` of such homes, in lakh rupees.",
+        "Prediction interval in lakh rupees: it contains the price of a share `coverage` of such homes.",
         low={"type": "number", "exclusiveMinimum": 0},
         high={"type": "number", "exclusiveMinimum": 0},
         coverage={
@@ -119,7 +119,10 @@ def _estimated() -> dict[str, Schema]:
         "interval": reference("Interval"),
         "variant": {**VARIANT, **_TRUSTED_ONLY},
         "model_version": _VISITOR_VERSION,
-        "location_known": {"type": "boolean", "description": "false: the home was priced as of an other location"},
+        "location_known": {
+            "type": "boolean",
+            "description": "false: the model does not know the location and priced it as `other`",
+        },
         "unusual": {
             "type": "object",
             "description": "what makes the home unlike those of the training data, by input; only of such a home",
@@ -134,13 +137,13 @@ def _estimate() -> Schema:
         (*BLINDED, "notice", "suggested_location", "unusual"),
         **_estimated(),
         response_time_ms={"type": "number", "minimum": 0, "description": "from the request to the estimate"},
-        notice={"type": "string", "description": "something the visitor should know of this estimate"},
+        notice={"type": "string", "description": "a limitation of this estimate, for the visitor"},
         suggested_location={"type": "string", "description": "the known location that an unknown one may mean"},
     )
 
 
 def _batch_estimate() -> Schema:
-    description = "An estimate of a batch. In CSV, low and high are columns of their own."
+    description = "An estimate of a batch. In CSV, low and high are separate columns."
     return _object(description, (*BLINDED, "unusual"), **_estimated())
 
 
@@ -155,14 +158,14 @@ def _batch_error() -> Schema:
 def _feedback() -> Schema:
     low, high = ACTUAL_PRICE_LIMITS_LAKH
     return _object(
-        "What a visitor says of an estimate.",
+        "A visitor's feedback on an estimate.",
         ("feedback_value", "feedback_text"),
         prediction_id={"type": "integer", "minimum": 1, "maximum": LARGEST_ID},
         feedback_type={"type": "string", "enum": list(get_args(FeedbackType))},
         feedback_value={
             "type": ["number", "null"],
             "description": f"for a rating {STARS[0]} to {STARS[1]} stars; "
-            f"for an actual_price {low:g} to {high:,.0f} lakh rupees; else left out",
+            f"for an actual_price {low:g} to {high:,.0f} lakh rupees; otherwise omitted",
         },
         feedback_text={"type": ["string", "null"], "maxLength": FEEDBACK_TEXT_LIMIT},
     )
@@ -170,7 +173,7 @@ def _feedback() -> Schema:
 
 def _feedback_taken() -> Schema:
     return _object(
-        "The remark is on record.",
+        "The feedback is recorded.",
         status={"type": "string", "const": "recorded"},
         prediction_id={"type": "integer"},
         feedback_type={"type": "string", "enum": list(get_args(FeedbackType))},
@@ -186,26 +189,29 @@ def _health() -> Schema:
     version = {"type": ["string", "null"], "pattern": VERSION["pattern"]}
     worker = _object("A worker process.", pid={"type": "integer"}, model_version=version)
     return _object(
-        "This instance. It is alive, for it answers. Visitors see status, time and version of the API.",
+        "State of this instance; any response means that it is alive. Visitors see status, time and API version.",
         _HEALTH_OF_VISITORS + _HEALTH_OF_INSIDERS,
         status=_STATE,
         time=TIME,
         version={"type": "string"},
         instance={"type": "string"},
         variant=VARIANT,
-        model_version={**version, "description": "what every worker serves; null when they differ or serve nothing"},
+        model_version={
+            **version,
+            "description": "the version that every worker serves; null when they differ or serve nothing",
+        },
         workers={"type": "array", "items": worker},
-        refused_version={**version, "description": "the newest bundle, which is not served because it is bad"},
-        refused_for={"enum": [*get_args(BundleFault), None], "description": "what is wrong with it"},
+        refused_version={**version, "description": "the newest version, if it was rejected"},
+        refused_for={"enum": [*get_args(BundleFault), None], "description": "why that version was rejected"},
         database={"type": "string", "enum": ["up", "down", "unknown"]},
-        spool_records={"type": "integer", "minimum": 0, "description": "records that PostgreSQL does not have yet"},
+        spool_records={"type": "integer", "minimum": 0, "description": "records that are not in PostgreSQL yet"},
     )
 
 
 def _traffic() -> Schema:
     by_variant = {"type": "object", "additionalProperties": {"type": "object"}}
     return _object(
-        "Traffic and feedback by the variant that answered.",
+        "Traffic and feedback by serving variant.",
         hours={"type": "integer"},
         since=TIME,
         until=TIME,
@@ -235,7 +241,7 @@ def _drift() -> Schema:
     number, whole, flag = {"type": ["number", "null"]}, {"type": "integer", "minimum": 0}, {"type": "boolean"}
     indicator = {
         "type": "object",
-        "description": "One feature. The p-value is adjusted for all features; a mean is null for words.",
+        "description": "One feature. The p-value is adjusted for all features; a categorical feature has no means.",
         "properties": {
             "reference_mean": number,
             "current_mean": number,
@@ -250,7 +256,7 @@ def _drift() -> Schema:
     }
     return {
         "type": "object",
-        "description": "The newest stored report: an arm's visitors against what its model has learned from.",
+        "description": "The newest stored report: a variant's traffic compared with the training data of its model.",
         "properties": {
             "status": {"type": "string", "enum": list(STATUSES)},
             "timestamp": TIME,
@@ -280,7 +286,7 @@ def _drift() -> Schema:
 def _problem() -> Schema:
     return {
         "type": "object",
-        "description": "What went wrong (RFC 9457). `error` is the same line as `detail`.",
+        "description": "An error (RFC 9457). `error` is the same line as `detail`.",
         "properties": {
             "type": {"type": "string"},
             "title": {"type": "string"},
@@ -290,7 +296,7 @@ def _problem() -> Schema:
             "request_id": {"type": ["string", "null"]},
             "fields": {
                 "type": "object",
-                "description": "of a 422: what is wrong with each field",
+                "description": "for status 422: the error of each field",
                 "additionalProperties": {"type": "string"},
             },
         },

@@ -21,18 +21,18 @@ DAY = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def made_records(count: int, seed: int = 7) -> list[Record]:
-    """Predictions of one day, of both arms and three bundles, with latencies over four powers of ten."""
+    """Predictions of one day, of both variants and three bundles, with latencies over four powers of ten."""
     chance = random.Random(seed)
     records = []
     for number in range(1, count + 1):
-        arm = chance.choice(["production", "production", "candidate"])
+        variant = chance.choice(["production", "production", "candidate"])
         records.append(
             line(
                 number,
                 ts=(DAY + timedelta(seconds=chance.randrange(86_400))).isoformat(),
-                served_variant=arm,
-                bundle="CO1" if arm == "candidate" else chance.choice(["BO1", "BO2"]),
-                fallback=arm == "production" and chance.random() < 0.1,
+                served_variant=variant,
+                bundle="CO1" if variant == "candidate" else chance.choice(["BO1", "BO2"]),
+                fallback=variant == "production" and chance.random() < 0.1,
                 visitor=chance.choice([None, *(f"visitor-{n}" for n in range(40))]),
                 estimate=chance.uniform(20, 400),
                 milliseconds=10 ** chance.uniform(-1, 3),

@@ -28,18 +28,18 @@ class Visits:
     def __init__(self, engine: Engine) -> None:
         self.engine, self.last = engine, 0
 
-    def visit(self, visitor: str | None, arm: str | None, **changes: Any) -> int:
-        """A prediction of the arm's own bundle in epoch 1, unless told otherwise; returns its id."""
+    def visit(self, visitor: str | None, variant: str | None, **changes: Any) -> int:
+        """A prediction by the variant's own bundle in epoch 1, unless `changes` differ; returns its id."""
         self.last += 1
         row = {
             "id": self.last,
             "ts": (SINCE + timedelta(hours=1)).isoformat(),
             "request_id": f"r{self.last}",
             "visitor": visitor,
-            "assigned_variant": arm,
-            "served_variant": arm or "production",
+            "assigned_variant": variant,
+            "served_variant": variant or "production",
             "fallback": False,
-            "bundle": "CO1" if arm == "candidate" else "BO1",
+            "bundle": "CO1" if variant == "candidate" else "BO1",
             "epoch": 1,
             "inputs": {"total_sqft": 1000.0 + self.last, "location": "W"},
             "estimate": 50.0,

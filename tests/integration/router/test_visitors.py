@@ -11,7 +11,7 @@ import pytest
 from inference.backend.runtime.request_context import signature
 from tests.integration.router.client import COOKIE_KEY, HOME, Visitor, signed
 from tests.integration.router.conftest import Router, running_record
-from tests.support.nginx_split import arm_of
+from tests.support.nginx_split import variant_of
 
 STRANGER = {"X-Forwarded-For": "203.0.113.9"}
 
@@ -22,7 +22,7 @@ def test_five_thousand_ids_have_the_variant_that_python_computes(router: Router)
     different = []
     for number in range(5000):
         visitor.cookie = signed(hashlib.md5(str(number).encode(), usedforsecurity=False).hexdigest())
-        if visitor.ask("GET", "/api/predict_home_price").variant != arm_of("c0ffee", visitor.id, 12.34):
+        if visitor.ask("GET", "/api/predict_home_price").variant != variant_of("c0ffee", visitor.id, 12.34):
             different.append(visitor.cookie)
     assert different == []
 
@@ -36,7 +36,7 @@ def test_a_new_visitor_gets_a_cookie_and_then_keeps_the_variant(router: Router) 
         first.headers["Set-Cookie"],
     )
     later = [visitor.predict() for _ in range(20)]
-    assert {reply.variant for reply in later} == {arm_of("5a17", visitor.id, 50)}
+    assert {reply.variant for reply in later} == {variant_of("5a17", visitor.id, 50)}
     assert not any("Set-Cookie" in reply.headers for reply in later)
 
 
@@ -87,7 +87,7 @@ def test_the_service_gets_the_visitor_the_variant_and_the_epoch(router: Router) 
         seen = (router.production if reply.variant == "production" else router.candidate).seen[-1].headers
         assert seen["X-Visitor-Id"] == visitor.id
         assert ("X-Visitor-Key" in seen) == (new == "1")
-        assert seen.get("X-Assigned-Variant") == (None if new else arm_of("5a17", visitor.id, 50))
+        assert seen.get("X-Assigned-Variant") == (None if new else variant_of("5a17", visitor.id, 50))
         assert seen["X-Experiment-Epoch"] == "1"
         assert seen.get("X-Visitor-New") == new
         assert seen["X-Request-ID"] == reply.headers["X-Request-ID"]
@@ -118,13 +118,13 @@ def test_a_trusted_network_names_its_visitor_and_request(router: Router) -> None
     reply = visitor.predict()
     seen = (router.production.seen + router.candidate.seen)[-1].headers
     assert seen["X-Visitor-Id"] == "user-17"
-    assert seen["X-Assigned-Variant"] == arm_of("5a17", "user-17", 50)
+    assert seen["X-Assigned-Variant"] == variant_of("5a17", "user-17", 50)
     assert reply.headers["X-Request-ID"] == "0123456789abcdef"
     assert "Set-Cookie" not in reply.headers
 
 
 def test_an_untrusted_client_cannot_choose_a_variant_by_a_user_id(router: Router) -> None:
-    chosen = next(name for name in map(str, range(99)) if arm_of("5a17", name, 50) == "candidate")
+    chosen = next(name for name in map(str, range(99)) if variant_of("5a17", name, 50) == "candidate")
     claim = {"X-User-Id": chosen, "X-Request-ID": "0123456789abcdef"}
     replies = [router.visitor(**STRANGER).arrive().predict(**claim) for _ in range(30)]
     assert "/api/predict_home_price" in router.production.paths()

@@ -1,4 +1,4 @@
-"""The arm as a pure function. Against real Nginx: tests/integration/router/test_visitors.py."""
+"""The variant as a pure function. Against real Nginx: tests/integration/router/test_visitors.py."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from homeprices.release.control_record import hundredths
-from tests.support.nginx_split import HASH_LIMIT, arm_of, bound, murmur_hash2, position, unmoved
+from tests.support.nginx_split import HASH_LIMIT, bound, murmur_hash2, position, unmoved, variant_of
 
 SHARES = st.integers(0, 5000).map(lambda n: n / 100)
 VISITORS = st.text(max_size=64)
@@ -18,10 +18,11 @@ VISITORS = st.text(max_size=64)
 def test_five_thousand_ids_fall_as_nginx_let_them_fall() -> None:
     """Recorded from nginx 1.22.1 and 1.31.3, which agree: visitors of every length from 1 to 32."""
     ids = [hashlib.md5(str(n).encode(), usedforsecurity=False).hexdigest()[: 1 + n % 32] for n in range(5000)]
-    arms = "".join("c" if arm_of("abc", visitor, 12.34) == "candidate" else "p" for visitor in ids)
-    assert arms.count("c") == 653
+    variants = "".join("c" if variant_of("abc", visitor, 12.34) == "candidate" else "p" for visitor in ids)
+    assert variants.count("c") == 653
     assert (
-        hashlib.sha256(arms.encode()).hexdigest() == "190b51ebffba07884144169f537e4b9563e35e95a8340cc602f81c6e7010a7c5"
+        hashlib.sha256(variants.encode()).hexdigest()
+        == "190b51ebffba07884144169f537e4b9563e35e95a8340cc602f81c6e7010a7c5"
     )
 
 
@@ -33,27 +34,27 @@ def test_every_length_and_script_has_a_hash_of_32_bits(text: str) -> None:
 @given(VISITORS, SHARES, SHARES)
 def test_a_growing_share_moves_nobody_to_production(visitor: str, one: float, other: float) -> None:
     less, more = sorted((one, other))
-    if arm_of("salt", visitor, less) == "candidate":
-        assert arm_of("salt", visitor, more) == "candidate"
+    if variant_of("salt", visitor, less) == "candidate":
+        assert variant_of("salt", visitor, more) == "candidate"
 
 
 @given(VISITORS, st.lists(SHARES, max_size=5))
 def test_a_visitor_is_unmoved_exactly_when_his_arm_is_the_same_in_every_epoch(
     visitor: str, shares: list[float]
 ) -> None:
-    arms = {arm_of("salt", visitor, share) for share in shares}
-    assert unmoved("salt", visitor, shares) == (len(arms) <= 1)
+    variants = {variant_of("salt", visitor, share) for share in shares}
+    assert unmoved("salt", visitor, shares) == (len(variants) <= 1)
 
 
 @given(VISITORS)
 def test_nobody_and_everybody(visitor: str) -> None:
-    assert arm_of("salt", visitor, 0) == "production"
+    assert variant_of("salt", visitor, 0) == "production"
     assert bound(100) == HASH_LIMIT
 
 
 def test_another_salt_draws_the_visitors_anew() -> None:
     ids = [str(number) for number in range(2000)]
-    first, second = ({v for v in ids if arm_of(salt, v, 20) == "candidate"} for salt in ("one", "two"))
+    first, second = ({v for v in ids if variant_of(salt, v, 20) == "candidate"} for salt in ("one", "two"))
     assert abs(len(first & second) / len(first) - 0.2) < 0.06
     assert position("one", "7") != position("two", "7")
 
