@@ -58,8 +58,8 @@ MORE_FIELDS = "more"
 class InvalidInput(HomePricesError):
     """Values that are not allowed. `fields` maps each field's name to what is wrong with it.
 
-    Whoever sends a request chooses the names, so the error is bounded: names and problems are cut, and after
-    `MOST_FIELDS` of them (and with `more` that the caller has not even looked at) comes only how many there are.
+    The sender of a request chooses the names, so the error is bounded: names and problems are cut, and at most
+    `MOST_FIELDS` are listed. For the others, and for `more` that the caller did not check, only their number is given.
     """
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY

@@ -1,8 +1,7 @@
 """The homeprices database: connections with every timeout set, and schema migrations.
 
-Every statement has a deadline on the client side too. libpq waits without limit: keepalives detect a dead machine and
-`statement_timeout` a slow statement, but neither detects a server, or a proxy in front of it, that accepts a statement
-and never answers.
+Every statement has a deadline on the client side too. libpq waits without limit. Keepalives detect a dead machine and
+`statement_timeout` a slow statement, but neither detects a server or proxy that accepts a statement and never answers.
 
 `homeprices database upgrade` can be repeated, and several processes may run it at the same time.
 """

@@ -3,8 +3,9 @@
 MLflow's own client would cost every training task six seconds of CPU time and 170 MB, and its timeouts apply to the
 whole process. Every call can be repeated, because a run is identified by its key.
 
-Anybody can delete or rename an experiment or a run in MLflow's pages. A call that meets such a state restores it, or
-creates it again when it is gone for good, and continues. The log and the run's tag `homeprices.restored` say so.
+People can delete or rename an experiment or a run in MLflow's pages. A call that finds it so restores it, or creates it
+again when it is permanently deleted, and continues. The log and the run's tag `homeprices.restored` record the
+restoration.
 """
 
 from __future__ import annotations
@@ -52,8 +53,8 @@ class MlflowClient:
         self._client = httpx.Client(timeout=TIMEOUT, transport=transport)
         self._experiment_id: str | None = None
         self._opened: dict[str, tuple[str, str, dict[str, str]]] = {}  # key, name and tags of each run
-        self._successor: dict[str, str] = {}  # the run that was opened for one that is gone
-        self._unsaid: list[str] = []  # restorations that no run's tag names yet
+        self._successor: dict[str, str] = {}  # permanently deleted run -> the run that replaces it
+        self._unsaid: list[str] = []  # restorations that are not in the tag of a run yet
 
     def parent_run(self, key: str, *, tags: Mapping[str, str] | None = None) -> str:
         """Return the id of the run that belongs to `key` (a pipeline run). Opens the run if it does not exist."""
@@ -111,7 +112,7 @@ class MlflowClient:
             self.log(run_id, tags={RESTORED_TAG: text[-TAG_CHARACTERS:]})
 
     def say_restored(self, sentence: str) -> None:
-        """Log that something was restored which somebody deleted or changed, and note it in the next run that opens."""
+        """Log a restoration, and add it to the tag of the next run that opens."""
         log.warning("mlflow_state_restored", restored=sentence)
         self._unsaid.append(sentence)
 

@@ -14,14 +14,14 @@ ALREADY_EXISTS = "RESOURCE_ALREADY_EXISTS"
 DOES_NOT_EXIST = "RESOURCE_DOES_NOT_EXIST"
 DELETED = "deleted"
 EXPERIMENT_TAG = "homeprices.experiment"
-"""By this tag an experiment is found that somebody has renamed."""
+"""This tag identifies an experiment that somebody has renamed."""
 
 Call = Callable[[str, str, dict[str, Any]], dict[str, Any]]
 Say = Callable[[str], None]
 
 
 def open_experiment(call: Call, name: str, say: Say) -> str:
-    """Return the id of the active experiment of this name; create it if there is none, also none to restore."""
+    """Return the id of the active experiment of this name; restore it, or create it if there is none to restore."""
     return _named(call, name, say) or _renamed(call, name, say) or _created(call, name, say)
 
 
@@ -37,7 +37,7 @@ def is_active(call: Call, experiment_id: str) -> bool:
 
 
 def restore(call: Call, experiment_id: str, name: str, say: Say) -> None:
-    """Restore a deleted experiment. MLflow restores with it the runs that it deleted with it."""
+    """Restore a deleted experiment. MLflow also restores the runs that were deleted with it."""
     call("POST", "experiments/restore", {"experiment_id": experiment_id})
     say(f"The experiment {name} ({experiment_id}) was deleted in MLflow and has been restored.")
 
@@ -62,7 +62,7 @@ def _named(call: Call, name: str, say: Say) -> str | None:
 
 
 def _renamed(call: Call, name: str, say: Say) -> str | None:
-    """Return the experiment that had this name, after giving the name back; None without one."""
+    """Rename the experiment that had this name back, and return it; None if there is none."""
     wanted = {"filter": f"tags.`{EXPERIMENT_TAG}` = '{name}'", "view_type": "ALL", "max_results": 100}
     found = call("POST", "experiments/search", wanted).get("experiments", [])
     if not found:

@@ -1,4 +1,4 @@
-"""What the command groups share: errors in one line, examples in help, opened resources.
+"""Shared by the command groups: errors in one line, examples in help, opened resources.
 
 Command modules import the library inside their functions. So `homeprices --help` needs a fraction of a second, and an
 image without scikit-learn and pandas runs the commands that do not use them.

@@ -1,1 +1,1 @@
-"""Whether what visitors ask for is still what the model has learned from."""
+"""Drift detection: two-sample tests of live traffic or files against the training data of a bundle."""

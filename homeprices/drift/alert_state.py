@@ -94,7 +94,7 @@ def next_state(state: AlertState, finding: Finding, run: str, now: AwareDatetime
     """Return the state after the report of `run`; idempotent for the same run."""
     if state.run == run:
         return state
-    if not finding.tested:  # a day without traffic neither begins nor ends anything
+    if not finding.tested:  # a day without traffic neither fires nor resolves an alert
         return state.model_copy(update={"run": run, "turn": "goes on" if state.drifting else "nothing", "told": ""})
     if state.drifting and state.episode is not None:
         return _during(state.episode, finding, run, now)
@@ -126,7 +126,7 @@ def _begins(last: Finding | None, finding: Finding) -> bool:
 
 def _during(episode: DriftAlert, finding: Finding, run: str, now: AwareDatetime) -> AlertState:
     told = ""
-    if finding.bundle != episode.bundle:  # the drift was from another model's training
+    if finding.bundle != episode.bundle:  # that alert compared traffic with the training data of another model
         told = f"{finding.bundle} has taken the place of {episode.bundle}, and is compared with its own training."
         episode = episode.model_copy(update={"ended_at": now})
     elif finding.drifted:

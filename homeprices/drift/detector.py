@@ -120,7 +120,7 @@ def compare(baseline: Baseline, current: Sample, rules: Rules | None = None) -> 
 
 
 def confirmed(found: Comparison, distinct: Comparison) -> Comparison:
-    """Return `found` with only the drift that `distinct`, the comparison of the distinct homes, finds as well.
+    """Return `found` without the drift that `distinct`, the comparison of the distinct homes, does not confirm.
 
     Each p-value is the larger of both, so the false alarm rate stays below alpha if either comparison keeps it: the
     first if equal rows are different homes, the second if they are copies.
@@ -148,7 +148,7 @@ def _test_feature(name: str, baseline: Baseline, current: Sample, rules: Rules) 
         return test_numeric(name, reference, seen, rules, blank_is_choice=choice)
     if isinstance(reference, TextReference | TextSample) and isinstance(seen, TextSample):
         return test_categorical(name, reference, seen, rules, blank_is_choice=choice)
-    return Finding(feature=name, status="not_in_reference")  # a reference of another make calls a number a word
+    return Finding(feature=name, status="not_in_reference")  # text in the reference, numbers here
 
 
 def _indicator(verdict: Verdict) -> dict[str, Any]:
@@ -208,7 +208,10 @@ def compare_segments(before: Sequence[Visit], now: Sequence[Visit], locations: L
 
 
 def segments_of(locations: Locations) -> dict[str, Callable[[Visit], bool]]:
-    """Who belongs to which segment; a visitor is in two: by the home's size, and by whether its place is known."""
+    """The visitors of each segment.
+
+    Each visitor is in two: by the size of the home, and by whether its location is known.
+    """
     segments: dict[str, Callable[[Visit], bool]] = {}
     for field in INPUTS:
         if field.segment_limit is not None:

@@ -1,7 +1,7 @@
-"""Error drift: are estimates still as close to actual prices as on the hold-out?
+"""Error drift: whether estimates are still as close to actual prices as on the hold-out.
 
-If visitors report actual prices, it is tested, validly at every look. Without actual prices, the width of the
-intervals gives an estimate, which is marked as one.
+If visitors report actual prices, an e-process tests it, validly at every look. Without actual prices, the width of the
+intervals gives an estimate, which is marked as such.
 """
 
 from __future__ import annotations
@@ -85,9 +85,9 @@ def error_drift(prices: Sequence[Price], holdout: Holdout, log_widths: Sequence[
 def log_evidence(hits: npt.NDArray[np.bool_], null: float) -> npt.NDArray[np.float64]:
     """Return, after each trial, the logarithm of the evidence that hits are more frequent than `null`.
 
-    The likelihood of the hits, averaged over all shares above `null`, over that at `null`: under a share of `null` or
-    less a supermartingale that starts at one, so it ever exceeds 1/alpha with probability alpha at most (Ville 1939;
-    the mixture is Robbins 1970's, uniform above the null).
+    The evidence is the likelihood of the hits, averaged over all shares above `null`, divided by that at `null`. If the
+    share is `null` or less, it is a supermartingale that starts at one, so it ever exceeds 1/alpha with probability
+    alpha at most (Ville 1939). The mixture is uniform above the null (Robbins 1970).
     """
     n = np.arange(1, len(hits) + 1)
     k = np.cumsum(hits)
@@ -101,8 +101,8 @@ def log_evidence(hits: npt.NDArray[np.bool_], null: float) -> npt.NDArray[np.flo
 def estimated_error(holdout: Holdout, log_widths: Sequence[float]) -> float | None:
     """Return the median error that the width of the live intervals suggests: the hold-out's, scaled by the widths.
 
-    An interval is scaled to its home and conformal: nine prices in ten lie within it, wide or narrow, so where it is
-    twice as wide, errors are twice as large. It knows nothing of prices that have moved since the training.
+    Intervals are conformal and scaled to the home: nine prices in ten lie within them, so an interval that is twice as
+    wide has errors twice as large. This does not detect that prices have moved since the training.
     """
     if not len(log_widths) or holdout.log_width <= 0:
         return None

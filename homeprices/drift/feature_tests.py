@@ -228,7 +228,7 @@ def test_each_category(cells: CategoryHistogram, unlisted: Mapping[str, int]) ->
 
 
 def shifted_categories(words: CategoryShares, rules: Rules) -> tuple[ShiftedCategory, ...]:
-    """The words whose share changed, surely and by enough, the surest first."""
+    """The categories whose share changed significantly and by more than the floor, in rising order of p-value."""
     counted = np.where(words.change >= rules.share_floor, words.p_values, 1.0)
     order = [int(i) for i in np.argsort(counted, kind="stable")[:MOVED_SHOWN] if counted[i] <= rules.alpha]
     return tuple(

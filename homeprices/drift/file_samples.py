@@ -1,7 +1,7 @@
 """Samples from files: listings, logged features, or the reference of a bundle. No server is needed.
 
-CSV, JSON (a list of objects, or what `/api/logs` answers), JSON lines or Parquet, read by `homeprices.tables`; a row's
-features stand in its own columns, or in a column `inputs` as they are logged.
+Formats are CSV, JSON (a list of objects, or a response of `/api/logs`), JSON lines and Parquet, read by
+`homeprices.tables`. Features are in columns, or in a column `inputs` with the JSON of the prediction log.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ MAX_BYTES = 512 * 2**20
 
 OTHER_NAMES = {"estimate": PREDICTION, "prediction": PREDICTION, "predicted_price": PREDICTION}
 INPUTS, VISITOR, MOMENT = "inputs", "visitor", "ts"
-"""Columns of the prediction log: the home, who asked (a keyed hash), and when (UTC)."""
+"""Columns of the prediction log: the home, the visitor (a keyed hash), and the time (UTC)."""
 
 COLUMNS = frozenset({*NUMBER_FEATURES, *TEXT_FEATURES, *LISTED_AS, *OTHER_NAMES, INPUTS, VISITOR, MOMENT})
 """What is read of a file."""
@@ -47,7 +47,7 @@ COLUMNS = frozenset({*NUMBER_FEATURES, *TEXT_FEATURES, *LISTED_AS, *OTHER_NAMES,
 
 @dataclass(frozen=True, eq=False)
 class FileSample:
-    """A file's rows as samples, and the columns that it has beside those that are compared."""
+    """A file's rows as samples, and the names of its columns that are not compared."""
 
     counted: Counted
     ignored: tuple[str, ...]
@@ -55,7 +55,7 @@ class FileSample:
 
 @dataclass(frozen=True, eq=False)
 class FileBaseline:
-    """A file as a baseline, the same when every home counts once, repeated rows, and columns that are not compared."""
+    """A file as a baseline; the same with each home once; the number of repeated rows; columns not compared."""
 
     baseline: Baseline
     distinct: Baseline
@@ -64,9 +64,9 @@ class FileBaseline:
 
 
 def read_baseline(path: Path) -> FileBaseline:
-    """What a file gives to compare with. A bundle's `reference.json` is one as well.
+    """The baseline in a file: a table, or the `reference.json` of a bundle.
 
-    Raises DatasetRefused, which says what was found and what was expected.
+    Raises DatasetRefused, which names what was found and what was expected.
     """
     body = _read(path)
     if path.suffix == ".json" and (reference := _reference(body)):
@@ -80,7 +80,7 @@ def read_baseline(path: Path) -> FileBaseline:
 
 
 def read_sample(path: Path) -> FileSample:
-    """The sample of a file. Raises DatasetRefused, which says what was found and what was expected."""
+    """The sample of a file. Raises DatasetRefused, which names what was found and what was expected."""
     return _sample(path, _read(path))
 
 
@@ -130,7 +130,7 @@ def _sample(path: Path, body: bytes) -> FileSample:
 
 
 def _reference(body: bytes) -> Reference | None:
-    """The reference of a bundle, when that is what the file is. Raises DatasetRefused for one that is broken."""
+    """The reference of a bundle; None if the file is another one. Raises DatasetRefused for a damaged reference."""
     try:
         content = json.loads(body)
     except json.JSONDecodeError:
@@ -169,7 +169,7 @@ def _opened(cell: Any) -> Mapping[str, Any]:
 
 
 def _numbers(name: str, column: pd.Series) -> Floats:
-    """The column as numbers; NaN for what is none. Areas may be written as people do: `1056 - 1200`, `34 Sq. Meter`."""
+    """The column as numbers; NaN for other cells. Areas may have a range or a unit: `1056 - 1200`, `34 Sq. Meter`."""
     numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     odd = np.isnan(numbers)
     if odd.any():
@@ -185,7 +185,7 @@ def _words(column: pd.Series) -> list[str]:
 
 
 def _each(column: pd.Series, parse: Callable[[str], float | None]) -> Floats:
-    """`parse` of every cell, called once a distinct text."""
+    """`parse` of every cell, called once per distinct text."""
     words = column.astype(object).where(column.notna(), "").tolist()
     values = {word: parse(str(word)) for word in _distinct(words)}
     return np.array([np.nan if (value := values[word]) is None else value for word in words], dtype=np.float64)

@@ -28,9 +28,9 @@ MOST_VISITS = 1_000_000
 MOST_PRICES = 50_000
 
 
-# Of visitors whose cookie came with the request. Whoever keeps none is a new visitor at every request, and would be as
-# many visitors as requests. A batch and a request that did not pass the router are assigned to no variant: one caller
-# could send ten thousand of them and start a training.
+# Only visitors whose cookie came with the request, because a client without cookies would count as a new visitor at
+# every request. Batches, and requests that did not pass the router, have no assigned variant: one caller could send ten
+# thousand of them and cause a retraining.
 _COUNTS = "visitor IS NOT NULL AND returning_visitor IS NOT FALSE AND assigned_variant IS NOT NULL"
 _IN_WINDOW = "bundle = :bundle AND served_variant = :variant AND ts >= :since AND ts < :until"
 # One home for each visitor: twenty homes of one visitor are not independent, and the tests assume independence.
@@ -78,7 +78,8 @@ def visits(
 def left_out(
     connection: Connection, variant: Variant, bundle: str, *, since: datetime, until: datetime
 ) -> dict[str, int]:
-    """Return the number of predictions of the window that `visits` leaves out, by reason; without reasons of none."""
+    """Return the number of predictions of the window that `visits` excludes, by reason; reasons with none are omitted.
+    """
     values = {"variant": variant, "bundle": bundle, "since": since, "until": until}
     counts = connection.execute(_LEFT_OUT, values).mappings().one()
     return {reason: count for reason, count in counts.items() if count}
@@ -159,7 +160,7 @@ def _error(bundle: Bundle, prices: list[tuple[float, float, float, float]], visi
     metrics, interval = bundle.manifest.metrics, bundle.columns.interval
     if "median_ape" not in metrics:
         return None
-    middle = math.log(interval.upper_factor / interval.lower_factor)  # of a bundle from before the metric was there
+    middle = math.log(interval.upper_factor / interval.lower_factor)  # a bundle that is older than this metric
     holdout = Holdout(
         median_ape=metrics["median_ape"],
         coverage=metrics.get("interval_coverage", interval.coverage),

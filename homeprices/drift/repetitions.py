@@ -1,7 +1,8 @@
-"""Exact repetitions of rows, which are no new evidence: a file that holds its homes five times holds them once.
+"""Exact repetitions of rows, which are no new evidence: a file with every home five times counts as the file with each
+home once.
 
-Two rows are one home when all compared columns agree, in any spelling. Without an area and a place nothing tells homes
-apart, so such rows repeat none. What a repetition means depends on what the rows are:
+Two rows are one home when all compared columns agree, in any spelling. Rows without an area and a location cannot be
+told apart, so they count as different homes. The treatment of a repetition depends on the kind of rows:
 
 - Listings, which have a price: a repetition is dropped, as cleaning drops it from what a model is fitted on.
 - Requests with a visitor: the same home of the same visitor within a session is dropped. Of two visitors it is two.

@@ -1,4 +1,4 @@
-"""What was seen of each feature, counted: the form in which files, logged visits and the bundle's reference meet."""
+"""Counted samples of features: the common form of files, logged exposures and a bundle's reference."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Floats = npt.NDArray[np.float64]
 
 PREDICTION = "estimated_price"
 PRICE = "price"
-"""What a listing asks for, in lakh rupees; only files of listings have it."""
+"""The asking price of a listing, in lakh rupees; only files of listings have it."""
 
 NUMBER_FEATURES = (*NUMBERS, PREDICTION, PRICE)
 TEXT_FEATURES = TEXTS
@@ -31,7 +31,7 @@ TEXT_FEATURES = TEXTS
 
 @dataclass(frozen=True, eq=False)
 class NumberSample:
-    """The distinct values of a number in rising order, how often each was seen, and how many rows have none."""
+    """The distinct values of a number in rising order, the count of each, and the number of rows without one."""
 
     values: Floats
     counts: Floats
@@ -57,14 +57,14 @@ class NumberSample:
 
 @dataclass(frozen=True)
 class TextSample:
-    """How often each word was seen, and how many rows have none."""
+    """The count of each category, and the number of rows without one."""
 
     counts: Mapping[str, int]
     missing: int = 0
 
     @property
     def present(self) -> int:
-        """Rows that have a word."""
+        """Rows that have a category."""
         return sum(self.counts.values())
 
 
@@ -80,8 +80,8 @@ class Sample:
 class Baseline:
     """Baseline of a comparison: a bundle's binned reference, or another sample.
 
-    `blank_is_choice` names the features that people may leave blank as they like: that more or fewer of them do is
-    reported, and is no drift. Of the form's visitors few fill in what is optional; a file of listings should be full.
+    `blank_is_choice` names the features that people may leave blank. A change of their missing values is reported, but
+    is no drift, because few visitors of the form fill in optional fields. A file of listings should be complete.
     """
 
     rows: int
@@ -90,7 +90,7 @@ class Baseline:
 
 
 def baseline_of_bundle(reference: Reference) -> Baseline:
-    """The baseline that a bundle carries: the rows it was fitted on, and its estimates (lakh rupees) for them."""
+    """The baseline in a bundle: its training rows, and its estimates for them (lakh rupees)."""
     features = {**reference.features, PREDICTION: reference.prediction}
     return Baseline(reference.rows, features, frozenset(OPTIONAL))
 
@@ -109,7 +109,7 @@ def number_sample(values: npt.ArrayLike) -> NumberSample:
 
 
 def text_sample(words: Iterable[str]) -> TextSample:
-    """Words, counted; an empty one is missing."""
+    """Count categories; an empty one is missing."""
     counted = Counter(words)
     missing = counted.pop(MISSING, 0)
     return TextSample(dict(counted), missing)
@@ -145,7 +145,10 @@ def _number(value: Any) -> float:
 
 
 def _words(name: str, values: Iterable[Any]) -> TextSample:
-    """Each distinct spelling is brought into form once: a million rows hold a few thousand of them."""
+    """The canonical categories.
+
+    Each distinct spelling is converted once, because a million rows have a few thousand.
+    """
     feature = INPUT[name].feature
     if feature is None:
         return _locations(Counter(values))
@@ -157,7 +160,7 @@ def _words(name: str, values: Iterable[Any]) -> TextSample:
 
 
 def _locations(spellings: Counter[str]) -> TextSample:
-    """Places under their most frequent spelling: capitals and spaces do not make another place."""
+    """Locations by their most frequent spelling; capitals and spaces do not distinguish locations."""
     names: dict[str, str] = {}
     counts: Counter[str] = Counter()
     for spelling, count in sorted(spellings.items(), key=lambda item: (-item[1], item[0])):
@@ -171,7 +174,8 @@ def _locations(spellings: Counter[str]) -> TextSample:
 def matched_locations(baseline: TextReference | TextSample, current: TextSample) -> tuple[TextSample, dict[str, int]]:
     """Return the current locations under the baseline's names, and the counts of those it does not have.
 
-    A baseline that has `other` lumps together whatever a model has not learned, so unknown places count there too.
+    A baseline that has `other` merges all locations that its model has not learned, so unknown locations count there
+    too.
     """
     known = {key_of(name): name for name in baseline.counts}
     lump = OTHER_LOCATION in baseline.counts

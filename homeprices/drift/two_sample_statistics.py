@@ -1,7 +1,7 @@
-"""Two-sample tests on counts. Each takes cells of two samples and gives a p-value for "both come from one population".
+"""Two-sample tests on counts. Each returns the p-value of "both samples come from one population" from their cells.
 
-Working on counts instead of rows makes them the same for a file and for a binned reference, and a million rows cost
-what their distinct values cost.
+Because they work on counts, they are the same for a file and for a binned reference, and their cost depends on the
+distinct values, not on the rows.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from homeprices.pricing.manifest import NumberReference, TextReference
 def kolmogorov_smirnov(reference: Floats, current: Floats) -> float:
     """Return the asymptotic p-value of the largest distance between the two distribution functions.
 
-    With few distinct values it is above the exact one, so it alarms less often than it says. Source: Kolmogorov's
-    limit; `scipy.stats.ks_2samp(method="asymp")` is its finite-size refinement.
+    With few distinct values it is above the exact one, so its false alarm rate is below the nominal one. Source:
+    Kolmogorov's limit; `scipy.stats.ks_2samp(method="asymp")` is its finite-size refinement.
     """
     m, n = reference.sum(), current.sum()
     distance = float(np.max(np.abs(np.cumsum(reference) / m - np.cumsum(current) / n)))
@@ -44,10 +44,10 @@ def mann_whitney(reference: Floats, current: Floats) -> float:
 
 
 def g_test(reference: Floats, current: Floats) -> float:
-    """The likelihood-ratio test that two rows of counts have the same shares, with Williams' correction.
+    """Return the p-value of the likelihood-ratio test that two rows of counts have equal shares (Williams' correction).
 
-    Source: Sokal and Rohlf, Biometry, 4th edition, 17.4; without the correction it alarms too often where cells
-    hold five or ten. Cells should hold about five of each sample (`cells.without_rare`).
+    Source: Sokal and Rohlf, Biometry, 4th edition, 17.4; without the correction, its false alarm rate is too high for
+    cells with five or ten. Cells should hold at least about five of each sample (`merge_rare_cells`).
     """
     table = np.vstack([reference, current])
     table = table[:, table.sum(axis=0) > 0]
@@ -74,7 +74,7 @@ def share_tests(reference: Floats, current: Floats, rows: tuple[float, float]) -
 
 
 def excess_tests(at_most: Floats, current: Floats, rows: tuple[float, float]) -> Floats:
-    """The same for words of which the reference had `at_most` so many: they can be shown to be more frequent only."""
+    """As `share_tests`, for categories with at most `at_most` rows in the reference: only an increase can be shown."""
     p_values: Floats = np.minimum(1.0, 2 * _tails(at_most, current, rows)[1])
     return p_values
 
@@ -85,7 +85,7 @@ def _tails(reference: Floats, current: Floats, rows: tuple[float, float]) -> tup
 
 
 def count_test(reference: int, reference_rows: int, current: int, current_rows: int) -> float:
-    """The same for one kind of row: `current` of `current_rows` beside `reference` of `reference_rows`."""
+    """As `share_tests`, for one category: `current` of `current_rows` against `reference` of `reference_rows`."""
     if reference + current > (reference_rows + current_rows) / 2:  # the binomial is exact for the rarer side
         reference, current = reference_rows - reference, current_rows - current
     chance = current_rows / (reference_rows + current_rows)
@@ -95,7 +95,8 @@ def count_test(reference: int, reference_rows: int, current: int, current_rows: 
 
 
 def simes(p_values: Sequence[float]) -> float:
-    """One p-value for "none of these": the least of m p(j) / j over the sorted p-values; 1 without any.
+    """Return the combined p-value of "no hypothesis is false": the minimum of m p(j) / j over sorted p-values; 1 for
+    none.
 
     Source: Simes 1986, An improved Bonferroni procedure; it holds for independent tests and for those that tend to
     agree (Sarkar 1998), as tests of one feature do.
@@ -105,7 +106,7 @@ def simes(p_values: Sequence[float]) -> float:
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
-    """p-values adjusted so that comparing each with alpha gives any false alarm with probability alpha at most.
+    """Return adjusted p-values: comparing each with alpha has a familywise error rate of at most alpha.
 
     Source: Holm 1979, A simple sequentially rejective multiple test procedure.
     """
@@ -127,9 +128,9 @@ HALF = 0.5
 def wasserstein(reference: Floats | None, current: Floats) -> float | None:
     """Return the Wasserstein distance in standard deviations, from the percentiles of both samples.
 
-    Distance and deviation are those of the middle 98 %: one listing of a million square feet would otherwise be the
-    deviation of all. None for an old bundle, whose reference has no percentiles. A reference that is constant has no
-    spread: both samples together give it then.
+    Both are computed on the middle 98 %, because a single listing of a million square feet would dominate the standard
+    deviation. None for an old bundle, whose reference has no percentiles. If the reference is constant, the standard
+    deviation is that of both samples together.
     """
     if reference is None:
         return None
@@ -149,17 +150,17 @@ def stability_index(reference: Floats, current: Floats) -> float:
 
 
 def beyond_chance(reference: Floats, current: Floats) -> float:
-    """The stability index without what chance alone adds to it on average: about 0 without drift, at every size."""
+    """Return the stability index less its mean by chance: about 0 without drift, at every sample size."""
     return stability_index(reference, current) - index_by_chance(reference, current)
 
 
 def index_by_chance(reference: Floats, current: Floats) -> float:
-    """What the stability index is on average without any drift: (cells - 1) (1/m + 1/n). Source: the same."""
+    """Return the mean of the stability index without drift: (cells - 1) (1/m + 1/n). Source: as `stability_index`."""
     return (len(reference) - 1) * (1 / float(reference.sum()) + 1 / float(current.sum()))
 
 
 def jensen_shannon(reference: Floats, current: Floats) -> float:
-    """The Jensen-Shannon distance to base 2: 0 for equal shares, 1 for samples that have nothing in common."""
+    """Return the Jensen-Shannon distance to base 2: 0 for equal shares, 1 for disjoint samples."""
     p, q = reference / reference.sum(), current / current.sum()
     middle = (p + q) / 2
     divergence = (_divergence(p, middle) + _divergence(q, middle)) / 2
@@ -181,10 +182,10 @@ def _shares(counts: Floats) -> Floats:
 
 
 LEAST_EXPECTED = 5.0
-"""Cochran's rule: the G-test's chi-square needs about so many in every cell."""
+"""Minimum expected count per cell, so that the chi-square approximation of the G-test holds (Cochran's rule)."""
 
 GROUPS = 10
-"""Groups of numbers for the population stability index, as in its usual definition: the reference's deciles."""
+"""Number of bins of the population stability index; by its usual definition, the deciles of the reference."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +198,7 @@ class NumericHistogram:
 
 @dataclass(frozen=True, eq=False)
 class CategoryHistogram:
-    """Counts of two samples by word, in falling order of both together."""
+    """Counts of two samples by category, in falling order of their sum."""
 
     names: tuple[str, ...]
     reference: Floats
@@ -205,7 +206,7 @@ class CategoryHistogram:
 
 
 def numeric_histogram(reference: NumberReference | NumberSample, current: NumberSample) -> NumericHistogram:
-    """A cell a distinct value, or, where the reference is binned, a cell a bin. Both must have a value."""
+    """Return one cell per distinct value or, if the reference is binned, per bin. Both samples must have a value."""
     if isinstance(reference, NumberReference):
         return _binned(reference, current)
     values = np.union1d(reference.values, current.values)
@@ -213,7 +214,7 @@ def numeric_histogram(reference: NumberReference | NumberSample, current: Number
 
 
 def category_histogram(reference: TextReference | TextSample, current: TextSample) -> CategoryHistogram:
-    """A cell a word that either of the two has."""
+    """Return one cell per category of either sample."""
     both = {name: reference.counts.get(name, 0) + current.counts.get(name, 0) for name in reference.counts}
     both |= {name: count for name, count in current.counts.items() if name not in both}
     names = tuple(sorted(both, key=lambda name: (-both[name], name)))
@@ -241,7 +242,7 @@ def merge_rare_cells(reference: Floats, current: Floats) -> tuple[Floats, Floats
 
 
 def grouped(cells: NumericHistogram) -> tuple[Floats, Floats]:
-    """(reference, current) counts in at most ten groups that hold about as much of the reference each."""
+    """(reference, current) counts in at most ten groups with about equal counts of the reference."""
     before = np.cumsum(cells.reference) - cells.reference
     group = np.minimum((before * GROUPS / cells.reference.sum()).astype(int), GROUPS - 1)
     reference, current = binned(group, cells.reference, GROUPS), binned(group, cells.current, GROUPS)
@@ -250,7 +251,7 @@ def grouped(cells: NumericHistogram) -> tuple[Floats, Floats]:
 
 
 def binned(places: npt.NDArray[np.int64], counts: Floats, bins: int) -> Floats:
-    """The sum of the counts in each of `bins` places."""
+    """The sum of the counts in each of `bins` bins."""
     return np.bincount(places, counts, minlength=bins).astype(np.float64)
 
 
@@ -263,7 +264,7 @@ def _counts_at(values: Floats, sample: NumberSample) -> Floats:
 def _binned(reference: NumberReference, current: NumberSample) -> NumericHistogram:
     """Return counts by bin; values beyond the outer edges count in the outer bins.
 
-    The edges are values of float32 inputs: a value that was not rounded the same way would fall beside its own edge.
+    Values are rounded to float32 as the edges are; otherwise a value could fall on the wrong side of its edge.
     """
     bins = len(reference.counts)
     values = current.values.astype(np.float32).astype(np.float64)
