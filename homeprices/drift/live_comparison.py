@@ -78,8 +78,7 @@ def visits(
 def left_out(
     connection: Connection, variant: Variant, bundle: str, *, since: datetime, until: datetime
 ) -> dict[str, int]:
-    """Return the number of predictions of the window that `visits` excludes, by reason; reasons with none are omitted.
-    """
+    """Return the number of predictions that `visits` excludes from the window, by reason, if there are any."""
     values = {"variant": variant, "bundle": bundle, "since": since, "until": until}
     counts = connection.execute(_LEFT_OUT, values).mappings().one()
     return {reason: count for reason, count in counts.items() if count}

@@ -1,1 +1,1 @@
-"""What an experiment has shown, and what follows from it: evidence in, decision out."""
+"""The A/B test: evidence from the prediction log, statistics, policies, and the log of decisions."""

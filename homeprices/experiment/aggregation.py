@@ -32,7 +32,7 @@ from homeprices.predictions.feedback import price_error
 
 @dataclass(frozen=True)
 class RescoredPrice:
-    """An actual price with what both models say of that home, in lakh rupees; None where a model cannot price it."""
+    """An actual price with both models' estimates of that home, in lakh rupees; None where a model cannot price it."""
 
     told: ActualPrice
     production: float | None
@@ -127,7 +127,7 @@ def visitors_within_limits(visitors: Mapping[str, VisitorExposures], rule: Voice
 def voices_within_limits(
     spoken: Mapping[str, datetime], visitors: Mapping[str, VisitorExposures], rule: VoiceRule
 ) -> Limited:
-    """Return which of the visitors count who spoke first at these times."""
+    """Return which of these voices count, by the time of their first rating or price."""
     known = ((visitors[name], at) for name, at in spoken.items() if name in visitors)
     arrivals = (Arrival(row.visitor, row.variant, row.network, at) for row, at in known)
     return limit_networks(arrivals, a_day=rule.voices_a_day, share=rule.network_share)
@@ -136,14 +136,14 @@ def voices_within_limits(
 def _without_burst(
     spoken: Mapping[str, datetime], visitors: Mapping[str, VisitorExposures], log: ExperimentRows
 ) -> tuple[dict[str, datetime], int]:
-    """Return when each of the visitors first spoke, without bursts, and how many are left out."""
+    """Return the time of each visitor's first voice, without bursts, and the number that is excluded."""
     known = {visitor: at for visitor, at in spoken.items() if visitor in visitors}
     beyond = beyond_burst(known, log.began, log.burst) if log.burst is not None else frozenset()
     return {visitor: at for visitor, at in known.items() if visitor not in beyond}, len(beyond)
 
 
 def _first_prices(scored: Iterable[RescoredPrice]) -> dict[str, datetime]:
-    """Return when each visitor first told a price."""
+    """Return the time of each visitor's first price."""
     first: dict[str, datetime] = {}
     for row in scored:
         first[row.told.visitor] = min(row.told.ts, first.get(row.told.visitor, row.told.ts))
@@ -151,7 +151,7 @@ def _first_prices(scored: Iterable[RescoredPrice]) -> dict[str, datetime]:
 
 
 def _beyond_limits(found: Mapping[str, Limited]) -> dict[str, int]:
-    """Return visitors beyond the limits of their network, by who they are and by limit."""
+    """Return the number of visitors beyond the limits of their network, by kind of visitor and limit."""
     beyond = {f"{who}_of_a_network_beyond_day": limited.beyond_day for who, limited in found.items()}
     return beyond | {f"{who}_of_a_network_beyond_share": limited.beyond_share for who, limited in found.items()}
 
@@ -243,7 +243,7 @@ def _stratum(
 
 
 def _errors_by_visitor(scored: Sequence[RescoredPrice]) -> dict[str, tuple[float, float]]:
-    """Return the mean price errors of production and candidate by visitor, who may tell several prices."""
+    """Return the mean price errors of production and candidate by visitor; a visitor may report several prices."""
     errors: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for row in scored:
         if row.production is not None and row.candidate is not None:

@@ -1,7 +1,6 @@
-"""Sequential statistics: bounds that hold at every look, so that looking every hour costs nothing.
+"""Confidence sequences: bounds that are valid at every look, so that hourly looks do not raise the error rate.
 
-Each function takes numbers or NumPy arrays of them, and gives the same shape back; it knows no variants
-and no policies.
+Each function takes numbers or NumPy arrays and returns the same shape. The module knows neither variants nor policies.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ Numbers = Any
 
 
 def mixture_precision(alpha: float, expected: float) -> float:
-    """rho squared of the mixture whose confidence sequence is tightest at a sample of `expected`.
+    """Return rho squared, the precision of the mixture whose confidence sequence is tightest at `expected` units.
 
     Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas, Time-uniform central limit theory, arXiv 2103.06476v7, eq. 161.
     """
@@ -27,11 +26,11 @@ def mixture_precision(alpha: float, expected: float) -> float:
 def half_width(
     variance: Numbers, sample: Numbers, *, alpha: float, expected: float, one_sided: bool = False
 ) -> Numbers:
-    """Half the width of the asymptotic confidence sequence of an estimate, at error rate `alpha` over all looks.
+    """Return half the width of the asymptotic confidence sequence of an estimate, at error rate `alpha` over all looks.
 
     `variance` is that of the estimate (for a difference of means, s²/n of one variant plus s²/n of the other). `sample`
-    is the number of units, `expected` the number at which the sequence is tightest. Infinite without a unit.
-    Two-sided: eq. 9 of arXiv 2103.06476v7; one-sided: eq. 134, tuned at twice alpha. Both as GrowthBook's gbstats.
+    is the number of units, `expected` the number at which the sequence is tightest. Infinite without a unit. Two-sided:
+    eq. 9 of arXiv 2103.06476v7; one-sided: eq. 134, tuned at twice alpha. Both are as in GrowthBook's gbstats.
     """
     rho2 = mixture_precision(2 * alpha if one_sided else alpha, expected)
     variance, sample = np.asarray(variance, dtype=float), np.asarray(sample, dtype=float)
@@ -43,7 +42,7 @@ def half_width(
 
 
 def always_valid_p(estimate: Numbers, variance: Numbers, sample: Numbers, *, alpha: float, expected: float) -> Numbers:
-    """The p-value, valid at every look, of the two-sided test that the estimate is of zero (ibid., eq. 155)."""
+    """Return the always-valid p-value of the two-sided test of a zero effect (arXiv 2103.06476v7, eq. 155)."""
     rho2 = mixture_precision(alpha, expected)
     estimate, variance, sample = (np.asarray(value, dtype=float) for value in (estimate, variance, sample))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -56,12 +55,12 @@ def always_valid_p(estimate: Numbers, variance: Numbers, sample: Numbers, *, alp
 def bounded_half_width(
     sample: Numbers, *, spread: float, alpha: float, expected: Numbers, one_sided: bool = False
 ) -> Numbers:
-    """Half the width of a confidence sequence of the mean of values that lie within a range of `spread`.
+    """Return half the width of a confidence sequence of the mean of values that lie within a range of `spread`.
 
-    Not asymptotic: it holds from the first value on, for any distribution, and is wider. A value of such a range is
-    sub-Gaussian with variance spread²/4 (Hoeffding), and the sum stays under the normal mixture's boundary:
-    Howard, Ramdas, McAuliffe, Sekhon, Time-uniform, nonparametric, nonasymptotic confidence sequences,
-    arXiv 1810.08240, the two normal mixtures of its section 3.
+    It is not asymptotic: it holds from the first value on, for any distribution, and is wider. A value in such a range
+    is sub-Gaussian with variance spread²/4 (Hoeffding), and the sum stays under the normal mixture's boundary: Howard,
+    Ramdas, McAuliffe, Sekhon, Time-uniform, nonparametric, nonasymptotic confidence sequences, arXiv 1810.08240, the
+    two normal mixtures of its section 3.
     """
     sample = np.asarray(sample, dtype=float)
     enough = np.where(sample > 0, sample, np.nan)
@@ -71,7 +70,7 @@ def bounded_half_width(
 
 
 def normal_mixture(variance: Numbers, *, alpha: float, optimum: Numbers, one_sided: bool = False) -> Numbers:
-    """The boundary that a sub-Gaussian sum with so much intrinsic `variance` ever crosses with probability `alpha`.
+    """Return the boundary that a sub-Gaussian sum with this intrinsic `variance` ever crosses with probability `alpha`.
 
     Tightest at the variance `optimum`. arXiv 1810.08240, section 3; the one-sided form is the paper's closed bound, up
     to 1 % above the boundary itself.
@@ -87,8 +86,8 @@ def normal_mixture(variance: Numbers, *, alpha: float, optimum: Numbers, one_sid
 def expected_loss(estimate: Numbers, variance: Numbers) -> Numbers:
     """Return the expected loss of choosing the candidate, in the unit of the estimate, with a flat prior.
 
-    E[max(-d, 0)] of d normal around the estimate: sd φ(m/sd) - m Φ(-m/sd). Reported, never decided upon: as a rule it
-    promotes an identical model in most experiments.
+    E[max(-d, 0)] of d normal around the estimate: sd φ(m/sd) - m Φ(-m/sd). It is only reported, because a rule based on
+    it promotes an identical model in most experiments.
     """
     estimate, deviation = np.asarray(estimate, dtype=float), np.sqrt(np.asarray(variance, dtype=float))
     with np.errstate(divide="ignore", invalid="ignore"):

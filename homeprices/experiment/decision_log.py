@@ -1,7 +1,7 @@
-"""The record of decisions, `ab_decisions`: one row a key, written once, never rewritten.
+"""The decision log, `ab_decisions`: one row per key, append-only.
 
-The key names the look that decided (a run of the evaluation, or a person's command). Whoever comes again with the same
-key gets the decision that was made first, whatever the evidence is by then; so a repeated step acts on one decision.
+The key names the interim look (a run of the evaluation) or the command of a person. Recording a second decision under a
+key returns the first one, whatever the evidence is by then. So a repeated step acts on one decision.
 """
 
 from __future__ import annotations
@@ -31,10 +31,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RecordedDecision:
-    """A decision on record.
-
-    `evidence` is what it was made on, `policy_document` by what, `statistics` (with `scores`) what was computed, and
-    `software` with which code; `result_version` is what a promotion or revert became.
+    """A decision on record: its `evidence`, the `policy_document`, the computed `statistics` (with `scores`), and the
+    revisions of the `software`. `result_version` is the bundle that a promotion or revert published.
     """
 
     id: int
@@ -64,7 +62,7 @@ def record_decision(
     policy_document: dict[str, Any] | None = None,
     software: dict[str, Any] | None = None,
 ) -> RecordedDecision:
-    """Put a policy's decision on record, with all that it was made of, and return what is on record under the key."""
+    """Record a policy's decision with its evidence, and return the decision that is on record under the key."""
     return _insert(
         connection,
         key=key,
@@ -93,7 +91,7 @@ def record_revert(
     policy: str,
     software: dict[str, Any],
 ) -> RecordedDecision:
-    """Put on record that a new production is taken back; its `candidate` is the bundle that is brought back."""
+    """Record the revert of a new production; its `candidate` is the bundle that is restored."""
     return _insert(
         connection,
         key=key,
@@ -114,9 +112,9 @@ def record_revert(
 def record_manual_action(
     connection: Connection, key: str, *, outcome: str, production: str, candidate: str, reason: str, actor: str
 ) -> RecordedDecision:
-    """Put a person's order on record (`promote`, `rollback`, `revert`, `hold`, `resume`): somebody said so.
+    """Record a manual action (`promote`, `rollback`, `revert`, `hold`, `resume`).
 
-    For a revert, `candidate` is the bundle that is brought back.
+    For a revert, `candidate` is the bundle that is restored.
     """
     return _insert(
         connection,
@@ -162,14 +160,14 @@ def promotion_to(connection: Connection, version: str) -> RecordedDecision | Non
 
 
 def history(connection: Connection, experiment: str, until: int, limit: int) -> list[RecordedDecision]:
-    """The newest decisions of an experiment up to the one with the id `until`, oldest first."""
+    """Return the newest decisions of an experiment up to the one with the id `until`, oldest first."""
     theirs = (ab_decisions.c.experiment == experiment) & (ab_decisions.c.id <= until)
     rows = connection.execute(select(ab_decisions).where(theirs).order_by(desc(ab_decisions.c.id)).limit(limit))
     return [_recorded(row) for row in rows][::-1]
 
 
 def latest(connection: Connection, candidate: str, limit: int = 1) -> list[RecordedDecision]:
-    """The newest decisions about a candidate, newest first."""
+    """Return the newest decisions about a candidate, newest first."""
     of_candidate = select(ab_decisions).where(ab_decisions.c.candidate == candidate)
     rows = connection.execute(of_candidate.order_by(desc(ab_decisions.c.id)).limit(limit))
     return [_recorded(row) for row in rows]
@@ -188,7 +186,8 @@ def _recorded(row: Row[Any]) -> RecordedDecision:
 def replay(resources: Resources, number: int) -> str:
     """Compute a decision again and return a sentence that it is equal to the bit. Raise NotFound, or Conflict if not.
 
-    Also raise Conflict for a manual action and for a record of an older version: they hold nothing to compute from.
+    Also raise Conflict for a manual action and for a record of an older version, because they hold no evidence or
+    policy.
     """
     with transaction(resources.engine) as connection:
         decided = get(connection, number)

@@ -21,7 +21,7 @@ class _Value(BaseModel):
 
 
 class SampleMoments(_Value):
-    """Independent values, one a visitor: how many, their mean, and their variance (0 for fewer than two)."""
+    """Moments of independent values, one per visitor: number, mean and variance (0 for fewer than two)."""
 
     n: int = Field(default=0, ge=0)
     mean: float = 0.0
@@ -69,11 +69,11 @@ class ClusteredProportion(_Value):
 
     @property
     def share(self) -> float:
-        """Hits a trial; 0 without a trial."""
+        """Hits per trial; 0 without a trial."""
         return self.hits / self.trials if self.trials else 0.0
 
     def excess(self, limit: float) -> SampleMoments:
-        """Of each visitor, the hits above `limit` times the trials: a mean above zero is a share above the limit."""
+        """Moments of each visitor's hits less `limit` times the trials. A mean above 0 is a share above the limit."""
         n = self.visitors
         if n == 0:
             return SampleMoments()
@@ -85,8 +85,8 @@ class ClusteredProportion(_Value):
 class VariantSummary(_Value):
     """Metrics of one variant since the start of the experiment.
 
-    `recent_requests` are those of the last day; a rating is in stars, one a visitor and estimate; `errors` are a
-    candidate's fallbacks. A mean is None when there is nothing to take it of. `latency_variance` is in ms².
+    `recent_requests` are those of the last day. Ratings are in stars, one per visitor and estimate. `errors` are a
+    candidate's fallbacks. The mean of no values is None. `latency_variance` is in ms².
     """
 
     bundle: str
@@ -140,7 +140,7 @@ class PairedPriceError(_Value):
 
 
 class WithoutNetwork(_Value):
-    """What remains of the voices without those of one network: ratings by stratum and variant, and price differences.
+    """The remaining voices without those of one network: ratings by stratum and variant, and price differences.
 
     `voices` are those of the network.
     """
@@ -152,11 +152,12 @@ class WithoutNetwork(_Value):
 
 
 class Evidence(_Value):
-    """Both variants of one experiment at one interim look. Times have a zone.
+    """Both variants of one experiment at one interim look.
 
-    `errors` and `slow` are the candidate's, `slow` its answers that took longer than `slow_over_ms`. `left_out` counts
-    by reason what does not count; `stopped` is why the circuit breaker took the share to zero; `drift` what the
-    newest drift reports on the two bundles found. `without` are the networks with the most influence on a result.
+    Times have a zone. `errors` and `slow` are the candidate's; `slow` are its answers that took longer than
+    `slow_over_ms`. `left_out` counts excluded exposures and feedback by reason. `stopped` is the reason for which the
+    circuit breaker set the share to zero. `drift` is the finding of the newest drift reports on the two bundles.
+    `without` are the networks with the most influence on a result.
     """
 
     experiment: str
@@ -178,6 +179,7 @@ class Evidence(_Value):
     def age(self) -> timedelta:
         """Time since the start of the experiment; never negative, although clocks differ between machines.
 
-        In UTC: two times of one zone are subtracted by the clock on the wall, which an hour of summer time changes.
+        Computed in UTC, because Python subtracts two times of one zone by local time, which daylight saving time shifts
+        by an hour.
         """
         return max(self.now.astimezone(UTC) - self.started_at.astimezone(UTC), timedelta(0))

@@ -2,7 +2,7 @@
 
 An exposure belongs to the experiment if the router assigned it in one of its epochs and its variant's bundle answered.
 A fallback, a request of the candidate that production answered, carries production's bundle. A request without the
-visitor's cookie is no exposure: whoever keeps no cookie is a new visitor at every request.
+visitor's cookie is no exposure, because a client that keeps no cookies is a new visitor at every request.
 """
 
 from __future__ import annotations
@@ -18,16 +18,18 @@ from homeprices.predictions.feedback import RATED_SQL, RATING_SQL, SOUND_FEEDBAC
 from homeprices.predictions.log_queries import LONGEST_MILLISECONDS, SOUND_VISIT
 
 MOST_PRICES = 20_000  # the newest; both models are run on each of them
-# The hourly evaluation may take longer than a request; the limit of the service is for answers that a visitor awaits.
+# The hourly evaluation may take longer than a request: the statement timeout of the settings is for requests of
+# visitors.
 STATEMENT_TIMEOUT_SECONDS = 120
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class ExperimentWindow:
-    """The experiment of `candidate` against `production` in its epochs, from `since` up to, not including, `until`.
+    """The experiment of `candidate` against `production` in its epochs, from `since` (inclusive) to `until`
+    (exclusive).
 
-    `recent` is when the last day began; `slow_over_ms` from when on an answer counts as slow.
+    `recent` is the start of the last 24 hours; an answer that takes longer than `slow_over_ms` is slow.
     """
 
     production: str
@@ -44,7 +46,7 @@ class VisitorExposures:
     """Exposures of one visitor. `epoch`, `variant` and `network` are of the first one, at the time `first`.
 
     `network` is a keyed hash, None where the log knew none. `moved`: the visitor saw both variants. `exposures`
-    includes `errors`, which another variant answered; milliseconds are of the variant's own answers.
+    includes `errors`, which another variant answered; `milliseconds` sums the variant's own answers.
     """
 
     visitor: str
@@ -64,9 +66,10 @@ class VisitorExposures:
 
 @dataclass(frozen=True)
 class VisitorRatings:
-    """What one visitor said: one opinion an estimate, stars before quick feedback (accurate 5, too high or low 2).
+    """The ratings of one visitor, one per estimate. Stars take precedence over quick feedback (accurate 5, too high or
+    low 2).
 
-    `first` is when the visitor said the oldest of them.
+    `first` is the time of the oldest one.
     """
 
     visitor: str
@@ -81,7 +84,7 @@ class VisitorRatings:
 
 @dataclass(frozen=True)
 class ActualPrice:
-    """An actual price that a visitor told of an estimate, both in lakh rupees, with the inputs."""
+    """An actual price that a visitor reported for an estimate, both in lakh rupees, with the inputs."""
 
     visitor: str
     variant: Variant

@@ -1,4 +1,4 @@
-"""Influence of networks: what remains of the voices without those of any one of them.
+"""Influence of single networks: the voices that remain without those of one network.
 
 Only the networks whose removal moves a result the most, in either direction, are recorded. If a decision holds without
 each of them, it holds without any network.
@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from homeprices.experiment.evidence import SampleMoments, WithoutNetwork, sample_moments
 
 MOST = 10
-"""Networks recorded for each result and direction: more would fill the record of every look."""
+"""Networks recorded for each result and direction; limited, because every look records them."""
 
 
 @dataclass(frozen=True)
 class Voice:
-    """What a visitor of a network said of a variant (0 is production) in a stratum, in stars."""
+    """A visitor's mean rating of a variant (0 is production) in a stratum, in stars, with the visitor's network."""
 
     network: str | None
     stratum: int
@@ -29,7 +29,7 @@ class Voice:
 
 @dataclass(frozen=True)
 class ToldDifference:
-    """By how much the candidate is farther from a visitor's prices than production."""
+    """A visitor's price error of the candidate less that of production, with the visitor's network."""
 
     network: str | None
     difference: float
@@ -38,9 +38,9 @@ class ToldDifference:
 def without_networks(
     voices: Sequence[Voice], prices: Sequence[ToldDifference], strata: int
 ) -> tuple[WithoutNetwork, ...]:
-    """Return what remains without each of the most influential networks; those are in alphabetical order.
+    """Return the remaining voices without each of the most influential networks, in alphabetical order of networks.
 
-    Voices of an unknown network are never left out.
+    Voices of an unknown network are never removed.
     """
     cells: dict[tuple[int, int], list[Voice]] = defaultdict(list)
     for voice in voices:

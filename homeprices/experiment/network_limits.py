@@ -1,8 +1,8 @@
-"""Limits by network and by minute: which visitors count, so that many browsers of one attacker decide nothing.
+"""Limits per network and per minute: which visitors count, so that many browsers of one attacker cannot decide.
 
-The choice looks at times, networks and variants, never at what a visitor did or said, so it biases no comparison. It is
-the first in time that count: who counts at one look counts at every later one, so visitors are only ever added, and
-bounds that hold at every look hold on those who count as well.
+The choice depends on times, networks and variants, never on ratings or prices, so it biases no comparison. The first
+visitors in time count. A visitor who counts at one look counts at every later one. So bounds that are valid at every
+look remain valid for the visitors who count.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MINUTE = timedelta(minutes=1)
 
 @dataclass(frozen=True)
 class Arrival:
-    """A visitor who came or spoke first `at` that time. An unknown `network` is None, and has no limit."""
+    """A visitor with the time of the first exposure or voice. An unknown `network` is None, and has no limit."""
 
     visitor: str
     variant: Variant
@@ -31,7 +31,7 @@ class Arrival:
 
 @dataclass(frozen=True)
 class Limited:
-    """Visitors who count, and how many more did not because of the limit of a day and of a variant."""
+    """Visitors who count, and the numbers of those beyond the daily limit and beyond the share of a variant."""
 
     kept: frozenset[str]
     beyond_day: int
@@ -39,9 +39,9 @@ class Limited:
 
 
 def limit_networks(arrivals: Iterable[Arrival], *, a_day: int, share: float) -> Limited:
-    """Return who counts: `a_day` visitors of a network a UTC day, and no network above `share` of a variant.
+    """Return the visitors who count: `a_day` of a network per UTC day, and no network above `share` of a variant.
 
-    Always the first in time. The share is of the visitors who count, so that cut ones make no room for others, and a
+    The first in time count. The share is of the visitors who count, so that excluded ones make no room for others. A
     network may always have one visitor in a variant.
     """
     in_time = sorted(arrivals, key=lambda row: (row.at, row.visitor))
@@ -58,7 +58,7 @@ def limit_networks(arrivals: Iterable[Arrival], *, a_day: int, share: float) -> 
 def most_of_a_network(networks: Sequence[str | None], share: float) -> int:
     """Return how many visitors of a network may count in a variant whose visitors come from these networks.
 
-    The largest number that is at most `share` of all who then count; it never falls when visitors are added.
+    This is the largest number that is at most `share` of all who then count. It never falls when visitors are added.
     """
     unknown = sum(network is None for network in networks)
     sizes = Counter(network for network in networks if network is not None).values()
@@ -93,10 +93,10 @@ def _first_of_each(
 
 
 def beyond_burst(spoken: Mapping[str, datetime], began: datetime, rule: BurstRule) -> frozenset[str]:
-    """Return the visitors beyond the limit of their minute, whoever they are; `spoken` is when each spoke first.
+    """Return the visitors beyond the limit of their minute; `spoken` is the time of each visitor's first voice.
 
-    A minute's limit comes from the minutes before it alone, and its first voices count. So no later voice takes out one
-    that has counted, and a site that becomes busy is soon back to its own rate.
+    The limit of a minute depends on earlier minutes only, and the first voices of a minute count. So a later voice
+    never removes one that has counted, and the limit soon follows a site that becomes busier.
     """
     minutes: dict[int, list[tuple[datetime, str]]] = defaultdict(list)
     for visitor, at in spoken.items():

@@ -13,7 +13,7 @@ from homeprices.predictions.log_queries import LONGEST_MILLISECONDS, SOUND_VISIT
 
 @dataclass(frozen=True)
 class TimeWindow:
-    """From `since` up to, not including, `until`; of one bundle, or of whatever was in production."""
+    """From `since` (inclusive) to `until` (exclusive); of one bundle, or of any bundle in production."""
 
     since: datetime
     until: datetime

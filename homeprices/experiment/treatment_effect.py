@@ -11,7 +11,7 @@ from homeprices.experiment.evidence import HIGHEST_RATING, LOWEST_RATING, Eviden
 
 
 class Weights(Protocol):
-    """How a composite is made, and how its ratings are bounded."""
+    """The weights of a composite, and the kind of bounds on its ratings."""
 
     @property
     def rating_weight(self) -> float: ...
@@ -43,20 +43,20 @@ class TreatmentEffect:
     bounded: bool
 
     def lower(self, alpha: float, expected: float) -> float:
-        """The bound that the true difference is below with probability `alpha` at most, over all looks."""
+        """Return the lower bound: the true difference is below it with probability `alpha` at most, over all looks."""
         return self.estimate - self.width(alpha, expected)
 
     def upper(self, alpha: float, expected: float) -> float:
-        """The bound that the true difference is above with probability `alpha` at most, over all looks."""
+        """Return the upper bound: the true difference is above it with probability `alpha` at most, over all looks."""
         return self.estimate + self.width(alpha, expected)
 
     def width(self, alpha: float, expected: float, *, one_sided: bool = True) -> float:
-        """The distance of a bound from the estimate."""
+        """Return the distance of a bound from the estimate."""
         if not self.bounded:
             width = half_width(self.variance, self.visitors, alpha=alpha, expected=expected, one_sided=one_sided)
             return float(width)
         spread = self.scale * (HIGHEST_RATING - LOWEST_RATING)
-        # A half of alpha for each variant; a variant's expected sample is its own part of the whole.
+        # Half of alpha for each variant; the expected sample of a variant is its part of the whole.
         ratings = sum(
             bounded_half_width(
                 n, spread=spread, alpha=alpha / 2, expected=expected * n / self.visitors, one_sided=one_sided
@@ -69,7 +69,7 @@ class TreatmentEffect:
         return float(ratings + latency)
 
     def reported(self, expected: float, alpha: float) -> dict[str, float]:
-        """What is reported beside the bounds that decide."""
+        """Return the statistics that are reported but do not decide."""
         width = self.width(alpha, expected, one_sided=False)
         return {
             "estimate": self.estimate,
@@ -98,7 +98,7 @@ def composite_effect(evidence: Evidence, weights: Weights) -> TreatmentEffect | 
     by_variant = (sum(s.ratings[0].n for s in usable), sum(s.ratings[1].n for s in usable))
     return TreatmentEffect(
         estimate=by_star * stars - by_ms * milliseconds,
-        # How a visitor's rating and latency go together is not known: the worst, that they do entirely, is taken.
+        # The correlation of a visitor's rating and latency is unknown, so the worst case, full correlation, is assumed.
         variance=(by_star * math.sqrt(variance) + latency_deviation) ** 2,
         stars=stars,
         milliseconds=milliseconds,
@@ -111,11 +111,10 @@ def composite_effect(evidence: Evidence, weights: Weights) -> TreatmentEffect | 
 
 
 def stratified_difference(strata: list[Stratum]) -> tuple[float, float]:
-    """The difference of mean ratings (candidate less production, in stars) over epochs, and its variance.
+    """Return the difference of mean ratings (candidate less production, in stars) over epochs, and its variance.
 
-    Epochs are weighted by n1 n2 / (n1 + n2), which is best where they differ in nothing but size (Cochran 1954) and,
-    unlike weights by estimated variance, does not follow the noise. The variance within a variant is pooled over
-    epochs.
+    Epochs are weighted by n1 n2 / (n1 + n2), which is optimal if they differ only in size (Cochran 1954). Weights by
+    estimated variance would depend on noise. The variance within a variant is pooled over epochs.
     """
     weights = [a.n * b.n / (a.n + b.n) for a, b in (stratum.ratings for stratum in strata)]
     whole = math.fsum(weights)
@@ -135,8 +134,8 @@ def stratified_difference(strata: list[Stratum]) -> tuple[float, float]:
 def pooled_variance(samples: list[SampleMoments]) -> float:
     """Return the variance between visitors of a variant within its epochs.
 
-    Never below that of one visitor in all who says something else by a star: thirty equal ratings do not prove that
-    the next one is equal too.
+    It is at least the variance if a single visitor differed by one star, because thirty equal ratings do not prove that
+    the next one is equal.
     """
     n = sum(sample.n for sample in samples)
     freedom = sum(sample.n - 1 for sample in samples)
@@ -145,7 +144,7 @@ def pooled_variance(samples: list[SampleMoments]) -> float:
 
 
 def _latency(evidence: Evidence) -> tuple[float, float]:
-    """The difference of mean latencies in ms (candidate less production), and its variance; 0 without an answer."""
+    """Return the difference of mean latencies in ms (candidate less production), and its variance; 0 without answers."""
     production, candidate = evidence.production, evidence.candidate
     if production.mean_latency_ms is None or candidate.mean_latency_ms is None:
         return 0.0, 0.0

@@ -1,4 +1,4 @@
-"""Policies as documents: those that come with the project, and files of anybody's own."""
+"""Policies as YAML documents: those of the project, and other files."""
 
 from __future__ import annotations
 
@@ -25,13 +25,16 @@ _ADAPTER: TypeAdapter[AnyPolicy] = TypeAdapter(Annotated[AnyPolicy, Field(discri
 
 
 def names() -> list[str]:
-    """The policies that come with the project."""
+    """Return the names of the project's policies."""
     found = resources.files(__name__).iterdir()
     return sorted(entry.name.removesuffix(".yaml") for entry in found if entry.name.endswith(".yaml"))
 
 
 def load(name_or_file: str) -> AnyPolicy:
-    """The policy of that name, or of that YAML file. Raises NotFound, and InvalidInput, a sentence a field."""
+    """Return the policy of that name, or in that YAML file.
+
+    Raises NotFound, and InvalidInput with a sentence per field.
+    """
     if name_or_file in names():
         return parse(resources.files(__name__).joinpath(f"{name_or_file}.yaml").read_text(encoding="utf-8"))
     path = Path(name_or_file)
@@ -47,7 +50,7 @@ def load(name_or_file: str) -> AnyPolicy:
 
 
 def parse(text: str) -> AnyPolicy:
-    """The policy of a YAML text. Raises InvalidInput, a sentence a field; unknown fields are refused by name."""
+    """Return the policy in a YAML text. Raises InvalidInput with a sentence per field, also for unknown fields."""
     try:
         document = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -58,7 +61,7 @@ def parse(text: str) -> AnyPolicy:
 
 
 def from_document(document: Mapping[str, Any]) -> AnyPolicy:
-    """The policy that a document holds, for example one on record. Raises InvalidInput."""
+    """Return the policy in a document, for example a recorded one. Raises InvalidInput."""
     try:
         return _ADAPTER.validate_python(dict(document))
     except ValidationError as error:
@@ -71,11 +74,11 @@ def from_document(document: Mapping[str, Any]) -> AnyPolicy:
 
 
 def document_of(policy: AnyPolicy) -> dict[str, Any]:
-    """The policy as JSON values, with every default written out."""
+    """Return the policy as JSON values, including every default."""
     return policy.model_dump(mode="json")
 
 
 def digest(policy: AnyPolicy) -> str:
-    """The first 12 hex digits of the SHA-256 of the document: two policies that differ anywhere differ here."""
+    """Return the first 12 hex digits of the SHA-256 of the document, which identify the policy."""
     body = json.dumps(document_of(policy), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(body.encode()).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""What every policy shares: outcomes, the decision with its reason, and the rule for retraining."""
+"""Shared by all policies: outcomes, the decision with its reason, and the rules for retraining and voices."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Decision(_Value):
 
 
 def time_is_up(evidence: Evidence, longest: timedelta) -> str:
-    """The beginning of a sentence."""
+    """Return the start of the reason of an experiment that has reached its maximum duration."""
     limit, age = longest / timedelta(days=1), evidence.age / timedelta(days=1)
     return f"The {limit:g} days are up (day {age:.1f})"
 
 
 def breaker_stopped(evidence: Evidence) -> str:
-    """The sentence for a candidate that the router's circuit breaker has stopped."""
+    """Return the reason for a candidate that the router's circuit breaker has stopped."""
     return f"The router's circuit breaker had stopped {evidence.candidate.bundle}: {evidence.stopped}"
 
 
@@ -42,7 +42,7 @@ def breaker_stopped(evidence: Evidence) -> str:
 
 
 class RetrainingRule(BaseModel):
-    """When the inputs drift, of which so many homes must have been seen; when the error does. Once for each drift."""
+    """Retrain on drift of the inputs, after this many homes, or on drift of the error; once per drift alert."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -55,10 +55,10 @@ class RetrainingRule(BaseModel):
 
 
 class VoiceRule(BaseModel):
-    """Whose voice counts. A voice is a visitor who rates or tells a price.
+    """Which voices count. A voice is a visitor who rates or reports an actual price.
 
     No network counts for more than `visitors_a_day` new visitors a day and `voices_a_day` new voices, nor for more than
-    `network_share` of a variant's visitors, of its raters, and of its visitors who tell a price.
+    `network_share` of a variant's visitors, of its raters, and of its visitors who report a price.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -69,11 +69,11 @@ class VoiceRule(BaseModel):
 
 
 UNLIMITED = VoiceRule(visitors_a_day=10**9, voices_a_day=10**9, network_share=1)
-"""As policies of schema version 1 were, which knew no networks."""
+"""The rule of schema version 1, which had no networks."""
 
 
 class BurstRule(BaseModel):
-    """When voices come too fast: more in a minute than `voices`, and than `times` the rate until then."""
+    """A burst: more first voices in a minute than `voices`, and than `times` the rate until then."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -82,9 +82,9 @@ class BurstRule(BaseModel):
 
 
 class RobustnessRule(BaseModel):
-    """What a result by voices must hold without: `trimmed`, a share of the voices at each end (0: need not hold without
-    any), and the voices of each single network. Bounds of the ratings there err at `error_rate` over all looks, because
-    those on all voices, which must hold as well, already keep the rates of the policy.
+    """The voices without which a result must also hold: the share `trimmed` at each end (0: no such check), and the
+    voices of each single network. Bounds on these parts have the error rate `error_rate` over all looks. It may be
+    larger, because the bounds on all voices, which must hold as well, keep the error rates of the policy.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -95,13 +95,13 @@ class RobustnessRule(BaseModel):
 
 
 NOT_ROBUST = RobustnessRule(trimmed=0, without_any_network=False)
-"""As policies of schema version 1 were."""
+"""The rule of schema version 1."""
 
 
 def with_old_values(document: Any, old: Mapping[str, Any]) -> Any:
-    """Return a policy document; one of schema version 1 decides as it did, so that its record can be replayed.
+    """Return a policy document in which schema version 1 keeps its behaviour, so that its decisions can be replayed.
 
-    `old` are the values of the fields that such a document does not know.
+    `old` are the values of the fields that such a document does not have.
     """
     if isinstance(document, dict) and document.get("schema_version") == 1:
         return {**old, **document}

@@ -1,8 +1,8 @@
 """The published rule: a composite of rating and speed, five percent better or a fifth worse.
 
 score = 0.7 x rating / 5 + 0.3 x max(0, (5000 - mean latency in ms) / 5000). With at least 50 candidate requests in 24 h
-and 10 candidate ratings: promote above 1.05 x production's score, roll back below 0.8 x; after 7 days roll back.
-It says nothing about chance: documentations/abtest.md tells how often it promotes a model that is no better.
+and 10 candidate ratings: promote above 1.05 x production's score, roll back below 0.8 x; after 7 days roll back. The
+rule does not account for chance: documentations/abtest.md states how often it promotes a model that is no better.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from homeprices.experiment.policies.post_promotion import PostPromotionRule
 
 
 class CompositePolicy(BaseModel):
-    """The published rule with its published numbers; any of them can be set otherwise."""
+    """The published rule with its published numbers; a document can change each."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -48,7 +48,7 @@ class CompositePolicy(BaseModel):
     longest: timedelta = Field(default=timedelta(days=7), gt=timedelta(0), le=timedelta(days=365))
     most_visits_a_day: int = Field(default=200, ge=1)
     voices: VoiceRule = VoiceRule()
-    # The published rule has neither.
+    # The published rule has neither robustness checks nor a limit of bursts.
     robustness: ClassVar[RobustnessRule] = NOT_ROBUST
     burst: ClassVar[BurstRule | None] = None
     bake: PostPromotionRule = PostPromotionRule()
@@ -60,18 +60,18 @@ class CompositePolicy(BaseModel):
         return with_old_values(document, {"voices": UNLIMITED})
 
     def slow_over(self, production_p99_ms: float) -> float | None:  # noqa: ARG002 (the rule has no such limit)
-        """None: latency is in the score, and nowhere else."""
+        """Return None, because the rule uses latency only in the score."""
         return None
 
     def score(self, variant: VariantSummary) -> float | None:
-        """The composite of a variant, from 0 to 1; None while it has no rating or no answered request."""
+        """Return the composite of a variant, from 0 to 1; None while it has no rating or no answered request."""
         if variant.mean_rating is None or variant.mean_latency_ms is None:
             return None
         speed = max(0.0, (self.slowest_ms - variant.mean_latency_ms) / self.slowest_ms)
         return self.rating_weight * variant.mean_rating / HIGHEST_RATING + self.speed_weight * speed
 
     def decide(self, evidence: Evidence) -> Decision:
-        """Harm first, then benefit, then time; too little evidence decides nothing until the time is up."""
+        """Check harm first, then benefit, then time. Continue while there is too little evidence and time is left."""
         finding, scores = self._compare(evidence)
         if evidence.stopped is not None:
             return self._decision("rollback", breaker_stopped(evidence), scores)

@@ -1,4 +1,4 @@
-"""Limits of the sequential rule: how often it may err, and what harm is; parts of its document."""
+"""Parts of the sequential policy's document: error rates, and limits of harm."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Document(BaseModel):
 
 
 class ErrorRates(Document):
-    """How often each may err over all looks of an experiment; `guardrail` is each guardrail's own."""
+    """Error rates over all looks of an experiment; `guardrail` applies to each guardrail separately."""
 
     promote: float = Field(default=0.05, gt=0, lt=0.5)
     harm: float = Field(default=0.05, gt=0, lt=0.5)
@@ -23,9 +23,10 @@ class ErrorRates(Document):
 class Guardrails(Document):
     """Limits of harm.
 
-    `error_share`: of the candidate's requests, how many may fail. An answer is slow above `slow_ratio` times
-    production's 99th percentile, and never below `slow_at_least_ms`; `slow_share` of them may be. `price_error`: how
-    much farther from the actual prices the candidate may be, as a share of the price. `visitors` must be there first.
+    `error_share` is the share of the candidate's requests that may fail. An answer is slow above `slow_ratio` times
+    production's 99th percentile, and never below `slow_at_least_ms`; the share `slow_share` may be slow. `price_error`
+    is the additional price error that is allowed, as a share of the price. Guardrails apply from `visitors` visitors
+    on.
     """
 
     error_share: float = Field(default=0.02, ge=0, lt=1)
@@ -37,6 +38,6 @@ class Guardrails(Document):
 
 
 class SampleRatio(Document):
-    """The prior of the test of the split, as the weight of so many visitors."""
+    """The prior of the SRM test; its weight in visitors."""
 
     concentration: float = Field(default=DEFAULT_CONCENTRATION, gt=0)

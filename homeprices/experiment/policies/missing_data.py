@@ -1,4 +1,4 @@
-"""Missing data: a variant from which the log has nothing of the last day, although visitors came."""
+"""Missing data: a variant without logged requests of the last day, although the site had traffic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The watch over a new production: whether it does harm that the same hours before its time did not see."""
+"""Post-promotion rule: whether a new production does harm, compared with the same hours before its promotion."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from homeprices.experiment.evidence import ClusteredProportion, SampleMoments
 
 Baseline = Literal["week", "day", "none"]
 BEFORE = {"week": timedelta(days=7), "day": timedelta(days=1)}
-"""How long before the new production's hours the hours are that it is compared with."""
+"""The baseline: the same hours, this long before those of the new production."""
 
 
 class _Value(BaseModel):
@@ -23,10 +23,10 @@ class PostPromotionRule(_Value):
     """Post-promotion rule: the length of the bake window, and the limits of harm.
 
     Each of the four guardrails errs at `error_rate`, from so many `visitors` on. Slow answers are judged as in the
-    experiment; ratings may be `rating_margin` stars below those of the same hours before, and estimates `price_margin`
-    of the price farther from the actual prices, because weeks differ by themselves. Of the requests, `failed_margin`
-    more may fail than did in those hours; failures come together in time, so five minutes are the unit there, of which
-    `slots` must be there first and `expected_slots` are where the bound is tightest.
+    experiment. Ratings may be `rating_margin` stars below those of the baseline, and price errors `price_margin` of the
+    price above, because weeks differ even without harm. The share of failed requests may be `failed_margin` above that
+    of the baseline. Failures cluster in time, so the unit there is five minutes; the bound needs `slots` of them and is
+    tightest at `expected_slots`.
     """
 
     longest: timedelta = Field(default=timedelta(hours=24), ge=timedelta(0), le=timedelta(days=14))
@@ -43,11 +43,11 @@ class PostPromotionRule(_Value):
     expected_slots: float = Field(default=144.0, gt=0)
 
     def slow_over(self, baseline_p99_ms: float | None) -> float:
-        """From how many milliseconds on an answer of the new production is slow."""
+        """Return the latency in ms above which an answer of the new production is slow."""
         return max(self.slow_at_least_ms, self.slow_ratio * (baseline_p99_ms or 0.0))
 
     def evaluate(self, evidence: PostPromotionEvidence) -> PostPromotionVerdict:
-        """Revert at a breach beyond chance, else go on; a pure function of the evidence."""
+        """Return `revert` at a significant breach, otherwise `continue`; a pure function of the evidence."""
         statistics: dict[str, float] = {}
         breaches = self._failures(evidence, statistics)
         slow = evidence.slow.excess(self.slow_share)
@@ -78,7 +78,7 @@ class PostPromotionRule(_Value):
         return PostPromotionVerdict(outcome="continue", reason=reason, statistics=statistics)
 
     def _failures(self, evidence: PostPromotionEvidence, statistics: dict[str, float]) -> list[str]:
-        """What is to say of requests that failed, if it is too many; adds what was computed to the statistics."""
+        """Return the sentence on failed requests if there are too many; add the figures to `statistics`."""
         if not self._tells(evidence.failures):
             return []
         new, variance = _share(evidence.failures)
@@ -95,7 +95,7 @@ class PostPromotionRule(_Value):
         return [f"{new:.1%} of its requests failed, and {beside}"]
 
     def _tells(self, found: ClusteredProportion) -> bool:
-        """Whether there is enough of both, time and requests."""
+        """Whether there are enough five-minute units and requests for a bound."""
         return found.visitors >= self.slots and found.trials >= self.visitors
 
     def _width(self, variance: float, n: int) -> float:
@@ -105,7 +105,7 @@ class PostPromotionRule(_Value):
 class PostPromotionEvidence(_Value):
     """Evidence on a new production and the hours before it, by visitor; `previous` is the bundle to revert to.
 
-    `failures` are those of its requests, of all routers together; there a visitor is five minutes with any request.
+    `failures` are the failed requests of all routers; their unit is five minutes with requests, instead of a visitor.
     """
 
     production: str
@@ -124,7 +124,7 @@ class PostPromotionEvidence(_Value):
 
 
 class PostPromotionVerdict(_Value):
-    """What the watch concludes, and why in one sentence."""
+    """The result of the analysis, and its reason in one sentence."""
 
     outcome: Literal["revert", "continue"]
     reason: str
@@ -132,7 +132,7 @@ class PostPromotionVerdict(_Value):
 
 
 def _difference(new: SampleMoments, before: SampleMoments, least: int) -> tuple[float, float, int] | None:
-    """New less before, its variance and the visitors; None while either has too few."""
+    """Return the difference (new less baseline), its variance and the visitors; None while either has too few."""
     if min(new.n, before.n) < least:
         return None
     spread = [max(sample.variance, 1e-6) / sample.n for sample in (new, before)]
@@ -142,7 +142,8 @@ def _difference(new: SampleMoments, before: SampleMoments, least: int) -> tuple[
 def _share(found: ClusteredProportion) -> tuple[float, float]:
     """Return hits per trial and its variance between units (a ratio: Cochran, Sampling Techniques, 1977, eq. 6.9).
 
-    Never below that of independent trials, one more of which is a hit: an hour without a failure proves no certainty.
+    The variance is never below that of independent trials with one more hit, because an hour without a failure does not
+    prove a rate of zero.
     """
     between = found.excess(found.share).variance / found.visitors * (found.visitors / found.trials) ** 2
     likely = (found.hits + 1) / (found.trials + 2)

@@ -1,7 +1,7 @@
 """Robustness of a result by voices: whether it holds without any single network, and without the most extreme voices.
 
-A result that holds on all voices is only ever put off here, never brought about, so a rule errs no more often with
-these checks than without.
+The checks can only delay a result that holds on all voices, never cause one. So they do not raise the error rate of a
+rule.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from homeprices.experiment.evidence import Evidence, SampleMoments, Stratum
 
 RatingBound = Callable[[Evidence], float | None]
-"""A bound of the primary metric on evidence; None while there is too little of it."""
+"""A bound of a metric on a part of the evidence; None while there is too little of it."""
 PriceBound = Callable[[SampleMoments], float | None]
 
 
 @dataclass(frozen=True)
 class Reduced:
-    """A bound on a part of the voices, None if too little remains; `without` says which voices are left out."""
+    """A bound on a part of the voices, None if too little remains; `without` names the voices that are left out."""
 
     without: str
     bound: float | None
@@ -44,7 +44,7 @@ class ReducedBounds:
 
 @dataclass(frozen=True)
 class Check:
-    """A result, for which `statistic` speaks above (or `below`) the `limit`, and its bounds on parts of the voices."""
+    """A result, which holds if `statistic` is above (or `below`) the `limit`, and its bounds on parts of the voices."""
 
     result: str
     statistic: str
@@ -53,18 +53,18 @@ class Check:
     below: bool = False
 
     def holds(self, bound: float | None) -> bool:
-        """Return whether a bound speaks for the result; too few voices do not."""
+        """Return whether a bound supports the result; None, for too few voices, does not."""
         return bound is not None and (bound < self.limit if self.below else bound > self.limit)
 
     def doubt(self) -> str | None:
-        """Return on whose voices the result rests, for a sentence; None if it holds without them."""
+        """Return a phrase for the first voices without which the result does not hold; None if there are none."""
         bounds = self.bounds
         parts = (*bounds.networks, *([bounds.trimmed] if bounds.trimmed else ()))
         return next((part.without for part in parts if not self.holds(part.bound)), None)
 
 
 def doubtful_results(checks: Sequence[Check], statistics: dict[str, float]) -> dict[str, str]:
-    """Return on whose voices each result rests that does not hold without them; add their bounds to `statistics`."""
+    """Return that phrase for each result that is not robust; add all bounds to `statistics`."""
     doubts = {}
     for check in checks:
         doubtful = check.doubt() if check.holds(statistics.get(check.statistic)) else None

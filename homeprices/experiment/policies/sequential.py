@@ -1,4 +1,4 @@
-"""The default rule: promote or roll back once a confidence sequence says so, however often it is looked at.
+"""The default rule: promote or roll back by a confidence sequence, which is valid at any number of looks.
 
 The primary metric is the published composite, as a linear statistic of two differences of means: of ratings by visitor
 and of latency by exposure. Guardrails watch the candidate's errors, its slow answers, and its distance from the actual
@@ -42,13 +42,13 @@ from homeprices.experiment.sample_ratio import log_evidence_of_epochs
 from homeprices.experiment.treatment_effect import TreatmentEffect, composite_effect
 
 OLD_VALUES = {"voices": UNLIMITED, "robustness": NOT_ROBUST, "burst": None, "least_duration": timedelta(0)}
-"""Of the fields that documents of schema version 1 do not know."""
+"""Values of the fields that documents of schema version 1 do not have."""
 BETTER, WORSE, FARTHER = "is better", "is worse", "is farther from the actual prices"
-"""Results by voices, as they are said in a reason."""
+"""Results that depend on voices, as worded in a reason."""
 
 
 class Primary(Document):
-    """The composite: weights of rating and speed, and the latency that counts as no speed at all.
+    """The composite: weights of rating and speed, and the latency at which the speed is zero.
 
     `bounds` is how ratings are bounded: `asymptotic`, or `bounded`, which holds from the first rating on and is wider.
     """
@@ -75,7 +75,7 @@ class Margins(Document):
 
 
 class SequentialPolicy(Document):
-    """The sequential rule; any of its numbers can be set otherwise in a document.
+    """The sequential rule; a document can change any of its numbers.
 
     `expected_visitors` is the number of rated visitors at which the sequences are tightest. A variant without a request
     in 24 h is missing data once the experiment is as old as `missing_after`, unless the site is that quiet. `drift`:
@@ -228,7 +228,10 @@ class SequentialPolicy(Document):
         return None
 
     def _harm(self, evidence: Evidence, statistics: dict[str, float], doubts: Collection[str]) -> str | None:
-        """What harm the candidate does, beyond chance, by what is measured of it alone or on the same homes, if any."""
+        """Return the significant harm of the candidate as a sentence, or None.
+
+        The SRM test does not affect these metrics.
+        """
         bundle, limits = evidence.candidate.bundle, self.guardrails
         if statistics.get("error_excess_lower", -1) > 0:
             share = evidence.errors.share
@@ -246,7 +249,7 @@ class SequentialPolicy(Document):
         return None
 
     def _lacking(self, evidence: Evidence) -> str | None:
-        """What the primary metric still waits for; None when it has all."""
+        """Return the data that the primary metric still lacks; None if it has its minimum."""
         candidate, least = evidence.candidate, self.minimum
         smaller = min(sum(stratum.ratings[variant].n for stratum in evidence.strata) for variant in (0, 1))
         wanted = [
