@@ -1,14 +1,14 @@
-"""Text from outside (visitors, files, other services) as it may stand in a message, a notification or a terminal."""
+"""Foreign text (of visitors, files, other services), made safe for messages, notifications and terminals."""
 
 from __future__ import annotations
 
 import unicodedata
 
 SHORT = 60
-"""The most characters of a foreign word: the name of a field, a location."""
+"""Maximum length of a foreign word, such as the name of a field or a location."""
 
 LONG = 300
-"""The most characters of a foreign sentence: the message of another program."""
+"""Maximum length of a foreign sentence, such as the message of another program."""
 
 _QUOTES = str.maketrans("“”", '""')
 _JOINERS = "\u200c\u200d"  # invisible, and part of the spelling in Kannada and Hindi
@@ -17,8 +17,8 @@ _JOINERS = "\u200c\u200d"  # invisible, and part of the spelling in Kannada and 
 def printable(text: str, most: int = SHORT) -> str:
     """Return the text in one line of at most `most` characters, with an ellipsis where it was cut.
 
-    Characters that control a terminal (ANSI sequences), that change the direction of the text around them, or that no
-    reader can see are escaped, such as `\\x1b`.
+    Escapes characters that control a terminal (ANSI sequences), change the direction of the surrounding text, or are
+    invisible, for example as `\\x1b`.
     """
     cut = text if len(text) <= most else text[: most - 1]
     escaped = "".join(map(_escaped, cut)) if not cut.isascii() or not cut.isprintable() else cut
@@ -31,14 +31,14 @@ def printable(text: str, most: int = SHORT) -> str:
 def quoted(text: str, most: int = SHORT) -> str:
     """Return foreign text in quotation marks, so that a reader sees where it begins and ends.
 
-    No mail program, chat or Markdown makes a link of it.
+    Mail programs, chats and Markdown do not turn any part of it into a link.
     """
     plain = printable(text, most).translate(_QUOTES)
     return f"“{plain.replace('://', '[:]//').replace('www.', 'www[.]').replace('](', '] (')}”"
 
 
 def printable_lines(text: str, most_lines: int = 100, most: int = 1_000) -> str:
-    """Return a text of several lines, each printable; how many lines are left out stands in the last one."""
+    """Return a text of several lines, each printable. If lines are omitted, the last one has their number."""
     lines = text.splitlines()
     kept = [printable(line.expandtabs(), most) for line in lines[:most_lines]]
     return "\n".join(kept if len(lines) <= most_lines else [*kept, f"({len(lines) - most_lines:,} more lines)"])

@@ -35,7 +35,7 @@ def configure_logging(settings: Settings, service: str, fields: Callable[[], Map
         _add(fields),
     ]
     renderers: list[Any] = (
-        [structlog.processors.JSONRenderer()]  # it escapes whatever is not ASCII
+        [structlog.processors.JSONRenderer()]  # escapes all characters that are not ASCII
         if settings.log_format == "json"
         else [_printable_values, structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0)]
     )
@@ -69,7 +69,7 @@ def get_logger(name: str = "homeprices") -> Any:
 
 
 def _printable_values(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
-    """Escape control characters of a terminal, because a value may be what a visitor sent."""
+    """Escape control characters of a terminal, because a value may be input of a visitor."""
     return {
         name: (printable_lines if "\n" in value else printable)(value, most=LONGEST_VALUE)
         if isinstance(value, str)

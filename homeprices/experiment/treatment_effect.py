@@ -144,7 +144,7 @@ def pooled_variance(samples: list[SampleMoments]) -> float:
 
 
 def _latency(evidence: Evidence) -> tuple[float, float]:
-    """Return the difference of mean latencies in ms (candidate less production), and its variance; 0 without answers."""
+    """Return the difference of mean latencies (candidate less production, ms), and its variance; 0 without answers."""
     production, candidate = evidence.production, evidence.candidate
     if production.mean_latency_ms is None or candidate.mean_latency_ms is None:
         return 0.0, 0.0

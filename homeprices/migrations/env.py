@@ -1,4 +1,4 @@
-"""How Alembic runs here: on the connection that `homeprices.database` hands in, never on one of its own."""
+"""Alembic's environment: migrations run on the connection that `homeprices.adapters.database` passes in."""
 
 from alembic import context
 

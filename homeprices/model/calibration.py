@@ -2,8 +2,8 @@
 
 The interval is a conformalised quantile regression (Romano, Patterson, Candès 2019, https://arxiv.org/abs/1905.03222)
 on log(price / estimate). The regression scales the interval to the home. The conformal step widens or narrows all
-intervals by one number, so that their coverage holds even when the regression is poor. Homes described by the form's
-fields and homes described by more inputs each have their own number.
+intervals by one number, so that their coverage holds even when the regression is poor. There is one number for homes
+with only the form's fields, and one for homes with more inputs.
 
 The bias correction is a constant added to every log estimate. The metric is relative error, which is asymmetric on the
 log scale: an overestimate costs more than an underestimate of the same size. The best estimate therefore lies slightly
@@ -56,10 +56,11 @@ _AREA_TYPE = Lookup("area_type", "code", {name: float(i) for i, name in enumerat
 
 @dataclass(frozen=True)
 class ConformalInterval:
-    """Bounds of log(price / estimate). `design` computes the features, to which the log estimate is appended.
+    """Bounds of log(price / estimate).
 
-    `regressors` predict the lower and the upper quantile; None when there were too few homes. Then `middle` holds both.
-    `form` and `full` are the conformal corrections by which both bounds are moved apart.
+    `design` computes the features, to which the log estimate is appended. `regressors` predict the lower and the upper
+    quantile; with too few homes they are None, and `middle` holds both quantiles. `form` and `full` are the conformal
+    corrections that widen the interval at both ends.
     """
 
     design: FeatureTransformer
@@ -158,7 +159,7 @@ def _quantiles(
 
 
 def _conformal(beyond: Prices) -> float:
-    """The conformal correction: with it, a new home lies within its bounds with probability COVERAGE."""
+    """The conformal correction, with which a new price lies within its interval with probability COVERAGE."""
     rank = min(1.0, np.ceil((len(beyond) + 1) * COVERAGE) / len(beyond))
     return float(np.quantile(beyond, rank, method="higher"))
 
@@ -191,7 +192,7 @@ def _matrix(design: FeatureTransformer, inputs: pd.DataFrame, log_estimates: Pri
 
 
 def _of_form(inputs: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    """Whether a home is described by the form's fields only. A housing complex alone does not count: it says little."""
+    """Whether a home has the form's fields only. A society alone does not count as more, because it reveals little."""
     missing = inputs["balcony"].isna() & (inputs["area_type"] == MISSING)
     return np.asarray(missing, dtype=bool)
 
@@ -199,8 +200,8 @@ def _of_form(inputs: pd.DataFrame) -> npt.NDArray[np.bool_]:
 def best_bias_correction(errors: Prices) -> float:
     """Return the shift of all log estimates with the smallest mean relative error, errors capped at LARGEST_ERROR.
 
-    `errors` are log(price / estimate). This maximises the share of homes within x % of their price, averaged
-    over x up to LARGEST_ERROR. It is far steadier than the share within one limit or the median error.
+    `errors` are log(price / estimate). The criterion equals the share of homes within x % of their price, averaged over
+    x up to LARGEST_ERROR. It varies far less between samples than the share within one limit or the median error.
     """
     losses = [np.minimum(np.abs(np.expm1(shift - errors)), LARGEST_ERROR).mean() for shift in SHIFTS]
     return float(SHIFTS[int(np.argmin(losses))])

@@ -7,7 +7,7 @@ the area (`isotonic_curves`). A monotone boosting, the student, learns the rest:
 more than the form.
 
 The student is fitted on the teacher's estimates instead of prices, also for homes at other areas and with some optional
-inputs missing. These targets have no noise, and any number of them can be made.
+inputs missing. These targets have no noise, and their number is not limited.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ def distill(
     """Return (student on all features, isotonic curves on the form's inputs), fitted on training rows.
 
     `matrix` holds the cross-fitted features of `inputs`. The teacher is fitted on it, so that it weighs encodings by
-    what they are worth on unseen rows. Predictions, and the student, use the encodings of all rows. Cross-fitted
-    encodings depend on the split into folds, so `preset.teachers` teachers use one split each and share the forest's
-    trees among them. Their predictions are averaged.
+    their accuracy on unseen rows. Predictions, and the student, use the encodings of all rows. Cross-fitted encodings
+    depend on the split into folds, so `preset.teachers` teachers use one split each and share the forest's trees among
+    them. Their predictions are averaged.
     """
     rng = np.random.default_rng(seed)
     form = form_columns(design)
@@ -66,7 +66,7 @@ def distill(
     shared = replace(preset, trees=math.ceil(preset.trees / preset.teachers))
     teachers = Parallel()(delayed(fit_teacher)(*task, settings, shared, seed) for task in [*of_form, *of_all])
     teacher_of_form, teacher_of_all = mean_of(teachers[: len(of_form)]), mean_of(teachers[len(of_form) :])
-    # The student and the curves learn from the same teachers and do not need each other.
+    # The student and the curves are fitted on the same teachers, independently of each other.
     student, curves = Parallel()(
         (
             delayed(_fit_student)(design, inputs, teacher_of_form, teacher_of_all, preset, seed),
@@ -116,7 +116,10 @@ def _fit_student(
 
 
 def area_directions(design: FeatureTransformer) -> list[int]:
-    """Monotonic constraints on the columns that grow with the area only; encodings are free, as in the teacher."""
+    """Monotonic constraints: on columns that grow with the area only.
+
+    Encodings are unconstrained, as in the teacher.
+    """
     return [int(AREA in column.inputs()) for column in design.columns for _ in column.names()]
 
 

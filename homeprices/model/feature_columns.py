@@ -37,10 +37,10 @@ class Column(Protocol):
 
 
 class ComparesNan:
-    """Equality and hash of a frozen dataclass: a field that is NaN equals another that is NaN.
+    """Equality and hash of a frozen dataclass in which NaN equals NaN.
 
-    A dataclass compares NaN by identity up to Python 3.12 and by value, which differs from itself, since 3.13. With
-    that, `join` would make another model of the same rows.
+    Dataclasses compare NaN by identity up to Python 3.12 and by value (never equal) since 3.13. Without this class,
+    `join` would build another model of the same rows there.
     """
 
     def __eq__(self, other: object) -> bool:
@@ -104,7 +104,10 @@ class Log:
 
 @dataclass(frozen=True)
 class Ratio:
-    """One input divided by another, both always positive. IEEE division: the same bits in numpy and ONNX Runtime."""
+    """One input divided by another, both always positive.
+
+    IEEE division gives the same bits in NumPy and ONNX Runtime.
+    """
 
     above: str
     below: str
@@ -151,7 +154,7 @@ class Lookup(ComparesNan):
 
 @dataclass(frozen=True)
 class OneHot:
-    """A column a value of a text input, 1 where it is that value; all 0 for any other."""
+    """One column per value of a text input: 1 where the input has that value, all 0 for other values."""
 
     name: str
     choices: tuple[str, ...]

@@ -3,8 +3,8 @@
 Serving and training use the same functions for inputs and the same objects for features. Only trees and linear models
 are left to skl2onnx: a logarithm or a ratio is one ONNX operator, and all lookups by one text are two.
 
-Target encodings of locations and societies are learned from prices. A model fitted on rows whose own price is part of
-their encoding trusts the encoding too much. So each training row gets encodings that were learned from the other folds.
+Target encodings of locations and societies are learned from prices. If the encoding of a row includes its own price,
+the model relies on the encoding too much. So each training row gets encodings that were learned from the other folds.
 """
 
 from __future__ import annotations
@@ -129,8 +129,9 @@ FitTransformer = Callable[[pd.DataFrame, Prices], FeatureTransformer]
 
 CROSS_FITTING_FOLDS = 5
 
-# Weight of the overall mean in an encoding, in listings. The few listings of a location vary much; homes of one society
-# cost nearly the same (standard deviation within a society 12 %, between societies 22 %).
+# Weight of the overall mean in an encoding, in listings. A high weight for locations, whose listings vary much; a low
+# one for societies, whose homes cost nearly the same (standard deviation within a society 12 %, between societies 22
+# %).
 LOCATION_PRIOR_LISTINGS = 3.0
 SOCIETY_PRIOR_LISTINGS = 1.0
 

@@ -28,7 +28,7 @@ MAX_ROOMS = 9
 NEAR_LOG_AREA = 0.07
 FAR_WEIGHT = 1e-3
 
-# Most knots lie evenly between these quantiles of the area, because few listings lie beyond.
+# Most knots are evenly spaced between these quantiles of the area, because few listings are outside.
 BODY = (0.005, 0.995)
 TAILS = (0.0, 0.001, 0.998, 0.9995)
 

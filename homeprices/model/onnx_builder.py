@@ -1,7 +1,7 @@
-"""Writing an ONNX graph operator by operator, and as few of them as will do.
+"""Write an ONNX graph operator by operator, with as few operators as possible.
 
-Of one home the arithmetic takes no time; calling an operator does, about 0.3 microseconds each. So what is asked for
-twice is computed once, and a text is looked up once however many numbers are learned of it.
+For one home, the arithmetic is negligible; each call of an operator costs about 0.3 microseconds. So an operator that
+is added twice is computed once, and all numbers learned for a text come from a single lookup.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-# The oldest that has every operator used here: readers older than this project's lock can still open a bundle.
+# The oldest opset with every operator used here, so that older ONNX readers can open a bundle.
 OPSET, ML_OPSET, IR_VERSION = 18, 3, 8
 
-# An ONNX lookup must hold a key. No text that serving takes holds these.
+# An ONNX lookup must have at least one key. Serving rejects texts with these characters.
 _NOTHING, _ANY_OTHER = "\x00", "\x01"
 
 
@@ -26,9 +26,10 @@ Ensemble = dict[str, Any]
 
 
 class OnnxBuilder:
-    """Collects inputs, constants and operators. Every tensor is [N, width] unless it is a constant.
+    """Collects inputs, constants and operators.
 
-    `vocabularies` are the known values of each text input, in the order of their places.
+    Every tensor is [N, width] unless it is a constant. `vocabularies` are the known values of each text input, in the
+    order of their indices.
     """
 
     def __init__(self, vocabularies: Mapping[str, Sequence[str]]) -> None:
@@ -40,29 +41,32 @@ class OnnxBuilder:
         self._count = 0
 
     def number(self, name: str) -> str:
-        """A float32 input [N, 1] of this name."""
+        """Add a float32 input [N, 1] of this name."""
         self._inputs[name] = TensorProto.FLOAT
         return name
 
     def text(self, name: str) -> str:
-        """A string input [N, 1] of this name."""
+        """Add a string input [N, 1] of this name."""
         self._inputs[name] = TensorProto.STRING
         return name
 
     def constant(self, value: float) -> str:
-        """A float32 scalar in an array of one."""
+        """Add a float32 scalar as an array of one element, and return its name."""
         return self._constant(np.array([value], dtype=np.float32))
 
     def array(self, values: npt.NDArray[Any]) -> str:
-        """These values as they are."""
+        """Add an array without changes, and return its name."""
         return self._constant(values)
 
     def shape(self, *sizes: int) -> str:
-        """A shape, for Reshape, or axes."""
+        """Add a shape (for Reshape) or axes, and return its name."""
         return self._constant(np.array(sizes, dtype=np.int64))
 
     def add(self, operator: str, sources: list[str], *, domain: str = "", **attributes: Any) -> str:
-        """The name of an operator's one output; the same operator on the same tensors is added once."""
+        """Add an operator and return the name of its only output.
+
+        Equal operators on the same tensors are added once.
+        """
         node = helper.make_node(operator, sources, [], domain=domain, **attributes)
         key = node.SerializeToString(deterministic=True)
         if key not in self._made:
@@ -78,16 +82,16 @@ class OnnxBuilder:
         return names
 
     def categories(self, name: str) -> list[str]:
-        """The known values of a text input, in the order of their places."""
+        """Return the known values of a text input, in the order of their indices."""
         return list(self._vocabularies[name]) or [_NOTHING]
 
     def category_index(self, name: str) -> str:
-        """The place of each text in its vocabulary, [N, 1] int64; one past the last for any other text."""
+        """Return the name of each text's index in its vocabulary, [N, 1] int64; one past the last for unknown texts."""
         known = len(self.categories(name))
         return self._encoded(name, values_int64s=list(range(known)), default_int64=known)
 
     def lookup(self, name: str, tables: Sequence[Mapping[str, float]], defaults: Sequence[float]) -> str:
-        """What each table holds for a text, or its default: [N, tables] float32."""
+        """Return the name of the values of each table for a text, or the table's default: [N, tables] float32."""
         if len(tables) == 1:
             return self._one_table(name, tables[0], defaults[0])
         rows = [
@@ -97,11 +101,11 @@ class OnnxBuilder:
         return self.add("GatherND", [self.array(np.array(rows, dtype=np.float32)), self.category_index(name)])
 
     def trees(self, ensemble: Ensemble, matrix: str) -> str:
-        """The name of the sum that these trees give for each row of a matrix, [N, 1]."""
+        """Return the name of the sum of these trees for each row of a matrix, [N, 1]."""
         return self.add("TreeEnsembleRegressor", [matrix], domain="ai.onnx.ml", **ensemble)
 
     def embed(self, model: onnx.ModelProto, source: str) -> str:
-        """Add all of a model that has one input and one output, fed from `source`, and return its output's name."""
+        """Add the graph of a model with one input and one output, fed from `source`, and return its output's name."""
         prefix = self._fresh("embedded")
         renamed = {model.graph.input[0].name: source}
 
@@ -125,7 +129,7 @@ class OnnxBuilder:
         return local(model.graph.output[0].name)
 
     def build(self, outputs: Mapping[str, str]) -> onnx.ModelProto:
-        """The checked model. `outputs` maps each output's name to a tensor of its own, [N, 1] float32.
+        """Return the checked model. `outputs` maps the name of each output to a separate tensor, [N, 1] float32.
 
         Raises onnx.checker.ValidationError.
         """
@@ -165,7 +169,7 @@ class OnnxBuilder:
 
 
 def converted(regressor: Any, width: int) -> onnx.ModelProto:
-    """A fitted scikit-learn regressor of a matrix with `width` columns, as a graph of its own."""
+    """Return a fitted scikit-learn regressor of a matrix with `width` columns as a separate graph."""
     # Imported here: only the one task that exports needs it, and it takes seconds.
     import skl2onnx
     from skl2onnx.common.data_types import FloatTensorType
@@ -187,7 +191,7 @@ def _renamed(node: onnx.NodeProto, named: Mapping[str, str]) -> onnx.NodeProto:
 
 
 def ensemble_of(regressor: Any, places: Sequence[int], more: float = 0.0) -> Ensemble:
-    """The trees of a gradient boosting whose columns have these places in the matrix that the graph computes.
+    """Return the trees of a gradient boosting whose columns have these positions in the matrix of the graph.
 
     `more` is added to their sum.
     """
@@ -201,17 +205,17 @@ def ensemble_of(regressor: Any, places: Sequence[int], more: float = 0.0) -> Ens
 
 
 def constant_ensemble(value: float) -> Ensemble:
-    """No tree yet."""
+    """Return an ensemble without trees."""
     return {"n_targets": 1, "post_transform": "NONE", "base_values": [value]}
 
 
 def add_tree(
     ensemble: Ensemble, limits: Sequence[tuple[int, float]], value: float, otherwise: float, *, equal: bool = False
 ) -> Ensemble:
-    """The ensemble with one more tree: `value` where each of these columns, (place, limit), is at most its limit (if
-    `equal`: is its limit), else `otherwise`.
+    """Return the ensemble with one more tree: `value` where each of these columns, (position, limit), is at most its
+    limit (if `equal`: equals its limit), else `otherwise`.
 
-    All nodes of an ensemble should ask in the same way: then ONNX Runtime goes through them without asking how.
+    All nodes of an ensemble should use the same comparison, because ONNX Runtime has a faster path for that case.
     """
     number, count = 1 + max(ensemble.get("nodes_treeids", [-1])), len(limits)
     leaves = count + 1  # the first of them for the value

@@ -100,7 +100,7 @@ class PriceModel:
     def to_onnx(self) -> onnx.ModelProto:
         """The model as one ONNX graph from named inputs to `estimate` and, if it is calibrated, `low` and `high`."""
         builder = OnnxBuilder(self._vocabularies())
-        for name in REQUIRED:  # the form's fields are inputs of every model, whether it uses them or not
+        for name in REQUIRED:  # the form's fields are inputs of every model, even if it does not use them
             builder.number(name) if name in NUMBERS else builder.text(name)
         trees = isinstance(self.regressor, HistGradientBoostingRegressor)
         # All trees read one joint matrix; a linear model needs exactly its own columns.

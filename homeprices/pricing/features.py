@@ -20,7 +20,7 @@ AREA_TYPES = ("Super built-up Area", "Built-up Area", "Plot Area", "Carpet Area"
 
 
 def choice_of(text: str, choices: tuple[str, ...]) -> str | None:
-    """The choice that this is a spelling of, or None."""
+    """The choice of which this text is a spelling, or None."""
     return _choice_by_key(choices).get(key_of(text))
 
 
@@ -52,7 +52,7 @@ class Locations:
         self._by_key = {key_of(name): name for name in self.names}
 
     def match(self, text: str) -> str:
-        """The learned name that this is a spelling of, else `other`."""
+        """The learned location of which this text is a spelling, else `other`."""
         return self._by_key.get(key_of(text), OTHER_LOCATION)
 
     def nearest(self, text: str) -> str | None:

@@ -23,8 +23,9 @@ _NO_NUMBER = "no number"  # which pydantic refuses with the sentence of the fiel
 
 
 def _number(value: Any) -> Any:
-    """A number as text, from a form or a file, means what it does in a table. A truth value is not a number, although
-    Python accepts it as one.
+    """Parse a number that is text, from a form or a file, as in a table.
+
+    Reject a truth value, although Python accepts it as a number.
     """
     if isinstance(value, bool):
         raise ValueError("must be a number, not true or false")
@@ -54,7 +55,7 @@ def _printable_or_missing(value: Any) -> Any:
 
 
 def _present(value: Any) -> Any:
-    """A required text. A word for a missing value is one as little as a blank is."""
+    """Return a required text. A word for a missing value, such as NA, is rejected as a blank is."""
     value = _printable(value)
     return "" if isinstance(value, str) and is_missing(value) else value
 
@@ -110,7 +111,10 @@ class Home(create_model("_Declared", __base__=_Home, **_FIELDS)):  # type: ignor
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Home:
-        """The home that a JSON object or a form describes; numbers may be text. Raises InvalidInput, a line a field."""
+        """Return the home in a JSON object or a form; numbers may be text.
+
+        Raises InvalidInput with a line per field.
+        """
         more = 0
         if len(values) > len(INPUT):
             values, more = bounded(values, INPUT)
@@ -150,6 +154,7 @@ def _reader(field: InputField) -> Callable[[Home], Any]:
 
 
 FEATURES: Mapping[str, Callable[[Home], Any]] = {field.name: _reader(field) for field in INPUTS}
-"""What the graph takes of a home: NaN for a missing number, a text in the model's vocabulary. The location is as the
-visitor wrote it; `Locations.match` gives the learned one.
+"""Functions that compute the graph's inputs from a home: NaN for a missing number, texts in the model's vocabulary.
+
+The location is as the visitor wrote it; `Locations.match` gives the learned one.
 """

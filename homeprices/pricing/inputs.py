@@ -1,9 +1,9 @@
 """The inputs of a prediction, each declared once.
 
 The validated home, the API's schema, the web form, the columns of batches, the features that drift compares and the
-inputs of a bundle's graph are derived from `INPUTS`. To add an optional input, declare it here, say how listings give
-it (`data/schema.py`, `data/cleaning.py`) and how the model uses it (`model/feature_matrix.py`), then run
-`make inputs`. The prediction log stores inputs as JSON and needs no migration.
+inputs of a bundle's graph are derived from `INPUTS`. To add an optional input, declare it here, read it from listings
+(`data/schema.py`, `data/cleaning.py`), use it in the model (`model/feature_matrix.py`), and run `make inputs`. The
+prediction log stores inputs as JSON and needs no migration.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class InputField:
     choices: tuple[str, ...] = ()
     """Every text that is accepted; empty: any text."""
     options: tuple[tuple[str, str], ...] = ()
-    """What the form offers instead of a free text, as (value, label)."""
+    """The options of the form, as (value, label), if it does not take free text."""
     start: int | None = None
     """The form's initial value."""
     feature: Callable[[str | None], str] | None = None

@@ -180,7 +180,7 @@ FeatureReference = Annotated[NumberReference | TextReference, Field(discriminato
 
 
 class Reference(BaseModel):
-    """The training rows (not the hold-out): features as the model sees them, and its estimates in lakh rupees."""
+    """Distributions over the training rows (not the hold-out): the model's inputs, and its estimates in lakh rupees."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -163,7 +163,7 @@ class Predictor:
         homes = [Home.parse(self.bundle.manifest.golden[0].input)]
         spent = []
         for _ in range(repeats):
-            started = time.thread_time()  # the session computes in the thread that calls it
+            started = time.thread_time()  # the session computes in the calling thread
             self.estimate(homes)
             spent.append(time.thread_time() - started)
         return min(spent)
@@ -173,7 +173,7 @@ def _session(bundle: Bundle) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
-    options.enable_cpu_mem_arena = False  # it keeps a mebibyte and more a session, and makes no estimate quicker
+    options.enable_cpu_mem_arena = False  # it keeps more than a MiB per session, and makes no estimate faster
     options.log_severity_level = 3
     try:
         session = onnxruntime.InferenceSession(

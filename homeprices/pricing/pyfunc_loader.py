@@ -1,9 +1,9 @@
-"""MLflow's `loader_module` of a bundle. `training/mlflow_model.py` copies this file into the bundle, beside a copy of
-`homeprices.pricing`; it imports nothing of homeprices by itself.
+"""MLflow's `loader_module` of a bundle. `training/mlflow_model.py` copies this file into the bundle, next to a copy of
+`homeprices.pricing`; the file itself imports nothing of homeprices.
 
-The copy is imported for the bundle alone. The process may have imported its own `homeprices`, or none, or the copy of
-another bundle, and must find it unchanged: otherwise a notebook that compares production with candidate would price
-both by the code of the one that it loaded first.
+The copy is imported for this bundle only. The process may have imported an installed `homeprices`, the copy of another
+bundle, or none, and keeps it unchanged. Otherwise a notebook that compares production with the candidate would price
+both with the code of the bundle that it loaded first.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def _load_pyfunc(path: str) -> Any:
 
 @contextmanager
 def _only(library: Path) -> Iterator[None]:
-    """Inside the block, `homeprices` is the package in the folder `library`; afterwards it is what it was before."""
+    """Inside the block, `homeprices` is the package in the folder `library`; then the previous one is restored."""
     with _LOCK:
         outside = _take_out()
         sys.path.insert(0, str(library))

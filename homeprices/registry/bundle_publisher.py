@@ -32,7 +32,7 @@ from homeprices.registry.bundle_reader import (
 )
 from homeprices.registry.versions import BUNDLE_FILE_KEY, Kind, kind_of, number_of, utc_now, version_name
 
-CLAIM_ATTEMPTS = 100  # each lost one means that another writer took a number, so the limit is never reached
+CLAIM_ATTEMPTS = 100  # each failed attempt means that another writer took a number, so the limit is never reached
 _CLAIM = re.compile(r"claims/((?:BO|CO|train_V)[1-9][0-9]*)\.json")
 _DATASET = re.compile(r"data/raw/(train_V[1-9][0-9]*)\.csv")
 

@@ -46,7 +46,7 @@ def complete_bundles(bucket: Bucket, prefix: str) -> list[str]:
 def _copies(bucket: Bucket, manifests: dict[str, Entry]) -> set[str]:
     """Return the versions whose folder is a copy of another bundle, made by hand.
 
-    A version with a claim is the pipeline's own. Of the others the manifest is read, once for each open bucket.
+    A version with a claim was written by the pipeline. For the others, the manifest is read, once per open bucket.
     """
     judged = _COPY_OF.setdefault(bucket, {})
     unknown = {version for version, entry in manifests.items() if (entry.key, entry.etag) not in judged}
@@ -96,12 +96,12 @@ def highest(bucket: Bucket, kind: BundleKind) -> str | None:
 
 
 FOLDERS_NAMED = 20
-INSTALL_ATTEMPTS = 5  # each lost one means that another process installed the same bundle meanwhile
+INSTALL_ATTEMPTS = 5  # each failed attempt means that another process installed the same bundle meanwhile
 
 _Draft = TypeVar("_Draft", bound=Draft)
 
 _COPY_OF: WeakKeyDictionary[Bucket, dict[tuple[str, str], str]] = WeakKeyDictionary()
-"""By bucket, the version that a manifest (key, ETag) is of. Manifests never change, so each is judged once."""
+"""By bucket: the version that a manifest (key, ETag) names. Manifests never change, so each is read once."""
 
 log = get_logger(__name__)
 

@@ -46,7 +46,7 @@ def import_csv(bucket: Bucket, body: bytes, source: str) -> Dataset:
 
 
 def store_csv(bucket: Bucket, body: bytes, source: str, *, rows: int) -> Dataset:
-    """Store a file that was accepted, which has so many rows, as `import_csv` does."""
+    """Store a file that was already accepted, with its number of rows, as `import_csv` does."""
     sha256 = hashlib.sha256(body).hexdigest()
     newest = latest(bucket)
     if newest and newest.sha256 == sha256:

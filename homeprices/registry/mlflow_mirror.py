@@ -1,8 +1,8 @@
 """Mirrors the bucket in MLflow's registered model: one version per bundle, and aliases for the bundles in use.
 
 The bucket is the source of truth and MLflow a view of it for people. So `sync_registered_model` reads the bucket only
-and can run at any time, and releases continue while MLflow is unavailable. Whatever somebody deleted or moved in
-MLflow's pages (the model, a version, an alias) is made again. The log and the client's next run say so.
+and can run at any time, and releases continue while MLflow is unavailable. If somebody deletes or moves the model, a
+version or an alias in MLflow's pages, the sync restores it. The log and the client's next run record the restoration.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ log = get_logger(__name__)
 def sync_registered_model(tracking: MlflowClient, bucket: Bucket, new: str | None = None) -> dict[str, str | None]:
     """Register every unregistered bundle and set the aliases. Return the bundle of each alias.
 
-    `new` is the bundle that the caller has just published: of any other one that is missing, the sync says that it was.
-    Raises TrackingUnavailable, StorageUnavailable.
+    `new` is the bundle that the caller has just published. The sync reports any other bundle that was missing. Raises
+    TrackingUnavailable, StorageUnavailable.
     """
     _create_model(tracking)
     registered = _registered(tracking)

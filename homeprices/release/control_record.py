@@ -22,7 +22,7 @@ from homeprices.registry.versions import archive_folder, folder, kind_of, utc_no
 
 KEY = "control/experiment.json"
 MAX_SHARE = 50.0  # percent; a candidate that gets more than production is no longer a trial
-CHANGE_ATTEMPTS = 20  # a lost race means that another writer won, and there are only a handful of writers
+CHANGE_ATTEMPTS = 20  # each failed attempt means that another writer won, and there are only a few writers
 
 Clock = Callable[[], datetime]
 
@@ -180,7 +180,7 @@ def end_experiment(
 def set_production(
     bucket: Bucket, production: str, actor: str, reason: str, *, clock: Clock = utc_now
 ) -> ControlRecord:
-    """Record that another bundle is in production. A running experiment restarts against it, for the same visitors."""
+    """Record that another bundle is in production. A running experiment restarts against it, with the same visitors."""
 
     def note(record: ControlRecord) -> ControlRecord:
         if record.production == production:

@@ -149,7 +149,7 @@ def outcome_of(bucket: Bucket, candidate: str) -> Outcome | None:
 def rejected_bundles(bucket: Bucket) -> list[str]:
     """Return reverted production bundles and rolled-back candidates, each newest first.
 
-    Another trial of one of them would be a second chance for the same model.
+    Another trial of one of them would give the same model a second chance.
     """
     archived = bundle_reader.complete_bundles(bucket, "archive/price_check_CO")
     productions = bundle_reader.published(bucket, BUNDLE_KIND["production"])

@@ -54,8 +54,8 @@ def day_of(slot: int) -> date:
 def production(bucket: Bucket, since: datetime, until: datetime) -> list[Counts]:
     """Production's requests and failures, of all routers, in each slot that lies wholly between two moments.
 
-    A slot without a request is left out. Raises StorageUnavailable; an object that cannot be read counts nothing, and
-    is said in the log.
+    A slot without a request is omitted. Raises StorageUnavailable. An object that cannot be parsed is skipped and
+    logged.
     """
     begin, end = -bucket_start(-since.timestamp()), bucket_start(until.timestamp())
     sums: dict[int, list[int]] = defaultdict(lambda: [0, 0])

@@ -1,7 +1,7 @@
-"""Charts of the reports, drawn by Matplotlib as SVG that stands inside the page.
+"""Charts of the reports, drawn by Matplotlib as inline SVG.
 
 Text, axes and grid take the page's text colour (`currentColor`), so that one chart reads well on a light and on a dark
-page. The same values give the same SVG. Figures are built without pyplot: it keeps state that threads would share.
+page. The same values give the same SVG. Figures are built without pyplot, because its state is shared by threads.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ mpl.rcParams["svg.hashsalt"] = "homeprices"  # the ids in a figure are hashes: w
 mpl.rcParams["svg.fonttype"] = "none"  # text stays text: it can be searched, copied and read aloud
 
 INK = "#010203"
-"""Stands for the page's text colour; `to_svg` replaces it. In a PNG it is black."""
+"""Placeholder of the page's text colour; `to_svg` replaces it. In a PNG it is black."""
 COLOURS = ("#0072b2", "#d55e00")
 """Blue and vermilion of Okabe and Ito: distinct for colour-blind readers, and 3.5:1 or more on white and on black."""
 MARKERS: tuple[dict[str, Any], ...] = (
@@ -37,7 +37,7 @@ MARKERS: tuple[dict[str, Any], ...] = (
     {"marker": "s", "markersize": 6, "markerfacecolor": "none"},
 )
 STROKES: tuple[Any, ...] = ("-", (0, (4, 1.5)))
-"""Of the first and the second line: where two lines coincide, both can be seen."""
+"""Line styles of the first and the second line, so that both are visible where they coincide."""
 LIMIT_STROKES = ("--", ":")
 ROUND_STEPS = [1, 2, 2.5, 5, 10]
 
@@ -48,7 +48,7 @@ MOST_MARKED = 60
 LONGEST_LABEL = 26
 SHOWN_TICKS = 6
 TIME_UNITS = ((1 / 60, "min", "min", 1.5), (1.0, "h", "h", 48.0), (24.0, "day", "days", float("inf")))
-"""Hours of the unit, its name for one and for many, and up to how many hours an axis has it."""
+"""Hours of the unit, its singular and plural, and the longest axis in hours that uses it."""
 
 
 @dataclass(frozen=True)
@@ -167,13 +167,13 @@ def in_page(figure: Figure, title: str) -> str:
 
 
 def to_svg(figure: Figure, title: str) -> str:
-    """The figure as an `svg` element: transparent, in the page's text colour, as wide as the page lets it be."""
+    """The figure as an `svg` element: transparent, in the page's text colour, as wide as the page."""
     buffer = io.StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
     _, _, body = buffer.getvalue().partition("<svg ")
     body = re.sub(r"^[^>]*?(viewBox=\"[^\"]*\")[^>]*>", r"\1>", body, count=1)
-    # Matplotlib's style sheet has the selector `*`, which would reach the whole page.
+    # Matplotlib's style sheet has the selector `*`, which would apply to the whole page.
     body = re.sub(r"<style.*?</style>", "", body, count=1, flags=re.DOTALL).replace("xlink:href", "href")
     # A page holds several figures, so their ids need a prefix each.
     prefix = f"c{sha256(title.encode()).hexdigest()[:8]}-"
@@ -196,7 +196,7 @@ def _draw_line(axes: Axes, line: Line, hours: float, number: int) -> None:
 
 
 def _legend(figure: Figure, axes: Axes) -> None:
-    """Names above the axes, where no line is."""
+    """Place the legend above the axes, where it covers no line."""
     handles, names = axes.get_legend_handles_labels()
     columns = 2 if sum(map(len, names)) > 60 else max(1, len(names))
     figure.legend(
@@ -223,6 +223,6 @@ def _singular(unit: str) -> str:
 
 
 def _short(label: str) -> str:
-    """At most LONGEST_LABEL characters, none of which Matplotlib takes for the start of a formula."""
+    """At most LONGEST_LABEL characters, with `$` escaped, which would start a formula in Matplotlib."""
     label = label if len(label) <= LONGEST_LABEL else f"{label[: LONGEST_LABEL - 1]}…"
     return label.replace("$", r"\$")

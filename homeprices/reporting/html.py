@@ -49,7 +49,7 @@ def table(rows: Iterable[Sequence[object]], head: Sequence[str] = ()) -> Markup:
 
 
 def details(summary: str, value: object) -> Markup:
-    """A value as JSON that the reader can open."""
+    """A value as JSON in a collapsed element."""
     text = json.dumps(value, indent=2, sort_keys=True, default=str)
     return Markup("<details><summary>{}</summary><pre>{}</pre></details>").format(summary, text)
 

@@ -1,4 +1,4 @@
-"""Attacks on an experiment, simulated: some networks that vote as often as they like, among honest visitors.
+"""Simulated attacks on an experiment: some networks vote without limit, among honest visitors.
 
 Every visitor here rates once. The rows of the log go through the code of a real decision: `aggregate`, then the policy.
 """
@@ -20,21 +20,22 @@ from homeprices.simulation.visitors import HOURS_A_DAY, STARS, USUAL_MEAN, Array
 
 BEGIN = datetime(2026, 1, 5, tzinfo=UTC)
 HONEST_NETWORKS, SPREAD = 10_000, 0.8
-"""Networks of honest visitors, and the exponent of Zipf's law by which they spread: the largest network has 4 %."""
+"""Number of honest visitors' networks, and the exponent of Zipf's law for their sizes: the largest network has 4 %."""
 SHARE = 0.2
 VISITS = 12
-"""Exposures of a visitor."""
+"""Exposures per visitor."""
 LOOKS = (1, 6, *range(HOURS_A_DAY, 15 * HOURS_A_DAY, HOURS_A_DAY))
-"""Hours after which the policy is asked: twice on the first day, then daily."""
+"""Hours of the interim looks: twice on the first day, then daily."""
 
 Goal = Literal["promote", "rollback"]
 
 
 @dataclass(frozen=True)
 class Attack:
-    """So many networks with so many voices a day each, which want this outcome; honest visitors want the other.
+    """An attack by this many networks, with this many voices a day each, for this outcome, over `days` days.
 
-    They go on for `days`. `prices`: they tell prices as well, at which production is right and the candidate 5 % off.
+    Honest visitors support the other outcome. `prices`: the attackers also report prices, at which production is exact
+    and the candidate 5 % off.
     """
 
     goal: Goal
@@ -46,7 +47,7 @@ class Attack:
 
 @dataclass(frozen=True)
 class Crowd:
-    """Honest visitors who rate within 14 days; the candidate is `effect` stars better."""
+    """The number of honest visitors who rate within 14 days; the candidate is `effect` stars better."""
 
     visitors: int
     effect: float
@@ -55,7 +56,7 @@ class Crowd:
 
 @dataclass(frozen=True)
 class Votes:
-    """One value a visitor, in order of time: hours, variant, network and stars."""
+    """One value per visitor, in order of time: hours, variant, network and stars."""
 
     hours: Array
     variant: Array
@@ -75,7 +76,7 @@ def decided(policy: AnyPolicy, crowd: Crowd, attack: Attack | None, seed: int) -
 
 
 def evidence_at(policy: AnyPolicy, votes: Votes, hour: float) -> Evidence:
-    """Return the evidence of a look, from the rows that a log would have by then."""
+    """Return the evidence of a look, from the rows that the log would have at that time."""
     now = BEGIN + timedelta(hours=float(hour))
     until = int(np.searchsorted(votes.hours, hour))
     at = [BEGIN + timedelta(hours=float(value)) for value in votes.hours[:until]]
@@ -159,7 +160,7 @@ def _honest(crowd: Crowd, rng: np.random.Generator) -> Votes:
 
 
 def _bought(attack: Attack, rng: np.random.Generator) -> Votes:
-    """Voices spread over each day, so that they are no burst; a browser is assigned as any other."""
+    """The attackers' voices, spread over each day, so that they are no burst. Browsers are assigned at random."""
     n = attack.networks * attack.voices_a_day * attack.days
     hours = np.sort(rng.uniform(0, attack.days * HOURS_A_DAY, n))
     variant = (rng.random(n) < SHARE).astype(int)

@@ -1,4 +1,4 @@
-"""How often a policy errs, and how long it takes: whole experiments, simulated by the thousand and decided hourly."""
+"""Error rates and durations of a policy, from thousands of simulated experiments with hourly looks."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ QUANTILES = {"p10": 0.1, "median": 0.5, "p90": 0.9}
 
 @dataclass(frozen=True)
 class Ended:
-    """How one simulated experiment ended, and after how many hours; `continue` has not ended."""
+    """The outcome of a simulated experiment, and its duration in hours; `continue`: it has not ended."""
 
     outcome: str
     hours: int
 
 
 def simulate(policy: AnyPolicy, scenario: Scenario) -> list[Ended]:
-    """The end of every run under a policy."""
+    """Return the outcome of every run under a policy."""
     ended: list[Ended] = []
     for number, start in enumerate(range(0, scenario.runs, scenario.chunk)):
         runs = min(scenario.chunk, scenario.runs - start)
@@ -36,7 +36,7 @@ def simulate(policy: AnyPolicy, scenario: Scenario) -> list[Ended]:
 
 
 def summary(policy: AnyPolicy | str, scenario: Scenario, ended: list[Ended]) -> dict[str, Any]:
-    """The rate of each outcome with its standard error, and the days that it took, as JSON values.
+    """Return the rate of each outcome with its standard error, and the duration in days, as JSON values.
 
     `rates` add up to 1. `days_to_decide` is None for an outcome that did not happen.
     """

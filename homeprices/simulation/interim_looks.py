@@ -1,7 +1,7 @@
-"""Interim looks of simulated experiments: where a policy may decide, and the evidence there.
+"""Interim looks of simulated experiments: the looks at which a policy may decide, and their evidence.
 
-`may_decide` finds the looks for all runs at once. The policy itself then decides on each, so a simulated decision is
-the one that the same evidence leads to.
+`may_decide` finds these looks for all runs at once. The policy itself then decides on each, so a simulated decision
+equals the real one on the same evidence.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Variants = tuple[SimulatedVariant, SimulatedVariant]
 
 
 def may_decide(policy: AnyPolicy, scenario: Scenario, variants: Variants) -> Array:
-    """At which looks of which runs the policy may decide something: shape (runs, looks)."""
+    """Return the looks at which the policy may decide: a mask (runs, looks)."""
     hours = np.arange(1, scenario.looks + 1)
     late = np.broadcast_to(hours >= policy.longest / timedelta(hours=1), variants[0].rated.shape)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -84,7 +84,7 @@ def visitor_moments(variant: SimulatedVariant) -> tuple[Array, Array]:
 
 
 def rating_moments(variant: SimulatedVariant) -> tuple[Array, Array]:
-    """Mean and variance of the ratings, as if each were a visitor's of its own."""
+    """Mean and variance of the ratings, as if each were of a different visitor."""
     return _moments(variant.ratings, variant.stars, variant.stars_squared)
 
 
@@ -126,7 +126,7 @@ def _sequential(policy: SequentialPolicy, scenario: Scenario, variants: Variants
 
 
 def _sample_ratio(variants: Variants, share: float, concentration: float) -> Array:
-    """The evidence against the split at each look; computed once for counts that many runs share."""
+    """The evidence of SRM at each look, computed once for counts that many runs share."""
     production, candidate = (variant.assigned.astype(np.int64) for variant in variants)
     base = int(candidate.max()) + 1
     distinct, where = np.unique(production * base + candidate, return_inverse=True)
@@ -183,7 +183,7 @@ def _bounded(count: Array, whole: Array, spread: float, alpha: float, expected: 
 
 
 def _recent(total: Array) -> Array:
-    """What was counted in the last 24 hours."""
+    """The counts of the last 24 hours."""
     before = np.zeros_like(total)
     before[:, HOURS_A_DAY:] = total[:, :-HOURS_A_DAY]
     return np.asarray(total - before)
@@ -215,7 +215,7 @@ def _sample(variant: SimulatedVariant, run: int, look: int) -> SampleMoments:
 
 
 def _occurrences(hits: Array, trials: Array, run: int, look: int) -> ClusteredProportion:
-    """Each visitor has come once."""
+    """A clustered proportion in which each visitor has one exposure."""
     happened, tried = int(hits[run, look]), int(trials[run, look])
     return ClusteredProportion(
         visitors=tried,

@@ -13,13 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 HOURS_A_DAY = 24
 STARS = np.arange(1.0, 6.0)
-# Of 5-star scales on the web, as this project's simulated visitors give them: mean 3.65, standard deviation 1.15.
+# Frequencies of 1 to 5 stars, typical of 5-star scales on the web: mean 3.65, standard deviation 1.15.
 USUAL_RATINGS = np.array([0.06, 0.10, 0.24, 0.33, 0.27])
 USUAL_MEAN = float(USUAL_RATINGS @ STARS)
 LATENCY_MS, LATENCY_DEVIATION_MS = 5.0, 3.0  # of either variant
 ERROR_SHARE = SLOW_SHARE = 0.002  # of either variant; far below the limits
 RETURN_HOURS = 24.0  # mean time until a visitor who rates again does so
-CELLS_A_CHUNK, RATINGS_A_CHUNK = 100_000, 2_000_000  # what is held in memory at once
+CELLS_A_CHUNK, RATINGS_A_CHUNK = 100_000, 2_000_000  # limits the memory of a chunk
 
 Array = np.ndarray[Any, Any]
 
@@ -27,8 +27,9 @@ Array = np.ndarray[Any, Any]
 class Scenario(BaseModel):
     """A simulated scenario: `effect` in stars, candidate minus production; `share` is the candidate's, from 0 to 0.5.
 
-    `per_day` ratings; `visitors_per_rating` visitors come for each. `ratings_per_visitor` above 1 clusters ratings: a
-    visitor has a taste (spread by `taste`) and comes back. `true_share` is how visitors are split in truth.
+    There are `per_day` ratings, and `visitors_per_rating` visitors for each. `ratings_per_visitor` above 1 clusters
+    ratings: a visitor has a taste (standard deviation `taste`) and returns. `true_share` is the actual share of the
+    split.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -46,12 +47,12 @@ class Scenario(BaseModel):
 
     @property
     def looks(self) -> int:
-        """One an hour."""
+        """Number of looks, one per hour."""
         return self.days * HOURS_A_DAY
 
     @property
     def chunk(self) -> int:
-        """Runs that are simulated together."""
+        """Number of runs that are simulated together."""
         by_ratings = RATINGS_A_CHUNK / (self.days * self.per_day) if self.ratings_per_visitor > 1 else np.inf
         return max(1, int(min(self.runs, CELLS_A_CHUNK // self.looks, by_ratings)))
 
@@ -86,7 +87,8 @@ def simulate_variants(scenario: Scenario, number: int, runs: int) -> tuple[Simul
 def rating_probabilities(mean: float, tilts: Array, weights: Array) -> Array:
     """Return the probabilities of 1 to 5 stars by type of visitor, so that all types together have this mean.
 
-    The usual ratings, tilted exponentially: the least that can be changed about them to move their mean.
+    They are the usual frequencies, tilted exponentially, which is the smallest change (in relative entropy) with this
+    mean.
     """
     low, high = -30.0, 30.0
     for _ in range(100):  # bisection: the mean grows with the tilt
@@ -137,7 +139,7 @@ def _single(rng: np.random.Generator, shape: tuple[int, int], hourly: float, mea
 def _clustered(
     rng: np.random.Generator, scenario: Scenario, shape: tuple[int, int], hourly: float, mean: float
 ) -> list[Array]:
-    """Ratings of visitors who have a taste and come back; a visitor's mean changes with each rating of theirs."""
+    """Ratings of visitors who have a taste and return; each rating changes the mean of its visitor."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(5)
     weights = weights / weights.sum()
     table = rating_probabilities(mean, scenario.taste * nodes, weights).cumsum(axis=1)

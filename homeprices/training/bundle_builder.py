@@ -124,7 +124,7 @@ def require_onnx_parity(model: PriceModel, path: Path, score: HoldoutScore) -> f
         answered = _run(session, model, inputs)
         for name in ("price", "low", "high"):
             difference = np.abs(getattr(answered, name) / getattr(expected, name) - 1)
-            wrong = ~(difference <= ONNX_RELATIVE_TOLERANCE)  # NaN is wrong too
+            wrong = ~(difference <= ONNX_RELATIVE_TOLERANCE)  # `not <=` also finds NaN
             if wrong.any():
                 lines = ", ".join(str(line) for line in inputs.index[wrong][:5])
                 raise PublicationRefused(

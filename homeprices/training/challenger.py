@@ -23,7 +23,7 @@ from homeprices.pricing.manifest import DRAFT_FILE
 from homeprices.pricing.predictor import Estimate, Predictor
 
 SAME_RELATIVE = 1e-3
-"""Estimates that differ by less are equal to a visitor, who sees lakh rupees with two decimals at most."""
+"""Smaller differences are invisible: visitors see lakh rupees with at most two decimals."""
 
 DRAWS = 1_000
 CONFIDENCE = 0.95
@@ -61,7 +61,7 @@ class Comparison(BaseModel):
     full: PairedErrors
 
     def rejection_reason(self) -> str | None:
-        """Why the candidate must not be published; None when it may."""
+        """Return the reason why the candidate must not be published; None if it may."""
         if self.same:
             return f"its estimates equal those of {self.production} on every hold-out home, so nothing would be learned"
         for one, described in ((self.form, "by the form's fields"), (self.full, "by all their inputs")):

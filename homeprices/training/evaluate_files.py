@@ -1,4 +1,4 @@
-"""Trains on one CSV file and scores another, as the pipeline does, without a running stack; the table of estimators."""
+"""Train on one CSV file and score another as the pipeline does, without a running stack; compare all estimators."""
 
 from __future__ import annotations
 
@@ -136,9 +136,9 @@ def _counts(cleaned: Cleaned) -> dict[str, Any]:
 
 
 def _shared(training: Cleaned, testing: Cleaned) -> int:
-    """The number of test homes, whatever their price, that the training file has too: their errors are optimistic.
+    """The number of test homes that are also in the training file, at any price: their errors are optimistic.
 
-    Homes are compared as cleaning compares rows: capitals, blanks and typographic signs do not make another home.
+    Homes are compared by the keys of their texts, as in cleaning: capitals, blanks and typographic signs are ignored.
     """
     columns = list(HOME_COLUMNS)
     known = set(as_keys(training.rows[columns]).fillna(-1).itertuples(index=False, name=None))

@@ -1,4 +1,4 @@
-"""The files that make a bundle an MLflow model: `MLmodel`, the code that prices, its requirements and an input example.
+"""The files that make a bundle an MLflow model: `MLmodel`, the pricing code, its requirements and an input example.
 
 `mlflow.pyfunc.load_model("models:/bangalore_home_prices@production")` and `mlflow models serve` read the bundle from
 the bucket, without a copy, and price a DataFrame as the API does. The bundle carries the code for that, so it prices
@@ -68,8 +68,8 @@ def _copy_code(out: Path) -> None:
 
 def _mlmodel(created_at: datetime, run_id: str | None) -> dict[str, Any]:
     """The content of `MLmodel`, written as JSON, which is valid YAML."""
-    # MLflow refuses a column of whole numbers where a signature says `double`, and a number given as text or with None
-    # in it. So columns have any type for MLflow, and the rules of the API decide.
+    # MLflow rejects whole numbers where the signature has `double`, and columns of text or None. So the signature
+    # allows any type, and the rules of the API apply.
     taken = [_column(field.name, "any", required=field.required and field.name != BEDROOMS) for field in INPUTS]
     return {
         "flavors": {

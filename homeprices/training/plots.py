@@ -1,4 +1,4 @@
-"""The plots of a validation report: where a model is right, and where it is not."""
+"""The plots of a validation report: estimates, errors, intervals and importances on the hold-out."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def _beats_constant(metrics: dict[str, float]) -> Check:
     )
 
 
-# Monotone models sum float32 numbers, so the last of seven digits may fall. A real violation is far larger.
+# Monotone models sum float32 numbers, so the last of seven digits may decrease. A real violation is far larger.
 FALL_TOLERANCE = 1e-5
 AREA_STEPS = 60
 PROBED_AREAS = (300.0, 10_000.0)

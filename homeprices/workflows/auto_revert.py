@@ -1,6 +1,6 @@
 """Post-promotion analysis: revert a newly promoted production automatically if it does harm.
 
-Only promotions by an evaluation are analyzed. No automatic actor undoes what a person promoted, held or reverted.
+Only promotions by an evaluation are analyzed. No automatic actor undoes a manual promotion, hold or revert.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Manual actions of a person: promote, roll back, revert, hold, resume. They take effect at once and are recorded.
 
-An action takes effect even if the database, MLflow and Airflow are unavailable; the report then names the systems that
-were not informed. Repeating the action changes nothing else and informs them.
+An action takes effect even if the database, MLflow and Airflow are unavailable. The report then names the systems that
+were not informed. Repeating the action informs them, and has no other effect.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from homeprices.registry import versions
 from homeprices.release.control_record import Clock
 from homeprices.resources import Resources
 
-SENDING_TAKES = timedelta(seconds=8)  # less than until the scheduler runs a step again (dags/dag_defaults.py)
+SENDING_TAKES = timedelta(seconds=8)  # shorter than the scheduler's delay before a retry (dags/dag_defaults.py)
 
 MAX_REASON_LENGTH = 500  # characters; the log has the rest
 

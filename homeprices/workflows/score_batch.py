@@ -58,7 +58,9 @@ class BatchRun:
             version = self._planned_version() or version
         plan = make_plan(self._bucket, self._job, source, version, at)
         for one in plan.skipped:
-            say = log.warning if one.reason == "not_read" else log.info  # it may be data that somebody meant
+            say = (
+                log.warning if one.reason == "not_read" else log.info
+            )  # a skipped file may be data that somebody wanted to score
             say("batch_files_skipped", job=self._job, source=source, **one.model_dump())
         return list(range(len(plan.partitions)))
 

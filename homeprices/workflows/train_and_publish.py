@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from homeprices.training.challenger import Comparison
 
 ACTOR = "pipeline"
-REJECTED_BUNDLES_COMPARED = 12  # the newest ones; earlier bundles were trained on earlier data
+REJECTED_BUNDLES_COMPARED = 12  # the newest rejected bundles; earlier ones were trained on earlier data
 GATE_REPORTS = "reports/validation/gate-"
 
 log = get_logger(__name__)
@@ -91,8 +91,8 @@ class TrainingRun:
             metrics={"rows": dataset["rows"], "rows_used": listings["quality"]["used"]},
             tags={"git_revision": self._settings.git_revision},
         )
-        # A process costs three seconds of processor time before it fits anything, so each estimator does not get its
-        # own. The slowest, the last of the table, takes as long as all others together: two cores end at the same time.
+        # Starting a process costs three seconds of CPU time, so estimators share processes. The slowest, the last of
+        # the table, takes as long as all others together, so two cores finish at the same time.
         names = [spec.name for spec in ESTIMATORS.values() if spec.simple or not self._simple_only]
         slowest = [name for name in names if ESTIMATORS[name].build is None]
         others = [name for name in names if name not in slowest]
@@ -203,7 +203,7 @@ class TrainingRun:
         return candidate
 
     def _rejection_reason(self, kind: str) -> str | None:
-        """Why the draft must not be published; None when it may."""
+        """Return the reason why the draft must not be published; None if it may."""
         if bundle_publisher.claimed(self._bucket, kind, f"publish:{self._run_id}"):  # type: ignore[arg-type]
             return None  # an earlier attempt of this step decided to publish it
         if kind == BUNDLE_KIND["production"]:
@@ -244,7 +244,7 @@ class TrainingRun:
     def _register(self, new: str | None) -> None:
         try:
             mlflow_mirror.sync_registered_model(self._tracking, self._bucket, new)
-            self._parent()  # the run says what was restored
+            self._parent()  # the tag of the run records restorations
         except HomePricesError as error:
             log.warning("mlflow_sync_failed", error=str(error), retry="next release")
 
