@@ -1,1 +1,4 @@
-"""Side by side with what a user would pick instead: `make bench` measures, and writes benchmarks/RESULTS.md."""
+"""Benchmarks against the alternatives of a user.
+
+`make bench` runs those of serving and writes benchmarks/RESULTS.md.
+"""

@@ -79,7 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 class Bench:
-    """The contenders on the core of the server; the database and the bucket on the core of the load."""
+    """Runs the contenders on one core, and the load, the database and the bucket on the other."""
 
     def __init__(self, home: Path, temporary: Path, core: int, bundles: dict[str, Path]) -> None:
         self._home, self._core, self._log = home, core, home / "contenders.log"
@@ -184,7 +184,7 @@ def _wait_for_ids(server: Any) -> None:
 
 @contextmanager
 def _silence() -> Iterator[int]:
-    """A port whose connections the kernel accepts and no program reads."""
+    """Return a port whose connections the kernel accepts and no program reads."""
     with socket.create_server(("127.0.0.1", 0), backlog=256) as server:
         yield server.getsockname()[1]
 

@@ -1,10 +1,10 @@
-"""Batch scoring beside what one would write first: pandas, the same model in ONNX Runtime, the whole file at once.
+"""Batch scoring compared with a simple script: pandas, the same model in ONNX Runtime, the whole file at once.
 
-    python -m benchmarks.batch --rows 1000000 4000000 --out benchmarks/results/batch.json
+python -m benchmarks.batch --rows 1000000 4000000 --out benchmarks/results/batch.json
 
-Each measurement is a process of its own on one core, so that its memory is its own. The peer checks nothing, refuses
-nothing and writes one file; ours reads through the bucket's interface, judges every row, and writes results, manifest
-and digests. Seconds are processor seconds, which a busy machine stretches less than those of the clock.
+Each measurement runs in a separate process on one core, so that its memory is not shared. The peer checks no row and
+writes one file. Ours reads through the bucket's interface, validates every row, and writes results, manifest and
+digests. Times are CPU seconds, which depend less on other load than wall-clock time.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ESTIMATOR = "distilled"
 
 
 class FolderBucket:
-    """Just enough of a bucket over a folder that objects are not in this process's memory."""
+    """The used part of a bucket's interface over a folder, so that objects are not in this process's memory."""
 
     name = "folder"
 
@@ -109,7 +109,7 @@ def prepare(folder: Path, rows: list[int]) -> None:
 
 
 def ours(folder: Path, rows: int, source: str = "in") -> None:
-    """A whole job."""
+    """Run a whole job."""
     from homeprices.workflows.score_batch import BatchRun
 
     run = BatchRun(FolderBucket(folder), f"{source}-{rows}")
@@ -120,17 +120,17 @@ def ours(folder: Path, rows: int, source: str = "in") -> None:
 
 
 def ours_csv(folder: Path, rows: int) -> None:
-    """A whole job over a CSV file."""
+    """Run a whole job over a CSV file."""
     ours(folder, rows, "in-csv")
 
 
 def peer_csv(folder: Path, rows: int) -> None:
-    """What one would write first, over a CSV file."""
+    """Run the simple script over a CSV file."""
     peer(folder, rows, csv=True)
 
 
 def peer(folder: Path, rows: int, csv: bool = False) -> None:
-    """What one would write first."""
+    """Run the simple script over a Parquet file."""
     import numpy as np
     import onnxruntime
     import pandas as pd
@@ -162,7 +162,7 @@ SIDES: dict[str, Callable[[Path, int], None]] = {"peer": peer, "ours": ours, "pe
 
 
 def measure(folder: Path, who: str, rows: int) -> dict[str, Any]:
-    """One of the two in a process of its own: rows a processor second, and its peak memory beyond its imports."""
+    """Measure one of the two in a separate process: rows per CPU second, and peak memory above that of its imports."""
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.batch", "--child", who, str(folder), str(rows)],
         capture_output=True, text=True, check=True, env={"OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"},
@@ -171,7 +171,7 @@ def measure(folder: Path, who: str, rows: int) -> dict[str, Any]:
 
 
 def child(who: str, folder: Path, rows: int) -> None:
-    """Run and print what it took."""
+    """Run one measurement and print its time and memory."""
     import pyarrow as pa
 
     pa.set_cpu_count(1)
@@ -185,7 +185,7 @@ def child(who: str, folder: Path, rows: int) -> None:
 
 
 def main() -> int:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000])
     parser.add_argument("--out", type=Path)

@@ -1,10 +1,10 @@
-"""A batch job of millions of rows through the Airflow of a running stack, with a worker killed on the way.
+"""A batch job of millions of rows through the Airflow of a running stack, in which a worker is killed.
 
-    python -m benchmarks.batch_in_airflow --rows 10000000 --kill 'docker kill homeprices-airflow-worker-1'
+python -m benchmarks.batch_in_airflow --rows 10000000 --kill 'docker kill homeprices-airflow-worker-1'
 
 Generates the homes into the bucket, a few of them broken, starts `batch_scoring_dag`, runs the command once a quarter
-of the partitions is done, waits for the end, and then looks for every row among the results: there, once, estimated or
-refused. The settings are those of the stack (`.stack/env` or `.env`).
+of the partitions is done, waits for the end, and then checks that every row is in the results exactly once, estimated
+or rejected. The settings are those of the stack (`.stack/env` or `.env`).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ LONGEST_SECONDS = 3 * 3600
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a job and write what came of it; 1 when a row is missing, doubled or on the wrong side."""
+    """Run a job and write the result; return 1 when a row is missing, duplicated or wrongly estimated or rejected."""
     options = _parser().parse_args(arguments)
     settings = load_settings()
     bucket = open_bucket(settings)
@@ -92,7 +92,10 @@ def homes(rows: int) -> Iterator[bytes]:
 
 
 def follow(airflow: AirflowClient, run_id: str, kill: str | None) -> list[dict[str, Any]]:
-    """The run's task instances at its end. Raises RuntimeError when it failed, or goes on for hours."""
+    """Return the task instances of the run at its end.
+
+    Raises RuntimeError when it fails or does not end within hours.
+    """
     deadline = time.monotonic() + LONGEST_SECONDS
     while time.monotonic() < deadline:
         time.sleep(LOOK_SECONDS)
@@ -111,7 +114,7 @@ def follow(airflow: AirflowClient, run_id: str, kill: str | None) -> list[dict[s
 
 
 def account(bucket: Bucket, job: str, rows: int) -> dict[str, int]:
-    """How many rows have an estimate, are refused, are missing or doubled, or are on the wrong side."""
+    """Return the numbers of estimated, rejected, missing, duplicated and wrongly treated rows."""
     estimates, refusals = np.zeros(rows, np.uint8), np.zeros(rows, np.uint8)
     for entry in bucket.list(f"batch/{job}/partitions/"):
         body = bucket.get(entry.key).body
@@ -133,7 +136,7 @@ def account(bucket: Bucket, job: str, rows: int) -> dict[str, int]:
 
 
 def number_of(refused: dict[str, Any]) -> int:
-    """The `id` of a refused row, from the number of its file and its place there."""
+    """Return the `id` of a rejected row, from the number of its file and its position there."""
     return int(Path(refused["file"]).stem.rpartition("-")[2]) * FILE_ROWS + int(refused["row"])
 
 

@@ -1,10 +1,9 @@
-"""What one request costs: processor seconds in serving and in PostgreSQL, bytes of log, connections; for the model.
+"""The cost of a request: CPU seconds of serving and PostgreSQL, bytes of log, connections; the input of `scaling`.
 
-    python -m benchmarks.capacity --out benchmarks/results/capacity.json
+python -m benchmarks.capacity --out benchmarks/results/capacity.json
 
-Real gunicorn, PostgreSQL and S3, with a bundle of the distilled model. Processor seconds, not those of the clock: they
-are about the same on a machine that does other things beside. 1 and 3 replicas are measured: documentations/scaling.md
-compares what the model predicts with what was seen.
+Runs gunicorn, PostgreSQL and S3 with a bundle of the distilled model. Times are CPU seconds, because they hardly depend
+on other load. 1 and 3 replicas are measured, so that documentations/scaling.md can compare prediction and measurement.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ HEADERS = {"Content-Type": "application/json"}
 
 
 def ask(port: int, count: int) -> None:
-    """`count` requests, one after the other on one connection, each answered with 200 (asked again after a 503)."""
+    """Send `count` requests in sequence on one connection until each is answered with 200 (after a 503, again)."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     refused = 0
     while count:
@@ -58,7 +57,7 @@ def ask(port: int, count: int) -> None:
 
 
 def processor_seconds(processes: list[psutil.Process]) -> float:
-    """User and system seconds of processes and of their living children."""
+    """Return the user and system seconds of processes and of their living children."""
     seconds = 0.0
     for process in processes:
         for one in (process, *process.children(recursive=True)):
@@ -71,7 +70,7 @@ def processor_seconds(processes: list[psutil.Process]) -> float:
 
 
 def measure(servers: Servers, folder: Path, bundle: Path, replicas: int, requests: int) -> dict[str, Any]:
-    """So many replicas, so many requests, everything drained to PostgreSQL."""
+    """Measure this many replicas with this many requests, until all records are in PostgreSQL."""
     url = servers.postgres(f"capacity_{replicas}")
     variables = {**database_variables(url), **servers.s3(f"capacity-{replicas}")}
     settings = load_settings(variables, ())
@@ -120,7 +119,7 @@ def _rows(engine: Any) -> int:
 
 
 def _log(engine: Any) -> tuple[int, int, int]:
-    """Bytes of the log with its indexes and partitions, bytes of WAL ever written, connections of the services."""
+    """Return bytes of the log with indexes and partitions, bytes of WAL ever written, connections of the services."""
     query = """
         SELECT (SELECT coalesce(sum(pg_total_relation_size(relid)), 0) FROM pg_partition_tree('prediction_logs')),
                pg_current_wal_lsn() - '0/0'::pg_lsn,
@@ -140,7 +139,7 @@ def _postmaster(engine: Any) -> psutil.Process:
 
 
 def main() -> int:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--requests", type=int, default=8_000)
     parser.add_argument("--out", type=Path)

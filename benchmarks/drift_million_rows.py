@@ -1,8 +1,8 @@
-"""A million homes against a million: what the check costs, beside the usual functions on the same two files.
+"""The cost of `drift check` on two files of a million homes, compared with the usual functions on the same files.
 
-The peer reads both files with pandas and calls, for each column, what one would call without this project:
-`scipy.stats.ks_2samp` and `mannwhitneyu` for numbers, `pandas.crosstab` and `chi2_contingency` for words. Each side is
-a process of its own; processor seconds (user and system) and the peak of resident memory are the kernel's count.
+The peer reads both files with pandas and calls the usual functions for each column: `scipy.stats.ks_2samp` and
+`mannwhitneyu` for numbers, `pandas.crosstab` and `chi2_contingency` for words. Each side runs in a separate process.
+CPU seconds (user and system) and peak resident memory are the kernel's.
 
 `make benchmark-drift` (ROWS=1000000)
 """
@@ -27,7 +27,7 @@ MEGABYTE = 1024  # kilobytes, in which Linux counts resident memory
 
 
 def write_homes(path: Path, rows: int, seed: int) -> None:
-    """So many made-up homes as logged features."""
+    """Write this many synthetic homes as logged features."""
     chance = np.random.default_rng(seed)
     bhk = chance.choice([1, 2, 3, 4, 5], rows, p=[0.06, 0.44, 0.36, 0.1, 0.04])
     weights = 1 / np.arange(1, PLACES + 1)
@@ -43,7 +43,7 @@ def write_homes(path: Path, rows: int, seed: int) -> None:
 
 
 def ours(reference: Path, current: Path) -> None:
-    """The command's own work: both files read, every feature compared."""
+    """Do the work of the command: read both files and compare every feature."""
     from homeprices.cli.drift import compare_files
     from homeprices.drift.findings import Rules
 
@@ -51,7 +51,7 @@ def ours(reference: Path, current: Path) -> None:
 
 
 def peer(reference: Path, current: Path) -> None:
-    """The usual functions on the rows."""
+    """Apply the usual functions to the rows."""
     from scipy import stats
 
     before, after = pd.read_csv(reference), pd.read_csv(current)

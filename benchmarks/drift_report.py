@@ -62,7 +62,7 @@ VISITS = text(
 
 
 def summary() -> str:
-    """A report as it is stored: of a thousand homes in 240 places."""
+    """Return a report as it is stored, of a thousand homes in 240 locations."""
     chance = np.random.default_rng(1)
 
     def homes(rows: int) -> list[dict[str, Any]]:
@@ -81,7 +81,7 @@ def summary() -> str:
 
 
 def peer(engine: Engine) -> dict[str, bool]:
-    """The usual rule, computed when asked: has any mean moved by a fifth?"""
+    """Compute the common rule on demand: whether any mean has changed by a fifth."""
     columns = ", ".join(f"(inputs ->> '{name}')::float AS {name}" for name in FEATURES)
     query = f"SELECT {columns} FROM prediction_logs WHERE ts >= now() - interval '1 day' AND bundle = 'BO1'"  # noqa: S608
     with engine.connect() as connection:
@@ -90,14 +90,14 @@ def peer(engine: Engine) -> dict[str, bool]:
 
 
 def timed(act: Callable[[], object]) -> float:
-    """Milliseconds of the clock."""
+    """Return the wall-clock milliseconds of a call."""
     started = time.perf_counter()
     act()
     return (time.perf_counter() - started) * 1000
 
 
 def asked(port: int, requests: int, connections: int) -> list[float]:
-    """Milliseconds of each of the requests, on so many connections at once, each answered with a report."""
+    """Return the milliseconds of each request, on this many concurrent connections; each must return a report."""
     taken: list[float] = []
 
     def ask() -> None:
@@ -134,7 +134,7 @@ def quantiles(taken: list[float]) -> dict[str, float]:
 
 
 def measure(folder: Path, servers: Servers, *, visits: int, requests: int) -> dict[str, Any]:
-    """Ours on one connection and on eight, and the peer, in one run."""
+    """Measure ours on one connection and on eight, and the peer, in one run."""
     url = servers.postgres("drift_report")
     variables = {**database_variables(url), **servers.s3("drift-report")}
     upgrade(load_settings(variables, ()))
@@ -165,7 +165,7 @@ def measure(folder: Path, servers: Servers, *, visits: int, requests: int) -> di
 
 
 def main() -> int:
-    """The command line; 1 when an answer took more than what is allowed."""
+    """Run the command line; return 1 when a response took longer than allowed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--visits", type=int, default=50_000)
     parser.add_argument("--requests", type=int, default=800)

@@ -1,4 +1,4 @@
-"""An environment for each peer, so that it runs with the versions it asks for and none of ours."""
+"""A separate Python environment for each peer, with the versions that the peer requires."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-# What one gets who installs the peer today; each brings what it needs with it.
+# The versions that an installation of the peer gets today, with its dependencies.
 REQUIREMENTS: dict[str, tuple[str, ...]] = {
     "mlflow": ("mlflow==3.17.2", "scikit-learn==1.9.*", "pandas<4"),
     "fastapi": ("fastapi", "uvicorn", "scikit-learn==1.9.*", "pandas<4"),
@@ -16,7 +16,7 @@ REQUIREMENTS: dict[str, tuple[str, ...]] = {
     "mlserver": ("mlserver", "mlserver-sklearn", "pandas<3"),
     "classic": ("flask", "gunicorn", "psycopg2-binary", "scikit-learn==1.9.*", "pandas<4"),
 }
-NAMED: dict[str, tuple[str, ...]] = {  # the packages whose versions the results name
+NAMED: dict[str, tuple[str, ...]] = {  # packages whose versions are reported in the results
     "mlflow": ("mlflow", "scikit-learn"),
     "fastapi": ("fastapi", "uvicorn", "scikit-learn"),
     "bentoml": ("bentoml", "scikit-learn"),
@@ -31,7 +31,7 @@ _VERSIONS = (
 
 
 def environment(peer: str, home: Path) -> Path:
-    """The folder of the peer's programs, installed on first use. Raises CalledProcessError."""
+    """Return the folder of the peer's programs, installed on first use. Raises CalledProcessError."""
     folder = home / "environments" / peer
     wanted = hashlib.sha256("\n".join(REQUIREMENTS[peer]).encode()).hexdigest()
     mark = folder / ".installed"
@@ -44,7 +44,7 @@ def environment(peer: str, home: Path) -> Path:
 
 
 def versions(peer: str, home: Path) -> dict[str, str]:
-    """The versions that the results name of a peer."""
+    """Return the reported versions of a peer."""
     python = environment(peer, home) / "python"
     said = subprocess.run(
         [python, "-c", _VERSIONS, *NAMED[peer]], capture_output=True, text=True, check=True, timeout=60

@@ -1,9 +1,9 @@
-"""What one estimate costs, interval included: a microsecond count on one core, beside what one would use instead.
+"""The cost of an estimate with its interval, in microseconds on one core, compared with the alternatives.
 
-Ours is `Predictor.estimate`, as the service calls it for a visitor: from a home to price and interval. The peers are
-the same fitted model asked through scikit-learn and pandas, as a service with a pickled model asks it, and the least
-that ONNX Runtime can be asked: a one-hot encoder and a linear regression that skl2onnx has converted, without interval.
-All are asked about the same homes in turn, round after round; a figure is processor time of the calling thread.
+Ours is `Predictor.estimate`, as the service calls it: from a home to price and interval. One peer is the same fitted
+model called through scikit-learn and pandas, as in a service with a pickled model. The other is a minimal ONNX model: a
+one-hot encoder and a linear regression, converted by skl2onnx, without interval. All estimate the same homes in turn,
+in rounds. Times are CPU time of the calling thread.
 
 `make benchmark-estimate` (LISTINGS=path.csv EFFORT=full)
 """
@@ -52,7 +52,7 @@ Ask = Callable[[int], Any]
 
 
 def main() -> int:
-    """Measure, print and keep the figures; 1 when an estimate takes longer than 0.05 ms."""
+    """Measure, print and store the figures; return 1 when an estimate takes longer than 0.05 ms."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.estimate", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--listings", type=Path, help="CSV file of listings; without it, the synthetic ones")
     parser.add_argument("--preset", "--effort", dest="preset", choices=["quick", "full"], default="full")
@@ -80,7 +80,7 @@ def main() -> int:
 
 
 def measure(contenders: dict[str, tuple[Ask, int]]) -> dict[str, dict[str, float]]:
-    """Microseconds an estimate of each contender, (ask, homes a round), by rounds in turn."""
+    """Return the microseconds per estimate of each contender, (function, homes per round), in alternating rounds."""
     spent: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(ROUNDS):
         for name, (ask, homes) in contenders.items():
@@ -95,7 +95,9 @@ def measure(contenders: dict[str, tuple[Ask, int]]) -> dict[str, dict[str, float
 
 
 def _contenders(folder: Path, prepared: preparation.PreparedDataset, name: str) -> dict[str, tuple[Ask, int]]:
-    size = replace(preset(name), folds=2, repeats=1)  # the published model is as large as ever, its intervals rougher
+    size = replace(
+        preset(name), folds=2, repeats=1
+    )  # the published model keeps its size; its intervals are less precise
     holdout = prepared.holdout
     bundle_builder.build_bundle(
         "distilled",
@@ -120,7 +122,7 @@ def _contenders(folder: Path, prepared: preparation.PreparedDataset, name: str) 
 
 
 def _linear(training: pd.DataFrame, holdout: pd.DataFrame) -> Ask:
-    """A price without an interval, from arrays that are made for each home."""
+    """Return a price without an interval, from arrays that are allocated for each home."""
     import skl2onnx
     from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 

@@ -1,7 +1,7 @@
-"""Whether the rules by which the simulation stands in for Evidently are those of the real program.
+"""Check that the simulation's implementation of Evidently's rules agrees with the real program.
 
-`make check-evidently` installs it into a venv of its own (it does not import beside pandas 3), and compares the columns
-that both call drifted, on samples with and without a shift.
+`make check-evidently` installs Evidently into a separate environment, because it does not import with pandas 3, and
+compares the columns that both call drifted, on samples with and without a shift.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the real Evidently calls drifted, for pairs of files in a folder. Runs in a venv of its own (`pandas<3`).
+"""The columns that the real Evidently calls drifted, for pairs of files in a folder. Needs pandas below 3.
 
 Reads `{n}.reference.csv` and `{n}.current.csv`, writes `evidently.json`: a list of columns for each n.
 """
@@ -16,7 +16,7 @@ WORDS = ["location", "area_type", "availability"]
 
 
 def drifted(reference: pd.DataFrame, current: pd.DataFrame) -> list[str]:
-    """The columns that its defaults call drifted."""
+    """Return the columns that are drifted by its defaults."""
     definition = DataDefinition(numerical_columns=NUMBERS, categorical_columns=WORDS)
     before = Dataset.from_pandas(reference, data_definition=definition)
     after = Dataset.from_pandas(current, data_definition=definition)

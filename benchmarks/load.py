@@ -1,9 +1,8 @@
-"""A load of HTTP requests from one process, one thread, on a few kept-alive connections.
+"""A load generator for HTTP: one process, one thread, a few kept-alive connections.
 
-Closed: each connection sends its next request when it has its answer, which measures how much a server can do. Open: a
-request falls due at a constant rate whether the server keeps up or not, and its latency counts from when it was due, so
-that a pause of the server is felt by all who would have come meanwhile (what closed loops omit: G. Tene, "How NOT to
-Measure Latency", 2015).
+Closed loop: each connection sends its next request when it has its response, which measures the capacity of a server.
+Open loop: requests are due at a constant rate, and latency counts from the due time. So a pause of the server affects
+all requests that fall into it, which closed loops omit (G. Tene, "How NOT to Measure Latency", 2015).
 """
 
 from __future__ import annotations

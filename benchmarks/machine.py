@@ -1,4 +1,4 @@
-"""The machine that was measured, in words."""
+"""Description of the measured machine, and its load."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import psutil
 
 
 def describe() -> dict[str, str]:
-    """What a reader needs to know to compare."""
+    """Return a description of the machine in words."""
     return {
         "processor": _processor(),
         "cores": str(psutil.cpu_count()),
@@ -21,12 +21,12 @@ def describe() -> dict[str, str]:
 
 
 def busy_share(seconds: float = 3.0) -> float:
-    """How much of the machine others use, measured for a while: over a few percent the figures are rough."""
+    """Return the share of the CPU that other processes use. Above a few percent, figures are imprecise."""
     return psutil.cpu_percent(interval=seconds) / 100
 
 
 def cores() -> tuple[int, int]:
-    """The server's core and the load's. Raises RuntimeError on a machine with one core."""
+    """Return the core of the server and that of the load. Raises RuntimeError on a machine with one core."""
     free = sorted(os.sched_getaffinity(0))
     if len(free) < 2:
         raise RuntimeError("two cores are needed, one for the server and one for the load")

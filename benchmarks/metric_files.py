@@ -1,10 +1,10 @@
 """A scrape of `/metrics` after thousands of killed workers, compared with one before: `make benchmark-metric-files`.
 
-    python -m benchmarks.metric_files --dead 3000 --out benchmarks/results/metric_files.json
+python -m benchmarks.metric_files --dead 3000 --out benchmarks/results/metric_files.json
 
 Processes with the service's own metrics are forked, count, and are killed with SIGKILL. "Merged" merges after each exit
-as gunicorn's parent does, "as they were" keeps all files, as prometheus_client does alone. The scrape is read in the
-same run with two living workers: processor seconds of one thread, median of the rounds, alternating.
+as gunicorn's parent does; "as they were" keeps all files, as prometheus_client does by itself. The scrape is read in
+the same run with two living workers: processor seconds of one thread, median of the rounds, alternating.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def measured(folder: Path, dead: int) -> dict[str, Any]:
 
 
 def kill_workers(place: Path, dead: int, *, merges: bool) -> list[float]:
-    """Fork, kill and reap so many workers; return the processor seconds of each merge."""
+    """Fork, kill and reap this many workers; return the CPU seconds of each merge."""
     from inference.backend.runtime.metric_files import merge_dead
 
     seconds = []

@@ -1,9 +1,9 @@
-"""What the models are worth on a file of listings: errors, coverage, seconds and memory over five divisions of it.
+"""Quality of the models on a file of listings: errors, coverage, seconds and memory over five splits of it.
 
-Each division is by another hash, 85 to 15, with a home that is listed twice on one side; a process of its own trains on
-the larger part as the pipeline does, on two cores, and scores the smaller part from the form's fields and from all
-inputs. The peer in the same run is the usual linear regression on the same rows. The memory is that of the process and
-all its workers together, looked at five times a second.
+Each split is by another hash, 85 to 15, with a home that is listed twice on one side. A separate process trains on the
+larger part as the pipeline does, on two cores, and scores the smaller part from the form's fields and from all inputs.
+The peer in the same run is the usual linear regression on the same rows. Memory is the sum of the process and its
+workers, sampled five times a second.
 
 `make model-quality LISTINGS=path.csv` (EFFORT=full)
 """
@@ -44,7 +44,7 @@ MEGABYTES_ALLOWED = 2_000
 
 
 def main() -> int:
-    """Measure all divisions, print a page and keep the figures; 1 when a figure to reach was missed."""
+    """Measure all splits, print a page and store the figures; return 1 when a target was missed."""
     options = _options()
     if options.division is not None:
         print(json.dumps(one_division(options.listings, options.preset, options.division)))
@@ -66,7 +66,7 @@ def main() -> int:
 
 
 def one_division(listings: Path, name: str, number: int) -> dict[str, Any]:
-    """The figures of one division of a file."""
+    """Return the figures of one split of a file."""
     rows = clean(read_listings(listings.read_bytes())).rows
     training, unseen = preparation.split(rows, salt=f"division {number}")
     started = time.perf_counter()
@@ -106,7 +106,7 @@ def _measured(options: argparse.Namespace, number: int) -> dict[str, Any]:
 
 
 def _peak(family: psutil.Process, process: subprocess.Popen[str]) -> int:
-    """The most memory, bytes, that the process and its children held at once; pages they share counted once."""
+    """Return the peak memory of the process and its children in bytes; shared pages count once."""
     peak = 0
     while process.poll() is None:
         held = 0
@@ -133,7 +133,7 @@ def _means(found: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _missed(mean: dict[str, Any], name: str) -> list[str]:
-    """What issue 4 asks for and these figures do not reach."""
+    """Return the targets that these figures miss."""
     missed = []
     for inputs, targets in TARGETS.items():
         found = mean[inputs]

@@ -1,4 +1,4 @@
-"""What the contenders serve: listings, the bundles that the pipeline would publish from them, and the peers' models."""
+"""Prepare the contenders: listings, the bundles that the pipeline would publish from them, and the peers' models."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TRAIN = Path(__file__).parent / "peers/train.py"
 
 
 def listings(home: Path, given: Path | None) -> Path:
-    """A CSV of clean listings: of `given`, else synthetic ones, as many as the public dataset has."""
+    """Return a CSV of clean listings: of `given`, else synthetic ones, as many as in the public dataset."""
     path = home / "listings.csv"
     if not path.exists():
         home.mkdir(parents=True, exist_ok=True)
@@ -30,7 +30,7 @@ def listings(home: Path, given: Path | None) -> Path:
 
 
 def bundle(home: Path, given: Path | None, *, simple: bool) -> Path:
-    """The bundle that the pipeline would publish: the best of the simple estimators, or of all of them."""
+    """Return the bundle that the pipeline would publish: the best of the simple estimators, or of all."""
     folder = home / ("simple" if simple else "best")
     if not (folder / "manifest.json").exists():
         _build(folder, given, simple=simple)
@@ -58,7 +58,7 @@ def _build(folder: Path, given: Path | None, *, simple: bool) -> None:
 
 
 def peer_model(peer: str, home: Path, rows: Path) -> Path:
-    """The folder of the peer's model, fitted in the peer's environment."""
+    """Return the folder of the peer's model, fitted in the peer's environment."""
     folder = home / "models" / peer
     if not (folder / "model.pkl").exists():
         python = environment(peer, home) / "python"
@@ -67,5 +67,5 @@ def peer_model(peer: str, home: Path, rows: Path) -> Path:
 
 
 def prepare_peers(home: Path, rows: Path) -> dict[str, Path]:
-    """The models of all peers."""
+    """Fit the models of all peers."""
     return {peer: peer_model(peer, home, rows) for peer in REQUIREMENTS}

@@ -1,4 +1,4 @@
-"""RESULTS.md and its plot, from the results alone."""
+"""Render RESULTS.md and its plot from the results."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from benchmarks.measure import spread
 
 OURS, SIMPLE, FSYNC, BARE = "this project", "this project, simple model", "this project, fsync", "bare Flask"
 CLASSIC, MLFLOW = "classic design", "mlflow models serve"
-ROUGH_SHARE = 0.10  # others' use of the machine above which figures are called rough
+ROUGH_SHARE = 0.10  # share of other load above which figures are marked as imprecise
 PLOT = "throughput.png"
 SPEED_HEAD = (
     "server",
@@ -26,7 +26,7 @@ Results = dict[str, Any]
 
 
 def markdown(results: Results) -> str:
-    """The page."""
+    """Return the page."""
     return "\n".join(
         [
             "# Results of `make bench`",
@@ -75,7 +75,7 @@ def markdown(results: Results) -> str:
 
 
 def plot(results: Results, path: Path) -> None:
-    """Requests a second of every server, with their spread."""
+    """Plot the requests per second of every server, with minimum and maximum."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -97,7 +97,7 @@ def plot(results: Results, path: Path) -> None:
 
 
 def ratio(results: Results, name: str, other: str) -> float:
-    """The median of the rounds' own ratios: what the machine does to both of a round is in neither."""
+    """Return the median of the ratios within rounds, so that load on the machine during a round cancels out."""
     mine, theirs = server(results, name)["per_second"], server(results, other)["per_second"]
     return spread([a / b for a, b in zip(mine, theirs, strict=True)])[0]
 

@@ -1,9 +1,9 @@
-"""What 10, 1,000 and 100,000 requests a second need: replicas, connections, log, S3 calls, dollars; what breaks first.
+"""Resources for 10, 1,000 and 100,000 requests a second: replicas, connections, log, S3 calls, dollars; bottlenecks.
 
-    python -m benchmarks.scaling          prints the table of documentations/scaling.md from what was measured
+python -m benchmarks.scaling prints the table of documentations/scaling.md from the measured costs
 
-A pure function of measured costs (`benchmarks/results/capacity.json`) and of the limits that are written here. It says
-what follows from them; it does not say how a cluster of a hundred machines behaves.
+A pure function of measured costs (`benchmarks/results/capacity.json`) and of the limits that are written here. The
+result is an extrapolation: no cluster of a hundred machines was measured.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MAX_CONNECTIONS = 800
 
 OTHER_CONNECTIONS = 60  # Airflow, MLflow, exporters
 STORAGE_GIB = 65_536  # of one RDS instance
-DATABASE_CORES = 16  # of the largest single server that is still ordinary (db.m7g.4xlarge)
+DATABASE_CORES = 16  # of the largest common single server (db.m7g.4xlarge)
 RETENTION_DAYS = 90
 PARTITION_DAYS = 30  # the log's partitions are months
 DAY_SECONDS = 86_400
@@ -48,7 +48,7 @@ REPLICA_LIMIT = 500
 
 @dataclass(frozen=True)
 class Costs:
-    """What was measured: processor seconds and bytes of one request, connections of one replica."""
+    """The measured CPU seconds and bytes of a request, and the connections of a replica."""
 
     serving_seconds: float
     database_seconds: float
@@ -70,7 +70,7 @@ class Costs:
 
 @dataclass(frozen=True)
 class Needs:
-    """What a demand needs; dollars a month."""
+    """The resources for a demand; dollars per month."""
 
     requests_a_second: float
     serving_cores: float
@@ -86,7 +86,7 @@ class Needs:
 
 
 def needs(demand: float, costs: Costs) -> Needs:
-    """What `demand` requests a second need. Raises ValueError for a demand that is none."""
+    """Return the resources for `demand` requests per second. Raises ValueError unless it is positive."""
     if not 0 < demand < math.inf:
         raise ValueError(f"{demand!r} requests a second is not a demand")
     cores = demand * costs.serving_seconds / UTILISATION
@@ -116,7 +116,7 @@ def needs(demand: float, costs: Costs) -> Needs:
 
 
 def breaks_at(costs: Costs) -> dict[str, float]:
-    """Requests a second at which each part reaches its limit, the first one first."""
+    """Return the requests per second at which each part reaches its limit, lowest first."""
     per_core = UTILISATION / costs.serving_seconds
     found = {
         "connections of PostgreSQL": (MAX_CONNECTIONS - OTHER_CONNECTIONS)
@@ -131,7 +131,7 @@ def breaks_at(costs: Costs) -> dict[str, float]:
 
 
 def table(rows: Iterable[Needs]) -> str:
-    """The needs as a Markdown table."""
+    """Return the needs as a Markdown table."""
     columns = list(rows)
     lines = {
         "serving cores, at 60 %": lambda n: f"{n.serving_cores:,.2f}",
@@ -151,7 +151,7 @@ def table(rows: Iterable[Needs]) -> str:
 
 
 def main() -> int:
-    """Print the table, and what breaks first, from the measurement of one replica; then the check against three."""
+    """Print the table and the bottlenecks from the measurement of one replica, then the check against three."""
     one, three = json.loads((RESULTS / "capacity.json").read_text())["measured"]
     costs = Costs.of(one)
     print(table(needs(demand, costs) for demand in DEMANDS))

@@ -57,7 +57,7 @@ class Running:
     def request(
         self, path: str | None = None, body: bytes | None = None, content_type: str = "application/json"
     ) -> Request:
-        """The request that it gets."""
+        """The request that it receives."""
         contender = self.contender
         url = f"http://127.0.0.1:{self.port}{path or contender.path}"
         return Request(url, contender.body if body is None else body, content_type, contender.headers)
@@ -67,7 +67,7 @@ class Running:
         return max(process.memory_info().rss for process in self._family()) / 2**20
 
     def processor_seconds(self) -> float:
-        """Processor time of all its processes so far, which other work on the machine does not change."""
+        """CPU time of all its processes so far, which hardly depends on other load."""
         times = [process.cpu_times() for process in self._family()]
         return sum(spent.user + spent.system for spent in times)
 

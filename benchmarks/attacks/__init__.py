@@ -1,1 +1,1 @@
-"""How many networks it takes to move a decision, and what the defences cost honest visitors."""
+"""Simulated attacks: how many networks change a decision, and the cost of the defences for honest visitors."""

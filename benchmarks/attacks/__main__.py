@@ -24,7 +24,7 @@ RATERS, EFFECT = 1_400, 0.2
 
 
 def moved(policy: AnyPolicy, crowd: Crowd, attack: Attack, runs: int, seed: int) -> int:
-    """Return how many of the runs end as the attackers want."""
+    """Return the number of runs that end with the outcome of the attackers."""
     return sum(decided(policy, crowd, attack, seed + run)[0] == attack.goal for run in range(runs))
 
 
@@ -57,7 +57,7 @@ def price_rows(runs: int, seed: int) -> list[list[str]]:
 
 
 def honest_power(runs: int, seed: int) -> tuple[int, int]:
-    """Return how many of the runs promote a better candidate, without and with the defences; the same visitors."""
+    """Return how many runs promote a better candidate, without and with the defences; same visitors."""
     crowd = Crowd(RATERS, EFFECT)
     without, with_them = (
         sum(decided(policy, crowd, None, seed + run)[0] == "promote" for run in range(runs))
@@ -67,7 +67,7 @@ def honest_power(runs: int, seed: int) -> tuple[int, int]:
 
 
 def undefended() -> SequentialPolicy:
-    """Return the rule as it was before networks were known."""
+    """Return the rule without limits by network, as in schema version 1."""
     return SequentialPolicy(schema_version=1)
 
 

@@ -1,1 +1,1 @@
-"""How often the detectors alarm, with and without drift, beside the usual rules: by simulation on real listings."""
+"""Alarm rates of the drift detector and of common rules, with and without drift, simulated on real listings."""

@@ -1,4 +1,4 @@
-"""Measure how often drift is found with and without any: `make simulate-drift` (LISTINGS=path.csv RUNS=1000)."""
+"""Measure detection and false alarm rates: `make simulate-drift` (LISTINGS=path.csv RUNS=1000)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SECTION = "measured by make simulate-drift"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Simulate, print the table row by row, and put it into the page where one is given."""
+    """Simulate, print the table row by row, and write it into the page, if one is given."""
     chosen = _parser().parse_args(arguments)
     if chosen.page:
         check_section(chosen.page, SECTION)

@@ -1,4 +1,4 @@
-"""Listings as arrays, from which samples are drawn by the ten thousand."""
+"""Listings as arrays, from which tens of thousands of samples are drawn."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MISSING_CODE = -1
 
 @dataclass(frozen=True, eq=False)
 class Homes:
-    """Homes column by column: numbers as they are (missing: NaN), words as places in `names` (missing: -1)."""
+    """Homes by column: numbers (missing: NaN), and categories as indices of `names` (missing: -1)."""
 
     numbers: Mapping[str, Floats]
     words: Mapping[str, Codes]
@@ -32,7 +32,7 @@ class Homes:
         return len(self.numbers[NUMBERS[0]])
 
     def drawn(self, rows: int, chance: np.random.Generator) -> Homes:
-        """So many homes, drawn with replacement."""
+        """Return this many homes, drawn with replacement."""
         return self.taken(chance.integers(0, len(self), rows))
 
     def distinct(self) -> Homes:
@@ -49,7 +49,7 @@ class Homes:
         )
 
     def counts(self, word: str) -> Floats:
-        """How often each name of a word stands there; the missing are left out."""
+        """Return the count of each category, without missing values."""
         codes = self.words[word]
         return np.bincount(codes[codes >= 0], minlength=len(self.names[word])).astype(np.float64)
 
@@ -66,7 +66,7 @@ class Homes:
 
 
 def homes_of(rows: pd.DataFrame) -> Homes:
-    """Clean listings as arrays, their words in the model's own vocabulary."""
+    """Return clean listings as arrays, with categories in the model's vocabulary."""
     words = {
         "location": rows["location"],
         "area_type": rows["area_type"].map(area_type_feature),

@@ -24,14 +24,14 @@ MEAN_THRESHOLD = 0.2
 
 
 def evidently(reference: Homes, current: Homes) -> set[str]:
-    """The columns that Evidently's defaults call drifted."""
+    """Return the columns that are drifted by Evidently's defaults."""
     distances = {name: _of_number(reference.numbers[name], current.numbers[name]) for name in NUMBERS}
     distances |= {name: _of_counts(reference.counts(name), current.counts(name)) for name in WORDS}
     return {name for name, distance in distances.items() if distance >= EVIDENTLY_THRESHOLD}
 
 
 def means(reference: Homes, current: Homes) -> set[str]:
-    """The numbers whose mean moved by more than a fifth."""
+    """Return the numeric columns whose mean changed by more than a fifth."""
     before = {name: float(np.nanmean(values)) for name, values in reference.numbers.items()}
     return {
         name for name, values in current.numbers.items() if abs(np.nanmean(values) / before[name] - 1) > MEAN_THRESHOLD

@@ -1,4 +1,4 @@
-"""What can happen to a sample of homes: nothing, or one of the changes that must be found."""
+"""Shifts of a sample of homes: none, repetitions, or one of the changes that must be found."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def nothing(homes: Homes, _: np.random.Generator) -> Homes:
 
 
 def each(times: int) -> Shift:
-    """Every home so many times, and no other home."""
+    """Every home this many times, and no other home."""
 
     def repeat(homes: Homes, _: np.random.Generator) -> Homes:
         return homes.taken(np.repeat(np.arange(len(homes)), times))

@@ -38,7 +38,7 @@ RULES = ("ours, two files", "ours, as served", "Evidently's defaults", "mean mov
 
 @dataclass
 class Found:
-    """By rule, the features in which it found drift, sample by sample. `moved` is the one that did move."""
+    """By rule: the features in which it found drift, for each sample. `moved` is the feature that was shifted."""
 
     size: int
     shift: str
@@ -46,16 +46,16 @@ class Found:
     by_rule: dict[str, list[set[str]]] = field(default_factory=lambda: {rule: [] for rule in RULES})
 
     def any_share(self, rule: str) -> float:
-        """The share of the samples in which the rule found anything."""
+        """Return the share of samples in which the rule found any drift."""
         return float(np.mean([bool(names) for names in self.by_rule[rule]]))
 
     def hit_share(self, rule: str) -> float:
-        """The share of the samples in which the rule found the feature that moved."""
+        """Return the share of samples in which the rule found the shifted feature."""
         return float(np.mean([self.moved in names for names in self.by_rule[rule]]))
 
 
 def simulate(population: Homes, runs: int, seed: int, sizes: tuple[int, ...] = SIZES) -> Iterator[Found]:
-    """First no shift at every size, then homes that are repeated, then every shift at 500."""
+    """Yield the results without a shift at every size, then with repeated homes, then of every shift at 500 homes."""
     for size in sizes:
         yield _found(population, Found(size, "none", None), nothing, runs, seed)
     for times in REPEATED:
@@ -84,7 +84,7 @@ def _found(population: Homes, found: Found, shift: Shift, runs: int, seed: int) 
 
 
 def as_served(homes: Homes, baseline: Baseline) -> Baseline:
-    """The baseline that a bundle fitted on these homes carries: numbers in ten bins, rare places lumped together."""
+    """Return the baseline of a bundle that is fitted on these homes: numbers in ten bins, rare locations merged."""
     features: dict[str, NumberReference | TextReference] = {
         name: number_reference(homes.numbers[name].astype(np.float32).astype(np.float64)) for name in NUMBERS
     }

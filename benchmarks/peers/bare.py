@@ -1,4 +1,4 @@
-"""The bare Flask application that answers a constant: what Flask and gunicorn cost, and nothing else."""
+"""A bare Flask application that returns a constant: the cost of Flask and gunicorn alone."""
 
 from flask import Flask
 

@@ -1,6 +1,6 @@
 """The classic design that this project's service replaces: a pickled scikit-learn model, and two inserts a request.
 
-As favourable to it as can be: a connection is kept by each thread, and both inserts share a transaction.
+It has the most favourable setup: each thread keeps a connection, and both inserts share a transaction.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""FastAPI with scikit-learn, as its tutorials have it: a pydantic body, a DataFrame of one row, no log."""
+"""FastAPI with scikit-learn, as in its tutorials: a pydantic body, a DataFrame of one row, no log."""
 
 import os
 import pickle

@@ -1,6 +1,6 @@
 """`python train.py LISTINGS FOLDER`: the usual scikit-learn pipeline, fitted in the peer's own environment.
 
-Writes `model.pkl` (location one-hot beside the numbers, linear regression), and for mlflow the same as its model.
+Writes `model.pkl` (one-hot locations and the numbers, linear regression), and the same model for mlflow.
 """
 
 import pickle

@@ -41,7 +41,7 @@ class Rule:
     policy: AnyPolicy | str
 
     def measure(self, scenario: Scenario) -> dict[str, Any]:
-        """Its summary of a scenario."""
+        """Return the rule's summary of a scenario."""
         peer = isinstance(self.policy, str)
         ended = (
             simulate_peer(self.policy, scenario) if isinstance(self.policy, str) else simulate(self.policy, scenario)
@@ -50,7 +50,7 @@ class Rule:
 
 
 def rules() -> list[Rule]:
-    """Ours, its strict mode, the published one, and the usual ones."""
+    """Return ours, its strict mode, the published rule, and the usual rules."""
     strict = SequentialPolicy(name="strict", primary=Primary(bounds="bounded"))
     return [
         Rule("**sequential** (ours)", load("sequential")),
@@ -61,7 +61,7 @@ def rules() -> list[Rule]:
 
 
 def measure(runs: int, seed: int) -> dict[str, dict[str, dict[str, Any]]]:
-    """Every cell of the table: by rule, then by cell."""
+    """Return every cell of the table, by rule and then by name of the cell."""
     return {
         rule.title: {name: rule.measure(Scenario(runs=runs, seed=seed, **cell)) for name, cell in CELLS.items()}
         for rule in rules()
@@ -81,7 +81,7 @@ def text(measured: dict[str, dict[str, dict[str, Any]]], split: list[str], price
 
 
 def measure_split(runs: int, seed: int) -> list[str]:
-    """What the test of the split finds at 50 visitors an hour."""
+    """Return the detection and false alarm rates of the SRM test at 50 visitors an hour."""
     policy = load("sequential")
     broken = simulate(policy, Scenario(runs=runs, seed=seed, days=3, true_share=0.15))
     found = sum(end.outcome == "invalid" and end.hours <= 36 for end in broken) / runs
@@ -120,7 +120,7 @@ def _table(measured: dict[str, dict[str, dict[str, Any]]]) -> str:
 
 
 def _year(measured: dict[str, dict[str, dict[str, Any]]]) -> str:
-    """How often anything false is promoted within a year, from what one trial of an identical model was measured at."""
+    """Return the rate of false promotions within a year, computed from the measured rate of one trial."""
     head = ["rule", "one trial", *(f"{trials} trials" for trials in TRIALS_A_YEAR)]
     rows = []
     for title, cells in measured.items():
@@ -163,7 +163,7 @@ def _markdown(head: list[str], rows: Iterable[list[str]]) -> str:
 
 
 def draw(measured: dict[str, dict[str, dict[str, Any]]], path: Path) -> None:
-    """Promotions by day: of an identical candidate under every rule, and under ours by how much better it is."""
+    """Draw promotions by day: of an identical candidate under every rule, and under ours by the candidate's effect."""
     import matplotlib as mpl
 
     mpl.use("Agg")

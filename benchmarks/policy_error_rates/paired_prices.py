@@ -18,7 +18,7 @@ class Prices(BaseModel):
     """A scenario: visitors an hour, the share that reports the price, and the errors of two models.
 
     A model misses by a factor exp(r) with r normal of `deviation`; the candidate's are `smaller` times smaller, and the
-    two models' r go together by `correlation`, because what no model knows of a home misleads both.
+    two models' r have the given `correlation`, because both models lack the same information about a home.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -35,7 +35,9 @@ class Prices(BaseModel):
 
 
 def days_to_find(prices: Prices, alpha: float, expected: float) -> dict[str, Any]:
-    """Median days until the candidate is known to be nearer, and the share of runs in which it ever is; each way."""
+    """Return the median days until the smaller error is significant, and the share of runs with that result, for both
+    ways.
+    """
     rng = np.random.default_rng(prices.seed)
     a_day = prices.visitors_an_hour * HOURS_A_DAY * prices.told
     found: dict[str, list[float]] = {"paired": [], "by_variant": []}
@@ -82,7 +84,7 @@ def _moments(values: Array, taken: Array) -> tuple[Array, Array]:
 
 
 def _first(n: Array, mean: Array, variance: Array, alpha: float, expected: float) -> float:
-    """The number of prices at which the lower bound is first above zero; infinite when it never is."""
+    """Return the number of prices at which the lower bound is first above zero; infinite if it never is."""
     usable = np.where(np.isfinite(variance), variance, 0.0)
     width = half_width(usable, n, alpha=alpha, expected=expected, one_sided=True)
     known = (np.arange(1, len(mean) + 1) >= LEAST_PRICES) & np.isfinite(variance) & (mean - width > 0)

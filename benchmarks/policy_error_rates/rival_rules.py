@@ -11,7 +11,7 @@ from homeprices.simulation.visitors import Array, Scenario, simulate_variants
 
 
 def simulate_peer(name: str, scenario: Scenario) -> list[Ended]:
-    """The end of every run under one of the usual rules of `PEERS`."""
+    """Return the outcome of every run under one of the usual rules of `PEERS`."""
     ended: list[Ended] = []
     for number, start in enumerate(range(0, scenario.runs, scenario.chunk)):
         runs = min(scenario.chunk, scenario.runs - start)
@@ -28,7 +28,7 @@ def simulate_peer(name: str, scenario: Scenario) -> list[Ended]:
 # Common rules as commonly used: tested every hour, with each rating as an independent unit. For comparison only.
 
 
-LEAST_RATINGS = 10  # of the candidate, as the published rule has it
+LEAST_RATINGS = 10  # of the candidate, as in the published rule
 T_TEST_LEVEL = 0.05
 PROBABLY = 0.95
 
@@ -36,7 +36,7 @@ PEERS = {"t-test": "hourly t-test, p < 0.05", "bayes": 'Bayesian "probability to
 
 
 def peer_outcomes(name: str, variants: Variants) -> Array:
-    """At each look 1 to promote, -1 to roll back, 0 to go on; shape (runs, looks)."""
+    """Return for each look 1 to promote, -1 to roll back, 0 to continue; shape (runs, looks)."""
     with np.errstate(divide="ignore", invalid="ignore"):
         (mean_a, variance_a), (mean_b, variance_b) = (rating_moments(variant) for variant in variants)
         by_a, by_b = variance_a / variants[0].ratings, variance_b / variants[1].ratings

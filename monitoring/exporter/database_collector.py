@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from homeprices.release.control_record import ControlRecord
 
-# The newest visits of the epoch that are counted. More would only make the query slow.
+# Maximum number of the epoch's newest exposures that are counted, because more would make the query slow.
 MAX_VISITS = 200_000
 
 # By assigned variant, including fallbacks: a visitor whom production answered instead still counts as the candidate's.
@@ -35,7 +35,7 @@ VISITORS = text(
     GROUP BY assigned_variant
     """
 )
-# Of the newest interim look: what the decision itself was made of.
+# The evidence of the newest interim look, on which the decision was based.
 SPLIT = text(
     """
     SELECT evidence -> 'strata', policy_document -> 'sample_ratio' ->> 'concentration', evidence -> 'left_out'
@@ -71,7 +71,7 @@ class DatabaseCollector:
             return [*self._split(connection), *_evaluation(connection), *_drift(connection)]
 
     def _split(self, connection: Connection) -> Iterator[Sample]:
-        """The visitors of the current epoch now; of the newest look, its test of the split and what does not count."""
+        """Return the visitors of the current epoch, and the SRM test and exclusions of the newest interim look."""
         record = self._record()
         if record.state != "running" or not record.epochs:
             return

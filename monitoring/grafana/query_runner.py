@@ -63,7 +63,7 @@ class Answer:
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing to show: no value but NaN, and no row but of nulls."""
+        """Whether there is nothing to show: all values are NaN, and all rows are null."""
         numbers = any(value == value for one in self.series for value in one.values)  # NaN differs from itself
         return not numbers and not any(value is not None for row in self.rows for value in row)
 
