@@ -25,7 +25,7 @@ TIMES = {
     "build_seconds": "every image built, {built}",
     "up_to_all_healthy_seconds": "`up` until every container is healthy",
     "up_to_first_model_seconds": "`up` until BO1 answers",
-    "up_to_experiment_seconds": "`up` until CO1 is before visitors",
+    "up_to_experiment_seconds": "`up` until CO1 serves visitors",
     "database_down_to_message_seconds": "PostgreSQL stopped until Slack and mail have the alert",
     "backup_seconds": "`make backup`",
     "restore_to_all_healthy_seconds": "`make restore` into an empty stack, until every container is healthy",
@@ -73,7 +73,7 @@ def _memory(figures: Mapping[str, Any]) -> Iterator[str]:
     used = {name.removeprefix(PREFIX): mebibytes(usage.split(" / ")[0]) for name, usage in figures["memory"].items()}
     for name, size in sorted(used.items(), key=lambda one: -one[1]):
         yield f"| {name} | {size:.0f} |"
-    yield f"| together | {sum(used.values()):.0f} |"
+    yield f"| sum | {sum(used.values()):.0f} |"
 
 
 def mebibytes(size: str) -> float:

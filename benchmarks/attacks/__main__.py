@@ -15,7 +15,7 @@ DOCUMENT = Path("documentations/abtest.md")
 SECTION = "measured by make simulate-attack"
 HONEST = (500, 2_000, 10_000)
 ATTACKERS = ((1, 200), (3, 100), (10, 30), (500, 12))
-"""Networks, and the voices a day of each: more than the limits let count, so more would change nothing."""
+"""Networks, and the voices a day of each: more than the limits allow, so that more would change nothing."""
 GOALS: tuple[tuple[Goal, float], ...] = (("promote", -1.0), ("rollback", 1.0))
 """What the attackers want, and how many stars better the candidate is in truth."""
 LIARS, LIARS_NETWORKS = 50, (1, 3, 10, 50)
@@ -82,13 +82,13 @@ def text(attacks: list[list[str]], prices: list[list[str]], power: tuple[int, in
         [
             f"{runs} experiments a cell, seed 1, looks after 1, 6 and 24 hours and then daily for 14 days. Honest "
             "raters come in two weeks, spread over 10,000 networks by Zipf's law (exponent 0.8). Attackers vote for "
-            "both variants from many browsers, more often than the limits let count. *Before* is the "
+            "both variants from many browsers, more often than the limits allow. *Before* is the "
             "rule without defences.",
             _markdown(head, attacks),
             f"{LIARS} visitors report prices on the first day at which production is right and the candidate 5% off; "
             f"no other visitor reports a price, and {HONEST[0]} honest raters find it a star better:",
             _markdown(["networks of the 50", "rolled back, before", "now"], prices),
-            f"What the defences cost: a candidate {EFFECT:g} stars better is promoted in {before:.1f}% of {honest:,} "
+            f"Cost of the defences: a candidate {EFFECT:g} stars better is promoted in {before:.1f}% of {honest:,} "
             f"honest experiments without them, and in {now:.1f}% with them ({RATERS:,} raters).",
         ]
     )

@@ -74,7 +74,7 @@ def text(measured: dict[str, dict[str, dict[str, Any]]], split: list[str], price
     intro = (
         f"{some['runs']:,} experiments a cell, seed {some['seed']}: looks every hour for {some['days']} days, "
         f"{some['per_day']:g} ratings a day, {some['share']:.0%} of the visitors to the candidate. "
-        "In clustered cells visitors have a taste, rate three times on average and come back on other days."
+        "In clustered cells visitors have a taste, rate three times on average and return on other days."
     )
     parts = [intro, _table(measured), _year(measured), "\n".join(split), _price_table(prices)]
     return "\n\n".join(parts)
@@ -127,9 +127,9 @@ def _year(measured: dict[str, dict[str, dict[str, Any]]]) -> str:
         once = cells["identical"]["rates"]["promote"]
         rows.append([title, f"{once:.1%}", *(f"{1 - (1 - once) ** trials:.0%}" for trials in TRIALS_A_YEAR)])
     intro = (
-        "A year of weekly candidates, every one another model that is no better, and how often any of them is "
-        "promoted: one is tried at a time, so trials of two weeks are 26, and 52 if each had ended within its week. A "
-        "model that lost is not tried again, so the same model every week is one trial."
+        "Probability that at least one of a year's candidates is promoted, if each is a different model that is no "
+        "better. One candidate is tried at a time: a year has 26 trials of two weeks, or 52 if each ends within its "
+        "week. A model that lost is not tried again, so the same model every week is one trial."
     )
     return f"{intro}\n\n{_markdown(head, rows)}"
 

@@ -154,7 +154,7 @@ def compare_estimators(
 
 def as_markdown(results: Iterable[CrossValidation], homes: int, seed: int, preset: Preset) -> str:
     """The comparison table of `documentations/models.md`, below a line that states data, folds, seed and preset."""
-    times = f"{preset.repeats} time{'s' if preset.repeats > 1 else ''} over for what may be published"
+    times = f"{preset.repeats} repeat{'s' if preset.repeats > 1 else ''} for publishable estimators"
     head = (
         f"{homes:,} homes, {preset.folds} folds, {times}, seed {seed}, preset {preset.name}; "
         "means over the folds. Median error and share within 20 %."

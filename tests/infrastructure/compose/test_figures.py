@@ -27,7 +27,7 @@ def test_the_page_has_the_measurements() -> None:
     assert "| homeprices-router | 317 | 93 |" in text
     assert "at most: 9 directly, 3 through PgBouncer" in text
     memory = text[text.index("| container |") :].splitlines()[2:]
-    assert memory == ["| mlflow-1 | 1536 |", "| router-1 | 55 |", "| together | 1591 |"]
+    assert memory == ["| mlflow-1 | 1536 |", "| router-1 | 55 |", "| sum | 1591 |"]
 
 
 @pytest.mark.parametrize(("text", "size"), [("512KiB", 0.5), ("55.5MiB", 55.5), ("1.25GiB", 1280.0), ("1048576B", 1.0)])

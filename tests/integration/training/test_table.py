@@ -18,7 +18,7 @@ def test_the_table_has_a_line_an_estimator_and_says_what_it_was_measured_on(rows
     results = compare_estimators(rows, SEED, TINY, ("ridge", "decision_tree"))
     text = as_markdown(results, len(rows), SEED, TINY)
     lines = text.splitlines()
-    assert f"{len(rows):,} homes, 2 folds, 1 time over for what may be published, seed {SEED}" in lines[0]
+    assert f"{len(rows):,} homes, 2 folds, 1 repeat for publishable estimators, seed {SEED}" in lines[0]
     assert lines[-2].startswith("| Ridge regression | yes |") and "no: not monotone" in lines[-1]
     assert f"{results[0].mean['median_ape']:.1%}" in lines[-2]
 
