@@ -21,9 +21,10 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from homeprices.names import PREDICT_PATH
+from homeprices.pricing.inputs import INPUTS
 
 CURRENT = "deploy/current"
-HOME = {"total_sqft": 1200, "location": "Whitefield", "bhk": 2, "bath": 2}
+HOME = {field.name: field.example for field in INPUTS if field.required}
 ANSWERS_IN_A_ROW = 20
 """Enough requests to reach every replica, including one that fails."""
 

@@ -75,10 +75,10 @@ def charts_of(decision: RecordedDecision, history: Sequence[RecordedDecision]) -
     )
     limits = [("promote above", float(margins.get("promote", 0.0))), ("harm below", float(margins.get("harm", 0.0)))]
     return [
-        TimeChart("Effect on the primary metric", "", [effect], limits if margins else []),
-        TimeChart("Mean rating", "stars", _by_variant(looks, "mean_rating")),
+        TimeChart("Effect on the primary metric", "", [effect], limits if margins else [], settled=True),
+        TimeChart("Mean rating", "stars", _by_variant(looks, "mean_rating"), settled=True),
         TimeChart("Exposures", "requests", _by_variant(looks, "requests")),
-        TimeChart("Mean latency", "ms", _by_variant(looks, "mean_latency_ms")),
+        TimeChart("Mean latency", "ms", _by_variant(looks, "mean_latency_ms"), settled=True),
         TimeChart(
             "Guardrails: share of the candidate's requests",
             "%",
@@ -89,7 +89,7 @@ def charts_of(decision: RecordedDecision, history: Sequence[RecordedDecision]) -
                 if key in guardrails
             ],
         ),
-        TimeChart("Mean price error", "%", _price_errors(looks)),
+        TimeChart("Mean price error", "%", _price_errors(looks), settled=True),
     ]
 
 

@@ -192,7 +192,7 @@ def _matrix(design: FeatureTransformer, inputs: pd.DataFrame, log_estimates: Pri
 
 
 def _of_form(inputs: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    """Whether a home has the form's fields only. A society alone does not count as more, because it reveals little."""
+    """Whether a home has the form's fields only, or only a housing complex more, which reveals little."""
     missing = inputs["balcony"].isna() & (inputs["area_type"] == MISSING)
     return np.asarray(missing, dtype=bool)
 

@@ -78,7 +78,7 @@ def _plain(value: Any) -> Any:
 
 
 def _with_bedrooms(values: dict[str, Any]) -> dict[str, Any]:
-    """The inputs with the bedrooms from `size`. Raises InvalidInput when it has none, or contradicts `bhk`."""
+    """The inputs with the bedrooms from `size`. Raises InvalidInput when it has none, or contradicts the input."""
     size = values.pop(SIZE, None)
     if size is None or (isinstance(size, str) and not size.strip()):
         return values

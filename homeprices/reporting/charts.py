@@ -21,7 +21,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from homeprices.foreign_text import printable
 
@@ -45,6 +45,7 @@ WIDTH, HEIGHT = 7.0, 2.8  # inches
 FONT_SIZE = 9.0
 MOST_MARKED = 60
 """A line of more points than these has no markers."""
+SETTLED_SHARE = 0.2
 LONGEST_LABEL = 26
 SHOWN_TICKS = 6
 TIME_UNITS = ((1 / 60, "min", "min", 1.5), (1.0, "h", "h", 48.0), (24.0, "day", "days", float("inf")))
@@ -62,12 +63,17 @@ class Line:
 
 @dataclass(frozen=True)
 class TimeChart:
-    """Lines over the hours since the start; `limits` are named horizontal lines. `unit` follows each value."""
+    """Lines over the hours since the start; `limits` are named horizontal lines. `unit` follows each value.
+
+    `settled`: the value axis fits the values after the first fifth of the time. Values of few visitors vary so much
+    that later differences would be invisible; such a line leaves the chart at its top or bottom.
+    """
 
     title: str
     unit: str
     lines: Sequence[Line]
     limits: Sequence[tuple[str, float]] = ()
+    settled: bool = False
 
     def figure(self) -> Figure:
         """The figure, for at least one point."""
@@ -82,6 +88,8 @@ class TimeChart:
             axes.axhline(value, color=INK, linewidth=1, linestyle=stroke, label=label)
         if counts := self.unit == "requests":
             axes.set_ylim(bottom=0)
+        elif self.settled:
+            axes.set_ylim(*self._settled_range(SETTLED_SHARE * last))
         axes.set_xlim(0, (last / hours or 1.0) * 1.03)
         axes.xaxis.set_major_locator(MaxNLocator(SHOWN_TICKS, integer=True, steps=[1, 2, 3, 5, 6, 10]))
         axes.xaxis.set_major_formatter(partial(_amount, one=one, many=many))
@@ -89,6 +97,16 @@ class TimeChart:
         axes.yaxis.set_major_formatter(partial(_amount, one=_singular(self.unit), many=self.unit))
         _legend(figure, axes)
         return figure
+
+    def _settled_range(self, since: float) -> tuple[float, float]:
+        """The limits of the value axis: all values and bands from that hour on, and the limits, with a margin."""
+        values = [limit for _, limit in self.limits]
+        for line in self.lines:
+            values += [y for x, y in line.points if x >= since]
+            bands = zip(line.points, line.band, strict=True) if line.band else ()
+            values += [end for (x, _), ends in bands if x >= since for end in ends]
+        margin = 0.05 * (max(values) - min(values)) or 0.05 * abs(values[0]) or 1.0
+        return min(values) - margin, max(values) + margin
 
     def html(self) -> str:
         """The chart as an HTML figure; a sentence if there is no point."""
@@ -109,7 +127,7 @@ def share_bars(groups: Sequence[tuple[str, float, float]]) -> Figure:
         at = (100 * max(before, after), row)
         text = f"{100 * before:.3g} → {100 * after:.3g} %"
         axes.annotate(text, at, (5, 0), textcoords="offset points", va="center", color=INK, fontsize=FONT_SIZE)
-    axes.set_yticks(rows, [_short(printable(label)) for label, _, _ in groups])
+    axes.set_yticks(rows, [short_label(printable(label)) for label, _, _ in groups])
     axes.set_xlim(0, 130 * largest)
     axes.invert_yaxis()
     axes.xaxis.set_major_locator(MaxNLocator(SHOWN_TICKS))
@@ -158,7 +176,7 @@ def log_scale(axis: Axis) -> None:
     axis.axes.set(**{f"{axis.axis_name}scale": "log"})  # type: ignore[attr-defined]
     axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.set_major_formatter(partial(_amount, one="", many=""))
-    axis.set_minor_formatter(NullFormatter())
+    axis.set_minor_locator(NullLocator())
 
 
 def in_page(figure: Figure, title: str) -> str:
@@ -222,7 +240,7 @@ def _singular(unit: str) -> str:
     return unit.removesuffix("s") if unit in ("requests", "stars") else unit
 
 
-def _short(label: str) -> str:
+def short_label(label: str) -> str:
     """At most LONGEST_LABEL characters, with `$` escaped, which would start a formula in Matplotlib."""
     label = label if len(label) <= LONGEST_LABEL else f"{label[: LONGEST_LABEL - 1]}…"
     return label.replace("$", r"\$")

@@ -39,10 +39,18 @@ def page(title: str, *parts: str) -> str:
 
 
 def table(rows: Iterable[Sequence[object]], head: Sequence[str] = ()) -> Markup:
-    """A table. The first cell of a row names the row; numbers are aligned to the right."""
+    """A table. The first cell of a row names the row. Numbers have four digits and are aligned to the right.
+
+    So is the dash of a missing value, if the table has several columns of values.
+    """
     top = Markup("<tr>{}</tr>\n").format(Markup("").join(_cell("th", name) for name in head)) if head else Markup("")
     body = Markup("\n").join(
-        Markup("<tr>{}{}</tr>").format(_cell("th", first), Markup("").join(_cell("td", value) for value in others))
+        Markup("<tr>{}{}</tr>").format(
+            _cell("th", first),
+            Markup("").join(
+                _cell("td", value, _is_number(value) or (value is None and len(others) > 1)) for value in others
+            ),
+        )
         for first, *others in rows
     )
     return Markup("<table>{}{}</table>").format(top, body)
@@ -54,8 +62,17 @@ def details(summary: str, value: object) -> Markup:
     return Markup("<details><summary>{}</summary><pre>{}</pre></details>").format(summary, text)
 
 
-def _cell(tag: Literal["td", "th"], value: object) -> Markup:
+def _is_number(value: object) -> bool:
+    """Whether a value is a number; a truth value is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _cell(tag: Literal["td", "th"], value: object, to_the_right: bool = False) -> Markup:
     cell = {"td": Markup("<td{}>{}</td>"), "th": Markup("<th{}>{}</th>")}[tag]
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return cell.format(Markup(' class="number"'), f"{value:,}" if isinstance(value, int) else f"{value:.6g}")
-    return cell.format("", "–" if value is None else value)
+    if value is None:
+        text: object = "–"
+    elif isinstance(value, float):
+        text = f"{value:.4g}"
+    else:
+        text = f"{value:,}" if _is_number(value) else value
+    return cell.format(Markup(' class="number"') if to_the_right else "", text)

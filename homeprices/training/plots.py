@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,14 +13,15 @@ from matplotlib.figure import Figure
 
 from homeprices.model.feature_matrix import Prices
 from homeprices.model.price_model import Estimates, PriceModel
-from homeprices.pricing.inputs import NUMBERS, TEXTS
-from homeprices.reporting.charts import COLOURS, INK, log_scale, new_figure
+from homeprices.pricing.inputs import INPUT, NUMBERS, TEXTS
+from homeprices.reporting.charts import COLOURS, INK, log_scale, new_figure, short_label
 from homeprices.training.regression_metrics import HoldoutScore
 
 WIDTH, HEIGHT = 6.0, 3.8  # inches
 DOTS_PER_INCH = 80
 LOCATIONS_SHOWN = 15
 INTERVALS_SHOWN = 80
+DOTS: dict[str, Any] = {"s": 9, "alpha": 0.8, "linewidth": 0, "rasterized": True}
 SEED = 1
 
 
@@ -55,25 +57,28 @@ def importances(model: PriceModel, score: HoldoutScore) -> dict[str, float]:
 
 
 def _actual_and_estimated(axes: Axes, prices: Prices, estimates: Prices) -> None:
-    axes.scatter(prices, estimates, s=8, alpha=0.6, color=COLOURS[0], linewidth=0, rasterized=True)
+    axes.scatter(prices, estimates, color=COLOURS[0], **DOTS)
     ends = [min(prices.min(), estimates.min()), max(prices.max(), estimates.max())]
     axes.plot(ends, ends, color=INK, linewidth=1)
     log_scale(axes.xaxis)
     log_scale(axes.yaxis)
-    axes.set(xlabel="price, lakh rupees", ylabel="estimate from the form's fields")
+    axes.set(xlabel="price, lakh rupees", ylabel="estimate from the form's fields, lakh rupees")
 
 
 def _relative_errors(axes: Axes, prices: Prices, estimates: Prices) -> None:
-    axes.hist(np.clip(estimates / prices - 1, -1, 2), bins=60, color=COLOURS[0])
+    axes.hist(100 * np.clip(estimates / prices - 1, -1, 2), bins=60, color=COLOURS[0])
     axes.axvline(0, color=INK, linewidth=1)
-    axes.set(xlabel="estimate / price - 1 (past 2 counted at 2)", ylabel="homes of the hold-out")
+    axes.set(
+        xlabel="error of the estimate, % of the price (over 200 % counted as 200 %)", ylabel="homes of the hold-out"
+    )
 
 
 def _residuals(axes: Axes, prices: Prices, estimates: Prices) -> None:
-    axes.scatter(estimates, np.log(prices / estimates), s=8, alpha=0.6, color=COLOURS[0], linewidth=0, rasterized=True)
-    axes.axhline(0, color=INK, linewidth=1)
+    axes.scatter(estimates, prices / estimates, color=COLOURS[0], **DOTS)
+    axes.axhline(1, color=INK, linewidth=1)
     log_scale(axes.xaxis)
-    axes.set(xlabel="estimate, lakh rupees", ylabel="log of price / estimate")
+    log_scale(axes.yaxis)
+    axes.set(xlabel="estimate, lakh rupees", ylabel="price as a multiple of the estimate")
 
 
 def _intervals(axes: Axes, prices: Prices, estimates: Estimates) -> None:
@@ -81,13 +86,13 @@ def _intervals(axes: Axes, prices: Prices, estimates: Estimates) -> None:
     order = np.argsort(estimates.price)
     shown = order[np.linspace(0, len(order) - 1, min(INTERVALS_SHOWN, len(order))).astype(int)]
     position = np.arange(len(shown))
-    axes.vlines(position, estimates.low[shown], estimates.high[shown], color=COLOURS[0], alpha=0.5)
+    axes.vlines(position, estimates.low[shown], estimates.high[shown], color=COLOURS[0], alpha=0.7)
     inside = estimates.cover(prices)[shown]
     for chosen, colour, label in ((inside, INK, "within"), (~inside, COLOURS[1], "outside")):
         axes.scatter(position[chosen], prices[shown][chosen], s=8, color=colour, label=f"price, {label}", zorder=2)
     axes.legend(fontsize="small", frameon=False, labelcolor=INK, loc="upper left")
     log_scale(axes.yaxis)
-    axes.set(xlabel="homes by their estimate", ylabel="lakh rupees", xticks=[])
+    axes.set(xlabel="homes in rising order of the estimate", ylabel="lakh rupees", xticks=[])
 
 
 def _error_by_location(axes: Axes, holdout: pd.DataFrame, estimates: Prices) -> None:
@@ -95,15 +100,15 @@ def _error_by_location(axes: Axes, holdout: pd.DataFrame, estimates: Prices) -> 
     counts = holdout["location"].value_counts().sort_index().sort_values(ascending=False, kind="stable")
     shown = counts.index[:LOCATIONS_SHOWN]
     by_location = error.groupby(holdout["location"]).median().loc[shown].sort_values(kind="stable")
-    axes.barh([str(name)[:24] for name in by_location.index], 100 * by_location.to_numpy(), color=COLOURS[0])
+    axes.barh([short_label(str(name)) for name in by_location.index], 100 * by_location.to_numpy(), color=COLOURS[0])
     axes.tick_params(axis="y", labelsize="small")
-    axes.set(xlabel="median error, %, where most homes are listed")
+    axes.set(xlabel="median error, %, of the locations with most homes")
 
 
 def _what_matters(axes: Axes, importance: dict[str, float]) -> None:
     ordered = sorted(importance.items(), key=lambda item: item[1])
-    axes.barh([name for name, _ in ordered], [100 * value for _, value in ordered], color=COLOURS[0])
-    axes.set(xlabel="points of median error when its values are shuffled")
+    axes.barh([INPUT[name].drift_name for name, _ in ordered], [100 * value for _, value in ordered], color=COLOURS[0])
+    axes.set(xlabel="increase of the median error, percentage points, if its values are shuffled")
 
 
 def _draw(path: Path, plot: Callable[[Axes], None]) -> Figure:

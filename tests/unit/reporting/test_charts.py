@@ -115,6 +115,22 @@ def test_several_looks_show_a_band() -> None:
     assert [type(each).__name__ for each in axes.collections] == ["FillBetweenPolyCollection"]
 
 
+def test_the_value_axis_fits_settled_values_and_every_limit() -> None:
+    """Of 336 looks, the first have a band of stars; what the last differ by is a hundredth of that."""
+    points = [(hour, 1 / hour) for hour in range(1, 337)]
+    line = Line("effect", points, [(y - 20 * y, y + 20 * y) for _, y in points])
+    since = 336 * 0.2
+    for limits in ([], [("promote above", 0.5)]):
+        low, high = TimeChart("E", "", [line], limits, settled=True).figure().axes[0].get_ylim()
+        top = max(21 / since, *(value for _, value in limits), 0.0)
+        assert -19 / since > low > -1 and top < high < top + 0.1
+    everything = TimeChart("E", "", [line]).figure().axes[0].get_ylim()
+    assert everything[1] > 20
+
+    flat = TimeChart("E", "", [Line("a", [(1, 3.0)])], settled=True).figure().axes[0].get_ylim()
+    assert flat[0] < 3 < flat[1]
+
+
 def test_limits_of_one_value_share_a_line() -> None:
     assert "promote above / harm below 0" in drawn(effect(2).figure())
 

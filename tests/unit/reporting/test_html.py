@@ -21,9 +21,10 @@ def test_markup_stays_markup() -> None:
 def test_numbers_stand_to_the_right_and_what_is_missing_is_a_dash() -> None:
     table = html.table([("requests", 12345, 0.123456789, None, True, "text")])
     assert table == Markup(
-        '<table><tr><th>requests</th><td class="number">12,345</td><td class="number">0.123457</td>'
-        "<td>–</td><td>True</td><td>text</td></tr></table>"
+        '<table><tr><th>requests</th><td class="number">12,345</td><td class="number">0.1235</td>'
+        '<td class="number">–</td><td>True</td><td>text</td></tr></table>'
     )
+    assert "<th>became</th><td>–</td>" in html.table([("became", None)])
 
 
 def test_a_page_follows_the_colour_scheme_of_its_reader() -> None:
