@@ -61,7 +61,7 @@ def import_file(resources: Resources, path: Path, announce: Announce | None) -> 
     except HomePricesError as error:  # the dataset is stored, so this is not a failure
         click.echo(f"stored, but no training was started ({error}); the weekly run will take it", err=True)
     else:
-        click.echo("told Airflow: a training run will start")
+        click.echo("Airflow is notified and starts a training run")
 
 
 def announcer(resources: Resources) -> Announce:

@@ -11,7 +11,12 @@ import pytest
 from homeprices import names
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "documentations").rglob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
+    *sorted((ROOT / "documentations").rglob("*.md")),
+]
 FOLDERS = (
     "benchmarks",
     "compose",
