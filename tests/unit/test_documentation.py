@@ -11,12 +11,7 @@ import pytest
 from homeprices import names
 
 ROOT = Path(__file__).parents[2]
-PAGES = [
-    ROOT / "README.md",
-    ROOT / "CONTRIBUTING.md",
-    ROOT / "CHANGELOG.md",
-    *sorted((ROOT / "documentations").rglob("*.md")),
-]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "documentations").rglob("*.md"))]
 FOLDERS = (
     "benchmarks",
     "compose",
