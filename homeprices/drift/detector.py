@@ -190,7 +190,7 @@ def compare_variants(production: Sequence[Visit], candidate: Sequence[Visit]) ->
 
     Estimates are excluded, because they come from two models.
     """
-    return _short(
+    return _without_features(
         compare(baseline_of_sample(sample_of_visits(_inputs(production))), sample_of_visits(_inputs(candidate)))
     )
 
@@ -203,7 +203,7 @@ def compare_segments(before: Sequence[Visit], now: Sequence[Visit], locations: L
     for name, belongs in segments.items():
         earlier, later = [visit for visit in before if belongs(visit)], [visit for visit in now if belongs(visit)]
         baseline = baseline_of_sample(sample_of_visits(earlier))
-        found[name] = _short(compare(baseline, sample_of_visits(later), rules))
+        found[name] = _without_features(compare(baseline, sample_of_visits(later), rules))
     return found
 
 
@@ -236,7 +236,7 @@ def _inputs(visits: Sequence[Visit]) -> list[Visit]:
     return [{name: value for name, value in visit.items() if name != "estimate"} for visit in visits]
 
 
-def _short(found: Comparison) -> dict[str, Any]:
+def _without_features(found: Comparison) -> dict[str, Any]:
     """Return the summary without its features."""
     summary = found.summary()
     return {name: summary[name] for name in ("status", "data_points", "overall_drift_detected", "drifted", "sentence")}

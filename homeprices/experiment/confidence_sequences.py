@@ -34,11 +34,11 @@ def half_width(
     """
     rho2 = mixture_precision(2 * alpha if one_sided else alpha, expected)
     variance, sample = np.asarray(variance, dtype=float), np.asarray(sample, dtype=float)
-    enough = np.where(sample > 0, sample, np.nan)
-    grown = enough * rho2 + 1
+    units = np.where(sample > 0, sample, np.nan)
+    grown = units * rho2 + 1
     logarithm = np.log1p(np.sqrt(grown) / (2 * alpha)) if one_sided else np.log(np.sqrt(grown) / alpha)
-    width = np.sqrt(enough * variance) * np.sqrt(2 * grown / (enough**2 * rho2) * logarithm)
-    return _plain(np.where(np.isnan(width), np.inf, width))
+    width = np.sqrt(units * variance) * np.sqrt(2 * grown / (units**2 * rho2) * logarithm)
+    return _to_scalar(np.where(np.isnan(width), np.inf, width))
 
 
 def always_valid_p(estimate: Numbers, variance: Numbers, sample: Numbers, *, alpha: float, expected: float) -> Numbers:
@@ -49,7 +49,7 @@ def always_valid_p(estimate: Numbers, variance: Numbers, sample: Numbers, *, alp
         squared = sample * estimate**2 / variance
         log_e = rho2 * squared / (2 * (sample * rho2 + 1)) - np.log(sample * rho2 + 1) / 2
     log_e = np.where(np.isnan(log_e), 0.0, log_e)
-    return _plain(np.exp(-np.maximum(log_e, 0.0)))
+    return _to_scalar(np.exp(-np.maximum(log_e, 0.0)))
 
 
 def bounded_half_width(
@@ -63,10 +63,10 @@ def bounded_half_width(
     two normal mixtures of its section 3.
     """
     sample = np.asarray(sample, dtype=float)
-    enough = np.where(sample > 0, sample, np.nan)
+    units = np.where(sample > 0, sample, np.nan)
     factor = spread**2 / 4
-    width = normal_mixture(enough * factor, alpha=alpha, optimum=expected * factor, one_sided=one_sided) / enough
-    return _plain(np.where(np.isnan(width), np.inf, width))
+    width = normal_mixture(units * factor, alpha=alpha, optimum=expected * factor, one_sided=one_sided) / units
+    return _to_scalar(np.where(np.isnan(width), np.inf, width))
 
 
 def normal_mixture(variance: Numbers, *, alpha: float, optimum: Numbers, one_sided: bool = False) -> Numbers:
@@ -94,9 +94,9 @@ def expected_loss(estimate: Numbers, variance: Numbers) -> Numbers:
         score = estimate / deviation
         density = np.exp(-(score**2) / 2) / math.sqrt(2 * math.pi)
         loss = deviation * density - estimate * ndtr(-score)
-    return _plain(np.where(deviation > 0, loss, np.maximum(-estimate, 0.0)))
+    return _to_scalar(np.where(deviation > 0, loss, np.maximum(-estimate, 0.0)))
 
 
-def _plain(value: Numbers) -> Numbers:
+def _to_scalar(value: Numbers) -> Numbers:
     """Return a Python float for a scalar, because JSON cannot hold NumPy numbers."""
     return float(value) if np.ndim(value) == 0 else value

@@ -33,7 +33,7 @@ COLLECT_SECONDS = 0.2
 IDLE_SECONDS = 5.0  # how often an idle process adopts orphaned segments and checks PostgreSQL
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.25, 5.0
 REFUSED_FILE = "refused.jsonl"
-HOUSEKEEPING_SECONDS = 3600.0
+RETENTION_EVERY_SECONDS = 3600.0
 KEPT_MONTHS = 24
 
 DatabaseState = Literal["up", "down", "unknown"]
@@ -73,7 +73,7 @@ class Drain:
         self._engine = engine
         self._report = report
         self._months = months
-        self._wanted = threading.Event()
+        self._has_work = threading.Event()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="drain", daemon=True)
         self._pause = FIRST_PAUSE_SECONDS
@@ -87,12 +87,12 @@ class Drain:
 
     def wake(self) -> None:
         """Signal that there is a new record."""
-        self._wanted.set()
+        self._has_work.set()
 
     def close(self, timeout_seconds: float = 3.0) -> bool:
         """Make a last pass and stop; return False on timeout. Records that are not drained stay on disk."""
         self._closing.set()
-        self._wanted.set()
+        self._has_work.set()
         if self._thread.ident is not None:
             self._thread.join(timeout_seconds)
         return not self._thread.is_alive()
@@ -105,7 +105,7 @@ class Drain:
             self._spool.rotate()
             self._drain_all()
         except (DatabaseUnavailable, SQLAlchemyError, OSError) as error:
-            self._note("down", error)
+            self._report_state("down", error)
             return False
         return True
 
@@ -117,9 +117,9 @@ class Drain:
                 return
             if done:
                 self._pause = FIRST_PAUSE_SECONDS
-                self._wanted.wait(IDLE_SECONDS)
+                self._has_work.wait(IDLE_SECONDS)
                 self._closing.wait(COLLECT_SECONDS)
-                self._wanted.clear()
+                self._has_work.clear()
             else:
                 self._closing.wait(self._pause)
                 self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
@@ -136,22 +136,22 @@ class Drain:
                 blocks = reserve(connection, missing) if missing else []
             self._ids.add(blocks)
             self._refreshed_at = time.monotonic()
-            self._note("up")
+            self._report_state("up")
             self._enforce_retention()
 
     def _enforce_retention(self) -> None:
         """Create and drop monthly partitions, hourly. It may fail, because a default partition takes the other rows."""
-        if time.monotonic() - self._retention_at < HOUSEKEEPING_SECONDS:
+        if time.monotonic() - self._retention_at < RETENTION_EVERY_SECONDS:
             return
         self._retention_at = time.monotonic()
         try:
-            kept = enforce_retention(self._engine, self._months)
+            changes = enforce_retention(self._engine, self._months)
         except (DatabaseUnavailable, SQLAlchemyError) as error:
             log.warning("retention_failed", reason=str(error))
             return
-        self._dropped += kept.unmatched
-        if kept.made or kept.dropped:
-            log.info("partitions_changed", made=kept.made, dropped=kept.dropped)
+        self._dropped += changes.unmatched
+        if changes.made or changes.dropped:
+            log.info("partitions_changed", made=changes.made, dropped=changes.dropped)
 
     def _drain_all(self) -> None:
         for segment in self._spool.full_segments():
@@ -159,11 +159,11 @@ class Drain:
                 started = time.monotonic()
                 self._refresh()
                 self._store(batch)
-                self._note("up")
+                self._report_state("up")
                 if len(batch) == BATCH_RECORDS and not self._closing.is_set():
                     time.sleep(time.monotonic() - started)  # a backlog takes at most half of the time
-            self._spool.forget(segment)
-            self._note("up")
+            self._spool.delete(segment)
+            self._report_state("up")
 
     def _batches(self, segment: Segment) -> Iterator[list[Record]]:
         batch: list[Record] = []
@@ -200,7 +200,7 @@ class Drain:
         self._refused += 1
         log.error("record_rejected", kind=record.kind, file=REFUSED_FILE)
 
-    def _note(self, database: DatabaseState, error: Exception | None = None) -> None:
+    def _report_state(self, database: DatabaseState, error: Exception | None = None) -> None:
         if database != self.database:
             if error:
                 log.warning("database_down", reason=str(error))

@@ -60,21 +60,21 @@ class Spool:
             if self._fsync:
                 self._append_with_group(line, len(bodies))
             else:
-                self._put(line, len(bodies))
+                self._write_lines(line, len(bodies))
 
     def rotate(self) -> None:
         """Close the current segment to new records, so that it is drained, if it has any."""
         with self._changed:
             while self._flushing:
                 self._changed.wait()
-            self._retire()
+            self._close_current()
 
     def full_segments(self) -> list[Segment]:
         """Return the segments to drain, own and adopted ones, oldest first."""
         with self._changed:
             return sorted(self._full, key=lambda segment: segment.created)
 
-    def forget(self, segment: Segment) -> None:
+    def delete(self, segment: Segment) -> None:
         """Delete a segment whose records are all in PostgreSQL. Raises OSError."""
         segment.remove()
         with self._changed:
@@ -83,12 +83,12 @@ class Spool:
     def adopt(self) -> int:
         """Adopt the segments of dead processes, measure those of living ones, and return how many were adopted."""
         with self._changed:
-            own = {segment.path for segment in self._held()}
+            own = {segment.path for segment in self._segments()}
         adopted = spool_segments.orphans(self.folder, own)
         total = spool_segments.total_bytes(self.folder)
         with self._changed:
             self._full.extend(adopted)
-            self._others_bytes = max(0, total - sum(segment.size for segment in self._held()))
+            self._others_bytes = max(0, total - sum(segment.size for segment in self._segments()))
         return len(adopted)
 
     @property
@@ -101,12 +101,12 @@ class Spool:
     def records(self) -> int:
         """The number of records not yet in PostgreSQL that this process has written or adopted."""
         with self._changed:
-            return sum(segment.records for segment in self._held())
+            return sum(segment.records for segment in self._segments())
 
     def oldest_seconds(self, now: float) -> float:
         """Return the age of the oldest segment with records; 0 if there is none. `now` is a Unix time."""
         with self._changed:
-            return max((now - segment.created for segment in self._held() if segment.size), default=0.0)
+            return max((now - segment.created for segment in self._segments() if segment.size), default=0.0)
 
     def holds_from_before(self, moment: float) -> bool:
         """Return whether any process of this instance, dead or alive, has a segment older than a Unix time."""
@@ -115,7 +115,7 @@ class Spool:
     def close(self) -> None:
         """Close the files. Their records stay on disk for the next process."""
         with self._changed:
-            for segment in self._held():
+            for segment in self._segments():
                 if segment.size:
                     segment.close()
                 else:
@@ -141,7 +141,7 @@ class Spool:
 
     def _flush(self, data: bytes, records: int) -> SpoolFull | None:
         try:
-            segment = self._put(data, records)
+            segment = self._write_lines(data, records)
         except SpoolFull as error:
             return error
         self._changed.release()  # others may queue for the next group meanwhile; `rotate` waits
@@ -153,10 +153,10 @@ class Spool:
             self._changed.acquire()
         return None
 
-    def _put(self, data: bytes, records: int) -> Segment:
+    def _write_lines(self, data: bytes, records: int) -> Segment:
         try:
             if self._current is not None and self._current.size >= SEGMENT_BYTES:
-                self._retire()
+                self._close_current()
             if self._current is None:
                 self._current = spool_segments.create(self.folder, durable=self._fsync)
             self._current.append(data, records, self._write)
@@ -175,13 +175,13 @@ class Spool:
             self._full.append(self._current)
             self._current = None
 
-    def _retire(self) -> None:
+    def _close_current(self) -> None:
         if self._current is not None and self._current.size:
             self._full.append(self._current)
             self._current = None
 
-    def _held(self) -> list[Segment]:
+    def _segments(self) -> list[Segment]:
         return [*self._full, self._current] if self._current else self._full
 
     def _bytes(self) -> int:
-        return self._others_bytes + sum(segment.size for segment in self._held())
+        return self._others_bytes + sum(segment.size for segment in self._segments())

@@ -70,8 +70,8 @@ class Predictor:
         # The session's public `run` checks the names of inputs on each call; `_session` has checked them once.
         self._session = getattr(session, "_sess", session)
         outputs = {item.name for item in session.get_outputs()}
-        self._scaled = {LOW_OUTPUT, HIGH_OUTPUT} <= outputs
-        self._outputs = [OUTPUT, LOW_OUTPUT, HIGH_OUTPUT] if self._scaled else [OUTPUT]
+        self._has_interval = {LOW_OUTPUT, HIGH_OUTPUT} <= outputs
+        self._outputs = [OUTPUT, LOW_OUTPUT, HIGH_OUTPUT] if self._has_interval else [OUTPUT]
         self.replay_golden()
 
     @property
@@ -103,7 +103,7 @@ class Predictor:
         names = [self._locations.match(home.location) for home in homes]
         feed = self._one.filled(homes[0], names[0]) if len(homes) == 1 else self._feed(homes, names)
         answers = [column.ravel().tolist() for column in self._session.run(self._outputs, feed, None)]
-        if self._scaled:
+        if self._has_interval:
             prices, lows, highs = answers
         else:
             [prices] = answers
@@ -111,7 +111,7 @@ class Predictor:
             highs = [price * self._interval.upper_factor for price in prices]
         estimates = []
         for price, low, high, name in zip(prices, lows, highs, names, strict=True):
-            if not 0 < low <= price <= high < math.inf:  # NaN is none of these either
+            if not 0 < low <= price <= high < math.inf:  # also rejects NaN
                 reason = f"the model answers {price} lakh rupees ({low} to {high})"
                 raise BundleRefused(f"{self.version}: {reason}", "answers")
             estimates.append(Estimate(price, low, high, name, name != OTHER_LOCATION))
@@ -132,7 +132,7 @@ class Predictor:
         answers = [column.ravel().astype(np.float64) for column in self._session.run(self._outputs, feed, None)]
         prices = answers[0]
         factors = self._interval.lower_factor, self._interval.upper_factor
-        low, high = answers[1:] if self._scaled else (prices * factors[0], prices * factors[1])
+        low, high = answers[1:] if self._has_interval else (prices * factors[0], prices * factors[1])
         wrong = ~((low > 0) & (low <= prices) & (prices <= high) & (high < math.inf))
         if wrong.any():
             reason = f"the model answers {prices[wrong][0]} lakh rupees ({low[wrong][0]} to {high[wrong][0]})"

@@ -100,7 +100,7 @@ def change(
             bucket.put(KEY, _body(after), if_absent=etag is None, if_match=etag)
         except (PreconditionFailed, ObjectNotFound):  # S3 answers "not found" if the record was deleted meanwhile
             now = _read(bucket)[0]
-            if now == after or _grew_from(now, after, before):
+            if now == after or _contains_write(now, after, before):
                 return now
             continue
         return after
@@ -134,7 +134,7 @@ def start_experiment(
             raise Conflict(f"{record.experiment} is on trial; end it before {candidate} begins")
         # The salt belongs to the candidate, so that its visitors stay the same against another production bundle.
         salt = record.salt if record.candidate == candidate else new_salt()
-        return _begun(record, production, candidate, salt, share, clock())
+        return _first_epoch(record, production, candidate, salt, share, clock())
 
     return change(bucket, begin, actor, reason or f"{candidate} is tried on {share:g} % of the visitors", clock)
 
@@ -145,12 +145,12 @@ def set_share(bucket: Bucket, share: float, actor: str, reason: str = "", *, clo
     if share == 0:
         return stop_share(bucket, actor, reason or "share set to 0 %", clock=clock)
 
-    def turn(record: ControlRecord) -> ControlRecord:
+    def set_to(record: ControlRecord) -> ControlRecord:
         if record.state == "idle":
             raise Conflict("no experiment is running, so there is no share to set")
         return record if record.share == share else _with_share(record, share, "running", clock())
 
-    return change(bucket, turn, actor, reason or f"share set to {share:g} %", clock)
+    return change(bucket, set_to, actor, reason or f"share set to {share:g} %", clock)
 
 
 def stop_share(bucket: Bucket, actor: str, reason: str, *, clock: Clock = utc_now) -> ControlRecord:
@@ -182,18 +182,18 @@ def set_production(
 ) -> ControlRecord:
     """Record that another bundle is in production. A running experiment restarts against it, with the same visitors."""
 
-    def note(record: ControlRecord) -> ControlRecord:
+    def replace(record: ControlRecord) -> ControlRecord:
         if record.production == production:
             return record
         if record.state == "idle":
             return _updated(record, production=production)
-        return _begun(record, production, str(record.candidate), record.salt, record.share, clock(), record.state)
+        return _first_epoch(record, production, str(record.candidate), record.salt, record.share, clock(), record.state)
 
     _check_versions(production, None)
-    return change(bucket, note, actor, reason, clock)
+    return change(bucket, replace, actor, reason, clock)
 
 
-def _begun(
+def _first_epoch(
     record: ControlRecord,
     production: str,
     candidate: str,
@@ -228,7 +228,7 @@ def _updated(record: ControlRecord, **fields: object) -> ControlRecord:
     return ControlRecord.model_validate(record.model_copy(update=fields).model_dump())
 
 
-def _grew_from(now: ControlRecord, written: ControlRecord, before: ControlRecord) -> bool:
+def _contains_write(now: ControlRecord, written: ControlRecord, before: ControlRecord) -> bool:
     """Return whether our write took effect although the answer was "precondition failed".
 
     The client repeats a PUT whose answer was lost. The repeat may meet a record that another writer has derived from

@@ -1,4 +1,4 @@
-"""Builds the draft bundle of an estimator: fits all training rows, scores the hold-out once, writes every file."""
+"""Build the draft bundle of an estimator: fit all training rows, score the hold-out once, write every file."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def build_bundle(
         mlflow_run_id=mlflow_run_id,
         metrics=_metrics(score, float(training["price"].median())),
         golden=_golden(out / MODEL_FILE, model, prepared.holdout),
-        files={path.name: digest(path) for path in sorted(out.iterdir()) if path.name in _WRITTEN_SO_FAR},
+        files={path.name: digest(path) for path in sorted(out.iterdir()) if path.name in _BEFORE_REPORT},
     )
     write_report(Bundle(out, draft, columns), model, training, score, quality=quality, onnx_difference=difference)
     draft = draft.model_copy(update={"files": _digests(out)})
@@ -104,7 +104,7 @@ def build_bundle(
     return draft
 
 
-_WRITTEN_SO_FAR = {MODEL_FILE, COLUMNS_FILE, REFERENCE_FILE, "quality.json", "model.skops"}
+_BEFORE_REPORT = {MODEL_FILE, COLUMNS_FILE, REFERENCE_FILE, "quality.json", "model.skops"}
 
 
 def score_holdout(model: PriceModel, rows: pd.DataFrame) -> HoldoutScore:

@@ -53,7 +53,7 @@ def test_killed_processes_lose_no_record_that_they_acknowledged(tmp_path: Path, 
         survivor = Spool(tmp_path, limit_bytes=PLENTY)
         found += bodies(survivor)
         for segment in survivor.full_segments():
-            survivor.forget(segment)
+            survivor.delete(segment)
         survivor.close()
     assert len(acknowledged) >= 40
     assert set(acknowledged) <= set(found)

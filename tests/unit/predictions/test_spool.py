@@ -19,7 +19,7 @@ def test_what_was_appended_is_there_to_be_drained_in_order(tmp_path: Path, fsync
     assert spool.records == 100
     assert bodies(spool) == [b"%d" % number for number in range(100)]
     for segment in spool.full_segments():
-        spool.forget(segment)
+        spool.delete(segment)
     assert (spool.records, spool.size_bytes, list(tmp_path.iterdir())) == (0, 0, [])
     spool.close()
 
@@ -94,7 +94,7 @@ def test_at_its_limit_it_refuses_and_takes_again_once_it_is_drained(tmp_path: Pa
     assert refused.value.retry_after > 0
     assert len(bodies(spool)) == 3
     for segment in spool.full_segments():
-        spool.forget(segment)
+        spool.delete(segment)
     spool.append("p", b"x" * 100)
     spool.close()
 
