@@ -82,7 +82,7 @@ class Agent:
         self._report(verdict)
 
     def close(self) -> None:
-        """Close the log. Nginx goes on."""
+        """Close the log. Nginx continues."""
         self._log.close()
 
     def _follow_log(self) -> None:
@@ -200,7 +200,7 @@ def run(settings: Settings, stopping: threading.Event) -> None:
         while not stopping.wait(STEP_SECONDS):
             try:
                 agent.step()
-            except (HomePricesError, OSError) as error:  # the next step tries again; Nginx goes on meanwhile
+            except (HomePricesError, OSError) as error:  # the next step tries again; Nginx continues meanwhile
                 log.error("agent_step_failed", error=str(error))
         agent.close()
         control.close()

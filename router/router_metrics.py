@@ -15,7 +15,7 @@ ASSIGNED = ("assigned_variant", "variant")  # `variant`, the former name of the 
 
 
 class RouterMetrics:
-    """The agent's metrics in a registry of their own."""
+    """The agent's metrics in a separate registry."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()

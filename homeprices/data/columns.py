@@ -30,7 +30,7 @@ UNIT_COLUMNS = {
         {"area_unit", "area_units", "unit_of_area", "total_sqft_unit", "total_sqft_units", "sqft_unit", "area_in"}
     ),
 }
-"""Names of a column of units, by the column beside which it stands; in any capitals, blanks as underscores."""
+"""Names of a column of units, by the column that it describes; in any capitals, blanks as underscores."""
 
 Table = dict[str, list[str]]
 Factor = TypeVar("Factor", float, Decimal)

@@ -90,7 +90,7 @@ class Outside:
         """For example `0.15% of 9,501 rows (14) have under 500 or over 100,000 rupees a square foot ...`."""
         ratio, more = self.ratio, f" and {self.rows - len(self.first):,} more" if self.rows > len(self.first) else ""
         limit = f"; at most {MAX_SHARE:.0%} may" if self.too_many else ""
-        # Of a few rows, a cause says little: each is an error of its own.
+        # With few rows, a common cause is unlikely: they are separate errors.
         cause = f". Likely {self.cause}" if self.cause and self.too_many else ""
         return (
             f"{self.share:.2%} of {self.judged:,} rows ({self.rows:,}) have under {ratio.low:g} or over "

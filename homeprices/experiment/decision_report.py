@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 ENDLESS = ("continue", "invalid", "hold", "resume")
-"""Outcomes after which the experiment goes on."""
+"""Outcomes after which the experiment continues."""
 MAX_LOOKS = 24 * 31
 """Points of a chart, at most."""
 

@@ -146,7 +146,7 @@ class Predictor:
                 answer = self.estimate([Home.parse(golden.input)])[0]
             except BundleRefused:
                 raise
-            except Exception as error:  # onnxruntime's errors have no common base of their own
+            except Exception as error:  # onnxruntime's errors have no common base class
                 reason = f"{self.version}: golden input {golden.input} cannot be priced: {error}"
                 raise BundleRefused(reason, "inputs") from error
             for name, expected, found in (

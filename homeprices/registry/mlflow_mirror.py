@@ -92,7 +92,7 @@ def register_bundle(tracking: MlflowClient, manifest: Manifest, source: str, sig
 
 
 def _create_model(tracking: MlflowClient) -> None:
-    description = "Prices of Bangalore homes. One version a bundle, whose source is the bundle in the bucket."
+    description = "Prices of Bangalore homes. One version per bundle; its source is the bundle in the bucket."
     try:
         tracking.call("POST", "registered-models/create", {"name": REGISTERED_MODEL, "description": description})
     except TrackingRefused as refused:

@@ -1,6 +1,6 @@
 """Quantities with a unit: areas in square feet, prices in lakh rupees, bedrooms of a size.
 
-A unit stands in the cell (`34.46Sq. Meter`) or in a column of units beside it (`price_unit`: Cr, Lac, K).
+The unit is in the cell (`34.46Sq. Meter`) or in a column of units (`price_unit`: Cr, Lac, K).
 """
 
 from __future__ import annotations

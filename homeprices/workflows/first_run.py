@@ -25,7 +25,7 @@ IDLE_SECONDS = 30.0
 MAX_RUNS = 3
 
 RunCommand = Callable[[Sequence[str]], None]
-"""Runs `homeprices` with these arguments, in a process of its own."""
+"""Runs `homeprices` with these arguments in a separate process."""
 
 Say = Callable[[str], None]
 

@@ -198,7 +198,9 @@ class TrainingRun:
         control_record.start_experiment(
             self._bucket, str(production), candidate, self._settings.candidate_share, ACTOR, published["reason"]
         )
-        self._resources.notifier.send(Notification(f"{candidate} is on trial beside {production}", published["reason"]))
+        self._resources.notifier.send(
+            Notification(f"{candidate} is on trial against {production}", published["reason"])
+        )
         self._record_heartbeat(f"{candidate} is on trial")
         return candidate
 

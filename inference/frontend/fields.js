@@ -1,4 +1,4 @@
-// Errors beside the fields they belong to, and the values of a form.
+// Errors next to their fields, and the values of a form.
 
 export function check(form) {
   clearErrors(form);

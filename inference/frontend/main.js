@@ -69,7 +69,7 @@ function report(form, error) {
   alertIn(form, named ? rest.join("; ") : error.message);
 }
 
-// The buttons beside a number: for pointers only, because the arrow keys do the same.
+// The buttons next to a number: for pointers only, because the arrow keys do the same.
 function step(event) {
   const by = event.target.dataset?.step;
   if (!by) return;

@@ -60,7 +60,7 @@ def installation(home: Path) -> Installation:
     real = accounts.private_folder(home, account)
     package = _package()
     copy = accounts.reachable_copy(package, real, account)
-    if copy != package:  # its programs look for their libraries beside the package
+    if copy != package:  # its programs look for their libraries next to the package
         accounts.reachable_copy(package.with_suffix(".libs"), real, account)
     return Installation(copy / "pginstall" / "bin", real / "data", account)
 

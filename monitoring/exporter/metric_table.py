@@ -52,7 +52,7 @@ METRICS: dict[str, tuple[tuple[str, ...], str]] = {
     "homeprices_disk_free_bytes": (("place",), "Free space where the services keep their state"),
     "homeprices_disk_size_bytes": (("place",), "Size of that file system"),
 }
-# Removed in the next release: the former names, exported beside the present ones.
+# Removed in the next release: the former names, exported in addition to the present ones.
 FORMER_NAMES = {
     "homeprices_dependency_check_duration_seconds": "homeprices_dependency_look_seconds",
     "homeprices_dependency_last_success_timestamp_seconds": "homeprices_dependency_seen_timestamp_seconds",

@@ -1,6 +1,6 @@
-"""A partition a month for the log, and counts an hour of what it holds.
+"""Monthly partitions of the log, and hourly counts of its rows.
 
-Copies the log while it is locked: serving spools what it is given meanwhile.
+Copies the log under a lock; meanwhile, serving writes to the spool.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Counts a day beside those an hour, so that a summary of a month reads a tenth of the rows."""
+"""Daily counts in addition to hourly ones, so that a summary of a month reads a tenth of the rows."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ depends_on = None
 
 COLUMNS = ("policy_document", "statistics", "software")
 
-# What a decision has led to is noted once, because it is not known when the decision is made.
+# The resulting version may be set once, because it is not known when the decision is recorded.
 REFUSE = """
     CREATE FUNCTION ab_decisions_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN

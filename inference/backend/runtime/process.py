@@ -1,7 +1,6 @@
 """Process-wide settings of a worker: fields of its log lines, a tail of its log on disk, and malloc limits.
 
-Each worker also writes its log as JSON lines to a small file of its own. `read_log_tail` merges the files of an
-instance.
+Each worker also writes its log as JSON lines to its own small file. `read_log_tail` merges the files of an instance.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from homeprices.names import Variant
 FILE_BYTES = 256 * 1024  # a worker keeps two files of this size
 FILES_KEPT = 16
 _SUFFIX = ".jsonl"
-# mallopt parameters (malloc.h) and values: all threads share two arenas, and a large block is a mapping of its own that
+# mallopt parameters (malloc.h) and values: all threads share two arenas, and a large block is a separate mapping, which
 # is returned when it is freed. By default each thread gets an arena, and glibc learns to keep large blocks.
 _MALLOC_OPTIONS = {"M_ARENA_MAX": (-8, 2), "M_MMAP_THRESHOLD": (-3, 128 * 1024), "M_TRIM_THRESHOLD": (-1, 128 * 1024)}
 

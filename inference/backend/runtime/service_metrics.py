@@ -25,7 +25,8 @@ DURATION_BOUNDS_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
 BATCH_BOUNDS_HOMES = (1, 10, 100, 1000, 10_000)
 DRAIN_OUTCOMES = ("stored", "rejected", "torn", "orphaned")
 
-# Removed in the next release, with `model_refused_number`: former label values, counted beside the present ones.
+# Removed in the next release, with `model_refused_number`: former label values, counted in addition to the present
+# ones.
 FORMER_VALUES = {
     "model_error": "failed",
     "unchanged": "same",
