@@ -26,7 +26,7 @@ log = get_logger(__name__)
 
 
 class Control(Protocol):
-    """Where the control record is stored."""
+    """The storage of the control record."""
 
     def read(self) -> ControlRecord:
         """Return the record. Raises HomePricesError."""

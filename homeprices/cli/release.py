@@ -25,7 +25,7 @@ def _user() -> str:
 
 @dataclass(frozen=True)
 class Session:
-    """What all commands of the group use: the actor for the record, and the resources, opened on first use."""
+    """Shared by all commands of the group: the actor for the record, and the resources, opened on first use."""
 
     actor: str
     context: click.Context

@@ -1,1 +1,1 @@
-"""What a listing is: the raw table's contract, cleaning, the hold-out, stored datasets and synthetic listings."""
+"""Listings: the data contract, cleaning, the hold-out and synthetic listings."""

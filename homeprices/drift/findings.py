@@ -25,7 +25,7 @@ class _Value(BaseModel):
 
 
 class Rules(_Value):
-    """When a difference is drift. `alpha` is the probability of any false alarm in one whole comparison.
+    """Conditions under which a difference is drift. `alpha` is the probability of any false alarm in a comparison.
 
     A difference must be significant and reach its floor. Each floor is less than half the effect of the changes that
     must be found (documentations/drift.md). Units: standard deviations of the reference, points of the stability index

@@ -74,7 +74,10 @@ def share_tests(reference: Floats, current: Floats, rows: tuple[float, float]) -
 
 
 def excess_tests(at_most: Floats, current: Floats, rows: tuple[float, float]) -> Floats:
-    """As `share_tests`, for categories with at most `at_most` rows in the reference: only an increase can be shown."""
+    """Return p-values as `share_tests` does, for categories with at most `at_most` rows in the reference.
+
+    Only an increase can be shown.
+    """
     p_values: Floats = np.minimum(1.0, 2 * _tails(at_most, current, rows)[1])
     return p_values
 
@@ -85,7 +88,7 @@ def _tails(reference: Floats, current: Floats, rows: tuple[float, float]) -> tup
 
 
 def count_test(reference: int, reference_rows: int, current: int, current_rows: int) -> float:
-    """As `share_tests`, for one category: `current` of `current_rows` against `reference` of `reference_rows`."""
+    """Return the p-value of one category: `current` of `current_rows` against `reference` of `reference_rows`."""
     if reference + current > (reference_rows + current_rows) / 2:  # the binomial is exact for the rarer side
         reference, current = reference_rows - reference, current_rows - current
     chance = current_rows / (reference_rows + current_rows)

@@ -173,6 +173,6 @@ def fit_teacher(matrix: Matrix, log_prices: Prices, settings: TeacherSettings, p
 
 
 def form_columns(design: FeatureTransformer) -> npt.NDArray[np.bool_]:
-    """Which columns of the matrix read the form's fields only."""
+    """A mask of the columns that read the form's fields only, [width]."""
     optional = set(OPTIONAL)
     return np.array([not column.inputs() & optional for column in design.columns for _ in column.names()])

@@ -144,7 +144,7 @@ MIN_LISTINGS_LEVEL = 2
 
 @dataclass(frozen=True)
 class FeatureEncoder:
-    """How to fit a transformer. Locations with `min_listings` are known; `optional`: it reads optional inputs."""
+    """Fits a transformer. Locations with `min_listings` listings are known; `optional`: it reads optional inputs."""
 
     fit: FitTransformer
     min_listings: int
@@ -164,14 +164,17 @@ class FeatureEncoder:
 
 
 def one_hot_features(inputs: pd.DataFrame, prices: Prices) -> FeatureTransformer:
-    """For linear models: logarithms of area and rooms, and one column per location (none for `other`)."""
+    """The features of linear models: logarithms of area and rooms, and one column per location (none for `other`)."""
     del prices
     choices = tuple(sorted(name for name in inputs["location"].unique() if name != "other"))
     return FeatureTransformer([Log("total_sqft", direction=1), Log("bhk"), Log("bath"), OneHot("location", choices)])
 
 
 def target_encoded_features(inputs: pd.DataFrame, prices: Prices, missing: float = float("nan")) -> FeatureTransformer:
-    """For trees: numbers, ratios, and target encodings of location and society. A missing input becomes `missing`."""
+    """The features of trees: numbers, ratios, and target encodings of location and society.
+
+    A missing input becomes `missing`.
+    """
     log_rate = np.log(prices / inputs["total_sqft"].to_numpy(float))
     deviation = log_rate - log_rate.mean()
     columns: list[Column] = [

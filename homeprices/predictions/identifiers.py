@@ -133,7 +133,8 @@ _LOOKUP = text(
 
 @dataclass(frozen=True)
 class IdLookup:
-    """What PostgreSQL knows of an id: its prediction, a block that contains it, a later prediction of that block."""
+    """State of an id in PostgreSQL: whether it is stored, is in a reserved block, has a later id of its block stored.
+    """
 
     stored: bool
     reserved: bool

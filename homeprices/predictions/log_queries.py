@@ -94,7 +94,7 @@ _LATENCY = text(
 
 
 def traffic(connection: Connection, *, since: datetime, until: datetime) -> dict[str, dict[str, Any]]:
-    """What each variant has answered in the hours that begin in the window."""
+    """The traffic of each variant in the hours that begin in the window."""
     first_day, end_of_days = _whole_days(since, until)
     window = {"since": since, "first_day": first_day, "end_of_days": end_of_days, "until": until}
     buckets: dict[str, dict[int, int]] = {}

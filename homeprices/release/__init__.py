@@ -1,1 +1,1 @@
-"""Which bundle serves which visitors: the control record, promotion, rollback, revert, holds, replicas."""
+"""Release of bundles to visitors: the control record, promotion, rollback, revert, holds, replicas."""

@@ -241,6 +241,6 @@ def _singular(unit: str) -> str:
 
 
 def short_label(label: str) -> str:
-    """At most LONGEST_LABEL characters, with `$` escaped, which would start a formula in Matplotlib."""
+    """The label, cut to LONGEST_LABEL characters, with `$` escaped, which would start a formula in Matplotlib."""
     label = label if len(label) <= LONGEST_LABEL else f"{label[: LONGEST_LABEL - 1]}…"
     return label.replace("$", r"\$")

@@ -114,7 +114,7 @@ class CommaForms:
 
 
 def comma_forms(texts: Iterable[str]) -> CommaForms:
-    """How the numbers of a column use the comma. Texts that are no numbers in either form do not count."""
+    """Counts of the forms of a column's numbers. Texts that are not numbers in either form do not count."""
     decimal = other = 0
     for text in texts:
         if has_decimal_comma(text):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class ActionReport:
-    """What was done, one sentence each, and which systems were not informed."""
+    """The effects of an action, one sentence each, and the systems that were not informed."""
 
     done: list[str] = field(default_factory=list)
     not_propagated: list[str] = field(default_factory=list)

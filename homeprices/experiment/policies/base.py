@@ -55,7 +55,7 @@ class RetrainingRule(BaseModel):
 
 
 class VoiceRule(BaseModel):
-    """Which voices count. A voice is a visitor who rates or reports an actual price.
+    """Limits by network for the voices that count. A voice is a visitor who rates or reports an actual price.
 
     No network counts for more than `visitors_a_day` new visitors a day and `voices_a_day` new voices, nor for more than
     `network_share` of a variant's visitors, of its raters, and of its visitors who report a price.

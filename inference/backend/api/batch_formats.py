@@ -34,7 +34,7 @@ CSV_COLUMNS = ("estimated_price", "low", "high", "prediction_id", "location_know
 
 @dataclass(frozen=True)
 class BatchForm:
-    """How a media type is read and written; `media_type` is that of the response.
+    """Reader and writer of a media type; `media_type` is that of the response.
 
     The response is written in chunks, because the text of a row takes a tenth of the memory of its values.
     """

@@ -30,7 +30,7 @@ EXTENSION = "homeprices"
 
 @dataclass(frozen=True)
 class AppState:
-    """What a serving worker has open between `start` and `close`."""
+    """The open resources of a serving worker between `start` and `close`."""
 
     settings: Settings
     engine: Engine
