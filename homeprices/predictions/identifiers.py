@@ -133,8 +133,7 @@ _LOOKUP = text(
 
 @dataclass(frozen=True)
 class IdLookup:
-    """State of an id in PostgreSQL: whether it is stored, is in a reserved block, has a later id of its block stored.
-    """
+    """State of an id in PostgreSQL: its prediction is stored; its block is reserved; a later id of the block is stored."""
 
     stored: bool
     reserved: bool
