@@ -133,7 +133,7 @@ _LOOKUP = text(
 
 @dataclass(frozen=True)
 class IdLookup:
-    """State of an id in PostgreSQL: its prediction is stored; its block is reserved; a later id of the block is stored."""
+    """State of an id in PostgreSQL: its prediction is stored, its block reserved, a later id of its block stored."""
 
     stored: bool
     reserved: bool
