@@ -111,19 +111,26 @@ class Lines:
             before = (before + text)[-_SHOWN:]
 
     def __iter__(self) -> Iterator[str]:
+        for text in self.whole():
+            yield from io.StringIO(text, newline="")
+
+    def whole(self) -> Iterator[str]:
+        """The text in pieces of whole lines. Raises as the iteration over lines does."""
         number, rest = 0, ""
         for text, problem in self.texts():
             rest += text
             # A CR at the end may be the first half of a CRLF.
             end = max(rest.rfind("\n"), rest.rfind("\r", 0, len(rest) - 1)) + 1
-            yield from io.StringIO(rest[:end], newline="")
+            if end:
+                yield rest[:end]
             number += count_line_ends(rest[:end])
             rest = rest[end:]
             if len(rest) > LONGEST_LINE:
                 raise fault(self.source, f"has more than {LONGEST_LINE:,} characters; {EXPECTED}", number + 1)
             if problem:
                 raise fault(self.source, f"{problem}{_after(rest)}; {EXPECTED}", number + 1)
-        yield from io.StringIO(rest, newline="")
+        if rest:
+            yield rest
 
 
 def _after(text: str) -> str:

@@ -151,12 +151,11 @@ def _records(opened: Csv) -> Iterator[Block]:
     places = [(place, name) for place, name in enumerate(opened.header) if name]
     names, row = tuple(name for _, name in places), 0
     for chunk in opened.chunks:
-        if not chunk.records:
+        if not chunk.lines:
             continue
-        cells = list(zip(*chunk.records, strict=False))  # longer rows have blank cells at their ends
         faults = {position: (ROW, problem) for position, problem in chunk.problems.items()}
-        yield Block(row, chunk.lines, names, faults, columns={name: cells[place] for place, name in places})
-        row += len(chunk.records)
+        yield Block(row, chunk.lines, names, faults, columns={name: chunk.columns[place] for place, name in places})
+        row += len(chunk.lines)
 
 
 def _objects(source: str, read: Iterator[tuple[int, Any, Fault | None]], block_rows: int) -> Iterator[Block]:

@@ -7,6 +7,7 @@ import gc
 import io
 import json
 from typing import Any
+from unittest import mock
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from homeprices.errors import DatasetRefused, InvalidInput
+from homeprices.tables import csv_rows
 from homeprices.tables import lines as text_lines
 from homeprices.tables.csv_rows import LONGEST_CELL, MOST_COLUMNS
 from homeprices.tables.json_rows import json_object, text_of
@@ -101,6 +103,38 @@ def test_any_bytes_are_read_or_refused_and_never_break_the_reader(body: bytes, s
         assert list(error.fields) == ["homes"]
     else:
         assert all(len(block.rows()) == len(block) or not block.names for block in found)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    text=st.text(st.sampled_from(list('ab12,,,,;; \t#<="/\u2028\x0b\n\n\n\r')), max_size=60),
+    header=st.sampled_from(["price,location,area", "price;location;area;;", "price"]),
+    sizes=st.fixed_dictionaries({"rows": st.integers(1, 4), "size": st.integers(1, 40)}),
+)
+def test_text_that_is_split_as_a_whole_is_what_the_standard_library_reads(
+    text: str, header: str, sizes: dict[str, int]
+) -> None:
+    def read(body: bytes) -> Any:
+        try:
+            found = blocks(body, **sizes)
+        except DatasetRefused as error:
+            return error.fields
+        return [(*row, b.faults.get(at)) for b in found for at, row in enumerate(zip(b.lines, b.rows(), strict=True))]
+
+    body = f"{header}\n{text}".encode()
+    found = read(body)
+    with mock.patch.object(csv_rows, "_plain_lines", return_value=None):
+        assert read(body) == found
+
+
+def test_only_text_without_anything_to_decide_is_split_as_a_whole() -> None:
+    with mock.patch("csv.reader", wraps=csv.reader) as reader:
+        assert cells(b"price,location,area\r\n1,Here,2\r\n3,,4\r\n") == [("1", "Here", "2"), ("3", "", "4")]
+        header = reader.call_count
+        assert cells(b"price,location,area,,\n1,Here,2,,\n3,,4,,") == [("1", "Here", "2"), ("3", "", "4")]
+        assert reader.call_count == 2 * header
+        assert cells(b'price,location,area\n1,"Here",2\n3, ,4\n') == [("1", "Here", "2"), ("3", "", "4")]
+        assert reader.call_count == 3 * header + 1
 
 
 def test_a_line_break_in_quotes_that_lies_over_a_block_changes_nothing() -> None:
