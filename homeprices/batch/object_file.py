@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from homeprices.tables.reader import open_parquet
+from homeprices.tables.parquet_rows import open_parquet
 
 if TYPE_CHECKING:
     from homeprices.adapters.object_store import RangedBucket

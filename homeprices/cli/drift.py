@@ -92,6 +92,7 @@ def compare_files(reference: Path, current: Path, rules: Rules) -> dict[str, Any
         **found.summary(),
         "repeated_rows": {"reference": before.repetitions, "current": after.counted.repetitions},
         "ignored_columns": sorted({*before.ignored, *after.ignored}),
+        "read": {"reference": list(before.notes), "current": list(after.notes)},
     }
 
 
@@ -108,4 +109,6 @@ def _write(path: str, text: str) -> None:
 def _readable(summary: dict[str, Any]) -> str:
     marks = {True: "DRIFT", False: "     "}
     lines = [f"{marks[i['significant_drift']]}  {i['sentence']}" for i in summary["drift_indicators"].values()]
-    return "\n".join([summary["sentence"], "", *lines])
+    read = [f"--{side}: {note}" for side, notes in summary["read"].items() for note in notes]
+    ignored = [f"ignored columns: {', '.join(summary['ignored_columns'])}"] if summary["ignored_columns"] else []
+    return "\n".join([summary["sentence"], "", *lines, *([""] if read or ignored else []), *read, *ignored])

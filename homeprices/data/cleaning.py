@@ -15,7 +15,7 @@ import pandas as pd
 from homeprices.data.ratios import Outside, measure_ratios
 from homeprices.errors import DatasetRefused
 from homeprices.pricing.inputs import OPTIONAL, REQUIRED, TEXTS
-from homeprices.tables.cells import UNKNOWN, is_missing, key_of, number, status, tidy
+from homeprices.tables.cells import UNKNOWN, has_controls, is_missing, key_of, number, status, tidy
 from homeprices.tables.units import bedrooms, parse_area
 
 CLEAN_COLUMNS = (*REQUIRED, *OPTIONAL, "price")
@@ -170,8 +170,8 @@ def _each(column: pd.Series, parse: Callable[[str], float | str | None]) -> pd.S
 
 
 def _text(column: pd.Series) -> pd.Series:
-    """The texts with single spaces; '' for one that stands for a missing value."""
-    values = {text: "" if is_missing(text) else tidy(text) for text in column.unique()}
+    """The texts with single spaces; '' for one that stands for a missing value or that is no word."""
+    values = {text: "" if is_missing(text) or has_controls(text) else tidy(text) for text in column.unique()}
     return column.map(values).astype(object)
 
 

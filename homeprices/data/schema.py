@@ -61,10 +61,7 @@ def read_file(body: bytes) -> Listings:
     if not whole.lines:
         raise DatasetRefused({_FILE: "holds a header and no row; expected listings"})
     header = list(whole.columns)
-    columns = {
-        name: [_cell(name, cell, line) for cell, line in zip(whole.columns[name], whole.lines, strict=True)]
-        for name in used_columns(header)
-    }
+    columns = {name: stripped(name, whole.columns[name], whole.lines) for name in used_columns(header)}
     listings = listings_of(header, whole.lines, columns)
     return replace(listings, notes=(*whole.notes, *listings.notes))
 
@@ -81,15 +78,31 @@ def listings_of(header: Sequence[str], lines: Sequence[int], columns: Mapping[st
     """
     ignored = tuple(dict.fromkeys(name[:_CELL_SHOWN] for name in header if name and name not in columns))
     try:
-        cells, points = with_points(columns, lines, MEASURES)
-        for name in NUMBER_COLUMNS:
-            _require(name, lines, cells[name], is_number_or_missing, "a number or nothing")
-        cells, honoured = with_units(cells, lines, unit_columns(header))
+        cells, notes = interpreted(columns, lines, unit_columns(header))
     except DatasetRefused as error:
         raise DatasetRefused(error.fields | named(ignored)) from None
     index = pd.Index(lines, name="line")
     table = pd.DataFrame({name: cells[name] for name in COLUMNS}, index=index, dtype=object)
-    return Listings(table, ignored, (*points, *honoured))
+    return Listings(table, ignored, notes)
+
+
+def interpreted(
+    columns: Mapping[str, list[str]],
+    lines: Sequence[int],
+    units: Mapping[str, str],
+    numbers: Sequence[str] = NUMBER_COLUMNS,
+) -> tuple[dict[str, list[str]], tuple[str, ...]]:
+    """Stripped cells by column, with decimal points and in the dataset's own units, and a sentence for each change.
+
+    `units` are the columns of units (`unit_columns`), `numbers` the columns that hold numbers only; columns that are
+    absent are passed over. Raises DatasetRefused for a cell that is no number or has an unknown unit.
+    """
+    cells, points = with_points(columns, lines, [name for name in MEASURES if name in columns])
+    for name in numbers:
+        if name in cells:
+            _require(name, lines, cells[name], is_number_or_missing, "a number or nothing")
+    cells, honoured = with_units(cells, lines, {name: unit for name, unit in units.items() if name in cells})
+    return cells, (*points, *honoured)
 
 
 def named(ignored: tuple[str, ...]) -> dict[str, str]:
@@ -101,6 +114,11 @@ def named(ignored: tuple[str, ...]) -> dict[str, str]:
 def to_csv(table: pd.DataFrame) -> bytes:
     """The table as the CSV file that `read_listings` reads."""
     return table.loc[:, list(COLUMNS)].to_csv(index=False, lineterminator="\n").encode()
+
+
+def stripped(name: str, cells: Sequence[Any], lines: Sequence[int]) -> list[str]:
+    """The cells of a column as stripped text. Raises DatasetRefused for a list or an object, with its line."""
+    return [_cell(name, cell, line) for cell, line in zip(cells, lines, strict=True)]
 
 
 def _cell(name: str, cell: Any, line: int) -> str:

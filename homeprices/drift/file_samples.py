@@ -18,6 +18,8 @@ import pandas as pd
 from pydantic import ValidationError
 
 from homeprices.data.cleaning import LISTED_AS, PARSERS
+from homeprices.data.columns import UNIT_COLUMNS, unit_columns
+from homeprices.data.schema import MEASURES, interpreted, stripped
 from homeprices.drift.repetitions import Counted, without_repetitions
 from homeprices.drift.samples import (
     NUMBER_FEATURES,
@@ -31,26 +33,32 @@ from homeprices.drift.samples import (
 from homeprices.errors import DatasetRefused
 from homeprices.pricing.inputs import REQUIRED
 from homeprices.pricing.manifest import Reference
-from homeprices.tables.cells import is_missing, number, tidy
-from homeprices.tables.reader import read_whole
+from homeprices.tables.cells import has_controls, is_missing, number, tidy
+from homeprices.tables.reader import INPUTS, Whole, read_whole
 
 MAX_BYTES = 512 * 2**20
 """Some eight million listings."""
 
+_FILE = "file"
 OTHER_NAMES = {"estimate": PREDICTION, "prediction": PREDICTION, "predicted_price": PREDICTION}
-INPUTS, VISITOR, MOMENT = "inputs", "visitor", "ts"
-"""Columns of the prediction log: the home, the visitor (a keyed hash), and the time (UTC)."""
+VISITOR, MOMENT = "visitor", "ts"
+"""Columns of the prediction log, besides INPUTS (the home): the visitor (a keyed hash), and the time (UTC)."""
 
-COLUMNS = frozenset({*NUMBER_FEATURES, *TEXT_FEATURES, *LISTED_AS, *OTHER_NAMES, INPUTS, VISITOR, MOMENT})
+UNITS = frozenset().union(*UNIT_COLUMNS.values())
+COLUMNS = frozenset({*NUMBER_FEATURES, *TEXT_FEATURES, *LISTED_AS, *OTHER_NAMES, INPUTS, VISITOR, MOMENT, *UNITS})
 """What is read of a file."""
+
+NUMBERS = tuple(name for name in (*NUMBER_FEATURES, *OTHER_NAMES) if name not in PARSERS)
+"""Columns that hold numbers only."""
 
 
 @dataclass(frozen=True, eq=False)
 class FileSample:
-    """A file's rows as samples, and the names of its columns that are not compared."""
+    """A file's rows as samples, the names of its columns that are not compared, and a sentence on each conversion."""
 
     counted: Counted
     ignored: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +69,7 @@ class FileBaseline:
     distinct: Baseline
     repetitions: int = 0
     ignored: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def read_baseline(path: Path) -> FileBaseline:
@@ -76,7 +85,7 @@ def read_baseline(path: Path) -> FileBaseline:
     sample = baseline_of_sample(found.counted.sample)
     once = found.counted.distinct is found.counted.sample
     distinct = sample if once else baseline_of_sample(found.counted.distinct)
-    return FileBaseline(sample, distinct, found.counted.repetitions, found.ignored)
+    return FileBaseline(sample, distinct, found.counted.repetitions, found.ignored, found.notes)
 
 
 def read_sample(path: Path) -> FileSample:
@@ -115,25 +124,34 @@ def _read(path: Path) -> bytes:
         raise DatasetRefused(
             {"file": f"{path.name} has more than {MAX_BYTES:,} bytes, which is the most that is taken"}
         )
-    if not body.strip():
-        raise DatasetRefused({"file": f"{path.name} is empty; expected a table of listings or of logged features"})
     return body
 
 
 def _sample(path: Path, body: bytes) -> FileSample:
     try:
-        whole = read_whole(io.BytesIO(body), "file", COLUMNS)
-        found = sample_of_frame(pd.DataFrame(whole.columns) if whole.columns else pd.DataFrame(columns=whole.ignored))
+        whole = read_whole(io.BytesIO(body), _FILE, COLUMNS)
+        columns, notes = _interpreted(whole)
+        found = sample_of_frame(pd.DataFrame(columns) if columns else pd.DataFrame(columns=whole.ignored))
     except DatasetRefused as error:
-        raise DatasetRefused({"file": f"{path.name}: {error.fields['file']}"}) from None
-    return replace(found, ignored=(*found.ignored, *whole.ignored))
+        said = (problem if name == _FILE else f"column {name}: {problem}" for name, problem in error.fields.items())
+        raise DatasetRefused({_FILE: f"{path.name}: {'; '.join(said)}"}) from None
+    return replace(found, ignored=(*found.ignored, *whole.ignored), notes=(*whole.notes, *notes))
+
+
+def _interpreted(whole: Whole) -> tuple[dict[str, list[Any]], tuple[str, ...]]:
+    """The columns of a file as an import reads them, without those of units, and a sentence for each change."""
+    columns, units = dict(whole.columns), unit_columns(list(whole.columns))
+    measured = [name for name in (*MEASURES, *NUMBERS, *units.values()) if name in columns]
+    texts = {name: stripped(name, columns[name], whole.lines) for name in measured}
+    cells, notes = interpreted(texts, whole.lines, units, NUMBERS)
+    return {name: values for name, values in (columns | cells).items() if name not in UNITS}, notes
 
 
 def _reference(body: bytes) -> Reference | None:
     """The reference of a bundle; None if the file is another one. Raises DatasetRefused for a damaged reference."""
     try:
         content = json.loads(body)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # what is wrong with it, the table's reader says with the line
         return None
     if not isinstance(content, dict) or "features" not in content:
         return None
@@ -170,8 +188,11 @@ def _opened(cell: Any) -> Mapping[str, Any]:
 
 def _numbers(name: str, column: pd.Series) -> Floats:
     """The column as numbers; NaN for other cells. Areas may have a range or a unit: `1056 - 1200`, `34 Sq. Meter`."""
-    numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    odd = np.isnan(numbers)
+    try:
+        numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    except OverflowError:  # an integer of hundreds of digits
+        numbers = np.full(len(column), np.nan)
+    odd = ~np.isfinite(numbers)
     if odd.any():
         numbers = numbers.copy()
         numbers[odd] = _each(column[odd], PARSERS.get(name, number))
@@ -180,7 +201,8 @@ def _numbers(name: str, column: pd.Series) -> Floats:
 
 def _words(column: pd.Series) -> list[str]:
     words = column.astype(object).where(column.notna(), "").tolist()
-    forms = {word: "" if is_missing(str(word)) else tidy(str(word)) for word in _distinct(words)}
+    texts = {word: str(word) for word in _distinct(words)}
+    forms = {word: "" if is_missing(text) or has_controls(text) else tidy(text) for word, text in texts.items()}
     return [forms[word] for word in words]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping
 from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,9 +12,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from homeprices.errors import InvalidInput
 from homeprices.pricing.features import choice_of, tidy
 from homeprices.pricing.inputs import INPUT, INPUTS, TEXT_LIMIT, InputField, bounded
-from homeprices.tables.cells import is_missing, number
+from homeprices.tables.cells import has_controls, is_missing, number
 
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _WHOLE_BODY = "body"
 
 
@@ -41,7 +39,7 @@ def _number_or_missing(value: Any) -> Any:
 
 def _printable(value: Any) -> Any:
     if isinstance(value, str):
-        if _UNPRINTABLE.search(value):
+        if has_controls(value):
             raise ValueError("must not hold control characters")
         return tidy(value)
     return value

@@ -22,10 +22,12 @@ MISSING_WORDS = frozenset(
     {
         *("", "-", "--", "---", "na", "n/a", "n.a.", "n.a", "nan", "-nan", "nat", "nil", "none", "null"),
         *("<na>", "(null)", "(none)", "<null>", "unknown", "undefined", "not available", "not applicable"),
+        *("n / a", "\\n", "?"),
         *("#n/a", "#n/a n/a", "#na", "#value!", "#ref!", "#div/0!", "#name?", "#num!", "#null!"),
     }
 )
-"""Keys (`key_of`) of the texts that stand for a missing value. The last line is what spreadsheets write."""
+"""Keys (`key_of`) of the texts that stand for a missing value. Databases export `\\N`; the last line is what
+spreadsheets write."""
 
 _TYPOGRAPHIC = str.maketrans(
     {
@@ -58,12 +60,18 @@ def key_of(text: str) -> str:
     return tidy(unicodedata.normalize("NFKC", folded.casefold()))
 
 
+def has_controls(text: str) -> bool:
+    """Whether the text holds a control character or half of a character, beside blanks: then it is no word."""
+    return not text.isprintable() and bool(_CONTROLS.search(tidy(text)))
+
+
 def is_missing(text: str) -> bool:
     """Whether the text stands for a missing value: blank, NA, N/A, NULL, nan, none, -, #N/A ..., in any capitals."""
     text = text.strip()
     return len(text) <= LONGEST_NUMBER and key_of(text) in MISSING_WORDS
 
 
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _DIGITS = r"[0-9]{1,15}"
 _WESTERN = r"[1-9][0-9]{0,2}(?:,[0-9]{3}){1,4}"
 _INDIAN = r"[1-9][0-9]?(?:,[0-9]{2}){0,6},[0-9]{3}"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, islice, repeat
 
+from homeprices.tables.cells import key_of
 from homeprices.tables.lines import EXPECTED, Lines, count_line_ends, fault, mark_of, refusal
 
 MOST_COLUMNS = 1_000
@@ -82,8 +83,8 @@ def _count_lines(text: str) -> int:
 
 @lru_cache(maxsize=4096)
 def name_of(header: str) -> str:
-    """A column's name without capitals, with an underscore for blanks within: ` Floor  Area` is `floor_area`."""
-    return "_".join(header.split()).lower()
+    """The key of a column's name, with an underscore for blanks within: ` Floor  Area` is `floor_area`."""
+    return "_".join(key_of(header).split())
 
 
 def check_names(source: str, header: Sequence[str], line: int | None) -> None:

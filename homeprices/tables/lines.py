@@ -80,6 +80,8 @@ class Lines:
         if encoding is None:
             raise fault(self.source, f"is UTF-32; {EXPECTED}")
         data = data[len(mark) :]
+        while mark and data.startswith(mark):  # a program put it in front of a file that had one
+            data = data[len(mark) :]
         decoder = codecs.getincrementaldecoder(encoding)()
         name = "UTF-8" if encoding == "utf-8" else "UTF-16"
         while True:

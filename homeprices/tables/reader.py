@@ -8,6 +8,7 @@ pyarrow is imported for Parquet only.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,11 +26,11 @@ from homeprices.tables.csv_rows import (
     open_csv,
 )
 from homeprices.tables.json_rows import json_lines, json_list
-from homeprices.tables.lines import BLOCK_BYTES, EXPECTED, Lines, SeekableFile, fault, refusal
+from homeprices.tables.lines import BLOCK_BYTES, EXPECTED, Lines, SeekableFile, refusal
+from homeprices.tables.parquet_rows import MAGIC, Parquet, read_parquet
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
 Format = Literal["csv", "ndjson", "json", "parquet"]
 Fault = tuple[str, str]
@@ -39,10 +40,13 @@ BLOCK_ROWS = 32_768
 FAULTS_SHOWN = 3
 FIELDS_SHOWN = 10
 ROW = "row"
+INPUTS = "inputs"
+"""The one column that may hold objects: the home of a logged request."""
+
 LOGGED = "logs"
 """The member of `/api/logs` that holds the rows."""
 
-_PARQUET, _HEAD_BYTES = b"PAR1", 4096
+_HEAD_BYTES = 4096
 _SHOWN = 40
 _WRAPPED = re.compile(rf'\s*\{{[^\[\]{{}}]*"{LOGGED}"\s*:\s*(?=\[)')
 
@@ -122,21 +126,21 @@ def open_table(
     given. The separator of CSV is the one that yields names of `known` or `hints`. Raises DatasetRefused.
     """
     head = file.read(_HEAD_BYTES) or b""
-    if format is None and head.startswith(_PARQUET):
+    if format is None and head.startswith(MAGIC):
         file.seek(0)
-        return _parquet(file, source, known, groups, block_rows)
+        return _parquet(read_parquet(file, source, known, {*known, *hints} - {INPUTS}, groups, block_rows))
     if not head.strip():
         raise refusal(source, f"is empty; {EXPECTED}")
     lines = Lines(file, source, head, block_bytes=block_bytes)
     if format is None:
-        start = re.sub(rb"^(\xef\xbb\xbf|\xff\xfe|\xfe\xff)", b"", head).replace(b"\0", b"").lstrip()
+        start = re.sub(rb"^(\xef\xbb\xbf|\xff\xfe|\xfe\xff)+", b"", head).replace(b"\0", b"").lstrip()
         opens = start[:1]
         format = "json" if opens == b"[" or _WRAPPED.match(start.decode("latin-1")) else None
         format = format or ("ndjson" if opens == b"{" else "csv")
     if format == "csv":
         return _csv(lines, {*known, *hints}, block_rows)
     read = json_list(lines, wrapped=_WRAPPED) if format == "json" else json_lines(lines)
-    return Table(source, format, _objects(source, read, block_rows))
+    return Table(source, format, _objects(source, read, {*known, *hints}, block_rows))
 
 
 def _csv(lines: Lines, known: Collection[str], block_rows: int) -> Table:
@@ -158,7 +162,9 @@ def _records(opened: Csv) -> Iterator[Block]:
         row += len(chunk.lines)
 
 
-def _objects(source: str, read: Iterator[tuple[int, Any, Fault | None]], block_rows: int) -> Iterator[Block]:
+def _objects(
+    source: str, read: Iterator[tuple[int, Any, Fault | None]], known: Collection[str], block_rows: int
+) -> Iterator[Block]:
     row, ended = 0, False
     while not ended:
         objects: list[dict[str, Any]] = []
@@ -167,6 +173,8 @@ def _objects(source: str, read: Iterator[tuple[int, Any, Fault | None]], block_r
         names: dict[str, None] = {}
         for line, value, wrong in read:
             named, wrong = ({}, wrong) if wrong else _named(value)
+            if not _PLAIN.issuperset(map(type, named.values())) and (wrong := _nested(named, known)):
+                named = {}
             if wrong:
                 faults[len(objects)] = wrong
             names |= dict.fromkeys(named)
@@ -181,6 +189,17 @@ def _objects(source: str, read: Iterator[tuple[int, Any, Fault | None]], block_r
         if objects:
             yield Block(row, lines, tuple(names), faults, objects=objects)
             row += len(objects)
+
+
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+
+
+def _nested(named: dict[str, Any], known: Collection[str]) -> Fault | None:
+    """What is wrong with an object of which a known cell is a list or an object."""
+    for name, cell in named.items():
+        if type(cell) not in _PLAIN and name in known and name != INPUTS:
+            return name, f"must be a word or a number, not {printable(json.dumps(cell), _SHOWN)}"
+    return None
 
 
 def _named(value: Any) -> tuple[dict[str, Any], Fault | None]:
@@ -204,42 +223,13 @@ def _names_of(keys: tuple[str, ...]) -> tuple[str, ...] | None:
     return None if names == keys else names
 
 
-def open_parquet(file: SeekableFile, source: str) -> pq.ParquetFile:
-    """A Parquet file whose columns are read through buffers of BLOCK_BYTES. Raises MalformedTable."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        return pq.ParquetFile(file, buffer_size=BLOCK_BYTES, pre_buffer=False)
-    except (pa.ArrowException, OSError) as error:
-        raise fault(source, f"is no Parquet file: {str(error).splitlines()[0]}") from None
-
-
-def _parquet(
-    file: SeekableFile, source: str, known: Collection[str], groups: Sequence[int] | None, block_rows: int
-) -> Table:
-    opened = open_parquet(file, source)
-    held = opened.schema_arrow.names
-    names = [name_of(name) for name in held]
-    check_names(source, names, None)
-    wanted = [name for name, own in zip(held, names, strict=True) if own in known] if known else list(held)
-    chosen = list(range(opened.metadata.num_row_groups)) if groups is None else list(groups)
-    first = sum(opened.metadata.row_group(group).num_rows for group in range(chosen[0])) if chosen else 0
-
+def _parquet(opened: Parquet) -> Table:
     def blocks() -> Iterator[Block]:
-        import pyarrow as pa
+        for row, batch in opened.batches:
+            lines = range(row + 1, row + 1 + batch.num_rows)
+            yield Block(row, lines, tuple(batch.schema.names), batch=batch)
 
-        row = first
-        try:
-            for batch in opened.iter_batches(block_rows, row_groups=chosen, columns=wanted, use_threads=False):
-                own = tuple(map(name_of, batch.schema.names))
-                yield Block(row, range(row + 1, row + 1 + batch.num_rows), own, batch=batch.rename_columns(own))
-                row += batch.num_rows
-        except (pa.ArrowException, OSError) as error:
-            problem = f"cannot be read after row {row:,}: {(str(error) or 'it is damaged').splitlines()[0]}"
-            raise fault(source, problem) from None
-
-    return Table(source, "parquet", blocks(), tuple(name for name in names if name))
+    return Table(opened.source, "parquet", blocks(), opened.names)
 
 
 @dataclass(frozen=True, eq=False)

@@ -175,7 +175,7 @@ def test_a_file_without_a_row_is_insufficient_data(
         ("a.json", b"[1, 2]", "a.json: line 1: must be a JSON object; line 1: must be"),
         ("a.json", b'{"a": ', "a.json: line 1: is not JSON: Expecting value"),
         ("a.csv", b"bhk,bhk\n1,2\n", "a.csv: line 1, column bhk: is given more than once"),
-        ("a.json", b'[{"location": ["a"]}]', "has a list or an object"),
+        ("a.json", b'[{"location": ["a"]}]', "line 1, column location: must be a word or a number, not"),
         ("a.csv", b"bhk,bath\n1,2,3,4\n1,2\n", "a.csv: line 2: has 4 cells; the header has 2"),
     ],
 )
