@@ -18,6 +18,7 @@ from homeprices.batch.feature_reader import Refused
 from homeprices.pricing.manifest import MANIFEST_FILE, FileDigest
 
 PART_ROWS = 1_000_000
+MOST_NOTES = 100
 PART_BYTES = 16 * 2**20
 """A file is closed at this size, which bounds the results held in memory."""
 
@@ -33,6 +34,8 @@ class PartitionManifest(BaseModel):
     refused: int
     refused_fields: dict[str, int]
     files: dict[str, FileDigest]
+    notes: tuple[str, ...] = ()
+    """What was read in another way than it is written, and columns that are not used: up to MOST_NOTES sentences."""
 
 
 class PartitionWriter:
@@ -46,6 +49,12 @@ class PartitionWriter:
         self._part: tuple[io.BytesIO, pq.ParquetWriter] | None = None
         self._part_rows = 0
         self._lines = io.BytesIO()
+        self._notes: dict[str, None] = {}
+
+    def note(self, sentence: str) -> None:
+        """Add a sentence to the manifest, once; after MOST_NOTES none is added."""
+        if len(self._notes) < MOST_NOTES:
+            self._notes[sentence] = None
 
     def add(self, table: pa.Table) -> None:
         """Add estimates of some rows; every call has the same columns."""
@@ -80,6 +89,7 @@ class PartitionWriter:
             refused=self.refused,
             refused_fields=dict(sorted(self._fields.items())),
             files=self._files,
+            notes=tuple(self._notes),
         )
         self._bucket.put(self._folder + MANIFEST_FILE, manifest.model_dump_json(indent=1).encode())
         return manifest

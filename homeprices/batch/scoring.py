@@ -15,13 +15,15 @@ from homeprices.batch.feature_reader import FeatureReader
 from homeprices.batch.object_file import ObjectFile
 from homeprices.batch.plan import Plan, Slice
 from homeprices.batch.results import PartitionManifest, PartitionWriter
+from homeprices.data.columns import UNIT_COLUMNS, in_square_feet, unit_columns
 from homeprices.errors import Conflict, InvalidInput, ObjectNotFound, PreconditionFailed
+from homeprices.foreign_text import printable
 from homeprices.log import get_logger
 from homeprices.pricing.features import OTHER_LOCATION, Locations
-from homeprices.pricing.inputs import OPTIONAL, REQUIRED
+from homeprices.pricing.inputs import AREA, OPTIONAL, REQUIRED
 from homeprices.pricing.manifest import MANIFEST_FILE
 from homeprices.pricing.predictor import Predictor
-from homeprices.tables.reader import Block, open_table
+from homeprices.tables.reader import Block, Fault, Table, open_table
 
 log = get_logger(__name__)
 
@@ -51,7 +53,13 @@ def score_partition(bucket: RangedBucket, predictor: Predictor, plan: Plan, numb
     writer = PartitionWriter(bucket, plan.partition_folder(number))
     for position, piece in enumerate(plan.partitions[number], start=1):
         try:
-            for block in blocks(bucket, piece):
+            table = open_slice(bucket, piece)
+            for note in _notes(table):
+                log.warning("table_read", note=note)
+                writer.note(note)
+            for block in table.blocks:
+                if not table.names and not block.first_row and not block.faults:
+                    table.require(REQUIRED, block.names)
                 _score(predictor, reader, writer, piece.key, block)
         except (ObjectNotFound, PreconditionFailed):
             raise InvalidInput({piece.key: f"has changed since the job {plan.job} was planned"}) from None
@@ -72,8 +80,8 @@ def _score(
     key: str,
     block: Block,
 ) -> None:
-    batch = as_batch(block)
-    features = reader.read(batch, block.faults)
+    batch, faults = as_batch(block)
+    features = reader.read(batch, faults)
     writer.refuse(key, block.first_row, features.refused, None if block.batch else block.lines)
     if not len(features.rows):
         return
@@ -101,11 +109,13 @@ BATCH_ROWS = 32_768
 ID = "id"
 """A column that is copied to the results, so that they can be joined."""
 
-COLUMNS = (*REQUIRED, *OPTIONAL, ID)
+UNITS = UNIT_COLUMNS[AREA]
+_NAMES_SHOWN = 20
+COLUMNS = (*REQUIRED, *OPTIONAL, ID, *sorted(UNITS))
 
 
-def blocks(bucket: RangedBucket, piece: Slice) -> Iterator[Block]:
-    """The rows of a slice, with their numbers and lines in the file.
+def open_slice(bucket: RangedBucket, piece: Slice) -> Table:
+    """The table of a slice, with the numbers and lines of its rows in the file.
 
     Raises DatasetRefused that names the file, line and column; PreconditionFailed when the file has changed since it
     was planned.
@@ -115,22 +125,38 @@ def blocks(bucket: RangedBucket, piece: Slice) -> Iterator[Block]:
     table = open_table(file, piece.key, COLUMNS, groups=groups, block_rows=BATCH_ROWS)
     if table.names:
         table.require(REQUIRED)
-    for note in table.notes:
-        log.warning("table_read", note=note)
-    for block in table.blocks:
-        if not table.names and not block.first_row and not block.faults:
-            table.require(REQUIRED, block.names)
-        yield block
+    return table
 
 
-def as_batch(block: Block) -> pa.RecordBatch:
-    """The columns of a block that are inputs, blank text as missing; one of several types becomes text."""
+def _notes(table: Table) -> Iterator[str]:
+    yield from table.notes
+    if (unit := unit_columns(table.names).get(AREA)) is not None:
+        yield f"{table.source}: {unit} is honoured as the unit of {AREA}"
+    if ignored := [name for name in table.names if name not in COLUMNS]:
+        shown = ", ".join(printable(name) for name in ignored[:_NAMES_SHOWN])
+        yield f"{table.source}: ignored columns: {shown}{' ...' if len(ignored) > _NAMES_SHOWN else ''}"
+
+
+def as_batch(block: Block) -> tuple[pa.RecordBatch, dict[int, Fault]]:
+    """The inputs of a block, blank text as missing, areas in square feet, and the faults of its rows.
+
+    A column of several types becomes text.
+    """
+    unit, faults = unit_columns(block.names).get(AREA), dict(block.faults)
+    areas = None
+    if unit is not None and AREA in block.names:
+        areas, wrong = in_square_feet(block.column(AREA), block.column(unit), unit)
+        faults = wrong | faults
     if block.batch is not None:
-        return block.batch
+        batch = block.batch
+        if areas is not None:
+            batch = batch.set_column(batch.schema.get_field_index(AREA), AREA, _array(areas))
+        return batch, faults
     names = [name for name in COLUMNS if name in block.names]
     if not names:
-        return pa.RecordBatch.from_pydict({ID: pa.nulls(len(block), pa.string())})
-    return pa.RecordBatch.from_arrays([_array(block.column(name)) for name in names], names)
+        return pa.RecordBatch.from_pydict({ID: pa.nulls(len(block), pa.string())}), faults
+    columns = [areas if name == AREA and areas is not None else block.column(name) for name in names]
+    return pa.RecordBatch.from_arrays(list(map(_array, columns)), names), faults
 
 
 def _array(cells: Sequence[Any]) -> pa.Array:

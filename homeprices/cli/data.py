@@ -31,7 +31,7 @@ def group() -> None:
 @click.option("--notify/--no-notify", default=True, show_default=True, help="Start a training run in Airflow.")
 @click.pass_context
 def import_(context: click.Context, path: Path, notify: bool) -> None:
-    """Check the CSV file PATH of listings and store it as the next dataset version."""
+    """Check the file PATH of listings (CSV, JSON, JSON lines or Parquet) and store it as the next dataset version."""
     resources = resources_of(context)
     import_file(resources, path, announcer(resources) if notify else None)
 
@@ -43,16 +43,18 @@ def import_file(resources: Resources, path: Path, announce: Announce | None) -> 
     """
     from homeprices.data.contract import accept
     from homeprices.data.schema import MAX_BYTES
-    from homeprices.registry.datasets import store_csv
+    from homeprices.registry.datasets import store
 
     with path.open("rb") as file:
         body = file.read(MAX_BYTES + 1)  # one byte more shows that the file is too large
     try:
         accepted = accept(body)
     except DatasetRefused as error:
-        faults = [f"{name}: {problem}" for name, problem in error.fields.items()]
+        named = {name: "" if name == "file" else f"{name}: " for name in error.fields}
+        faults = [f"{path.name}: {named[name]}{problem}" for name, problem in error.fields.items()]
         raise Refusal("\n".join([*faults, "nothing was uploaded"])) from error
-    dataset = store_csv(resources.bucket, body, path.name, rows=accepted.cleaned.raw_rows)
+    rows, form = accepted.cleaned.raw_rows, accepted.listings.format
+    dataset = store(resources.bucket, body, path.name, rows=rows, format=form)
     click.echo("\n".join([f"{dataset.key}: {dataset.rows:,} rows, sha256 {dataset.sha256}", *accepted.report()]))
     if announce is None:
         return

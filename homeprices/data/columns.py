@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from homeprices.errors import DatasetRefused
 from homeprices.tables.cells import (
@@ -17,6 +17,8 @@ from homeprices.tables.cells import (
     number,
     with_decimal_point,
 )
+from homeprices.tables.json_rows import text_of
+from homeprices.tables.reader import Fault
 from homeprices.tables.units import LAKHS, SQUARE_FEET, area_factor, area_parts, lakh_factor
 
 MIXED_SHARE = 0.01
@@ -123,6 +125,31 @@ def with_units(
     return changed, notes
 
 
+def in_square_feet(areas: Sequence[Any], units: Sequence[Any], column: str) -> tuple[list[Any], dict[int, Fault]]:
+    """Areas in square feet by the units beside them, as `with_units` reads them, and the rows of an unknown unit.
+
+    An area that is no number stays as it is.
+    """
+    factors: dict[Any, float | None] = {}
+    converted: list[Any] = []
+    faults: dict[int, Fault] = {}
+    for position, (area, unit) in enumerate(zip(areas, units, strict=True)):
+        if unit not in factors:
+            factors[unit] = area_factor(text_of(unit))
+        if (factor := factors[unit]) is None:
+            faults[position] = (
+                column,
+                f"expected a unit ({_named(SQUARE_FEET)}) or nothing; found {str(unit)[:_CELL_SHOWN]!r}",
+            )
+        value = number(text_of(area)) if factor not in (None, 1.0) else None
+        converted.append(area if value is None or factor is None else value * factor)
+    return converted, faults
+
+
+def _named(known: Mapping[str, object]) -> str:
+    return ", ".join(name for name in known if name)
+
+
 def _factors(
     column: str,
     units: Sequence[str],
@@ -133,8 +160,7 @@ def _factors(
     factors = {unit: factor(unit) for unit in set(units)}
     unknown = [(line, unit) for line, unit in zip(lines, units, strict=True) if factors[unit] is None]
     if unknown:
-        allowed = ", ".join(name for name in known if name)
-        raise DatasetRefused({column: f"expected a unit ({allowed}) or nothing; found {_places(unknown)}"})
+        raise DatasetRefused({column: f"expected a unit ({_named(known)}) or nothing; found {_places(unknown)}"})
     return {unit: value for unit, value in factors.items() if value is not None}
 
 

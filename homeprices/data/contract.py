@@ -135,7 +135,7 @@ class Accepted:
 
 
 def accept(body: bytes) -> Accepted:
-    """Read, clean and check a CSV file of listings: all checks of `data import` and of both files of `evaluate`.
+    """Read, clean and check a file of listings: all checks of `data import` and of both files of `evaluate`.
 
     Raises DatasetRefused with a line for each fault, and one that names the ignored columns.
     """

@@ -16,7 +16,7 @@ from homeprices.data.columns import unit_columns, with_points, with_units
 from homeprices.errors import DatasetRefused, InvalidInput
 from homeprices.tables.cells import is_missing, number
 from homeprices.tables.json_rows import text_of
-from homeprices.tables.reader import read_whole
+from homeprices.tables.reader import Format, read_whole
 
 COLUMNS = ("area_type", "availability", "location", "size", "society", "total_sqft", "bath", "balcony", "price")
 NUMBER_COLUMNS = ("bath", "balcony", "price")
@@ -42,6 +42,8 @@ class Listings:
     """Columns of the file that are not used."""
     notes: tuple[str, ...]
     """A sentence for each column whose cells were read in another way than they are written."""
+    format: Format = "csv"
+    """That of the file."""
 
 
 def read_listings(body: bytes) -> pd.DataFrame:
@@ -63,7 +65,7 @@ def read_file(body: bytes) -> Listings:
     header = list(whole.columns)
     columns = {name: stripped(name, whole.columns[name], whole.lines) for name in used_columns(header)}
     listings = listings_of(header, whole.lines, columns)
-    return replace(listings, notes=(*whole.notes, *listings.notes))
+    return replace(listings, notes=(*whole.notes, *listings.notes), format=whole.format)
 
 
 def used_columns(header: Sequence[str]) -> tuple[str, ...]:

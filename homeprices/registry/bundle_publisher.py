@@ -34,7 +34,7 @@ from homeprices.registry.versions import BUNDLE_FILE_KEY, Kind, kind_of, number_
 
 CLAIM_ATTEMPTS = 100  # each failed attempt means that another writer took a number, so the limit is never reached
 _CLAIM = re.compile(r"claims/((?:BO|CO|train_V)[1-9][0-9]*)\.json")
-_DATASET = re.compile(r"data/raw/(train_V[1-9][0-9]*)\.csv")
+DATASET_KEY = re.compile(r"data/raw/(train_V[1-9][0-9]*)\.(?:csv|jsonl|json|parquet)")
 
 
 def claim(bucket: Bucket, kind: Kind, owner: str, now: Callable[[], datetime] = utc_now) -> str:
@@ -65,7 +65,7 @@ def claimed(bucket: Bucket, kind: Kind, owner: str) -> str | None:
 def _survey(bucket: Bucket, kind: Kind) -> tuple[set[int], set[int]]:
     """Return the numbers of a kind that are complete, and those that have at least one file."""
     if kind == "train_V":
-        datasets = _numbers(bucket, "data/raw/train_V", _DATASET, kind)
+        datasets = _numbers(bucket, "data/raw/train_V", DATASET_KEY, kind)
         return datasets, datasets
     completed: set[int] = set()
     seen: set[int] = set()

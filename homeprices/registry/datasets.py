@@ -1,9 +1,12 @@
-"""Stored datasets: `data/raw/train_V{n}.csv`, each an unchanged copy of an imported file, written once."""
+"""Stored datasets: `data/raw/train_V{n}.csv`, each an unchanged copy of an imported file, written once.
+
+The end of the name tells the format (`.jsonl`, `.json`, `.parquet`). Readers go by the content: before, every file was
+called `.csv`.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import re
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
@@ -11,11 +14,13 @@ from pydantic import BaseModel, ConfigDict
 from homeprices.adapters.object_store import Bucket
 from homeprices.data.schema import read_listings
 from homeprices.errors import Conflict, PreconditionFailed
-from homeprices.registry.bundle_publisher import claim
+from homeprices.registry.bundle_publisher import DATASET_KEY, claim
+from homeprices.registry.versions import number_of
+from homeprices.tables.reader import Format
 
 PREFIX = "data/raw/"
 
-_KEY = re.compile(r"data/raw/train_V([1-9][0-9]*)\.csv")
+SUFFIX: dict[Format, str] = {"csv": ".csv", "ndjson": ".jsonl", "json": ".json", "parquet": ".parquet"}
 
 
 class Dataset(BaseModel):
@@ -34,7 +39,7 @@ class Dataset(BaseModel):
 
 
 def import_csv(bucket: Bucket, body: bytes, source: str) -> Dataset:
-    """Store a CSV file of listings as the next version and return it; the newest one if it has the same content.
+    """Store a file of listings as the next version and return it; the newest one if it has the same content.
 
     Raises DatasetRefused, and uploads nothing, when the file violates the data contract. `source` (a file name) is part
     of the claim, so that two concurrent imports of one file get one version.
@@ -42,11 +47,12 @@ def import_csv(bucket: Bucket, body: bytes, source: str) -> Dataset:
     # Imported here, because most processes only read datasets, and importing pandera takes most of a second.
     from homeprices.data.contract import accept
 
-    return store_csv(bucket, body, source, rows=accept(body).cleaned.raw_rows)
+    accepted = accept(body)
+    return store(bucket, body, source, rows=accepted.cleaned.raw_rows, format=accepted.listings.format)
 
 
-def store_csv(bucket: Bucket, body: bytes, source: str, *, rows: int) -> Dataset:
-    """Store a file that was already accepted, with its number of rows, as `import_csv` does."""
+def store(bucket: Bucket, body: bytes, source: str, *, rows: int, format: Format) -> Dataset:
+    """Store a file that was already accepted, with its number of rows and its format, as `import_csv` does."""
     sha256 = hashlib.sha256(body).hexdigest()
     newest = latest(bucket)
     if newest and newest.sha256 == sha256:
@@ -56,7 +62,7 @@ def store_csv(bucket: Bucket, body: bytes, source: str, *, rows: int) -> Dataset
     after = newest.name if newest else "nothing"
     name = claim(bucket, "train_V", f"import:{source[-100:]}:{sha256[:16]}:after {after}")
     version = int(name.removeprefix("train_V"))
-    key = f"{PREFIX}{name}.csv"
+    key = f"{PREFIX}{name}{SUFFIX[format]}"
     try:
         bucket.put(key, body, if_absent=True)
     except PreconditionFailed:
@@ -67,13 +73,14 @@ def store_csv(bucket: Bucket, body: bytes, source: str, *, rows: int) -> Dataset
 
 def latest(bucket: Bucket) -> Dataset | None:
     """Return the dataset with the highest version, or None. Raises DatasetRefused."""
-    versions = [int(match[1]) for entry in bucket.list(PREFIX) if (match := _KEY.fullmatch(entry.key))]
+    versions = [number_of(match[1]) for entry in bucket.list(PREFIX) if (match := DATASET_KEY.fullmatch(entry.key))]
     return describe(bucket, max(versions)) if versions else None
 
 
 def describe(bucket: Bucket, version: int) -> Dataset:
     """Return the dataset of this version. Raises ObjectNotFound, DatasetRefused."""
-    key = f"{PREFIX}train_V{version}.csv"
+    found = (entry.key for entry in bucket.list(f"{PREFIX}train_V{version}.") if DATASET_KEY.fullmatch(entry.key))
+    key = next(found, f"{PREFIX}train_V{version}.csv")
     body = bucket.get(key).body
     rows = len(read_listings(body))
     return Dataset(version=version, key=key, sha256=hashlib.sha256(body).hexdigest(), rows=rows)

@@ -22,7 +22,7 @@ MISSING_WORDS = frozenset(
     {
         *("", "-", "--", "---", "na", "n/a", "n.a.", "n.a", "nan", "-nan", "nat", "nil", "none", "null"),
         *("<na>", "(null)", "(none)", "<null>", "unknown", "undefined", "not available", "not applicable"),
-        *("n / a", "\\n", "?"),
+        *("n / a", "\\n"),
         *("#n/a", "#n/a n/a", "#na", "#value!", "#ref!", "#div/0!", "#name?", "#num!", "#null!"),
     }
 )

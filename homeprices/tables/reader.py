@@ -236,6 +236,7 @@ def _parquet(opened: Parquet) -> Table:
 class Whole:
     """All rows of a table: the cells of each known column by name, and the line of each row."""
 
+    format: Format
     columns: dict[str, list[Any]]
     lines: list[int]
     ignored: tuple[str, ...]
@@ -277,4 +278,4 @@ def read_whole(file: SeekableFile, source: str, known: Collection[str], required
         raise DatasetRefused({source: "; ".join(wrong) + more})
     table.require(required, seen)
     ignored = tuple(name for name in seen if name not in columns)
-    return Whole(columns, lines, ignored, table.notes)
+    return Whole(table.format, columns, lines, ignored, table.notes)

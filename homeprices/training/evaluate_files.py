@@ -1,4 +1,4 @@
-"""Train on one CSV file and score another as the pipeline does, without a running stack; compare all estimators."""
+"""Train on one file of listings and score another as the pipeline does, without a running stack; compare all estimators."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def evaluate(
     preset: Preset = FULL,
     compared: tuple[str, ...] = COMPARED,
 ) -> dict[str, Any]:
-    """Train on one CSV file of listings, score every valid row of another, and return all figures as JSON values.
+    """Train on one file of listings, score every valid row of another, and return all figures as JSON values.
 
     `inputs`: describe the test homes by the form's four fields, or by all fields of the file. Errors are fractions,
     prices are in lakh rupees; `read` holds the sentences of an import about each file. The model is fitted without any

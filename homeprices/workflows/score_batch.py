@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from homeprices.adapters.object_store import RangedBucket
 from homeprices.batch.plan import Plan, job_name, make_plan, read_plan
-from homeprices.batch.results import PartitionManifest
+from homeprices.batch.results import MOST_NOTES, PartitionManifest
 from homeprices.batch.scoring import done, score_partition
 from homeprices.batch.source_files import Skipped
 from homeprices.errors import InvalidInput, NotFound, NotReady
@@ -41,6 +41,8 @@ class JobManifest(BaseModel):
     refused: int
     partitions: tuple[PartitionManifest, ...]
     skipped: tuple[Skipped, ...] = ()
+    notes: tuple[str, ...] = ()
+    """Those of the partitions, up to MOST_NOTES."""
 
 
 class BatchRun:
@@ -117,6 +119,7 @@ class BatchRun:
             refused=sum(one.refused for one in partitions),
             partitions=partitions,
             skipped=plan.skipped,
+            notes=tuple(dict.fromkeys(note for one in partitions for note in one.notes))[:MOST_NOTES],
         )
         key = plan.folder + MANIFEST_FILE
         self._bucket.put(key, manifest.model_dump_json(indent=1).encode())

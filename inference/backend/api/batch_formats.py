@@ -32,6 +32,16 @@ BLOCK_ROWS = 500
 CSV_COLUMNS = ("estimated_price", "low", "high", "prediction_id", "location_known", "variant", "model_version", "error")
 
 
+class Rows(Iterator[Row]):
+    """The rows of a body, and what its reader has found and the sender did not say, such as semicolons."""
+
+    def __init__(self, rows: Iterator[Row], notes: tuple[str, ...] = ()) -> None:
+        self._rows, self.notes = rows, notes
+
+    def __next__(self) -> Row:
+        return next(self._rows)
+
+
 @dataclass(frozen=True)
 class BatchForm:
     """Reader and writer of a media type; `media_type` is that of the response.
@@ -40,7 +50,7 @@ class BatchForm:
     """
 
     media_type: str
-    read: Callable[[bytes], Iterator[Row]]
+    read: Callable[[bytes], Rows]
     write: Callable[[Sequence[Answer]], bytes]
     begin: bytes = b""
     between: bytes = b""
@@ -64,17 +74,17 @@ def form_of(media_type: str) -> BatchForm:
     raise UnsupportedMediaType(f"{sent} is not read here; send {JSON_TYPE}, {NDJSON_TYPES[0]} or {CSV_TYPE}")
 
 
-def _reader(format: Format) -> Callable[[bytes], Iterator[Row]]:
-    def read(body: bytes) -> Iterator[Row]:
+def _reader(format: Format) -> Callable[[bytes], Rows]:
+    def read(body: bytes) -> Rows:
         if format != "csv" and not body.strip():
             if format == "json":
                 raise BadRequest("the body is not JSON: it is empty")
-            return iter(())
+            return Rows(iter(()))
         try:
             table = open_table(io.BytesIO(body), BODY, Home.model_fields, format=format, block_rows=BLOCK_ROWS)
             if format == "csv":
                 _check_header(table)
-            return _rows(table)
+            return Rows(_rows(table), table.notes)
         except DatasetRefused as error:
             raise _answered(error) from error
 

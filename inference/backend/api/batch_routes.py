@@ -32,6 +32,7 @@ from inference.backend.runtime.request_context import Caller
 
 blueprint = Blueprint("batch", __name__)
 
+NOTES_HEADER = "X-Table-Notes"
 MOST_HOMES = 10_000
 LARGEST_BATCH_BYTES = 4 * 2**20  # 419 bytes per home; a home with all eight fields has about 200
 PIECE_HOMES = 500  # about 15 ms of work; other requests are processed between two chunks
@@ -53,7 +54,8 @@ def _answer(service: AppState, form: BatchForm) -> Response:
     body = request.get_data(cache=False)
     with service.batches.turn():
         errors = ErrorBudget(len(body))
-        rows = list(islice(form.read(body), MOST_HOMES + 1))
+        read = form.read(body)
+        rows = list(islice(read, MOST_HOMES + 1))
         if len(rows) > MOST_HOMES:
             raise InvalidInput({"body": f"holds more than {MOST_HOMES:,} homes"})
         del body
@@ -63,7 +65,8 @@ def _answer(service: AppState, form: BatchForm) -> Response:
         g.model_version = model.version
         pieces = [form.write(_price(service, caller, model, piece, errors)) for piece in _pieces(rows)]
         service.metrics.batch_size.observe(homes)
-        return Response(form.join(pieces), content_type=form.media_type)
+        noted = {NOTES_HEADER: "; ".join(read.notes)} if read.notes else {}
+        return Response(form.join(pieces), content_type=form.media_type, headers=noted)
 
 
 def _pieces(rows: list[Row]) -> Iterator[list[Row]]:

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from homeprices.names import PREDICT_PATH
 from homeprices.pricing.inputs import INPUTS
 from inference.backend.api.batch_formats import CSV_COLUMNS, CSV_TYPE, NDJSON_TYPES
-from inference.backend.api.batch_routes import LARGEST_BATCH_BYTES, MOST_HOMES
+from inference.backend.api.batch_routes import LARGEST_BATCH_BYTES, MOST_HOMES, NOTES_HEADER
 from inference.backend.api.operator_routes import Drift, Lines, Rows, Window
 from inference.backend.api.schemas import VARIANT, VERSION, Schema, components, reference
 from inference.backend.runtime.http import FORM_TYPES, JSON_TYPE, LARGEST_BODY_BYTES, PROBLEM_TYPE
@@ -99,7 +99,7 @@ def _batch() -> dict[str, Any]:
     rows = {"type": "array", "items": reference("BatchRow"), "maxItems": MOST_HOMES}
     answer = {
         "description": "One row per home, in the order of the request.",
-        "headers": _headers(modelled=True),
+        "headers": {**_headers(modelled=True), NOTES_HEADER: _noted()},
         "content": {
             JSON_TYPE: {"schema": rows},
             NDJSON_TYPES[0]: {"schema": {"type": "string", "description": "One BatchRow per line."}},
@@ -241,6 +241,11 @@ def _headers(*, modelled: bool = False) -> dict[str, Any]:
         "X-Variant": _trusted_header(VARIANT, "the variant that answered"),
         **version,
     }
+
+
+def _noted() -> dict[str, Any]:
+    described = "what was found in a table and not said by its sender, such as semicolons between cells"
+    return {"description": described, "required": False, "schema": {"type": "string"}}
 
 
 def _header(schema: Schema, description: str) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def test_a_refused_file_is_explained_and_nothing_is_uploaded(resources: Resource
     path.write_text("a;b;c\n1;2;3\n")
     assert main(["data", "import", str(path)], resources) == 1
     assert capsys.readouterr().err.splitlines() == [
-        f"file: line 1: has no column {', '.join(COLUMNS)}; found a, b, c",
+        f"other.csv: line 1: has no column {', '.join(COLUMNS)}; found a, b, c",
         "nothing was uploaded",
     ]
     assert list(resources.bucket.list("")) == []

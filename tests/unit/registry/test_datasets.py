@@ -1,9 +1,11 @@
 import threading
+from collections.abc import Callable
 
+import pandas as pd
 import pytest
 
 from homeprices.adapters.object_store import MemoryBucket
-from homeprices.data.schema import to_csv
+from homeprices.data.schema import read_listings, to_csv
 from homeprices.data.synthetic import make_listings
 from homeprices.errors import Conflict, DatasetRefused, ObjectNotFound, StorageUnavailable
 from homeprices.registry import datasets
@@ -115,3 +117,30 @@ def test_what_is_read_is_what_was_described() -> None:
 def test_a_dataset_survives_json() -> None:
     dataset = import_csv(MemoryBucket(), ONE, "one.csv")
     assert Dataset.model_validate(dataset.model_dump(mode="json")) == dataset
+
+
+@pytest.mark.parametrize(
+    ("suffix", "write"),
+    [
+        (".jsonl", lambda rows: rows.to_json(orient="records", lines=True).encode()),
+        (".json", lambda rows: rows.to_json(orient="records").encode()),
+        (".parquet", lambda rows: rows.to_parquet(index=False)),
+    ],
+)
+def test_a_file_of_another_format_has_its_own_ending_and_the_same_rows(
+    suffix: str, write: Callable[[pd.DataFrame], bytes]
+) -> None:
+    bucket, body = MemoryBucket(), write(make_listings(60, 1))
+    dataset = import_csv(bucket, body, f"one{suffix}")
+    assert (dataset.key, bucket.get(dataset.key).body) == (f"data/raw/train_V1{suffix}", body)
+    assert latest(bucket) == datasets.describe(bucket, 1) == dataset
+    assert read(bucket, dataset).to_numpy().tolist() == read_listings(ONE).to_numpy().tolist()
+    assert import_csv(bucket, OTHER, "other.csv").key == "data/raw/train_V2.csv"
+
+
+def test_a_file_of_another_format_that_was_stored_as_csv_before_is_read() -> None:
+    bucket = MemoryBucket()
+    bucket.put("data/raw/train_V3.csv", make_listings(60, 1).to_json(orient="records").encode())
+    found = latest(bucket)
+    assert found is not None and (found.key, found.rows) == ("data/raw/train_V3.csv", 60)
+    assert read(bucket, found).to_numpy().tolist() == read_listings(ONE).to_numpy().tolist()
