@@ -131,7 +131,7 @@ def open_slice(bucket: RangedBucket, piece: Slice) -> Table:
 def _notes(table: Table) -> Iterator[str]:
     yield from table.notes
     if (unit := unit_columns(table.names).get(AREA)) is not None:
-        yield f"{table.source}: {unit} is honoured as the unit of {AREA}"
+        yield f"{table.source}: {unit}: honoured as the unit of {AREA}"
     if ignored := [name for name in table.names if name not in COLUMNS]:
         shown = ", ".join(printable(name) for name in ignored[:_NAMES_SHOWN])
         yield f"{table.source}: ignored columns: {shown}{' ...' if len(ignored) > _NAMES_SHOWN else ''}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,6 +85,7 @@ def compare_files(reference: Path, current: Path, rules: Rules) -> dict[str, Any
 
     before, after = read_baseline(reference), read_sample(current)
     found = compare(before.baseline, after.counted.sample, rules)
+    held = {"reference": before.baseline.features.keys(), "current": after.counted.sample.features.keys()}
     if before.distinct is not before.baseline or after.counted.distinct is not after.counted.sample:
         found = confirmed(found, compare(before.distinct, after.counted.distinct, rules))
     return {
@@ -92,8 +94,15 @@ def compare_files(reference: Path, current: Path, rules: Rules) -> dict[str, Any
         **found.summary(),
         "repeated_rows": {"reference": before.repetitions, "current": after.counted.repetitions},
         "ignored_columns": sorted({*before.ignored, *after.ignored}),
-        "read": {"reference": list(before.notes), "current": list(after.notes)},
+        "read": {
+            "reference": [*before.notes, *_absent(held["current"], held["reference"])],
+            "current": [*after.notes, *_absent(held["reference"], held["current"])],
+        },
     }
+
+
+def _absent(wanted: Collection[str], held: Collection[str]) -> list[str]:
+    return [f"has no {name}, which is not compared" for name in wanted if name not in held]
 
 
 def _write(path: str, text: str) -> None:

@@ -133,7 +133,7 @@ def _sample(path: Path, body: bytes) -> FileSample:
         columns, notes = _interpreted(whole)
         found = sample_of_frame(pd.DataFrame(columns) if columns else pd.DataFrame(columns=whole.ignored))
     except DatasetRefused as error:
-        said = (problem if name == _FILE else f"column {name}: {problem}" for name, problem in error.fields.items())
+        said = (problem if name == _FILE else f"{name}: {problem}" for name, problem in error.fields.items())
         raise DatasetRefused({_FILE: f"{path.name}: {'; '.join(said)}"}) from None
     return replace(found, ignored=(*found.ignored, *whole.ignored), notes=(*whole.notes, *notes))
 

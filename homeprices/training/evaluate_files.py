@@ -1,4 +1,4 @@
-"""Train on one file of listings and score another as the pipeline does, without a running stack; compare all estimators."""
+"""Train on one file of listings and score another as the pipeline does, without a stack; compare all estimators."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def evaluate(
     use of the test file. Raises OSError, and DatasetRefused, whose fields name the file, the option and the reason.
     """
     started = time.perf_counter()
-    accepted = {"train": _accepted(train, "--train"), "test": _accepted(test, "--test")}
+    accepted = {"train": accept_file(train, "--train"), "test": accept_file(test, "--test")}
     training, testing = accepted["train"].cleaned, accepted["test"].cleaned
     if len(training.rows) < MIN_TRAINING_ROWS:
         problem = f"--train: {len(training.rows)} usable rows; at least {MIN_TRAINING_ROWS} are needed"
@@ -113,7 +113,7 @@ def score(
     }
 
 
-def _accepted(path: Path, option: str) -> contract.Accepted:
+def accept_file(path: Path, option: str) -> contract.Accepted:
     """A file that passes every check of an import. Raises DatasetRefused that names the option."""
     with path.open("rb") as file:
         body = file.read(MAX_BYTES + 1)
