@@ -96,7 +96,7 @@ def by_test(path: Path) -> Reading:
 
 
 def _plain_listings(path: Path) -> Path:
-    plain = path.with_name("plain.csv")
+    plain = path.with_name("compared.csv")
     plain.write_bytes(as_csv(listings()))
     return plain
 
