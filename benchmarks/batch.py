@@ -106,6 +106,21 @@ def prepare(folder: Path, rows: list[int]) -> None:
         for start in range(0, count, GROUP_ROWS):
             piece = homes.sample(min(GROUP_ROWS, count - start), replace=True, random_state=SEED + start)
             piece.to_csv(table, index=False, mode="a", header=not start)
+        _as_json(folder, homes, count)
+
+
+def _as_json(folder: Path, homes: Any, count: int) -> None:
+    """The homes as JSON lines and as a JSON list."""
+    for form, opens, between, closes in (("ndjson", "", "", ""), ("json", "[", ",", "]")):
+        table = folder / f"in-{form}/{count}/homes.{form}"
+        table.parent.mkdir(parents=True)
+        with table.open("w") as file:
+            file.write(opens)
+            for start in range(0, count, GROUP_ROWS):
+                piece = homes.sample(min(GROUP_ROWS, count - start), replace=True, random_state=SEED + start)
+                text = piece.to_json(orient="records", lines=form == "ndjson")
+                file.write((between if start else "") + (text if form == "ndjson" else text[1:-1]))
+            file.write(closes)
 
 
 def ours(folder: Path, rows: int, source: str = "in") -> None:
@@ -119,6 +134,16 @@ def ours(folder: Path, rows: int, source: str = "in") -> None:
     assert counted["estimated"] + counted["refused"] == rows, counted
 
 
+def ours_json(folder: Path, rows: int) -> None:
+    """Run a whole job over a JSON list."""
+    ours(folder, rows, "in-json")
+
+
+def ours_ndjson(folder: Path, rows: int) -> None:
+    """Run a whole job over JSON lines."""
+    ours(folder, rows, "in-ndjson")
+
+
 def ours_csv(folder: Path, rows: int) -> None:
     """Run a whole job over a CSV file."""
     ours(folder, rows, "in-csv")
@@ -126,10 +151,20 @@ def ours_csv(folder: Path, rows: int) -> None:
 
 def peer_csv(folder: Path, rows: int) -> None:
     """Run the simple script over a CSV file."""
-    peer(folder, rows, csv=True)
+    peer(folder, rows, "csv")
 
 
-def peer(folder: Path, rows: int, csv: bool = False) -> None:
+def peer_json(folder: Path, rows: int) -> None:
+    """Run the simple script over a JSON list."""
+    peer(folder, rows, "json")
+
+
+def peer_ndjson(folder: Path, rows: int) -> None:
+    """Run the simple script over JSON lines."""
+    peer(folder, rows, "ndjson")
+
+
+def peer(folder: Path, rows: int, form: str = "parquet") -> None:
     """Run the simple script over a Parquet file."""
     import numpy as np
     import onnxruntime
@@ -141,10 +176,12 @@ def peer(folder: Path, rows: int, csv: bool = False) -> None:
     columns = json.loads((bundle / "columns.json").read_text())
     learned = set(columns["locations"])
     session = onnxruntime.InferenceSession(str(bundle / "model.onnx"), options)
-    if csv:
+    if form == "csv":
         homes = pd.read_csv(folder / f"in-csv/{rows}/homes.csv")
-    else:
+    elif form == "parquet":
         homes = pd.read_parquet(folder / f"in/{rows}/homes.parquet")
+    else:
+        homes = pd.read_json(folder / f"in-{form}/{rows}/homes.{form}", lines=form == "ndjson")
     homes["location"] = homes["location"].where(homes["location"].isin(learned), "other")
     homes["availability"] = np.where(homes["availability"].str.contains("Ready|Immediate"), "ready", "later")
     feed = {
@@ -158,7 +195,10 @@ def peer(folder: Path, rows: int, csv: bool = False) -> None:
     homes.to_parquet(folder / f"peer-{rows}.parquet")
 
 
-SIDES: dict[str, Callable[[Path, int], None]] = {"peer": peer, "ours": ours, "peer_csv": peer_csv, "ours_csv": ours_csv}
+SIDES: dict[str, Callable[[Path, int], None]] = {
+    "peer": peer, "ours": ours, "peer_csv": peer_csv, "ours_csv": ours_csv, "peer_ndjson": peer_ndjson,
+    "ours_ndjson": ours_ndjson, "peer_json": peer_json, "ours_json": ours_json,
+}  # fmt: skip
 
 
 def measure(folder: Path, who: str, rows: int) -> dict[str, Any]:

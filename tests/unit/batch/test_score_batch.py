@@ -7,6 +7,7 @@ import io
 import json
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -58,6 +59,70 @@ def test_rows_of_a_csv_file_are_estimated_or_refused_with_reasons(bucket: Memory
         1: {"total_sqft": "must be a number from 100 to 100,000 square feet"},
         2: {"location": "is required"},
         3: {"bath": "must be a whole number from 1 to 50"},
+    }
+
+
+UNITS = [("Sq. Yards", 100, 900.0), ("", 900, 900.0), ("N/A", 900, 900.0), ("bigha", 100, None), ("gaj", "100", 900.0)]
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_a_column_of_units_beside_the_area_is_honoured_and_an_unknown_unit_refuses_its_row(
+    bucket: MemoryBucket, form: str
+) -> None:
+    rows = [
+        {
+            "total_sqft": area if form != "parquet" else int(area),
+            "area_unit": unit,
+            "location": "Here",
+            "bhk": 2,
+            "bath": 2,
+        }
+        for unit, area, _ in UNITS
+    ]
+    if form == "csv":
+        lines = [",".join(rows[0]), *(",".join(map(str, row.values())) for row in rows)]
+        bucket.put("in/homes.csv", "\n".join(lines).encode())
+    elif form == "jsonl":
+        bucket.put("in/homes.jsonl", "\n".join(map(json.dumps, rows)).encode())
+    else:
+        bucket.put("in/homes.parquet", parquet(pa.Table.from_pylist(rows)))
+    assert scored(bucket)["refused"] == 1
+    prices = [one["estimated_price"] for one in estimates(bucket)]
+    assert prices == pytest.approx([price(area, "Here", 2) for *_, area in UNITS if area], rel=1e-5)
+    refused = json.loads(bucket.get("batch/job/partitions/00000/refused-00000.jsonl").body)
+    assert (refused["row"], list(refused["reasons"])) == (3, ["area_unit"])
+    assert refused["reasons"]["area_unit"].endswith("or nothing; found 'bigha'")
+
+
+def test_the_manifest_says_what_was_found_in_a_table_and_which_columns_are_not_used(bucket: MemoryBucket) -> None:
+    bucket.put("in/a.csv", b"total_sqft;location;bhk;bath;area_unit;agent\n100;Here;2;2;gaj;x\n")
+    bucket.put("in/b.csv", b"total_sqft,location,bhk,bath\n900,Here,2,2\n")
+    scored(bucket)
+    manifest = json.loads(bucket.get("batch/job/manifest.json").body)
+    assert manifest["notes"] == [
+        "in/a.csv: cells are separated by semicolons",
+        "in/a.csv: area_unit: honoured as the unit of total_sqft",
+        "in/a.csv: ignored columns: agent",
+    ]
+    assert [one["notes"] for one in manifest["partitions"]] == [manifest["notes"], []]
+    first, second = estimates(bucket)
+    assert first["estimated_price"] == second["estimated_price"]
+
+
+def test_a_cell_that_is_an_object_is_never_a_word(bucket: MemoryBucket) -> None:
+    home = {"total_sqft": 1200, "location": "Whitefield", "bhk": 2, "bath": 2, "tags": ["of no use"]}
+    bucket.put("in/homes.json", json.dumps([home, {**home, "location": {"name": "Whitefield"}}]).encode())
+    assert (counted := scored(bucket))["estimated"] == counted["refused"] == 1
+    refused = json.loads(bucket.get("batch/job/partitions/00000/refused-00000.jsonl").body)
+    assert refused["reasons"] == {"location": 'must be a word or a number, not {"name": "Whitefield"}'}
+    nested = parquet(pa.Table.from_pylist([{**home, "location": {"name": "Whitefield"}}]))
+    bucket.put("other/homes.parquet", nested)
+    run = BatchRun(bucket, "other")
+    run.plan("other/", "production", NOW)
+    with pytest.raises(InvalidInput) as caught:
+        run.score(0)
+    assert caught.value.fields == {
+        "other/homes.parquet": "column location: must be words or numbers, not struct<name: string>"
     }
 
 

@@ -195,6 +195,54 @@ def test_what_is_no_table_is_refused_in_a_line(
         assert said in error
 
 
+def test_what_was_found_in_a_file_and_what_is_not_compared_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reference, current = tmp_path / "reference.csv", tmp_path / "current.csv"
+    reference.write_text("total_sqft,location,price,price_unit\n" + "1200,Here,1.1,Cr\n1300,There,90,L\n" * 40)
+    current.write_text("total_sqft;plaza;price\n" + "1200,5;Here;110\n1300;There;90\n" * 40)
+    assert main(["check", "--reference", str(reference), "--current", str(current)]) == 0
+    assert capsys.readouterr().out.splitlines()[-5:] == [
+        "--reference: price_unit: honoured as the unit of price (Cr 40, L 40)",
+        "--current: file: cells are separated by semicolons",
+        "--current: total_sqft: a decimal comma in 40 cells, read as one; first line 2: '1200,5', line 4: '1200,5', "
+        "line 6: '1200,5' and 37 more",
+        "--current: has no location, which is not compared",
+        "ignored columns: plaza",
+    ]
+    assert main(["check", "--reference", str(reference), "--current", str(current), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (
+        found["drift_indicators"]["price"]["reference_mean"]
+        == found["drift_indicators"]["price"]["current_mean"]
+        == 100
+    )
+    assert [len(found["read"][side]) for side in ("reference", "current")] == [1, 3]
+
+
+@pytest.mark.parametrize("cell", ["two", "Rs. 45", "1e400", "9" * 400])
+def test_a_number_that_is_none_is_refused_as_an_import_refuses_it(
+    cell: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "odd.csv"
+    path.write_text(f"bath,location\n2,Here\n{cell},There\n")
+    assert main(["check", "--reference", str(folder / "reference.csv"), "--current", str(path)]) == 1
+    assert (
+        capsys.readouterr().err
+        == f"drift: file: odd.csv: bath: expected a number or nothing; found line 3: {cell[:40]!r}\n"
+    )
+
+
+@pytest.mark.parametrize("body", ["[" * 100_000, '[{"bath": ' + "9" * 5_000 + "}]"])
+def test_json_that_cannot_be_read_is_no_reference_of_a_bundle(
+    body: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(body)
+    assert main(["check", "--reference", str(path), "--current", str(folder / "current.csv")]) == 1
+    assert "a.json: line 1: is not JSON: " in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("change", ["trailing commas", "parquet", "UTF-16 and CR"])
 def test_the_same_rows_in_another_spelling_have_not_changed(
     change: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

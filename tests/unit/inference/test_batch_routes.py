@@ -116,6 +116,14 @@ def test_a_table_is_read_as_files_are(backend: Backend) -> None:
     assert [bool(row["estimated_price"]) for row in rows] == [True, True]
 
 
+def test_a_separator_that_was_found_is_said_in_a_header(backend: Backend) -> None:
+    plain, found = as_csv(homes(2)), as_csv(homes(2)).replace(b",", b"\t")
+    assert "X-Table-Notes" not in send(backend, plain, CSV).headers
+    answer = send(backend, found, CSV)
+    assert answer.headers["X-Table-Notes"] == "body: cells are separated by tabs"
+    assert prices_of(CSV, answer.data) == prices_of(CSV, send(backend, plain, CSV).data)
+
+
 def test_a_csv_row_that_is_wrong_says_so_in_its_last_column(backend: Backend) -> None:
     body = (
         b"\xef\xbb\xbf total_sqft,location,bhk,bath,balcony\r\n"
