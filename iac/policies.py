@@ -1,7 +1,7 @@
 """IAM policies, as pure functions of a stack's names.
 
-A workload may do what its code needs and nothing else. `iac/README.md` has the table; the tests assert each statement,
-including its conditions.
+A workload may do what its code needs and nothing else. `compose/bucket_rights.py` has the rights to the bucket, and
+`iac/README.md` the table; the tests assert each statement, including its conditions.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from typing import Any
 
 import pulumi
 
+from compose import bucket_rights
+from compose.bucket_rights import DELETE, MULTIPART, READ, WRITE
 from iac.stack_names import StackNames
 
 Text = str | pulumi.Output[str]
@@ -72,54 +74,34 @@ def _objects(names: StackNames, sid: str, actions: Iterable[str], prefixes: Iter
     return allow(sid, actions, [names.objects(f"{prefix}*") for prefix in prefixes])
 
 
-READ, WRITE, DELETE = "s3:GetObject", "s3:PutObject", "s3:DeleteObject"
-MULTIPART = "s3:AbortMultipartUpload"
-
-
 def inference(names: StackNames) -> Document:
-    """Inference services, production and candidate: read bundles."""
-    return document(_objects(names, "ReadBundles", [READ], ["models/"]), _listing(names, ["models/"]))
+    """Inference services, production and candidate."""
+    return bucket_rights.document("inference", names.bucket)
 
 
 def router(names: StackNames) -> Document:
-    """Router agent: read the control record, set a failing candidate's share to zero, and write traffic counts."""
-    return document(
-        _objects(names, "ControlRecord", [READ, WRITE], ["control/experiment.json"]),
-        _objects(names, "Traffic", [WRITE], ["traffic/"]),
-        _listing(names, ["control/experiment.json"]),
-    )
+    """Router agent."""
+    return bucket_rights.document("router", names.bucket)
 
 
 def mlflow(names: StackNames) -> Document:
-    """MLflow server: read and write artifacts of runs; read the bundles of model versions."""
-    return document(
-        _objects(names, "Artefacts", [READ, WRITE, DELETE, MULTIPART], ["mlflow/"]),
-        _objects(names, "ReadBundles", [READ], ["models/"]),
-        _listing(names, ["mlflow/", "models/"]),
-    )
+    """MLflow server."""
+    return bucket_rights.document("mlflow", names.bucket)
 
 
 def exporter(names: StackNames) -> Document:
-    """Exporter: read bundles (also archived ones), the control folder, datasets and run reports."""
-    prefixes = ["models/", "archive/", "control/", "data/raw/", "reports/runs/"]
-    return document(_objects(names, "Observe", [READ], prefixes), _listing(names, prefixes))
+    """Exporter."""
+    return bucket_rights.document("exporter", names.bucket)
 
 
 def airflow_work(names: StackNames) -> Document:
-    """Airflow tasks: train, publish, promote, archive and score. They may not delete datasets and claims."""
-    kept = ["data/raw/", "claims/", "control/", "reports/", "notices/", "airflow-logs/"]
-    moved = ["staging/", "models/", "archive/", "batch/"]
-    return document(
-        _objects(names, "ReadAndWrite", [READ, WRITE, MULTIPART], [*kept, *moved]),
-        _objects(names, "Traffic", [READ], ["traffic/"]),
-        _objects(names, "Replace", [DELETE], moved),
-        _listing(names, [*kept, *moved, "traffic/"]),
-    )
+    """Airflow tasks."""
+    return bucket_rights.document("pipeline", names.bucket)
 
 
 def airflow_control(names: StackNames) -> Document:
-    """Airflow's servers: the API server reads task logs; scheduler and triggerer write theirs."""
-    return document(_objects(names, "Logs", [READ, WRITE], ["airflow-logs/"]), _listing(names, ["airflow-logs/"]))
+    """Airflow's servers."""
+    return bucket_rights.document("airflow", names.bucket)
 
 
 def read_secrets(*arns: Text) -> Document:

@@ -20,12 +20,14 @@ from homeprices.errors import SettingsError
 from local import commands
 from local.ports import PortsRefused
 from local.stack import Stack
+from local.supervision.processes import PRIVATE
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit status."""
     options = parser().parse_args(arguments)
     try:
+        os.umask(PRIVATE)
         stack = Stack.of(os.environ)
         if options.command == "logs":
             return commands.logs(stack, options.name, follow=options.follow)

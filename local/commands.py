@@ -216,8 +216,8 @@ def _print_addresses(stack: Stack, served: str) -> None:
     for title, purpose, remark in ADDRESSES:
         table.add_row(title, stack.url(purpose), remark)
     s3 = "S3 (SeaweedFS)" if stack.has_own_s3 else "S3"
-    bucket = f"bucket {stack.bucket['MLFLOW_S3_BUCKET']}, credentials in .stack/env"
-    table.add_row(s3, stack.bucket.get("AWS_ENDPOINT_URL_S3", "AWS"), bucket)
+    bucket = f"bucket {stack.bucket()['MLFLOW_S3_BUCKET']}, credentials in .stack/env"
+    table.add_row(s3, stack.bucket().get("AWS_ENDPOINT_URL_S3", "AWS"), bucket)
     console.print(f"The stack is ready: {served}." if served else "The stack is ready.", highlight=False)
     console.print(_policy(stack), highlight=False)
     console.print(table)

@@ -8,6 +8,7 @@ import secrets
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from compose.bucket_rights import OWNER, RIGHTS
 from homeprices.files import write_atomic
 
 
@@ -33,10 +34,22 @@ class Credentials:
     postgres_homeprices: str = _secret()
     s3_access_key: str = _secret()
     s3_secret_key: str = _secret()
+    s3_inference: str = _secret()
+    s3_router: str = _secret()
+    s3_mlflow: str = _secret()
+    s3_exporter: str = _secret()
+    s3_pipeline: str = _secret()
+    s3_airflow: str = _secret()
     airflow_fernet_key: str = _secret(_fernet_key)
     airflow_api_secret: str = _secret()
     airflow_jwt_secret: str = _secret()
     visitor_key: str = _secret()
+
+    @property
+    def s3_keys(self) -> dict[str, tuple[str, str]]:
+        """Access key and secret key of the bucket's owner and of each service."""
+        services = {name: (f"homeprices-{name}", str(getattr(self, f"s3_{name}"))) for name in RIGHTS}
+        return {OWNER: (self.s3_access_key, self.s3_secret_key), **services}
 
 
 def load_or_create(path: Path) -> Credentials:

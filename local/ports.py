@@ -114,7 +114,10 @@ def _describe(pid: int) -> str:
 
 @dataclass(frozen=True)
 class SeaweedPorts:
-    """Every port that the SeaweedFS process opens. The volume server's own default, 8080, is Airflow's."""
+    """Every port that SeaweedFS opens. The volume server's own default, 8080, is Airflow's.
+
+    `filer_grpc` must be `filer` + GRPC_OFFSET, because S3 looks for the filer there.
+    """
 
     s3: int
     master: int

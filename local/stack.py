@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
+import stat
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
+from compose.bucket_rights import OWNER
 from homeprices.files import write_atomic
 from homeprices.settings import load_settings, variable_names
 from local.credentials import Credentials, load_or_create
@@ -68,11 +71,20 @@ class Stack:
         )
 
     def make_folder(self) -> None:
-        """Make the folder. Under root, other users may traverse but not list it: PostgreSQL runs as one of them."""
+        """Make the folder; take from other users what an earlier version left open.
+
+        Under root, others may traverse but not list it: PostgreSQL runs as one of them.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
+        close_to_others(self.folder)
         self.folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
-        for folder in (self.logs, self.requests):
+        for folder in (self.logs, self.requests, self.temporary):
             folder.mkdir(mode=0o700, exist_ok=True)
+
+    @property
+    def temporary(self) -> Path:
+        """The folder of the services' temporary files, which must not lie in the machine's."""
+        return self.folder / "tmp"
 
     @property
     def logs(self) -> Path:
@@ -144,28 +156,31 @@ class Stack:
         every = self.ports.every.items()
         return {name: port for name, port in every if self.has_own_s3 or not name.startswith(("s3", "seaweedfs"))}
 
-    @property
-    def bucket(self) -> dict[str, str]:
-        """The settings of the bucket, in the stack's own SeaweedFS or in the S3 that the user has configured."""
+    def bucket(self, service: str = OWNER) -> dict[str, str]:
+        """Return the settings of the bucket for a service: with its own key in the stack's SeaweedFS.
+
+        In an S3 that the user has configured, all services have the user's key.
+        """
         if not self.has_own_s3:
             external = {name: self.overrides[name] for name in BUCKET_VARIABLES if self.overrides.get(name)}
             if "AWS_ENDPOINT_URL_S3" in external:
                 external["MLFLOW_S3_ENDPOINT_URL"] = external["AWS_ENDPOINT_URL_S3"]
             return {"MLFLOW_S3_BUCKET": BUCKET, **external}
+        access_key, secret_key = self.credentials.s3_keys[service]
         return {
             "MLFLOW_S3_BUCKET": BUCKET,
             "AWS_ENDPOINT_URL_S3": self.url("s3"),
             "MLFLOW_S3_ENDPOINT_URL": self.url("s3"),
-            "AWS_ACCESS_KEY_ID": self.credentials.s3_access_key,
-            "AWS_SECRET_ACCESS_KEY": self.credentials.s3_secret_key,
+            "AWS_ACCESS_KEY_ID": access_key,
+            "AWS_SECRET_ACCESS_KEY": secret_key,
             "AWS_DEFAULT_REGION": "ap-south-1",
         }
 
     @property
     def settings(self) -> dict[str, str]:
-        """The settings of this stack's services, by the variable names of homeprices.settings."""
+        """The settings of this stack's owner, by the variable names of homeprices.settings."""
         return {
-            **self.bucket,
+            **self.bucket(),
             "POSTGRES_HOST": LOOPBACK,
             "POSTGRES_PORT": str(self.ports["postgres"]),
             "POSTGRES_USER": "homeprices",
@@ -188,15 +203,29 @@ class Stack:
             "HOMEPRICES_VISITOR_KEY": self.credentials.visitor_key,
         }
 
-    def environment(self, **more: str) -> dict[str, str]:
-        """Return the whole environment of a program of this stack. Empty overrides do not count."""
+    def environment(self, service: str = OWNER, **more: str) -> dict[str, str]:
+        """Return the whole environment of a program of this stack, with a service's key to the bucket.
+
+        Empty overrides do not count.
+        """
         overrides = {name: value for name, value in self.overrides.items() if value}
-        return {**self.inherited, **overrides, **self.settings, **more}
+        temporary = {"TMPDIR": str(self.temporary)}
+        return {**self.inherited, **temporary, **overrides, **self.settings, **self.bucket(service), **more}
 
     def write_env(self) -> None:
         """Write the settings to the file in which `homeprices.settings` looks for them."""
         lines = [f"{name}={value}" for name, value in sorted({**self.overrides, **self.settings}.items())]
         write_atomic(self.env_file, "\n".join(lines) + "\n", private=True)
+
+
+def close_to_others(folder: Path) -> None:
+    """Take all rights of group and others from everything in a folder, without following links."""
+    for place, folders, files in os.walk(folder):
+        for path in (Path(place, name) for name in (*folders, *files)):
+            with contextlib.suppress(FileNotFoundError):
+                mode = path.lstat().st_mode
+                if mode & 0o077 and not stat.S_ISLNK(mode):
+                    path.chmod(stat.S_IMODE(mode) & ~0o077)
 
 
 def git_revision(root: Path) -> str:

@@ -45,6 +45,7 @@ def _inference(stack: Stack, name: str, prefix: str) -> ServiceSpec:
         # Liveness, not readiness to predict: before the first training there is no model to wait for.
         ready=probes.answers(f"{stack.url(name)}/api/health"),
         env=stack.environment(
+            "inference",
             MODEL_PREFIX=prefix,
             HOMEPRICES_INSTANCE=name,
             HOMEPRICES_BIND=f"{ports.LOOPBACK}:{port}",
@@ -62,7 +63,7 @@ def _router(stack: Stack) -> ServiceSpec:
         name="router",
         argv=(sys.executable, "-m", "router.agent"),
         ready=probes.answers(f"{stack.url('router')}/router/version"),
-        env=stack.environment(),
+        env=stack.environment("router"),
         cwd=ROOT,
         ports={"router": stack.ports["router"], "router-metrics": stack.ports["router-metrics"]},
         depends_on=("infer-prod", "infer-cand"),
@@ -74,7 +75,7 @@ def _frontend(stack: Stack) -> ServiceSpec:
         name="frontend",
         argv=(sys.executable, "-m", "router.frontend"),
         ready=probes.answers(f"{stack.url('frontend')}/"),
-        env=stack.environment(),
+        env=stack.environment("router"),
         cwd=ROOT,
         ports={"frontend": stack.ports["frontend"]},
         depends_on=("router",),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import replace
 from graphlib import TopologicalSorter
 
+from compose.bucket_rights import identities
 from homeprices.adapters.object_store import open_bucket
 from homeprices.settings import load_settings
 from local.services.applications import serving
@@ -13,7 +15,7 @@ from local.services.pipeline_servers import airflow, mlflow
 from local.services.postgres import Database, installation, postgres
 from local.services.prometheus import exporter, prometheus
 from local.services.seaweedfs import seaweedfs
-from local.stack import Stack
+from local.stack import BUCKET, Stack
 from local.supervision.service_spec import ServiceSpec
 
 
@@ -25,7 +27,6 @@ def services(stack: Stack) -> list[ServiceSpec]:
         Database("mlflow", secret.postgres_mlflow),
         Database("homeprices", secret.postgres_homeprices),
     ]
-    env = stack.environment()
     return in_order(
         [
             postgres(
@@ -40,8 +41,8 @@ def services(stack: Stack) -> list[ServiceSpec]:
                 stack.folder / "mlflow",
                 stack.ports["mlflow"],
                 stack.database_url("mlflow", secret.postgres_mlflow),
-                stack.bucket["MLFLOW_S3_BUCKET"],
-                env,
+                stack.bucket()["MLFLOW_S3_BUCKET"],
+                stack.environment("mlflow"),
             ),
             *airflow(stack),
             *serving(stack),
@@ -67,15 +68,9 @@ def _s3(stack: Stack) -> list[ServiceSpec]:
     bucket = ServiceSpec(name="bucket", pre_start=lambda _job: _create_bucket(stack))
     if not stack.has_own_s3:
         return [bucket]
-    secret = stack.credentials
-    server = seaweedfs(
-        stack.folder / "seaweedfs",
-        stack.ports.seaweedfs,
-        secret.s3_access_key,
-        secret.s3_secret_key,
-        dict(stack.inherited),
-    )
-    return [server, replace(bucket, depends_on=(server.name,))]
+    users = json.dumps(identities(BUCKET, stack.credentials.s3_keys), indent=2)
+    servers = seaweedfs(stack.folder / "seaweedfs", stack.ports.seaweedfs, users, dict(stack.inherited))
+    return [*servers, replace(bucket, depends_on=(servers[-1].name,))]
 
 
 def _create_bucket(stack: Stack) -> None:

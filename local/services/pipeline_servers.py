@@ -26,7 +26,9 @@ PASSWORD = "airflow"  # noqa: S105  (published in the README; the server listens
 def airflow(stack: Stack, dags: Path = ROOT / "dags") -> list[ServiceSpec]:
     """Return the step that migrates the metadata database, and the four processes."""
     home = stack.folder / "airflow"
-    env = stack.environment(**configuration(stack, home, dags))
+    settings = configuration(stack, home, dags)
+    env = stack.environment("airflow", **settings)
+    with_tasks = stack.environment("pipeline", **settings)  # the scheduler runs them
     program = (sys.executable, "-m", "airflow")
 
     def migrate(job: RunCommand) -> None:
@@ -40,7 +42,7 @@ def airflow(stack: Stack, dags: Path = ROOT / "dags") -> list[ServiceSpec]:
             argv=(*program, name, *arguments),
             ready=ready,
             ports=ports or {},
-            env=env,
+            env=with_tasks if name == "scheduler" else env,
             cwd=home,
             depends_on=("airflow-db", "bucket"),
             ready_seconds=180.0,

@@ -1,79 +1,126 @@
-"""SeaweedFS: the S3 API of the local stack, one process, bound to the loopback address."""
+"""SeaweedFS: the S3 API of the local stack, bound to the loopback address.
+
+Three processes (master, volume, filer with S3), because one process for all of them would put gRPC sockets into /tmp,
+which every user shares. Only the S3 port answers without a client certificate; it wants a signature.
+"""
 
 from __future__ import annotations
 
-import json
-import os
 import sysconfig
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 
 from homeprices.files import write_atomic
 from local.ports import LOOPBACK, SeaweedPorts
+from local.services import mutual_tls
 from local.supervision import probes
-from local.supervision.service_spec import RunCommand, ServiceSpec
+from local.supervision.service_spec import Probe, RunCommand, ServiceSpec
 
 VOLUME_SIZE_MB = 256
-SOCKET_PATH_BYTES = 100
-"""The longest path of a Unix socket: the system allows 108 bytes; the difference is a reserve."""
+# The filer would wait 15 s for subscribers in its own process. Acknowledged writes are in files by then.
+STOP_SECONDS = 2.0
 
 
 def seaweedfs(
-    home: Path, ports: SeaweedPorts, access_key: str, secret_key: str, env: Mapping[str, str], max_volumes: int = 0
-) -> ServiceSpec:
-    """Return an S3 server with all data under `home` and one identity.
+    home: Path, ports: SeaweedPorts, identities: str, env: Mapping[str, str], max_volumes: int = 0
+) -> list[ServiceSpec]:
+    """Return an S3 server with all data under `home`, in the order of the start; the last one is the S3 API.
 
-    `max_volumes`: 0 allows as many full volumes as fit on the disk. Each bucket occupies several, full or not.
+    `identities`: the JSON text of its users and their rights. `max_volumes`: 0 allows as many full volumes as fit on
+    the disk. Each bucket occupies several, full or not.
     """
-    identities = home / "identities.json"
-    options = {
-        "dir": home / "data",
-        "ip": LOOPBACK,
-        "ip.bind": LOOPBACK,
-        "master.port": ports.master,
-        "master.port.grpc": ports.master_grpc,
-        "master.telemetry": "false",
-        # A single master need not wait ten seconds for votes after a restart.
-        "master.electionTimeout": "1s",
-        "master.volumeSizeLimitMB": VOLUME_SIZE_MB,
-        "volume.port": ports.volume,
-        "volume.port.grpc": ports.volume_grpc,
-        "volume.max": max_volumes,
-        "volume.preStopSeconds": 0,
-        "filer": "true",
-        "filer.port": ports.filer,
-        "filer.port.grpc": ports.filer_grpc,
-        # The filer's HTTP interface has no authentication.
-        "filer.disableHttp": "true",
-        "s3": "true",
-        "s3.port": ports.s3,
-        "s3.port.grpc": ports.s3_grpc,
-        "s3.port.iceberg": 0,
-        "s3.port.lance": 0,
-        "s3.config": identities,
-        "s3.iam": "false",
-        "s3.autoCreateBucket": "false",
-        **_sockets(home),
-    }
+    master = f"{LOOPBACK}:{ports.master}.{ports.master_grpc}"
 
     def prepare(_job: RunCommand) -> None:
-        (home / "data").mkdir(parents=True, exist_ok=True)
-        write_atomic(identities, _identities(access_key, secret_key), private=True)
-        for stale in [*home.glob("*.sock")]:
+        for folder in (home, home / "data"):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        mutual_tls.prepare(home)
+        write_atomic(home / "identities.json", identities, private=True)
+
+    def prepare_sockets(job: RunCommand) -> None:
+        prepare(job)
+        for stale in home.glob("*.sock"):
             stale.unlink()
 
-    return ServiceSpec(
-        name="seaweedfs",
-        argv=(str(weed()), "server", *(f"-{name}={value}" for name, value in options.items())),
-        ready=probes.answers(f"http://{LOOPBACK}:{ports.s3}/healthz"),
-        env=env,
-        cwd=home,
-        ports=asdict(ports),
-        pre_start=prepare,
-        # The filer would wait 15 s for subscribers in its own process. Acknowledged writes are in files by then.
-        stop_seconds=2.0,
-    )
+    def server(
+        name: str,
+        options: Mapping[str, object],
+        own: Mapping[str, int],
+        ready: Probe,
+        *,
+        after: tuple[str, ...] = (),
+        pre_start: object = prepare,
+    ) -> ServiceSpec:
+        addresses = {"ip": LOOPBACK, "ip.bind": LOOPBACK}
+        return ServiceSpec(
+            name=name,
+            # Log files would be in the temporary folder of the machine.
+            argv=(str(weed()), "-logtostderr=true", *_program(name), *_options({**addresses, **options})),
+            ready=ready,
+            env=env,
+            cwd=home,  # of security.toml and of the sockets, whose paths may have 108 bytes
+            ports=own,
+            depends_on=after,
+            pre_start=pre_start,  # type: ignore[arg-type]
+            stop_seconds=STOP_SECONDS,
+        )
+
+    return [
+        server(
+            "seaweedfs-master",
+            {
+                "port": ports.master,
+                "port.grpc": ports.master_grpc,
+                "mdir": "data",
+                "disableHttp": "true",
+                "telemetry": "false",
+                # A single master need not wait ten seconds for votes after a restart.
+                "electionTimeout": "1s",
+                "volumeSizeLimitMB": VOLUME_SIZE_MB,
+            },
+            {"master": ports.master, "master_grpc": ports.master_grpc},
+            # It has a leader. Before, the volume server could join only after five seconds.
+            mutual_tls.answers(home, f"https://{LOOPBACK}:{ports.master}/cluster/healthz"),
+        ),
+        server(
+            "seaweedfs-volume",
+            {
+                "port": ports.volume,
+                "port.grpc": ports.volume_grpc,
+                "dir": "data",
+                "max": max_volumes,
+                "preStopSeconds": 0,
+                "master": master,
+            },
+            {"volume": ports.volume, "volume_grpc": ports.volume_grpc},
+            mutual_tls.answers(home, f"https://{LOOPBACK}:{ports.volume}/healthz"),  # it has joined
+            after=("seaweedfs-master",),
+        ),
+        server(
+            "seaweedfs",
+            {
+                "port": ports.filer,
+                "port.grpc": ports.filer_grpc,
+                "defaultStoreDir": "data",
+                "disableHttp": "true",
+                "localSocket": "filer.sock",
+                "master": master,
+                "s3": "true",
+                "s3.port": ports.s3,
+                "s3.port.grpc": ports.s3_grpc,
+                "s3.port.iceberg": 0,
+                "s3.port.lance": 0,
+                "s3.config": "identities.json",
+                "s3.iam": "false",
+                "s3.autoCreateBucket": "false",
+                "s3.localSocket": "s3.sock",
+            },
+            {"s3": ports.s3, "s3_grpc": ports.s3_grpc, "filer": ports.filer, "filer_grpc": ports.filer_grpc},
+            probes.answers(f"http://{LOOPBACK}:{ports.s3}/healthz"),
+            after=("seaweedfs-master", "seaweedfs-volume"),
+            pre_start=prepare_sockets,
+        ),
+    ]
 
 
 def weed() -> Path:
@@ -81,16 +128,9 @@ def weed() -> Path:
     return Path(sysconfig.get_path("scripts")) / "weed"
 
 
-def _identities(access_key: str, secret_key: str) -> str:
-    identity = {
-        "name": "homeprices",
-        "credentials": [{"accessKey": access_key, "secretKey": secret_key}],
-        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
-    }
-    return json.dumps({"identities": [identity]}, indent=2)
+def _program(name: str) -> tuple[str, ...]:
+    return (name.partition("-")[2] or "filer",)
 
 
-def _sockets(home: Path) -> dict[str, Path]:
-    if len(os.fsencode(home)) > SOCKET_PATH_BYTES - len("/filer.sock"):
-        return {}
-    return {"filer.localSocket": home / "filer.sock", "s3.localSocket": home / "s3.sock"}
+def _options(options: Mapping[str, object]) -> list[str]:
+    return [f"-{name}={value}" for name, value in options.items()]

@@ -28,6 +28,9 @@ ORPHANS_SECONDS = 2.0
 
 POLL_SECONDS = 0.05
 
+PRIVATE = 0o077
+"""The umask of a stack: no other user reads what it writes."""
+
 
 class CommandFailed(Exception):
     """A program ended with an error; its output is in the log that the message names."""
@@ -151,6 +154,7 @@ def _spawn(
             stderr=subprocess.STDOUT,
             start_new_session=True,
             preexec_fn=in_child,
+            umask=PRIVATE,
             user=account.uid if account else None,
             group=account.gid if account else None,
             extra_groups=[] if account else None,

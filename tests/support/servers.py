@@ -6,6 +6,7 @@ Each starts on first use and ends with the test run, even if the run is killed.
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import secrets
 import signal
@@ -19,15 +20,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from compose.bucket_rights import OWNER, identities
 from homeprices.adapters.object_store import S3Bucket, open_bucket
 from homeprices.settings import load_settings
-from local.ports import LOOPBACK, SeaweedPorts
+from local.ports import GRPC_OFFSET, LOOPBACK, SeaweedPorts, is_free
 from local.services.pipeline_servers import mlflow
 from local.services.postgres import Database, connect, create, installation, postgres
 from local.services.seaweedfs import seaweedfs
 from local.supervision import accounts, processes
 from local.supervision.service_spec import Command, ServiceSpec
-from tests.support.free_ports import free_ports
+from tests.support.free_ports import FIRST, free_ports
 
 PR_SET_PDEATHSIG = 1
 POLL_SECONDS = 0.1
@@ -95,9 +97,11 @@ class ServerStarter:
 
     def _start_s3(self) -> dict[str, str]:
         key, secret = secrets.token_hex(10), secrets.token_hex(20)
-        ports = SeaweedPorts(*free_ports(8))
+        ports = seaweed_ports()
         home = self.folder / "seaweedfs"
-        self._start(seaweedfs(home, ports, key, secret, clean_environment(), max_volumes=MAX_VOLUMES))
+        users = json.dumps(identities("", {OWNER: (key, secret)}))
+        for service in seaweedfs(home, ports, users, clean_environment(), max_volumes=MAX_VOLUMES):
+            self._start(service)
         return {
             "AWS_ENDPOINT_URL_S3": f"http://{LOOPBACK}:{ports.s3}",
             "AWS_ACCESS_KEY_ID": key,
@@ -157,6 +161,14 @@ class Servers:
     def close(self) -> None:
         """Stop every server that was started here."""
         self._starter.close()
+
+
+def seaweed_ports() -> SeaweedPorts:
+    """Return free ports, with the filer's HTTP below those of other tests."""
+    s3, master, volume, s3_grpc, master_grpc, volume_grpc = free_ports(6)
+    lower = (grpc - GRPC_OFFSET for grpc in iter(lambda: free_ports(1)[0], 0))
+    filer = next(port for port in lower if port < FIRST and is_free(port))
+    return SeaweedPorts(s3, master, volume, filer, s3_grpc, master_grpc, volume_grpc, filer + GRPC_OFFSET)
 
 
 def open_s3(variables: dict[str, str]) -> S3Bucket:

@@ -39,7 +39,7 @@ def expected(objects: dict[str, str], listed: str) -> set[tuple[str, str, str]]:
 @pytest.mark.parametrize(
     ("document", "objects", "listed"),
     [
-        (policies.inference(PLACE), {"models/*": "r"}, "models/"),
+        (policies.inference(PLACE), {"models/*": "r"}, "models/ claims/"),
         (
             policies.router(PLACE),
             {"control/experiment.json*": "rw", "traffic/*": "w"},
@@ -49,7 +49,7 @@ def expected(objects: dict[str, str], listed: str) -> set[tuple[str, str, str]]:
         (
             policies.exporter(PLACE),
             {"models/*": "r", "archive/*": "r", "control/*": "r", "data/raw/*": "r", "reports/runs/*": "r"},
-            "models/ archive/ control/ data/raw/ reports/runs/",
+            "models/ archive/ control/ data/raw/ reports/runs/ claims/",
         ),
         (policies.airflow_control(PLACE), {"airflow-logs/*": "rw"}, "airflow-logs/"),
         (
