@@ -16,6 +16,7 @@ from dotenv import dotenv_values
 from homeprices.adapters.airflow_client import AirflowClient
 from homeprices.resources import Resources
 from homeprices.settings import load_settings
+from local.ports import Ports
 
 T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
@@ -27,6 +28,7 @@ class RunningStack:
 
     def __init__(self, folder: Path, offset: int, **settings: str) -> None:
         self.folder = folder
+        self.ports = Ports.moved_by(str(offset))
         self.connected = False
         keep = {
             k: v for k, v in os.environ.items() if not k.startswith(("HOMEPRICES_", "AWS_", "POSTGRES_", "AIRFLOW_"))

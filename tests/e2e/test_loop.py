@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from sqlalchemy import text
 from homeprices.registry import bundle_reader
 from homeprices.release import control_record
 from local.supervision import status_board
+from tests.e2e import doors
 from tests.e2e.running_stack import ROOT, RunningStack, wait_until
 from tests.e2e.visitors import Visitors
 from tests.support.fake_servers import Hook, webhook
@@ -63,6 +65,20 @@ def test_up_leaves_a_first_model_and_a_candidate_before_visitors(stack: RunningS
     )
     record = control_record.read(stack.resources.bucket)
     assert (record.state, record.production, record.candidate, record.share) == ("running", "BO1", "CO1", 20.0)
+
+
+def test_a_running_stack_listens_on_loopback_on_the_ports_of_its_list_and_no_others(stack: RunningStack) -> None:
+    expected = set(stack.ports.every.values())
+    if shutil.which("prometheus") is None:
+        expected -= {stack.ports["prometheus"]}
+    assert doors.listening(stack.folder) == {("127.0.0.1", port) for port in expected}
+
+
+def test_nothing_of_a_running_stack_is_outside_its_folder_or_open_to_other_users(stack: RunningStack) -> None:
+    assert doors.unix_sockets_outside(stack.folder) == []
+    assert doors.files_written_outside(stack.folder) == []
+    assert doors.open_to_others(stack.folder) == []
+    assert doors.read_by_a_stranger(stack.folder) == []
 
 
 def test_a_bundle_names_the_state_of_the_code_that_made_it(stack: RunningStack) -> None:

@@ -31,3 +31,34 @@ def test_the_local_stack_decides_by_the_demo_unless_told_otherwise(
     stack = Stack.of({"STACK_DIR": str(tmp_path / "stack"), **chosen}, root=tmp_path)
     stack.make_folder()
     assert (stack.policy, stack.environment()["HOMEPRICES_POLICY"]) == (policy, policy)
+
+
+def test_a_folder_that_an_earlier_version_left_open_is_closed_to_others(tmp_path: Path) -> None:
+    stack = Stack.of({"STACK_DIR": str(tmp_path / "stack")}, root=tmp_path)
+    log, link, outside = stack.folder / "logs" / "old.log", stack.folder / "postgres", tmp_path / "outside"
+    log.parent.mkdir(parents=True, mode=0o755)
+    outside.mkdir(mode=0o755)
+    (stack.folder / "program.sh").touch(mode=0o755)
+    log.touch(mode=0o644)
+    link.symlink_to(outside)
+    stack.make_folder()
+    modes = {path.name: oct(path.stat().st_mode & 0o777) for path in (log, log.parent, stack.folder / "program.sh")}
+    assert modes == {"old.log": "0o600", "logs": "0o700", "program.sh": "0o700"}
+    assert outside.stat().st_mode & 0o777 == 0o755, "what a link points to is not the stack's"
+    assert stack.folder.stat().st_mode & 0o066 == 0
+
+
+def test_every_service_has_its_own_key_to_the_bucket(tmp_path: Path) -> None:
+    stack = Stack.of({"STACK_DIR": str(tmp_path / "stack")}, root=tmp_path)
+    stack.make_folder()
+    held = {s.name: s.env["AWS_ACCESS_KEY_ID"] for s in services(stack) if "AWS_ACCESS_KEY_ID" in s.env and s.argv}
+    assert held == {
+        "infer-prod": "homeprices-inference",
+        "infer-cand": "homeprices-inference",
+        "router": "homeprices-router",
+        "frontend": "homeprices-router",
+        "mlflow": "homeprices-mlflow",
+        "exporter": "homeprices-exporter",
+        "airflow-scheduler": "homeprices-pipeline",  # it runs the tasks
+        **dict.fromkeys(("airflow-api-server", "airflow-dag-processor", "airflow-triggerer"), "homeprices-airflow"),
+    }

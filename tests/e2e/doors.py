@@ -1,0 +1,83 @@
+"""What a running stack listens on, what it writes, and what of it other users could read."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from local.supervision import processes
+
+STRANGER = 65534
+KEPT_OUTSIDE = (
+    Path.home() / ".cache",  # of libraries, which the user has with or without a stack
+    Path("/dev"),
+)
+MODES_OF_THEIR_OWN = {".vif"}
+"""Files of SeaweedFS whose mode it sets itself. Their folder is closed."""
+
+PRIVATE_TO_THE_SERVER = ("filer.sock", "s3.sock")  # relative to SeaweedFS's own folder
+
+
+def listening(folder: Path) -> set[tuple[str, int]]:
+    """Return the addresses and ports on which processes of the stack in `folder` listen."""
+    return {
+        (connection.laddr.ip, connection.laddr.port)
+        for process in _processes(folder)
+        for connection in process.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    }
+
+
+def unix_sockets_outside(folder: Path) -> list[str]:
+    """Return the paths of Unix sockets of the stack that are not in its folder."""
+    paths = {
+        str(connection.laddr) for process in _processes(folder) for connection in process.net_connections("unix")
+    } - {"", *PRIVATE_TO_THE_SERVER}
+    return sorted(path for path in paths if not Path(path).is_relative_to(folder))
+
+
+def files_written_outside(folder: Path) -> list[str]:
+    """Return the files outside its folder that the stack has open for writing."""
+    homes = [folder, *(link.resolve() for link in folder.iterdir() if link.is_symlink()), *KEPT_OUTSIDE]
+    written = {
+        file.path
+        for process in _processes(folder)
+        for file in process.open_files()
+        if file.mode != "r"  # type: ignore[attr-defined]
+    }
+    return sorted(path for path in written if not any(Path(path).is_relative_to(home) for home in homes))
+
+
+def open_to_others(folder: Path) -> list[str]:
+    """Return everything in a stack's folder, with its mode, of which group or others have a right."""
+    found = []
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            mode = path.lstat().st_mode
+            if mode & 0o077 and not stat.S_ISLNK(mode) and path.suffix not in MODES_OF_THEIR_OWN:
+                found.append(f"{stat.filemode(mode)} {path.relative_to(folder)}")
+    return found
+
+
+def read_by_a_stranger(folder: Path) -> list[str]:
+    """Return what a user that owns nothing lists and reads of a stack's folder."""
+    other = {"user": STRANGER, "group": STRANGER, "extra_groups": []} if os.geteuid() == 0 else {}
+    if not other:
+        return []
+    asked = subprocess.run(  # type: ignore[call-overload]
+        ["find", str(folder), str(folder / "secrets.json"), "-maxdepth", "1", "-readable"],
+        capture_output=True, text=True, cwd="/", timeout=30, check=False, **other,
+    )  # fmt: skip
+    return list(asked.stdout.split())
+
+
+def _processes(folder: Path) -> Iterator[psutil.Process]:
+    for process in processes.marked((folder / "id").read_text(), folder):
+        with contextlib.suppress(psutil.NoSuchProcess), process.oneshot():
+            yield process
