@@ -9,7 +9,7 @@ FROM ${SEAWEEDFS_IMAGE} AS seaweedfs
 USER 0:0
 # Not /data, because it is a volume of the base image, and changes to a volume after its declaration are lost.
 RUN mkdir -p /var/lib/seaweedfs && chown 10001:10001 /var/lib/seaweedfs
-COPY compose/seaweedfs.sh /usr/local/lib/seaweedfs.sh
+COPY compose/seaweedfs.sh compose/identities.json /usr/local/lib/
 USER 10001:10001
 ENTRYPOINT ["/bin/sh", "/usr/local/lib/seaweedfs.sh"]
 CMD []

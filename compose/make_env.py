@@ -15,6 +15,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from compose.bucket_rights import RIGHTS, variables
+
 PLACEHOLDER = re.compile(r"^$|change.?me|placeholder|^<.*>$|^your", re.IGNORECASE)
 KNOWN_PASSWORD = "airflow"  # noqa: S105  (published; replaced where other machines can reach Airflow)
 ASSIGNMENT = re.compile(r"^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)$")
@@ -30,6 +32,9 @@ def fernet_key() -> str:
     return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
 
 
+S3_KEYS = tuple(variable for service in RIGHTS for variable in variables(service))
+"""The key of each service to SeaweedFS. Another S3 server knows only its own."""
+
 SECRETS: dict[str, Callable[[], str]] = {
     "POSTGRES_SUPERUSER_PASSWORD": password,
     "POSTGRES_PASSWORD": password,
@@ -38,6 +43,7 @@ SECRETS: dict[str, Callable[[], str]] = {
     "MONITORING_DATABASE_PASSWORD": password,
     "AWS_ACCESS_KEY_ID": password,
     "AWS_SECRET_ACCESS_KEY": password,
+    **dict.fromkeys(S3_KEYS, password),
     "HOMEPRICES_VISITOR_KEY": password,
     "AIRFLOW_FERNET_KEY": fernet_key,
     "AIRFLOW_JWT_SECRET": password,
@@ -50,7 +56,12 @@ SECRETS: dict[str, Callable[[], str]] = {
 def completed(text: str) -> tuple[str, list[str]]:
     """Return the text of an `.env` with every secret set, and the names of the secrets that were generated now."""
     values = {m[1]: _value(m[2]) for line in text.splitlines() if (m := ASSIGNMENT.match(line))}
-    missing = {name: make for name, make in SECRETS.items() if PLACEHOLDER.search(values.get(name, ""))}
+    not_ours = () if values.get("SEAWEEDFS_REPLICAS", "1") != "0" else S3_KEYS
+    missing = {
+        name: make
+        for name, make in SECRETS.items()
+        if PLACEHOLDER.search(values.get(name, "")) and name not in not_ours
+    }
     is_local = values.get("BIND_ADDRESS", "").startswith("127.") or not values.get("BIND_ADDRESS")
     airflow = values.get("HOMEPRICES_AIRFLOW_PASSWORD", "")
     if PLACEHOLDER.search(airflow) or (airflow == KNOWN_PASSWORD and not is_local):

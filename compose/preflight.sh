@@ -16,7 +16,14 @@ is_placeholder() {
   esac
 }
 
-for name in POSTGRES_SUPERUSER_PASSWORD POSTGRES_PASSWORD AIRFLOW_DATABASE_PASSWORD MLFLOW_DATABASE_PASSWORD \
+s3_keys=""
+if [ "${SEAWEEDFS_REPLICAS:-1}" != 0 ]; then
+  for service in INFERENCE ROUTER MLFLOW EXPORTER PIPELINE AIRFLOW; do
+    s3_keys="$s3_keys ${service}_S3_ACCESS_KEY ${service}_S3_SECRET_KEY"
+  done
+fi
+
+for name in $s3_keys POSTGRES_SUPERUSER_PASSWORD POSTGRES_PASSWORD AIRFLOW_DATABASE_PASSWORD MLFLOW_DATABASE_PASSWORD \
   MONITORING_DATABASE_PASSWORD AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY HOMEPRICES_AIRFLOW_PASSWORD \
   HOMEPRICES_VISITOR_KEY AIRFLOW_FERNET_KEY AIRFLOW_JWT_SECRET AIRFLOW_API_SECRET_KEY REDIS_PASSWORD; do
   eval "value=\${$name:-}"
@@ -27,6 +34,8 @@ for name in POSTGRES_SUPERUSER_PASSWORD POSTGRES_PASSWORD AIRFLOW_DATABASE_PASSW
   case $name in
     *_DATABASE_PASSWORD | POSTGRES_*PASSWORD | REDIS_PASSWORD) # goes into a URL
       case $value in *[!A-Za-z0-9_.~-]*) refuse "$name may only have letters, digits, and _ . ~ -" ;; esac ;;
+    AWS_ACCESS_KEY_ID | AWS_SECRET_ACCESS_KEY | *_S3_*_KEY) # goes into a JSON file
+      case $value in *[!A-Za-z0-9/+=_.~-]*) refuse "$name may only have letters, digits, and / + = _ . ~ -" ;; esac ;;
     HOMEPRICES_VISITOR_KEY | AIRFLOW_JWT_SECRET | AIRFLOW_API_SECRET_KEY)
       [ "${#value}" -ge 16 ] || refuse "$name is shorter than 16 characters" ;;
     AIRFLOW_FERNET_KEY)

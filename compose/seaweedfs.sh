@@ -1,11 +1,17 @@
 #!/bin/sh
-# SeaweedFS as one process with one identity: the access key of the environment.
+# SeaweedFS as one process. Its users are those of identities.json, with the bucket and the keys of the environment.
 set -eu
-: "${AWS_ACCESS_KEY_ID:?}" "${AWS_SECRET_ACCESS_KEY:?}"
 umask 077
-identities=/tmp/identities.json
-printf '{"identities":[{"name":"homeprices","credentials":[{"accessKey":"%s","secretKey":"%s"}],"actions":["Admin","Read","Write","List","Tagging"]}]}\n' \
-  "$AWS_ACCESS_KEY_ID" "$AWS_SECRET_ACCESS_KEY" >"$identities"
+identities=${IDENTITIES:-/usr/local/lib/identities.json}
+made=${TMPDIR:-/tmp}/identities.json
+for name in $(grep -o '@[A-Z0-9_]*@' "$identities" | tr -d @ | sort -u); do
+  eval "value=\${$name:?}"
+  case $value in *[!A-Za-z0-9/+=_.~-]*) echo "seaweedfs.sh: $name has a character that no key has" >&2; exit 64 ;; esac
+  # Into a file, because every user of the machine can read a command line.
+  printf 's|@%s@|%s|g\n' "$name" "$value"
+done >"$made.sed"
+sed -f "$made.sed" "$identities" >"$made"
+rm "$made.sed"
 # Only the S3 port is reachable from outside the container, because master, volume and filer have no authentication.
 exec weed server \
   -dir=/var/lib/seaweedfs -ip=127.0.0.1 -ip.bind=127.0.0.1 \
@@ -14,4 +20,4 @@ exec weed server \
   -filer=true -filer.disableHttp=true \
   -s3=true -s3.ip.bind=0.0.0.0 -s3.port=8333 -s3.port.iceberg=0 -s3.port.lance=0 \
   -metricsIp=0.0.0.0 -metricsPort=9327 \
-  -s3.config="$identities" -s3.iam=false -s3.autoCreateBucket=false "$@"
+  -s3.config="$made" -s3.iam=false -s3.autoCreateBucket=false "$@"

@@ -5,7 +5,7 @@ BACKUP ?=
 .PHONY: env images test-compose compose-figures backup restore compose-config image-secrets workflows
 
 env: ## write .env for Docker Compose with generated secrets (existing values stay)
-	@python3 compose/make_env.py
+	@python3 -m compose.make_env
 
 images: ## build every image of the compose stack
 	@sh compose/build.sh

@@ -14,10 +14,10 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from compose.make_env import SECRETS, password
+from compose.make_env import S3_KEYS, SECRETS, password
 
 TIMEOUTS = Config(connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 3, "mode": "standard"})
-NOT_OURS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "POSTGRES_SUPERUSER_PASSWORD")
+NOT_OURS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", *S3_KEYS, "POSTGRES_SUPERUSER_PASSWORD")
 """Not needed on AWS: roles replace keys, and RDS generates its master password."""
 
 WANTED: dict[str, Callable[[], str]] = {

@@ -206,7 +206,10 @@ class ComposeStack:
     def python(self, code: str) -> Any:
         """Return `result` (JSON) of `code`, run in the serving container with `bucket` open."""
         opening = "import json; from homeprices.resources import open_resources; bucket = open_resources().bucket\n"
-        done = self.compose("exec", "-T", "infer-cand", "python", "-c", f"{opening}{code}\nprint(json.dumps(result))")
+        owner = [f"-e{name}={self.secrets[name]}" for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")]
+        done = self.compose(
+            "exec", "-T", *owner, "infer-cand", "python", "-c", f"{opening}{code}\nprint(json.dumps(result))"
+        )
         return json.loads(done.stdout.splitlines()[-1])
 
     def sql(self, query: str, database: str = "homeprices") -> list[list[str]]:

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from compose.bucket_rights import OWNER, RIGHTS, variables
 from compose.check_config import COMBINATIONS, MONITORING, arguments, problem
-from compose.make_env import SECRETS, completed
+from compose.make_env import S3_KEYS, SECRETS, completed
 from homeprices.settings import variable_names
 
 ROOT = Path(__file__).parents[2]
@@ -57,7 +58,7 @@ def test_compose_accepts_each_combination_of_files(
     assert problem(files, variables, env_file) is None
 
 
-@pytest.mark.parametrize("name", sorted(set(SECRETS) - {"GRAFANA_ADMIN_PASSWORD"}))
+@pytest.mark.parametrize("name", sorted({*SECRETS} - {*S3_KEYS, "GRAFANA_ADMIN_PASSWORD"}))
 def test_a_missing_secret_stops_compose_with_its_name(name: str, env_file: Path, tmp_path: Path) -> None:
     without = tmp_path / ".env"
     without.write_text(
@@ -152,12 +153,20 @@ def test_secrets_are_given_only_to_those_who_need_them(services: dict[str, Any],
             secret for value, secret in values.items() if value in json.dumps(services[name].get("environment", {}))
         }
 
-    bucket = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+    def key(*services: str) -> set[str]:
+        return {variable for service in services for variable in variables(service)}
+
     assert known_to("frontend") == set()
-    assert known_to("router") == bucket | {"HOMEPRICES_VISITOR_KEY"}
-    assert known_to("infer-prod") == known_to("infer-cand") == bucket | {"POSTGRES_PASSWORD", "HOMEPRICES_VISITOR_KEY"}
-    assert known_to("mlflow") == bucket | {"MLFLOW_DATABASE_PASSWORD"}
-    assert known_to("seaweedfs") == bucket
+    assert known_to("router") == key("router") | {"HOMEPRICES_VISITOR_KEY"}
+    serving = key("inference") | {"POSTGRES_PASSWORD", "HOMEPRICES_VISITOR_KEY"}
+    assert known_to("infer-prod") == known_to("infer-cand") == serving
+    assert known_to("mlflow") == key("mlflow") | {"MLFLOW_DATABASE_PASSWORD"}
+    assert known_to("seaweedfs") == key(OWNER, *RIGHTS)
+    assert known_to("bucket") == key(OWNER)
+    every = {variable for service in RIGHTS for variable in variables(service)}
+    assert known_to("airflow-scheduler") & every == known_to("bootstrap") & every == key("pipeline")
+    for name in ("airflow-init", "airflow-apiserver", "airflow-dag-processor", "airflow-triggerer"):
+        assert known_to(name) & every == key("airflow"), name
     assert known_to("postgres") == {"POSTGRES_SUPERUSER_PASSWORD"}
     assert known_to("migrate") == {"POSTGRES_PASSWORD"}
     assert "HOMEPRICES_VISITOR_KEY" not in known_to("airflow-scheduler")

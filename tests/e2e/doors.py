@@ -45,12 +45,7 @@ def unix_sockets_outside(folder: Path) -> list[str]:
 def files_written_outside(folder: Path) -> list[str]:
     """Return the files outside its folder that the stack has open for writing."""
     homes = [folder, *(link.resolve() for link in folder.iterdir() if link.is_symlink()), *KEPT_OUTSIDE]
-    written = {
-        file.path
-        for process in _processes(folder)
-        for file in process.open_files()
-        if file.mode != "r"  # type: ignore[attr-defined]
-    }
+    written = {file.path for process in _processes(folder) for file in process.open_files() if file.mode != "r"}
     return sorted(path for path in written if not any(Path(path).is_relative_to(home) for home in homes))
 
 

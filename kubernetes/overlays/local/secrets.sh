@@ -17,14 +17,24 @@ secret() {
   done
 }
 
-keys="AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY"
-secret homeprices-bucket $keys
-secret homeprices-inference POSTGRES_PASSWORD HOMEPRICES_VISITOR_KEY $keys
-secret homeprices-mlflow MLFLOW_DATABASE_PASSWORD $keys
-secret homeprices-exporter POSTGRES_PASSWORD=MONITORING_DATABASE_PASSWORD HOMEPRICES_AIRFLOW_PASSWORD $keys
+# The key of one service to the bucket.
+key() { printf 'AWS_ACCESS_KEY_ID=%s_S3_ACCESS_KEY AWS_SECRET_ACCESS_KEY=%s_S3_SECRET_KEY' "$1" "$1"; }
+
+every_key="AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY"
+secret homeprices-bucket $every_key
+for service in INFERENCE ROUTER MLFLOW EXPORTER PIPELINE AIRFLOW; do
+  every_key="$every_key ${service}_S3_ACCESS_KEY ${service}_S3_SECRET_KEY"
+done
+secret homeprices-seaweedfs $every_key
+secret homeprices-router $(key ROUTER)
+secret homeprices-inference POSTGRES_PASSWORD HOMEPRICES_VISITOR_KEY $(key INFERENCE)
+secret homeprices-mlflow MLFLOW_DATABASE_PASSWORD
+secret homeprices-tracking $(key MLFLOW)
+secret homeprices-exporter POSTGRES_PASSWORD=MONITORING_DATABASE_PASSWORD HOMEPRICES_AIRFLOW_PASSWORD $(key EXPORTER)
 secret homeprices-databases POSTGRES_SUPERUSER_PASSWORD POSTGRES_PASSWORD AIRFLOW_DATABASE_PASSWORD \
   MLFLOW_DATABASE_PASSWORD MONITORING_DATABASE_PASSWORD
-secret homeprices-airflow HOMEPRICES_AIRFLOW_PASSWORD POSTGRES_PASSWORD $keys
+secret homeprices-airflow HOMEPRICES_AIRFLOW_PASSWORD POSTGRES_PASSWORD $(key AIRFLOW)
+secret homeprices-pipeline $(key PIPELINE)
 secret airflow-keys fernet-key=AIRFLOW_FERNET_KEY jwt-secret=AIRFLOW_JWT_SECRET api-secret-key=AIRFLOW_API_SECRET_KEY
 connection="postgresql://airflow:$(value AIRFLOW_DATABASE_PASSWORD)@postgres/airflow"
 printf -- '---\napiVersion: v1\nkind: Secret\nmetadata: {name: airflow-database, namespace: homeprices}\ntype: Opaque\n'

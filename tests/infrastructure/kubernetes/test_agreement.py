@@ -305,7 +305,12 @@ def test_secrets_for_a_cluster_of_ones_own_come_from_the_env_file(tmp_path: Path
     assert needed <= set(made)
     outside = yaml.safe_load_all((ROOT / "kubernetes/overlays/aws/secrets.yaml").read_text())
     external = {d["metadata"]["name"]: d for d in outside if d["kind"] == "ExternalSecret"}
-    assert needed - {"homeprices-bucket"} <= set(external)
+    keys_only = {f"homeprices-{name}" for name in ("bucket", "seaweedfs", "router", "tracking", "pipeline")}  # or roles
+    assert needed - keys_only <= set(external)
+    for name, service in {"router": "ROUTER", "inference": "INFERENCE", "tracking": "MLFLOW", "exporter": "EXPORTER",
+                          "airflow": "AIRFLOW", "pipeline": "PIPELINE"}.items():  # fmt: skip
+        held = base64.b64decode(made[f"homeprices-{name}"]["data"]["AWS_SECRET_ACCESS_KEY"]).decode()
+        assert held == f"value-of-{service}_S3_SECRET_KEY"
     for name, document in external.items():
         keys = {entry["secretKey"] for entry in document["spec"]["data"]}
         if name != "airflow-database":

@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 
 from compose.bucket_rights import DELETE, OWNER, READ, RIGHTS, WRITE, identities
 from homeprices.adapters.object_store import S3Bucket
+from homeprices.names import BundleKind
 from homeprices.registry import bundle_publisher, bundle_reader, datasets
 from homeprices.release import control_record, promotion
 from homeprices.release.traffic_counts import PREFIX as TRAFFIC
@@ -142,7 +143,8 @@ def test_every_service_does_its_work_with_its_own_key(endpoint: str, tmp_path: P
     for key in EXAMPLES:
         owner.delete(key)
     assert datasets.latest(pipeline) is None
-    for number, kind in enumerate(("BO", "CO")):
+    kinds: tuple[BundleKind, ...] = ("BO", "CO")
+    for number, kind in enumerate(kinds):
         bundle_publisher.stage(pipeline, f"run-{kind}", make_draft(tmp_path / kind, 1.0 + number))
         assert bundle_publisher.publish(pipeline, f"run-{kind}", kind) == f"{kind}1"
         assert bundle_reader.published(serving, kind) == [f"{kind}1"]

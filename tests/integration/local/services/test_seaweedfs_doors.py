@@ -111,9 +111,9 @@ def test_the_own_certificate_opens_the_doors_that_strangers_find_shut(server: Se
 
 def test_nothing_of_the_server_is_outside_its_folder_and_everything_in_it_is_private(server: Server) -> None:
     for process in map(psutil.Process, server.pids):
-        written = [file.path for file in process.open_files() if file.mode != "r"]  # type: ignore[attr-defined]
+        written = [file.path for file in process.open_files() if file.mode != "r"]
         assert [path for path in written if not Path(path).is_relative_to(server.home.parent)] == []
-        sockets = [connection.laddr for connection in process.net_connections("unix") if connection.laddr]
+        sockets = [str(connection.laddr) for connection in process.net_connections("unix") if connection.laddr]
         assert [path for path in sockets if path not in {"filer.sock", "s3.sock"}] == []  # relative to its folder
     assert [
         str(path) for path in Path(tempfile.gettempdir()).glob(f"seaweedfs-*-{server.ports.master_grpc}.sock")
