@@ -39,6 +39,7 @@ EXAMPLES = [
 
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server with one user for each service, and a bucket with an object under each prefix."""
     home, ports = tmp_path_factory.mktemp("identities"), seaweed_ports()
     with ExitStack() as stack:
         for service in seaweedfs(
