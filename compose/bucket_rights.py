@@ -19,6 +19,7 @@ Document = dict[str, Any]
 
 READ, WRITE, DELETE = "s3:GetObject", "s3:PutObject", "s3:DeleteObject"
 MULTIPART = "s3:AbortMultipartUpload"
+KEY_RING = "keys/ring.json"
 OWNER = "owner"
 """The identity that creates the bucket and makes backups. No service has it."""
 
@@ -45,15 +46,21 @@ _MOVED = ("staging/", "models/", "archive/", "batch/")
 _OBSERVED = ("models/", "archive/", "control/", "data/raw/", "reports/runs/")
 
 RIGHTS: Mapping[str, Rights] = {
-    # Both inference services: read bundles; see which versions are claimed, because others are copies made by hand.
-    "inference": Rights((Grant("ReadBundles", (READ,), ("models/",)),), ("models/", "claims/")),
-    # Router agent: read the control record, set a failing candidate's share to zero, and write traffic counts.
+    # Both inference services: read bundles and the ring of API keys; see which versions are claimed, because others are
+    # copies made by hand.
+    "inference": Rights(
+        (Grant("ReadBundles", (READ,), ("models/",)), Grant("ReadKeys", (READ,), (KEY_RING,))),
+        ("models/", "claims/", KEY_RING),
+    ),
+    # Router agent: read the control record, set a failing candidate's share to zero, read the ring of API keys, and
+    # write counts of traffic and of the keys' use.
     "router": Rights(
         (
             Grant("ControlRecord", (READ, WRITE), ("control/experiment.json",)),
-            Grant("Traffic", (WRITE,), ("traffic/",)),
+            Grant("ReadKeys", (READ,), (KEY_RING,)),
+            Grant("Traffic", (WRITE,), ("traffic/", "keys/usage/")),
         ),
-        ("control/experiment.json",),
+        ("control/experiment.json", KEY_RING),
     ),
     # MLflow server: read and write artifacts of runs; read the bundles of model versions.
     "mlflow": Rights(
@@ -79,9 +86,19 @@ RIGHTS: Mapping[str, Rights] = {
 }
 
 
+# The person who runs `homeprices keys`: change the ring of API keys, and read their use. No service may.
+KEY_ADMINISTRATOR = Rights(
+    (Grant("ChangeKeys", (READ, WRITE), (KEY_RING,)), Grant("ReadUse", (READ,), ("keys/usage/",))), ("keys/",)
+)
+
+
 def document(service: str, bucket: str) -> Document:
     """Return the IAM policy of a service for a bucket. Raises KeyError for an unknown service."""
-    rights = RIGHTS[service]
+    return policy(RIGHTS[service], bucket)
+
+
+def policy(rights: Rights, bucket: str) -> Document:
+    """Return the IAM policy of these rights in a bucket."""
     objects = [
         {
             "Sid": grant.sid,

@@ -81,6 +81,7 @@ class Settings(BaseModel):
     trusted_networks: str = Field("127.0.0.0/8,::1/128", validation_alias="TRUSTED_NETWORKS")
     public_hosts: str = Field("", validation_alias="HOMEPRICES_HOSTS")
     cors_origins: str = Field("", validation_alias="HOMEPRICES_CORS_ORIGINS")
+    api_keys: Literal["off", "optional", "required"] = Field("optional", validation_alias="HOMEPRICES_API_KEYS")
 
     # --- release and router -------------------------------------------------------------------------------------
     production_urls: str = Field("http://127.0.0.1:6001", validation_alias="HOMEPRICES_PRODUCTION_URLS")

@@ -99,6 +99,11 @@ def airflow_work(names: StackNames) -> Document:
     return bucket_rights.document("pipeline", names.bucket)
 
 
+def key_administrator(names: StackNames) -> Document:
+    """Person who runs `homeprices keys`: change the ring of API keys, and read their use. No workload may."""
+    return bucket_rights.policy(bucket_rights.KEY_ADMINISTRATOR, names.bucket)
+
+
 def airflow_control(names: StackNames) -> Document:
     """Airflow's servers."""
     return bucket_rights.document("airflow", names.bucket)
@@ -123,7 +128,7 @@ def pull_images(names: StackNames) -> Document:
 def whole_host(names: StackNames) -> Document:
     """Host: everything that the compose files do with the bucket, because the containers share the host's role."""
     prefixes = ["data/raw/", "claims/", "control/", "reports/", "notices/", "traffic/", "airflow-logs/", "staging/",
-                "models/", "archive/", "batch/", "mlflow/"]  # fmt: skip
+                "models/", "archive/", "batch/", "mlflow/", "keys/"]  # fmt: skip
     return document(
         _objects(names, "ReadAndWrite", [READ, WRITE, MULTIPART], prefixes),
         _objects(names, "Replace", [DELETE], ["staging/", "models/", "archive/", "batch/", "mlflow/"]),

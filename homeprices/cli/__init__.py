@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from homeprices.cli import data, drift, experiment, operations, release, training
+from homeprices.cli import data, drift, experiment, keys, operations, release, training
 from homeprices.cli.command_group import example
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def homeprices() -> None:
 
 for group in (
     *(operations.airflow, operations.database),
-    *(module.group for module in (data, drift, experiment, release, training)),
+    *(module.group for module in (data, drift, experiment, keys, release, training)),
 ):
     homeprices.add_command(group)
 

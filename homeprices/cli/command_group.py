@@ -6,6 +6,7 @@ image without scikit-learn and pandas runs the commands that do not use them.
 
 from __future__ import annotations
 
+import getpass
 from typing import IO, TYPE_CHECKING, Any
 
 import click
@@ -51,3 +52,11 @@ def resources_of(context: click.Context) -> Resources:
     from homeprices.resources import Resources, open_resources
 
     return context.obj if isinstance(context.obj, Resources) else open_resources()
+
+
+def user_name() -> str:
+    """Return the name of the person who runs the command, for the record."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a container's user may have no name
+        return "unknown"

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import getpass
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import click
 
-from homeprices.cli.command_group import CommandGroup, Refusal, example, resources_of
+from homeprices.cli.command_group import CommandGroup, Refusal, example, resources_of, user_name
 
 if TYPE_CHECKING:
     from homeprices.resources import Resources
     from homeprices.workflows.manual_actions import ActionReport
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError, ImportError):  # a container's user may have no name
-        return "unknown"
 
 
 @dataclass(frozen=True)
@@ -43,7 +35,7 @@ candidate_option = click.option("--candidate", help="For example CO1 (default: t
 
 
 @click.group("release", cls=CommandGroup, label="release: ")
-@click.option("--actor", default=_user, show_default="the user", help="Person who acts, for the record.")
+@click.option("--actor", default=user_name, show_default="the user", help="Person who acts, for the record.")
 @click.pass_context
 def group(context: click.Context, actor: str) -> None:
     """Show and change what production and the candidate serve."""

@@ -24,7 +24,7 @@ LAYERS = [
     {"settings", "files", "tables"},
     {"log", "pricing", "reporting"},
     {"data", "adapters"},
-    {"model", "resources", "predictions"},
+    {"model", "resources", "predictions", "keys"},
     {"registry", "batch", "training", "migrations"},
     {"release"},
     {"experiment"},
@@ -64,7 +64,7 @@ HEAVY = {
 NEVER_IN_SERVING = {*HEAVY, "airflow", "mlflow", "pandas"}
 
 SERVING = {"names", "foreign_text", "errors", "settings", "files", "tables", "log", "pricing", "adapters", "resources",
-           "predictions", "registry", "release"}  # fmt: skip
+           "predictions", "registry", "release", "keys"}  # fmt: skip
 """What `inference` and `router` may import of the library."""
 
 LONGEST_FILE = 300

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fnmatch import fnmatch
 from typing import Any
 
 import pytest
@@ -39,12 +40,13 @@ def expected(objects: dict[str, str], listed: str) -> set[tuple[str, str, str]]:
 @pytest.mark.parametrize(
     ("document", "objects", "listed"),
     [
-        (policies.inference(PLACE), {"models/*": "r"}, "models/ claims/"),
+        (policies.inference(PLACE), {"models/*": "r", "keys/ring.json*": "r"}, "models/ claims/ keys/ring.json"),
         (
             policies.router(PLACE),
-            {"control/experiment.json*": "rw", "traffic/*": "w"},
-            "control/experiment.json",
+            {"control/experiment.json*": "rw", "keys/ring.json*": "r", "traffic/*": "w", "keys/usage/*": "w"},
+            "control/experiment.json keys/ring.json",
         ),
+        (policies.key_administrator(PLACE), {"keys/ring.json*": "rw", "keys/usage/*": "r"}, "keys/"),
         (policies.mlflow(PLACE), {"mlflow/*": "rwdm", "models/*": "r"}, "mlflow/ models/"),
         (
             policies.exporter(PLACE),
@@ -64,12 +66,20 @@ def expected(objects: dict[str, str], listed: str) -> set[tuple[str, str, str]]:
             "data/raw/ claims/ control/ reports/ notices/ airflow-logs/ staging/ models/ archive/ batch/ traffic/",
         ),
     ],
-    ids=["inference", "router", "mlflow", "exporter", "airflow_control", "airflow_work"],
+    ids=["inference", "router", "key_administrator", "mlflow", "exporter", "airflow_control", "airflow_work"],
 )
 def test_a_workload_may_do_this_and_nothing_else(
     document: dict[str, Any], objects: dict[str, str], listed: str
 ) -> None:
     assert rights(document) == expected(objects, listed)
+
+
+def test_no_workload_can_make_itself_an_api_key() -> None:
+    workloads = (policies.inference, policies.router, policies.mlflow, policies.exporter, policies.airflow_work,
+                 policies.airflow_control)  # fmt: skip
+    for workload in workloads:
+        written = {resource for action, resource, _ in rights(workload(PLACE)) if action != GET}
+        assert not any(fnmatch(f"{BUCKET}/keys/ring.json", resource) for resource in written)
 
 
 def test_datasets_and_claims_are_deleted_by_nobody() -> None:
