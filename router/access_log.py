@@ -7,14 +7,18 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 from homeprices.names import PREDICT_PATH
 
 REPLAY_BYTES = 2**20  # read again after a start: the breaker needs the last minute
 ROTATE_BYTES = 64 * 2**20
 FALLBACK_SEPARATOR = " : "
+OPERATIONS = frozenset({"/metrics", "/api/metrics", "/api/logs", "/api/logs/tail", "/api/drift_report"})
+
+KeyOutcome = Literal["allowed", "refused", "limited"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,7 @@ class AccessLogEntry:
 
     `upstream_seconds` is the services' part of it: the sum over all that were tried. `upstream_status` is Nginx's list
     of their statuses, in which " : " separates the fallback; it is empty if Nginx answered without asking a service.
+    `key` is the id of the API key whose quota was used.
     """
 
     at: float
@@ -37,6 +42,8 @@ class AccessLogEntry:
     upstream_seconds: float
     upstream_status: str
     bound: str = ""
+    rate: str = ""
+    key: str = ""
 
     @property
     def reached_bound(self) -> bool:
@@ -51,6 +58,18 @@ class AccessLogEntry:
         any client could cause failures. A service that is down was asked: its status is 502 then.
         """
         return self.method == "POST" and self.path == PREDICT_PATH and bool(self.upstream_status)
+
+    @property
+    def key_outcome(self) -> KeyOutcome:
+        """What became of a request with an API key."""
+        if "REJECTED" in (self.rate, self.bound):
+            return "limited"
+        return "refused" if self.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) else "allowed"
+
+    @property
+    def is_operation(self) -> bool:
+        """Whether logs, metrics or drift were asked for."""
+        return self.path in OPERATIONS
 
     @property
     def fell_back(self) -> bool:
@@ -76,6 +95,8 @@ def parse(lines: Iterable[str]) -> Iterator[AccessLogEntry | None]:
                 upstream_seconds=_total(members["upstream_seconds"]),
                 upstream_status=str(members["upstream_status"]).strip("- "),
                 bound=str(members.get("bound", "")),
+                rate=str(members.get("rate", "")),
+                key=str(members.get("key", "")),
             )
         except (ValueError, KeyError, TypeError):
             yield None

@@ -29,6 +29,7 @@ from prometheus_client import start_http_server
 from homeprices.adapters.object_store import open_bucket
 from homeprices.errors import HomePricesError
 from homeprices.files import write_atomic
+from homeprices.keys.key_cache import KeyCache
 from homeprices.log import configure_logging, get_logger
 from homeprices.settings import Settings, load_settings
 from router.access_log import AccessLogEntry, LogFollower, parse
@@ -38,7 +39,7 @@ from router.nginx import Nginx, NginxFailed, find_program
 from router.reload import ReloadResult, apply_config
 from router.render import is_split, render
 from router.router_metrics import RouterMetrics
-from router.site_config import RouterSite, router_folder, site_of
+from router.site_config import RouterSite, router_folder, router_keys, site_of
 from router.traffic_counter import TrafficCounter
 
 STEP_SECONDS = 0.5
@@ -188,11 +189,19 @@ def run(settings: Settings, stopping: threading.Event) -> None:
             poll_seconds,
             on_stopped=lambda: request_evaluation(settings),
         )
+        keys = KeyCache(bucket, nginx.folder / "keys.json", poll_seconds)
         metrics = RouterMetrics()
         server, _ = start_http_server(settings.router_metrics_port, settings.router_host, metrics.registry)
         control.start(FIRST_RECORD_SECONDS)
+        if settings.api_keys != "off":
+            keys.start(FIRST_RECORD_SECONDS)
+
+        def site() -> RouterSite:
+            known = router_keys(keys.ring, datetime.now(UTC)) if settings.api_keys != "off" else ()
+            return site_of(settings, nginx_version=version, keys=known)
+
         counter = TrafficCounter(nginx.folder, bucket)
-        agent = Agent(nginx, control, lambda: site_of(settings, nginx_version=version), metrics)
+        agent = Agent(nginx, control, site, metrics)
         agent.step()
         if agent.last is None or agent.last.outcome == "failed":
             raise NginxFailed(agent.last.reason if agent.last else "nothing was started")
@@ -204,6 +213,7 @@ def run(settings: Settings, stopping: threading.Event) -> None:
                 log.error("agent_step_failed", error=str(error))
         agent.close()
         control.close()
+        keys.close()
         server.shutdown()
         nginx.stop()
         counter.close()

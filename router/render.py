@@ -13,9 +13,11 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from homeprices.errors import InvalidInput
+from homeprices.keys.key_ring import parse_quota
+from homeprices.keys.key_token import HANDLE_PATTERN, handle
 from homeprices.release.control_record import ControlRecord, hundredths
 from homeprices.settings import LOCAL_HOST
-from router.site_config import NO_ADDRESS, RouterSite
+from router.site_config import NO_ADDRESS, RouterKey, RouterSite
 
 TEMPLATE = Path(__file__).with_name("nginx.conf.template")
 REVISION_LENGTH = 12
@@ -71,7 +73,8 @@ def _values(record: ControlRecord, site: RouterSite) -> dict[str, str]:
         "real_ip": _lines("    set_real_ip_from {};", _addresses("trusted", site.trusted)),
         "trusted": _lines("        {} 1;", site.trusted),
         "own_machine": _lines("        {} 1;", _own_machine(site)),
-        "allow": _lines("            allow {};", site.trusted) + "\n            deny all;",
+        **_doors(site),
+        **_keys(site.keys),
         "split": _split(record),
         "production_servers": _lines("        server {} max_fails=0;", production),
         "candidate_servers": _lines("        server {} max_fails=0;", candidate),
@@ -95,6 +98,39 @@ def _values(record: ControlRecord, site: RouterSite) -> dict[str, str]:
         "epoch_or_null": str(record.epoch) if running else "null",
         "version_json": _version_json(record),
         "problem_json": PROBLEM_JSON,
+    }
+
+
+def _doors(site: RouterSite) -> dict[str, str]:
+    """Return what the locations of visitors, batches and operators begin with."""
+    door = "            if ($needs_key) {\n                return 401;\n            }\n"
+    allow = _lines("            allow {};", site.trusted) + "\n            deny all;"
+    return {
+        "visitor_door": door if site.api_keys == "required" else "",
+        "batch_door": "" if site.api_keys == "off" else door,
+        "operator_door": allow if site.api_keys == "off" else door.rstrip("\n"),
+    }
+
+
+def _keys(keys: Sequence[RouterKey]) -> dict[str, str]:
+    """Return maps from the start of a key to its id and quota, and a zone and a limit for each different quota."""
+    quotas = {key.quota: parse_quota(key.quota) for key in keys}
+    zones, limits = [], []
+    for text, (requests, unit) in quotas.items():
+        name = f"key_{requests}{unit}"
+        zones += [
+            f'    map $key_quota ${name} {{\n        default "";\n        {text} $api_key;\n    }}',
+            f"    limit_req_zone ${name} zone={name}:128k rate={requests}r/{unit};",
+        ]
+        limits.append(f"        limit_req zone={name} burst={requests} nodelay;")
+    handles = [(handle(_word("key", key.id), _word("tag", tag)), key.id) for key in keys for tag in key.tags]
+    return {
+        "key_handle_pattern": HANDLE_PATTERN,
+        "key_handles": "\n".join(f"        {start} {key_id};" for start, key_id in handles),
+        "key_quotas": "\n".join(f"        {key.id} {key.quota};" for key in keys),
+        "key_retries": "\n".join(f"        {text} {quota.retry_seconds};" for text, quota in quotas.items()),
+        "key_zones": "\n".join(zones),
+        "key_limits": "\n".join(limits),
     }
 
 

@@ -29,6 +29,8 @@ class RouterMetrics:
             registry=self.registry,
             buckets=BUCKETS_SECONDS,
         )
+        self.key_requests = counter("router_key_requests", "Requests with an API key", ["key", "outcome"])
+        self.key_last_used = gauge("router_key_last_used_timestamp_seconds", "When an API key was last used", ["key"])
         self.damaged_lines = counter("router_log_lines_damaged", "Lines of the access log that could not be parsed")
         self.share = gauge("router_candidate_share_percent", "Share of visitors assigned to the candidate")
         self.epoch = gauge("router_experiment_epoch", "Epoch of the control record in force")
@@ -47,6 +49,9 @@ class RouterMetrics:
         self.requests.labels(entry.assigned, entry.assigned, str(entry.status)).inc()
         if entry.fell_back:
             self.fallbacks.inc()
+        if entry.key:
+            self.key_requests.labels(entry.key, entry.key_outcome).inc()
+            self.key_last_used.labels(entry.key).set(entry.at)
         if entry.is_prediction:
             self.seconds.labels(entry.assigned, entry.assigned).observe(entry.seconds)
 

@@ -9,15 +9,27 @@ import pwd
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 from homeprices.errors import SettingsError
+from homeprices.keys.key_ring import KeyRing
 from homeprices.settings import Settings
 
 NO_ADDRESS = "127.0.0.1:1 down"  # an upstream must have a server; this one is never used
 COOKIE_KEY_DIGITS = 32  # 128 bits
 Resolve = Callable[[str, int], Sequence[str]]
+
+
+@dataclass(frozen=True)
+class RouterKey:
+    """What Nginx knows of an API key: its id, the tags of its valid texts, and its quota."""
+
+    id: str
+    tags: tuple[str, ...]
+    quota: str
 
 
 @dataclass(frozen=True)
@@ -31,6 +43,8 @@ class RouterSite:
     folder: Path
     cookie_key: str = field(default="0" * 32, repr=False)
     user: str | None = None
+    api_keys: Literal["off", "optional", "required"] = "optional"
+    keys: tuple[RouterKey, ...] = ()
     hosts: tuple[str, ...] = ()  # public names; local ones are always known
     workers: int = 2
     requests_per_second: int = 20
@@ -48,7 +62,13 @@ class RouterSite:
     keepalive_min_timeout: bool = False  # Nginx 1.27.4 and later can keep idle connections through a reload
 
 
-def site_of(settings: Settings, *, nginx_version: tuple[int, ...], resolve: Resolve | None = None) -> RouterSite:
+def site_of(
+    settings: Settings,
+    *,
+    nginx_version: tuple[int, ...],
+    keys: tuple[RouterKey, ...] = (),
+    resolve: Resolve | None = None,
+) -> RouterSite:
     """Return the site that the settings describe.
 
     Every call resolves the names of services, because Nginx would resolve them only once and a recreated container has
@@ -63,11 +83,19 @@ def site_of(settings: Settings, *, nginx_version: tuple[int, ...], resolve: Reso
         folder=router_folder(settings),
         cookie_key=cookie_key(settings.visitor_key.get_secret_value()),
         user=worker_user(),
+        api_keys=settings.api_keys,
+        keys=keys,
         hosts=tuple(settings.hosts),
         requests_per_second=settings.router_requests_per_second,
         candidate_timeout=settings.candidate_timeout_seconds,
         keepalive_min_timeout=nginx_version >= (1, 27, 4),
     )
+
+
+def router_keys(ring: KeyRing, now: datetime) -> tuple[RouterKey, ...]:
+    """Return the keys of a ring that are valid now."""
+    valid = ((key, key.valid_secrets(now)) for key in ring.keys)
+    return tuple(RouterKey(key.id, tuple(one.tag for one in texts), key.quota) for key, texts in valid if texts)
 
 
 def cookie_key(visitor_key: str) -> str:

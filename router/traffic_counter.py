@@ -10,7 +10,7 @@ import contextlib
 import secrets
 import threading
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from http import HTTPStatus
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from homeprices.adapters.object_store import Bucket
 from homeprices.errors import HomePricesError
 from homeprices.files import write_atomic
+from homeprices.keys.key_usage import MOST_KEYS, KeyUse, RouterKeyUsage
 from homeprices.log import get_logger
 from homeprices.names import Variant
 from homeprices.release.traffic_counts import Counts, DailyTrafficCounts, bucket_start, day_of
@@ -35,7 +36,7 @@ log = get_logger("router")
 
 
 class Standing(BaseModel):
-    """The file's content: the router's id, the position in the log, the counts, and the days to upload."""
+    """The file's content: the router's id, the position in the log, the counts, and what is to be uploaded."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -43,6 +44,8 @@ class Standing(BaseModel):
     mark: LogOffset | None = None
     days: dict[date, Slots] = {}
     pending: set[date] = Field(default=set(), alias="due")  # the stored name
+    keys: dict[str, KeyUse] = {}
+    keys_pending: bool = False
 
 
 class TrafficCounter:
@@ -75,19 +78,26 @@ class TrafficCounter:
         for entry in parse(self._log.read()):
             if entry is not None and _is_counted(entry):
                 self._add(entry)
+            if entry is not None and entry.key:
+                self._add_key(entry)
         mark = self._log.mark
         if mark != self._standing.mark:
             self._standing.mark = mark
-            write_atomic(self._file, self._standing.model_dump_json(by_alias=True))
+            unused = set() if self._standing.keys else {"keys", "keys_pending"}  # unknown to the release before
+            write_atomic(self._file, self._standing.model_dump_json(by_alias=True, exclude=unused))
 
     def upload(self) -> None:
-        """Write changed days to the bucket. Raises HomePricesError; the days stay pending then."""
+        """Write changed days and the use of keys to the bucket. Raises HomePricesError; they stay pending then."""
         for day in sorted(self._standing.pending):
             counts = DailyTrafficCounts(router=self._standing.router, day=day, slots=self._standing.days[day])
             self._bucket.put(counts.key, counts.model_dump_json().encode())
             self._standing.pending.discard(day)
         for day in sorted(self._standing.days)[:-KEPT_DAYS]:
             del self._standing.days[day]
+        if self._standing.keys_pending:
+            usage = RouterKeyUsage(router=self._standing.router, keys=self._standing.keys)
+            self._bucket.put(usage.key, usage.model_dump_json().encode())
+            self._standing.keys_pending = False
 
     def _add(self, entry: AccessLogEntry) -> None:
         slot = bucket_start(entry.at)
@@ -99,6 +109,17 @@ class TrafficCounter:
         requests, failed = variants.get(variant, (0, 0))
         variants[variant] = requests + 1, failed + (entry.status >= HTTPStatus.INTERNAL_SERVER_ERROR)
         self._standing.pending.add(day)
+
+    def _add_key(self, entry: AccessLogEntry) -> None:
+        at = datetime.fromtimestamp(entry.at, UTC)
+        use = KeyUse(last_used=at, **{entry.key_outcome: 1})
+        if entry.is_operation and entry.key_outcome == "allowed":
+            use.operations, use.last_operation = 1, at
+        keys = self._standing.keys
+        keys.setdefault(entry.key, KeyUse()).add(use)
+        if len(keys) > MOST_KEYS:
+            del keys[min(keys, key=lambda name: keys[name].last_used or at)]
+        self._standing.keys_pending = True
 
     def _run(self) -> None:
         waited = UPLOAD_SECONDS  # what the previous agent has left is uploaded at once

@@ -19,6 +19,7 @@ from homeprices.log import configure_logging
 from homeprices.settings import load_settings
 from inference.backend.api import batch_routes, operator_routes, visitor_routes
 from inference.backend.api.fast_path import with_fast_path
+from inference.backend.runtime.access import refuse_key_in_query, scope_of
 from inference.backend.runtime.app_state import EXTENSION, AppState, open_app_state
 from inference.backend.runtime.http import (
     JSON_TYPE,
@@ -71,17 +72,25 @@ def _add_request_hooks(app: Flask, state: AppState) -> None:
         state.metrics.in_flight.inc()
         if not state.knows_host(request.environ.get("HTTP_HOST", "")):
             raise MisdirectedRequest
+        refuse_key_in_query(request.environ.get("QUERY_STRING", ""))
+        scope = scope_of(request.endpoint)
+        if scope is not None and request.method != "OPTIONS":  # a browser's preflight carries no key
+            state.access.require(caller, scope)
 
     @app.after_request
     def add_headers(response: Response) -> Response:
         context, headers = g._get_current_object(), response.headers
         headers.add("X-Request-ID", context.request_id)
-        if context.caller.trusted:  # the router logs both and hides them from visitors
+        headers.setdefault("X-Content-Type-Options", "nosniff")
+        caller = context.caller
+        if caller.key is not None:  # so that the router knows that the key is valid
+            headers.add("X-Key-Id", caller.key)
+        if caller.trusted or caller.unblinded:  # the router logs both and hides them from visitors
             headers.add("X-Variant", variant)
             if "model_version" in context:
                 headers.add("X-Model-Version", context.model_version)
         # An error gives no cookie: a client could collect cookies that have no record in the log.
-        if response.status_code < HTTPStatus.BAD_REQUEST and (signature := state.cookie_signature(context.caller)):
+        if response.status_code < HTTPStatus.BAD_REQUEST and (signature := state.cookie_signature(caller)):
             headers.add("X-Visitor-Signature", signature)
         # Read the whole body. gunicorn discards an unread body after the response, and with it a request that the
         # client has sent meanwhile, which then hangs. If a body exceeds the limit, gunicorn closes the connection.

@@ -73,6 +73,7 @@ def serving_stack(
         trusted=("127.0.0.0/8",),
         folder=nginx.folder,
         user=worker_user(),
+        api_keys="off" if variables.get("HOMEPRICES_API_KEYS") == "off" else "optional",
         candidate_timeout=10.0,
         keepalive_min_timeout=nginx.version() >= (1, 27, 4),
     )

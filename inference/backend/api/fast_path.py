@@ -84,7 +84,8 @@ def _parse(state: AppState, plain: PlainRequest) -> PredictionRequest | None:
         home = Home.parse(read_json(plain.body))
     except (HomePricesError, HTTPException):
         return None
-    return PredictionRequest(state.caller_of(plain.environ), home, plain.started)
+    caller = state.caller_of(plain.environ)
+    return PredictionRequest(caller, home, plain.started) if state.access.permits(caller, "predict") else None
 
 
 def _respond(state: AppState, caller: Caller, prediction: PredictionResponse | BundleRefused) -> PlainResponse | None:
@@ -95,8 +96,11 @@ def _respond(state: AppState, caller: Caller, prediction: PredictionResponse | B
         ("Content-Type", JSON_TYPE),
         ("Content-Length", str(len(body))),
         ("X-Request-ID", caller.request_id),
+        ("X-Content-Type-Options", "nosniff"),
     ]
-    if caller.trusted:  # the router logs both and hides them from visitors
+    if caller.key is not None:
+        headers.append(("X-Key-Id", caller.key))
+    if caller.trusted or caller.unblinded:  # the router logs both and hides them from visitors
         headers += [("X-Variant", state.settings.variant), ("X-Model-Version", prediction["model_version"])]
     if signature := state.cookie_signature(caller):
         headers.append(("X-Visitor-Signature", signature))
@@ -110,6 +114,7 @@ def _plain_size(environ: WSGIEnvironment) -> int:
         or environ["REQUEST_METHOD"] != "POST"
         or environ.get("CONTENT_TYPE") != JSON_TYPE
         or "HTTP_TRANSFER_ENCODING" in environ
+        or environ.get("QUERY_STRING")
     ):
         return 0
     length = environ.get("CONTENT_LENGTH", "")

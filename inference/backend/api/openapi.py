@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from homeprices.keys.key_ring import Scope
 from homeprices.names import PREDICT_PATH
 from homeprices.pricing.inputs import INPUTS
 from inference.backend.api.batch_formats import CSV_COLUMNS, CSV_TYPE, NDJSON_TYPES
@@ -27,14 +28,24 @@ CSV_EXAMPLE = f"{','.join(_EXAMPLE)}\r\n{','.join(_EXAMPLE.values())}\r\n"
 
 REASONS = {
     400: "The body cannot be read.",
-    403: "Only trusted networks have access.",
+    401: "The API key is missing, wrong, revoked or expired.",
+    403: "The API key does not have the scope; with HOMEPRICES_API_KEYS=off, only trusted networks have access.",
     404: "There is no estimate with this id.",
     413: "The body is too large.",
     415: "This media type is not supported.",
     422: "A value is not allowed; `fields` names each.",
-    429: "Too many requests from this address (answered by the router); Retry-After says when to try again.",
+    429: "Too many requests from this address or with this API key, as `detail` says (answered by the router); "
+    "Retry-After says when to try again.",
     500: "The model has no price for this home, or the service failed.",
     503: "A dependency is unavailable; Retry-After says when to try again.",
+}
+
+
+KEY_SCHEME = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "An API key, `hp_...`. By default, visitors need none for estimates and feedback, and trusted "
+    "networks none at all. A key that is sent must be valid and have the scope.",
 }
 
 
@@ -50,7 +61,7 @@ def document() -> dict[str, Any]:
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "paths": {**_for_visitors(), **_for_probes(), **_for_operators(), **_contract()},
-        "components": {"schemas": components()},
+        "components": {"schemas": components(), "securitySchemes": {"key": KEY_SCHEME}},
     }
 
 
@@ -65,7 +76,8 @@ def _for_visitors() -> dict[str, Any]:
                 "predictHomePrice",
                 "Estimate the price of a home",
                 {200: _answer("Estimate", "The estimate.", modelled=True)},
-                (400, 413, 415, 422, 429, 500, 503),
+                (400, 401, 403, 413, 415, 422, 429, 500, 503),
+                scope="predict",
                 body=home,
                 note=f"At most {LARGEST_BODY_BYTES // 1024} KiB.",
             )
@@ -76,7 +88,8 @@ def _for_visitors() -> dict[str, Any]:
                 "giveFeedback",
                 "Give feedback on an estimate",
                 {200: taken, 202: later},
-                (400, 404, 413, 415, 422, 429, 503),
+                (400, 401, 403, 404, 413, 415, 422, 429, 503),
+                scope="feedback",
                 body=feedback,
                 note="A second feedback of the same visitor, estimate and type replaces the first.",
             )
@@ -86,7 +99,8 @@ def _for_visitors() -> dict[str, Any]:
                 "getLocationNames",
                 "The locations that the model knows",
                 {200: _answer("Locations", "The locations, in alphabetical order.", modelled=True)},
-                (429, 503),
+                (401, 403, 429, 503),
+                scope="predict",
             )
         },
     }
@@ -115,7 +129,8 @@ def _batch() -> dict[str, Any]:
         "predictHomePrices",
         "Estimate the prices of many homes",
         {200: answer},
-        (400, 413, 415, 422, 429, 500, 503),
+        (400, 401, 403, 413, 415, 422, 429, 500, 503),
+        scope="batch",
         body=body,
         note=f"At most {MOST_HOMES:,} homes and {LARGEST_BATCH_BYTES // 2**20} MiB. A row that cannot be priced "
         "gets an error, the others get estimates. Batches are not part of an experiment.",
@@ -144,29 +159,49 @@ def _for_operators() -> dict[str, Any]:
     }
     drift = _answer("Drift", "The report.")
     return {
-        "/metrics": {"get": _operation("getPrometheusMetrics", "Metrics for Prometheus", {200: text}, (403,))},
+        "/metrics": {
+            "get": _operation(
+                "getPrometheusMetrics", "Metrics for Prometheus", {200: text}, (401, 403, 429), scope="operate"
+            )
+        },
         "/api/metrics": {
             "get": _operation(
                 "getTraffic",
                 "Traffic and feedback of the last hours",
                 {200: _answer("Traffic", "By variant.")},
-                (403, 422, 503),
+                (401, 403, 422, 429, 503),
+                scope="operate",
                 query=Window,
             )
         },
         "/api/logs": {
             "get": _operation(
-                "getLogs", "The newest records", {200: _answer("Log", "The records.")}, (403, 422, 503), query=Rows
+                "getLogs",
+                "The newest records",
+                {200: _answer("Log", "The records.")},
+                (401, 403, 422, 429, 503),
+                scope="operate",
+                query=Rows,
             )
         },
         "/api/logs/tail": {
             "get": _operation(
-                "getLogTail", "The last lines of the log", {200: _answer("Tail", "The lines.")}, (403, 422), query=Lines
+                "getLogTail",
+                "The last lines of the log",
+                {200: _answer("Tail", "The lines.")},
+                (401, 403, 422, 429),
+                scope="operate",
+                query=Lines,
             )
         },
         "/api/drift_report": {
             "get": _operation(
-                "getDriftReport", "The newest drift report", {200: drift}, (403, 422, 500, 503), query=Drift
+                "getDriftReport",
+                "The newest drift report",
+                {200: drift},
+                (401, 403, 422, 429, 500, 503),
+                scope="operate",
+                query=Drift,
             )
         },
     }
@@ -195,6 +230,7 @@ def _operation(
     answers: dict[int, Any],
     problems: tuple[int, ...],
     *,
+    scope: Scope | None = None,
     body: dict[str, Any] | None = None,
     query: type[BaseModel] | None = None,
     note: str | None = None,
@@ -203,6 +239,8 @@ def _operation(
     operation: dict[str, Any] = {"operationId": name, "summary": summary}
     if note:
         operation["description"] = note
+    if scope:
+        operation["security"] = [{}, {"key": [scope]}]
     if query:
         operation["parameters"] = _parameters(query)
     if body:
@@ -253,7 +291,7 @@ def _header(schema: Schema, description: str) -> dict[str, Any]:
 
 
 def _trusted_header(schema: Schema, description: str) -> dict[str, Any]:
-    return {"description": f"{description}; trusted networks only", "required": False, "schema": schema}
+    return {"description": f"{description}; trusted networks and keys only", "required": False, "schema": schema}
 
 
 def text() -> str:

@@ -1,9 +1,11 @@
-"""The routes for operators, open to trusted networks only: metrics, logs and the drift report."""
+"""The routes for operators: metrics, logs and the drift report, for trusted networks and keys with the scope `operate`.
+
+Inputs of visitors and the state of this instance are not public, so the log records each use.
+"""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from http import HTTPStatus
 from typing import Any, TypeVar
 
 from flask import Blueprint, Response, g, request
@@ -11,19 +13,22 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from homeprices.adapters.database import snapshot, transaction
 from homeprices.errors import InvalidInput
+from homeprices.log import get_logger
 from homeprices.names import Variant
 from homeprices.predictions import drift_reports, log_queries
 from homeprices.predictions.drift_reports import Report
 from homeprices.predictions.log_queries import LogType, hour_of
 from homeprices.pricing.inputs import bounded
 from inference.backend.runtime.app_state import app_state
-from inference.backend.runtime.http import problem
 from inference.backend.runtime.process import read_log_tail
+from inference.backend.runtime.request_context import Caller
 from inference.backend.runtime.service_metrics import CONTENT_TYPE
 
+METRICS_PATH = "/metrics"
 STATUSES = ("ok", "insufficient_data", "no_report")  # of a drift report
 
 blueprint = Blueprint("operations", __name__)
+log = get_logger(__name__)
 
 
 class _Query(BaseModel):
@@ -58,15 +63,22 @@ class Lines(_Query):
 _QueryT = TypeVar("_QueryT", bound=_Query)
 
 
-@blueprint.before_request
-def require_trusted_network() -> Response | None:
-    """Answer other networks with 403: inputs of visitors and the state of this instance are not public."""
-    if g.caller.trusted:
-        return None
-    return problem(HTTPStatus.FORBIDDEN, "Forbidden", "this is open to trusted networks only")
+@blueprint.after_request
+def record_use(response: Response) -> Response:
+    """Log who asked. The scrapes of a trusted Prometheus, four a minute, are left out."""
+    caller: Caller = g.caller
+    if caller.key is not None or (caller.insider and request.path != METRICS_PATH):
+        log.info(
+            "operation_used",
+            by=f"key {caller.key}" if caller.key else "trusted network",
+            path=request.path,
+            status=response.status_code,
+            request_id=caller.request_id,
+        )
+    return response
 
 
-@blueprint.get("/metrics")
+@blueprint.get(METRICS_PATH)
 def prometheus() -> Response:
     """The metrics of all workers of this instance, for Prometheus."""
     return Response(app_state().metrics.exposition(), content_type=CONTENT_TYPE)

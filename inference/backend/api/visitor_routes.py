@@ -74,10 +74,10 @@ def feedback() -> tuple[dict[str, Any], int]:
 
 @blueprint.get("/api/health")
 def health() -> dict[str, Any]:
-    """Liveness. Trusted networks see what this worker and all workers of the instance serve. Calls no other server."""
+    """Liveness. Operators see what this worker and all workers of the instance serve. Calls no other server."""
     state = app_state()
     caller: Caller = g.caller
-    if not caller.insider:
+    if not state.access.permits(caller, "operate"):
         return {"status": state.live.state, "time": datetime.now(UTC).isoformat(), "version": openapi.API_VERSION}
     workers = state.workers.read()
     return {
@@ -110,7 +110,7 @@ def document() -> Response:
 @blueprint.get("/api/docs")
 def page() -> Response:
     """The OpenAPI document as a page that loads nothing from another host."""
-    headers = {"Content-Security-Policy": openapi_page.SECURITY_POLICY, "X-Content-Type-Options": "nosniff"}
+    headers = {"Content-Security-Policy": openapi_page.SECURITY_POLICY}
     return Response(_page(), headers=headers, content_type="text/html; charset=utf-8")
 
 

@@ -13,9 +13,12 @@ from sqlalchemy import Engine
 
 from homeprices.adapters.database import open_engine
 from homeprices.adapters.object_store import Bucket, open_bucket
+from homeprices.keys.key_cache import KeyCache
+from homeprices.keys.key_check import KeyCheck
 from homeprices.predictions.prediction_log import PredictionLog, open_prediction_log
 from homeprices.registry import versions
 from homeprices.settings import Settings
+from inference.backend.runtime.access import Access
 from inference.backend.runtime.cookie_quota import CookieQuota
 from inference.backend.runtime.live_model import LiveModel, PollResult
 from inference.backend.runtime.micro_batcher import BatchSlots
@@ -26,6 +29,7 @@ from inference.backend.runtime.worker_status import WorkerStatusFiles
 
 HOSTS_KEPT = 256
 EXTENSION = "homeprices"
+FIRST_KEYS_SECONDS = 1.0  # wait for the bucket; then the stored copy of the key ring is used
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class AppState:
     caller_of: Callable[[Mapping[str, Any]], Caller]
     batches: BatchSlots = field(default_factory=BatchSlots)
     cookies: CookieQuota = field(default_factory=CookieQuota)
+    keys: KeyCache | None = None
 
     @cached_property
     def predictions(self) -> PredictionService:
@@ -55,6 +60,11 @@ class AppState:
         return None
 
     @cached_property
+    def access(self) -> Access:
+        """Who may do what."""
+        return Access(self.settings.api_keys)
+
+    @cached_property
     def knows_host(self) -> Callable[[str], bool]:
         """Whether a Host header names this service; the results of the last ones are cached."""
         return lru_cache(maxsize=HOSTS_KEPT)(self.settings.knows_host)
@@ -64,10 +74,14 @@ class AppState:
         psutil.cpu_percent(interval=None)  # the first call only sets the start of the interval that later calls measure
         self.workers.open()
         self.log.start()
+        if self.keys is not None:
+            self.keys.start(FIRST_KEYS_SECONDS)
         self.live.start()
 
     def close(self) -> None:
         """Stop polling, drain what can be drained at once, and unregister this worker."""
+        if self.keys is not None:
+            self.keys.close()
         self.live.close()
         self.log.close()
         self.workers.close()
@@ -80,12 +94,14 @@ def open_app_state(settings: Settings, bucket: Bucket | None = None) -> AppState
     metrics = Metrics(settings.variant)
     folder = settings.instance_dir
     workers = WorkerStatusFiles(folder / "workers")
+    bucket = bucket or open_bucket(settings)
+    check = None if settings.api_keys == "off" else KeyCheck()
     return AppState(
         settings=settings,
         engine=engine,
         live=LiveModel(
             settings.variant,
-            bucket or open_bucket(settings),
+            bucket,
             folder / "bundles",
             poll_seconds=settings.poll_seconds,
             report=_poll_reporter(metrics, workers),
@@ -93,7 +109,8 @@ def open_app_state(settings: Settings, bucket: Bucket | None = None) -> AppState
         log=open_prediction_log(settings, engine, metrics.drained),
         metrics=metrics,
         workers=workers,
-        caller_of=open_callers(settings),
+        caller_of=open_callers(settings, check),
+        keys=None if check is None else KeyCache(bucket, folder / "keys.json", settings.poll_seconds, check.use),
         cookies=CookieQuota(settings.workers),
     )
 

@@ -106,8 +106,8 @@ def _answer_http_error(error: HTTPException) -> Response:
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         error.description = f"the body is larger than {(request.max_content_length or 0) // 1024:,} KiB"
     detail = _DETAILS.get(status) or error.description or status.phrase
-    allow = {name: value for name, value in error.get_headers() if name == "Allow"}
-    return problem(status, status.phrase.capitalize(), detail, headers=allow)
+    headers = {name: value for name, value in error.get_headers() if name in ("Allow", "WWW-Authenticate")}
+    return problem(status, status.phrase.capitalize(), detail, headers=headers)
 
 
 def _answer_unexpected_error(error: Exception) -> Response:

@@ -142,14 +142,14 @@ def shown_to(caller: Caller, answer: dict[str, Any]) -> dict[str, Any]:
 
     A visitor who knows the variant could choose which variant gets the visits and the ratings.
     """
-    if caller.insider:
+    if caller.unblinded:
         return answer
     return {name: value for name, value in answer.items() if name not in BLINDED}
 
 
 def shown_refusal(caller: Caller, error: BundleRefused) -> BundleRefused:
-    """Return the reason why a model has no price for a home, without the version's name except to an insider."""
-    return error if caller.insider else BundleRefused("the model has no price for this home", error.fault)
+    """Return the reason why a model has no price, without the version's name except to a caller who may know it."""
+    return error if caller.unblinded else BundleRefused("the model has no price for this home", error.fault)
 
 
 def _rounded(estimate: Estimate) -> Estimate:

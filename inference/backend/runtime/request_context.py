@@ -10,11 +10,12 @@ import hashlib
 import re
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 
+from homeprices.keys.key_check import VerifiedKey
 from homeprices.names import Variant
 from homeprices.predictions.identifiers import NetworkHash, VisitorHash
 from homeprices.settings import Settings
@@ -34,7 +35,8 @@ class Caller:
 
     `trusted`: the request came from a trusted network, if only through the router. `insider`: so does the visitor, who
     may know variant and version. `returning`: the visitor's cookie came with the request, or a trusted network named
-    the visitor. `fallback`: the assigned variant could not answer.
+    the visitor. `fallback`: the assigned variant could not answer. `key`: the id of the API key. `scopes`: what it may
+    do. `key_problem`: why it is refused.
     """
 
     trusted: bool
@@ -47,10 +49,45 @@ class Caller:
     epoch: int | None = None
     fallback: bool = False
     signature: str | None = None  # of the cookie that the router may set for a new visitor
+    key: str | None = None
+    scopes: frozenset[str] = frozenset()
+    key_problem: str | None = None
+
+    @property
+    def unblinded(self) -> bool:
+        """Whether answers name variant and version: to trusted networks, and to keys."""
+        return self.insider or self.key is not None
 
 
-def open_callers(settings: Settings) -> Callable[[Mapping[str, Any]], Caller]:
-    """Return a function that reads the caller of a request from its WSGI environment."""
+KeyCheck = Callable[[str], VerifiedKey | str | None]
+"""Return the key of an `Authorization` header, or why it is refused; None for a header that is for another program."""
+
+
+def open_callers(settings: Settings, check_key: KeyCheck | None = None) -> Callable[[Mapping[str, Any]], Caller]:
+    """Return a function that reads the caller of a request from its WSGI environment.
+
+    Without `check_key`, keys are ignored.
+    """
+    read = _reader(settings)
+    if check_key is None:
+        return read
+
+    def read_with_key(headers: Mapping[str, Any]) -> Caller:
+        caller = read(headers)
+        authorization = headers.get("HTTP_AUTHORIZATION")
+        if authorization is None:
+            return caller
+        found = check_key(authorization)
+        if found is None:
+            return caller
+        if isinstance(found, str):
+            return replace(caller, key_problem=found)
+        return replace(caller, key=found.id, scopes=found.scopes)
+
+    return read_with_key
+
+
+def _reader(settings: Settings) -> Callable[[Mapping[str, Any]], Caller]:
     visitor_hash = VisitorHash(settings.visitor_key.get_secret_value().encode())
     origin_of = _origins(settings)
 

@@ -16,6 +16,7 @@ OPERATORS_ONLY = ["/metrics", "/api/metrics", "/api/logs", "/api/logs/tail", "/a
 
 @pytest.mark.parametrize("path", OPERATORS_ONLY)
 def test_operator_routes_are_forbidden_to_untrusted_networks(router: Router, path: str) -> None:
+    router.change(api_keys="off")
     reply = router.visitor(**STRANGER).ask("GET", path + "?limit=5")
     assert reply.status == 403
     assert reply.headers["Content-Type"] == "application/problem+json"

@@ -26,7 +26,10 @@ class Seen:
 
 @dataclass
 class Upstream:
-    """A service that responds with `status` after `delay_seconds` or the event `hang`. `drop`: no response."""
+    """A service that responds with `status` after `delay_seconds` or the event `hang`. `drop`: no response.
+
+    `key_id`: that of the API key that it has found valid.
+    """
 
     variant: str
     port: int
@@ -34,6 +37,7 @@ class Upstream:
     drop: bool = False
     delay_seconds: float = 0.0
     hang: threading.Event | None = None
+    key_id: str | None = None
     seen: list[Seen] = field(default_factory=list)
 
     @property
@@ -85,6 +89,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("X-Variant", upstream.variant)
         if key := self.headers.get("X-Visitor-Key"):
             self.send_header("X-Visitor-Signature", signature(self.headers["X-Visitor-Id"], key))
+        if upstream.key_id:
+            self.send_header("X-Key-Id", upstream.key_id)
         self.send_header("X-Model-Version", "BO1" if upstream.variant == "production" else "CO1")
         self.end_headers()
         self.wfile.write(said)

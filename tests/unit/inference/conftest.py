@@ -12,6 +12,8 @@ from sqlalchemy import Engine
 from homeprices.adapters.database import open_engine
 from homeprices.adapters.object_store import MemoryBucket
 from homeprices.errors import SpoolFull
+from homeprices.keys import key_ring
+from homeprices.keys.key_check import KeyCheck
 from homeprices.predictions.feedback import Feedback
 from homeprices.predictions.prediction_log import IssueStatus, Prediction
 from homeprices.registry import versions
@@ -80,6 +82,7 @@ class Backend:
         self.settings = load_settings(environment, ())
         self.bucket = MemoryBucket()
         self.log = RememberingLog()
+        self.check_key = KeyCheck()
         self.engine: Engine = open_engine(self.settings)
         self.service = AppState(
             settings=self.settings,
@@ -88,7 +91,7 @@ class Backend:
             log=self.log,  # type: ignore[arg-type]
             metrics=Metrics(self.settings.variant),
             workers=WorkerStatusFiles(folder / "workers"),
-            caller_of=open_callers(self.settings),
+            caller_of=open_callers(self.settings, None if self.settings.api_keys == "off" else self.check_key),
         )
         self.app = create_app(self.service)
 
@@ -104,6 +107,10 @@ class Backend:
                 key = versions.folder(version) + path.relative_to(folder).as_posix()
                 self.bucket.put(key, path.read_bytes())
         self.service.live.poll()
+
+    def use_keys(self) -> None:
+        """Have the worker read the key ring of the bucket, as its poll does."""
+        self.check_key.use(key_ring.read(self.bucket))
 
     def metric(self, name: str, **labels: str) -> float:
         """Return the value of a metric."""
