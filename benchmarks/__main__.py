@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from benchmarks.load import Load
 from benchmarks.measure import Measured
 from benchmarks.servers import PEERS, Contender, forget, gunicorn, ours, peers, running
 from homeprices.adapters.database import upgrade
+from homeprices.keys import key_ring
 from homeprices.registry import versions as release_versions
 from homeprices.settings import load_settings
 from tests.support.servers import Servers, open_s3
@@ -100,6 +101,7 @@ class Bench:
             self._ours(report.OURS, "best"),
             self._ours(report.SIMPLE, "simple"),
             self._ours(report.FSYNC, "best", fsync=True),
+            self._keyed(),
             gunicorn(
                 Path(sys.executable), "bare:app", report.BARE, folder=PEERS, threads=threads, versions=_own_versions()
             ),
@@ -163,6 +165,12 @@ class Bench:
         variables = {**self._database, **self._buckets[model]}
         made = ours(name, self._home, variables, fsync=fsync)
         return replace(made, versions=_own_versions())
+
+    def _keyed(self) -> Contender:
+        bucket = open_s3(self._buckets["best"])
+        key = key_ring.create(bucket, ["predict"], "20/s", timedelta(days=1), "benchmark").text
+        contender = self._ours(report.KEYED, "best")
+        return replace(contender, headers={**contender.headers, "Authorization": f"Bearer {key}"})
 
     def _bucket(self, name: str, folder: Path) -> dict[str, str]:
         variables = self._servers.s3(f"bench-{name}")

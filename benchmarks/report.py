@@ -8,6 +8,7 @@ from typing import Any
 from benchmarks.measure import spread
 
 OURS, SIMPLE, FSYNC, BARE = "this project", "this project, simple model", "this project, fsync", "bare Flask"
+KEYED = "this project, with an API key"
 CLASSIC, MLFLOW = "classic design", "mlflow models serve"
 ROUGH_SHARE = 0.10  # share of other load above which figures are marked as imprecise
 PLOT = "throughput.png"
