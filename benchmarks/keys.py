@@ -1,8 +1,8 @@
 """What an API key costs: microseconds of its check from memory, and requests a second with and without one.
 
 The check runs against a full ring (500 keys), as the service calls it. The requests go to one worker of the service on
-one core, in turn with and without a key, so that a ratio compares two runs of the same second. A third run sends no key
-to a service that has keys switched off.
+one core, in turn with and without a key. A third run sends no key to a service that has keys switched off. Processor
+time per request varies less than requests a second when other programs use the machine.
 
 `make benchmark-keys` (ROUNDS=7 SECONDS_EACH=8)
 """
@@ -25,7 +25,7 @@ from typing import Any
 from benchmarks import machine
 from benchmarks.load import Load
 from benchmarks.measure import CONNECTIONS, WARM_SECONDS
-from benchmarks.servers import Contender, ours, running
+from benchmarks.servers import Contender, Running, ours, running
 from homeprices.adapters.database import upgrade
 from homeprices.adapters.object_store import MemoryBucket
 from homeprices.keys import key_ring
@@ -55,23 +55,27 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     busy = machine.busy_share()
     checks = check_microseconds()
-    rates = requests_per_second(options.rounds, options.seconds)
-    ratios = {name: [a / b for a, b in zip(rates[name], rates[OFF], strict=True)] for name in (KEYED, WITHOUT)}
+    rates, spent = requests(options.rounds, options.seconds)
+    ratios = {name: [a / b for a, b in zip(spent[name], spent[OFF], strict=True)] for name in (KEYED, WITHOUT)}
     results: dict[str, Any] = {
         "machine": machine.describe(),
         "busy_share": busy,
         "keys": MOST_KEYS,
         "check_microseconds": checks,
         "requests_per_second": rates,
-        "ratio_to_keys_off": {name: statistics.median(values) for name, values in ratios.items()},
+        "processor_microseconds": spent,
+        "processor_time_ratio_to_keys_off": {name: statistics.median(values) for name, values in ratios.items()},
     }
     for name, figure in checks.items():
         print(f"{name:45s} {figure:8.2f} µs")
     for name, values in rates.items():
-        print(f"{name:45s} {statistics.median(values):8,.0f} requests/s ({min(values):,.0f} to {max(values):,.0f})")
+        print(
+            f"{name:45s} {statistics.median(values):8,.0f} requests/s ({min(values):,.0f} to {max(values):,.0f}), "
+            f"{statistics.median(spent[name]):,.0f} µs of processor time each"
+        )
     for name, values in ratios.items():
         low, high = min(values), max(values)
-        print(f"{name}, of keys switched off {statistics.median(values):.3f} ({low:.3f} to {high:.3f})")
+        print(f"processor time {name} to keys switched off: {statistics.median(values):.3f} ({low:.3f} to {high:.3f})")
     print(f"the machine was {busy:.0%} busy with other work")
     if options.out:
         options.out.write_text(json.dumps(results, indent=1) + "\n")
@@ -110,11 +114,12 @@ def _microseconds(call: Callable[[], object]) -> float:
     return round(statistics.median(spent), 2)
 
 
-def requests_per_second(rounds: int, seconds: float) -> dict[str, list[float]]:
-    """Return the requests a second of each round, by case; the cases take turns."""
+def requests(rounds: int, seconds: float) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """Return the requests a second, and the microseconds of processor time of one, by case; the cases take turns."""
     server_core, load_core = machine.cores()
     os.sched_setaffinity(0, {load_core})
     rates: dict[str, list[float]] = {KEYED: [], WITHOUT: [], OFF: []}
+    spent: dict[str, list[float]] = {KEYED: [], WITHOUT: [], OFF: []}
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         home = Path(folder)
         servers = Servers(home)
@@ -130,16 +135,19 @@ def requests_per_second(rounds: int, seconds: float) -> dict[str, list[float]]:
         on = stack.enter_context(running(plain, server_core, home / "on.log"))
         without = stack.enter_context(running(off, server_core, home / "off.log"))
 
-        def rate(contender: Contender, port: int) -> float:
-            request = replace(on, contender=contender, port=port).request()
+        def measure(name: str, server: Running, contender: Contender) -> None:
+            request = replace(server, contender=contender).request()
             Load(request, CONNECTIONS).closed(WARM_SECONDS)
-            return Load(request, CONNECTIONS).closed(seconds).per_second
+            before = server.processor_seconds()
+            outcome = Load(request, CONNECTIONS).closed(seconds)
+            spent[name].append((server.processor_seconds() - before) / len(outcome.latencies) * 1e6)
+            rates[name].append(outcome.per_second)
 
         for _ in range(rounds):
-            rates[KEYED].append(rate(keyed, on.port))
-            rates[WITHOUT].append(rate(plain, on.port))
-            rates[OFF].append(rate(off, without.port))
-    return rates
+            measure(KEYED, on, keyed)
+            measure(WITHOUT, on, plain)
+            measure(OFF, without, off)
+    return rates, spent
 
 
 if __name__ == "__main__":

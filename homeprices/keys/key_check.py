@@ -12,6 +12,7 @@ from homeprices.keys.key_token import KEY_LENGTH, PREFIX, read_key
 
 _SCHEME = "bearer "
 _LONGEST_HEADER = len(_SCHEME) + KEY_LENGTH
+_READ = 1024  # characters of another header, in which a key is searched
 
 MALFORMED = "this is no API key, or a part of one; send it as `Authorization: Bearer hp_...`, once"
 UNKNOWN = "this API key is not known"
@@ -58,7 +59,9 @@ class KeyCheck:
         schemes are ignored, because browsers send the password of a proxy in front of the form with every request.
         """
         if len(authorization) != _LONGEST_HEADER or authorization[: len(_SCHEME)].lower() != _SCHEME:
-            is_meant = PREFIX in authorization or authorization[: len(_SCHEME)].strip().lower() == _SCHEME.strip()
+            is_meant = (
+                PREFIX in authorization[:_READ] or authorization[: len(_SCHEME)].strip().lower() == _SCHEME.strip()
+            )
             return MALFORMED if is_meant else None
         token = read_key(authorization[len(_SCHEME) :])
         if token is None:

@@ -10,7 +10,7 @@ import hashlib
 import re
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
@@ -25,6 +25,8 @@ _LONGEST_VISITOR_ID = 128
 _LARGEST_EPOCH = 2**31 - 1
 _ADDRESSES_KEPT = 4096
 _LONGEST_FORWARDED = 256  # characters of X-Forwarded-For that are read, from its end
+
+NO_SCOPES: frozenset[str] = frozenset()
 
 Address = IPv4Address | IPv6Address
 
@@ -50,7 +52,7 @@ class Caller:
     fallback: bool = False
     signature: str | None = None  # of the cookie that the router may set for a new visitor
     key: str | None = None
-    scopes: frozenset[str] = frozenset()
+    scopes: frozenset[str] = NO_SCOPES
     key_problem: str | None = None
 
     @property
@@ -73,30 +75,39 @@ def open_callers(settings: Settings, check_key: KeyCheck | None = None) -> Calla
         return read
 
     def read_with_key(headers: Mapping[str, Any]) -> Caller:
-        caller = read(headers)
         authorization = headers.get("HTTP_AUTHORIZATION")
         if authorization is None:
-            return caller
+            return read(headers)
         found = check_key(authorization)
-        if found is None:
-            return caller
-        if isinstance(found, str):
-            return replace(caller, key_problem=found)
-        return replace(caller, key=found.id, scopes=found.scopes)
+        if isinstance(found, VerifiedKey):
+            return read(headers, found.id, found.scopes)
+        return read(headers, key_problem=found)
 
     return read_with_key
 
 
-def _reader(settings: Settings) -> Callable[[Mapping[str, Any]], Caller]:
+def _reader(settings: Settings) -> Callable[..., Caller]:
     visitor_hash = VisitorHash(settings.visitor_key.get_secret_value().encode())
     origin_of = _origins(settings)
 
-    def read(headers: Mapping[str, Any]) -> Caller:
+    def read(
+        headers: Mapping[str, Any],
+        key: str | None = None,
+        scopes: frozenset[str] = NO_SCOPES,
+        key_problem: str | None = None,
+    ) -> Caller:
         trusted, insider, network = origin_of(headers.get("REMOTE_ADDR", ""), headers.get("HTTP_X_FORWARDED_FOR", ""))
         if not trusted:
-            return Caller(trusted=False, request_id=_new_request_id(), network=network)
+            return Caller(
+                trusted=False,
+                request_id=_new_request_id(),
+                network=network,
+                key=key,
+                scopes=scopes,
+                key_problem=key_problem,
+            )
         visitor = headers.get("HTTP_X_VISITOR_ID", "")
-        key = headers.get("HTTP_X_VISITOR_KEY")
+        cookie_key = headers.get("HTTP_X_VISITOR_KEY")
         request_id = headers.get("HTTP_X_REQUEST_ID", "")
         return Caller(
             trusted=True,
@@ -108,7 +119,10 @@ def _reader(settings: Settings) -> Callable[[Mapping[str, Any]], Caller]:
             assigned_variant=_variant(headers.get("HTTP_X_ASSIGNED_VARIANT")),
             epoch=_epoch(headers.get("HTTP_X_EXPERIMENT_EPOCH", "")),
             fallback=headers.get("HTTP_X_VARIANT_FALLBACK") == "1",
-            signature=signature(visitor, key) if key else None,
+            signature=signature(visitor, cookie_key) if cookie_key else None,
+            key=key,
+            scopes=scopes,
+            key_problem=key_problem,
         )
 
     return read
