@@ -1,8 +1,8 @@
 # One image for each service, all from requirements.lock. The file has no RUN --mount, so that the classic builder works
 # as well as BuildKit. The classic builder builds every stage above its target, so the small stages come first.
 
-ARG PYTHON_IMAGE=python:3.12-slim-bookworm
-ARG SEAWEEDFS_IMAGE=chrislusf/seaweedfs:4.48
+ARG PYTHON_IMAGE=python:3.12-slim-bookworm@sha256:0f5b26b9518d002b6173fd61daad821fa340635ebfec5bba471013f9ca114579
+ARG SEAWEEDFS_IMAGE=chrislusf/seaweedfs:4.48@sha256:4e61d15fd35994cb1e43e1e553dff106794841fd9a99ade2fc8c8bfce4d7872d
 
 # ---- S3, unless AWS is configured ---------------------------------------------------------------------------------
 FROM ${SEAWEEDFS_IMAGE} AS seaweedfs

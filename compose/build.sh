@@ -8,7 +8,7 @@ revision=${HOMEPRICES_GIT_REVISION:-$(git describe --always --dirty --abbrev=40 
 for target in "$@"; do
   docker build --quiet --target "$target" --tag "homeprices-$target:${IMAGE_TAG:-local}" \
     --build-arg "HOMEPRICES_GIT_REVISION=$revision" --label "org.opencontainers.image.revision=$revision" \
-    --build-arg "PYTHON_IMAGE=${PYTHON_IMAGE:-python:3.12-slim-bookworm}" \
-    --build-arg "SEAWEEDFS_IMAGE=${SEAWEEDFS_IMAGE:-chrislusf/seaweedfs:4.48}" . >/dev/null
+    ${PYTHON_IMAGE:+--build-arg "PYTHON_IMAGE=$PYTHON_IMAGE"} \
+    ${SEAWEEDFS_IMAGE:+--build-arg "SEAWEEDFS_IMAGE=$SEAWEEDFS_IMAGE"} . >/dev/null
   echo "built homeprices-$target:${IMAGE_TAG:-local}"
 done

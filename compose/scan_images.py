@@ -67,7 +67,7 @@ def scan(archive: Path, values: dict[str, str]) -> dict[str, list[str]]:
                 if digest not in layers:
                     with tarfile.open(fileobj=saved.extractfile(layer)) as files:
                         layers[digest] = list(_layer(files, values))
-            lines = [f"its configuration holds {what}" for what in _secrets(configuration, values, forms=True)]
+            lines = [f"its configuration holds {what}" for what in secrets_in(configuration, values, forms=True)]
             lines += [line for digest in digests for line in layers[digest]]
             by_image |= dict.fromkeys(entry["RepoTags"], lines)
     return by_image
@@ -81,10 +81,11 @@ def _layer(files: tarfile.TarFile, values: dict[str, str]) -> Iterator[str]:
             yield f"/{name} must not be in an image"
         if (ours or values) and member.isfile() and member.size <= MAX_FILE_BYTES:
             body = files.extractfile(member).read()  # type: ignore[union-attr]
-            yield from (f"/{PurePosixPath(name)} holds {what}" for what in _secrets(body, values, forms=ours))
+            yield from (f"/{PurePosixPath(name)} holds {what}" for what in secrets_in(body, values, forms=ours))
 
 
-def _secrets(body: bytes, values: dict[str, str], *, forms: bool) -> Iterator[str]:
+def secrets_in(body: bytes, values: Mapping[str, str], *, forms: bool) -> Iterator[str]:
+    """Yield what a file holds: a value of `values`, secrets by name, and with `forms` what looks like a key."""
     yield from (f"the value of {name}" for name, value in values.items() if value.encode() in body)
     if forms:
         yield from (what for what, form in FORMS.items() if form.search(body))

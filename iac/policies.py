@@ -193,7 +193,8 @@ def release(names: StackNames, *, instance_arn: Text | None, cluster_arn: Text |
     """Release step of the pipeline: push images, upload the release, and deploy it to the target."""
     repositories = [names.arn("ecr", f"repository/{names.prefix}/*")]
     push = ["ecr:BatchGetImage", "ecr:BatchCheckLayerAvailability", "ecr:InitiateLayerUpload", "ecr:UploadLayerPart",
-            "ecr:CompleteLayerUpload", "ecr:PutImage", "ecr:DescribeImages"]  # fmt: skip
+            "ecr:CompleteLayerUpload", "ecr:PutImage", "ecr:DescribeImages",
+            "ecr:GetDownloadUrlForLayer"]  # fmt: skip
     statements = [
         allow("Login", ["ecr:GetAuthorizationToken"], ["*"]),
         allow("Push", push, repositories),

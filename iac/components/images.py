@@ -50,12 +50,8 @@ class Images(pulumi.ComponentResource):
 
 
 def _lifecycle() -> dict[str, object]:
-    expire = {"type": "expire"}
-    untagged = {"tagStatus": "untagged", "countType": "sinceImagePushed", "countUnit": "days", "countNumber": 7}
-    newest = {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": KEPT}
-    return {
-        "rules": [
-            {"rulePriority": 1, "description": "layers of nothing", "selection": untagged, "action": expire},
-            {"rulePriority": 2, "description": "old releases", "selection": newest, "action": expire},
-        ]
-    }
+    # Only tags count: an image's platforms, provenance and signatures have none, and must stay as long as the image.
+    # Tags are immutable, so an image never loses its own.
+    newest = {"tagStatus": "tagged", "tagPatternList": ["*"], "countType": "imageCountMoreThan", "countNumber": KEPT}
+    rule = {"rulePriority": 1, "description": "old releases", "selection": newest, "action": {"type": "expire"}}
+    return {"rules": [rule]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -27,6 +28,8 @@ FILES = ("docker-compose.yaml", "docker-compose.ab.yml")
 REPLICAS = "compose/replicas.yml"
 POOLED = "compose/pgbouncer.yml"
 MONITORING = "monitoring/docker-compose.monitoring.yml"
+OFFLINE_IMAGES = ROOT.parent / "shared" / "offline-images" / "build.sh"
+WITHOUT_STAND_IN = {"grafana/grafana", "prom/statsd-exporter"}
 WATCHERS = ("exporter", "prometheus", "alertmanager", "postgres-exporter", "node-exporter")
 """Its services without Grafana and the StatsD exporter, whose images cannot be had where no registry is reached."""
 PROJECT = os.environ.get("COMPOSE_TEST_PROJECT", "homeprices-test")
@@ -51,6 +54,20 @@ LISTINGS = 2_000  # enough to train on, in a sixth of the time that the default 
 PATIENCE = float(os.environ.get("COMPOSE_TEST_PATIENCE", "1"))
 """What every wait is multiplied with; above 1 on a machine that has other work to do."""
 KEPT = ("PATH", "HOME", "LANG", "DOCKER_HOST", "DOCKER_BUILDKIT", "IMAGE_TAG")
+
+
+def third_party_images() -> dict[str, str]:
+    """Return the third-party images by variable: those of the environment, else those of the compose files.
+
+    A stand-in has the name and tag of the public image and not its digest, so the digest is left out where stand-ins
+    are built. The files themselves then run unchanged.
+    """
+    named: dict[str, str] = {}
+    for file in (*FILES, POOLED, MONITORING):
+        for variable, image in re.findall(r"\$\{([A-Z_]+_IMAGE):-([^}]+)\}", (ROOT / file).read_text()):
+            if image.split(":")[0] not in WITHOUT_STAND_IN:
+                named[variable] = os.environ.get(variable, image.split("@")[0] if OFFLINE_IMAGES.exists() else image)
+    return named
 
 
 def _ended(airflow: AirflowClient, dag_id: str, run_id: str) -> dict[str, Any] | None:
@@ -78,6 +95,7 @@ class ComposeStack:
         self.env_file.write_text(completed("\n".join(f"{k}={v}" for k, v in own.items()))[0])
         self.environ = {name: os.environ[name] for name in KEPT if name in os.environ}
         self.environ |= {"COMPOSE_PROJECT_NAME": PROJECT, "COMPOSE_ENV_FILES": str(self.env_file)}
+        self.environ |= third_party_images()
         self.files = list(FILES)
 
     @property

@@ -12,21 +12,17 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.compose.compose_stack import PATIENCE, ROOT, ComposeStack, images, seconds_since
+from tests.compose.compose_stack import (
+    OFFLINE_IMAGES,
+    PATIENCE,
+    ROOT,
+    ComposeStack,
+    images,
+    seconds_since,
+    third_party_images,
+)
 from tests.support.programs import DOCKER
 
-OFFLINE_IMAGES = ROOT.parent / "shared" / "offline-images" / "build.sh"
-THIRD_PARTY = {
-    "PYTHON_IMAGE": "python:3.12-slim-bookworm",
-    "POSTGRES_IMAGE": "postgres:18",
-    "SEAWEEDFS_IMAGE": "chrislusf/seaweedfs:4.48",
-    "REDIS_IMAGE": "redis:8",
-    "PGBOUNCER_IMAGE": "edoburu/pgbouncer:v1.24.1-p1",
-    "PROMETHEUS_IMAGE": "prom/prometheus:v3.5.0",
-    "ALERTMANAGER_IMAGE": "prom/alertmanager:v0.28.1",
-    "POSTGRES_EXPORTER_IMAGE": "quay.io/prometheuscommunity/postgres-exporter:v0.17.1",
-    "NODE_EXPORTER_IMAGE": "quay.io/prometheus/node-exporter:v1.9.1",
-}
 OWN = ("seaweedfs", "inference", "exporter", "router", "frontend", "mlflow", "airflow")
 STORY = ("test_compose_files", "test_images", "test_start", "test_watched", "test_faults", "test_pages", "test_release",
          "test_pooled", "test_workers", "test_kept")  # fmt: skip
@@ -50,8 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def engine() -> None:
     """A Docker engine with the public images, or substitutes without a registry. Skips all tests without an engine."""
     if OFFLINE_IMAGES.exists():
-        names = [os.environ.get(variable, name) for variable, name in THIRD_PARTY.items()]
-        subprocess.run([str(OFFLINE_IMAGES), *names], check=True, timeout=BUILD_SECONDS)
+        subprocess.run([str(OFFLINE_IMAGES), *third_party_images().values()], check=True, timeout=BUILD_SECONDS)
     DOCKER.require()
 
 
@@ -92,7 +87,7 @@ def stack(engine: None, figures: dict[str, object], tmp_path_factory: pytest.Tem
     running.run("sh", "compose/build.sh", seconds=BUILD_SECONDS)
     figures["build_seconds"] = seconds_since(started)
     figures["image_bytes"] = images(running, names)
-    bases = [os.environ.get(variable, THIRD_PARTY[variable]) for variable in ("PYTHON_IMAGE", "SEAWEEDFS_IMAGE")]
+    bases = [running.environ[variable] for variable in ("PYTHON_IMAGE", "SEAWEEDFS_IMAGE")]
     python, seaweedfs = images(running, bases).values()
     figures["base_bytes"] = {name: seaweedfs if "-seaweedfs:" in name else python for name in names}
     running.down("--volumes")

@@ -176,7 +176,8 @@ def test_every_third_party_image_is_a_variable_with_the_public_image_as_default(
     for file in OWN_FILES:
         for image in re.findall(r"^\s+image: (.+)$", file.read_text(), re.MULTILINE):
             assert re.fullmatch(
-                r"\$\{[A-Z_]+_IMAGE:-[a-z0-9./-]+:[\w.-]+\}|homeprices-[a-z]+:\$\{IMAGE_TAG:-local\}", image
+                r"\$\{[A-Z_]+_IMAGE:-[a-z0-9./-]+:[\w.-]+(@sha256:[0-9a-f]{64})?\}|homeprices-[a-z]+:\$\{IMAGE_TAG:-local\}",
+                image,
             ), image
 
 

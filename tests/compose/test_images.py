@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 from local.stack import git_revision
@@ -17,7 +16,7 @@ NEVER_IN_SERVING = ("airflow", "mlflow", "sklearn", "pandas", "scipy", "pyarrow"
 def test_the_serving_image_is_small_and_cannot_train(stack: ComposeStack) -> None:
     sizes = {
         name: int(stack.run("docker", "image", "inspect", "-f", "{{.Size}}", name).stdout)
-        for name in ("homeprices-inference:local", os.environ.get("PYTHON_IMAGE", "python:3.12-slim-bookworm"))
+        for name in ("homeprices-inference:local", stack.environ["PYTHON_IMAGE"])
     }
     image, base = sizes.values()
     assert image - base < INFERENCE_LIMIT_BYTES

@@ -13,6 +13,7 @@ from homeprices import names
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "documentations").rglob("*.md"))]
 FOLDERS = (
+    "audit",
     "benchmarks",
     "compose",
     "dags",
@@ -57,7 +58,9 @@ def test_every_make_target_that_is_named_exists(page: Path) -> None:
 
 @pages
 def test_every_module_that_is_run_exists(page: Path) -> None:
-    named = set(re.findall(r"python -m ((?:homeprices|local|router|monitoring|tests|compose)[a-z_.]*)", commands(page)))
+    named = set(
+        re.findall(r"python -m ((?:audit|homeprices|local|router|monitoring|tests|compose)[a-z_.]*)", commands(page))
+    )
     missing = {
         name
         for name in named

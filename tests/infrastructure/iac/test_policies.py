@@ -94,7 +94,7 @@ def test_the_release_pushes_puts_and_tells_one_instance() -> None:
     pushes = {action for action, resource, _ in rights(document) if resource == repositories}
     assert pushes == {
         "ecr:BatchGetImage", "ecr:BatchCheckLayerAvailability", "ecr:InitiateLayerUpload", "ecr:UploadLayerPart",
-        "ecr:CompleteLayerUpload", "ecr:PutImage", "ecr:DescribeImages",
+        "ecr:CompleteLayerUpload", "ecr:PutImage", "ecr:DescribeImages", "ecr:GetDownloadUrlForLayer",
     }  # fmt: skip
     assert {r for r in rights(document) if r[1] != repositories} == {
         ("ecr:GetAuthorizationToken", "*", "null"),

@@ -1,0 +1,1 @@
+"""The supply chain: pinned images and actions, licences, secrets, vulnerabilities and the SBOM (`make audit`)."""
