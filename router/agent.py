@@ -40,6 +40,7 @@ from router.reload import ReloadResult, apply_config
 from router.render import is_split, render
 from router.router_metrics import RouterMetrics
 from router.site_config import RouterSite, router_folder, router_keys, site_of
+from router.slow_bodies import SlowBodies
 from router.traffic_counter import TrafficCounter
 
 STEP_SECONDS = 0.5
@@ -48,6 +49,7 @@ FIRST_RECORD_SECONDS = 5.0  # the longest wait for the bucket; then the cached r
 RETRY_SECONDS = 30.0  # until a rejected configuration is tried again: the cause may lie outside of it
 START_AGAIN_SECONDS = 3.0  # between two attempts to start Nginx
 RENEW_SECONDS = 30.0  # between two reloads that end unfinished requests
+LOOK_SECONDS = 2.0  # between two looks at what connections receive
 MOST_ENTRIES = 100_000  # of the candidate, kept for the breaker; one minute at 1,600 a second
 
 log = get_logger("router")
@@ -72,12 +74,14 @@ class Agent:
         self._entries: deque[AccessLogEntry] = deque(maxlen=MOST_ENTRIES)
         self._started = clock()
         self._renewed = self._started - RENEW_SECONDS
+        self._bodies, self._looked = SlowBodies(clock), 0.0
         self._tried: tuple[str, float] = ("", 0.0)
         self.last: ReloadResult | None = None
 
     def step(self) -> None:
         """Read new log lines, judge the candidate, apply a changed control record, and report."""
         self._follow_log()
+        self._end_slow_bodies()
         verdict = self._judge()
         self._apply()
         self._report(verdict)
@@ -98,6 +102,15 @@ class Agent:
             if concerns(entry, self._control.cached.record.epoch):
                 self._entries.append(entry)
         self._log.rotate(lambda: self._nginx.signal(signal.SIGUSR1))
+
+    def _end_slow_bodies(self) -> None:
+        """End unfinished requests when a body has been arriving for longer than its deadline."""
+        now, site = self._clock(), self._site()
+        if now < self._looked + LOOK_SECONDS:
+            return
+        self._looked = now
+        if self._bodies.overdue(site.listen, site.body_deadline) and now >= self._renewed + RENEW_SECONDS:
+            self._end_unfinished_requests()
 
     def _end_unfinished_requests(self) -> None:
         """Reload Nginx, so that its old workers cut off unfinished requests at their deadline.

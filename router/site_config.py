@@ -57,6 +57,7 @@ class RouterSite:
     body_limit_kib: int = 64
     batch_limit_kib: int = 4096
     batch_timeout: float = 30.0
+    body_deadline: float = 30.0  # for a whole body, after which the agent ends unfinished requests
     shutdown_seconds: int = 15
     upstream_keepalive_seconds: int = 20  # shorter than gunicorn's, so that the router closes first
     keepalive_min_timeout: bool = False  # Nginx 1.27.4 and later can keep idle connections through a reload

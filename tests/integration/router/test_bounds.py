@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
 from structlog.testing import capture_logs
 
+from router.agent import LOOK_SECONDS
 from tests.integration.router.client import HOME
 from tests.integration.router.conftest import Router, eventually
+from tests.support.browser import frontend
 
 BATCH = "/api/predict_home_price/batch"
 BODY_BYTES = 3_900_000
@@ -26,10 +30,10 @@ def batches_of_strangers(router: Router) -> None:
 
 @contextlib.contextmanager
 def unfinished(
-    router: Router, addresses: list[str], path: str, length: int = BODY_BYTES, missing: int = 1
+    router: Router, addresses: list[str], path: str, length: int = BODY_BYTES, missing: int = 1, listen: str = ""
 ) -> Iterator[list[socket.socket]]:
-    """Hold a request of each address whose body lacks its end."""
-    host, port = router.site.listen.split(":")
+    """Hold a request of each address whose body lacks its end, at the router or at `listen`."""
+    host, port = (listen or router.site.listen).split(":")
     held = []
     for address in addresses:
         client = socket.create_connection((host, int(port)), timeout=20)
@@ -104,6 +108,63 @@ def test_a_body_that_drips_is_cut_off_at_the_deadline(router: Router) -> None:
         for client in (first, second):
             assert drips_until_cut_off(client)
     eventually(lambda: router.visitor(**{"X-Forwarded-For": "203.0.113.9"}).ask("POST", BATCH, HOME).status == 200)
+
+
+def test_a_byte_a_second_is_cut_off_though_nobody_else_wants_its_place(router: Router) -> None:
+    router.change(shutdown_seconds=1, body_deadline=3.0)
+    steps_until_cut_off(router, router.site.listen)
+
+
+def test_a_byte_a_second_through_the_form_is_cut_off_as_well(router: Router, tmp_path: Path) -> None:
+    router.change(shutdown_seconds=1, body_deadline=3.0)
+    with frontend(f"http://{router.site.listen}", tmp_path) as url:
+        steps_until_cut_off(router, url.removeprefix("http://"))
+
+
+def steps_until_cut_off(router: Router, listen: str) -> None:
+    """Send a byte a second, and run a step of the agent after each, until the connection ends."""
+    with unfinished(router, ["203.0.113.9"], "/api/predict_home_price", 1000, missing=990, listen=listen) as [client]:
+        end = time.monotonic() + 120
+        while not refused([client]):
+            assert time.monotonic() < end, "the body still arrives"
+            client.setblocking(True)
+            with contextlib.suppress(ConnectionError):
+                client.sendall(b" ")
+            time.sleep(1)
+            router.agent.step()
+
+
+def test_one_slow_batch_ends_unfinished_requests_once(router: Router) -> None:
+    with unfinished(router, ["203.0.113.9"], BATCH, 1000, missing=500) as [client], capture_logs() as logs:
+        look(router)  # the request has begun
+        for _ in range(3):
+            client.sendall(b" ")
+            look(router, later=router.site.body_deadline / 2)
+        client.sendall(b" ")
+        look(router)
+    assert [line["event"] for line in logs] == ["unfinished_requests_ended"]
+
+
+def test_neither_an_idle_connection_nor_a_long_answer_nor_a_busy_one_is_a_slow_body(router: Router) -> None:
+    idle, busy, answer = router.visitor(), router.visitor(), threading.Event()
+    router.production.hang = answer
+    with unfinished(router, ["203.0.113.9"], BATCH, 1000, missing=0) as [waits], capture_logs() as logs:
+        eventually(lambda: router.production.seen)
+        router.production.hang = None
+        assert idle.predict().status == 200
+        for _ in range(4):
+            assert busy.predict().status == 200
+            look(router, later=router.site.body_deadline)
+        answer.set()
+        waits.setblocking(True)
+        assert waits.recv(12) == b"HTTP/1.1 200"
+    assert logs == []
+
+
+def look(router: Router, later: float = 0.0) -> None:
+    """Run a step of the agent in which it looks at the connections, `later` seconds later."""
+    router.clock.ahead += LOOK_SECONDS + later
+    router.agent.step()
 
 
 def test_workers_are_not_renewed_for_every_refusal(router: Router) -> None:
