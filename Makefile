@@ -23,6 +23,8 @@ PARTS ?= tests/integration
 PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 
 export PYTHONUNBUFFERED := 1
+# The stack and the tests start hundreds of processes, each of which would compile every module that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help install up down status logs traffic train evaluate split stop-candidate screenshots test test-unit \
 	test-infrastructure test-integration test-e2e lint format lock clean

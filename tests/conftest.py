@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import sys
 from collections.abc import Generator, Iterator
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,13 @@ from tests.support.programs import not_run
 if TYPE_CHECKING:  # a test that needs no server does not load them
     from homeprices.adapters.object_store import S3Bucket
     from tests.support.servers import Servers
+
+# Tests run side by side, so each process computes in one thread: more only wait for each other at every step. Libraries
+# read this when they are loaded.
+os.environ |= {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS") if name not in os.environ}
+# Without bytecode files each of some hundred processes compiles every module that it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # How long an example takes says more about the machine than about what is tested.
 settings.register_profile("homeprices", deadline=None)

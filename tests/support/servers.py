@@ -33,13 +33,14 @@ from tests.support.free_ports import FIRST, free_ports
 
 PR_SET_PDEATHSIG = 1
 POLL_SECONDS = 0.1
+KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 MAX_VOLUMES = 5_000
 """More than the buckets of a run take: their volumes stay small, whatever the size of the disk."""
 
 
 def clean_environment() -> dict[str, str]:
     """Return the environment a program needs, without any configuration of this process."""
-    return {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    return {name: os.environ[name] for name in KEPT if name in os.environ}
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,13 +31,14 @@ OF_COMPOSE = {
 """From a secret or an overlay: where the bucket is differs, and a role stands for the keys."""
 
 
-def documents(folder: Path = BASE) -> list[dict[str, Any]]:
-    return [
+@cache
+def documents(folder: Path = BASE) -> tuple[dict[str, Any], ...]:
+    return tuple(
         document
         for path in sorted(folder.glob("*.yaml"))
         if path.name != "kustomization.yaml"
         for document in yaml.safe_load_all(path.read_text())
-    ]
+    )
 
 
 def workload(name: str) -> dict[str, Any]:
@@ -49,6 +51,7 @@ def container(name: str) -> dict[str, Any]:
     return dict(only)
 
 
+@cache
 def shared() -> dict[str, str]:
     """Return the literals of the shared configuration."""
     made = yaml.safe_load((BASE / "kustomization.yaml").read_text())["configMapGenerator"]

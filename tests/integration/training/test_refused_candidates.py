@@ -13,6 +13,7 @@ from homeprices.workflows import heartbeat
 from tests.integration.training.test_train_and_publish import (  # noqa: F401
     bucket,
     csv,
+    kept_trainings,
     run,
     search,
     through_json,

@@ -23,6 +23,7 @@ from homeprices.resources import Resources
 from homeprices.settings import load_settings
 from homeprices.workflows.train_and_publish import TrainingRun
 from tests.support.servers import Servers
+from tests.support.trainings import keep_trainings
 
 SOME = ("linear", "ridge", "boosting")  # the whole table is for the end-to-end test
 
@@ -37,6 +38,12 @@ def mlflow_uri(servers: Servers) -> str:
 def csv() -> bytes:
     """A file of synthetic listings."""
     return bytes(synthetic.make_listings(6_000, seed=5).to_csv(index=False).encode())
+
+
+@pytest.fixture(autouse=True)
+def kept_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models that equal those of an earlier test or run are not trained again."""
+    keep_trainings(monkeypatch)
 
 
 @pytest.fixture
