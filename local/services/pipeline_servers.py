@@ -107,6 +107,8 @@ def configuration(stack: Stack, home: Path, dags: Path) -> dict[str, str]:
         **variables,
         "AIRFLOW_HOME": str(home),
         "PYTHONPATH": str(ROOT),
+        # As in Compose: two estimators are cross-validated side by side, and more threads would wait for each other.
+        "OMP_NUM_THREADS": "1",
         # Process titles must not overwrite the environment, because it identifies the processes of a stack.
         "SPT_NOENV": "1",
     }

@@ -21,6 +21,8 @@ from local.ports import Ports
 T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
 UP_SECONDS = 900
+LEFT_OUT = ("HOMEPRICES_", "AWS_", "POSTGRES_", "AIRFLOW_", "COVERAGE_")
+"""Of another project. Coverage would cost Airflow's processes a third more, for lines that other tests run too."""
 
 
 class RunningStack:
@@ -30,9 +32,7 @@ class RunningStack:
         self.folder = folder
         self.ports = Ports.moved_by(str(offset))
         self.connected = False
-        keep = {
-            k: v for k, v in os.environ.items() if not k.startswith(("HOMEPRICES_", "AWS_", "POSTGRES_", "AIRFLOW_"))
-        }
+        keep = {name: value for name, value in os.environ.items() if not name.startswith(LEFT_OUT)}
         self.environ = {**keep, **settings, "STACK_DIR": str(folder), "STACK_PORT_OFFSET": str(offset)}
 
     def local(self, *words: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
