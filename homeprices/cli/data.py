@@ -29,14 +29,15 @@ def group() -> None:
 @group.command("import", epilog=example("homeprices data import listings.csv"))
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--notify/--no-notify", default=True, show_default=True, help="Start a training run in Airflow.")
+@click.option("--source", help="What the listings are, for model card and form (default: the name of the file).")
 @click.pass_context
-def import_(context: click.Context, path: Path, notify: bool) -> None:
+def import_(context: click.Context, path: Path, notify: bool, source: str | None) -> None:
     """Check the file PATH of listings (CSV, JSON, JSON lines or Parquet) and store it as the next dataset version."""
     resources = resources_of(context)
-    import_file(resources, path, announcer(resources) if notify else None)
+    import_file(resources, path, announcer(resources) if notify else None, source)
 
 
-def import_file(resources: Resources, path: Path, announce: Announce | None) -> None:
+def import_file(resources: Resources, path: Path, announce: Announce | None, source: str | None = None) -> None:
     """Store the file, print what was read of it, and announce the dataset.
 
     Raises Refusal with a line for each fault of the file, or OSError.
@@ -54,7 +55,7 @@ def import_file(resources: Resources, path: Path, announce: Announce | None) -> 
         faults = [f"{path.name}: {named[name]}{problem}" for name, problem in error.fields.items()]
         raise Refusal("\n".join([*faults, "nothing was uploaded"])) from error
     rows, form = accepted.cleaned.raw_rows, accepted.listings.format
-    dataset = store(resources.bucket, body, path.name, rows=rows, format=form)
+    dataset = store(resources.bucket, body, source or f"listings of {path.name}", rows=rows, format=form)
     click.echo("\n".join([f"{dataset.key}: {dataset.rows:,} rows, sha256 {dataset.sha256}", *accepted.report()]))
     if announce is None:
         return

@@ -54,12 +54,13 @@ class PreparedDataset:
         """The rows that models are measured on."""
         return self.rows[self.held_out]
 
-    def reference(self, *, version: int, key: str, sha256: str) -> DatasetReference:
-        """The entry in a bundle's manifest for the stored file that these rows come from."""
+    def reference(self, **dataset: Any) -> DatasetReference:
+        """The entry in a bundle's manifest for the stored file that these rows come from.
+
+        `dataset` has the version, key, sha256, source and time of import of the file.
+        """
         return DatasetReference(
-            version=version,
-            key=key,
-            sha256=sha256,
+            **dataset,
             rows=self.quality["rows"],
             rows_used=len(self.rows),
             holdout=SALT,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from homeprices.foreign_text import printable
 from homeprices.names import BUNDLE_KIND, BundleKind
 from homeprices.pricing.inputs import INPUT
 
@@ -43,7 +44,8 @@ class FileDigest(_Frozen):
 class DatasetReference(_Frozen):
     """The dataset of a model: its raw rows, and the rows that cleaning kept.
 
-    `holdout` names the rule of the hold-out; None in bundles that are older than this member.
+    `holdout` names the rule of the hold-out; `source` says what the listings are, and `imported_at` since when the
+    dataset is there. Each is None in bundles that are older than the member.
     """
 
     version: int = Field(ge=1)
@@ -52,6 +54,14 @@ class DatasetReference(_Frozen):
     rows: int = Field(ge=0)
     rows_used: int = Field(ge=0)
     holdout: str | None = None
+    source: str | None = Field(default=None, max_length=100)
+    imported_at: datetime | None = None
+
+    def described(self) -> str | None:
+        """Return what the listings are and when they were imported, for people; None if that is not known."""
+        if self.source is None:
+            return None
+        return printable(self.source) + (f", imported on {self.imported_at:%Y-%m-%d}" if self.imported_at else "")
 
 
 class Golden(_Frozen):

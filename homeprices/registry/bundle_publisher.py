@@ -93,7 +93,7 @@ def _valid_claim(bucket: Bucket, kind: Kind, claims: set[int], completed: set[in
 def _take(bucket: Bucket, version: str, owner: str, at: datetime) -> bool:
     body = json.dumps({"owner": owner, "at": at.isoformat()}).encode()
     try:
-        bucket.put(_claim_key(version), body, if_absent=True)
+        bucket.put(claim_key(version), body, if_absent=True)
     except PreconditionFailed:
         # The client repeats a PUT whose answer was lost. Then the key exists, and may be ours.
         return _owner(bucket, version) == owner
@@ -102,12 +102,12 @@ def _take(bucket: Bucket, version: str, owner: str, at: datetime) -> bool:
 
 def _owner(bucket: Bucket, version: str) -> str | None:
     try:
-        return str(json.loads(bucket.get(_claim_key(version)).body)["owner"])
+        return str(json.loads(bucket.get(claim_key(version)).body)["owner"])
     except (ObjectNotFound, ValueError, KeyError, TypeError):
         return None  # an unreadable claim keeps its number, but has no owner
 
 
-def _claim_key(version: str) -> str:
+def claim_key(version: str) -> str:
     return f"claims/{version}.json"
 
 

@@ -7,14 +7,18 @@ called `.csv`.
 from __future__ import annotations
 
 import hashlib
+import json
+import re
+from datetime import datetime
+from typing import Any
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from homeprices.adapters.object_store import Bucket
 from homeprices.data.schema import read_listings
-from homeprices.errors import Conflict, PreconditionFailed
-from homeprices.registry.bundle_publisher import DATASET_KEY, claim
+from homeprices.errors import Conflict, ObjectNotFound, PreconditionFailed
+from homeprices.registry.bundle_publisher import DATASET_KEY, claim, claim_key
 from homeprices.registry.versions import number_of
 from homeprices.tables.reader import Format
 
@@ -23,8 +27,18 @@ PREFIX = "data/raw/"
 SUFFIX: dict[Format, str] = {"csv": ".csv", "ndjson": ".jsonl", "json": ".json", "parquet": ".parquet"}
 
 
+MAX_SOURCE = 100
+"""Characters of a source that are kept, from its end."""
+
+_IMPORT = re.compile(r"import:(.*):[0-9a-f]{16}:after (?:nothing|train_V[0-9]+)", re.DOTALL)
+
+
 class Dataset(BaseModel):
-    """One version of the listings. `rows` counts them before cleaning; `sha256` is of the file."""
+    """One version of the listings. `rows` counts them before cleaning; `sha256` is of the file.
+
+    `source` says for people what the listings are; `imported_at` is the time of the import. Both are in the claim of
+    the version, and None where a dataset was put into the bucket by hand.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -32,6 +46,8 @@ class Dataset(BaseModel):
     key: str
     sha256: str
     rows: int
+    source: str | None = None
+    imported_at: datetime | None = None
 
     @property
     def name(self) -> str:
@@ -41,8 +57,9 @@ class Dataset(BaseModel):
 def import_csv(bucket: Bucket, body: bytes, source: str) -> Dataset:
     """Store a file of listings as the next version and return it; the newest one if it has the same content.
 
-    Raises DatasetRefused, and uploads nothing, when the file violates the data contract. `source` (a file name) is part
-    of the claim, so that two concurrent imports of one file get one version.
+    `source` says what the listings are, for example the name of the file. It is part of the claim, so that two
+    concurrent imports of one file get one version. Raises DatasetRefused, and uploads nothing, when the file violates
+    the data contract.
     """
     # Imported here, because most processes only read datasets, and importing pandera takes most of a second.
     from homeprices.data.contract import accept
@@ -60,7 +77,7 @@ def store(bucket: Bucket, body: bytes, source: str, *, rows: int, format: Format
     # The newest version is part of the owner, so that a repeated import gets the same number, while a file that is
     # imported again after another file becomes a new version.
     after = newest.name if newest else "nothing"
-    name = claim(bucket, "train_V", f"import:{source[-100:]}:{sha256[:16]}:after {after}")
+    name = claim(bucket, "train_V", f"import:{source[-MAX_SOURCE:]}:{sha256[:16]}:after {after}")
     version = int(name.removeprefix("train_V"))
     key = f"{PREFIX}{name}{SUFFIX[format]}"
     try:
@@ -68,7 +85,7 @@ def store(bucket: Bucket, body: bytes, source: str, *, rows: int, format: Format
     except PreconditionFailed:
         if hashlib.sha256(bucket.get(key).body).hexdigest() != sha256:
             raise Conflict(f"{key} exists with another content") from None
-    return Dataset(version=version, key=key, sha256=sha256, rows=rows)
+    return Dataset(version=version, key=key, sha256=sha256, rows=rows, **_origin(bucket, name))
 
 
 def latest(bucket: Bucket) -> Dataset | None:
@@ -83,7 +100,18 @@ def describe(bucket: Bucket, version: int) -> Dataset:
     key = next(found, f"{PREFIX}train_V{version}.csv")
     body = bucket.get(key).body
     rows = len(read_listings(body))
-    return Dataset(version=version, key=key, sha256=hashlib.sha256(body).hexdigest(), rows=rows)
+    origin = _origin(bucket, f"train_V{version}")
+    return Dataset(version=version, key=key, sha256=hashlib.sha256(body).hexdigest(), rows=rows, **origin)
+
+
+def _origin(bucket: Bucket, name: str) -> dict[str, Any]:
+    """Return `source` and `imported_at` of a dataset; empty without a readable claim of an import."""
+    try:
+        claimed = json.loads(bucket.get(claim_key(name)).body)
+        found = _IMPORT.fullmatch(claimed["owner"])
+        return {"source": found[1], "imported_at": datetime.fromisoformat(claimed["at"])} if found else {}
+    except (ObjectNotFound, ValueError, KeyError, TypeError):
+        return {}
 
 
 def read(bucket: Bucket, dataset: Dataset) -> pd.DataFrame:

@@ -73,10 +73,11 @@ def _page(
     slices: Sequence[dict[str, Any]],
     figures: dict[str, Figure],
 ) -> str:
+    origin = f" ({dataset.described()})" if dataset.described() else ""
     facts = (
-        f"Dataset train_V{dataset.version}: {dataset.rows:,} rows, {dataset.rows_used:,} of them used. Measured on "
-        f"{holdout_rows:,} homes that the model has never seen, none excluded. Prices in lakh rupees; in brackets the "
-        "95 % interval of a metric, by bootstrap."
+        f"Dataset train_V{dataset.version}{origin}: {dataset.rows:,} rows, {dataset.rows_used:,} of them used. "
+        f"Measured on {holdout_rows:,} homes that the model has never seen, none excluded. Prices in lakh rupees; in "
+        "brackets the 95 % interval of a metric, by bootstrap."
     )
     groups = [
         (each["name"], each["count"], f"{each['median_ape']:.1%}", f"{each['within_20']:.1%}", f"{each['covered']:.0%}")

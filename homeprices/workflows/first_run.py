@@ -34,12 +34,14 @@ def import_dataset(
     run: RunCommand, path: Path | None, folder: Path, *, notify: bool, say: Say = lambda _: None
 ) -> None:
     """Store the CSV file, or synthetic listings written into `folder`. Raises what `run` raises."""
+    source = []
     if path is None:
         path = folder / "synthetic.csv"
         say("making synthetic listings")
         run(["data", "synthesize", "--out", str(path)])
+        source = ["--source", "synthetic listings"]
     say(f"importing {path.name}")
-    run(["data", "import", str(path), "--notify" if notify else "--no-notify"])
+    run(["data", "import", str(path), *source, "--notify" if notify else "--no-notify"])
 
 
 def start_training(airflow: AirflowClient) -> str:

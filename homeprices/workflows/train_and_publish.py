@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from homeprices.training.challenger import Comparison
 
 ACTOR = "pipeline"
+ORIGIN = ("version", "key", "sha256", "source", "imported_at")  # of a dataset, for the bundle's manifest
 REJECTED_BUNDLES_COMPARED = 12  # the newest rejected bundles; earlier ones were trained on earlier data
 GATE_REPORTS = "reports/validation/gate-"
 
@@ -137,7 +138,7 @@ class TrainingRun:
             draft = bundle_builder.build_bundle(
                 chosen["estimator"],
                 prepared,
-                dataset=prepared.reference(**{name: dataset[name] for name in ("version", "key", "sha256")}),
+                dataset=prepared.reference(**{name: dataset.get(name) for name in ORIGIN}),
                 out=folder,
                 seed=self._seed,
                 git_revision=self._settings.git_revision,

@@ -16,9 +16,10 @@ let estimated = null; // the home of the shown estimate, and its price
 let asked = ""; // the feedback that the visitor was asked about
 
 function start() {
-  const names = locationNames().then(({ locations: known, inputs }) => {
+  const names = locationNames().then(({ locations: known, inputs, trained_on: data }) => {
     locations.offer(known);
     offerInputs(inputs);
+    if (data) byId("trained-on").textContent = `Learned from ${data}.`;
   }, () => {}); // without names, the field takes any text
   offerUnits(homeForm);
   homeForm.addEventListener("submit", (event) => submitted(event, homeForm, "Estimating…", estimate));

@@ -22,6 +22,7 @@ LOCATIONS = [
     "Indira Nagar", "Jayanagar", "Kanakpura Road", "Koramangala", "Marathahalli", "Raja Rajeshwari Nagar", "Sarjapur",
     "Sarjapur Road", "Thanisandra", "Uttarahalli", "Whitefield", "Yelahanka",
 ]  # fmt: skip
+TRAINED_ON = "synthetic listings, imported on 2026-11-29"
 LAKH_A_SQUARE_FOOT = 0.0652
 
 
@@ -49,7 +50,8 @@ class PriceService:
     def answer(self, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """Return status and document for a request."""
         if path == "/api/get_location_names":
-            return 200, {"locations": LOCATIONS, "inputs": self.inputs, "model_version": "BO1"}
+            known = {"locations": LOCATIONS, "inputs": self.inputs, "trained_on": TRAINED_ON}
+            return 200, {**known, "model_version": "BO1"}
         if self.gate is not None:
             self.gate.wait(20)
         (self.homes if path == "/api/predict_home_price" else self.remarks).append(body)

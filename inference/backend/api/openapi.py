@@ -34,19 +34,16 @@ REASONS = {
     413: "The body is too large.",
     415: "This media type is not supported.",
     422: "A value is not allowed; `fields` names each.",
-    429: "Too many requests from this address or with this API key, as `detail` says (answered by the router); "
-    "Retry-After says when to try again.",
+    429: "Too many requests, counted by the router: `detail` names the limit, Retry-After says when to try again.",
     500: "The model has no price for this home, or the service failed.",
     503: "A dependency is unavailable; Retry-After says when to try again.",
 }
 
-
 KEY_SCHEME = {
-    "type": "http",
-    "scheme": "bearer",
+    "type": "http", "scheme": "bearer",
     "description": "An API key, `hp_...`. By default, visitors need none for estimates and feedback, and trusted "
     "networks none at all. A key that is sent must be valid and have the scope.",
-}
+}  # fmt: skip
 
 
 @cache

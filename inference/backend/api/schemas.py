@@ -37,10 +37,11 @@ def components() -> dict[str, Schema]:
         "Feedback": _feedback(),
         "FeedbackTaken": _feedback_taken(),
         "Locations": _object(
-            "The locations that the served model has learned, and the inputs that it uses.",
+            "The locations that the served model has learned, the inputs that it uses, and its training data.",
             BLINDED,
             locations={"type": "array", "items": {"type": "string"}},
             inputs={"type": "array", "items": {"type": "string", "enum": [field.name for field in INPUTS]}},
+            trained_on={"type": ["string", "null"], "description": "the listings, and the date of their import"},
             model_version=_VISITOR_VERSION,
         ),
         "Health": _health(),
@@ -102,14 +103,9 @@ def _interval() -> Schema:
         "Prediction interval in lakh rupees: it contains the price of a share `coverage` of such homes.",
         low={"type": "number", "exclusiveMinimum": 0},
         high={"type": "number", "exclusiveMinimum": 0},
-        coverage={
-            "type": ["number", "null"],
-            "exclusiveMinimum": 0,
-            "exclusiveMaximum": 1,
-            "description": "null for a home unlike those of the training data, of which no share is known",
-            "examples": [0.9],
-        },
-    )
+        coverage={"type": ["number", "null"], "exclusiveMinimum": 0, "exclusiveMaximum": 1, "examples": [0.9],
+                  "description": "null for a home unlike those of the training data, of which no share is known"},
+    )  # fmt: skip
 
 
 def _estimated() -> dict[str, Schema]:
@@ -119,10 +115,7 @@ def _estimated() -> dict[str, Schema]:
         "interval": reference("Interval"),
         "variant": {**VARIANT, **_TRUSTED_ONLY},
         "model_version": _VISITOR_VERSION,
-        "location_known": {
-            "type": "boolean",
-            "description": "false: the model does not know the location and priced it as `other`",
-        },
+        "location_known": {"type": "boolean", "description": "false: not known to the model, priced as `other`"},
         "unusual": {
             "type": "object",
             "description": "what makes the home unlike those of the training data, by input; only of such a home",

@@ -47,10 +47,15 @@ def predict_home_price() -> dict[str, Any]:
 
 @blueprint.get("/api/get_location_names")
 def get_location_names() -> dict[str, Any]:
-    """The locations that the served model knows, and the inputs that it uses. Another location is priced as `other`."""
+    """What the served model knows: locations, inputs, and the listings it was trained on."""
     model = app_state().live.current()
     g.model_version = model.version
-    answer = {"locations": model.locations, "inputs": model.inputs, "model_version": model.version}
+    answer = {
+        "locations": model.locations,
+        "inputs": model.inputs,
+        "trained_on": model.bundle.manifest.dataset.described(),
+        "model_version": model.version,
+    }
     return shown_to(g.caller, answer)
 
 

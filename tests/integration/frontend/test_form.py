@@ -43,6 +43,10 @@ def test_a_home_becomes_an_estimate_in_lakh_and_in_rupees_with_its_range(page: P
     assert service.homes == [{"location": "Whitefield", "total_sqft": 1200, "bhk": 2, "bath": 2}]
 
 
+def test_the_page_says_what_the_model_has_learned_from(page: Page) -> None:
+    expect(page.locator("footer")).to_contain_text("Learned from synthetic listings, imported on 2026-11-29.")
+
+
 def test_a_visitor_to_whom_no_model_is_named_reads_of_none(page: Page, service: PriceService) -> None:
     service.blinded = True
     estimated(page)

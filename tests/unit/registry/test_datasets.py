@@ -1,5 +1,6 @@
 import threading
 from collections.abc import Callable
+from datetime import UTC
 
 import pandas as pd
 import pytest
@@ -8,6 +9,7 @@ from homeprices.adapters.object_store import MemoryBucket
 from homeprices.data.schema import read_listings, to_csv
 from homeprices.data.synthetic import make_listings
 from homeprices.errors import Conflict, DatasetRefused, ObjectNotFound, StorageUnavailable
+from homeprices.pricing.manifest import DatasetReference
 from homeprices.registry import datasets
 from homeprices.registry.datasets import Dataset, import_csv, latest, read
 
@@ -37,6 +39,30 @@ def test_a_file_is_stored_as_it_came_under_the_next_number() -> None:
     assert second.version == 2
     assert bucket.get(first.key).body == ONE
     assert latest(bucket) == second
+    assert (second.source, second.imported_at and second.imported_at.tzinfo) == ("other.csv", UTC)
+
+
+@pytest.mark.parametrize("source", ["synthetic listings", "a:b:0123456789abcdef:after nothing", "é\n" * 80])
+def test_what_listings_are_and_since_when_is_known_of_each_version(source: str) -> None:
+    bucket = MemoryBucket()
+    import_csv(bucket, ONE, source)
+    found = latest(bucket)
+    assert found and found.source == source[-100:]
+    reference = DatasetReference(**found.model_dump(), rows_used=1)
+    assert found.imported_at
+    assert str(reference.described()).endswith(f", imported on {found.imported_at:%Y-%m-%d}")
+    assert "\n" not in str(reference.described())
+
+
+@pytest.mark.parametrize("claimed", [None, b"", b"[]", b'{"owner": 1}', b'{"owner": "a person", "at": "today"}'])
+def test_of_a_dataset_that_was_put_there_by_hand_no_source_is_known(claimed: bytes | None) -> None:
+    bucket = MemoryBucket()
+    bucket.put("data/raw/train_V1.csv", ONE)
+    if claimed is not None:
+        bucket.put("claims/train_V1.json", claimed)
+    found = latest(bucket)
+    assert found and (found.source, found.imported_at) == (None, None)
+    assert DatasetReference(**found.model_dump(), rows_used=1).described() is None
 
 
 def test_the_newest_content_is_not_stored_twice_but_an_older_one_is_a_new_version() -> None:

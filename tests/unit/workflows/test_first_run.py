@@ -94,4 +94,5 @@ def test_an_active_run_is_not_joined_by_a_second() -> None:
 def test_the_dataset_is_the_named_file_or_a_synthetic_one(path: Path | None, name: str, made: int) -> None:
     ran: list[Sequence[str]] = []
     first_run.import_dataset(ran.append, path, Path("/x"), notify=False)
-    assert ran == [["data", "synthesize", "--out", name]] * made + [["data", "import", name, "--no-notify"]]
+    source = ["--source", "synthetic listings"] * made
+    assert ran == [["data", "synthesize", "--out", name]] * made + [["data", "import", name, *source, "--no-notify"]]
