@@ -156,12 +156,14 @@ def as_batch(block: Block) -> tuple[pa.RecordBatch, dict[int, Fault]]:
     if not names:
         return pa.RecordBatch.from_pydict({ID: pa.nulls(len(block), pa.string())}), faults
     columns = [areas if name == AREA and areas is not None else block.column(name) for name in names]
-    return pa.RecordBatch.from_arrays(list(map(_array, columns)), names), faults
+    arrays = [_array(cells, as_text=block.columns is not None and cells is not areas) for cells in columns]
+    return pa.RecordBatch.from_arrays(arrays, names), faults
 
 
-def _array(cells: Sequence[Any]) -> pa.Array:
+def _array(cells: Sequence[Any], *, as_text: bool = False) -> pa.Array:
+    """The cells with blank ones as missing; `as_text` says that all are text, which pyarrow else has to find out."""
     try:
-        array = pa.array(cells)
+        array = pa.array(cells, pa.string() if as_text else None)
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
         array = pa.array([cell if cell is None or isinstance(cell, str) else json.dumps(cell) for cell in cells])
     if pa.types.is_null(array.type):

@@ -24,6 +24,7 @@ class _Decoder:
 
     def __init__(self) -> None:
         self.twice: list[str] = []
+        self._plain_decode = json.JSONDecoder(parse_constant=_constant).raw_decode
         self.raw_decode = json.JSONDecoder(object_pairs_hook=self._object, parse_constant=_constant).raw_decode
 
     def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -36,8 +37,12 @@ class _Decoder:
     def decode(self, text: str, start: int = 0) -> tuple[Any, int]:
         """A value and where it ends. Raises ValueError, RecursionError."""
         self.twice.clear()
-        found: tuple[Any, int] = self.raw_decode(text, start)
-        return found
+        found: tuple[Any, int] = self._plain_decode(text, start)
+        value, end = found
+        # Each key has a colon: with no more colons than keys, none is given twice. Else the keys are looked at.
+        if text.count(":", start, end) == (len(value) if type(value) is dict else 0):
+            return found
+        return self.raw_decode(text, start)
 
 
 def _constant(name: str) -> float | None:
@@ -64,7 +69,7 @@ def json_lines(lines: Lines) -> Iterator[Row]:
         text = line.strip(" \t\r\n")
         if not text:
             continue
-        if problem := mark_of(text):
+        if text[0] != "{" and (problem := mark_of(text)):
             raise fault(lines.source, problem, number)
         try:
             value, end = decoder.decode(text)

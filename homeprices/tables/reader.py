@@ -167,6 +167,7 @@ def _objects(
 ) -> Iterator[Block]:
     row, ended = 0, False
     while not ended:
+        seen: set[tuple[str, ...]] = set()
         objects: list[dict[str, Any]] = []
         lines: list[int] = []
         faults: dict[int, Fault] = {}
@@ -177,7 +178,9 @@ def _objects(
                 named = {}
             if wrong:
                 faults[len(objects)] = wrong
-            names |= dict.fromkeys(named)
+            if (keys := tuple(named)) not in seen:
+                seen.add(keys)
+                names |= dict.fromkeys(keys)
             objects.append(named)
             lines.append(line)
             if len(names) > MOST_COLUMNS:

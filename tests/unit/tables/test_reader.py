@@ -245,6 +245,22 @@ def test_typed_cells_are_written_as_csv_has_them() -> None:
         text_of([1])
 
 
+KEYS = st.lists(st.tuples(st.sampled_from(["a", "b", "a:b", "c"]), st.sampled_from(["", " "])), max_size=5)
+VALUES = st.sampled_from(["1", '"x"', '"12:30"', '"\\":"', "[]", "{}", '{"a": 1}', '[{"a": 1, "a" :2}]'])
+
+
+@given(KEYS, st.data())
+def test_a_key_that_is_given_twice_is_found_whatever_stands_beside_it(
+    keys: list[tuple[str, str]], data: st.DataObject
+) -> None:
+    values = [data.draw(VALUES) for _ in keys]
+    text = ",".join(f'"{key}"{blank}:{value}' for (key, blank), value in zip(keys, values, strict=True))
+    names = [key for key, _ in keys]
+    twice = len({*names}) < len(names) or '[{"a": 1, "a" :2}]' in values
+    found = [problem for _, problem in faults(b"{" + text.encode() + b"}\n").values()]
+    assert (found == ["is given more than once"]) == twice
+
+
 def test_a_key_that_is_given_twice_is_refused_at_any_depth() -> None:
     assert json_object(b'{"a": 1, "b": [{"a": 2}]}') == {"a": 1, "b": [{"a": 2}]}
     for text in ('{"a":1,"a":1}', '{"b":[{"a":1,"a":2}]}'):
