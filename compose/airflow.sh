@@ -23,8 +23,10 @@ esac
 export HOMEPRICES_GIT_REVISION="${HOMEPRICES_GIT_REVISION:-$(cat /app/revision)}"
 
 umask 077
-export AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS="${HOMEPRICES_AIRFLOW_USER:?}:admin"
+export AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS="${HOMEPRICES_AIRFLOW_USER:?}:admin,homeprices-service:viewer"
 export AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE=/tmp/passwords.json
-python -I -S -c 'import json, os; print(json.dumps({os.environ["HOMEPRICES_AIRFLOW_USER"]: os.environ["HOMEPRICES_AIRFLOW_PASSWORD"]}))' \
+python -I -S -c 'import json, os; print(json.dumps({
+  os.environ["HOMEPRICES_AIRFLOW_USER"]: os.environ["HOMEPRICES_AIRFLOW_PASSWORD"],
+  "homeprices-service": os.environ["AIRFLOW_SERVICE_PASSWORD"]}))' \
   >"$AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"
 exec "$@"

@@ -48,6 +48,7 @@ SECRETS: dict[str, Callable[[], str]] = {
     "AIRFLOW_FERNET_KEY": fernet_key,
     "AIRFLOW_JWT_SECRET": password,
     "AIRFLOW_API_SECRET_KEY": password,
+    "AIRFLOW_SERVICE_PASSWORD": password,
     "REDIS_PASSWORD": password,
     "GRAFANA_ADMIN_PASSWORD": password,
 }

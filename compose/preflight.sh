@@ -25,7 +25,7 @@ fi
 
 for name in $s3_keys POSTGRES_SUPERUSER_PASSWORD POSTGRES_PASSWORD AIRFLOW_DATABASE_PASSWORD MLFLOW_DATABASE_PASSWORD \
   MONITORING_DATABASE_PASSWORD AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY HOMEPRICES_AIRFLOW_PASSWORD \
-  HOMEPRICES_VISITOR_KEY AIRFLOW_FERNET_KEY AIRFLOW_JWT_SECRET AIRFLOW_API_SECRET_KEY REDIS_PASSWORD; do
+  HOMEPRICES_VISITOR_KEY AIRFLOW_FERNET_KEY AIRFLOW_JWT_SECRET AIRFLOW_API_SECRET_KEY AIRFLOW_SERVICE_PASSWORD REDIS_PASSWORD; do
   eval "value=\${$name:-}"
   if is_placeholder "$value"; then
     refuse "$name is missing or a placeholder; run make env"
@@ -50,6 +50,15 @@ case ${BIND_ADDRESS:-127.0.0.1} in
       airflow | admin | homeprices)
         refuse "HOMEPRICES_AIRFLOW_PASSWORD is one that everybody knows, and BIND_ADDRESS lets others in" ;;
     esac ;;
+esac
+
+# MLflow has no authentication, and shows and deletes what is in mlflow/ and models/ to whoever reaches it.
+case ${MLFLOW_BIND_ADDRESS:-127.0.0.1} in
+  127.*) ;;
+  10.* | 192.168.* | 172.1[6-9].* | 172.2[0-9].* | 172.3[01].*)
+    [ "${MLFLOW_BEHIND_LOGIN:-}" = true ] ||
+      refuse "MLFLOW_BIND_ADDRESS lets others in without a password; MLFLOW_BEHIND_LOGIN=true says that a proxy asks for one" ;;
+  *) refuse "MLFLOW_BIND_ADDRESS is not 127.* nor a private address; MLflow is never public" ;;
 esac
 
 if [ "${SEAWEEDFS_REPLICAS:-1}" = 0 ]; then

@@ -43,6 +43,7 @@ class Credentials:
     airflow_fernet_key: str = _secret(_fernet_key)
     airflow_api_secret: str = _secret()
     airflow_jwt_secret: str = _secret()
+    airflow_service: str = _secret()
     visitor_key: str = _secret()
 
     @property

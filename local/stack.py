@@ -22,6 +22,7 @@ from local.ports import LOOPBACK, Ports
 
 ROOT = Path(__file__).resolve().parent.parent
 BUCKET = "homeprices"
+SERVICE_USER = "homeprices-service"  # as in compose/airflow_plugins/doors.py
 BUCKET_VARIABLES = (
     "MLFLOW_S3_BUCKET",
     "AWS_ENDPOINT_URL_S3",
@@ -211,6 +212,12 @@ class Stack:
         overrides = {name: value for name, value in self.overrides.items() if value}
         temporary = {"TMPDIR": str(self.temporary)}
         return {**self.inherited, **temporary, **overrides, **self.settings, **self.bucket(service), **more}
+
+    @property
+    def airflow_service(self) -> dict[str, str]:
+        """The settings with which router and exporter reach Airflow: as a user that reads, and starts runs."""
+        password = self.credentials.airflow_service
+        return {"HOMEPRICES_AIRFLOW_USER": SERVICE_USER, "HOMEPRICES_AIRFLOW_PASSWORD": password}
 
     def write_env(self) -> None:
         """Write the settings to the file in which `homeprices.settings` looks for them."""

@@ -47,6 +47,7 @@ def interface_addresses(config: StackConfig) -> dict[str, str]:
     return {
         "AIRFLOW_PUBLIC_URL": f"https://{airflow}",
         "HOMEPRICES_MLFLOW_PUBLIC_URL": f"https://{mlflow}",
+        "MLFLOW_BEHIND_LOGIN": "true",  # the load balancer's, to which release.sh binds it
         "MLFLOW_ALLOWED_HOSTS": f"mlflow:5000,{mlflow},localhost:*,127.0.0.1:*",
         "MLFLOW_CORS_ALLOWED_ORIGINS": f"https://{mlflow}",
         "GRAFANA_PUBLIC_URL": f"https://{grafana}",

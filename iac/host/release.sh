@@ -26,7 +26,12 @@ secret() { aws secretsmanager get-secret-value --secret-id "$1" --query SecretSt
 {
   cat "${HOMEPRICES_ETC:-/etc/homeprices}/compose.env"
   printf "IMAGE_TAG='%s'\n" "$revision"
-  printf "BIND_ADDRESS='%s'\n" "$(hostname -I | cut -d ' ' -f 1)"
+  address=$(hostname -I | cut -d ' ' -f 1)
+  printf "BIND_ADDRESS='%s'\n" "$address"
+  # Only where the load balancer asks for a login.
+  if grep -q '^MLFLOW_BEHIND_LOGIN=' "${HOMEPRICES_ETC:-/etc/homeprices}/compose.env"; then
+    printf "MLFLOW_BIND_ADDRESS='%s'\n" "$address"
+  fi
   # No generated secret has a quote or a space, and Compose expands nothing in single quotes.
   secret "$SECRET_APPLICATION" | python3 -c 'import json, sys
 for name, value in json.load(sys.stdin).items(): print(f"{name}={chr(39)}{value}{chr(39)}")'

@@ -63,7 +63,7 @@ def _router(stack: Stack) -> ServiceSpec:
         name="router",
         argv=(sys.executable, "-m", "router.agent"),
         ready=probes.answers(f"{stack.url('router')}/router/version"),
-        env=stack.environment("router"),
+        env=stack.environment("router", **stack.airflow_service),
         cwd=ROOT,
         ports={"router": stack.ports["router"], "router-metrics": stack.ports["router-metrics"]},
         depends_on=("infer-prod", "infer-cand"),

@@ -1,8 +1,8 @@
 """Airflow and MLflow.
 
 Airflow runs as its four processes, because `airflow standalone` would orphan them when it is killed: LocalExecutor,
-metadata in PostgreSQL, one user (airflow, password airflow) on the loopback address. MLflow's tracking server keeps its
-tables in PostgreSQL and proxies artifacts to the bucket.
+metadata in PostgreSQL, a user for people (airflow, password airflow, on the loopback address) and one for services.
+MLflow's tracking server keeps its tables in PostgreSQL and proxies artifacts to the bucket.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from homeprices.files import write_atomic
 from local.ports import LOOPBACK
-from local.stack import ROOT, Stack
+from local.stack import ROOT, SERVICE_USER, Stack
 from local.supervision import probes
 from local.supervision.service_spec import Command, Probe, RunCommand, ServiceSpec
 
@@ -33,7 +33,8 @@ def airflow(stack: Stack, dags: Path = ROOT / "dags") -> list[ServiceSpec]:
 
     def migrate(job: RunCommand) -> None:
         home.mkdir(parents=True, exist_ok=True)
-        write_atomic(home / "passwords.json", json.dumps({USER: PASSWORD}), private=True)
+        passwords = {USER: PASSWORD, SERVICE_USER: stack.credentials.airflow_service}
+        write_atomic(home / "passwords.json", json.dumps(passwords), private=True)
         job(Command((*program, "db", "migrate"), env=env, cwd=home))
 
     def process(name: str, *arguments: str, ready: Probe, ports: Mapping[str, int] | None = None) -> ServiceSpec:
@@ -75,7 +76,9 @@ def configuration(stack: Stack, home: Path, dags: Path) -> dict[str, str]:
             "DAGS_ARE_PAUSED_AT_CREATION": False,  # a paused DAG loses asset events silently
             "FERNET_KEY": secret.airflow_fernet_key,
             "EXECUTION_API_SERVER_URL": f"{stack.url('airflow')}/execution/",
-            "SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
+            "PLUGINS_FOLDER": ROOT / "compose" / "airflow_plugins",
+            "AUTH_MANAGER": "compose.airflow_plugins.doors.ServiceAccess",
+            "SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin,{SERVICE_USER}:viewer",
             "SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": home / "passwords.json",
         },
         "DATABASE": {

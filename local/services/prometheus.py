@@ -20,7 +20,7 @@ def exporter(stack: Stack) -> ServiceSpec:
         name="exporter",
         argv=(sys.executable, "-m", "monitoring.exporter"),
         ready=probes.answers(f"{stack.url('exporter')}/metrics"),
-        env=stack.environment("exporter"),
+        env=stack.environment("exporter", **stack.airflow_service),
         cwd=ROOT,
         ports={"exporter": stack.ports["exporter"]},
         depends_on=("database", "bucket"),

@@ -26,14 +26,15 @@ for service in INFERENCE ROUTER MLFLOW EXPORTER PIPELINE AIRFLOW; do
   every_key="$every_key ${service}_S3_ACCESS_KEY ${service}_S3_SECRET_KEY"
 done
 secret homeprices-seaweedfs $every_key
-secret homeprices-router $(key ROUTER)
+secret homeprices-router HOMEPRICES_AIRFLOW_PASSWORD=AIRFLOW_SERVICE_PASSWORD $(key ROUTER)
 secret homeprices-inference POSTGRES_PASSWORD HOMEPRICES_VISITOR_KEY $(key INFERENCE)
 secret homeprices-mlflow MLFLOW_DATABASE_PASSWORD
 secret homeprices-tracking $(key MLFLOW)
-secret homeprices-exporter POSTGRES_PASSWORD=MONITORING_DATABASE_PASSWORD HOMEPRICES_AIRFLOW_PASSWORD $(key EXPORTER)
+secret homeprices-exporter POSTGRES_PASSWORD=MONITORING_DATABASE_PASSWORD \
+  HOMEPRICES_AIRFLOW_PASSWORD=AIRFLOW_SERVICE_PASSWORD $(key EXPORTER)
 secret homeprices-databases POSTGRES_SUPERUSER_PASSWORD POSTGRES_PASSWORD AIRFLOW_DATABASE_PASSWORD \
   MLFLOW_DATABASE_PASSWORD MONITORING_DATABASE_PASSWORD
-secret homeprices-airflow HOMEPRICES_AIRFLOW_PASSWORD POSTGRES_PASSWORD $(key AIRFLOW)
+secret homeprices-airflow HOMEPRICES_AIRFLOW_PASSWORD AIRFLOW_SERVICE_PASSWORD POSTGRES_PASSWORD $(key AIRFLOW)
 secret homeprices-pipeline $(key PIPELINE)
 secret airflow-keys fernet-key=AIRFLOW_FERNET_KEY jwt-secret=AIRFLOW_JWT_SECRET api-secret-key=AIRFLOW_API_SECRET_KEY
 connection="postgresql://airflow:$(value AIRFLOW_DATABASE_PASSWORD)@postgres/airflow"

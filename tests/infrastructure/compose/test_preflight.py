@@ -73,6 +73,19 @@ def test_a_known_password_passes_only_while_no_other_machine_can_reach_it(
     assert ended == status and ("HOMEPRICES_AIRFLOW_PASSWORD" in said) is bool(status)
 
 
+@pytest.mark.parametrize(
+    ("bind", "proxy", "status"),
+    [("127.0.0.1", "", 0), ("10.1.2.3", "", 1), ("192.168.0.2", "yes", 1), ("10.1.2.3", "true", 0),
+     ("172.16.0.1", "true", 0), ("172.32.0.1", "true", 1), ("0.0.0.0", "true", 1), ("203.0.113.9", "true", 1),
+     ("::", "true", 1)],
+)  # fmt: skip
+def test_mlflow_is_bound_beyond_this_machine_only_to_a_private_address_behind_a_login(
+    given: dict[str, str], bind: str, proxy: str, status: int
+) -> None:
+    ended, said = preflight({**given, "MLFLOW_BIND_ADDRESS": bind, "MLFLOW_BEHIND_LOGIN": proxy})
+    assert ended == status and ("MLFLOW_BIND_ADDRESS" in said) is bool(status)
+
+
 def test_an_endpoint_of_a_seaweedfs_that_is_not_started_is_refused(given: dict[str, str]) -> None:
     without = {**given, "SEAWEEDFS_REPLICAS": "0"}
     assert preflight({**without, "AWS_ENDPOINT_URL_S3": ""})[0] == 0

@@ -308,7 +308,7 @@ def test_secrets_for_a_cluster_of_ones_own_come_from_the_env_file(tmp_path: Path
     assert needed <= set(made)
     outside = yaml.safe_load_all((ROOT / "kubernetes/overlays/aws/secrets.yaml").read_text())
     external = {d["metadata"]["name"]: d for d in outside if d["kind"] == "ExternalSecret"}
-    keys_only = {f"homeprices-{name}" for name in ("bucket", "seaweedfs", "router", "tracking", "pipeline")}  # or roles
+    keys_only = {f"homeprices-{name}" for name in ("bucket", "seaweedfs", "tracking", "pipeline")}  # or roles
     assert needed - keys_only <= set(external)
     for name, service in {"router": "ROUTER", "inference": "INFERENCE", "tracking": "MLFLOW", "exporter": "EXPORTER",
                           "airflow": "AIRFLOW", "pipeline": "PIPELINE"}.items():  # fmt: skip
