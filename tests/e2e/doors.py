@@ -6,13 +6,15 @@ import contextlib
 import os
 import stat
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 
 from local.supervision import processes
 
+T = TypeVar("T")
 STRANGER = 65534
 KEPT_OUTSIDE = (
     Path.home() / ".cache",  # of libraries, which the user has with or without a stack
@@ -26,26 +28,21 @@ PRIVATE_TO_THE_SERVER = ("filer.sock", "s3.sock")  # relative to SeaweedFS's own
 
 def listening(folder: Path) -> set[tuple[str, int]]:
     """Return the addresses and ports on which processes of the stack in `folder` listen."""
-    return {
-        (connection.laddr.ip, connection.laddr.port)
-        for process in _processes(folder)
-        for connection in process.net_connections("tcp")
-        if connection.status == psutil.CONN_LISTEN
-    }
+    found = _of_each_process(folder, lambda process: process.net_connections("tcp"))
+    return {(one.laddr.ip, one.laddr.port) for one in found if one.status == psutil.CONN_LISTEN}
 
 
 def unix_sockets_outside(folder: Path) -> list[str]:
     """Return the paths of Unix sockets of the stack that are not in its folder."""
-    paths = {
-        str(connection.laddr) for process in _processes(folder) for connection in process.net_connections("unix")
-    } - {"", *PRIVATE_TO_THE_SERVER}
+    found = _of_each_process(folder, lambda process: process.net_connections("unix"))
+    paths = {str(one.laddr) for one in found} - {"", *PRIVATE_TO_THE_SERVER}
     return sorted(path for path in paths if not Path(path).is_relative_to(folder))
 
 
 def files_written_outside(folder: Path) -> list[str]:
     """Return the files outside its folder that the stack has open for writing."""
     homes = [folder, *(link.resolve() for link in folder.iterdir() if link.is_symlink()), *KEPT_OUTSIDE]
-    written = {file.path for process in _processes(folder) for file in process.open_files() if file.mode != "r"}
+    written = {file.path for file in _of_each_process(folder, lambda process: process.open_files()) if file.mode != "r"}
     return sorted(path for path in written if not any(Path(path).is_relative_to(home) for home in homes))
 
 
@@ -72,7 +69,10 @@ def read_by_a_stranger(folder: Path) -> list[str]:
     return list(asked.stdout.split())
 
 
-def _processes(folder: Path) -> Iterator[psutil.Process]:
+def _of_each_process(folder: Path, read: Callable[[psutil.Process], list[T]]) -> list[T]:
+    """Return what `read` gives of the stack's processes, without those that end meanwhile."""
+    found: list[T] = []
     for process in processes.marked((folder / "id").read_text(), folder):
-        with contextlib.suppress(psutil.NoSuchProcess), process.oneshot():
-            yield process
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found += read(process)
+    return found
