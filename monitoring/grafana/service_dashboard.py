@@ -186,6 +186,21 @@ ROUTER = Row(
             Prom("increase(router_log_lines_damaged_total[$__rate_interval])", "damaged lines"),
             Prom("router_control_record_failures", "failed reads"),
         ),
+        lines(
+            "Requests with an API key",
+            "By key: allowed, refused (not valid, or without the scope), limited (over the quota).",
+            Prom(
+                "sum by (key, outcome) (rate(router_key_requests_total[$__rate_interval]))",
+                "{{key}} {{outcome}}",
+            ),
+            unit="reqps",
+        ),
+        lines(
+            "Time since the last use of an API key",
+            "By key, of those that were used since the router's agent started.",
+            Prom("time() - max by (key) (router_key_last_used_timestamp_seconds)", "{{key}}"),
+            unit="s",
+        ),
     ),
 )
 
