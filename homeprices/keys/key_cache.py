@@ -59,7 +59,7 @@ class KeyCache:
             ring, etag = key_ring.parse(held.body), held.etag
         except ObjectNotFound:
             ring, etag = KeyRing(), None
-        except HomePricesError as error:
+        except Exception as error:  # whatever it is, the thread must live, or no later revocation arrives
             if not self._failing:
                 log.warning("key_ring_unavailable", using="cached", error=str(error))
             self._failing = True

@@ -19,10 +19,11 @@ class Away(MemoryBucket):
     """A bucket that may be away."""
 
     away = False
+    error: Exception = StorageUnavailable("the bucket is away")
 
     def get(self, key: str) -> Object:
         if self.away:
-            raise StorageUnavailable("the bucket is away")
+            raise self.error
         return super().get(key)
 
 
@@ -64,6 +65,16 @@ def test_the_copy_holds_while_the_bucket_is_away_and_after_a_restart(bucket: Awa
     key_ring.revoke(bucket, made.key.id, "person:me")
     again.poll()
     assert again.ring.keys[0].revoked_at is not None
+
+
+def test_no_error_ends_the_polling(bucket: Away, tmp_path: Path) -> None:
+    cache = KeyCache(bucket, tmp_path / "keys.json", 60)
+    bucket.away, bucket.error = True, RuntimeError("a fault of the client library")
+    cache.poll()
+    bucket.away = False
+    made = create(bucket)
+    cache.poll()
+    assert cache.ring.keys == (made.key,)
 
 
 def test_a_deleted_ring_ends_all_keys_and_a_damaged_one_none(bucket: Away, tmp_path: Path) -> None:
