@@ -74,6 +74,8 @@ def workflows() -> Checked:
 
 def secrets(root: Path = ROOT) -> Checked:
     """No file under version control holds a value of this machine's `.env`, or anything with the form of a key."""
+    if shutil.which("git") is None:
+        raise NotRun("git is not installed")
     done = _run("git", "-C", root, "ls-files", "-z")
     if done.returncode:
         raise NotRun("this folder is not a clone")

@@ -16,6 +16,7 @@ from audit import references, renew
 from audit.checks import pins
 from audit.exceptions import Exceptions, read
 from audit.references import ROOT
+from tests.support.programs import GIT
 
 DIGEST = f"sha256:{'a' * 64}"
 COMMIT = "b" * 40
@@ -57,14 +58,13 @@ Plain.add_multi_constructor("!", lambda *_: None)
 
 
 def test_no_image_in_a_yaml_file_is_missed() -> None:
-    tracked = subprocess.run(
-        ["git", "ls-files", "*.yaml", "*.yml"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    folders = [folder for folder in ROOT.iterdir() if not folder.name.startswith(".") or folder.name == ".github"]
+    documents = [*ROOT.glob("*.y*ml"), *(file for folder in folders for file in folder.rglob("*.y*ml"))]
     known = {(image.file, f"{image}@{image.pin}" if image.pin else str(image)) for image in references.images()}
     found = {
-        (ROOT / file, image)
-        for file in tracked.stdout.split()
-        for document in yaml.load_all((ROOT / file).read_text(), Loader=Plain)
+        (file, image)
+        for file in documents
+        for document in yaml.load_all(file.read_text(), Loader=Plain)
         for image in named_images(document)
         if not image.startswith(references.OWN)
     }
@@ -120,6 +120,7 @@ def git(folder: Path, *words: str) -> str:
 @pytest.fixture
 def github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that git takes for https://github.com/, with one action: v5.0.0, v5.9.0, v5.10.0 (annotated), v6.0.0."""
+    GIT.require()
     action = tmp_path / "github" / "actions" / "checkout"
     action.mkdir(parents=True)
     git(action, "init", "--quiet")
