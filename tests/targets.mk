@@ -1,11 +1,14 @@
 # Tests that inject faults, and tests of other environments. The Makefile includes this.
 
-.PHONY: test-durations test-chaos test-full test-pythons test-newcomer
+.PHONY: mutants test-durations test-chaos test-full test-pythons test-newcomer
 
 test-durations: $(READY) ## all tests, and the tables of durations in documentations/automated-testing.md
 	@rm -rf build/durations
 	@DURATIONS="$(CURDIR)/build/durations" $(PYTHON) tests/run_tests.py
 	@$(PYTHON) -m tests.support.durations build/durations
+
+mutants: $(READY) ## change the modules that decide, one operator at a time, and run their tests (MODULES=path.py)
+	@$(PYTHON) -m tests.support.mutants $(MODULES)
 
 test-chaos: $(READY) ## kills, network faults, full disks, slow clients, soak, a million rows (minutes)
 	@$(PYTHON) -m pytest tests/chaos

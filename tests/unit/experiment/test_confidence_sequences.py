@@ -113,3 +113,21 @@ def test_the_expected_loss_is_what_integration_gives() -> None:
         by_sum = float(np.sum(np.maximum(-values, 0) * norm.pdf(deviations)) * (deviations[1] - deviations[0]))
         assert expected_loss(mean, sd**2) == pytest.approx(by_sum, abs=1e-6)
     assert (expected_loss(0.2, 0.0), expected_loss(-0.2, 0.0)) == (0.0, 0.2)
+
+
+def test_bounded_values_have_the_normal_mixture_of_a_quarter_of_the_squared_spread() -> None:
+    width = bounded_half_width(40, spread=3.0, alpha=0.05, expected=500)
+    assert width == pytest.approx(normal_mixture(40 * 2.25, alpha=0.05, optimum=500 * 2.25) / 40)
+    one = bounded_half_width(1, spread=3.0, alpha=0.05, expected=500, one_sided=True)
+    assert one == pytest.approx(normal_mixture(2.25, alpha=0.05, optimum=500 * 2.25, one_sided=True))
+
+
+def test_the_one_sided_closed_bound_is_tuned_at_twice_alpha() -> None:
+    grown, rho = 130 + (tuned := 100 / (-2 * math.log(0.1) + math.log(1 - 2 * math.log(0.1)))), tuned
+    expected = math.sqrt(2 * grown * math.log1p(math.sqrt(grown / rho) / 0.1))
+    assert normal_mixture(130.0, alpha=0.05, optimum=100, one_sided=True) == pytest.approx(expected)
+
+
+def test_no_difference_without_variance_is_no_evidence_and_no_loss() -> None:
+    assert always_valid_p(0.0, 0.0, 10, alpha=0.05, expected=500) == 1
+    assert expected_loss(0.0, 0.0) == 0

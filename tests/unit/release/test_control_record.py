@@ -324,3 +324,29 @@ def test_a_change_that_is_killed_anywhere_and_made_again_is_made_once(step: str,
             assert found.model_copy(update={"salt": expected.salt}) == expected
             continue
         break
+
+
+def test_a_reason_that_is_given_is_on_record(bucket: MemoryBucket, clock: Clock) -> None:
+    control_record.start_experiment(bucket, "BO1", "CO1", 20, "test", clock=clock)
+    assert control_record.set_share(bucket, 50, "person", "it looks good", clock=clock).reason == "it looks good"
+    assert control_record.set_share(bucket, 10, "person", clock=clock).reason == "share set to 10 %"
+
+
+def test_an_experiment_does_not_begin_with_a_share_that_is_not_allowed(bucket: MemoryBucket) -> None:
+    with pytest.raises(InvalidInput, match="from 0 to 50 percent"):
+        control_record.start_experiment(bucket, "BO1", "CO1", 50.1, "test")
+
+
+def test_a_salt_is_16_digits_of_chance_and_at_most_64(bucket: MemoryBucket) -> None:
+    assert len(control_record.start_experiment(bucket, "BO1", "CO1", 20, "test").salt) == 16
+    assert ControlRecord(salt="a" * 64).salt == "a" * 64
+    with pytest.raises(ValidationError, match="at most 64"):
+        ControlRecord(salt="a" * 65)
+
+
+def test_a_share_has_the_resolution_of_nginx() -> None:
+    assert [control_record.hundredths(share) for share in (0, 12.344, 12.346, 100)] == [0, 1234, 1235, 10_000]
+    assert control_record.hundredths(100) == control_record.HUNDREDTHS
+    for share in (-0.01, 100.01):
+        with pytest.raises(ValueError, match="a share is from 0 to 100 percent"):
+            control_record.hundredths(share)

@@ -295,3 +295,37 @@ def test_half_an_archive_without_a_decision_is_finished(trial: MemoryBucket) -> 
         "the rest of CO1 was moved to the archive",
     ]
     assert_consistent(trial)
+
+
+def test_of_two_decisions_at_once_the_first_holds(trial: MemoryBucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    promotion.claim_outcome(trial, "CO1", "rollback", "evaluation")
+    real, at_first = promotion.outcome_of, [None]
+    monkeypatch.setattr(promotion, "outcome_of", lambda *asked: at_first.pop() if at_first else real(*asked))
+    with pytest.raises(Conflict, match="was made first"):
+        promotion.claim_outcome(trial, "CO1", "promote", "person")
+    assert real(trial, "CO1") == "rollback"
+
+
+def test_bundles_that_lost_are_told_newest_first(trial: MemoryBucket, drafts: list[Path]) -> None:
+    promotion.roll_back(trial, "CO1", "tests", "it lost")
+    publish(trial, drafts[1], "again", "CO")
+    promotion.roll_back(trial, "CO2", "tests", "it lost")
+    for run in ("two", "four"):
+        publish(trial, drafts[2], run, "BO")
+        promotion.revert(trial, "BO1", in_production, "person", "bad")
+    assert promotion.rejected_bundles(trial) == ["BO4", "BO2", "CO2", "CO1"]
+
+
+def test_visitors_leave_a_candidate_before_its_bundle_does(
+    trial: MemoryBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    real = bundle_publisher.archive
+
+    def archive(bucket: MemoryBucket, version: str) -> None:
+        seen.append(control_record.read(bucket).state)
+        real(bucket, version)
+
+    monkeypatch.setattr(bundle_publisher, "archive", archive)
+    promotion.roll_back(trial, "CO1", "evaluation", "it lost")
+    assert seen[0] == "idle"
