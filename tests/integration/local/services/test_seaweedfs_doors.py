@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -22,7 +23,7 @@ from compose.bucket_rights import OWNER, identities
 from homeprices.adapters.object_store import S3Bucket
 from local.ports import LOOPBACK, SeaweedPorts
 from local.services.seaweedfs import seaweedfs, weed
-from local.supervision.service_spec import RunCommand, ServiceSpec
+from local.supervision.service_spec import RunCommand, ServiceSpec, UnixAccount
 from tests.support.servers import MAX_VOLUMES, clean_environment, open_s3, running, seaweed_ports
 
 STRANGER = 65534
@@ -45,20 +46,13 @@ def server() -> Iterator[Server]:
     top.chmod(0o755)
     home, ports = top / "seaweedfs", seaweed_ports()
     users = json.dumps(identities("homeprices", {OWNER: ("owner", "a-secret")}))
-    variables = {
-        "AWS_ENDPOINT_URL_S3": f"http://{LOOPBACK}:{ports.s3}",
-        "AWS_ACCESS_KEY_ID": "owner",
-        "AWS_SECRET_ACCESS_KEY": "a-secret",
-        "AWS_DEFAULT_REGION": "ap-south-1",
-        "MLFLOW_S3_BUCKET": "homeprices",
-    }
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, top)
         started = [
             stack.enter_context(running(service, top / f"{service.name}.log"))
             for service in seaweedfs(home, ports, users, clean_environment(), MAX_VOLUMES)
         ]
-        bucket = open_s3(variables)
+        bucket = open_s3(variables_of(ports))
         bucket.create()
         bucket.put("data/raw/train_V1.csv", b"kept")
         yield Server(home, ports, bucket, [process.pid for process in started])
@@ -140,29 +134,67 @@ def test_another_user_reaches_no_socket_of_the_server(server: Server, name: str)
     assert (asked.returncode, asked.stdout) == (7, "")
 
 
-def test_the_data_of_a_server_in_one_process_is_read_by_this_one(tmp_path: Path) -> None:
-    """Earlier versions ran `weed server`: its folders are opened as they are."""
-    home, ports = tmp_path / "seaweedfs", seaweed_ports()
-    (home / "data").mkdir(parents=True)
-    variables = {
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
+def test_another_user_starts_a_server_on_the_ports_of_one_that_was_stopped() -> None:
+    """Sockets that a stopped server leaves in /tmp would belong to the first user, and stop the second."""
+    top = Path(tempfile.mkdtemp(prefix="homeprices-doors-", dir="/var/tmp"))
+    top.chmod(0o755)
+    ports, program = seaweed_ports(), top / "weed"
+    shutil.copy(weed(), program)
+    users = json.dumps(identities("homeprices", {OWNER: ("owner", "a-secret")}))
+    try:
+        for number, account in enumerate((None, UnixAccount(STRANGER, STRANGER), None)):
+            home = top / str(number)
+            with ExitStack() as stack:
+                for service in seaweedfs(home, ports, users, clean_environment(), MAX_VOLUMES):
+                    own = replace(
+                        service,
+                        argv=(str(program), *service.argv[1:]),
+                        account=account,
+                        pre_start=partial(prepared_for, service, account),
+                        ready_seconds=30.0,
+                    )
+                    stack.enter_context(running(own, top / f"{number}.log"))
+                open_s3(variables_of(ports)).create()
+    finally:
+        shutil.rmtree(top)
+
+
+def prepared_for(service: ServiceSpec, account: UnixAccount | None, job: RunCommand) -> None:
+    """Prepare a service, and give its folder to the account."""
+    assert service.pre_start is not None
+    service.pre_start(job)
+    if account is not None:
+        for path in [service.cwd, *service.cwd.rglob("*")]:
+            os.chown(path, account.uid, account.gid, follow_symlinks=False)
+
+
+def variables_of(ports: SeaweedPorts) -> dict[str, str]:
+    return {
         "AWS_ENDPOINT_URL_S3": f"http://{LOOPBACK}:{ports.s3}",
         "AWS_ACCESS_KEY_ID": "owner",
         "AWS_SECRET_ACCESS_KEY": "a-secret",
         "AWS_DEFAULT_REGION": "ap-south-1",
         "MLFLOW_S3_BUCKET": "homeprices",
     }
+
+
+def test_the_data_of_a_server_in_one_process_is_read_by_this_one(tmp_path: Path) -> None:
+    """Earlier versions ran `weed server`: its folders are opened as they are."""
+    home, ports = tmp_path / "seaweedfs", seaweed_ports()
+    (home / "data").mkdir(parents=True)
     users = json.dumps(identities("homeprices", {OWNER: ("owner", "a-secret")}))
     services = seaweedfs(home, ports, users, clean_environment(), 20)
     with running(earlier_server(services[-1], home, ports), tmp_path / "earlier.log"):
-        bucket = open_s3(variables)
+        bucket = open_s3(variables_of(ports))
         bucket.create()
         bucket.put("models/price_check_BO1/manifest.json", b"carried over")
     (home / "security.toml").unlink(missing_ok=True)
     with ExitStack() as stack:
         for service in services:
             stack.enter_context(running(service, tmp_path / f"{service.name}.log"))
-        assert open_s3(variables).get("models/price_check_BO1/manifest.json").body == b"carried over"
-        open_s3(variables).put("models/price_check_BO2/manifest.json", b"new")
+        assert open_s3(variables_of(ports)).get("models/price_check_BO1/manifest.json").body == b"carried over"
+        open_s3(variables_of(ports)).put("models/price_check_BO2/manifest.json", b"new")
 
 
 def earlier_server(s3: ServiceSpec, home: Path, ports: SeaweedPorts) -> ServiceSpec:
