@@ -39,7 +39,7 @@ def test_locations_and_health_are_open_to_all(router: Router, path: str) -> None
 def test_an_untrusted_peer_cannot_claim_a_trusted_address(router: Router) -> None:
     router.change(trusted=("10.0.0.0/8",))
     visitor = router.visitor(**{"X-Forwarded-For": "10.0.0.1", "X-User-Id": "chosen"})
-    assert visitor.ask("GET", "/metrics").status == 403
+    assert visitor.ask("GET", "/metrics").status == 401
     visitor.predict()
     assert "chosen" not in {
         request.headers["X-Visitor-Id"] for request in router.production.seen + router.candidate.seen
