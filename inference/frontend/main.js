@@ -138,7 +138,8 @@ function showRange({ interval, estimated_price: price }) {
 function showNotice(answer) {
   const unusual = Object.values(answer.unusual ?? {});
   const notices = unusual.length ? [`An unusual home. ${unusual.join(". ")}. The estimate is a guess.`] : [];
-  byId("notice").textContent = [answer.notice, ...notices].filter(Boolean).join(" ");
+  if (answer.notice) notices.unshift(`${answer.notice}.`);
+  byId("notice").textContent = notices.join(" ");
   byId("notice").hidden = !byId("notice").textContent;
   byId("suggestion").hidden = !answer.suggested_location;
   byId("suggested").textContent = answer.suggested_location ?? "";

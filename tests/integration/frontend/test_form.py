@@ -118,7 +118,9 @@ def test_a_suggestion_can_be_taken_by_touch_or_mouse(page: Page) -> None:
 def test_an_unlisted_location_is_priced_and_the_answer_says_so(page: Page) -> None:
     describe(page, location="Nowhere")
     estimate(page)
-    expect(page.locator("#notice")).to_contain_text("it was priced as other")
+    expect(page.locator("#notice")).to_have_text(
+        "Nowhere is not among the locations that this model knows; it was priced as other."
+    )
 
 
 def test_what_is_missing_or_out_of_range_is_said_beside_its_field(page: Page, service: PriceService) -> None:
