@@ -22,7 +22,7 @@ from local.ports import LOOPBACK, Ports
 
 ROOT = Path(__file__).resolve().parent.parent
 BUCKET = "homeprices"
-SERVICE_USER = "homeprices-service"  # as in compose/airflow_plugins/doors.py
+SERVICE_USER = "homeprices-service"  # as in compose/airflow_access.py
 BUCKET_VARIABLES = (
     "MLFLOW_S3_BUCKET",
     "AWS_ENDPOINT_URL_S3",

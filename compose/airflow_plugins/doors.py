@@ -1,6 +1,6 @@
-"""The doors of Airflow's API server: host names it answers for, slow guessing of passwords, and a user for services.
+"""The doors of Airflow's API server: the host names it answers for, and slow guessing of passwords.
 
-Airflow loads the file as a plugin (`[core] plugins_folder`) and takes `ServiceAccess` from it (`[core] auth_manager`).
+Every process of Airflow loads this plugin, also each task, so it imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -13,21 +13,13 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
-from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
-from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
-
-from homeprices.settings import load_settings
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
-
-SERVICE_USER = "homeprices-service"
-"""May read, and start runs of DAGs: what router and exporter do."""
 
 LOGIN = "/auth/token"
 WRONG_PASSWORDS = 5
@@ -35,27 +27,12 @@ PAUSE_SECONDS = 60.0
 ADDRESSES = 10_000
 
 
-class ServiceAccess(SimpleAuthManager):  # type: ignore[misc]
-    """Airflow's simple auth manager; the service user, a viewer, may also start runs."""
-
-    def is_authorized_dag(
-        self,
-        *,
-        method: str,
-        user: SimpleAuthManagerUser,
-        access_entity: DagAccessEntity | None = None,
-        details: DagDetails | None = None,
-    ) -> bool:
-        """Whether the user may do this with a DAG."""
-        if user.username == SERVICE_USER and (method, access_entity) == ("POST", DagAccessEntity.RUN):
-            return True
-        return bool(super().is_authorized_dag(method=method, user=user, access_entity=access_entity, details=details))
-
-
 class Doors:
     """ASGI middleware: 421 for an unknown Host, 429 for an address after WRONG_PASSWORDS in PAUSE_SECONDS."""
 
     def __init__(self, app: App, *, clock: Callable[[], float] = time.monotonic) -> None:
+        from homeprices.settings import load_settings
+
         self._app, self._clock = app, clock
         self._knows_listed = load_settings(dict(os.environ), ()).knows_host
         self._public = urlsplit(conf.get("api", "base_url", fallback="")).hostname

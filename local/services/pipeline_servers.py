@@ -77,7 +77,7 @@ def configuration(stack: Stack, home: Path, dags: Path) -> dict[str, str]:
             "FERNET_KEY": secret.airflow_fernet_key,
             "EXECUTION_API_SERVER_URL": f"{stack.url('airflow')}/execution/",
             "PLUGINS_FOLDER": ROOT / "compose" / "airflow_plugins",
-            "AUTH_MANAGER": "compose.airflow_plugins.doors.ServiceAccess",
+            "AUTH_MANAGER": "compose.airflow_access.ServiceAccess",
             "SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin,{SERVICE_USER}:viewer",
             "SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": home / "passwords.json",
         },

@@ -26,7 +26,7 @@ def with_doors(environment: dict[str, str]) -> None:  # noqa: F811
     """Configure the server as the stack does, before it starts."""
     environment |= {
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "compose/airflow_plugins"),
-        "AIRFLOW__CORE__AUTH_MANAGER": "compose.airflow_plugins.doors.ServiceAccess",
+        "AIRFLOW__CORE__AUTH_MANAGER": "compose.airflow_access.ServiceAccess",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"airflow:admin,{SERVICE_USER}:viewer",
         "HOMEPRICES_HOSTS": "homes.example.org",
     }
