@@ -86,3 +86,10 @@ def test_it_needs_the_standard_library_only() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True, timeout=60
     )
     assert done.stdout.strip() == "set()"
+
+
+def test_log_gamma_has_scipys_bits_where_its_algorithm_changes_and_no_value_below() -> None:
+    for edge in (1.0, 2.0, 3.0, 13.0, 14.0, 1000.0, 1001.0, 1e8):
+        for x in (math.nextafter(edge, 0), edge, math.nextafter(edge, math.inf), edge + 0.5):
+            assert log_gamma(x) == gammaln(x), x
+    assert log_gamma(0) == log_gamma(-1.0) == math.inf

@@ -49,6 +49,12 @@ def test_there_must_be_something_to_hold(bucket: MemoryBucket) -> None:
         holds.set_hold(bucket, "CO", "person:ann", "looking")
 
 
+def test_a_hold_of_which_one_field_is_wrong_is_named_with_its_fault(bucket: MemoryBucket) -> None:
+    bucket.put(holds.KEY, b'{"version": "BO1", "actor": "a", "reason": "r", "at": "2026-01-05T06:00:00Z", "more": 1}')
+    with pytest.raises(HomePricesError, match="is no hold: Extra inputs"):
+        holds.read(bucket)
+
+
 def test_a_hold_that_cannot_be_read_keeps_everything_from_going_on(bucket: MemoryBucket) -> None:
     bucket.put(holds.KEY, b"{}")
     with pytest.raises(HomePricesError, match=r"control/hold.json is no hold"):
