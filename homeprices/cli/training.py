@@ -109,9 +109,9 @@ def compare(listings: Path | None, page: Path, seed: int, preset_name: str, jobs
     from homeprices.training import evaluate_files
 
     section = "own listings" if listings else "synthetic listings"
-    check_section(page, section)
     size = presets.preset(preset_name)
     with parallel(backend, jobs):
+        check_section(page, section)
         table = read_listings(listings.read_bytes()) if listings else synthetic.make_listings()
         rows, _ = preparation.split(clean(table).rows)
         scores = evaluate_files.compare_estimators(rows, seed, size)

@@ -5,7 +5,6 @@ Serving, the decision policy and the exporter read reports from here, without Sc
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -78,18 +77,14 @@ def daily(connection: Connection, variant: Variant, hours: int, until: datetime,
 
 
 def drift_notes(connection: Connection, bundles: Sequence[str], now: datetime) -> str | None:
-    """Return the drift in the newest daily reports of these bundles; None without drift.
+    """Return the drift in the newest daily reports of these bundles, a sentence each; None without drift.
 
-    Each bundle has at most `NOTE_LENGTH` characters, because a status line and a decision show them. Reports older
-    than `STALE_AFTER` are ignored. A decision policy may read the result (`Evidence.drift`).
+    Reports older than `STALE_AFTER` are ignored. A decision policy may read the result (`Evidence.drift`).
     """
     values = {"bundles": list(bundles), "since": now - STALE_AFTER}
     notes = {row.bundle: _drifting(row.summary) for row in connection.execute(_NEWEST_OF_DAY, values)}
     return " ".join(f"{bundle}: {notes[bundle]}" for bundle in bundles if notes.get(bundle)) or None
 
-
-NOTE_LENGTH = 400
-MORE = " … (/api/drift_report has the rest)"
 
 _NEWEST_OF_DAY = text(
     """
@@ -108,7 +103,7 @@ def _drifting(summary: dict[str, Any]) -> str:
         sentences.append(str(summary.get("sentence") or ", ".join(summary.get("drifted", []))))
     if error.get("drift"):
         sentences.append(str(error.get("sentence") or "the error has grown"))
-    return textwrap.shorten(" ".join(reversed(sentences)), NOTE_LENGTH, placeholder=MORE)
+    return " ".join(sentences)
 
 
 def _reports(variant: Variant, hours: int) -> Select[Any]:

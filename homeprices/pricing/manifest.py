@@ -7,9 +7,16 @@ A change that an older reader must not ignore raises `schema_version`.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from homeprices.foreign_text import printable
 from homeprices.names import BUNDLE_KIND, BundleKind
@@ -41,6 +48,9 @@ class FileDigest(_Frozen):
     size: int = Field(ge=0)
 
 
+_ORIGIN = frozenset({"source", "imported_at"})
+
+
 class DatasetReference(_Frozen):
     """The dataset of a model: its raw rows, and the rows that cleaning kept.
 
@@ -56,6 +66,12 @@ class DatasetReference(_Frozen):
     holdout: str | None = None
     source: str | None = Field(default=None, max_length=100)
     imported_at: datetime | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_unknown(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out an unknown origin: a copy of an earlier bundle's manifest has the members of that bundle."""
+        written: dict[str, Any] = write(self)
+        return {name: value for name, value in written.items() if value is not None or name not in _ORIGIN}
 
     def described(self) -> str | None:
         """Return what the listings are and when they were imported, for people; None if that is not known."""

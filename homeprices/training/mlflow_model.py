@@ -35,6 +35,7 @@ _COPIED = (
     "pricing/*.py",
     "tables/__init__.py",
     "tables/cells.py",
+    "tables/units.py",
 )
 _REQUIREMENTS_FILE, _ENVIRONMENT_FILE = "requirements.txt", "python_env.yaml"
 _EXAMPLE_FILE, _SERVING_EXAMPLE_FILE = "input_example.json", "serving_input_example.json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -31,6 +32,12 @@ STANDS_STILL = {
     TRAINING_DAG: "no new candidate is trained",
 }
 """What does not happen while a DAG is paused."""
+
+
+LINE_LENGTH, NOTE_LENGTH = 600, 400
+"""Most characters of a line of the status, and of its note on drift. The decision has the whole text."""
+
+MORE = " … (/api/drift_report has the rest)"
 
 
 def paused_lines(settings: Settings) -> list[str]:
@@ -108,7 +115,7 @@ def experiment_status(resources: Resources, clock: Callable[[], datetime] = vers
         f"{evidence.age / timedelta(days=1):.1f} of at most {policy.longest / timedelta(days=1):g} ({policy.name})",
         *_variants(evidence),
         f"left out     {_excluded(evidence)}",
-        f"drift        {evidence.drift or 'none that is known'}",
+        f"drift        {textwrap.shorten(evidence.drift or 'none that is known', NOTE_LENGTH, placeholder=MORE)}",
         f"now          {_outcome(policy.decide(evidence))}",
         f"still        {time_left(policy, evidence)}",
         *paused_lines(resources.settings),
@@ -117,7 +124,7 @@ def experiment_status(resources: Resources, clock: Callable[[], datetime] = vers
         lines.append(f"hold         {held}")
     if newest:
         lines.append(f"last look    {newest[0].ts:%Y-%m-%d %H:%M} UTC: {newest[0].outcome} (decision {newest[0].id})")
-    return printable_lines("\n".join(lines))
+    return printable_lines("\n".join(lines), most=LINE_LENGTH)
 
 
 def time_left(policy: policies.AnyPolicy, evidence: Evidence) -> str:

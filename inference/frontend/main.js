@@ -122,14 +122,14 @@ function showPrice(answer, home) {
   byId("per-sqft").textContent = `${rupees(price / home[area.name])} per ${area.dataset.pricePer}`;
 }
 
-function showRange({ interval, estimated_price: price }) {
+function showRange({ interval, estimated_price: price, unusual }) {
   byId("range").hidden = !interval;
   if (!interval) return;
   const { low, high, coverage } = interval;
   byId("low").textContent = short(low);
   byId("high").textContent = short(high);
   const often = Math.round(coverage * 100);
-  byId("range-text").textContent = coverage
+  byId("range-text").textContent = !unusual
     ? `${often} % of such homes are listed between ${short(low)} and ${short(high)}.`
     : "How often such a home is listed within this range is not known.";
   byId("range").style.setProperty("--at", `${(100 * (price - low)) / (high - low || 1)}%`);

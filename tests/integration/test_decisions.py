@@ -265,6 +265,16 @@ def test_drift_goes_from_its_report_into_the_evidence_the_decision_and_the_recor
         assert "comes out the same" in replay(trial.resources, decided["id"])
 
 
+def test_a_line_of_the_status_can_be_read_however_much_has_drifted(trial: Trial) -> None:
+    better(trial)
+    note_drift(trial, "BO1", "The area has changed. " * 120, NOW - timedelta(hours=1))
+    lines = experiment_status(trial.resources, clock=lambda: NOW).splitlines()
+    [drift] = [line for line in lines if line.startswith("drift")]
+    assert drift.endswith(" … (/api/drift_report has the rest)")
+    assert max(map(len, lines)) < 700
+    assert len(str(look(trial, "run1")["evidence"]["drift"])) > 2_000
+
+
 def test_a_promotion_waits_no_longer_than_the_drift(trial: Trial, tmp_path: Path) -> None:
     waits = tmp_path / "waits.yaml"
     waits.write_text("rule: sequential\nname: waits\nleast_duration: P0D\nburst: null\ndrift: wait\n")

@@ -81,7 +81,6 @@ class PriceService:
                 said["suggested_location"] = meant
         if unusual := unusual_inputs(Home.parse(home), {}):
             said["unusual"] = unusual
-            said["interval"]["coverage"] = None
         return said
 
 

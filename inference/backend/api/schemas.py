@@ -38,7 +38,7 @@ def components() -> dict[str, Schema]:
         "FeedbackTaken": _feedback_taken(),
         "Locations": _object(
             "The locations that the served model has learned, the inputs that it uses, and its training data.",
-            BLINDED,
+            (*BLINDED, "inputs", "trained_on"),
             locations={"type": "array", "items": {"type": "string"}},
             inputs={"type": "array", "items": {"type": "string", "enum": [field.name for field in INPUTS]}},
             trained_on={"type": ["string", "null"], "description": "the listings, and the date of their import"},
@@ -103,8 +103,8 @@ def _interval() -> Schema:
         "Prediction interval in lakh rupees: it contains the price of a share `coverage` of such homes.",
         low={"type": "number", "exclusiveMinimum": 0},
         high={"type": "number", "exclusiveMinimum": 0},
-        coverage={"type": ["number", "null"], "exclusiveMinimum": 0, "exclusiveMaximum": 1, "examples": [0.9],
-                  "description": "null for a home unlike those of the training data, of which no share is known"},
+        coverage={"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1, "examples": [0.9],
+                  "description": "not claimed for a home with `unusual`: of such homes no share is known"},
     )  # fmt: skip
 
 

@@ -122,10 +122,10 @@ def to_response(
 ) -> PredictionResponse:
     """Return the members that every response has. `prediction_id` is the id in the log; None if it was not logged.
 
-    No coverage is claimed for a home unlike those that the model was trained on.
+    The coverage of the interval does not hold for a home that is `unusual`.
     """
     unusual = model.unusual_inputs(home)
-    coverage = None if unusual else model.bundle.columns.interval.coverage
+    coverage = model.bundle.columns.interval.coverage
     response = {
         "estimated_price": estimate.price,
         "prediction_id": prediction_id,

@@ -13,7 +13,7 @@ from homeprices.errors import Unavailable
 from homeprices.names import EVALUATION_DAG, TRAINING_DAG
 from homeprices.settings import Settings, load_settings
 from local.stack import SERVICE_USER
-from tests.integration.monitoring.test_paused_dags import command, environment, settings  # noqa: F401
+from tests.integration.test_airflow_server import command, environment, settings  # noqa: F401
 
 ROOT = Path(__file__).parents[3]
 WRONG_PASSWORDS, PAUSE_SECONDS = 5, 60.0  # as in compose/airflow_plugins/doors.py, which only Airflow can import

@@ -64,10 +64,10 @@ def test_every_import_that_python_makes_is_in_the_map() -> None:
         ("router/nginx.py", "tests/e2e/test_loop.py", "tests/unit/pricing"),
         ("homeprices/drift/findings.py", "tests/integration/drift", "tests/unit/router/test_nginx.py"),
         ("monitoring/grafana/dashboards/business.json", "tests/unit/monitoring", "tests/unit/router/test_nginx.py"),
-        ("README.md", "tests/unit/test_documentation.py", "tests/integration/router"),
+        ("README.md", "tests/unit/test_documentation.py", "tests/integration/predictions"),
         ("iac/__main__.py", "tests/infrastructure/iac", "tests/e2e/test_loop.py"),
         ("tests/support/trial.py", "tests/integration/test_evaluation.py", "tests/unit/router/test_nginx.py"),
-        ("tests/unit/router/test_nginx.py", "tests/unit/router/test_nginx.py", "tests/integration/router"),
+        ("tests/unit/router/test_nginx.py", "tests/unit/router/test_nginx.py", "tests/integration/predictions"),
         ("local/services/postgres.py", "tests/integration/predictions/test_log.py", "tests/unit/drift/test_rates.py"),
     ],
 )  # fmt: skip
