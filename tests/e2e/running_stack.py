@@ -21,8 +21,8 @@ from local.ports import Ports
 T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
 UP_SECONDS = 900
-LEFT_OUT = ("HOMEPRICES_", "AWS_", "POSTGRES_", "AIRFLOW_", "COVERAGE_")
-"""Of another project. Coverage would cost Airflow's processes a third more, for lines that other tests run too."""
+LEFT_OUT = ("HOMEPRICES_", "AWS_", "POSTGRES_", "AIRFLOW_")
+"""Settings of the machine's user."""
 
 
 class RunningStack:
