@@ -27,7 +27,6 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit status."""
     options = parser().parse_args(arguments)
     try:
-        os.umask(PRIVATE)
         stack = Stack.of(os.environ)
         if options.command == "logs":
             return commands.logs(stack, options.name, follow=options.follow)
@@ -63,4 +62,5 @@ def parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    os.umask(PRIVATE)  # of the process, so not in `main`, which tests call in theirs
     sys.exit(main())
