@@ -76,6 +76,8 @@ def router_names() -> set[str]:
 def run(module: str, *arguments: str) -> tuple[int, str, str]:
     """Exit code, standard output and standard error of `python -m module ...`, run in this process to save seconds."""
     out, err = io.StringIO(), io.StringIO()
+    before = os.umask(0)
+    os.umask(before)
     with (
         patch.object(sys, "argv", [module, *arguments]),
         patch.dict(os.environ, {"COLUMNS": "200"}),
@@ -89,4 +91,6 @@ def run(module: str, *arguments: str) -> tuple[int, str, str]:
             code = 0
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        finally:
+            os.umask(before)  # a program may set its own
     return code, out.getvalue(), err.getvalue()
