@@ -24,6 +24,7 @@ from homeprices.adapters.object_store import S3Bucket
 from local.ports import LOOPBACK, SeaweedPorts
 from local.services.seaweedfs import seaweedfs, weed
 from local.supervision.service_spec import RunCommand, ServiceSpec, UnixAccount
+from tests.support.programs import CURL
 from tests.support.servers import MAX_VOLUMES, clean_environment, open_s3, running, seaweed_ports
 
 STRANGER = 65534
@@ -58,6 +59,7 @@ def server() -> Iterator[Server]:
         yield Server(home, ports, bucket, [process.pid for process in started])
 
 
+@CURL.mark
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("path", ["/col/delete?collection=homeprices", "/vol/status", "/status", "/buckets/"])
 @pytest.mark.parametrize("port", ["master", "volume", "filer"])
@@ -129,6 +131,7 @@ def test_another_user_reads_no_secret_of_the_server(server: Server, name: str) -
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
 @pytest.mark.parametrize("name", ["filer.sock", "s3.sock"])
 def test_another_user_reaches_no_socket_of_the_server(server: Server, name: str) -> None:
+    CURL.require()
     assert stat.S_ISSOCK((server.home / name).stat().st_mode)
     asked = as_stranger("curl", "-s", "-m", "5", "--unix-socket", str(server.home / name), "http://localhost/buckets/")
     assert (asked.returncode, asked.stdout) == (7, "")
