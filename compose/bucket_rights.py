@@ -77,9 +77,10 @@ RIGHTS: Mapping[str, Rights] = {
         (
             Grant("ReadAndWrite", (READ, WRITE, MULTIPART), (*_KEPT, *_MOVED)),
             Grant("Traffic", (READ,), ("traffic/",)),
+            Grant("ReadBatchSources", (READ,), ("data/batch/",)),
             Grant("Replace", (DELETE,), _MOVED),
         ),
-        (*_KEPT, *_MOVED, "traffic/"),
+        (*_KEPT, *_MOVED, "traffic/", "data/batch/"),
     ),
     # Airflow's servers: the API server reads task logs; DAG processor and triggerer write theirs.
     "airflow": Rights((Grant("Logs", (READ, WRITE), ("airflow-logs/",)),), ("airflow-logs/",)),

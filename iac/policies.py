@@ -132,8 +132,9 @@ def whole_host(names: StackNames) -> Document:
     return document(
         _objects(names, "ReadAndWrite", [READ, WRITE, MULTIPART], prefixes),
         _objects(names, "Replace", [DELETE], ["staging/", "models/", "archive/", "batch/", "mlflow/"]),
+        _objects(names, "ReadBatchSources", [READ], ["data/batch/"]),
         _objects(names, "Releases", [READ], ["deploy/"]),
-        _listing(names, prefixes),
+        _listing(names, [*prefixes, "data/batch/"]),
     )
 
 

@@ -61,9 +61,11 @@ def expected(objects: dict[str, str], listed: str) -> set[tuple[str, str, str]]:
                     ("data/raw/*", "claims/*", "control/*", "reports/*", "notices/*", "airflow-logs/*"), "rwm"
                 ),
                 "traffic/*": "r",
+                "data/batch/*": "r",
                 **dict.fromkeys(("staging/*", "models/*", "archive/*", "batch/*"), "rwmd"),
             },
-            "data/raw/ claims/ control/ reports/ notices/ airflow-logs/ staging/ models/ archive/ batch/ traffic/",
+            "data/raw/ claims/ control/ reports/ notices/ airflow-logs/ staging/ models/ archive/ batch/ traffic/ "
+            "data/batch/",
         ),
     ],
     ids=["inference", "router", "key_administrator", "mlflow", "exporter", "airflow_control", "airflow_work"],

@@ -144,6 +144,8 @@ def test_every_service_does_its_work_with_its_own_key(endpoint: str, tmp_path: P
     for key in EXAMPLES:
         owner.delete(key)
     assert datasets.latest(pipeline) is None
+    owner.put("data/batch/homes.csv", b"homes to score")
+    assert [pipeline.get(entry.key).body for entry in pipeline.list("data/batch/")] == [b"homes to score"]
     kinds: tuple[BundleKind, ...] = ("BO", "CO")
     for number, kind in enumerate(kinds):
         bundle_publisher.stage(pipeline, f"run-{kind}", make_draft(tmp_path / kind, 1.0 + number))
