@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import http.client
 import ipaddress
 import ssl
-import urllib.error
-import urllib.request
 from datetime import datetime
 from pathlib import Path
 
@@ -17,8 +14,6 @@ from cryptography.x509.oid import NameOID
 
 from homeprices.files import write_atomic
 from local.ports import LOOPBACK
-from local.supervision import probes
-from local.supervision.service_spec import Probe
 
 CERTIFICATE, KEY, CONFIGURATION = "tls.pem", "tls.key", "security.toml"
 SERVERS = ("master", "volume", "filer")
@@ -36,25 +31,15 @@ def prepare(home: Path) -> None:
     write_atomic(home / CONFIGURATION, _configuration(), private=True)
 
 
-def answers(home: Path, url: str) -> Probe:
-    """Return a probe that passes when a server answers its owner with a status below 400."""
-
-    def probe(_started: float) -> str | None:
-        context = ssl.create_default_context(cafile=home / CERTIFICATE)
-        context.load_cert_chain(home / CERTIFICATE, home / KEY)
-        try:
-            urllib.request.urlopen(url, timeout=probes.TIMEOUT_SECONDS, context=context).close()  # noqa: S310
-        except urllib.error.HTTPError as error:
-            return f"{url} answers {error.code}"
-        except (OSError, http.client.HTTPException) as error:
-            return f"{url}: {getattr(error, 'reason', error)}"
-        return None
-
-    return probe
+def client_context(home: Path) -> ssl.SSLContext:
+    """Return the TLS context of a client that has the stack's certificate. Raises OSError without the files."""
+    context = ssl.create_default_context(cafile=home / CERTIFICATE)
+    context.load_cert_chain(home / CERTIFICATE, home / KEY)
+    return context
 
 
 def _self_signed() -> tuple[str, str]:
-    """Return a certificate that is its own authority, and its key, as PEM. Who has the key is of the stack."""
+    """Return a certificate that is its own authority, and its key, as PEM. Only processes of the stack have the key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "seaweedfs")])
     certificate = (

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sysconfig
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from homeprices.files import write_atomic
@@ -29,6 +30,7 @@ def seaweedfs(
     `identities`: the JSON text of its users and their rights. `max_volumes`: 0 allows as many full volumes as fit on
     the disk. Each bucket occupies several, full or not.
     """
+    certified = partial(mutual_tls.client_context, home)
     master = f"{LOOPBACK}:{ports.master}.{ports.master_grpc}"
 
     def prepare(_job: RunCommand) -> None:
@@ -80,7 +82,7 @@ def seaweedfs(
             },
             {"master": ports.master, "master_grpc": ports.master_grpc},
             # It has a leader. Before, the volume server could join only after five seconds.
-            mutual_tls.answers(home, f"https://{LOOPBACK}:{ports.master}/cluster/healthz"),
+            probes.answers(f"https://{LOOPBACK}:{ports.master}/cluster/healthz", certified),
         ),
         server(
             "seaweedfs-volume",
@@ -93,7 +95,7 @@ def seaweedfs(
                 "master": master,
             },
             {"volume": ports.volume, "volume_grpc": ports.volume_grpc},
-            mutual_tls.answers(home, f"https://{LOOPBACK}:{ports.volume}/healthz"),  # it has joined
+            probes.answers(f"https://{LOOPBACK}:{ports.volume}/healthz", certified),  # it has joined
             after=("seaweedfs-master",),
         ),
         server(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import http.client
+import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import psycopg2
 
@@ -15,24 +16,33 @@ from local.supervision.service_spec import Probe
 TIMEOUT_SECONDS = 3.0
 """The longest time that one check may take."""
 
-# Without a proxy: one in the user's environment must not answer for a server on this machine.
-_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
-
-def fetch(url: str, headers: Mapping[str, str] | None = None, body: bytes | None = None) -> bytes:
+def fetch(
+    url: str,
+    headers: Mapping[str, str] | None = None,
+    body: bytes | None = None,
+    context: ssl.SSLContext | None = None,
+) -> bytes:
     """Return the response body of a server on this machine. Raises OSError (HTTPError from status 400)."""
     request = urllib.request.Request(url, data=body, headers=dict(headers or {}))  # noqa: S310
-    with _opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
+    # Without a proxy: one in the user's environment must not answer for a server on this machine.
+    handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
+    if context is not None:
+        handlers.append(urllib.request.HTTPSHandler(context=context))
+    with urllib.request.build_opener(*handlers).open(request, timeout=TIMEOUT_SECONDS) as answer:
         content: bytes = answer.read()
     return content
 
 
-def answers(url: str) -> Probe:
-    """Return a probe that passes when `url` answers with a status below 400."""
+def answers(url: str, context: Callable[[], ssl.SSLContext] | None = None) -> Probe:
+    """Return a probe that passes when `url` answers with a status below 400.
+
+    `context` returns the TLS context of a request; it may read files that the start of the service writes.
+    """
 
     def probe(_started: float) -> str | None:
         try:
-            fetch(url)
+            fetch(url, context=context() if context else None)
         except urllib.error.HTTPError as error:
             return f"{url} answers {error.code}"
         except (OSError, http.client.HTTPException) as error:

@@ -1,4 +1,4 @@
-"""SeaweedFS answers nobody but its own processes and the holders of a key, and leaves nothing outside its folder."""
+"""SeaweedFS answers only its own processes and holders of a key, and leaves nothing outside its folder."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ import pytest
 from compose.bucket_rights import OWNER, identities
 from homeprices.adapters.object_store import S3Bucket
 from local.ports import LOOPBACK, SeaweedPorts
+from local.services import mutual_tls
 from local.services.seaweedfs import seaweedfs, weed
+from local.supervision.probes import answers
 from local.supervision.service_spec import RunCommand, ServiceSpec, UnixAccount
 from tests.support.programs import CURL
 from tests.support.servers import MAX_VOLUMES, clean_environment, open_s3, running, seaweed_ports
@@ -71,6 +73,19 @@ def test_no_http_door_opens_without_the_certificate_of_the_stack(
     assert answer.stdout[-3:] in {"000", "400"}, answer.stdout
     assert answer.stdout[:-3].strip() in {"", "Client sent an HTTP request to an HTTPS server."}
     assert server.bucket.get("data/raw/train_V1.csv").body == b"kept"
+
+
+@pytest.mark.parametrize("port", ["master", "volume"])
+def test_a_proxy_of_the_user_is_not_asked_whether_a_server_is_ready(
+    server: Server, port: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    path = {"master": "/cluster/healthz", "volume": "/healthz"}[port]
+    url = f"https://{LOOPBACK}:{getattr(server.ports, port)}{path}"
+    assert answers(url, partial(mutual_tls.client_context, server.home))(0) is None
+    assert "CERTIFICATE_VERIFY_FAILED" in str(answers(url)(0)), "the probe has to verify the server"
 
 
 @pytest.mark.parametrize("name", CLOSED)
