@@ -54,7 +54,11 @@ def unfinished(
 def memory(router: Router) -> int:
     """Return the bytes that all processes of Nginx have to themselves."""
     master = psutil.Process(router.nginx.pid())
-    return sum(process.memory_full_info().uss for process in [master, *master.children(recursive=True)])
+    total = 0
+    for process in [master, *master.children(recursive=True)]:
+        with contextlib.suppress(psutil.NoSuchProcess):  # a worker of before the last reload, which ends by itself
+            total += process.memory_full_info().uss
+    return total
 
 
 def refused(clients: list[socket.socket]) -> int:
