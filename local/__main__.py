@@ -7,7 +7,7 @@
     python -m local restart NAME           restart one service
     python -m local clean                  stop everything and remove its data
 
-STACK_DIR names the state folder (.stack), STACK_PORT_OFFSET is added to every port, DATASET is a CSV file of listings.
+STACK_DIR names the state folder (.stack), STACK_PORT_OFFSET is added to every port, DATASET is a file of listings.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from homeprices.keys.key_ring import NewKey
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-SHOWN_ONCE = "The key stands above. It is shown this once and stored nowhere. It works within 10 seconds."
+SHOWN_ONCE = "The key is above. It is shown only once and stored nowhere. It works within 10 seconds."
 
 
 class Duration(click.ParamType[timedelta]):

@@ -60,8 +60,8 @@ def run_options(preset: str) -> Callable[[Command], Command]:
 
 
 @group.command(epilog=example("homeprices training evaluate --train a.csv --test b.csv --inputs form --seed 1 --json"))
-@click.option("--train", type=click.Path(path_type=Path), required=True, help="CSV file of listings to train on.")
-@click.option("--test", type=click.Path(path_type=Path), required=True, help="CSV file of listings to score.")
+@click.option("--train", type=click.Path(path_type=Path), required=True, help="File of listings to train on.")
+@click.option("--test", type=click.Path(path_type=Path), required=True, help="File of listings to score.")
 @click.option("--inputs", type=click.Choice(["form", "all"]), required=True, help="Inputs of the homes to score.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @run_options(preset="full")
@@ -94,7 +94,7 @@ def evaluate(
 
 
 @group.command(epilog=example("homeprices training compare --page documentations/models.md"))
-@click.option("--listings", type=click.Path(path_type=Path), help="CSV file of listings (default: synthetic listings).")
+@click.option("--listings", type=click.Path(path_type=Path), help="File of listings (default: synthetic listings).")
 @click.option(
     "--page", type=click.Path(path_type=Path), required=True, help="Markdown page that holds the marks of the table."
 )

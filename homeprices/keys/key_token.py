@@ -3,7 +3,7 @@
 `hp_` lets secret scanners find a lost key. The id names the key in lists, logs and metrics. The tag (129 random bits)
 lets Nginx, which cannot compute SHA-256, tell whose quota a request uses: who knows an id cannot use up its quota. Only
 the services decide whether a key is valid, by the digest of the whole text, of which 256 bits are the random secret.
-A fast hash is enough, because nobody can try 2^256 secrets; slow hashes such as bcrypt protect passwords, which people
+A fast hash is enough, because 2^256 secrets cannot be tried; slow hashes such as bcrypt protect passwords, which people
 choose. The checksum finds a key that was copied in part, without looking it up.
 """
 
