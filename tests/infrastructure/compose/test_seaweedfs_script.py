@@ -11,6 +11,7 @@ import pytest
 from compose import bucket_rights
 from compose.bucket_rights import OWNER, RIGHTS, variables
 from homeprices.errors import StorageUnavailable
+from homeprices.keys import key_ring
 from local.ports import LOOPBACK
 from local.services.seaweedfs import weed
 from local.supervision import probes
@@ -19,6 +20,10 @@ from tests.support.servers import open_s3, running, seaweed_ports
 
 SCRIPT = bucket_rights.FILE.with_name("seaweedfs.sh")
 KEYS = {name: (f"key-of-{name}", f"secret/of+{name}=") for name in (OWNER, *RIGHTS)}
+
+
+def test_services_may_read_the_ring_of_api_keys_where_it_is() -> None:
+    assert bucket_rights.KEY_RING == key_ring.KEY
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
