@@ -125,11 +125,11 @@ def to_response(
     The coverage of the interval does not hold for a home that is `unusual`.
     """
     unusual = model.unusual_inputs(home)
-    coverage = model.bundle.columns.interval.coverage
+    interval = {"low": estimate.low, "high": estimate.high, "coverage": model.bundle.columns.interval.coverage}
     response = {
         "estimated_price": estimate.price,
         "prediction_id": prediction_id,
-        "interval": {"low": estimate.low, "high": estimate.high, "coverage": coverage},
+        "interval": interval,
         "variant": variant,
         "model_version": model.version,
         "location_known": estimate.location_known,
