@@ -145,6 +145,12 @@ def _readable(scores: dict[str, Any]) -> str:
     interval = scores["interval"]
     by_price = ", ".join(f"{name} {value:.1%}" for name, value in interval["coverage_by_price"].items())
     lines.append(f"  within the {interval['nominal']:.0%} interval: {interval['coverage']:.1%} ({by_price})")
+    for group in scores["ratio_study"]:
+        figures = ", ".join(
+            f"{name} {group['values'][name]:.3f} ({low:.3f} to {high:.3f})"
+            for name, (low, high) in group["intervals"].items()
+        )
+        lines.append(f"  ratios, {group['homes']}: {figures}")
     for side in ("train", "test"):
         counts = scores["rows"][side]
         refused = ", ".join(f"{name} {count}" for name, count in counts["refused_by_reason"].items() if count)

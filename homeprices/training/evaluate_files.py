@@ -22,6 +22,7 @@ from homeprices.model.feature_matrix import form_only
 from homeprices.model.fitting import fit_calibrated
 from homeprices.model.presets import FULL, Preset
 from homeprices.model.price_model import PriceModel
+from homeprices.training import ratio_study
 from homeprices.training.cross_validation import CrossValidation, cross_validate, select_estimator
 from homeprices.training.regression_metrics import bootstrap, coverage, measure, measure_slices
 
@@ -110,6 +111,7 @@ def score(
         },
         "constant_median_ape": float(np.median(np.abs(training["price"].median() - prices) / prices)),
         "groups": measure_slices(rows, training, estimates.price, inside),
+        "ratio_study": ratio_study.as_json(ratio_study.ratio_study(prices, estimates.price, seed)),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,12 +65,18 @@ def measure_both(prices: Prices, form: Prices, full: Prices) -> dict[str, float]
     return measure(prices, form) | {ALL_INPUTS_PREFIX + name: value for name, value in measure(prices, full).items()}
 
 
-def bootstrap(prices: Prices, estimates: Prices, seed: int, draws: int = DRAWS) -> dict[str, tuple[float, float]]:
-    """The 95 % interval of each metric of `measure`: the percentile bootstrap over homes (Efron 1979)."""
+def bootstrap(
+    prices: Prices,
+    estimates: Prices,
+    seed: int,
+    draws: int = DRAWS,
+    measured: Callable[[Prices, Prices], dict[str, float]] = measure,
+) -> dict[str, tuple[float, float]]:
+    """The 95 % interval of each figure of `measured`: the percentile bootstrap over homes (Efron 1979)."""
     rng = np.random.default_rng(seed)
     drawn = [rng.integers(0, len(prices), len(prices)) for _ in range(draws)]
-    measured = [measure(prices[homes], estimates[homes]) for homes in drawn]
-    return {name: _middle([values[name] for values in measured]) for name in measured[0]}
+    found = [measured(prices[homes], estimates[homes]) for homes in drawn]
+    return {name: _middle([values[name] for values in found]) for name in found[0]}
 
 
 def _middle(values: list[float]) -> tuple[float, float]:
@@ -79,14 +86,14 @@ def _middle(values: list[float]) -> tuple[float, float]:
 
 def coverage(prices: Prices, inside: Inside) -> dict[str, float]:
     """The share of homes whose price lies within their interval, of all and of each third by price."""
-    terciles = _terciles(prices)
     return {
         "interval_coverage": float(np.mean(inside)),
-        **{f"interval_coverage_{name}": _share(inside, chosen) for name, chosen in terciles.items()},
+        **{f"interval_coverage_{name}": _share(inside, chosen) for name, chosen in terciles(prices).items()},
     }
 
 
-def _terciles(prices: Prices) -> dict[str, Inside]:
+def terciles(prices: Prices) -> dict[str, Inside]:
+    """Which homes belong to the cheap, the middle and the dear third."""
     low, high = np.quantile(prices, [1 / 3, 2 / 3])
     return {"cheap": prices <= low, "middle": (prices > low) & (prices <= high), "dear": prices > high}
 
@@ -109,7 +116,7 @@ def measure_slices(
     low, high = np.quantile(prices, [1 / 3, 2 / 3])
     titles = (f"up to {low:.0f} lakh", f"{low:.0f} to {high:.0f} lakh", f"above {high:.0f} lakh")
     groups: dict[str, dict[str, Inside]] = {
-        "price": dict(zip(titles, _terciles(prices).values(), strict=True)),
+        "price": dict(zip(titles, terciles(prices).values(), strict=True)),
         "size": {**{f"{n} bhk": bedrooms == n for n in (1, 2, 3, 4)}, "5 bhk and more": bedrooms >= 5},
         "location": {
             "location listed 50 times and more": listings >= 50,

@@ -22,7 +22,9 @@ from homeprices.pricing.inputs import AREA, BEDROOMS, INPUTS, limits_of
 from homeprices.pricing.manifest import Columns, DatasetReference, Draft
 from homeprices.reporting import html
 from homeprices.reporting.charts import in_page
+from homeprices.training import ratio_study
 from homeprices.training.plots import draw
+from homeprices.training.ratio_study import RatioStudy
 from homeprices.training.regression_metrics import ALL_INPUTS_PREFIX, HoldoutScore, bootstrap, measure_slices
 from homeprices.training.validation import Report, inspect
 
@@ -51,17 +53,22 @@ def write_report(
     slices = measure_slices(score.rows, training, estimates.price, estimates.cover(prices))
     full = bootstrap(prices, score.full.price, SEED)
     spans = bootstrap(prices, estimates.price, SEED) | {ALL_INPUTS_PREFIX + name: span for name, span in full.items()}
+    studies = {
+        inputs: ratio_study.ratio_study(prices, of_inputs.price, SEED)
+        for inputs, of_inputs in {"form fields": estimates, "all inputs": score.full}.items()
+    }
     content = report.model_dump(mode="json") | {
         "onnx_relative_difference": onnx_difference,
         "slices": slices,
         "metric_intervals": spans,
+        "ratio_study": {inputs: ratio_study.as_json(study) for inputs, study in studies.items()},
     }
     (folder / "validation.json").write_text(json.dumps(content, indent=1))
     figures = draw(folder / "plots", model, score)
     (folder / "validation.html").write_text(
-        _page(report, bundle.manifest.dataset, len(score.rows), _table(metrics, spans), slices, figures)
+        _page(report, bundle.manifest.dataset, len(score.rows), _table(metrics, spans), slices, studies, figures)
     )
-    (folder / CARD_FILE).write_text(model_card(bundle.manifest, bundle.columns, quality, slices))
+    (folder / CARD_FILE).write_text(model_card(bundle.manifest, bundle.columns, quality, slices, studies))
     return report
 
 
@@ -71,6 +78,7 @@ def _page(
     holdout_rows: int,
     metrics: Sequence[tuple[str, str, str]],
     slices: Sequence[dict[str, Any]],
+    studies: dict[str, list[RatioStudy]],
     figures: dict[str, Figure],
 ) -> str:
     origin = f" ({dataset.described()})" if dataset.described() else ""
@@ -93,6 +101,16 @@ def _page(
         html.table(metrics, ("metric", "form fields", "all inputs")),
         heading("By price, size and location"),
         html.table(groups, ("homes", "count", "median error", "within 20 %", "within the interval")),
+        heading("Ratio study"),
+        Markup("<p>{}</p>").format(ratio_study.EXPLANATION),
+        *(
+            Markup("<p>{}: {}</p>{}").format(
+                inputs.capitalize(),
+                ratio_study.verdict(study),
+                html.table(map(ratio_study.as_text, study), ratio_study.head()),
+            )
+            for inputs, study in studies.items()
+        ),
         heading("Checks"),
         html.table(checks),
         heading("Charts"),
@@ -125,8 +143,17 @@ _TITLES = {
 }
 
 
-def model_card(draft: Draft, columns: Columns, quality: dict[str, Any], slices: list[dict[str, Any]]) -> str:
-    """The model card in Markdown. `quality` is `Cleaned.quality()`, `slices` is `measure_slices` of the hold-out."""
+def model_card(
+    draft: Draft,
+    columns: Columns,
+    quality: dict[str, Any],
+    slices: list[dict[str, Any]],
+    studies: dict[str, list[RatioStudy]],
+) -> str:
+    """The model card in Markdown.
+
+    `quality` is `Cleaned.quality()`; `slices` is `measure_slices` and `studies` the ratio studies of the hold-out.
+    """
     refused = {name: count for name, count in quality["refused"].items() if count}
     return _CARD.render(
         title=estimator(draft.estimator).title,
@@ -141,6 +168,12 @@ def model_card(draft: Draft, columns: Columns, quality: dict[str, Any], slices: 
             for name, title in _TITLES.items()
         ],
         slices=slices,
+        explanation=ratio_study.EXPLANATION,
+        ratio_head=ratio_study.head(),
+        studies={
+            inputs: (ratio_study.verdict(study), [ratio_study.as_text(of) for of in study])
+            for inputs, study in studies.items()
+        },
         required=[field.drift_name for field in INPUTS if field.required],
         optional=[field.drift_name for field in INPUTS if not field.required],
         areas=limits_of(AREA),

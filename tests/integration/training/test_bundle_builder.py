@@ -112,6 +112,14 @@ def test_a_bundle_has_a_card_a_report_and_its_pictures(folder: Path) -> None:
     assert page.count("<svg") == len(pictures)
     report = json.loads((folder / "validation.json").read_text())
     assert report["slices"]
+    for inputs, studies in report["ratio_study"].items():
+        assert [study["homes"] for study in studies] == ["all", "cheap third", "middle third", "dear third"]
+        assert studies[0]["count"] == sum(group["count"] for group in report["slices"] if group["by"] == "price")
+        told = (
+            f"{studies[0]['values']['prd']:.3f} ({' to '.join(f'{end:.3f}' for end in studies[0]['intervals']['prd'])})"
+        )
+        for text in (card, page):
+            assert told in text and f"{inputs.capitalize()}: of all homes" in text and "asking prices" in text
     for name in ("median_ape", "all_median_ape", "all_within_20", "r2"):
         low, high = report["metric_intervals"][name]
         assert low < report["metrics"][name] < high and f"({low:.4g} to {high:.4g})" in page
