@@ -66,8 +66,12 @@ logs: $(READY) ## follow the log of one service: make logs SERVICE=router
 traffic: $(READY) ## simulate visitors who request and rate prices (USERS=20 TIME=2m)
 	@$(PYTHON) -m locust -f tests/load/locustfile.py --headless --users $(USERS) --spawn-rate $(USERS) --run-time $(TIME) --stop-timeout 10
 
-train: $(READY) ## start a training run
-	@$(PYTHON) -m homeprices airflow trigger training
+# Variables of the command line only, because others may be in the environment for another purpose.
+param = $(if $(filter command,$(firstword $(origin $(2)))),--param '$(1)=$($(2))')
+
+train: $(READY) ## start a training run (DATASET_VERSION=2 PRESET=full SEED=3 ESTIMATORS=ridge,boosting FIRST_MODEL=best)
+	@$(PYTHON) -m homeprices airflow trigger training $(call param,dataset,DATASET_VERSION) $(call param,preset,PRESET) \
+		$(call param,seed,SEED) $(call param,estimators,ESTIMATORS) $(call param,first_model,FIRST_MODEL)
 
 evaluate: $(READY) ## evaluate the experiment: promote, roll back or continue
 	@$(PYTHON) -m homeprices airflow trigger evaluation

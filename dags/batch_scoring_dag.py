@@ -1,4 +1,4 @@
-"""Score every Parquet and CSV file under a prefix of the bucket, one task for each partition.
+"""Score every table under a prefix of the bucket, one task for each partition.
 
 Any worker can score any partition. A finished partition is not scored again; a partition whose worker was killed is
 scored from its start. To resume a failed run, clear its failed tasks. Results, rejected rows with their reasons, and a
@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.sdk import Param, dag, get_current_context, task
-from dag_defaults import TASK_DEFAULTS, notify_failure
+from dag_defaults import TASK_DEFAULTS, annotate, notify_failure, told
 
 from homeprices.names import BATCH_DAG
+from homeprices.workflows import run_notes
 
 
 def workflow() -> Any:
@@ -43,20 +44,22 @@ def batch_scoring_dag() -> None:
     def plan() -> list[int]:
         """List the partitions of the current files and record them with the bundle that scores all of them."""
         params = get_current_context()["params"]
-        return workflow().plan(params["source"], params["bundle"], datetime.now(UTC))
+        partitions = workflow().plan(params["source"], params["bundle"], datetime.now(UTC))
+        return told(partitions, run_notes.job_planned)
 
     @task(map_index_template="{{ label }}")
     def score(partition: int) -> dict[str, Any]:
         """Score one partition; count estimated and rejected rows."""
-        result = workflow().score(partition)
-        label = f"{partition}: {result['estimated']:,} estimated, {result['refused']:,} refused"
-        get_current_context()["label"] = label
-        return result
+        scored = told(workflow().score(partition), run_notes.partition_scored)
+        get_current_context()["label"] = run_notes.partition_scored(scored)
+        return scored
 
     @task
     def finish(scored: list[dict[str, Any]]) -> dict[str, Any]:
         """Write the manifest; return its key and counts."""
-        return {**workflow().finish(datetime.now(UTC)), "partitions": len(list(scored))}
+        manifest = told(workflow().finish(datetime.now(UTC)), run_notes.job_finished)
+        annotate(run_notes.job_finished(manifest))
+        return {**manifest, "partitions": len(list(scored))}
 
     finish(score.expand(partition=plan()))
 

@@ -4,12 +4,17 @@ A task fails at once on invalid input (a broken dataset, a rejected model), beca
 is retried while a dependency is unavailable.
 """
 
+import logging
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
-from airflow.sdk import Asset, ExceptionRetryPolicy, RetryAction, RetryRule
+from airflow.sdk import Asset, ExceptionRetryPolicy, RetryAction, RetryRule, get_current_context
 
+from homeprices.foreign_text import printable
 from homeprices.names import CANDIDATE_WANTED_ASSET, DATASET_ASSET
+
+T = TypeVar("T")
 
 DATASET = Asset(DATASET_ASSET, uri="homeprices://data/raw")
 CANDIDATE_WANTED = Asset(CANDIDATE_WANTED_ASSET, uri="homeprices://candidate_wanted")
@@ -31,20 +36,41 @@ RETRIES = ExceptionRetryPolicy(
 )
 
 
+LONGEST_NOTE = 1000  # characters that Airflow stores
+
+
+def told(result: T, sentence_of: Callable[[T], str]) -> T:
+    """Write a sentence about the result into the task's log; return the result."""
+    logging.getLogger("homeprices.task").info(printable(sentence_of(result), LONGEST_NOTE))
+    return result
+
+
+def annotate(note: str, context: Any = None) -> None:
+    """Set the note of this run, which Airflow's list of runs shows. A run without its note goes on."""
+    from homeprices.workflows.run_notes import try_set_note
+
+    context = context or get_current_context()
+    try_set_note(context["dag"].dag_id, context["run_id"], printable(note, LONGEST_NOTE))
+
+
 def notify_failure(context: Any) -> None:
     """Notify people of a failed run. Airflow calls this for a task without retries left, and for the run itself."""
     from homeprices.resources import open_resources
     from homeprices.workflows.notify_once import notify_failed_run
 
     task = context.get("task_instance")
+    task_id = getattr(task, "task_id", None)
+    reason = str(context.get("exception") or context.get("reason") or "")
     notify_failed_run(
         open_resources(),
         context["dag"].dag_id,
         context["run_id"],
-        task_id=getattr(task, "task_id", None),
-        reason=str(context.get("exception") or context.get("reason") or ""),
+        task_id=task_id,
+        reason=reason,
         link=getattr(task, "log_url", None),
     )
+    if task_id:
+        annotate(f"{task_id} failed: {reason}", context)
 
 
 TASK_DEFAULTS = {

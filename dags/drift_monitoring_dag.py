@@ -8,9 +8,10 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import CronTriggerTimetable, dag, get_current_context, task
-from dag_defaults import CANDIDATE_WANTED, TASK_DEFAULTS, notify_failure
+from dag_defaults import CANDIDATE_WANTED, TASK_DEFAULTS, annotate, notify_failure, told
 
 from homeprices.names import DRIFT_DAG
+from homeprices.workflows import run_notes
 
 
 def workflow() -> Any:
@@ -34,22 +35,24 @@ def drift_monitoring_dag() -> None:
     @task
     def compare() -> dict[str, str]:
         """Compare and store the last day and the last week of each variant."""
-        return workflow().compare()
+        return told(workflow().compare(), run_notes.drift_compared)
 
     @task
     def write_report(_: dict[str, str]) -> dict[str, str]:
         """Write an HTML report for each variant into the bucket."""
-        return workflow().write_report()
+        return told(workflow().write_report(), run_notes.reports_written)
 
     @task
     def log_report(pages: dict[str, str]) -> str | None:
         """Log the reports and p-values in MLflow."""
-        return workflow().log_report(pages)
+        return told(workflow().log_report(pages), "logged: {}".format)
 
     @task
     def notify(pages: dict[str, str]) -> dict[str, Any]:
         """Notify people of alerts that fire or resolve; return whether one requests retraining."""
-        return workflow().notify(pages)
+        alerts = told(workflow().notify(pages), run_notes.alerts_told)
+        annotate(run_notes.alerts_told(alerts))
+        return alerts
 
     @task.branch
     def branch_on_drift(alerts: dict[str, Any]) -> str:
@@ -59,17 +62,17 @@ def drift_monitoring_dag() -> None:
     @task(outlets=[CANDIDATE_WANTED])
     def request_retraining(alerts: dict[str, Any]) -> str:
         """Request a new candidate, which starts the training DAG."""
-        return workflow().request_retraining(alerts)
+        return told(workflow().request_retraining(alerts), "a new candidate is requested: {}".format)
 
     @task
     def no_retraining(alerts: dict[str, Any]) -> str:
         """Return the reason why no retraining is requested."""
-        return str(alerts["reason"])
+        return told(str(alerts["reason"]), str)
 
     @task(trigger_rule="none_failed_min_one_success")
     def record_heartbeat(alerts: dict[str, Any]) -> str:
         """Record the success of this check."""
-        return workflow().record_heartbeat(alerts)
+        return told(workflow().record_heartbeat(alerts), "the check is recorded: {}".format)
 
     pages = write_report(compare())
     log_report(pages)

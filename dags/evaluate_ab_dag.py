@@ -8,9 +8,10 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import CronTriggerTimetable, Param, dag, get_current_context, task
-from dag_defaults import CANDIDATE_WANTED, TASK_DEFAULTS, notify_failure
+from dag_defaults import CANDIDATE_WANTED, TASK_DEFAULTS, annotate, notify_failure, told
 
 from homeprices.names import EVALUATION_DAG
+from homeprices.workflows import run_notes
 
 EVALUATE = "evaluate"
 ACTIONS = [EVALUATE, "hold", "resume", "promote", "roll back", "revert"]
@@ -66,22 +67,26 @@ def evaluate_ab_dag() -> None:
         actor = getattr(context["dag_run"], "triggering_user_name", None) or "airflow"
         # Optional parameters are null by default: Airflow's form cannot be sent with an empty text.
         version, reason = (context["params"][name] or "" for name in ("version", "reason"))
-        return list(workflow().run_manual_action(requested_action(), version, actor, reason))
+        done = told(list(workflow().run_manual_action(requested_action(), version, actor, reason)), "; ".join)
+        annotate(f"{actor}: {'; '.join(done)}")
+        return done
 
     @task
     def analyze_new_production() -> str:
         """Compare a newly promoted production with its baseline; revert it if it does harm. Return the result."""
-        return str(workflow().analyze_new_production())
+        return told(str(workflow().analyze_new_production()), str)
 
     @task
     def collect_evidence() -> dict[str, Any]:
         """Collect the evidence of both variants since the start of the experiment."""
-        return workflow().collect_evidence()
+        return told(workflow().collect_evidence(), run_notes.evidence_collected)
 
     @task
     def decide(evidence: dict[str, Any]) -> dict[str, Any]:
         """Apply the policy; record its outcome, reason and evidence."""
-        return workflow().decide(evidence)
+        decision = told(workflow().decide(evidence), run_notes.decided)
+        annotate(run_notes.decided(decision))
+        return decision
 
     @task.branch
     def branch_on_decision(decision: dict[str, Any]) -> str:
@@ -93,24 +98,28 @@ def evaluate_ab_dag() -> None:
     @task(outlets=[CANDIDATE_WANTED])
     def promote(decision: dict[str, Any]) -> dict[str, Any]:
         """Publish the candidate as the next production bundle and wait until every replica serves it."""
-        return workflow().promote(decision)
+        promoted = told(workflow().promote(decision), "{0[candidate]} is in production as {0[result_version]}".format)
+        annotate(f"{promoted['candidate']} is in production as {promoted['result_version']}: {promoted['reason']}")
+        return promoted
 
     @task(outlets=[CANDIDATE_WANTED])
     def roll_back(decision: dict[str, Any]) -> dict[str, Any]:
         """Archive the candidate and return its visitors to production."""
-        return workflow().roll_back(decision)
+        rolled_back = told(workflow().roll_back(decision), "{0[candidate]} is rolled back".format)
+        annotate(f"{rolled_back['candidate']} is rolled back: {rolled_back['reason']}")
+        return rolled_back
 
     @task
     def continue_experiment(decision: dict[str, Any]) -> str:
         """Return the reason why nothing changes this hour."""
-        return workflow().continue_experiment(decision)
+        return told(workflow().continue_experiment(decision), str)
 
     @task
     def check_drift() -> dict[str, str]:
         """Compare the last day with the reference; store the reports for `/api/drift_report` and the metrics."""
         from homeprices.workflows.monitor_drift import HOURLY, open_monitor
 
-        return open_monitor(get_current_context()["run_id"]).compare(HOURLY)
+        return told(open_monitor(get_current_context()["run_id"]).compare(HOURLY), run_notes.drift_compared)
 
     check_drift()
     analysis, evidence = analyze_new_production(), collect_evidence()

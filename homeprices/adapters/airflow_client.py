@@ -1,4 +1,7 @@
-"""Client of Airflow's REST API: start and follow runs, see paused DAGs, emit asset events. Does not import Airflow."""
+"""Client of Airflow's REST API: start, follow and annotate runs, see paused DAGs, emit asset events.
+
+Does not import Airflow.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
-from homeprices.errors import NotFound, Unavailable
+from homeprices.errors import InvalidInput, NotFound, Unavailable
+from homeprices.foreign_text import LONG, printable
 
 if TYPE_CHECKING:
     from homeprices.settings import Settings
@@ -15,7 +19,8 @@ TIMEOUT_SECONDS = 10
 
 
 class AirflowClient:
-    """Client of the API server at `settings.airflow_url`. Every call raises Unavailable on no answer or an error.
+    """Client of the API server at `settings.airflow_url`. Every call raises Unavailable on no answer or an error, and
+    InvalidInput, with Airflow's reason, for what Airflow refuses.
 
     It holds a connection: use it in a `with` block, or close it.
     """
@@ -53,6 +58,10 @@ class AirflowClient:
         """Return one run. Raises NotFound."""
         return self._call("GET", f"/api/v2/dags/{dag_id}/dagRuns/{_quoted(run_id)}")
 
+    def set_note(self, dag_id: str, run_id: str, note: str) -> None:
+        """Set the note of a run, which Airflow's lists of runs show. Raises NotFound."""
+        self._call("PATCH", f"/api/v2/dags/{dag_id}/dagRuns/{_quoted(run_id)}", {"note": note})
+
     def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """Return the task instances of a run, each with `task_id`, `state`, `try_number`."""
         answer = self._call("GET", f"/api/v2/dags/{dag_id}/dagRuns/{_quoted(run_id)}/taskInstances?limit=100")
@@ -73,6 +82,8 @@ class AirflowClient:
             answer = self._send(method, path, body)
         if answer.status_code == httpx.codes.NOT_FOUND:
             raise NotFound(f"Airflow has no {path.removeprefix('/api/v2/')}")
+        if answer.status_code in (httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY):
+            raise InvalidInput({"airflow": f"refuses {method} {path}: {printable(answer.text, LONG)}"})
         if answer.is_error:
             raise Unavailable(f"Airflow answered {answer.status_code} to {method} {path}: {answer.text[:300]}")
         return dict(answer.json())

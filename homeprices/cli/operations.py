@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
@@ -26,9 +27,28 @@ def airflow() -> None:
     """Start runs of the DAGs."""
 
 
-@airflow.command(epilog=example("homeprices airflow trigger training"))
+class RunParameter(click.ParamType[tuple[str, Any]]):
+    """A parameter of a run, NAME=VALUE. A value that is JSON, such as 3 or null, is that value; any other is text."""
+
+    name = "name=value"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Any]:
+        """Return name and value."""
+        name, equals, text = str(value).partition("=")
+        if not (name and equals):
+            self.fail(f"{value!r} is no NAME=VALUE such as preset=full", param, ctx)
+        try:
+            return name, json.loads(text)
+        except ValueError:
+            return name, text
+
+
+@airflow.command(epilog=example("homeprices airflow trigger training --param preset=full --param seed=3"))
 @click.argument("dag", shell_complete=_complete_dag)
-def trigger(dag: str) -> None:
+@click.option(
+    "--param", "params", type=RunParameter(), multiple=True, help="Parameter of the run, as in Airflow's form."
+)
+def trigger(dag: str, params: tuple[tuple[str, Any], ...]) -> None:
     """Start a run of DAG (training, evaluation, drift, batch, or a DAG id) and print its address."""
     from homeprices.adapters.airflow_client import AirflowClient
     from homeprices.settings import load_settings
@@ -37,7 +57,7 @@ def trigger(dag: str) -> None:
     settings.require("airflow_url")
     dag_id = DAGS.get(dag, dag)
     with AirflowClient(settings) as client:
-        run_id = client.trigger(dag_id)
+        run_id = client.trigger(dag_id, dict(params))
     click.echo(f"{dag_id} is started: {settings.airflow_url}/dags/{dag_id}/runs/{run_id}")
 
 

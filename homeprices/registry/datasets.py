@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from homeprices.adapters.object_store import Bucket
 from homeprices.data.schema import read_listings
-from homeprices.errors import Conflict, ObjectNotFound, PreconditionFailed
+from homeprices.errors import Conflict, InvalidInput, NotFound, ObjectNotFound, PreconditionFailed
 from homeprices.registry.bundle_publisher import DATASET_KEY, claim, claim_key
 from homeprices.registry.versions import number_of
 from homeprices.tables.reader import Format
@@ -92,6 +92,22 @@ def latest(bucket: Bucket) -> Dataset | None:
     """Return the dataset with the highest version, or None. Raises DatasetRefused."""
     versions = [number_of(match[1]) for entry in bucket.list(PREFIX) if (match := DATASET_KEY.fullmatch(entry.key))]
     return describe(bucket, max(versions)) if versions else None
+
+
+def find(bucket: Bucket, version: int | None) -> Dataset:
+    """Return the dataset of this version, by default the newest.
+
+    Raises NotFound when there is none yet, InvalidInput for a version that does not exist, and DatasetRefused.
+    """
+    if version is not None:
+        try:
+            return describe(bucket, version)
+        except ObjectNotFound:
+            raise InvalidInput({"dataset": f"there is no train_V{version} in the bucket"}) from None
+    newest = latest(bucket)
+    if newest is None:
+        raise NotFound("there is no dataset yet; import one with `python -m homeprices.data import path.csv`")
+    return newest
 
 
 def describe(bucket: Bucket, version: int) -> Dataset:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ from homeprices.registry import bundle_publisher, bundle_reader, datasets, mlflo
 from homeprices.release import control_record, promotion, replicas
 from homeprices.resources import Resources, open_resources
 from homeprices.workflows import heartbeat
+from homeprices.workflows.training_options import NO_CHOICE, TrainingOptions
 
 if TYPE_CHECKING:
     from homeprices.model.calibration import OutOfFoldPredictions
@@ -39,26 +40,27 @@ GATE_REPORTS = "reports/validation/gate-"
 log = get_logger(__name__)
 
 
-def open_run(run_id: str) -> TrainingRun:
-    """The training run of a DAG run, with the resources of this process."""
-    return TrainingRun(open_resources(), run_id)
+def open_run(run_id: str, parameters: Mapping[str, Any]) -> TrainingRun:
+    """The training run of a DAG run with its parameters. Raises InvalidInput, which names the parameter."""
+    return TrainingRun(open_resources(), run_id, TrainingOptions.of(parameters))
 
 
 class TrainingRun:
     """One run of the pipeline."""
 
-    def __init__(self, resources: Resources, run_id: str, tracking: MlflowClient | None = None) -> None:
-        self._resources, self._run_id = resources, run_id
+    def __init__(self, resources: Resources, run_id: str, options: TrainingOptions = NO_CHOICE) -> None:
+        self._resources, self._run_id, self._options = resources, run_id, options
         self._bucket, self._settings = resources.bucket, resources.settings
-        self._tracking = tracking or MlflowClient(resources.settings)
+        self._seed = self._settings.training_seed if options.seed is None else options.seed
+        self._tracking = MlflowClient(resources.settings)
 
     def check_dataset(self) -> dict[str, Any]:
-        """Return the newest dataset after parsing and hashing its file. Raises NotFound, DatasetRefused."""
+        """Return the chosen or the newest dataset after parsing and hashing its file.
+
+        Raises NotFound, DatasetRefused, and InvalidInput for a version that does not exist.
+        """
         bundle_reader.warn_of_ignored_folders(self._bucket)
-        dataset = datasets.latest(self._bucket)
-        if dataset is None:
-            raise NotFound("there is no dataset yet; import one with `python -m homeprices.data import path.csv`")
-        return dataset.model_dump(mode="json")
+        return datasets.find(self._bucket, self._options.dataset).model_dump(mode="json")
 
     def clean_listings(self, dataset: dict[str, Any]) -> dict[str, Any]:
         """Clean the dataset, store the prepared rows for all later steps, and return the quality counts and the preset.
@@ -71,16 +73,18 @@ class TrainingRun:
         contract.require_training_rows(cleaned)
         prepared = preparation.prepare(cleaned)
         self._bucket.put(self._prepared_key, prepared.to_parquet())
-        return {"dataset": dataset, "quality": prepared.quality, "preset": self._settings.training_effort}
+        size = self._options.preset or self._settings.training_effort
+        return {"dataset": dataset, "quality": prepared.quality, "preset": size}
 
     def list_estimators(self, listings: dict[str, Any]) -> list[list[str]]:
         """The names of the estimators to compare, in groups for one process each: for a simple first model, the simple.
 
-        Open the parent run in MLflow and log the dataset there.
+        Open the parent run in MLflow and log the dataset there. Raises InvalidInput for chosen estimators that do not
+        exist, or of which none may be published.
         """
         from homeprices.model.estimators import ESTIMATORS
 
-        dataset = listings["dataset"]
+        dataset, names = listings["dataset"], self._options.names(ESTIMATORS.values(), simple_only=self._simple_only)
         self._tracking.log(
             self._parent(),
             params={
@@ -88,13 +92,13 @@ class TrainingRun:
                 "dataset_sha256": dataset["sha256"],
                 "seed": self._seed,
                 "preset": listings["preset"],
+                **({"estimators": ", ".join(names)} if self._options.estimators else {}),
             },
             metrics={"rows": dataset["rows"], "rows_used": listings["quality"]["used"]},
             tags={"git_revision": self._settings.git_revision},
         )
         # Starting a process costs three seconds of CPU time, so estimators share processes. The slowest, the last of
         # the table, takes as long as all others together, so two cores finish at the same time.
-        names = [spec.name for spec in ESTIMATORS.values() if spec.simple or not self._simple_only]
         slowest = [name for name in names if ESTIMATORS[name].build is None]
         others = [name for name in names if name not in slowest]
         return [group for group in (slowest, others) if group]
@@ -260,7 +264,8 @@ class TrainingRun:
     @property
     def _simple_only(self) -> bool:
         """Whether only simple estimators may be published, so that training the others would be wasted."""
-        return self._kind == BUNDLE_KIND["production"] and self._settings.first_model == "simple"
+        first_model = self._options.first_model or self._settings.first_model
+        return self._kind == BUNDLE_KIND["production"] and first_model == "simple"
 
     def _parent(self) -> str:
         return self._tracking.parent_run(self._run_id)
@@ -276,10 +281,6 @@ class TrainingRun:
             return OutOfFoldPredictions.from_bytes(self._bucket.get(self._out_of_fold_key(estimator)).body)
         except ObjectNotFound:
             return None
-
-    @property
-    def _seed(self) -> int:
-        return self._settings.training_seed
 
     @property
     def _prepared_key(self) -> str:

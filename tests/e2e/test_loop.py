@@ -122,6 +122,13 @@ def test_a_better_candidate_is_promoted_live_without_a_failed_request(stack: Run
     assert control_record.read(stack.resources.bucket).state == "idle"
 
 
+def test_airflow_shows_what_became_of_each_run(stack: RunningStack) -> None:
+    first, second = (run["note"] for run in reversed(stack.airflow.runs(PIPELINE)[-2:]))
+    assert (first, second) == ("published BO1, which is in production", "published CO1, which is on trial")
+    ended = next(run for run in stack.airflow.runs("evaluate_ab_dag") if run["state"] == "success")
+    assert ended["note"].startswith("CO1 is in production as BO2: CO1 (5.00 stars")
+
+
 def test_the_decision_is_on_record_with_its_evidence(stack: RunningStack) -> None:
     with stack.resources.engine.connect() as connection:
         rows = connection.execute(text("select * from ab_decisions where outcome = 'promote'")).mappings().all()
@@ -146,6 +153,7 @@ def test_a_candidate_that_equals_production_is_not_published(stack: RunningStack
     assert bundle_reader.highest(stack.resources.bucket, "CO") is None
     states = {t["task_id"]: t["state"] for t in stack.airflow.tasks(PIPELINE, run)}
     assert (states["publish_bundle"], states["start_experiment"]) == ("success", "skipped")
+    assert stack.airflow.run(PIPELINE, run)["note"].startswith("nothing published: ")
 
 
 def test_a_new_dataset_brings_a_new_candidate(stack: RunningStack, tmp_path: Path) -> None:

@@ -17,15 +17,20 @@ from urllib.parse import unquote
 
 import httpx
 import pytest
+from click.testing import CliRunner
 from playwright.sync_api import Page, expect
 
 from homeprices.adapters.airflow_client import AirflowClient
 from homeprices.adapters.object_store import MemoryBucket
+from homeprices.cli import homeprices
+from homeprices.errors import InvalidInput
 from homeprices.names import BATCH_DAG, DRIFT_DAG, EVALUATION_DAG, TRAINING_DAG
 from homeprices.release import control_record
 from homeprices.resources import Resources
 from homeprices.settings import Settings, load_settings
+from homeprices.workflows import run_notes
 from homeprices.workflows.status import paused_lines, release_status
+from homeprices.workflows.training_options import TrainingOptions
 from monitoring.exporter.service_collectors import RunsCollector
 from tests.contract.release import drafts, publish  # noqa: F401
 from tests.integration.inference.instance import eventually
@@ -157,9 +162,8 @@ def triggered(page: Page, settings: Settings, dag: str, choice: dict[str, str], 
 @pytest.mark.parametrize("dag", [TRAINING_DAG, EVALUATION_DAG, DRIFT_DAG, BATCH_DAG])
 def test_the_form_of_a_dag_can_be_sent_as_it_is(page: Page, settings: Settings, dag: str) -> None:
     conf = triggered(page, settings, dag, {}, {})
-    assert {name: conf.get(name) for name in ("version", "reason", "order", "job")} == dict.fromkeys(
-        ("version", "reason", "order", "job")
-    )
+    optional = ("version", "reason", "order", "job", "dataset", "preset", "seed", "estimators", "first_model")
+    assert {name: conf.get(name) for name in optional} == dict.fromkeys(optional)
     assert conf.get("action", "evaluate") == "evaluate"
 
 
@@ -168,6 +172,50 @@ def test_the_form_sends_a_manual_action(page: Page, settings: Settings) -> None:
     reason = "a holiday: no decision before Monday"
     sent = triggered(page, settings, EVALUATION_DAG, {"action": "hold"}, {"version": "CO1", "reason": reason})
     assert sent == {"action": "hold", "version": "CO1", "reason": reason, "order": None}
+
+
+@CHROMIUM.mark
+def test_the_form_of_the_training_sends_what_was_chosen(page: Page, settings: Settings) -> None:
+    sent = triggered(
+        page, settings, TRAINING_DAG, {"preset": "full"}, {"dataset": "2", "seed": "3", "estimators": "ridge, boosting"}
+    )
+    chosen = {"dataset": 2, "preset": "full", "seed": 3, "estimators": "ridge, boosting", "first_model": None}
+    assert sent == chosen
+    assert TrainingOptions.of(sent).estimators == ("ridge", "boosting")
+
+
+def test_a_command_starts_a_run_with_its_parameters(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOMEPRICES_AIRFLOW_URL", str(settings.airflow_url))
+    words = ["airflow", "trigger", "training", "--param", "preset=quick", "--param", "seed=5"]
+    done = CliRunner().invoke(homeprices, words)
+    assert done.exit_code == 0, done.output
+    with AirflowClient(settings) as airflow:
+        run = airflow.run(TRAINING_DAG, unquote(done.output.strip().rpartition("/runs/")[2]))
+        assert {name: value for name, value in run["conf"].items() if value is not None} == {
+            "preset": "quick",
+            "seed": 5,
+        }
+
+
+@pytest.mark.parametrize("conf", [{"preset": "huge"}, {"seed": -1}, {"dataset": 0}, {"estimators": 3}])
+def test_a_parameter_that_is_not_allowed_starts_no_run_and_is_named(settings: Settings, conf: dict[str, Any]) -> None:
+    with AirflowClient(settings) as airflow:
+        before = len(airflow.runs(TRAINING_DAG))
+        with pytest.raises(InvalidInput, match=next(iter(conf))):
+            airflow.trigger(TRAINING_DAG, conf)
+        assert len(airflow.runs(TRAINING_DAG)) == before
+
+
+def test_the_note_of_a_run_is_in_airflows_list_of_runs(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOMEPRICES_AIRFLOW_URL", str(settings.airflow_url))
+    with AirflowClient(settings) as airflow:
+        run = airflow.trigger(DRIFT_DAG)
+        assert run_notes.try_set_note(DRIFT_DAG, run, "no drift")
+        assert run_notes.try_set_note(DRIFT_DAG, run, "nothing published: CO1 is on trial")
+        assert [one["note"] for one in airflow.runs(DRIFT_DAG) if one["dag_run_id"] == run] == [
+            "nothing published: CO1 is on trial"
+        ]
+    assert not run_notes.try_set_note(DRIFT_DAG, "no such run", "a note"), "it fails no task"
 
 
 @CHROMIUM.mark

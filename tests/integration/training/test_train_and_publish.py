@@ -14,7 +14,7 @@ import pytest
 from homeprices.adapters.mlflow_client import EXPERIMENT, MlflowClient
 from homeprices.adapters.object_store import MemoryBucket
 from homeprices.data import synthetic
-from homeprices.errors import NotFound, PublicationRefused, TrackingRefused
+from homeprices.errors import InvalidInput, NotFound, PublicationRefused, TrackingRefused
 from homeprices.model.estimators import ESTIMATORS
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.predictor import Predictor
@@ -22,6 +22,7 @@ from homeprices.registry import bundle_reader, datasets, mlflow_mirror
 from homeprices.resources import Resources
 from homeprices.settings import load_settings
 from homeprices.workflows.train_and_publish import TrainingRun
+from homeprices.workflows.training_options import TrainingOptions
 from tests.support.servers import Servers
 from tests.support.trainings import keep_trainings
 
@@ -111,6 +112,28 @@ def test_the_simple_estimators_share_one_process(bucket: MemoryBucket, mlflow_ur
     steps = run(bucket, mlflow_uri, "simple")
     groups = steps.list_estimators(steps.clean_listings(steps.check_dataset()))
     assert groups == [["linear", "ridge", "lasso"]]
+
+
+def test_a_person_chooses_dataset_estimators_seed_and_first_model(bucket: MemoryBucket, mlflow_uri: str) -> None:
+    other = synthetic.make_listings(6_000, seed=6).to_csv(index=False).encode()
+    datasets.import_csv(bucket, other, "other.csv")
+    chosen = {"dataset": 1, "estimators": "boosting", "seed": 11, "first_model": "best", "preset": "quick"}
+    settings = load_settings({"MLFLOW_TRACKING_URI": mlflow_uri}, ())
+    steps = TrainingRun(Resources(settings, bucket), "chosen", TrainingOptions.of(chosen))
+    assert steps.list_estimators(steps.clean_listings(steps.check_dataset())) == [["boosting"]]
+    draft = train(steps, ("boosting",))
+    assert draft["estimator"] == "boosting"
+    assert steps.publish_bundle(draft)["version"] == "BO1"
+    assert bundle_reader.read_manifest(bucket, "BO1").dataset.version == 1
+    (found,) = search(mlflow_uri, "tags.`homeprices.key` = 'chosen'")
+    params = {param["key"]: param["value"] for param in found["data"]["params"]}
+    assert (params["dataset"], params["seed"], params["estimators"]) == ("train_V1", "11", "boosting")
+
+
+def test_a_dataset_that_does_not_exist_is_named(bucket: MemoryBucket, mlflow_uri: str) -> None:
+    settings = load_settings({"MLFLOW_TRACKING_URI": mlflow_uri}, ())
+    with pytest.raises(InvalidInput, match="dataset: there is no train_V7 in the bucket"):
+        TrainingRun(Resources(settings, bucket), "absent", TrainingOptions(dataset=7)).check_dataset()
 
 
 def test_only_clean_listings_reads_the_raw_file_and_the_prepared_rows_go_with_the_draft(
