@@ -398,7 +398,7 @@ def test_the_command_runs_as_a_program(stack: Stack) -> None:
         timeout=120,
     )
     assert done.stdout.startswith("hp_")
-    assert "shown this once" in done.stderr
+    assert "shown only once" in done.stderr
     assert done.stdout.strip() not in done.stderr
     wrong = subprocess.run(
         [*words, "revoke", "nothing"], env=stack.variables, cwd=ROOT, capture_output=True, text=True, check=False

@@ -63,9 +63,8 @@ def test_a_quota_is_the_keys_own_whatever_address_it_comes_from(router: Router) 
 
 def test_an_address_above_its_limit_is_told_so(router: Router) -> None:
     router.change(requests_per_second=1)
-    replies = [ask(router, "203.0.113.9") for _ in range(8)]
-    assert replies[-1].status == 429
-    assert replies[-1].json()["error"] == "Too many requests from this address: 1 a second are allowed; slow down"
+    limited = next(reply for _ in range(500) if (reply := ask(router, "203.0.113.9")).status == 429)
+    assert limited.json()["error"] == "Too many requests from this address: 1 a second are allowed; slow down"
 
 
 def test_two_texts_of_a_key_share_its_quota(router: Router) -> None:
@@ -80,9 +79,11 @@ def test_a_wrong_key_is_limited_by_address_and_uses_up_no_quota(router: Router) 
     key = make("3/m")
     router.change(keys=(key.known,), requests_per_second=1)
     wrong = [new_key(key.known.id), new_key(new_id()), "nonsense"]  # the id is not secret: lists and logs show it
-    replies = [ask(router, "203.0.113.9", key=wrong[n % 3]) for n in range(12)]
-    assert [reply.status for reply in replies[:3]] == [200] * 3, "this service checks nothing"
-    assert replies[-1].json()["error"].startswith("Too many requests from this address")
+    replies = [ask(router, "203.0.113.9", key=wrong[n]) for n in range(3)]
+    assert [reply.status for reply in replies] == [200] * 3, "this service checks nothing"
+    replies = (ask(router, "203.0.113.9", key=wrong[n % 3]) for n in range(500))
+    limited = next(reply for reply in replies if reply.status == 429)
+    assert limited.json()["error"].startswith("Too many requests from this address")
     assert [ask(router, "203.0.113.9", key=key.text).status for _ in range(4)] == [200] * 4
 
 
@@ -91,7 +92,8 @@ def test_a_key_that_ended_has_no_quota_any_more(router: Router) -> None:
     router.change(keys=(key.known,), requests_per_second=1)
     assert {ask(router, "203.0.113.9", key=key.text).status for _ in range(10)} == {200}
     router.change(keys=())
-    assert 429 in {ask(router, "203.0.113.9", key=key.text).status for _ in range(10)}
+    # A slow machine asks for some seconds before it is faster than the address may be.
+    assert any(ask(router, "203.0.113.9", key=key.text).status == 429 for _ in range(500))
 
 
 def test_many_keys_of_many_quotas_fit(router: Router) -> None:
