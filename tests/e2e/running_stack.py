@@ -14,6 +14,7 @@ import httpx
 from dotenv import dotenv_values
 
 from homeprices.adapters.airflow_client import AirflowClient
+from homeprices.names import TRAINING_DAG
 from homeprices.resources import Resources
 from homeprices.settings import load_settings
 from local.ports import Ports
@@ -21,6 +22,8 @@ from local.ports import Ports
 T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
 UP_SECONDS = 900
+TRAINING_SECONDS = 900
+"""Enough for a machine that has other work; a training takes less than a minute."""
 LEFT_OUT = ("HOMEPRICES_", "AWS_", "POSTGRES_", "AIRFLOW_")
 """Settings of the machine's user."""
 
@@ -79,7 +82,7 @@ class RunningStack:
         url = self.resources.settings.replica_urls(variant)[0]  # type: ignore[arg-type]
         return dict(httpx.get(f"{url}/api/health", timeout=5).json())
 
-    def wait_for_run(self, dag_id: str, run_id: str, seconds: float = 400) -> dict[str, Any]:
+    def wait_for_run(self, dag_id: str, run_id: str, seconds: float = TRAINING_SECONDS) -> dict[str, Any]:
         """Return the finished run; the test fails with its task states unless it succeeded."""
         run = wait_until(
             lambda: r if (r := self.airflow.run(dag_id, run_id))["state"] in {"success", "failed"} else None,
@@ -88,6 +91,18 @@ class RunningStack:
         tasks = {t["task_id"]: t["state"] for t in self.airflow.tasks(dag_id, run_id)}
         assert run["state"] == "success", tasks
         return run
+
+    def wait_for_version(self, variant: str, version: str) -> None:
+        """Wait until a variant serves what a run of the pipeline trains; the test fails with the states of the runs."""
+        try:
+            wait_until(lambda: self.health(variant)["model_version"] == version, TRAINING_SECONDS, f"{version} served")
+        except AssertionError as error:
+            newest, *earlier = self.airflow.runs(TRAINING_DAG)
+            tasks = {t["task_id"]: t["state"] for t in self.airflow.tasks(TRAINING_DAG, newest["dag_run_id"])}
+            states = [(run["dag_run_id"], run["state"]) for run in earlier]
+            raise AssertionError(
+                f"{error}; {newest['dag_run_id']} {newest['state']}: {tasks}; before: {states}"
+            ) from None
 
     def evaluate(self) -> dict[str, Any]:
         """Run the evaluation and wait for its end."""

@@ -22,7 +22,7 @@ from homeprices.registry import bundle_reader
 from homeprices.release import control_record
 from local.supervision import status_board
 from tests.e2e import doors
-from tests.e2e.running_stack import ROOT, RunningStack, wait_until
+from tests.e2e.running_stack import ROOT, TRAINING_SECONDS, RunningStack, wait_until
 from tests.e2e.visitors import Visitors
 from tests.support.fake_servers import Hook, webhook
 from tests.support.programs import CURL, GIT, REAL_LISTINGS
@@ -32,7 +32,7 @@ DRIFTING_VISITORS = 160  # four fifths of them meet production, where a drift of
 ENOUGH_ANSWERS = 60  # of the candidate: the policy decides on 50
 MOST_VISITS = 2000
 
-pytestmark = pytest.mark.timeout(1500)
+pytestmark = pytest.mark.timeout(3000)
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +148,7 @@ def test_every_answer_and_rating_that_visitors_got_is_in_the_log(stack: RunningS
 
 def test_a_candidate_that_equals_production_is_not_published(stack: RunningStack) -> None:
     """The end of the experiment requests a candidate; the same data give the model that was just promoted."""
-    run = wait_until(lambda: after_training(stack), 400, "the end of the run that the promotion asked for")
+    run = wait_until(lambda: after_training(stack), TRAINING_SECONDS, "the end of the run that the promotion asked for")
     stack.wait_for_run(PIPELINE, run)
     assert bundle_reader.highest(stack.resources.bucket, "CO") is None
     states = {t["task_id"]: t["state"] for t in stack.airflow.tasks(PIPELINE, run)}
@@ -160,7 +160,7 @@ def test_a_new_dataset_brings_a_new_candidate(stack: RunningStack, tmp_path: Pat
     source = REAL_LISTINGS if REAL_LISTINGS.exists() else synthetic_listings(stack, tmp_path, seed=99)
     import_listings(stack, source)
     assert stack.resources.bucket.exists("data/raw/train_V2.csv")
-    wait_until(lambda: stack.health("candidate")["model_version"] == "CO2", 400, "CO2 served")
+    stack.wait_for_version("candidate", "CO2")
     wait_until(lambda: control_record.read(stack.resources.bucket).candidate == "CO2", 120, "CO2 before visitors")
 
 
@@ -179,12 +179,13 @@ def test_a_worse_candidate_is_rolled_back(stack: RunningStack) -> None:
 def test_the_next_one_waits_for_new_data_because_the_same_data_give_the_model_that_lost(
     stack: RunningStack, tmp_path: Path
 ) -> None:
-    run = wait_until(lambda: ended_trainings(stack, 5), 400, "the end of the run that the rollback asked for")
+    run = wait_until(
+        lambda: ended_trainings(stack, 5), TRAINING_SECONDS, "the end of the run that the rollback asked for"
+    )
     stack.wait_for_run(PIPELINE, run)
     assert bundle_reader.highest(stack.resources.bucket, "CO") is None
     import_listings(stack, synthetic_listings(stack, tmp_path, seed=100))
-    wait_until(lambda: bundle_reader.highest(stack.resources.bucket, "CO") == "CO3", 400, "the next candidate")
-    wait_until(lambda: stack.health("candidate")["model_version"] == "CO3", 120, "CO3 served")
+    stack.wait_for_version("candidate", "CO3")
 
 
 def test_a_service_that_is_killed_is_started_again_and_status_says_so(stack: RunningStack) -> None:
