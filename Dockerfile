@@ -91,8 +91,8 @@ CMD ["python", "-m", "router.frontend"]
 
 FROM runtime AS mlflow
 COPY --from=packages-mlflow /opt/venv /opt/venv
-COPY compose/healthy.py /app/compose/healthy.py
-CMD ["mlflow", "server", "--serve-artifacts", "--workers", "1"]
+COPY compose/healthy.py compose/mlflow_server.py /app/compose/
+CMD ["python", "-m", "compose.mlflow_server"]
 
 FROM runtime AS airflow
 USER 0:0

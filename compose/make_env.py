@@ -50,6 +50,7 @@ SECRETS: dict[str, Callable[[], str]] = {
     "AIRFLOW_API_SECRET_KEY": password,
     "AIRFLOW_SERVICE_PASSWORD": password,
     "REDIS_PASSWORD": password,
+    "MLFLOW_TRACKING_PASSWORD": password,
     "GRAFANA_ADMIN_PASSWORD": password,
 }
 

@@ -25,7 +25,8 @@ fi
 
 for name in $s3_keys POSTGRES_SUPERUSER_PASSWORD POSTGRES_PASSWORD AIRFLOW_DATABASE_PASSWORD MLFLOW_DATABASE_PASSWORD \
   MONITORING_DATABASE_PASSWORD AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY HOMEPRICES_AIRFLOW_PASSWORD \
-  HOMEPRICES_VISITOR_KEY AIRFLOW_FERNET_KEY AIRFLOW_JWT_SECRET AIRFLOW_API_SECRET_KEY AIRFLOW_SERVICE_PASSWORD REDIS_PASSWORD; do
+  HOMEPRICES_VISITOR_KEY AIRFLOW_FERNET_KEY AIRFLOW_JWT_SECRET AIRFLOW_API_SECRET_KEY AIRFLOW_SERVICE_PASSWORD REDIS_PASSWORD \
+  MLFLOW_TRACKING_PASSWORD; do
   eval "value=\${$name:-}"
   if is_placeholder "$value"; then
     refuse "$name is missing or a placeholder; run make env"
@@ -36,7 +37,7 @@ for name in $s3_keys POSTGRES_SUPERUSER_PASSWORD POSTGRES_PASSWORD AIRFLOW_DATAB
       case $value in *[!A-Za-z0-9_.~-]*) refuse "$name may only have letters, digits, and _ . ~ -" ;; esac ;;
     AWS_ACCESS_KEY_ID | AWS_SECRET_ACCESS_KEY | *_S3_*_KEY) # goes into a JSON file
       case $value in *[!A-Za-z0-9/+=_.~-]*) refuse "$name may only have letters, digits, and / + = _ . ~ -" ;; esac ;;
-    HOMEPRICES_VISITOR_KEY | AIRFLOW_JWT_SECRET | AIRFLOW_API_SECRET_KEY)
+    HOMEPRICES_VISITOR_KEY | AIRFLOW_JWT_SECRET | AIRFLOW_API_SECRET_KEY | MLFLOW_TRACKING_PASSWORD)
       [ "${#value}" -ge 16 ] || refuse "$name is shorter than 16 characters" ;;
     AIRFLOW_FERNET_KEY)
       [ "${#value}" -eq 44 ] || refuse "AIRFLOW_FERNET_KEY is not 32 bytes in URL-safe base64 (44 characters)" ;;
@@ -52,12 +53,12 @@ case ${BIND_ADDRESS:-127.0.0.1} in
     esac ;;
 esac
 
-# MLflow has no authentication, and shows and deletes what is in mlflow/ and models/ to whoever reaches it.
+# MLflow asks for a password, which must not cross a network in clear text.
 case ${MLFLOW_BIND_ADDRESS:-127.0.0.1} in
   127.*) ;;
   10.* | 192.168.* | 172.1[6-9].* | 172.2[0-9].* | 172.3[01].*)
     [ "${MLFLOW_BEHIND_LOGIN:-}" = true ] ||
-      refuse "MLFLOW_BIND_ADDRESS lets others in without a password; MLFLOW_BEHIND_LOGIN=true says that a proxy asks for one" ;;
+      refuse "MLFLOW_BIND_ADDRESS sends passwords in clear text; MLFLOW_BEHIND_LOGIN=true says that a proxy with TLS and a login is before it" ;;
   *) refuse "MLFLOW_BIND_ADDRESS is not 127.* nor a private address; MLflow is never public" ;;
 esac
 

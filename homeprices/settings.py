@@ -54,6 +54,8 @@ class Settings(BaseModel):
 
     # --- MLflow and Airflow -------------------------------------------------------------------------------------
     mlflow_tracking_uri: str = Field("http://127.0.0.1:5000", validation_alias="MLFLOW_TRACKING_URI")
+    mlflow_username: str = Field("homeprices", validation_alias="MLFLOW_TRACKING_USERNAME")
+    mlflow_password: SecretStr = Field(SecretStr(""), validation_alias="MLFLOW_TRACKING_PASSWORD")
     mlflow_public_url: str | None = Field(None, validation_alias="HOMEPRICES_MLFLOW_PUBLIC_URL")
     airflow_url: str = Field("http://127.0.0.1:8080", validation_alias="HOMEPRICES_AIRFLOW_URL")
     airflow_user: str = Field("airflow", validation_alias="HOMEPRICES_AIRFLOW_USER")

@@ -37,6 +37,7 @@ RESTORED_TAG = "homeprices.restored"
 """What somebody deleted or renamed, and this process restored, while the run was open."""
 TAG_CHARACTERS = 2000  # MLflow takes 5,000
 ARTIFACT_SCHEME = "mlflow-artifacts:/"
+WRONG_LOGIN = "MLFLOW_TRACKING_USERNAME or MLFLOW_TRACKING_PASSWORD is missing or wrong"
 
 log = get_logger(__name__)
 
@@ -50,7 +51,9 @@ class MlflowClient:
         self._clock = clock
         # No connection is kept alive: a task makes few calls, minutes apart.
         transport = httpx.HTTPTransport(retries=CONNECT_RETRIES, limits=httpx.Limits(max_keepalive_connections=0))
-        self._client = httpx.Client(timeout=TIMEOUT, transport=transport)
+        password = settings.mlflow_password.get_secret_value()  # beyond loopback MLflow asks for it
+        login = httpx.BasicAuth(settings.mlflow_username, password) if password else None
+        self._client = httpx.Client(timeout=TIMEOUT, transport=transport, auth=login)
         self._experiment_id: str | None = None
         self._opened: dict[str, tuple[str, str, dict[str, str]]] = {}  # key, name and tags of each run
         self._successor: dict[str, str] = {}  # permanently deleted run -> the run that replaces it
@@ -237,6 +240,8 @@ class MlflowClient:
             raise TrackingUnavailable(f"MLflow at {self._base} does not answer: {error!r}") from error
         if answer.is_server_error or answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
             raise TrackingUnavailable(f"MLflow answered {answer.status_code} to {path}: {answer.text[:200]}")
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            raise TrackingRefused(f"MLflow refused {path}: {WRONG_LOGIN}", "")
         if answer.is_error:
             code, message = _refusal(answer)
             raise TrackingRefused(f"MLflow refused {path} with {answer.status_code}: {message}", code)

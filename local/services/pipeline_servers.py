@@ -133,7 +133,10 @@ def heartbeat(url: str, component: str) -> Probe:
 
 
 def mlflow(home: Path, port: int, database_url: str, bucket: str, env: Mapping[str, str]) -> ServiceSpec:
-    """Return MLflow's tracking server on the loopback address. `env` has the credentials of the bucket."""
+    """Return MLflow's tracking server on the loopback address, whatever `env` says, because it has no login.
+
+    `env` has the credentials of the bucket.
+    """
     hosts = f"localhost:{port},{LOOPBACK}:{port}"
     return ServiceSpec(
         name="mlflow",

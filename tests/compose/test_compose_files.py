@@ -160,7 +160,7 @@ def test_secrets_are_given_only_to_those_who_need_them(services: dict[str, Any],
     assert known_to("router") == key("router") | {"HOMEPRICES_VISITOR_KEY", "AIRFLOW_SERVICE_PASSWORD"}
     serving = key("inference") | {"POSTGRES_PASSWORD", "HOMEPRICES_VISITOR_KEY"}
     assert known_to("infer-prod") == known_to("infer-cand") == serving
-    assert known_to("mlflow") == key("mlflow") | {"MLFLOW_DATABASE_PASSWORD"}
+    assert known_to("mlflow") == key("mlflow") | {"MLFLOW_DATABASE_PASSWORD", "MLFLOW_TRACKING_PASSWORD"}
     assert known_to("seaweedfs") == key(OWNER, *RIGHTS)
     assert known_to("bucket") == key(OWNER)
     every = {variable for service in RIGHTS for variable in variables(service)}
@@ -170,6 +170,8 @@ def test_secrets_are_given_only_to_those_who_need_them(services: dict[str, Any],
     assert known_to("postgres") == {"POSTGRES_SUPERUSER_PASSWORD"}
     assert known_to("migrate") == {"POSTGRES_PASSWORD"}
     assert "HOMEPRICES_VISITOR_KEY" not in known_to("airflow-scheduler")
+    logged_in = {name for name in services if "MLFLOW_TRACKING_PASSWORD" in known_to(name)}
+    assert logged_in == {"preflight", "mlflow", "airflow-scheduler", "airflow-worker"}, "the server, and who runs tasks"
 
 
 def test_every_third_party_image_is_a_variable_with_the_public_image_as_default() -> None:

@@ -108,9 +108,10 @@ def test_the_form_prices_a_home_and_takes_its_rating(stack: ComposeStack) -> Non
 
 def test_data_scientists_see_runs_and_registered_versions(stack: ComposeStack) -> None:
     api = f"{stack.url('MLFLOW')}/api/2.0/mlflow"
-    found = httpx.get(
-        f"{api}/registered-models/alias", params={"name": "bangalore_home_prices", "alias": "production"}, timeout=20
-    )
+    asked = {"name": "bangalore_home_prices", "alias": "production"}
+    login = ("homeprices", stack.secrets["MLFLOW_TRACKING_PASSWORD"])
+    assert httpx.get(f"{api}/registered-models/alias", params=asked, timeout=20).status_code == 401
+    found = httpx.get(f"{api}/registered-models/alias", params=asked, auth=login, timeout=20)
     assert found.json()["model_version"]["source"].endswith("price_check_BO1")
     refused = httpx.get(
         f"{stack.url('MLFLOW')}/api/2.0/mlflow/experiments/search", headers={"Host": "evil.example"}, timeout=20

@@ -28,7 +28,7 @@ done
 secret homeprices-seaweedfs $every_key
 secret homeprices-router HOMEPRICES_AIRFLOW_PASSWORD=AIRFLOW_SERVICE_PASSWORD $(key ROUTER)
 secret homeprices-inference POSTGRES_PASSWORD HOMEPRICES_VISITOR_KEY $(key INFERENCE)
-secret homeprices-mlflow MLFLOW_DATABASE_PASSWORD
+secret homeprices-mlflow MLFLOW_DATABASE_PASSWORD MLFLOW_TRACKING_PASSWORD
 secret homeprices-tracking $(key MLFLOW)
 secret homeprices-exporter POSTGRES_PASSWORD=MONITORING_DATABASE_PASSWORD \
   HOMEPRICES_AIRFLOW_PASSWORD=AIRFLOW_SERVICE_PASSWORD $(key EXPORTER)

@@ -283,7 +283,9 @@ def test_airflow_is_told_by_its_chart_what_compose_tells(compose: dict[str, Any]
                 assert default(str(theirs[name])).lower() == str(value).lower(), name
     told = {variable["name"] for variable in values["env"]} | set(shared())
     ours = {name for name in theirs if name in variable_names()}
-    secret = {"POSTGRES_PASSWORD", "HOMEPRICES_AIRFLOW_PASSWORD"}
+    secret = {"POSTGRES_PASSWORD", "HOMEPRICES_AIRFLOW_PASSWORD", "MLFLOW_TRACKING_PASSWORD"}
+    assert [one["valueFrom"]["secretKeyRef"]["name"] for one in values["workers"]["env"]
+            if one["name"] == "MLFLOW_TRACKING_PASSWORD"] == ["homeprices-mlflow"]  # fmt: skip
     notices = {name for name in ours if name.startswith(("SMTP_", "SLACK_", "NOTIFY_"))}
     of_a_release = {"HOMEPRICES_GIT_REVISION", "HOMEPRICES_MLFLOW_PUBLIC_URL"}
     assert ours - told - secret - notices - of_a_release - OF_COMPOSE == set()
