@@ -9,7 +9,10 @@ FROM ${SEAWEEDFS_IMAGE} AS seaweedfs
 USER 0:0
 # Not /data, because it is a volume of the base image, and changes to a volume after its declaration are lost.
 RUN mkdir -p /var/lib/seaweedfs && chown 10001:10001 /var/lib/seaweedfs
-COPY compose/seaweedfs.sh compose/identities.json /usr/local/lib/
+# seaweedfs.sh makes a certificate. Alpine keeps only the newest build of a version, so a pinned one could not be built.
+# hadolint ignore=DL3018
+RUN command -v openssl >/dev/null || apk add --no-cache openssl
+COPY compose/seaweedfs.sh compose/identities.json compose/security.toml /usr/local/lib/
 USER 10001:10001
 ENTRYPOINT ["/bin/sh", "/usr/local/lib/seaweedfs.sh"]
 CMD []

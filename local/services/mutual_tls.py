@@ -14,9 +14,11 @@ from cryptography.x509.oid import NameOID
 
 from homeprices.files import write_atomic
 from local.ports import LOOPBACK
+from local.stack import ROOT
 
 CERTIFICATE, KEY, CONFIGURATION = "tls.pem", "tls.key", "security.toml"
-SERVERS = ("master", "volume", "filer")
+SETTINGS = ROOT / "compose" / CONFIGURATION
+"""The same for the stack in Docker, whose entry point makes its own certificate (compose/seaweedfs.sh)."""
 ALWAYS = datetime(2020, 1, 1)
 NEVER = datetime(9999, 12, 31, 23, 59, 59)
 """The expiry of a certificate that has none (RFC 5280)."""
@@ -28,7 +30,7 @@ def prepare(home: Path) -> None:
         certificate, key = _self_signed()
         write_atomic(home / CERTIFICATE, certificate, private=True)
         write_atomic(home / KEY, key, private=True)
-    write_atomic(home / CONFIGURATION, _configuration(), private=True)
+    write_atomic(home / CONFIGURATION, SETTINGS.read_text(), private=True)
 
 
 def client_context(home: Path) -> ssl.SSLContext:
@@ -58,16 +60,3 @@ def _self_signed() -> tuple[str, str]:
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     return certificate.public_bytes(serialization.Encoding.PEM).decode(), secret.decode()
-
-
-def _configuration() -> str:
-    pair, authority = f'cert = "{CERTIFICATE}"\nkey = "{KEY}"\n', f'ca = "{CERTIFICATE}"\n'
-    return "\n".join(
-        [
-            f"[grpc]\n{authority}",
-            *(f"[grpc.{name}]\n{pair}" for name in (*SERVERS, "s3", "client")),
-            # With an authority, a server wants a client certificate.
-            *(f"[https.{name}]\n{pair}{authority}" for name in SERVERS),
-            f"[https.client]\nenabled = true\n{pair}{authority}",
-        ]
-    )
