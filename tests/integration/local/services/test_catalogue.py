@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from local.ports import LOOPBACK
 from local.services.catalogue import services
+from local.services.pipeline_servers import mlflow
 from local.stack import Stack
 
 
@@ -31,6 +33,13 @@ def test_the_local_stack_decides_by_the_demo_unless_told_otherwise(
     stack = Stack.of({"STACK_DIR": str(tmp_path / "stack"), **chosen}, root=tmp_path)
     stack.make_folder()
     assert (stack.policy, stack.environment()["HOMEPRICES_POLICY"]) == (policy, policy)
+
+
+def test_mlflow_without_a_login_stays_on_loopback_whatever_the_environment_says(tmp_path: Path) -> None:
+    given = {"MLFLOW_HOST": "0.0.0.0", "MLFLOW_SERVER_ALLOWED_HOSTS": "*"}
+    tracking = mlflow(tmp_path, 5000, "postgresql://", "homeprices", given)
+    assert tracking.env["MLFLOW_HOST"] == LOOPBACK and "--host" not in tracking.argv
+    assert "*" not in tracking.env["MLFLOW_SERVER_ALLOWED_HOSTS"]
 
 
 def test_a_folder_that_an_earlier_version_left_open_is_closed_to_others(tmp_path: Path) -> None:
