@@ -10,7 +10,7 @@ test-durations: $(READY) ## all tests, and the tables of durations in documentat
 mutants: $(READY) ## change the modules that decide, one operator at a time, and run their tests (MODULES=path.py)
 	@$(PYTHON) -m tests.support.mutants $(MODULES)
 
-test-chaos: $(READY) ## kills, network faults, full disks, slow clients, soak, a million rows (minutes)
+test-chaos: $(READY) ## kills, network faults, full disks, slow clients, hostile requests, soak, a million rows; prints what it measured (minutes)
 	@$(PYTHON) -m pytest tests/chaos
 
 test-full: $(READY) ## the same with the full counts (hours); renews documentations/reliability.md

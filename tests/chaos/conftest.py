@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.chaos import results
 from tests.chaos.counts import Counts, chosen
 from tests.integration.inference.conftest import engine, make, variables
 
@@ -14,3 +15,11 @@ __all__ = ["counts", "engine", "make", "variables"]
 def counts() -> Counts:
     """The number of rounds, durations and sizes."""
     return chosen()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what was measured, which a test does not judge."""
+    for result in results.measured:
+        terminalreporter.write_line(f"{result.name}: {result.failed} of {result.count:,} {result.unit} failed")
+        for name, value in result.figures.items():
+            terminalreporter.write_line(f"  {name}: {value}")

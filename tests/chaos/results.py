@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(__file__).parent / "results"
+measured: list[Result] = []
+"""The results of this run, for its summary."""
 SUBJECTS = ("homeprices", "inference", "router")
 """The tested code. The revision of a result is the last commit that changed these paths."""
 
@@ -42,9 +44,7 @@ class Result(BaseModel):
 
 
 def keep(name: str, claim: str, *, count: int, unit: str, failed: int = 0, **figures: Any) -> None:
-    """Write a result if `CHAOS_RESULTS` is set, so that a run in CI does not change the tree."""
-    if not os.environ.get("CHAOS_RESULTS"):
-        return
+    """Keep a result for the summary; write it only if `CHAOS_RESULTS` is set, so that CI does not change the tree."""
     result = Result(
         name=name,
         claim=claim,
@@ -58,6 +58,9 @@ def keep(name: str, claim: str, *, count: int, unit: str, failed: int = 0, **fig
         machine=f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}",
         load=round(os.getloadavg()[0], 1),
     )
+    measured.append(result)
+    if not os.environ.get("CHAOS_RESULTS"):
+        return
     FOLDER.mkdir(exist_ok=True)
     (FOLDER / f"{name}.json").write_text(result.model_dump_json(indent=2) + "\n")
 

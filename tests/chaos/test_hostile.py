@@ -114,9 +114,16 @@ def _attack_all(listen: str, done: Any, sent: Any, found: Any) -> None:
 
 
 @pytest.mark.timeout(900)
-def test_visitors_get_their_prices_during_hostile_requests(make: Make, s3: S3Bucket, tmp_path: Path) -> None:
-    # Without keys, so that the hostile batches reach the service.
-    with serving_stack(make, s3, tmp_path, HOMEPRICES_API_KEYS="off") as stack, crowd(stack.listen, 3, 0.01) as visits:
+@pytest.mark.parametrize(
+    ("keys", "name", "batches"),
+    [("off", "hostile-requests", "batches reach the service"),
+     ("optional", "hostile-requests-by-default", "batches need an API key, the default")],
+    ids=["off", "optional"],
+)  # fmt: skip
+def test_visitors_get_their_prices_during_hostile_requests(
+    make: Make, s3: S3Bucket, tmp_path: Path, keys: str, name: str, batches: str
+) -> None:
+    with serving_stack(make, s3, tmp_path, HOMEPRICES_API_KEYS=keys) as stack, crowd(stack.listen, 3, 0.01) as visits:
         eventually(lambda: len(visits.statuses) > FEWEST_ANSWERS, "answers before", 300)
         before = len(visits.statuses)
         with attackers(stack.listen) as attack:
@@ -137,11 +144,12 @@ def test_visitors_get_their_prices_during_hostile_requests(make: Make, s3: S3Buc
     assert (visits.wrong, set(visits.statuses)) == ([], {200})
     assert {status for status in statuses if status >= 500} <= {501, 503, 505}, "503: all turns of batches are taken"
     assert {200, 400, 422, 429} & statuses.keys()
+    assert (401 in statuses) is (keys == "optional"), "the default refuses batches without a key"
     assert largest < LARGEST_WORKER_BYTES
     p99 = [1000 * seconds[int(0.99 * len(seconds))] for seconds in (quiet, hostile)]
     results.keep(
-        "hostile-requests",
-        f"{ATTACKERS} attackers send hostile requests at the router: no failed response, no worker over 200 MB",
+        name,
+        f"{ATTACKERS} attackers send hostile requests, {batches}: no failed response, no worker over 200 MB",
         count=len(hostile),
         unit="responses meanwhile",
         hostile_requests=statuses.total(),
