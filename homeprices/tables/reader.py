@@ -13,6 +13,8 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import chain
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal
 
 from homeprices.errors import DatasetRefused
@@ -25,7 +27,7 @@ from homeprices.tables.csv_rows import (
     name_of,
     open_csv,
 )
-from homeprices.tables.json_rows import json_lines, json_list
+from homeprices.tables.json_rows import FlatObjects, Row, json_lines, json_list
 from homeprices.tables.lines import BLOCK_BYTES, EXPECTED, Lines, SeekableFile, refusal
 from homeprices.tables.parquet_rows import MAGIC, Parquet, read_parquet
 
@@ -66,6 +68,8 @@ class Block:
     faults: Mapping[int, Fault] = field(default_factory=dict)
     columns: Mapping[str, Sequence[Any]] | None = None
     objects: list[dict[str, Any]] | None = None
+    alike: bool = False
+    """Whether all objects have the same keys."""
     batch: pa.RecordBatch | None = None
 
     def __len__(self) -> int:
@@ -76,7 +80,7 @@ class Block:
         if self.columns is not None:
             return self.columns[name]
         if self.objects is not None:
-            return [row.get(name) for row in self.objects]
+            return [*map(itemgetter(name), self.objects)] if self.alike else [row.get(name) for row in self.objects]
         assert self.batch is not None
         cells: list[Any] = self.batch.column(name).to_pylist()
         return cells
@@ -163,35 +167,66 @@ def _records(opened: Csv) -> Iterator[Block]:
 
 
 def _objects(
-    source: str, read: Iterator[tuple[int, Any, Fault | None]], known: Collection[str], block_rows: int
+    source: str, read: Iterator[Row | FlatObjects], known: Collection[str], block_rows: int
 ) -> Iterator[Block]:
-    row, ended = 0, False
-    while not ended:
-        seen: set[tuple[str, ...]] = set()
-        objects: list[dict[str, Any]] = []
-        lines: list[int] = []
-        faults: dict[int, Fault] = {}
-        names: dict[str, None] = {}
-        for line, value, wrong in read:
-            named, wrong = ({}, wrong) if wrong else _named(value)
-            if not _PLAIN.issuperset(map(type, named.values())) and (wrong := _nested(named, known)):
-                named = {}
-            if wrong:
-                faults[len(objects)] = wrong
-            if (keys := tuple(named)) not in seen:
-                seen.add(keys)
-                names |= dict.fromkeys(keys)
-            objects.append(named)
-            lines.append(line)
-            if len(names) > MOST_COLUMNS:
-                raise refusal(source, f"has more than {MOST_COLUMNS:,} columns", line)
-            if len(objects) == block_rows:
-                break
-        else:
-            ended = True
-        if objects:
-            yield Block(row, lines, tuple(names), faults, objects=objects)
-            row += len(objects)
+    held = _Held(0)
+    for found in read:
+        flat = isinstance(found, FlatObjects)
+        lines, objects = (found.lines, found.objects) if isinstance(found, FlatObjects) else ([found[0]], [found[1]])
+        wrong = None if isinstance(found, FlatObjects) else found[2]
+        start = 0
+        while start < len(objects):
+            end = start + block_rows - len(held.objects)
+            if not (flat and held.take(lines[start:end], objects[start:end])):
+                for line, value in zip(lines[start:end], objects[start:end], strict=True):
+                    held.add(source, known, line, value, wrong)
+            start = end
+            if len(held.objects) == block_rows:
+                yield held.block()
+                held = _Held(held.row + block_rows)
+    if held.objects:
+        yield held.block()
+
+
+class _Held:
+    """The rows of a block of objects while it is read."""
+
+    def __init__(self, row: int) -> None:
+        self.row, self.objects = row, list[dict[str, Any]]()
+        self._lines, self._faults = list[int](), dict[int, Fault]()
+        self._keys, self._names = set[tuple[str, ...]](), dict[str, None]()
+
+    def take(self, lines: Sequence[int], flat: list[dict[str, Any]]) -> bool:
+        """Whether these rows are taken as they are: their keys are names of columns, and not too many."""
+        keys = dict.fromkeys(map(tuple, flat))
+        names = self._names | dict.fromkeys(chain.from_iterable(keys))
+        if len(names) > MOST_COLUMNS or not all(_names_of(one) is None for one in keys):
+            return False
+        self._keys.update(keys)
+        self._names = names
+        self.objects += flat
+        self._lines += lines
+        return True
+
+    def add(self, source: str, known: Collection[str], line: int, value: Any, wrong: Fault | None) -> None:
+        """Take one row. Raises DatasetRefused for the name that is one too many."""
+        named, wrong = ({}, wrong) if wrong else _named(value)
+        if not _PLAIN.issuperset(map(type, named.values())) and (wrong := _nested(named, known)):
+            named = {}
+        if wrong:
+            self._faults[len(self.objects)] = wrong
+        if (keys := tuple(named)) not in self._keys:
+            self._keys.add(keys)
+            self._names |= dict.fromkeys(keys)
+        self.objects.append(named)
+        self._lines.append(line)
+        if len(self._names) > MOST_COLUMNS:
+            raise refusal(source, f"has more than {MOST_COLUMNS:,} columns", line)
+
+    def block(self) -> Block:
+        """The block of the rows."""
+        alike = len(self._keys) == 1
+        return Block(self.row, self._lines, tuple(self._names), self._faults, objects=self.objects, alike=alike)
 
 
 _PLAIN = frozenset({str, int, float, bool, type(None)})

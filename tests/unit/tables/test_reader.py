@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from homeprices.errors import DatasetRefused, InvalidInput
-from homeprices.tables import csv_rows
+from homeprices.tables import csv_rows, json_rows
 from homeprices.tables import lines as text_lines
 from homeprices.tables.csv_rows import LONGEST_CELL, MOST_COLUMNS
 from homeprices.tables.json_rows import json_object, text_of
@@ -243,6 +243,63 @@ def test_typed_cells_are_written_as_csv_has_them() -> None:
     assert [text_of(cell) for cell in values] == ["", "", "3", "2.5", "7", "true", " x "]
     with pytest.raises(InvalidInput):
         text_of([1])
+
+
+OBJECTS = st.lists(
+    st.one_of(
+        st.fixed_dictionaries(
+            {"price": st.one_of(st.integers(), st.floats(), st.text(max_size=5)), "location": CELL},
+            optional={"Area": st.one_of(st.none(), st.booleans(), st.lists(st.integers(), max_size=1))},
+        ).map(json.dumps),
+        st.sampled_from([
+            '{"price":1,"price":2}', '{"price":1,"\\u0070rice":2}', '{"price" :1,"price":2}', '{"a":{"b":1},"a":2}',
+            '{"price":1},{"price":2}', '{"a":[{"b":1}', '{"b":2}]}', '{"a":"x}', '{y"}', '{"price":1}}', '{"price":1',
+            '{"price":NaN}', '{"price":-Infinity}', '{"price":1e400}', '{"price":01}', '{"price":1.}', '{"price":-0}',
+            '{"price":-0.0}', '{"price":0.1e-7}', f'{{"price":{"9" * 4300}}}', f'{{"price":{"9" * 4301}}}',
+            f'{{"price":0.{"1" * 999}}}', '{"price":"\\ud83d\\ude00"}', '{"price":"\\ud83d"}', '{"price":"\ty"}',
+            '{"location":"a:b"}', '{"location":"\\":","price":1}', '{"location":"{[}]"}', '{"a\\/":1}', '{"price":1,}',
+            "", "1", "[]", "{}", '\ufeff{"price":1}',
+        ]),
+    ),
+    max_size=8,
+)  # fmt: skip
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    objects=OBJECTS,
+    between=st.sampled_from(["\n", "\r\n", "\r", "\n\n", ",\n", ",", ", ", "\n,", ",\r\n"]),
+    listed=st.booleans(),
+    sizes=st.fixed_dictionaries({"rows": st.integers(1, 4), "size": st.sampled_from([1, 7, 40, 4096])}),
+    characters=st.sampled_from([1, 30, 100, 2**16]),
+)
+def test_objects_that_are_parsed_as_a_whole_are_those_of_the_careful_decoder(
+    objects: list[str], between: str, listed: bool, sizes: dict[str, int], characters: int
+) -> None:
+    def read(body: bytes) -> Any:
+        try:
+            found = blocks(body, **sizes)
+        except DatasetRefused as error:
+            return error.fields
+        return repr([(b.names, [*b.lines], b.objects, b.faults, [b.column(name) for name in b.names]) for b in found])
+
+    text = between.join(objects)
+    body = (f"[{text}]" if listed else text).encode()
+    with mock.patch.object(json_rows, "_FLAT_CHARACTERS", characters):
+        found = read(body)
+    with mock.patch.object(json_rows, "_flat_objects", return_value=None):
+        assert read(body) == found
+
+
+@pytest.mark.parametrize("body", [
+    b'{"price":1,"location":"a:b"}\r\n{"price":2}\r\n', b'[{"price": 1, "location": "a"},{"price": 2},\n{"price": 3}]',
+    json.dumps([{"price": 1}, {"price": 2}, {"price": 3}], indent=2).encode(),
+])  # fmt: skip
+def test_plain_objects_are_not_decoded_one_by_one(body: bytes) -> None:
+    with mock.patch.object(json_rows._Decoder, "decode", side_effect=json_rows._Decoder().decode) as decode:
+        read = blocks(body)
+    assert sum(map(len, read)) >= 2
+    assert decode.call_count <= body.startswith(b"["), "all but the last object of a list are parsed as a whole"
 
 
 KEYS = st.lists(st.tuples(st.sampled_from(["a", "b", "a:b", "c"]), st.sampled_from(["", " "])), max_size=5)
