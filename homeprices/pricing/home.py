@@ -8,6 +8,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
+from pydantic_core import PydanticCustomError
 
 from homeprices.errors import InvalidInput
 from homeprices.pricing.features import choice_of, tidy
@@ -37,6 +38,17 @@ def _number_or_missing(value: Any) -> Any:
     return None if isinstance(value, str) and is_missing(value) else _number(value)
 
 
+def _required_number(value: Any) -> Any:
+    return _number(_present(value))
+
+
+def _present(value: Any) -> Any:
+    """Return a required value. Reject None, a blank, and a word for a missing value as an absent field is rejected."""
+    if value is None or (isinstance(value, str) and is_missing(value)):
+        raise PydanticCustomError("missing", "is required")
+    return value
+
+
 def _printable(value: Any) -> Any:
     if isinstance(value, str):
         if has_controls(value):
@@ -52,10 +64,8 @@ def _printable_or_missing(value: Any) -> Any:
     return None if isinstance(value, str) and is_missing(value) else value
 
 
-def _present(value: Any) -> Any:
-    """Return a required text. A word for a missing value, such as NA, is rejected as a blank is."""
-    value = _printable(value)
-    return "" if isinstance(value, str) and is_missing(value) else value
+def _required_text(value: Any) -> Any:
+    return _present(_printable(value))
 
 
 def _one_of(choices: tuple[str, ...]) -> Callable[[str | None], str | None]:
@@ -77,7 +87,7 @@ def _annotation(field: InputField) -> Any:
     if field.is_text:
         limits = Field(min_length=1 if field.required else None, max_length=TEXT_LIMIT)
         if field.required:
-            annotation: Any = Annotated[str, BeforeValidator(_present), limits]
+            annotation: Any = Annotated[str, BeforeValidator(_required_text), limits]
         else:
             text = Annotated[str, limits]
             annotation = Annotated[text | None, BeforeValidator(_printable_or_missing)]
@@ -88,7 +98,7 @@ def _annotation(field: InputField) -> Any:
     else:
         value = Annotated[int, Field(ge=low, le=high)]
     if field.required:
-        return Annotated[value, BeforeValidator(_number)]
+        return Annotated[value, BeforeValidator(_required_number)]
     return Annotated[value | None, BeforeValidator(_number_or_missing)]
 
 

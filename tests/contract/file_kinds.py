@@ -164,7 +164,13 @@ CELLS = [
                          ("\r\n", "quoted line break"))),
     _first("location", "White\x1bfield", "", "a control character in a cell"),
     *(_first("society", word, "") for word in ("NA", "N/A", "NULL", "nan", "None", "—", "#N/A", "\\N")),
-    _first("location", "#N/A", ""),
+    *(_first(name, cell, "", f"{name} {said}") for name in ("location", "bath", "total_sqft")
+      for cell, said in (("", "blank"), ("#N/A", "`#N/A`"))),
+    Kind("cell", "JSON: null as bath", as_json, ".json", {"bath": None}, {"bath": ""}),
+    Kind("cell", "JSON lines: no key bath in the first home", lambda rows: as_lines(
+        [{name: cell for name, cell in row.items() if at or name != "bath"} for at, row in enumerate(rows)]),
+         ".jsonl", means={"bath": ""}),
+    Kind("cell", "Parquet: null as bath", as_parquet, ".parquet", {"bath": None}, {"bath": ""}),
     _first("total_sqft", "1,200", 1200), _first("total_sqft", "１２００", 1200), _first("total_sqft", "1.2e3", 1200),
     _first("total_sqft", "1150 - 1250", 1200), _first("total_sqft", "1,2,00", ""), _first("total_sqft", "1200-", ""),
     _first("total_sqft", "100Sq. Yards", 900), _first("total_sqft", "१२००", ""), _first("total_sqft", "infinity", ""),

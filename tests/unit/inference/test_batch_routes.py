@@ -133,7 +133,7 @@ def test_a_csv_row_that_is_wrong_says_so_in_its_last_column(backend: Backend) ->
     rows = from_csv(send(backend, body, CSV).data)
     assert [bool(row["error"]) for row in rows] == [False, True, True, True, False]
     assert rows[1]["error"] == "row: line 4: has 3 cells; the header has 5"
-    assert rows[2]["error"].startswith("bhk: must be a whole number")
+    assert rows[2]["error"] == "bhk: is required"
     assert rows[3]["error"].startswith("row: line 6: is not CSV")
     assert (rows[0]["location_known"], rows[4]["location_known"]) == ("true", "false")
     assert (rows[0]["variant"], rows[0]["model_version"], rows[0]["prediction_id"]) == ("production", "BO1", "1")
