@@ -3,8 +3,9 @@
 python -m benchmarks.batch --rows 1000000 4000000 --out benchmarks/results/batch.json
 
 Each measurement runs in a separate process on one core, so that its memory is not shared. The peer reads the whole file
-with pandas, runs the same model in ONNX Runtime, checks no row and writes one file. Ours reads through the bucket's interface, validates every row, and writes results, manifest and
-digests. Times are CPU seconds, which depend less on other load than wall-clock time.
+with pandas, runs the same model in ONNX Runtime, checks no row and writes one file. Ours reads through the bucket's
+interface, validates every row, and writes results, manifest and digests. Times are CPU seconds, which depend less on
+other load than wall-clock time.
 """
 
 from __future__ import annotations
