@@ -20,7 +20,8 @@ from homeprices.errors import Conflict, InvalidInput, ObjectNotFound, Preconditi
 from homeprices.foreign_text import printable
 from homeprices.log import get_logger
 from homeprices.pricing.features import OTHER_LOCATION, Locations
-from homeprices.pricing.inputs import AREA, OPTIONAL, REQUIRED
+from homeprices.pricing.home import Home
+from homeprices.pricing.inputs import AREA, INPUT, INPUTS, OPTIONAL, REQUIRED, TEXTS
 from homeprices.pricing.manifest import MANIFEST_FILE
 from homeprices.pricing.predictor import Predictor
 from homeprices.tables.reader import Block, Fault, Table, open_table
@@ -156,8 +157,29 @@ def as_batch(block: Block) -> tuple[pa.RecordBatch, dict[int, Fault]]:
     if not names:
         return pa.RecordBatch.from_pydict({ID: pa.nulls(len(block), pa.string())}), faults
     columns = [areas if name == AREA and areas is not None else block.column(name) for name in names]
+    if block.objects is not None:
+        for name, cells in zip(names, columns, strict=True):
+            faults = _of_another_type(name, cells) | faults
     arrays = [_array(cells, as_text=block.columns is not None and cells is not areas) for cells in columns]
     return pa.RecordBatch.from_arrays(arrays, names), faults
+
+
+def _of_another_type(name: str, cells: Sequence[Any]) -> dict[int, Fault]:
+    """The rows with a cell that pyarrow would change in a column of several types: `true` is 1, a number is text."""
+    kinds = {*map(type, cells)} - {type(None)}
+    wrong = {bool, int, float} if name in TEXTS else {bool}
+    if name not in INPUT or len(kinds) < 2 or kinds.isdisjoint(wrong):
+        return {}
+    return {at: (name, _refusal(name, cell)) for at, cell in enumerate(cells) if type(cell) in wrong}
+
+
+def _refusal(name: str, cell: Any) -> str:
+    """The sentence with which a home is refused for this cell."""
+    try:
+        Home.parse({field.name: field.example for field in INPUTS if field.required} | {name: cell})
+    except InvalidInput as error:
+        return error.fields[name]
+    raise AssertionError(f"a home with the {name} {cell!r} was accepted")
 
 
 def _array(cells: Sequence[Any], *, as_text: bool = False) -> pa.Array:

@@ -30,6 +30,7 @@ _BLANKS = " \t\r\n"
 _SPACE = re.compile(r"[ \t\r\n]*")
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _TWICE = "is given more than once"
+_IN_LINES = "is not JSON lines: the object goes on in the next line; expected one object a line, or a list of homes"
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +107,8 @@ def _row_of(source: str, decoder: _Decoder, number: int, text: str) -> Row | Non
         return None
     if text[0] != "{" and (problem := mark_of(text)):
         raise fault(source, problem, number)
+    if text == "{" and number == 1:
+        raise fault(source, _IN_LINES, number)
     try:
         value, end = decoder.decode(text)
         problem = "" if end == len(text) else f"is not JSON: Extra data at character {end + 1}"

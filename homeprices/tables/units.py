@@ -36,7 +36,7 @@ LAKHS: Mapping[str, Decimal] = {
 LONGEST_QUANTITY = 100
 """Characters of a trimmed cell that may be an area or a size."""
 
-_NUMBER = r"([0-9.][0-9.,]*(?:e[+-]?[0-9]{1,2})?)"
+_NUMBER = r"(\+?[0-9.][0-9.,]*(?:e[+-]?[0-9]{1,2})?)"
 _AREA = re.compile(rf"{_NUMBER}\s*(?:-\s*{_NUMBER}\s*)?([a-z0-9. ]*)")
 _SQUARED = re.compile(r"(?<=[a-zA-Z])²")  # of a unit
 _SIZE = re.compile(r"([0-9]{1,3})\s*(?:bhk|bedrooms?|rk)")

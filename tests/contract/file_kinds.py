@@ -166,6 +166,14 @@ CELLS = [
     *(_first("society", word, "") for word in ("NA", "N/A", "NULL", "nan", "None", "—", "#N/A", "\\N")),
     *(_first(name, cell, "", f"{name} {said}") for name in ("location", "bath", "total_sqft")
       for cell, said in (("", "blank"), ("#N/A", "`#N/A`"))),
+    _first("total_sqft", "+1200", 1200), _first("total_sqft", "1200_0", ""), _first("total_sqft", "0x4B0", ""),
+    _first("total_sqft", "1200%", ""), _first("price", "1.2 Cr", "", prices=True),
+    _first("availability", "46000", "who knows"),
+    *(Kind("cell", f"JSON: {said}, with decimals in other homes",
+           lambda rows: as_json([row | ({} if at == 0 else {"bath": 2.0}) for at, row in enumerate(rows)]),
+           ".json", {"bath": cell}, {"bath": ""})
+      for said, cell in (("true as bath", True), ("Infinity as bath", float("inf")))),
+    Kind("cell", "JSON: a number as society", as_json, ".json", {"society": 5}, {"society": "5"}),
     Kind("cell", "JSON: null as bath", as_json, ".json", {"bath": None}, {"bath": ""}),
     Kind("cell", "JSON lines: no key bath in the first home", lambda rows: as_lines(
         [{name: cell for name, cell in row.items() if at or name != "bath"} for at, row in enumerate(rows)]),
@@ -222,7 +230,9 @@ FAULTS = [
     for name, ending, write in (
         ("cp1252", ".csv", _text(lambda text: text.replace("Soc0", "‘Soc’"), "cp1252")),
         ("UTF-16 without a mark", ".csv", _text(str, "utf-16-le")),
+        ("UTF-16 without a mark, big-endian", ".csv", _text(str, "utf-16-be")),
         ("UTF-32", ".csv", _text(str, "utf-32")),
+        ("a title above the header", ".csv", lambda rows: b"Listings of May\n" + as_csv(rows)),
         ("a zero byte", ".csv", _text(lambda text: text.replace("Whitefield", "White\0field", 1))),
         ("empty", ".csv", lambda _: b""),
         ("a byte-order mark and nothing else", ".csv", lambda _: b"\xef\xbb\xbf"),
@@ -239,6 +249,13 @@ FAULTS = [
         ("text after a closing quotation mark", ".csv", _text(lambda text: text.replace("Rajaji", '"Raja"ji', 1))),
         ("two files, one after the other", ".csv", lambda rows: as_csv(rows) + as_csv(rows)),
         ("JSON: a key twice", ".json", lambda rows: as_json(rows).replace(b'"bath": 2', b'"bath": 2, "bath": 3', 1)),
+        ("JSON: a key twice, once with an escape", ".json",
+         lambda rows: as_json(rows).replace(b'"bath": 2', b'"bath": 2, "b\\u0061th": 3', 1)),
+        ("JSON: objects without a line break between them", ".jsonl",
+         lambda rows: as_lines(rows).replace(b"\n", b"")),
+        ("JSON: one object in lines", ".jsonl", lambda rows: json.dumps(rows[0], indent=1).encode()),
+        ("JSON: the list in a member `homes`, in lines", ".jsonl",
+         lambda rows: json.dumps({"homes": rows}, indent=1).encode()),
         ("JSON: a comma after the last home", ".json", lambda rows: as_json(rows)[:-1] + b",]"),
         ("JSON: cut off", ".json", lambda rows: as_json(rows)[:-20]),
         ("JSON: the list in a member `data`", ".json", lambda rows: json.dumps({"data": rows}).encode()),

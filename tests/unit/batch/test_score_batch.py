@@ -62,6 +62,25 @@ def test_rows_of_a_csv_file_are_estimated_or_refused_with_reasons(bucket: Memory
     }
 
 
+@pytest.mark.parametrize(
+    ("name", "cell", "others", "problem"),
+    [
+        ("bath", True, 2.0, "must be a number, not true or false"),
+        ("bath", True, 2, "must be a number, not true or false"),
+        ("location", 560066, "Whitefield", "must be text of 1 to 100 characters"),
+        ("society", 5, "Soc", "must be text of 1 to 100 characters"),
+    ],
+)
+def test_a_cell_of_another_type_is_refused_whatever_the_other_homes_have(
+    bucket: MemoryBucket, name: str, cell: Any, others: Any, problem: str
+) -> None:
+    home = {"total_sqft": 1200.5, "location": "Here", "bhk": 2, "bath": 2, name: others}
+    bucket.put("in/homes.jsonl", "\n".join(map(json.dumps, [home, home | {name: cell}, home])).encode())
+    assert scored(bucket)["estimated"] == 2
+    [line] = bucket.get("batch/job/partitions/00000/refused-00000.jsonl").body.decode().splitlines()
+    assert (json.loads(line)["row"], json.loads(line)["reasons"]) == (1, {name: problem})
+
+
 UNITS = [("Sq. Yards", 100, 900.0), ("", 900, 900.0), ("N/A", 900, 900.0), ("bigha", 100, None), ("gaj", "100", 900.0)]
 
 

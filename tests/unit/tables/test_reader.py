@@ -183,6 +183,7 @@ def test_lines_are_counted_as_an_editor_does() -> None:
         (b'[{"price":1}', "line 1: is not JSON: expected a comma or the end of the list"),
         (b'[{"price":1},\n{"price"', "line 2: is not JSON"),
         (b'[{"price":1}] x', "line 1: is not JSON: expected nothing after the list; found 'x'"),
+        (b'{\n "price": 1\n}', "line 1: is not JSON lines: the object goes on in the next line"),
         (b"[" * 100_000, "line 1: is not JSON: it is nested too deeply"),
     ],
 )  # fmt: skip

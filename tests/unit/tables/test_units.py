@@ -14,6 +14,7 @@ from homeprices.tables.units import area_factor, bedrooms, lakh_factor, parse_ar
         ("1,200", 1200),
         (" 1200 ", 1200),
         ("1200 sqft", 1200),
+        ("+1200", 1200),
         ("1200 Sq.Ft.", 1200),
         ("1056 - 1200", 1128),
         ("1056-1200", 1128),
