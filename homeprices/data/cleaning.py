@@ -14,6 +14,7 @@ import pandas as pd
 
 from homeprices.data.ratios import Outside, measure_ratios
 from homeprices.errors import DatasetRefused
+from homeprices.pricing.features import AREA_TYPES, area_type_feature
 from homeprices.pricing.inputs import OPTIONAL, REQUIRED, TEXTS
 from homeprices.tables.cells import UNKNOWN, has_controls, is_missing, key_of, number, status, tidy
 from homeprices.tables.units import bedrooms, parse_area
@@ -73,14 +74,22 @@ class Cleaned:
         }
         found = {
             "unknown_availability": self.unknown_availability(),
+            "unknown_area_type": self.unknown_area_type(),
             "outside": {one.ratio.column: {"rows": one.rows, "share": round(one.share, 6)} for one in self.outside},
         }
         return report | {name: value for name, value in found.items() if value}
 
     def unknown_availability(self) -> dict[str, int]:
         """The most frequent availabilities that are neither ready nor later, cut to a readable length, with rows."""
-        counts = self.rows["availability"].value_counts()
-        unknown = [(text, int(count)) for text, count in counts.items() if status(str(text)) == UNKNOWN]
+        return self._unknown("availability", lambda text: status(text) == UNKNOWN)
+
+    def unknown_area_type(self) -> dict[str, int]:
+        """The most frequent area types that are none of the known ones, cut to a readable length, with rows."""
+        return self._unknown("area_type", lambda text: not is_missing(text) and not area_type_feature(text))
+
+    def _unknown(self, column: str, is_unknown: Callable[[str], bool]) -> dict[str, int]:
+        counts = self.rows[column].value_counts()
+        unknown = [(text, int(count)) for text, count in counts.items() if is_unknown(str(text))]
         return {str(text)[:CELL_SHOWN]: count for text, count in unknown[:UNKNOWN_SHOWN]}
 
     def sentences(self) -> list[str]:
@@ -91,9 +100,12 @@ class Cleaned:
             for reason, count in self.refused.items()
             if count
         ]
-        if unknown := self.unknown_availability():
-            words = ", ".join(f"{text!r} {count:,}" for text, count in unknown.items())
-            said.append(f"availability that is neither ready nor a date, taken as unknown: {words}")
+        for unknown, meaning in (
+            (self.unknown_availability(), "availability that is neither ready nor a date, taken as unknown"),
+            (self.unknown_area_type(), f"area type that is none of {', '.join(AREA_TYPES)}, taken as missing"),
+        ):
+            if unknown:
+                said.append(f"{meaning}: {', '.join(f'{text!r} {count:,}' for text, count in unknown.items())}")
         return [*said, *(one.sentence() for one in self.outside)]
 
 

@@ -311,7 +311,7 @@ def read_whole(file: SeekableFile, source: str, known: Collection[str], required
         if len(texts) > 1_000_000:
             texts.clear()
         lines.extend(block.lines)
-    if wrong:
+    if wrong and (columns or not table.names):  # rows below a header without a known name are not what is wrong
         more = f" and {count - len(wrong):,} more rows" if count > len(wrong) else ""
         raise DatasetRefused({source: "; ".join(wrong) + more})
     table.require(required, seen)

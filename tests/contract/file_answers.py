@@ -78,7 +78,9 @@ def _accepted(accepted: Accepted) -> Reading:
         for name in rows.columns
     ]
     refused = [f"{name}, {first}" for name, places in accepted.cleaned.first_refused.items() for first in places]
-    unknown = [sentence for sentence in accepted.cleaned.sentences() if sentence.startswith("availability")]
+    unknown = [
+        sentence for sentence in accepted.cleaned.sentences() if sentence.startswith(("availability", "area type"))
+    ]
     ignored = [f"ignored columns: {', '.join(accepted.listings.ignored)}"] if accepted.listings.ignored else []
     return Reading(columns, refused, [*ignored, *accepted.listings.notes, *unknown])
 

@@ -187,7 +187,7 @@ CELLS = [
     _first("bath", "2.0", 2), _first("bath", "-2", -2), _first("bath", "two", ""),
     _first("price", "₹ 60 L", "", prices=True), _first("price", "1e400", "", prices=True),
     _first("availability", "Almost_ready", "18-Dec"), _first("availability", "Ready to move from Dec 2028", "18-Dec"),
-    _first("availability", "sold", "who knows"),
+    _first("availability", "sold", "who knows"), _first("area_type", "Land", ""),
     Kind("cell", "JSON: NaN", as_json, ".json", {"society": float("nan")}, {"society": ""}),
     Kind("cell", "JSON: an object as a cell", as_json, ".json", {"location": {"name": "Whitefield"}}, {"location": ""}),
     Kind("cell", "JSON: 400 digits", as_json, ".json", {"total_sqft": 10**399}, {"total_sqft": ""}),

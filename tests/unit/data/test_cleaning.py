@@ -100,6 +100,12 @@ def test_the_first_refused_rows_are_named_with_their_line_and_the_start_of_the_c
     assert cleaned.first_refused["no_size"] == tuple(f"line {line}: '{'x' * 40}'" for line in (2, 3, 4))
 
 
+def test_unknown_area_types_are_named_with_their_rows() -> None:
+    cleaned = clean(raw(*({"area_type": text} for text in ("Land", "Plot  Area", "", "NA"))))
+    assert cleaned.quality()["unknown_area_type"] == {"Land": 1}
+    assert "taken as missing: 'Land' 1" in " ".join(cleaned.sentences())
+
+
 def test_unknown_availabilities_are_named_with_their_rows() -> None:
     cleaned = clean(
         raw({"availability": "Sold"}, {"availability": "Sold", "bath": "3"}, {"availability": "Almost_ready"})
