@@ -24,7 +24,8 @@ from homeprices.pricing.home import Home
 from homeprices.pricing.inputs import AREA, INPUT, INPUTS, OPTIONAL, REQUIRED, TEXTS
 from homeprices.pricing.manifest import MANIFEST_FILE
 from homeprices.pricing.predictor import Predictor
-from homeprices.tables.reader import Block, Fault, Table, open_table
+from homeprices.tables.blocks import Block, Fault
+from homeprices.tables.reader import Table, open_table
 
 log = get_logger(__name__)
 

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from homeprices.errors import DatasetRefused
+from homeprices.tables.blocks import Fault
 from homeprices.tables.cells import (
     comma_forms,
     has_decimal_comma,
@@ -18,7 +19,6 @@ from homeprices.tables.cells import (
     with_decimal_point,
 )
 from homeprices.tables.json_rows import text_of
-from homeprices.tables.reader import Fault
 from homeprices.tables.units import LAKHS, SQUARE_FEET, area_factor, area_parts, lakh_factor
 
 MIXED_SHARE = 0.01

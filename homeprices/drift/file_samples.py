@@ -33,8 +33,9 @@ from homeprices.drift.samples import (
 from homeprices.errors import DatasetRefused
 from homeprices.pricing.inputs import REQUIRED
 from homeprices.pricing.manifest import Reference
+from homeprices.tables.blocks import INPUTS
 from homeprices.tables.cells import has_controls, is_missing, number, tidy
-from homeprices.tables.reader import INPUTS, Whole, read_whole
+from homeprices.tables.reader import Whole, read_whole
 
 MAX_BYTES = 512 * 2**20
 """Some eight million listings."""

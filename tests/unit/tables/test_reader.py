@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from homeprices.errors import DatasetRefused, InvalidInput
 from homeprices.tables import csv_rows, json_rows
 from homeprices.tables import lines as text_lines
+from homeprices.tables.blocks import ROW, Block
 from homeprices.tables.csv_rows import LONGEST_CELL, MOST_COLUMNS
 from homeprices.tables.json_rows import json_object, text_of
-from homeprices.tables.reader import ROW, Block, open_table, read_whole
+from homeprices.tables.reader import open_table, read_whole
 
 QUOTED = "is not CSV: a quoted cell goes on after its closing quotation mark"
 NO_NAME = "Expecting property name enclosed in double quotes"
