@@ -40,13 +40,19 @@ MODULES: dict[str, tuple[str, ...]] = {
     "homeprices/release/promotion.py": ("release/test_promotion.py", "release/test_release_contract.py"),
     "homeprices/release/control_record.py": ("release/test_control_record.py", "release/test_promotion.py"),
     "homeprices/release/holds.py": ("release/test_holds.py",),
-    "homeprices/experiment/policies/sequential.py": ("experiment/policies/test_sequential.py",),
-    "homeprices/experiment/policies/composite.py": ("experiment/policies/test_composite.py",),
+    "homeprices/experiment/policies/sequential.py": (
+        "experiment/policies/test_sequential.py",
+        "experiment/test_policies.py",
+    ),
+    "homeprices/experiment/policies/composite.py": (
+        "experiment/policies/test_composite.py",
+        "experiment/test_policies.py",
+    ),
     "homeprices/experiment/confidence_sequences.py": ("experiment/test_confidence_sequences.py",),
     "homeprices/experiment/sample_ratio.py": ("experiment/test_sample_ratio.py",),
     "homeprices/predictions/spool.py": ("predictions/test_spool.py",),
     "homeprices/pricing/predictor.py": ("pricing/test_predictor.py",),
-    "router/nginx.py": ("router/test_nginx.py", "router/test_render.py"),
+    "router/render.py": ("router/test_render.py", "router/test_site_config.py"),
 }
 """Each module and the files under tests/unit that test it."""
 

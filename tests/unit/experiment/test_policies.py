@@ -78,6 +78,58 @@ def test_a_wrong_document_is_refused_by_field(text: str, says: str) -> None:
         policies.parse(text)
 
 
+BOTH = ("composite", "sequential")
+LIMITS = [
+    (BOTH, "version", ["1"], ["0"]),
+    (BOTH, "schema_version", ["1", "2"], ["0", "3"]),
+    (BOTH, "most_visits_a_day", ["1"], ["0"]),
+    (BOTH, "longest", ["PT1S", "P365D"], ["PT0S", "P365DT1S"]),
+    (("composite",), "least_recent_requests", ["1"], ["0"]),
+    (("composite",), "least_ratings", ["1"], ["0"]),
+    (("composite",), "rating_weight", ["0", "1"], ["-0.01", "1.01"]),
+    (("composite",), "speed_weight", ["0", "1"], ["-0.01", "1.01"]),
+    (("composite",), "slowest_ms", ["0.01"], ["0", ".inf"]),
+    (("composite",), "promote_above", ["1"], ["0.99"]),
+    (("composite",), "roll_back_below", ["0", "1"], ["-0.01", "1.01"]),
+    (("sequential",), "primary.rating_weight", ["0.01", "1"], ["0", "1.01"]),
+    (("sequential",), "primary.speed_weight", ["0", "1"], ["-0.01", "1.01"]),
+    (("sequential",), "primary.slowest_ms", ["0.01"], ["0", ".inf"]),
+    (("sequential",), "minimum.exposures", ["1"], ["0"]),
+    (("sequential",), "minimum.ratings", ["1"], ["0"]),
+    (("sequential",), "minimum.rated_visitors", ["2"], ["1"]),
+    (("sequential",), "margins.promote", ["-1", "1"], ["-1.01", "1.01"]),
+    (("sequential",), "margins.harm", ["-1", "1"], ["-1.01", "1.01"]),
+    (("sequential",), "expected_visitors", ["0.01", "1e9"], ["0", "1000000001"]),
+    (("sequential",), "missing_after", ["PT24H"], ["PT23H59M"]),
+    (("sequential",), "least_duration", ["P0D", "P14D"], ["-P1D", "P15D"]),
+]
+
+
+@pytest.mark.parametrize(("rules", "path", "allowed", "refused"), LIMITS, ids=[limit[1] for limit in LIMITS])
+def test_each_number_of_a_document_has_its_limits(
+    rules: tuple[str, ...], path: str, allowed: list[str], refused: list[str]
+) -> None:
+    *outer, field = path.split(".")
+    for rule in rules:
+        # A trial of a second has no whole day in which ratings could not promote.
+        rest = f"rule: {rule}\n" + ("least_duration: P0D\n" if path == "longest" and rule == "sequential" else "")
+        for value in allowed:
+            inner = f"{field}: {value}"
+            policies.parse(rest + (f"{outer[0]}: {{{inner}}}" if outer else inner))
+        for value in refused:
+            inner = f"{field}: {value}"
+            with pytest.raises(InvalidInput, match=f"{path}|{field}"):
+                policies.parse(rest + (f"{outer[0]}: {{{inner}}}" if outer else inner))
+
+
+def test_the_defaults_are_those_that_the_documents_state() -> None:
+    composite, sequential = CompositePolicy(), SequentialPolicy()
+    assert (composite.schema_version, composite.version, composite.most_visits_a_day) == (2, 1, 200)
+    assert (sequential.schema_version, sequential.version, sequential.most_visits_a_day) == (2, 1, 200)
+    assert (sequential.expected_visitors, sequential.missing_after) == (500, timedelta(hours=24))
+    assert (sequential.longest, sequential.least_duration) == (timedelta(days=14), timedelta(days=1))
+
+
 def test_what_is_no_policy_is_said_to_be_none(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match=r"no policy 'lucky'.*composite, demo, sequential"):
         policies.load("lucky")

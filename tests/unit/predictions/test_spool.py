@@ -173,6 +173,103 @@ def test_a_torn_tail_that_cannot_be_cut_off_ends_its_segment(tmp_path: Path) -> 
     spool.close()
 
 
+@pytest.mark.parametrize("fsync", [False, True])
+def test_with_fsync_a_record_is_on_the_disk_before_it_is_acknowledged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fsync: bool
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fdatasync", lambda descriptor: synced.append(os.fstat(descriptor).st_size))
+    spool = Spool(tmp_path, limit_bytes=PLENTY, fsync=True) if fsync else Spool(tmp_path, limit_bytes=PLENTY)
+    spool.append("p", b"1")
+    assert synced == ([len(encode("p", b"1"))] if fsync else [])
+    spool.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "says"), [(OSError(5, "Input/output error"), "Input/output error"), (OSError("odd"), "odd")]
+)
+def test_a_record_that_the_disk_did_not_keep_is_not_acknowledged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, says: str
+) -> None:
+    def fail(*_: object) -> int:
+        raise error
+
+    spool = Spool(tmp_path, limit_bytes=PLENTY, fsync=True)
+    monkeypatch.setattr(os, "fdatasync", fail)
+    with pytest.raises(SpoolFull, match=f"the disk did not keep a record: {says}") as refused:
+        spool.append("p", b"1")
+    assert refused.value.retry_after == 30
+    broken = Spool(tmp_path, limit_bytes=PLENTY, write=fail)
+    with pytest.raises(SpoolFull, match=f"the disk takes no record: {says}") as refused:
+        broken.append("p", b"1")
+    assert refused.value.retry_after == 30
+    spool.close()
+    broken.close()
+
+
+def test_a_segment_is_not_closed_while_its_records_are_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(_: int) -> None:
+        begun.set()
+        go_on.wait(60)
+
+    monkeypatch.setattr(os, "fdatasync", slow)
+    spool = Spool(tmp_path, limit_bytes=PLENTY, fsync=True)
+    writer, drain = threading.Thread(target=spool.append, args=("p", b"1")), threading.Thread(target=spool.rotate)
+    writer.start()
+    begun.wait(60)
+    drain.start()
+    drain.join(0.3)
+    assert drain.is_alive() and spool.full_segments() == []
+    go_on.set()
+    writer.join()
+    drain.join()
+    assert bodies(spool) == [b"1"]
+    spool.close()
+
+
+def test_a_segment_with_records_is_known_by_its_age(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, limit_bytes=PLENTY)
+    later = time.time() + 60
+    assert not spool.holds_from_before(later)
+    spool.append("p", b"1")
+    assert spool.holds_from_before(later) and not spool.holds_from_before(later - 3600)
+    spool.close()
+    assert Spool(tmp_path, limit_bytes=PLENTY).holds_from_before(later), "also of a process that ended"
+
+
+def test_a_segment_without_a_record_is_removed_at_closing(tmp_path: Path) -> None:
+    def torn(descriptor: int, data: bytes) -> int:
+        return os.write(descriptor, data[:3])
+
+    spool = Spool(tmp_path, limit_bytes=PLENTY, write=torn)
+    with pytest.raises(SpoolFull):
+        spool.append("p", b"a record")
+    assert len(list(tmp_path.iterdir())) == 1
+    spool.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_segment_of_exactly_the_largest_size_is_followed_by_a_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("homeprices.predictions.spool.SEGMENT_BYTES", len(encode("p", b"1")))
+    spool = Spool(tmp_path, limit_bytes=PLENTY)
+    spool.append("p", b"1")
+    spool.append("p", b"2")
+    assert len(list(tmp_path.iterdir())) == 2
+    spool.close()
+
+
+def test_a_thousand_records_share_a_segment(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, limit_bytes=PLENTY)
+    for _ in range(1000):
+        spool.append("p", b"1")
+    assert len(list(tmp_path.iterdir())) == 1
+    spool.close()
+
+
 def test_what_is_left_at_closing_is_found_by_the_next_process(tmp_path: Path) -> None:
     before = Spool(tmp_path, limit_bytes=PLENTY)
     before.append("f", b'"kept"')

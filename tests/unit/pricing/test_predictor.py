@@ -1,9 +1,12 @@
 import json
 import math
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 from hypothesis import given, settings
@@ -136,6 +139,111 @@ def test_a_model_that_answers_no_price_is_refused(tmp_path: Path, factor: float)
     (folder / "model.onnx").write_bytes(model.SerializeToString())
     with pytest.raises(BundleRefused, match="the model answers"):
         Predictor(reopened(folder))
+
+
+@pytest.fixture
+def own_intervals(tmp_path: Path) -> Predictor:
+    """The predictor of a graph with outputs for the interval, whose columns.json has wider factors."""
+    return Predictor(with_outputs(tmp_path, low=LOWER_FACTOR, high=UPPER_FACTOR))
+
+
+def with_outputs(folder: Path, **factors: float) -> Bundle:
+    """A bundle whose graph also answers the estimate times each factor, by the name of the output."""
+    made = make_bundle(folder / "own", "BO2")
+    model = onnx.load(made / "model.onnx")
+    for name, factor in factors.items():
+        model.graph.initializer.append(helper.make_tensor(f"{name}_factor", onnx.TensorProto.FLOAT, [1], [factor]))
+        model.graph.node.append(helper.make_node("Mul", ["estimate", f"{name}_factor"], [name]))
+        model.graph.output.append(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [None, 1]))
+    (made / "model.onnx").write_bytes(model.SerializeToString())
+    if factors.keys() == {"low", "high"}:
+        columns = json.loads((made / "columns.json").read_text())
+        columns["interval"] |= {"lower_factor": 0.5, "upper_factor": 2.0}
+        (made / "columns.json").write_text(json.dumps(columns))
+    return reopened(made)
+
+
+def as_columns(predictor: Predictor, homes: list[Home]) -> dict[str, np.ndarray]:
+    """The homes as feature columns, in which a number has twice the precision that the graph takes."""
+    return {name: np.array([getattr(home, name) for home in homes]) for name in predictor.inputs}
+
+
+@pytest.mark.parametrize("of", ["predictor", "own_intervals"])
+def test_columns_of_homes_have_the_prices_of_the_homes(of: str, request: pytest.FixtureRequest) -> None:
+    model: Predictor = request.getfixturevalue(of)
+    homes = [HOME.model_copy(update={"total_sqft": 500.0 + n, "bhk": 1 + n % 5}) for n in range(50)]
+    prices, lows, highs = model.price_columns(as_columns(model, homes))
+    assert prices.dtype == np.float64 and prices.shape == lows.shape == highs.shape == (50,)
+    for *row, home in zip(prices, lows, highs, model.estimate(homes), strict=True):
+        assert row == [home.price, home.low, home.high]
+        assert (home.low / home.price, home.high / home.price) == pytest.approx((LOWER_FACTOR, UPPER_FACTOR))
+
+
+def test_a_graph_that_answers_half_an_interval_has_that_of_its_columns(tmp_path: Path) -> None:
+    half = Predictor(with_outputs(tmp_path, low=0.9))
+    estimate = half.estimate([HOME])[0]
+    assert estimate.low / estimate.price == pytest.approx(LOWER_FACTOR)
+
+
+def test_an_interval_that_ends_at_its_price_is_one(tmp_path: Path) -> None:
+    bundle = with_outputs(tmp_path, low=1.0, high=1.0)
+    golden = [
+        each.model_copy(update={"low": each.estimated_price, "high": each.estimated_price})
+        for each in bundle.manifest.golden
+    ]
+    model = Predictor(replace(bundle, manifest=bundle.manifest.model_copy(update={"golden": golden})))
+    (estimate,) = model.estimate([HOME])
+    assert estimate.low == estimate.price == estimate.high
+    assert [column[0] for column in model.price_columns(as_columns(model, [HOME]))] == [estimate.price] * 3
+
+
+@pytest.mark.parametrize(("area", "wrong"), [(-1.0, "nan"), (0.0, "0.0"), (math.inf, "inf"), (math.nan, "nan")])
+def test_columns_without_a_price_are_refused_with_the_first_such_price(
+    predictor: Predictor, area: float, wrong: str
+) -> None:
+    columns = as_columns(predictor, [HOME, HOME, HOME])
+    columns["total_sqft"] = np.array([1200.0, area, 1200.0])
+    with pytest.raises(BundleRefused, match=rf"BO1: the model answers {wrong} lakh rupees \({wrong} to {wrong}\)"):
+        predictor.price_columns(columns)
+
+
+def test_a_price_of_less_than_a_lakh_is_one(tmp_path: Path) -> None:
+    cheap = Predictor(Bundle.open(make_bundle(tmp_path / "BO1", "BO1", factor=0.001)))
+    (estimate,) = cheap.estimate([HOME])
+    assert 0 < estimate.price < 1
+    assert cheap.price_columns(as_columns(cheap, [HOME]))[0] == [estimate.price]
+
+
+def test_columns_whose_price_lies_outside_its_interval_are_refused(tmp_path: Path) -> None:
+    for folder, low, high in (("low", 1.1, 1.5), ("high", 0.7, 0.9)):
+        bundle = with_outputs(tmp_path / folder, low=low, high=high)
+        unchecked = Predictor(replace(bundle, manifest=bundle.manifest.model_copy(update={"golden": []})))
+        with pytest.raises(BundleRefused, match="the model answers"):
+            unchecked.price_columns(as_columns(unchecked, [HOME]))
+        with pytest.raises(BundleRefused, match="the model answers"):
+            unchecked.estimate([HOME])
+
+
+def test_it_names_the_inputs_that_the_model_uses(predictor: Predictor) -> None:
+    assert predictor.inputs == tuple(spec.name for spec in predictor.bundle.columns.inputs)
+
+
+def test_it_tells_an_unusual_home_and_a_location_that_was_meant(predictor: Predictor) -> None:
+    assert predictor.unusual_inputs(HOME) == {}
+    assert "total_sqft" in predictor.unusual_inputs(HOME.model_copy(update={"total_sqft": 90_000.0}))
+    assert predictor.suggested_location("whitefeild") == "Whitefield"
+    assert predictor.suggested_location("Atlantis") is None
+
+
+def test_the_time_of_an_estimate_is_the_least_of_its_repetitions(
+    predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([10.0, 10.5, 20.0, 20.25, 30.0, 31.0])
+    priced: list[list[Home]] = []
+    monkeypatch.setattr(time, "thread_time", lambda: next(clock))
+    monkeypatch.setattr(predictor, "estimate", priced.append)
+    assert predictor.estimate_seconds(repeats=3) == 0.25
+    assert priced == [[Home.parse(predictor.bundle.manifest.golden[0].input)]] * 3
 
 
 def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from homeprices.errors import InvalidInput
 from homeprices.release.control_record import ControlRecord
 from router.render import TEMPLATE, example, fill_template, is_split, render, revision_of
-from router.site_config import NO_ADDRESS, RouterSite
+from router.site_config import NO_ADDRESS, RouterKey, RouterSite
 
 SITE = RouterSite("127.0.0.1:7000", ("127.0.0.1:6001",), ("127.0.0.1:6002",), ("127.0.0.0/8",), Path("/state/router"))
 RUNNING = ControlRecord(
@@ -61,6 +61,28 @@ def test_the_candidate_is_listed_first_with_two_decimals() -> None:
 def test_without_a_share_there_is_no_split(record: ControlRecord) -> None:
     assert not is_split(record)
     assert "split_clients" not in render(record, SITE)
+
+
+def test_the_smallest_share_that_nginx_can_say_is_a_split() -> None:
+    record = RUNNING.model_copy(update={"share": 0.01})
+    assert is_split(record)
+    assert "0.01% candidate;" in render(record, SITE)
+
+
+@pytest.mark.parametrize(
+    ("record", "share"), [(RUNNING, 20.0), (ControlRecord(), 0), (RUNNING.model_copy(update={"share": 0.004}), 0)]
+)
+def test_the_version_page_tells_the_share_that_the_candidate_has(record: ControlRecord, share: float) -> None:
+    assert f'"share": {share}, "epoch": {record.epoch}' in render(record, SITE)
+
+
+def test_each_quota_of_a_key_has_a_limit_once() -> None:
+    quotas = {"one": "20/s", "two": "20/s", "three": "3/m"}
+    keys = tuple(RouterKey(name, (f"tag{name}",), quota) for name, quota in quotas.items())
+    text = render(RUNNING, replace(SITE, keys=keys))
+    for zone, requests, unit in (("key_20s", 20, "s"), ("key_3m", 3, "m")):
+        assert text.count(f"limit_req_zone ${zone} zone={zone}:128k rate={requests}r/{unit};") == 1
+        assert f"limit_req zone={zone} burst={requests} nodelay;" in text
 
 
 def test_the_epoch_is_sent_only_while_an_experiment_runs() -> None:

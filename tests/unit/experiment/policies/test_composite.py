@@ -145,6 +145,16 @@ def test_a_clock_that_is_behind_does_not_end_an_experiment() -> None:
     assert RULE.decide(early).outcome == "continue"
 
 
+def test_what_the_circuit_breaker_stopped_is_rolled_back_however_good_its_ratings_are() -> None:
+    better = look(variant("BO1", 3.0), variant("CO1", 5.0))
+    found = RULE.decide(better.model_copy(update={"stopped": "9 of 9 answers failed"}))
+    assert (found.outcome, found.reason) == (
+        "rollback",
+        "The router's circuit breaker had stopped CO1: 9 of 9 answers failed",
+    )
+    assert found.scores is not None
+
+
 def test_two_arms_that_both_score_nothing_go_on() -> None:
     nothing = {"rating": 0.0, "latency": 5000.0}
     assert decide(variant("BO1", **nothing), variant("CO1", **nothing)).outcome == "continue"

@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from homeprices.experiment.confidence_sequences import half_width
 from homeprices.experiment.evidence import ClusteredProportion, Evidence, SampleMoments, VariantSummary, WithoutNetwork
 from homeprices.experiment.policies import load
+from homeprices.experiment.policies.limits import Guardrails
 from homeprices.experiment.policies.sequential import Margins, Minimum, Primary, SequentialPolicy
 from homeprices.experiment.treatment_effect import composite_effect, stratified_difference
 from tests.unit.experiment.looks import BEGIN, happened, look, paired, stratum, variant
@@ -131,6 +133,64 @@ def test_errors_of_one_visitor_are_not_errors_of_many() -> None:
     assert RULE.decide(look(errors=one)).outcome == "continue"
 
 
+def test_a_bound_on_the_margin_decides_nothing_and_beyond_it_it_does() -> None:
+    better, worse = look((3.4, 4.2)), look((4.2, 3.4))
+    lower, upper = RULE.decide(better).statistics["lower"], RULE.decide(worse).statistics["upper"]
+    for margin, outcome in ((lower, "continue"), (math.nextafter(lower, -1), "promote")):
+        assert SequentialPolicy(margins=Margins(promote=margin)).decide(better).outcome == outcome
+    for margin, outcome in ((upper, "continue"), (math.nextafter(upper, 1), "rollback")):
+        assert SequentialPolicy(margins=Margins(harm=margin)).decide(worse).outcome == outcome
+
+
+def test_a_price_error_on_its_limit_is_no_harm_and_beyond_it_it_is() -> None:
+    farther = look(paired=paired(100, 0.09))
+    bound = RULE.decide(farther).statistics["price_error_excess_lower"]
+    for limit, outcome in ((bound, "continue"), (math.nextafter(bound, 0), "rollback")):
+        rule = SequentialPolicy(guardrails=Guardrails(price_error=limit))
+        assert rule.decide(farther).outcome == outcome
+
+
+def test_a_guardrail_has_bounds_from_its_least_visitors_on_on_both_sides_of_its_mean() -> None:
+    found = RULE.decide(look(paired=paired(50, 0.01))).statistics
+    width = half_width(0.01 / 50, 50, alpha=RULE.error_rates.guardrail, expected=500, one_sided=True)
+    assert found["price_error_excess_lower"] == pytest.approx(0.01 - width)
+    assert found["price_error_excess_upper"] == pytest.approx(0.01 + width)
+    assert "price_error_excess_lower" not in RULE.decide(look(paired=paired(49, 0.01))).statistics
+
+
+def test_an_answer_is_slow_above_twice_the_99th_percentile_of_production_and_never_below_100_ms() -> None:
+    assert (RULE.slow_over(80.0), RULE.slow_over(20.0)) == (160.0, 100.0)
+
+
+def test_missing_data_is_told_from_the_hour_on_that_the_policy_names() -> None:
+    evidence = look((3.0, 5.0))
+    quiet = evidence.candidate.model_copy(update={"recent_requests": 0})
+    for age, outcome in ((timedelta(hours=24), "invalid"), (timedelta(hours=24, seconds=-1), "continue")):
+        silent = evidence.model_copy(update={"candidate": quiet, "now": BEGIN + age})
+        assert RULE.decide(silent).outcome == outcome
+
+
+def test_exactly_the_minimum_of_data_decides_in_whichever_variant_it_is() -> None:
+    assert RULE.decide(look((1.0, 5.0), rated=(400, 30))).outcome == "promote"
+    assert RULE.decide(look((1.0, 5.0), rated=(30, 30), assigned=(200, 50))).outcome == "promote"
+    found = RULE.decide(look((1.0, 5.0), rated=(29, 400)))
+    assert (found.outcome, "29 of 30 rated visitors in the smaller arm" in found.reason) == ("continue", True)
+
+
+def test_equal_scores_are_no_worse() -> None:
+    assert RULE.decide(look((4.0, 4.0))).reason.startswith("CO1 scores 0.0000 better than BO1")
+
+
+def test_variants_without_a_common_epoch_cannot_be_compared() -> None:
+    apart = (
+        stratum((4000, 0), (400, 0), (3.6, 0.0), epoch=1, share=0.0),
+        stratum((0, 1000), (0, 100), (0.0, 5.0), epoch=2, share=100.0),
+    )
+    found = RULE.decide(look((3.6, 5.0), strata=apart))
+    assert found.outcome == "continue"
+    assert found.reason.endswith("have no visitors in common epochs yet, so they cannot be compared.")
+
+
 def test_what_the_circuit_breaker_stopped_is_rolled_back_even_with_a_broken_split() -> None:
     found = RULE.decide(look((3.0, 5.0), assigned=(4250, 750), stopped="9 of 9 answers failed"))
     assert (found.outcome, found.reason) == (
@@ -207,6 +267,13 @@ def test_fifty_prices_of_which_one_network_told_most_roll_nobody_back() -> None:
     extreme = prices.model_copy(update={"trimmed": SampleMoments(n=60, mean=0.01, variance=0.01)})
     found = RULE.decide(look(paired=extreme))
     assert (found.outcome, "from the actual prices rests on few extreme voices" in found.reason) == ("continue", True)
+
+
+def test_a_rollback_by_prices_that_holds_without_the_extreme_voices_happens() -> None:
+    fewest = SampleMoments(n=RULE.guardrails.visitors, mean=0.09, variance=0.001)
+    prices = paired(60, 0.09).model_copy(update={"trimmed": fewest})
+    found = RULE.decide(look(paired=prices))
+    assert (found.outcome, found.statistics["price_error_excess_lower_trimmed"] > 0) == ("rollback", True)
 
 
 def test_ratings_promote_after_a_day_at_the_earliest_and_harm_does_not_wait() -> None:
