@@ -300,6 +300,7 @@ def test_a_listed_location_is_found_in_another_spelling(page: Page, service: Pri
     expect(suggestions(page)).to_have_text(["Indira Nagar"])
     page.locator("#total_sqft").fill("1200")
     estimate(page)
+    expect(page.locator("#estimate")).to_be_visible()
     expect(page.locator("#location")).to_have_value("Indira Nagar")
     expect(page.locator("#notice")).to_be_hidden()
     assert service.homes[-1]["location"] == "Indira Nagar"
