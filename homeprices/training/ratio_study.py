@@ -24,6 +24,9 @@ RANGES: dict[str, tuple[float, float]] = {
 }
 """IAAO's acceptable values by statistic; of COD, those of older and of unlike single-family homes."""
 
+INPUTS = {"form": "Form fields", "full": "All inputs"}
+"""Titles of the studies of a model, by the inputs of its estimates."""
+
 TITLES = {"median_ratio": "median ratio", "cod": "COD", "prd": "PRD", "prb": "PRB"}
 
 EXPLANATION = (

@@ -55,7 +55,7 @@ def write_report(
     spans = bootstrap(prices, estimates.price, SEED) | {ALL_INPUTS_PREFIX + name: span for name, span in full.items()}
     studies = {
         inputs: ratio_study.ratio_study(prices, of_inputs.price, SEED)
-        for inputs, of_inputs in {"form fields": estimates, "all inputs": score.full}.items()
+        for inputs, of_inputs in {"form": estimates, "full": score.full}.items()
     }
     content = report.model_dump(mode="json") | {
         "onnx_relative_difference": onnx_difference,
@@ -105,7 +105,7 @@ def _page(
         Markup("<p>{}</p>").format(ratio_study.EXPLANATION),
         *(
             Markup("<p>{}: {}</p>{}").format(
-                inputs.capitalize(),
+                ratio_study.INPUTS[inputs],
                 ratio_study.verdict(study),
                 html.table(map(ratio_study.as_text, study), ratio_study.head()),
             )
@@ -171,7 +171,7 @@ def model_card(
         explanation=ratio_study.EXPLANATION,
         ratio_head=ratio_study.head(),
         studies={
-            inputs: (ratio_study.verdict(study), [ratio_study.as_text(of) for of in study])
+            ratio_study.INPUTS[inputs]: (ratio_study.verdict(study), [ratio_study.as_text(of) for of in study])
             for inputs, study in studies.items()
         },
         required=[field.drift_name for field in INPUTS if field.required],

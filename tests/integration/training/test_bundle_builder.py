@@ -20,7 +20,7 @@ from homeprices.pricing.home import Home
 from homeprices.pricing.inputs import INPUT, INPUTS
 from homeprices.pricing.manifest import TextReference
 from homeprices.pricing.predictor import Predictor
-from homeprices.training import bundle_builder, validation
+from homeprices.training import bundle_builder, ratio_study, validation
 from tests.integration.training.conftest import SEED, TINY, encoded
 
 Split = tuple[pd.DataFrame, pd.DataFrame]
@@ -119,7 +119,7 @@ def test_a_bundle_has_a_card_a_report_and_its_pictures(folder: Path) -> None:
             f"{studies[0]['values']['prd']:.3f} ({' to '.join(f'{end:.3f}' for end in studies[0]['intervals']['prd'])})"
         )
         for text in (card, page):
-            assert told in text and f"{inputs.capitalize()}: of all homes" in text and "asking prices" in text
+            assert told in text and f"{ratio_study.INPUTS[inputs]}: of all homes" in text and "asking prices" in text
     for name in ("median_ape", "all_median_ape", "all_within_20", "r2"):
         low, high = report["metric_intervals"][name]
         assert low < report["metrics"][name] < high and f"({low:.4g} to {high:.4g})" in page
