@@ -20,6 +20,7 @@ from homeprices.pricing.manifest import (
     Manifest,
     Reference,
 )
+from homeprices.pricing.market import MARKET_FILE, Market
 
 MODEL_FILE = "model.onnx"
 COLUMNS_FILE = "columns.json"
@@ -63,6 +64,10 @@ class Bundle:
     def reference(self) -> Reference:
         """The distributions of the training rows. Raises BundleRefused."""
         return _read(self.folder, REFERENCE_FILE, Reference)
+
+    def market(self) -> Market | None:
+        """The market of the training rows; None in a bundle that is older than the file. Raises BundleRefused."""
+        return _read(self.folder, MARKET_FILE, Market) if MARKET_FILE in self.manifest.files else None
 
 
 def digest(path: Path) -> FileDigest:

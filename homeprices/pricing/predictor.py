@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.features import OTHER_LOCATION, Locations
 from homeprices.pricing.home import FEATURES, Home
 from homeprices.pricing.inputs import LOCATION
+from homeprices.pricing.market import Market, typical_of_reference
 from homeprices.pricing.plausibility import unusual_inputs
 
 PRICE_DIGITS = 2  # decimals of a lakh in an answer: 1,000 rupees
@@ -95,6 +97,25 @@ class Predictor:
     def suggested_location(self, text: str) -> str | None:
         """Return the learned name that a visitor may have meant by an unknown location; None without a near one."""
         return self._locations.nearest(text)
+
+    @cached_property
+    def market(self) -> Market | None:
+        """The market of the training homes, read at the first explanation: an estimate does not need it.
+
+        None in a bundle that is older than the file. Raises BundleRefused.
+        """
+        return self.bundle.market()
+
+    def typical_home(self, place: str | None) -> Mapping[str, float | str]:
+        """Return the typical home of a place that the market knows, in the model's vocabulary; else the city's."""
+        if self.market is None:
+            return self._typical_of_reference
+        found = self.market.places.get(place) if place is not None else None
+        return (found or self.market.city).typical
+
+    @cached_property
+    def _typical_of_reference(self) -> Mapping[str, float | str]:
+        return typical_of_reference(self.bundle.reference())
 
     def estimate(self, homes: Sequence[Home]) -> list[Estimate]:
         """One estimate per home, in order. Raises BundleRefused when a price is not finite and positive."""

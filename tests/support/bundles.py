@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from homeprices.pricing.manifest import (
     Reference,
     TextReference,
 )
+from homeprices.pricing.market import MARKET_FILE, Listings, Market, PlaceMarket
 
 LOCATION_LEVELS = {"Electronic City": 0.9, "Indira Nagar": 2.0, "Rajaji Nagar": 1.8, "Whitefield": 1.2}
 OTHER_LEVEL = 1.0
@@ -31,12 +33,22 @@ _TRAINED_AT = datetime(2026, 1, 5, 6, tzinfo=UTC)
 
 
 def make_bundle(
-    folder: Path, version: str, *, factor: float = 1.0, promoted_from: str | None = None, idle_work: int = 0
+    folder: Path,
+    version: str,
+    *,
+    factor: float = 1.0,
+    promoted_from: str | None = None,
+    idle_work: int = 0,
+    market: Market | None = None,
 ) -> Path:
     """Write a complete published bundle into `folder` and return it. `factor` scales every price.
 
-    `idle_work` adds so many unused operations to each prediction; a million take about a millisecond.
+    `idle_work` adds so many unused operations to each prediction; a million take about a millisecond. Without a
+    `market`, the bundle is as those that are older than this file.
     """
+    if market is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / MARKET_FILE).write_text(market.model_dump_json())
     manifest = _write(folder, factor, idle_work).publish(
         version=version, promoted_from=promoted_from, published_by="tests"
     )
@@ -53,6 +65,36 @@ def make_draft(folder: Path, factor: float = 1.0) -> Path:
 def price(total_sqft: float, location: str, bhk: int, factor: float = 1.0) -> float:
     """Return the price these bundles predict, in lakh rupees."""
     return float(factor * 0.1 * LOCATION_LEVELS.get(location, OTHER_LEVEL) * total_sqft**0.9 * bhk**0.1)
+
+
+AREAS = (650.0, 900.0, 1100.0, 1200.0, 1350.0, 1600.0, 2400.0)
+
+
+def make_market(places: Sequence[str] = tuple(LOCATION_LEVELS), factor: float = 1.0) -> Market:
+    """Return the market of seven homes in each place, at the prices of these bundles; the typical one has 1,200."""
+    homes = [(place, area, 1 + int(area > 800) + int(area > 1500)) for place in sorted(places) for area in AREAS]
+    typical = {"total_sqft": 1200.0, "bhk": 2.0, "bath": 2.0, "area_type": "Super built-up Area"}
+    by_place = {
+        place: PlaceMarket(homes=len(AREAS), rupees_per_sqft=_per_sqft(place, 1200.0, 2, factor), typical=typical)
+        for place in places
+    }
+    city = PlaceMarket(homes=len(homes), rupees_per_sqft=7_500.0, typical={**typical, "total_sqft": 1100.0})
+    listings = Listings(
+        places=sorted(places),
+        place=[sorted(places).index(place) for place, _, _ in homes],
+        rupees_per_sqft=[_per_sqft(*home, factor) for home in homes],
+        numbers={
+            "total_sqft": [area for _, area, _ in homes],
+            "bhk": [bhk for _, _, bhk in homes],
+            "bath": [bhk for _, _, bhk in homes],
+            "balcony": [None for _ in homes],
+        },
+    )
+    return Market(city=city, places=by_place, listings=listings)
+
+
+def _per_sqft(place: str, area: float, bhk: int, factor: float) -> float:
+    return float(round(price(area, place, bhk, factor) * 100_000 / area))
 
 
 def write_files(folder: Path, factor: float, idle_work: int = 0) -> None:

@@ -1,0 +1,144 @@
+"""The market that a model was trained on: the typical home of each place, rupees a square foot, and some listings.
+
+`market.json` of a bundle holds it. Serving reads the file at the first explanation, never for a prediction. Bundles
+from before it have none.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from homeprices.pricing.home import Home
+from homeprices.pricing.inputs import AREA, BEDROOMS, INPUT, TEXT_LIMIT, WHOLE_NUMBERS
+from homeprices.pricing.manifest import Reference, TextReference
+
+MARKET_FILE = "market.json"
+CITY = "Bangalore"
+MOST_LISTINGS = 20_000
+MOST_LISTINGS_A_PLACE = 40
+RUPEES_A_LAKH = 100_000
+
+Name = Annotated[str, Field(min_length=1, max_length=TEXT_LIMIT)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Text = Annotated[str, Field(max_length=TEXT_LIMIT)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class PlaceMarket(_Frozen):
+    """A place: how many training homes it has, their median rupees a square foot, and its typical home.
+
+    `typical` holds medians and most frequent values in the model's vocabulary; an input without one is left out.
+    """
+
+    homes: int = Field(ge=1)
+    rupees_per_sqft: Positive
+    typical: dict[str, float | Text]
+
+
+class Listings(_Frozen):
+    """Training homes as columns: `place` is an index of `places`; a missing number is None."""
+
+    places: list[Name] = Field(max_length=MOST_LISTINGS)
+    place: list[Annotated[int, Field(ge=0)]] = Field(max_length=MOST_LISTINGS)
+    rupees_per_sqft: list[Positive] = Field(max_length=MOST_LISTINGS)
+    numbers: dict[str, list[Annotated[float, Field(ge=0, allow_inf_nan=False)] | None]]
+
+    @model_validator(mode="after")
+    def _columns_fit(self) -> Listings:
+        rows = len(self.place)
+        if {len(self.rupees_per_sqft), *map(len, self.numbers.values())} != {rows}:
+            raise ValueError("the columns of the listings have different lengths")
+        if any(number >= len(self.places) for number in self.place):
+            raise ValueError("a listing is in a place that has no name")
+        if not {AREA, BEDROOMS} <= self.numbers.keys():
+            raise ValueError("the listings have no area or no bedrooms")
+        return self
+
+
+@dataclass(frozen=True)
+class Comparable:
+    """A listing that resembles a home. `alike` is from 0 to 1."""
+
+    place: str
+    bedrooms: int
+    area: float
+    rupees_per_sqft: float
+    alike: float
+
+
+class Market(_Frozen):
+    """The content of `market.json`."""
+
+    schema_version: Literal[1] = 1
+    city: PlaceMarket
+    places: dict[Name, PlaceMarket]
+    listings: Listings
+
+    @cached_property
+    def _columns(self) -> tuple[npt.NDArray[np.int64], dict[str, npt.NDArray[np.float32]]]:
+        numbers = self.listings.numbers.items()
+        return np.array(self.listings.place, dtype=np.int64), {
+            name: np.array([math.nan if value is None else value for value in values], dtype=np.float32)
+            for name, values in numbers
+        }
+
+    def comparables(self, home: Home, place: str | None, count: int) -> list[Comparable]:
+        """Return the training homes that are most like a home, in the named place or, for None, in the whole city.
+
+        Likeness is Gower's coefficient over the numbers that both homes have. Each number counts alike: the smaller
+        one as a share of the larger one.
+        """
+        places, numbers = self._columns
+        rows = np.arange(len(places))
+        if place is not None:
+            rows = rows[places == self.listings.places.index(place)] if place in self.listings.places else rows[:0]
+        given = {name: getattr(home, name) for name in numbers if getattr(home, name) is not None}
+        likeness = np.array([_likeness(column[rows], given[name]) for name, column in numbers.items() if name in given])
+        alike = np.nanmean(likeness, axis=0)
+        nearest = np.argsort(-alike, kind="stable")[:count]
+        return [
+            Comparable(
+                place=self.listings.places[places[row]],
+                bedrooms=int(numbers[BEDROOMS][row]),
+                area=float(numbers[AREA][row]),
+                rupees_per_sqft=self.listings.rupees_per_sqft[row],
+                alike=float(share),
+            )
+            for row, share in zip(rows[nearest].tolist(), alike[nearest].tolist(), strict=True)
+        ]
+
+
+def typical_of_reference(reference: Reference) -> dict[str, float | str]:
+    """Return the city's typical home for a bundle without a market, from the distributions of its training homes."""
+    typical: dict[str, float | str] = {}
+    for name, found in reference.features.items():
+        if not isinstance(found, TextReference):
+            typical[name] = float(math.floor(found.median)) if name in WHOLE_NUMBERS else found.median
+        elif found.counts and has_vocabulary(name):
+            typical[name] = max(found.counts, key=found.counts.__getitem__)
+    return typical
+
+
+def has_vocabulary(name: str) -> bool:
+    """Return whether a text input has a few values, of which one is typical; the name of a society has not."""
+    return bool(INPUT[name].choices or INPUT[name].options)
+
+
+def rupees_per_sqft(lakh: Any, area: Any) -> Any:
+    """Return rupees a square foot for a price in lakh rupees, or for an array of prices."""
+    return lakh * RUPEES_A_LAKH / area
+
+
+def _likeness(values: npt.NDArray[np.float32], value: float) -> npt.NDArray[np.float32]:
+    larger = np.maximum(values, value)
+    return np.divide(np.minimum(values, value), larger, out=np.ones_like(values), where=larger != 0)
