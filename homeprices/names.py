@@ -29,5 +29,11 @@ BATCH_DAG: Final = "batch_scoring_dag"
 DATASET_ASSET: Final = "dataset"
 CANDIDATE_WANTED_ASSET: Final = "candidate_wanted"
 
+SYNTHETIC_SOURCE: Final = "synthetic listings"
+"""The source of a dataset that `data synthesize` wrote."""
+
+EXPLAIN_PATH: Final = "/api/explain"
+"""The path of an explanation of an estimate."""
+
 PREDICT_PATH: Final = "/api/predict_home_price"
 """The path of a single prediction; the path of a batch is below it."""

@@ -38,9 +38,11 @@ from homeprices.pricing.manifest import (
     Input,
     Interval,
 )
+from homeprices.pricing.market import MARKET_FILE
 from homeprices.pricing.predictor import HIGH_OUTPUT, LOW_OUTPUT, OUTPUT
 from homeprices.training.bundle_metadata import reference_distributions
 from homeprices.training.cross_validation import cross_validate
+from homeprices.training.market_summary import summarize_market
 from homeprices.training.mlflow_model import write_mlflow_model
 from homeprices.training.regression_metrics import ALL_INPUTS_PREFIX, HoldoutScore, coverage, measure_both
 from homeprices.training.validation import BASELINE
@@ -85,6 +87,7 @@ def build_bundle(
     created_at = created_at or datetime.now(UTC)
     write_mlflow_model(out, created_at=created_at, run_id=mlflow_run_id)
     (out / REFERENCE_FILE).write_text(reference.model_dump_json(indent=1))
+    (out / MARKET_FILE).write_text(summarize_market(training, inputs).model_dump_json())
     _write(out / "quality.json", quality)
     price_model.save(model, out / "model.skops")
     draft = Draft(
@@ -104,7 +107,7 @@ def build_bundle(
     return draft
 
 
-_BEFORE_REPORT = {MODEL_FILE, COLUMNS_FILE, REFERENCE_FILE, "quality.json", "model.skops"}
+_BEFORE_REPORT = {MODEL_FILE, COLUMNS_FILE, REFERENCE_FILE, MARKET_FILE, "quality.json", "model.skops"}
 
 
 def score_holdout(model: PriceModel, rows: pd.DataFrame) -> HoldoutScore:

@@ -17,9 +17,11 @@ from matplotlib.figure import Figure
 
 from homeprices.model.estimators import estimator
 from homeprices.model.price_model import PriceModel
+from homeprices.names import SYNTHETIC_SOURCE
 from homeprices.pricing.bundle import Bundle
-from homeprices.pricing.inputs import AREA, BEDROOMS, INPUTS, limits_of
+from homeprices.pricing.inputs import AREA, BEDROOMS, INPUT, INPUTS, NUMBERS, limits_of
 from homeprices.pricing.manifest import Columns, DatasetReference, Draft
+from homeprices.pricing.market import MOST_LISTINGS_A_PLACE, Market
 from homeprices.reporting import html
 from homeprices.reporting.charts import in_page
 from homeprices.training import ratio_study
@@ -68,7 +70,8 @@ def write_report(
     (folder / "validation.html").write_text(
         _page(report, bundle.manifest.dataset, len(score.rows), _table(metrics, spans), slices, studies, figures)
     )
-    (folder / CARD_FILE).write_text(model_card(bundle.manifest, bundle.columns, quality, slices, studies))
+    card = model_card(bundle.manifest, bundle.columns, bundle.market(), quality, slices, studies)
+    (folder / CARD_FILE).write_text(card)
     return report
 
 
@@ -146,6 +149,7 @@ _TITLES = {
 def model_card(
     draft: Draft,
     columns: Columns,
+    market: Market | None,
     quality: dict[str, Any],
     slices: list[dict[str, Any]],
     studies: dict[str, list[RatioStudy]],
@@ -179,4 +183,8 @@ def model_card(
         areas=limits_of(AREA),
         rooms=limits_of(BEDROOMS),
         learned_areas=columns.ranges[AREA],
+        market=market,
+        most_listings_a_place=MOST_LISTINGS_A_PLACE,
+        numbers=[INPUT[name].drift_name for name in NUMBERS],
+        synthetic=draft.dataset.source == SYNTHETIC_SOURCE,
     )

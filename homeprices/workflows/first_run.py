@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from homeprices.errors import NotFound, NotReady, Unavailable
-from homeprices.names import TRAINING_DAG
+from homeprices.names import SYNTHETIC_SOURCE, TRAINING_DAG
 
 if TYPE_CHECKING:
     from homeprices.adapters.airflow_client import AirflowClient
@@ -37,9 +37,9 @@ def import_dataset(
     source = []
     if path is None:
         path = folder / "synthetic.csv"
-        say("making synthetic listings")
+        say(f"making {SYNTHETIC_SOURCE}")
         run(["data", "synthesize", "--out", str(path)])
-        source = ["--source", "synthetic listings"]
+        source = ["--source", SYNTHETIC_SOURCE]
     say(f"importing {path.name}")
     run(["data", "import", str(path), *source, "--notify" if notify else "--no-notify"])
 

@@ -16,11 +16,13 @@ from homeprices.data.preparation import SALT, prepare, to_homes
 from homeprices.errors import PublicationRefused
 from homeprices.model.price_model import PriceModel
 from homeprices.pricing.bundle import Bundle
+from homeprices.pricing.explanation import explain
 from homeprices.pricing.home import Home
 from homeprices.pricing.inputs import INPUT, INPUTS
 from homeprices.pricing.manifest import TextReference
 from homeprices.pricing.predictor import Predictor
 from homeprices.training import bundle_builder, ratio_study, validation
+from homeprices.training.validation_report import model_card
 from tests.integration.training.conftest import SEED, TINY, encoded
 
 Split = tuple[pd.DataFrame, pd.DataFrame]
@@ -104,6 +106,8 @@ def test_a_bundle_has_a_card_a_report_and_its_pictures(folder: Path) -> None:
     card = (folder / "model_card.md").read_text()
     assert "train_V4" in card and "asking price" in card and "location never listed" in card
     assert "{{" not in card and "{%" not in card
+    assert "Not stored\nare ids, societies, addresses, names and any other text." in card
+    assert "of an unknown source, and the rights in them are those of that source" in card
     pictures = {path.stem for path in (folder / "plots").glob("*.png")}
     assert pictures == {
         "actual_and_estimated", "error_by_location", "intervals", "relative_errors", "residuals", "what_matters",
@@ -158,3 +162,31 @@ def test_a_graph_that_gives_other_prices_or_bounds_is_never_published_and_names_
     wider = replace(distilled, interval=replace(distilled.interval, form=distilled.interval.form + 0.1))
     with pytest.raises(PublicationRefused, match="the low of the ONNX graph"):
         parity(wider)
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        ("synthetic listings", "These listings are synthetic: a program made them, no seller did"),
+        ("listings.example, 2017", "These listings are listings.example, 2017, and the rights in them"),
+    ],
+)
+def test_the_card_says_whose_listings_an_explanation_shows(folder: Path, source: str, sentence: str) -> None:
+    bundle = Bundle.open_draft(folder)
+    dataset = bundle.manifest.dataset.model_copy(update={"source": source})
+    quality = json.loads((folder / "quality.json").read_text())
+    slices = json.loads((folder / "validation.json").read_text())["slices"]
+    draft = bundle.manifest.model_copy(update={"dataset": dataset})
+    assert sentence in model_card(draft, bundle.columns, bundle.market(), quality, slices)
+
+
+def test_the_market_of_a_bundle_is_that_of_its_training_homes(folder: Path, split: Split) -> None:
+    bundle = Bundle.open_draft(folder)
+    market = bundle.market()
+    assert market is not None and market.city.homes == len(split[0])
+    assert set(market.places) <= set(bundle.columns.locations)
+    predictor = Predictor(bundle)
+    for home in to_homes(split[1])[:20]:
+        found = explain(predictor, home, predictor.typical_home(home.location))
+        assert round(found.baseline + sum(found.lakh.values()), 2) == found.price
+        assert found.price == round(predictor.estimate([home])[0].price, 2)
