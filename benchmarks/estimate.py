@@ -3,7 +3,8 @@
 Ours is `Predictor.estimate`, as the service calls it: from a home to price and interval. One peer is the same fitted
 model called through scikit-learn and pandas, as in a service with a pickled model. The other is a minimal ONNX model: a
 one-hot encoder and a linear regression, converted by skl2onnx, without interval. All estimate the same homes in turn,
-in rounds. Times are CPU time of the calling thread.
+in rounds. "explain" is the whole answer of `POST /api/explain`: up to 256 rows of the model, comparables and sentences.
+Times are CPU time of the calling thread.
 
 `make benchmark-estimate` (LISTINGS=path.csv EFFORT=full)
 """
@@ -40,6 +41,7 @@ from homeprices.model.presets import preset
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.predictor import Predictor
 from homeprices.training import bundle_builder
+from inference.backend.api.explain_routes import explanation_of
 
 SEED = 7
 HOMES = 200
@@ -115,6 +117,8 @@ def _contenders(folder: Path, prepared: preparation.PreparedDataset, name: str) 
     return {
         "estimate, form": (lambda n: predictor.estimate([form[n]]), HOMES),
         "estimate, all": (lambda n: predictor.estimate([full[n]]), HOMES),
+        "explain, form": (lambda n: explanation_of(predictor, form[n]), SLOW_HOMES),
+        "explain, all": (lambda n: explanation_of(predictor, full[n]), SLOW_HOMES),
         "scikit-learn, form": (lambda n: fitted.estimate(form_only(fitted.encode(rows[n]))), SLOW_HOMES),
         "scikit-learn, all": (lambda n: fitted.estimate(fitted.encode(rows[n])), SLOW_HOMES),
         "skl2onnx's linear regression, form": (_linear(prepared.training, holdout), HOMES),

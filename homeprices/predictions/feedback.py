@@ -10,6 +10,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    TypeAdapter,
     ValidationError,
     model_validator,
 )
@@ -84,12 +85,16 @@ def price_error(estimate: float, price: float) -> float:
     return min(abs(estimate - price) / price, MAX_PRICE_ERROR)
 
 
+_PredictionId = Annotated[int, BeforeValidator(_form_number), Field(ge=1, le=LARGEST_ID)]
+_PREDICTION_ID: TypeAdapter[int] = TypeAdapter(_PredictionId, config=ConfigDict(hide_input_in_errors=True))
+
+
 class Feedback(BaseModel):
     """Feedback on a prediction. `feedback_value` is the stars of a `rating` or the lakh rupees of an `actual_price`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    prediction_id: Annotated[int, BeforeValidator(_form_number), Field(ge=1, le=LARGEST_ID)]
+    prediction_id: _PredictionId
     feedback_type: FeedbackType
     feedback_value: Annotated[_Finite | None, BeforeValidator(_form_number)] = None
     feedback_text: Annotated[_Text | None, BeforeValidator(_readable)] = None
@@ -126,6 +131,17 @@ def _problem(kind: str, value: float | None) -> str | None:
     else:
         fits = ACTUAL_PRICE_LIMITS_LAKH[0] <= value <= ACTUAL_PRICE_LIMITS_LAKH[1]
     return None if fits else f"must be {_VALUED[kind]}"
+
+
+def prediction_id_of(value: Any) -> int:
+    """Return the id of a prediction in a JSON object or a form; None is a missing field. Raises InvalidInput."""
+    if value is None:
+        raise InvalidInput({"prediction_id": "is required: the one of your estimate of this home"})
+    try:
+        return _PREDICTION_ID.validate_python(value)
+    except ValidationError as error:
+        (problem, *_) = error.errors(include_url=False)
+        raise InvalidInput({"prediction_id": _sentence("prediction_id", problem["type"], problem["msg"])}) from None
 
 
 def _sentence(name: str, kind: str, message: str) -> str:

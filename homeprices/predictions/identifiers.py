@@ -147,6 +147,16 @@ def look_up_id(connection: Connection, prediction_id: int) -> IdLookup:
     return IdLookup(**connection.execute(_LOOKUP, values).mappings().one())
 
 
+_EXPOSED = text(
+    "SELECT EXISTS (SELECT FROM prediction_logs WHERE id = :id AND visitor = :visitor AND returning_visitor)"
+)
+
+
+def was_exposed(connection: Connection, prediction_id: int, visitor: str) -> bool:
+    """Return whether the prediction is stored as one of this visitor, a keyed hash, who had sent the cookie with it."""
+    return bool(connection.execute(_EXPOSED, {"id": prediction_id, "visitor": visitor}).scalar_one())
+
+
 HASH_HEX_DIGITS = 32  # 128 bits, so that two visitors never collide by chance
 NETWORK_HEX_DIGITS = 16
 IPV4_PREFIX, IPV6_PREFIX = 24, 48

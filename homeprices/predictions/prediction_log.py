@@ -135,6 +135,28 @@ class PredictionLog:
         except DatabaseUnavailable:
             return "undetermined"
 
+    def holds_exposure(self, prediction_id: int, visitor: str) -> bool:
+        """Return whether PostgreSQL holds this prediction of this returning visitor, a keyed hash.
+
+        Waits up to `SETTLE_SECONDS` for one that was just issued, unless `MOST_WAITING` threads wait already. Raises
+        DatabaseUnavailable.
+        """
+        deadline = time.monotonic() + SETTLE_SECONDS
+        if self._is_exposure(prediction_id, visitor):
+            return True
+        if not self._waiting_slots.acquire(blocking=False):
+            return False
+        try:
+            while not (found := self._is_exposure(prediction_id, visitor)) and time.monotonic() < deadline:
+                time.sleep(POLL_SECONDS)
+        finally:
+            self._waiting_slots.release()
+        return found
+
+    def _is_exposure(self, prediction_id: int, visitor: str) -> bool:
+        with transaction(self._engine) as connection:
+            return identifiers.was_exposed(connection, prediction_id, visitor)
+
     def _look_up(self, prediction_id: int) -> IssueStatus:
         started_at, deadline = time.time(), time.monotonic() + SETTLE_SECONDS
         status = self._status(prediction_id, started_at)

@@ -130,7 +130,7 @@ def typical_of_reference(reference: Reference) -> dict[str, float | str]:
 
 
 def has_vocabulary(name: str) -> bool:
-    """Return whether a text input has a few values, of which one is typical; the name of a society has not."""
+    """Return whether a text input has a few values, of which one is typical; a name has not."""
     return bool(INPUT[name].choices or INPUT[name].options)
 
 

@@ -106,6 +106,11 @@ class Predictor:
         """
         return self.bundle.market()
 
+    def place_of(self, home: Home) -> str | None:
+        """Return the learned location of a home; None for an unknown one."""
+        name = self._locations.match(home.location)
+        return name if name != OTHER_LOCATION else None
+
     def typical_home(self, place: str | None) -> Mapping[str, float | str]:
         """Return the typical home of a place that the market knows, in the model's vocabulary; else the city's."""
         if self.market is None:

@@ -1,6 +1,6 @@
 """The content of `market.json`: the typical home of each place, rupees a square foot, and some of the training homes.
 
-Of a listing, its place, its numbers and its price a square foot are stored: no id, no society, no other text. A place
+Of a listing, its place, its numbers and its price a square foot are stored: no id, no name, no other text. A place
 has at most `MOST_LISTINGS_A_PLACE` listings, spread evenly over its areas. The hold-out is not in it.
 """
 

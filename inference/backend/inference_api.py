@@ -17,7 +17,7 @@ from pydantic_core import to_json
 
 from homeprices.log import configure_logging
 from homeprices.settings import load_settings
-from inference.backend.api import batch_routes, operator_routes, visitor_routes
+from inference.backend.api import batch_routes, explain_routes, operator_routes, visitor_routes
 from inference.backend.api.fast_path import with_fast_path
 from inference.backend.runtime.access import refuse_key_in_query, scope_of
 from inference.backend.runtime.app_state import EXTENSION, AppState, open_app_state
@@ -38,7 +38,7 @@ def create_app(state: AppState | None = None) -> Flask:
     app.json = PydanticJSONProvider(app)
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY_BYTES
     app.extensions[EXTENSION] = state
-    for module in (visitor_routes, batch_routes, operator_routes):
+    for module in (visitor_routes, explain_routes, batch_routes, operator_routes):
         app.register_blueprint(module.blueprint)
     _add_request_hooks(app, state)
     allow_origins(app, state.settings)

@@ -17,6 +17,7 @@ from homeprices.names import PREDICT_PATH
 from homeprices.pricing.inputs import INPUTS
 from inference.backend.api.batch_formats import CSV_COLUMNS, CSV_TYPE, NDJSON_TYPES
 from inference.backend.api.batch_routes import LARGEST_BATCH_BYTES, MOST_HOMES, NOTES_HEADER
+from inference.backend.api.explain_schemas import with_explanation, with_schema
 from inference.backend.api.operator_routes import Drift, Lines, Rows, Window
 from inference.backend.api.schemas import VARIANT, VERSION, Schema, components, reference
 from inference.backend.runtime.http import FORM_TYPES, JSON_TYPE, LARGEST_BODY_BYTES, PROBLEM_TYPE
@@ -57,8 +58,8 @@ def document() -> dict[str, Any]:
             "description": "Estimates of home prices in lakh rupees, and feedback on them.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        "paths": {**_for_visitors(), **_for_probes(), **_for_operators(), **_contract()},
-        "components": {"schemas": components(), "securitySchemes": {"key": KEY_SCHEME}},
+        "paths": {**with_explanation(_for_visitors()), **_for_probes(), **_for_operators(), **_contract()},
+        "components": {"schemas": with_schema(components()), "securitySchemes": {"key": KEY_SCHEME}},
     }
 
 
@@ -154,7 +155,6 @@ def _for_operators() -> dict[str, Any]:
         "headers": _headers(),
         "content": {PROMETHEUS_TYPE: {"schema": {"type": "string"}}},
     }
-    drift = _answer("Drift", "The report.")
     return {
         "/metrics": {
             "get": _operation(
@@ -195,7 +195,7 @@ def _for_operators() -> dict[str, Any]:
             "get": _operation(
                 "getDriftReport",
                 "The newest drift report",
-                {200: drift},
+                {200: _answer("Drift", "The report.")},
                 (401, 403, 422, 429, 500, 503),
                 scope="operate",
                 query=Drift,

@@ -25,6 +25,7 @@ OPEN_TO_VISITORS: Final[dict[Mode, frozenset[Scope]]] = {
 ENDPOINT_SCOPES: Final[dict[str, Scope]] = {
     "predict.predict_home_price": "predict",
     "predict.get_location_names": "predict",
+    "explain.explain_home_price": "predict",
     "predict.feedback": "feedback",
     "batch.predict_batch": "batch",
 }

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Engine, select, text
 
 from homeprices.adapters.database import open_engine
-from homeprices.errors import SpoolFull
+from homeprices.errors import DatabaseUnavailable, SpoolFull
 from homeprices.predictions import log_queries
 from homeprices.predictions.drain import BATCH_RECORDS, REFUSED_FILE, Drain, DrainReport
 from homeprices.predictions.feedback import Feedback
@@ -358,6 +358,26 @@ def test_an_id_is_undetermined_while_the_database_is_unavailable(settings: Setti
     eventually(lambda: log.database == "down")
     assert log.issue_status(1) == "undetermined"
     log.close()
+
+
+def test_an_exposure_is_found_by_its_visitor_once_it_is_stored(log: PredictionLog) -> None:
+    known = replace(PREDICTION, returning_visitor=True)
+    number = log.record(known)
+    assert number is not None
+    assert log.holds_exposure(number, "visitor-1"), "it waits for a record that is on its way"
+    assert not log.holds_exposure(number, "visitor-2")
+    new = log.record(replace(PREDICTION, returning_visitor=False))
+    assert new is not None
+    eventually(lambda: log.issue_status(new) == "issued" and log.spool.records == 0)
+    assert not log.holds_exposure(new, "visitor-1"), "a visitor without the cookie is not in the experiment"
+    assert not log.holds_exposure(2**53 - 1, "visitor-1")
+
+
+def test_without_the_database_no_exposure_can_be_found(settings: Settings, tmp_path: Path) -> None:
+    nowhere = open_engine(settings.model_copy(update={"postgres_port": 1}))
+    log = PredictionLog(Spool(tmp_path, limit_bytes=1 << 30), nowhere)
+    with pytest.raises(DatabaseUnavailable):
+        log.holds_exposure(1, "visitor-1")
 
 
 def test_closing_drains_what_is_there(settings: Settings, engine: Engine, tmp_path: Path) -> None:

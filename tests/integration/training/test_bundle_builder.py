@@ -177,7 +177,7 @@ def test_the_card_says_whose_listings_an_explanation_shows(folder: Path, source:
     quality = json.loads((folder / "quality.json").read_text())
     slices = json.loads((folder / "validation.json").read_text())["slices"]
     draft = bundle.manifest.model_copy(update={"dataset": dataset})
-    assert sentence in model_card(draft, bundle.columns, bundle.market(), quality, slices)
+    assert sentence in model_card(draft, bundle.columns, bundle.market(), quality, slices, {})
 
 
 def test_the_market_of_a_bundle_is_that_of_its_training_homes(folder: Path, split: Split) -> None:

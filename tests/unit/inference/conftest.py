@@ -16,6 +16,7 @@ from homeprices.keys import key_ring
 from homeprices.keys.key_check import KeyCheck
 from homeprices.predictions.feedback import Feedback
 from homeprices.predictions.prediction_log import IssueStatus, Prediction
+from homeprices.pricing.market import Market
 from homeprices.registry import versions
 from homeprices.settings import load_settings
 from inference.backend.inference_api import create_app
@@ -64,6 +65,10 @@ class RememberingLog:
     def issue_status(self, prediction_id: int) -> IssueStatus:
         return self.issue
 
+    def holds_exposure(self, prediction_id: int, visitor: str) -> bool:
+        held = self.predictions[prediction_id - 1 : prediction_id]
+        return any(one.visitor == visitor and one.returning_visitor for one in held)
+
     def record_feedback(
         self, feedback: Feedback, visitor: str | None, network: str | None, returning_visitor: bool
     ) -> None:
@@ -99,9 +104,9 @@ class Backend:
     def client(self) -> FlaskClient:
         return self.app.test_client()
 
-    def publish(self, version: str, factor: float = 1.0) -> None:
+    def publish(self, version: str, factor: float = 1.0, market: Market | None = None) -> None:
         """Put a bundle into the bucket and have the worker poll."""
-        folder = make_bundle(self.folder / "made" / version, version, factor=factor)
+        folder = make_bundle(self.folder / "made" / version, version, factor=factor, market=market)
         for path in sorted(folder.rglob("*"), key=lambda path: path.name == "manifest.json"):
             if path.is_file():
                 key = versions.folder(version) + path.relative_to(folder).as_posix()

@@ -33,6 +33,9 @@ VISITOR_ASKS: list[Asked] = [
     ("GET", PREDICT, {}),
     ("GET", "/api/nothing", {}),
     ("GET", "/api/metrics", {}),
+    ("POST", "/api/explain", {"json": HOME}),
+    ("POST", "/api/explain", {"data": HOME}),
+    ("POST", "/api/explain", {"json": {}}),
 ]
 
 
@@ -59,7 +62,7 @@ def test_a_visitors_table_names_neither(start: Start) -> None:
 
 
 def test_trusted_networks_see_both(backend: Backend) -> None:
-    for asked in VISITOR_ASKS[:4]:
+    for asked in (*VISITOR_ASKS[:4], ("POST", "/api/explain", {"json": HOME})):
         answer = ask(backend, asked)
         assert (answer.headers["X-Variant"], answer.headers["X-Model-Version"]) == ("production", "BO1")
         assert '"variant":"production","model_version":"BO1"' in answer.text

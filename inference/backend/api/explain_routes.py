@@ -1,0 +1,143 @@
+"""`POST /api/explain`: why an estimate is what it is, what homes cost in its place, and listings that resemble it.
+
+The model of the visitor's estimates answers, for a visitor who has got an estimate. Nothing is logged as a prediction:
+an explanation is no exposure of the experiment and no home of a drift report. The path of a prediction does none of
+this work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Blueprint, g, request
+
+from homeprices.errors import BundleRefused, NotFound
+from homeprices.names import EXPLAIN_PATH
+from homeprices.predictions.feedback import prediction_id_of
+from homeprices.pricing.explanation import Explanation, Feature, explain, is_blank
+from homeprices.pricing.home import FEATURES, Home
+from homeprices.pricing.inputs import AREA, INPUT, InputField
+from homeprices.pricing.market import CITY, Comparable, rupees_per_sqft
+from homeprices.pricing.predictor import PRICE_DIGITS, Predictor
+from inference.backend.runtime.app_state import app_state
+from inference.backend.runtime.http import read_fields
+from inference.backend.runtime.prediction_service import shown_refusal, shown_to
+from inference.backend.runtime.request_context import Caller
+
+PREDICTION_ID = "prediction_id"
+MOST_REASONS = 4
+MOST_COMPARABLES = 5
+ALIKE_DIGITS = 2
+NO_MARKET = "this model was trained before listings were kept with it, so the typical home is that of the whole city"
+
+blueprint = Blueprint("explain", __name__)
+
+
+@blueprint.post(EXPLAIN_PATH)
+def explain_home_price() -> dict[str, Any]:
+    """Return the reasons for the estimate of one home."""
+    fields = read_fields(request)
+    number = fields.pop(PREDICTION_ID, None)
+    home = Home.parse(fields)
+    _require_exposure(g.caller, number)
+    model = app_state().live.current()
+    g.model_version = model.version
+    try:
+        answer = explanation_of(model, home)
+    except BundleRefused as error:
+        raise shown_refusal(g.caller, error) from None
+    return shown_to(g.caller, {**answer, "variant": app_state().settings.variant, "model_version": model.version})
+
+
+def _require_exposure(caller: Caller, number: Any) -> None:
+    """Raise InvalidInput or NotFound unless the number is of an estimate of this visitor that the log holds.
+
+    An explanation shows which model priced, and is not logged. A visitor who learned that before the first estimate
+    could choose the visitors of one variant, and break the sample ratio. Callers who may know the variant need none.
+    """
+    if caller.unblinded:
+        return
+    prediction_id = prediction_id_of(number)
+    if caller.visitor is None or not app_state().log.holds_exposure(prediction_id, caller.visitor):
+        raise NotFound(f"no estimate with prediction_id {prediction_id} was given to this visitor")
+
+
+def explanation_of(model: Predictor, home: Home) -> dict[str, Any]:
+    """Return the members of the answer that do not depend on the caller. Prices in lakh rupees. Raises BundleRefused.
+
+    `typical_home.estimated_price`, the reasons and `other_reasons` sum to `estimated_price`.
+    """
+    place = model.place_of(home)
+    found = explain(model, home, model.typical_home(place))
+    market = model.market
+    local = market.places.get(place) if market and place else None
+    area = getattr(home, AREA)
+    reasons = [(name, lakh) for name, lakh in found.lakh.items() if lakh]
+    where = place if local and place else CITY
+    answer: dict[str, Any] = {
+        "estimated_price": found.price,
+        "location_known": found.estimate.location_known,
+        "typical_home": {
+            "place": where,
+            "homes": local.homes if local else market.city.homes if market else None,
+            "estimated_price": found.baseline,
+            "inputs": {name: _shown(INPUT[name], value) for name, value in found.typical.items()},
+        },
+        "reasons": [
+            {"input": name, "lakh": lakh, "sentence": _sentence(INPUT[name], home, found, where)}
+            for name, lakh in reasons[:MOST_REASONS]
+        ],
+        "other_reasons": round(sum(lakh for _, lakh in reasons[MOST_REASONS:]), PRICE_DIGITS),
+        "rupees_per_sqft": {
+            "home": round(rupees_per_sqft(found.price, area)),
+            "place": round(local.rupees_per_sqft) if local else None,
+            "city": round(market.city.rupees_per_sqft) if market else None,
+        },
+        "comparables": [
+            _comparable(one) for one in (market.comparables(home, place, MOST_COMPARABLES) if market else ())
+        ],
+    }
+    return answer if market else {**answer, "notice": NO_MARKET}
+
+
+def _comparable(one: Comparable) -> dict[str, Any]:
+    return {
+        "place": one.place,
+        "bedrooms": one.bedrooms,
+        "area": round(one.area, PRICE_DIGITS),
+        "rupees_per_sqft": round(one.rupees_per_sqft),
+        "alike": round(one.alike, ALIKE_DIGITS),
+    }
+
+
+def _sentence(field: InputField, home: Home, found: Explanation, where: str) -> str:
+    """Return `1,800 sq ft, where homes in Whitefield typically have 1,200`."""
+    given = _shown(field, FEATURES[field.name](home), getattr(home, field.name))
+    typical = found.typical[field.name]
+    subject = _counted(field, given) if not field.is_text else f"{field.drift_name} {given}"
+    if is_blank(typical):
+        return f"{subject}, compared with a home for which it is not known"
+    return f"{subject}, where homes in {where} typically have {_shown(field, typical)}"
+
+
+def _counted(field: InputField, number: str) -> str:
+    noun = field.unit_symbol or field.noun or field.drift_name
+    return f"{number} {noun.removesuffix('s') if number == '1' else noun}"
+
+
+def _shown(field: InputField, value: Feature, raw: str | None = None) -> str:
+    """Return a value of the model's vocabulary as a visitor reads it; `raw` is the visitor's own text."""
+    if is_blank(value):
+        return "not known"
+    if isinstance(value, float | int):
+        return f"{value:,.12g}"
+    return _labels(field).get(value) or raw or value
+
+
+def _labels(field: InputField) -> Mapping[str, str]:
+    """Return the form's label of each value in the model's vocabulary, the first one where several options share it."""
+    feature = field.feature
+    if feature is None:
+        return {}
+    return {feature(value): label for value, label in reversed(field.options)}

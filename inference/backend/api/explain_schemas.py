@@ -1,0 +1,108 @@
+"""The part of the OpenAPI document about explanations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from homeprices.names import EXPLAIN_PATH, PREDICT_PATH
+from homeprices.predictions.feedback import LARGEST_ID
+from homeprices.pricing.inputs import INPUTS, TEXT_LIMIT
+from inference.backend.api.explain_routes import MOST_COMPARABLES, MOST_REASONS, PREDICTION_ID
+from inference.backend.api.schemas import BLINDED, VARIANT, VERSION, Schema, reference
+from inference.backend.api.schemas import _object as object_schema
+from inference.backend.runtime.http import JSON_TYPE
+
+COMPONENT, REQUEST = "Explanation", "ExplanationRequest"
+
+_LAKH: Schema = {"type": "number", "description": "lakh rupees"}
+_RUPEES: Schema = {"type": "integer", "minimum": 0}
+_MAYBE_RUPEES: Schema = {**_RUPEES, "type": ["integer", "null"]}
+_PLACE: Schema = {"type": "string", "maxLength": TEXT_LIMIT}
+_NAME: Schema = {"type": "string", "enum": [field.name for field in INPUTS]}
+
+
+def with_explanation(paths: dict[str, Any]) -> dict[str, Any]:
+    """Return the paths with that of explanations, which takes what a prediction takes and fails as it fails."""
+    predict = paths[PREDICT_PATH]["post"]
+    found = {**predict["responses"]["200"], "description": "The reasons for the estimate."}
+    body = {media_type: {"schema": reference(REQUEST)} for media_type in predict["requestBody"]["content"]}
+    explain = {
+        **predict,
+        "operationId": "explainHomePrice",
+        "summary": "Explain the estimate of a home",
+        "description": "The model of the visitor's estimates answers. Nothing is recorded as an estimate.",
+        "requestBody": {**predict["requestBody"], "content": body},
+        "responses": {
+            **predict["responses"],
+            "404": paths["/api/feedback"]["post"]["responses"]["404"],
+            "200": {**found, "content": {JSON_TYPE: {"schema": reference(COMPONENT)}}},
+        },
+    }
+    return {**paths, EXPLAIN_PATH: {"post": explain}}
+
+
+def with_schema(components: dict[str, Schema]) -> dict[str, Schema]:
+    """Return the components with those of an explanation and of its request."""
+    return {**components, REQUEST: _request(components["Home"]), COMPONENT: _explanation()}
+
+
+def _request(home: Schema) -> Schema:
+    number = {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": LARGEST_ID,
+        "description": "of an estimate of this visitor; API keys and trusted networks need none",
+    }
+    properties = {**home["properties"], PREDICTION_ID: number}
+    return {**home, "description": "A home, and an estimate of it.", "properties": properties}
+
+
+def _explanation() -> Schema:
+    return object_schema(
+        "Why an estimate is what it is. The typical home's price, the reasons and `other_reasons` sum to the estimate.",
+        (*BLINDED, "notice"),
+        estimated_price={**_LAKH, "exclusiveMinimum": 0},
+        location_known={"type": "boolean"},
+        typical_home=object_schema(
+            "The median home of the place in training, or of the city if the place is not known.",
+            place=_PLACE,
+            homes={"type": ["integer", "null"], "minimum": 1, "description": "homes of the place in training"},
+            estimated_price={**_LAKH, "exclusiveMinimum": 0},
+            inputs={
+                "type": "object",
+                "description": "its inputs as a visitor reads them, of those that the home of the request has, too",
+                "additionalProperties": {"type": "string"},
+            },
+        ),
+        reasons={
+            "type": "array",
+            "maxItems": MOST_REASONS,
+            "description": "exact Shapley values of inputs that differ from the typical home's, largest first",
+            "items": object_schema(
+                "What an input adds to the price.", input=_NAME, lakh=_LAKH, sentence={"type": "string"}
+            ),
+        },
+        other_reasons={**_LAKH, "description": "lakh rupees that all further inputs add together"},
+        rupees_per_sqft=object_schema(
+            "Rupees a square foot: of this estimate, and medians of the listings in training.",
+            home=_RUPEES,
+            place=_MAYBE_RUPEES,
+            city=_MAYBE_RUPEES,
+        ),
+        comparables={
+            "type": "array",
+            "maxItems": MOST_COMPARABLES,
+            "description": "the training listings that are most like the home, of its place if that is known",
+            "items": object_schema(
+                "A listing: its asking price a square foot, and how much it is alike (Gower's coefficient).",
+                place=_PLACE,
+                bedrooms={"type": "integer", "minimum": 0},
+                area={"type": "number", "minimum": 0, "description": "square feet"},
+                rupees_per_sqft=_RUPEES,
+                alike={"type": "number", "minimum": 0, "maximum": 1},
+            ),
+        },
+        notice={"type": "string", "description": "a limitation of this explanation, for the visitor"},
+        variant={**VARIANT, "description": "trusted networks only"},
+        model_version={**VERSION, "description": "trusted networks only"},
+    )
