@@ -1,12 +1,15 @@
-// The four requests that the form makes, and readable messages for their errors.
+// The requests that the form makes, and readable messages for their errors.
 
 const PATIENCE_MS = 15000;
+const EXPLAIN_RETRIES = 2;
+const RETRY_MS = 1500;
 
 // An answer that is no estimate: `fields` says what is wrong with which input, `message` the rest.
 export class Refused extends Error {
-  constructor(message, fields = {}) {
+  constructor(message, fields = {}, status = 0) {
     super(message);
     this.fields = fields;
+    this.status = status;
   }
 }
 
@@ -18,6 +21,19 @@ export function predict(home) {
   return ask("/api/predict_home_price", home);
 }
 
+// The explanation of an estimate that is on record; of one that is not, only a trusted network gets one.
+export async function explain(home, predictionId) {
+  const body = predictionId === null ? home : { ...home, prediction_id: predictionId };
+  for (let tries = 1; ; tries++) {
+    try {
+      return await ask("/api/explain", body);
+    } catch (error) {
+      if (error.status !== 404 || tries > EXPLAIN_RETRIES) throw error;
+      await new Promise((go) => setTimeout(go, RETRY_MS)); // the record is on its way to the database
+    }
+  }
+}
+
 export function sendFeedback(remark) {
   return ask("/api/feedback", remark);
 }
@@ -26,7 +42,7 @@ async function ask(path, body) {
   const response = await reach(path, body);
   const answer = await readJson(response);
   if (response.ok) return answer;
-  throw new Refused(sentence(response, answer), answer.fields ?? {});
+  throw new Refused(sentence(response, answer), answer.fields ?? {}, response.status);
 }
 
 async function reach(path, body) {

@@ -1,9 +1,10 @@
 // The page: a home becomes an estimate, an estimate becomes feedback.
 
-import { Refused, locationNames, predict, sendFeedback } from "./api.js";
+import { Refused, explain, locationNames, predict, sendFeedback } from "./api.js";
 import { homeInAddress, putIntoAddress } from "./address.js";
 import { Combobox } from "./combobox.js";
 import { doubts } from "./doubts.js";
+import { hideReasons, showReasons } from "./explain.js";
 import { alertIn, check, clearError, clearErrors, fill, offerUnits, showErrors, values, whileBusy } from "./fields.js";
 import { inWords, rupees, short } from "./money.js";
 
@@ -84,7 +85,7 @@ function step(event) {
 // A price beside a home that it was not estimated for would mislead.
 function dimIfChanged() {
   const changed = estimated !== null && JSON.stringify(values(homeForm)) !== JSON.stringify(estimated.home);
-  byId("estimate").classList.toggle("old", changed);
+  for (const id of ["estimate", "why"]) byId(id).classList.toggle("old", changed);
   byId("changed").hidden = !changed;
 }
 
@@ -108,8 +109,20 @@ async function estimate() {
   byId("thanks").hidden = true;
   byId("estimate").hidden = false;
   openFeedback();
+  explainWhenItCan(estimated);
   byId("estimate-title").focus({ preventScroll: true });
   byId("estimate").scrollIntoView({ block: "nearest" });
+}
+
+// The price does not wait for its reasons, and stays without them.
+async function explainWhenItCan(shown) {
+  hideReasons();
+  try {
+    const answer = await explain(shown.home, predictionId);
+    if (shown === estimated) showReasons(answer);
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+  }
 }
 
 function showPrice(answer, home) {
@@ -215,7 +228,7 @@ async function giveOne(remark) {
 }
 
 function showNothing() {
-  for (const id of ["estimate", "feedback", "thanks"]) byId(id).hidden = true;
+  for (const id of ["estimate", "why", "feedback", "thanks"]) byId(id).hidden = true;
   byId("waiting").hidden = false;
   estimated = null;
 }

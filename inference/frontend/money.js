@@ -14,6 +14,10 @@ export function rupees(price) {
   return rupeeFormat.format(Math.round(price * LAKH));
 }
 
+export function rupeesEach(amount) {
+  return rupeeFormat.format(amount);
+}
+
 // "₹61.2 lakh" or "₹1.13 crore"
 export function short(price) {
   return `₹${inWords(price).join(" ")}`;

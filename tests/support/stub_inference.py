@@ -24,6 +24,26 @@ LOCATIONS = [
 ]  # fmt: skip
 TRAINED_ON = "synthetic listings, imported on 2026-11-29"
 LAKH_A_SQUARE_FOOT = 0.0652
+EXPLANATION: dict[str, Any] = {
+    "estimated_price": 78.24,
+    "location_known": True,
+    "typical_home": {
+        "place": "Whitefield",
+        "homes": 540,
+        "estimated_price": 71.5,
+        "inputs": {"total_sqft": "1,100", "bhk": "2", "bath": "2"},
+    },
+    "reasons": [
+        {"input": "total_sqft", "lakh": 7.9, "sentence": "1,200 sq ft, where homes in Whitefield typically have 1,100"},
+        {"input": "bath", "lakh": -1.36, "sentence": "2 bathrooms, where homes in Whitefield typically have 3"},
+    ],
+    "other_reasons": 0.2,
+    "rupees_per_sqft": {"home": 6520, "place": 6100, "city": 5400},
+    "comparables": [
+        {"place": "Whitefield", "bedrooms": 2, "area": area, "rupees_per_sqft": rupees, "alike": alike}
+        for area, rupees, alike in ((1200, 6400, 0.98), (1210, 6350, 0.97), (1185, 6300, 0.97), (1250, 6500, 0.9))
+    ],
+}
 
 
 @dataclass
@@ -40,12 +60,16 @@ class PriceService:
     blinded: bool = False
     sets_cookies: bool = False
     inputs: list[str] = field(default_factory=lambda: [*INPUT])
+    explained: list[dict[str, Any]] = field(default_factory=list)
+    explanation: list[tuple[int, dict[str, Any]]] = field(default_factory=lambda: [(200, EXPLANATION)])
+    """Responses to requests for an explanation; the last one is repeated."""
 
     def forget(self) -> None:
         """Reset to the initial state."""
         self.homes, self.remarks, self.headers = [], [], []
         self.refusal, self.gate, self.recorded, self.blinded = None, None, True, False
         self.inputs = [*INPUT]
+        self.explained, self.explanation = [], [(200, EXPLANATION)]
 
     def answer(self, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """Return status and document for a request."""
@@ -54,6 +78,9 @@ class PriceService:
             return 200, {**known, "model_version": "BO1"}
         if self.gate is not None:
             self.gate.wait(20)
+        if path == "/api/explain":
+            self.explained.append(body)
+            return self.explanation.pop(0) if len(self.explanation) > 1 else self.explanation[0]
         (self.homes if path == "/api/predict_home_price" else self.remarks).append(body)
         if self.refusal is not None:
             return self.refusal

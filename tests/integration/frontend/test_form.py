@@ -7,7 +7,7 @@ import threading
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.support.stub_inference import PriceService, problem
+from tests.support.stub_inference import EXPLANATION, PriceService, problem
 
 
 def describe(page: Page, location: str = "Whitefield", area: str = "1200") -> None:
@@ -51,6 +51,67 @@ def test_a_visitor_to_whom_no_model_is_named_reads_of_none(page: Page, service: 
     service.blinded = True
     estimated(page)
     expect(page.locator("#made-by")).to_have_text("Answered in 2 ms")
+
+
+def test_the_price_has_its_reasons_a_plot_and_listings_beside_it(page: Page, service: PriceService) -> None:
+    estimated(page)
+    why = page.get_by_role("region", name="Why this price")
+    expect(why).to_contain_text("A typical home in Whitefield is estimated at ₹71.5 lakh.")
+    expect(why.get_by_role("listitem")).to_have_text(
+        [
+            "+₹7.9 lakh1,200 sq ft, where homes in Whitefield typically have 1,100",
+            "−₹1.4 lakh2 bathrooms, where homes in Whitefield typically have 3",
+            "+₹0.2 lakheverything else together",
+        ]
+    )
+    bars = why.locator("#each tr")
+    expect(bars).to_have_text(["This home₹6,520", "Whitefield₹6,100", "Bangalore₹5,400"])
+    widths = [bars.nth(n).locator("i").bounding_box() for n in range(3)]
+    assert [round(box["width"] / widths[0]["width"], 2) for box in widths if box and widths[0]] == [1, 0.94, 0.83]
+    expect(why.locator("#alike tr")).to_have_count(4)
+    expect(why.locator("#alike tr").first).to_have_text("Whitefield1,2002₹6,40098 %")
+    assert service.explained == [{**service.homes[0], "prediction_id": 1}]
+    page.locator("#bhk").fill("3")
+    expect(page.locator("#why")).to_have_class("card old")
+
+
+def test_an_estimate_that_is_not_stored_yet_is_asked_about_again(page: Page, service: PriceService) -> None:
+    service.explanation.insert(0, problem(404, "no estimate with prediction_id 1 was given to this visitor"))
+    estimated(page)
+    expect(page.locator("#why")).to_be_visible()
+    assert len(service.explained) == 2
+
+
+@pytest.mark.parametrize("status", [404, 422, 429, 500, 503])
+def test_a_price_stays_without_its_reasons(page: Page, service: PriceService, status: int) -> None:
+    service.explanation = [problem(status, "no")]
+    with page.expect_response(lambda answer: answer.url.endswith("/api/explain") and answer.status == status):
+        estimated(page)
+    expect(page.locator("#lakh")).to_have_text("78.2")
+    expect(page.locator("#why")).to_be_hidden()
+    expect(page.locator("#home-alert")).to_be_hidden()
+
+
+def test_the_reasons_of_an_earlier_home_do_not_stand_beside_a_later_one(page: Page, service: PriceService) -> None:
+    estimated(page)
+    expect(page.locator("#why")).to_be_visible()
+    service.explanation = [problem(503, "no")]
+    describe(page, area="1500")
+    with page.expect_response("**/api/explain"):
+        estimate(page)
+    expect(page.locator("#lakh")).to_have_text("97.8")
+    expect(page.locator("#why")).to_be_hidden()
+
+
+def test_a_bundle_of_before_has_no_listings_and_says_so(page: Page, service: PriceService) -> None:
+    city = {"place": "Bangalore", "homes": None, "estimated_price": 60.0, "inputs": {}}
+    rupees = {"home": 6520, "place": None, "city": None}
+    before = {"typical_home": city, "rupees_per_sqft": rupees, "comparables": [], "notice": "it was trained before"}
+    service.explanation = [(200, {**EXPLANATION, **before})]
+    estimated(page)
+    expect(page.locator("#why-notice")).to_have_text("Note: it was trained before.")
+    expect(page.locator("#listings")).to_be_hidden()
+    expect(page.locator("#each tr")).to_have_text(["This home₹6,520"])
 
 
 def test_more_can_be_said_about_the_home(page: Page, service: PriceService) -> None:
