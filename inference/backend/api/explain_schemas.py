@@ -8,7 +8,8 @@ from homeprices.names import EXPLAIN_PATH, PREDICT_PATH
 from homeprices.predictions.feedback import LARGEST_ID
 from homeprices.pricing.inputs import INPUTS, TEXT_LIMIT
 from inference.backend.api.explain_routes import MOST_COMPARABLES, MOST_REASONS, PREDICTION_ID
-from inference.backend.api.schemas import BLINDED, VARIANT, VERSION, Schema, reference
+from inference.backend.api.feedback_schemas import feedback_components
+from inference.backend.api.schemas import BLINDED, VARIANT, VERSION, Schema, components, reference
 from inference.backend.api.schemas import _object as object_schema
 from inference.backend.runtime.http import JSON_TYPE
 
@@ -41,9 +42,10 @@ def with_explanation(paths: dict[str, Any]) -> dict[str, Any]:
     return {**paths, EXPLAIN_PATH: {"post": explain}}
 
 
-def with_schema(components: dict[str, Schema]) -> dict[str, Schema]:
-    """Return the components with those of an explanation and of its request."""
-    return {**components, REQUEST: _request(components["Home"]), COMPONENT: _explanation()}
+def all_components() -> dict[str, Schema]:
+    """Return every named schema of the document."""
+    known = {**components(), **feedback_components()}
+    return {**known, REQUEST: _request(known["Home"]), COMPONENT: _explanation()}
 
 
 def _request(home: Schema) -> Schema:

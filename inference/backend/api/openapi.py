@@ -17,9 +17,9 @@ from homeprices.names import PREDICT_PATH
 from homeprices.pricing.inputs import INPUTS
 from inference.backend.api.batch_formats import CSV_COLUMNS, CSV_TYPE, NDJSON_TYPES
 from inference.backend.api.batch_routes import LARGEST_BATCH_BYTES, MOST_HOMES, NOTES_HEADER
-from inference.backend.api.explain_schemas import with_explanation, with_schema
+from inference.backend.api.explain_schemas import all_components, with_explanation
 from inference.backend.api.operator_routes import Drift, Lines, Rows, Window
-from inference.backend.api.schemas import VARIANT, VERSION, Schema, components, reference
+from inference.backend.api.schemas import VARIANT, VERSION, Schema, reference
 from inference.backend.runtime.http import FORM_TYPES, JSON_TYPE, LARGEST_BODY_BYTES, PROBLEM_TYPE
 from inference.backend.runtime.service_metrics import CONTENT_TYPE as PROMETHEUS_TYPE
 
@@ -59,7 +59,7 @@ def document() -> dict[str, Any]:
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "paths": {**with_explanation(_for_visitors()), **_for_probes(), **_for_operators(), **_contract()},
-        "components": {"schemas": with_schema(components()), "securitySchemes": {"key": KEY_SCHEME}},
+        "components": {"schemas": all_components(), "securitySchemes": {"key": KEY_SCHEME}},
     }
 
 

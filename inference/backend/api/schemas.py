@@ -6,8 +6,6 @@ from typing import Any, get_args
 
 from homeprices.errors import BundleFault
 from homeprices.names import Variant
-from homeprices.predictions.feedback import ACTUAL_PRICE_LIMITS_LAKH, LARGEST_ID, STARS, FeedbackType
-from homeprices.predictions.feedback import TEXT_LIMIT as FEEDBACK_TEXT_LIMIT
 from homeprices.pricing.inputs import INPUTS, OPTIONAL, TEXT_LIMIT, InputField
 from inference.backend.api.operator_routes import STATUSES
 
@@ -26,7 +24,7 @@ def reference(name: str) -> Schema:
 
 
 def components() -> dict[str, Schema]:
-    """Every named schema of the document."""
+    """The named schemas of homes, estimates, places, and of what operators ask for."""
     return {
         "Home": _home(),
         "Interval": _interval(),
@@ -34,8 +32,6 @@ def components() -> dict[str, Schema]:
         "BatchRow": {"oneOf": [reference("BatchEstimate"), reference("BatchError")]},
         "BatchEstimate": _batch_estimate(),
         "BatchError": _batch_error(),
-        "Feedback": _feedback(),
-        "FeedbackTaken": _feedback_taken(),
         "Locations": _object(
             "The locations that the served model has learned, the inputs that it uses, and its training data.",
             (*BLINDED, "inputs", "trained_on"),
@@ -145,31 +141,6 @@ def _batch_error() -> Schema:
         "Why a row of a batch has no estimate.",
         error={"type": "string"},
         fields={"type": "object", "additionalProperties": {"type": "string"}},
-    )
-
-
-def _feedback() -> Schema:
-    low, high = ACTUAL_PRICE_LIMITS_LAKH
-    return _object(
-        "A visitor's feedback on an estimate.",
-        ("feedback_value", "feedback_text"),
-        prediction_id={"type": "integer", "minimum": 1, "maximum": LARGEST_ID},
-        feedback_type={"type": "string", "enum": list(get_args(FeedbackType))},
-        feedback_value={
-            "type": ["number", "null"],
-            "description": f"for a rating {STARS[0]} to {STARS[1]} stars; "
-            f"for an actual_price {low:g} to {high:,.0f} lakh rupees; otherwise omitted",
-        },
-        feedback_text={"type": ["string", "null"], "maxLength": FEEDBACK_TEXT_LIMIT},
-    )
-
-
-def _feedback_taken() -> Schema:
-    return _object(
-        "The feedback is recorded.",
-        status={"type": "string", "const": "recorded"},
-        prediction_id={"type": "integer"},
-        feedback_type={"type": "string", "enum": list(get_args(FeedbackType))},
     )
 
 
