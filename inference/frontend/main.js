@@ -114,12 +114,13 @@ async function estimate() {
   byId("estimate").scrollIntoView({ block: "nearest" });
 }
 
-// The price does not wait for its reasons, and stays without them.
+// The price does not wait for its reasons, and stays without them. Reasons of another price, of a model that replaced or
+// stood in for the one that answered, are not shown.
 async function explainWhenItCan(shown) {
   hideReasons();
   try {
     const answer = await explain(shown.home, predictionId);
-    if (shown === estimated) showReasons(answer);
+    if (shown === estimated && answer.estimated_price === shown.price) showReasons(answer);
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
   }

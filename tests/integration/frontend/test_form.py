@@ -103,6 +103,15 @@ def test_the_reasons_of_an_earlier_home_do_not_stand_beside_a_later_one(page: Pa
     expect(page.locator("#why")).to_be_hidden()
 
 
+def test_reasons_of_another_price_are_not_shown(page: Page, service: PriceService) -> None:
+    """The candidate's price, explained by production because the candidate failed in between."""
+    service.explanation = [(200, {**EXPLANATION, "estimated_price": 78.25})]
+    with page.expect_response("**/api/explain"):
+        estimated(page)
+    expect(page.locator("#lakh")).to_have_text("78.2")
+    expect(page.locator("#why")).to_be_hidden()
+
+
 def test_a_bundle_of_before_has_no_listings_and_says_so(page: Page, service: PriceService) -> None:
     city = {"place": "Bangalore", "homes": None, "estimated_price": 60.0, "inputs": {}}
     rupees = {"home": 6520, "place": None, "city": None}
