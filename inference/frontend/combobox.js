@@ -19,8 +19,10 @@ export class Combobox {
     list.addEventListener("pointerdown", (event) => this.click(event));
   }
 
+  // Who types faster than the names arrive gets the suggestions when they do.
   offer(names) {
     this.places = new Places(names);
+    if (this.input.value && this.input.matches(":focus")) this.suggest();
   }
 
   // The listed name of what was typed, in any spelling; else what was typed.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.support.stub_inference import EXPLANATION, PriceService, problem
 
@@ -374,6 +374,19 @@ def test_a_listed_location_is_found_in_another_spelling(page: Page, service: Pri
     expect(page.locator("#location")).to_have_value("Indira Nagar")
     expect(page.locator("#notice")).to_be_hidden()
     assert service.homes[-1]["location"] == "Indira Nagar"
+
+
+def test_a_visitor_who_types_before_the_names_arrive_gets_suggestions_then(
+    browser: Browser, address: str, service: PriceService
+) -> None:
+    page, gate = browser.new_page(), list[Route]()
+    page.route("**/api/get_location_names", lambda route: gate.append(route))
+    page.goto(address)
+    page.get_by_role("combobox", name="Location").press_sequentially("whitefeild")
+    expect(suggestions(page)).to_have_count(0)
+    gate[0].continue_()
+    expect(suggestions(page)).to_have_text(["Whitefield"])
+    page.close()
 
 
 def test_where_no_name_holds_the_letters_those_are_offered_that_begin_like_them(page: Page) -> None:
