@@ -1,4 +1,4 @@
-"""Train on the newest dataset and publish the model: BO1 when there is no production, else the next candidate.
+"""Train on the newest or a chosen dataset and publish the model: BO1 without a production, else the next candidate.
 
 Runs every Sunday at 03:00 in Bangalore, after each new dataset, and after each experiment. Tasks exchange files under
 `staging/{run}/` in the bucket, so a task can run on any worker, and again after a kill.
@@ -59,7 +59,7 @@ def workflow() -> Any:
 def bangalore_home_prices_pipeline() -> None:
     @task
     def check_dataset() -> dict[str, Any]:
-        """Check the newest dataset against the data contract of raw listings."""
+        """Check the chosen or the newest dataset against the data contract of raw listings."""
         return told(workflow().check_dataset(), run_notes.dataset_checked)
 
     @task

@@ -63,4 +63,4 @@ class TrainingOptions(BaseModel):
 
 
 NO_CHOICE = TrainingOptions()
-"""The options of a run that nobody started by hand."""
+"""The options of a scheduled run."""

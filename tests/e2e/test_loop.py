@@ -236,7 +236,7 @@ def test_a_second_up_finds_everything_as_it_was(stack: RunningStack) -> None:
 
 
 def visit_until_enough(stack: RunningStack, visitors: Visitors, candidate: str) -> None:
-    """Send visitors until a decision is possible. A router that does not know the candidate yet sends it nobody."""
+    """Send visitors until a decision is possible: a router may read the control record later than this test."""
     while visitors.tally.answers[f"candidate {candidate}"] < ENOUGH_ANSWERS:
         assert visitors.tally.answers.total() < MOST_VISITS, visitors.tally
         visitors.visit()

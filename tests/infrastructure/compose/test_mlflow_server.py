@@ -1,4 +1,4 @@
-"""The MLflow container's entry point: a real server that answers nobody without a password."""
+"""The MLflow container's entry point: a real server that refuses requests without a password."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_a_client_with_a_wrong_password_is_told_which_variable_to_set(server: Se
 
 def test_a_user_whom_nobody_granted_anything_sees_no_run(server: Server) -> None:
     owner, guest = ("homeprices", PASSWORD), ("guest", "password-of-a-guest")
-    client(server).parent_run("of nobody's business")
+    client(server).parent_run("refused")
     experiment = client(server).call("GET", "experiments/get-by-name", {"experiment_name": "bangalore_home_prices"})
     number = experiment["experiment"]["experiment_id"]
     with httpx.Client(base_url=f"{server.url}{API}", timeout=60) as asked:
@@ -192,7 +192,7 @@ def test_the_password_of_the_next_start_replaces_the_last_one(
      ({mlflow_server.DATABASE: ""}, mlflow_server.DATABASE)],
 )  # fmt: skip
 def test_without_a_password_nothing_starts(changed: dict[str, str], named: str) -> None:
-    given = {mlflow_server.PASSWORD: PASSWORD, mlflow_server.DATABASE: "postgresql://of-nobody"}
+    given = {mlflow_server.PASSWORD: PASSWORD, mlflow_server.DATABASE: "postgresql://unused"}
     done = subprocess.run(
         [sys.executable, "-m", "compose.mlflow_server"], env={"PATH": os.environ["PATH"], **given, **changed},
         capture_output=True, text=True, timeout=60, check=False,

@@ -209,8 +209,9 @@ def test_without_an_exposure_of_the_visitor_nothing_is_explained(served: Backend
     assert answer.status_code == 404
     assert answer.get_json()["error"] == f"no estimate with prediction_id {number} was given to this visitor"
     assert served.client.post(EXPLAIN, json={**HOME, "prediction_id": 99}, headers=VISITOR).status_code == 404
-    nobody = {"X-Forwarded-For": "203.0.113.9"}
-    assert served.client.post(EXPLAIN, json={**HOME, "prediction_id": number}, headers=nobody).status_code == 404
+    without_cookie = {"X-Forwarded-For": "203.0.113.9"}
+    fields = {**HOME, "prediction_id": number}
+    assert served.client.post(EXPLAIN, json=fields, headers=without_cookie).status_code == 404
 
 
 @pytest.mark.parametrize(
