@@ -131,7 +131,7 @@ def _shown(field: InputField, value: Feature, raw: str | None = None) -> str:
     if is_blank(value):
         return "not known"
     if isinstance(value, float | int):
-        return f"{value:,.12g}"
+        return f"{value:,.0f}" if value >= 100 else f"{value:,.12g}"  # an area to whole square feet
     return _labels(field).get(value) or raw or value
 
 

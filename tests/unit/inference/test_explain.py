@@ -59,6 +59,11 @@ def test_the_reasons_are_sentences_that_sum_to_the_estimate(served: Backend) -> 
     assert round(total, 2) == found["estimated_price"]
 
 
+def test_areas_are_told_in_whole_square_feet(served: Backend) -> None:
+    [reason] = explained(served, {**HOME, "total_sqft": 1302.6, "bhk": 2})["reasons"]
+    assert reason["sentence"] == "1,303 sq ft, where homes in Whitefield typically have 1,200"
+
+
 def test_what_homes_cost_here_and_five_listings_stand_beside_it(served: Backend) -> None:
     found = explained(served, HOME)
     rupees = found["rupees_per_sqft"]
