@@ -190,7 +190,7 @@ def test_a_command_starts_a_run_with_its_parameters(settings: Settings, monkeypa
     done = CliRunner().invoke(homeprices, words)
     assert done.exit_code == 0, done.output
     with AirflowClient(settings) as airflow:
-        run = airflow.run(TRAINING_DAG, unquote(done.output.strip().rpartition("/runs/")[2]))
+        run = airflow.run(TRAINING_DAG, unquote(done.stdout.strip().rpartition("/runs/")[2]))
         assert {name: value for name, value in run["conf"].items() if value is not None} == {
             "preset": "quick",
             "seed": 5,
