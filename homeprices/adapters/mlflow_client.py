@@ -10,6 +10,7 @@ restoration.
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,6 +37,9 @@ KEY_TAG = "homeprices.key"
 RESTORED_TAG = "homeprices.restored"
 """What somebody deleted or renamed, and this process restored, while the run was open."""
 TAG_CHARACTERS = 2000  # MLflow takes 5,000
+DIGEST_CHARACTERS = 36  # MLflow's limit for the digest of a dataset
+MACHINE_LEARNING_VIEW = "workflowType=machine_learning"
+"""Without it MLflow opens its pages for traces of language models."""
 ARTIFACT_SCHEME = "mlflow-artifacts:/"
 WRONG_LOGIN = "MLFLOW_TRACKING_USERNAME or MLFLOW_TRACKING_PASSWORD is missing or wrong"
 
@@ -74,13 +78,16 @@ class MlflowClient:
         params: Mapping[str, object] | None = None,
         metrics: Mapping[str, float] | None = None,
         tags: Mapping[str, str] | None = None,
+        step: int = 0,
     ) -> None:
-        """Log to a run. Raises InvalidInput for a metric that is not finite."""
+        """Log to a run. Metrics of several steps are a chart in MLflow. Raises InvalidInput for a metric that is not
+        finite.
+        """
         broken = [name for name, value in (metrics or {}).items() if not math.isfinite(value)]
         if broken:
             raise InvalidInput(dict.fromkeys(broken, "is no finite number"))
         at = self._milliseconds()
-        measured = [{"key": k, "value": float(v), "timestamp": at, "step": 0} for k, v in (metrics or {}).items()]
+        measured = [{"key": k, "value": float(v), "timestamp": at, "step": step} for k, v in (metrics or {}).items()]
         named = [{"key": k, "value": str(v)} for k, v in (params or {}).items()]
         noted = [{"key": k, "value": str(v)} for k, v in (tags or {}).items()]
         for name, items, size in (
@@ -101,10 +108,17 @@ class MlflowClient:
             name = "/".join(part for part in (root, under, path.relative_to(folder).as_posix()) if part)
             self._send("PUT", f"/api/2.0/mlflow-artifacts/artifacts/{quote(name)}", content=path.read_bytes())
 
-    def finish(self, run_id: str, *, failed: bool = False) -> None:
-        """Close a run."""
-        status = "FAILED" if failed else "FINISHED"
-        self._call_run("POST", "runs/update", run_id, {"status": status, "end_time": self._milliseconds()})
+    def log_dataset(self, run_id: str, name: str, sha256: str, uri: str, rows: int) -> None:
+        """Log the dataset that a run trains on: its digest, its address and its number of rows."""
+        source = {"source_type": "s3", "source": json.dumps({"uri": uri}), "profile": json.dumps({"num_rows": rows})}
+        dataset = {"name": name, "digest": sha256[:DIGEST_CHARACTERS], **source}
+        tags = [{"key": "mlflow.data.context", "value": "training"}]
+        self._call_run("POST", "runs/log-inputs", run_id, {"datasets": [{"dataset": dataset, "tags": tags}]})
+
+    def finish(self, run_id: str, *, failed: bool = False, name: str | None = None) -> None:
+        """Close a run; `name` is its new name in MLflow's pages."""
+        ended = {"status": "FAILED" if failed else "FINISHED", "end_time": self._milliseconds()}
+        self._call_run("POST", "runs/update", run_id, ended | ({"run_name": name} if name else {}))
 
     def note(self, run_id: str, sentences: Sequence[str]) -> None:
         """Add sentences to the run's tag `homeprices.restored`, unless it has them."""
@@ -131,7 +145,12 @@ class MlflowClient:
 
     def run_url(self, run_id: str) -> str:
         """Return the address of a run's page."""
-        return f"{self._public}/#/experiments/{self._experiment()}/runs/{run_id}"
+        return f"{self._public}/#/experiments/{self._experiment()}/runs/{run_id}?{MACHINE_LEARNING_VIEW}"
+
+    def runs(self, condition: str, limit: int) -> list[dict[str, Any]]:
+        """Return the newest runs that meet a filter of MLflow, newest first."""
+        query = {"experiment_ids": [self._experiment()], "filter": condition, "max_results": limit}
+        return list(self._call("POST", "runs/search", {**query, "order_by": ["start_time DESC"]}).get("runs", []))
 
     def call(self, method: str, path: str, values: dict[str, Any]) -> dict[str, Any]:
         """Call MLflow's REST API and return its answer; `path` is relative to `/api/2.0/mlflow/`."""

@@ -9,6 +9,7 @@ import json
 import tempfile
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -163,6 +164,22 @@ def _to_mlflow(tracking: MlflowClient, decision: RecordedDecision, body: bytes) 
     with tempfile.TemporaryDirectory() as temporary:
         (Path(temporary) / f"{decision.id}.html").write_bytes(body)
         tracking.log_files(run, Path(temporary), under="decisions")
+    if (hours := _hours(decision)) is not None:
+        tracking.log(run, metrics=_figures(decision), step=round(hours))
     if decision.outcome not in ENDLESS:
-        tracking.finish(run)
+        tracking.finish(run, name=f"experiment {decision.experiment} -> {_result(decision)}")
     return tracking.run_url(run)
+
+
+def _figures(decision: RecordedDecision) -> dict[str, float]:
+    """The figures of a look: with one step for each look, MLflow draws a chart of each over the hours."""
+    statistics, evidence = decision.statistics or {}, decision.evidence
+    effect = {"effect": "estimate", "effect_low": "two_sided_lower", "effect_high": "two_sided_upper"}
+    figures = {name: statistics.get(key) for name, key in effect.items()}
+    for variant in VARIANTS:
+        figures |= {f"{variant}.{name}": evidence[variant].get(name) for name in ("requests", "ratings", "mean_rating")}
+    return {name: float(value) for name, value in figures.items() if value is not None and isfinite(value)}
+
+
+def _result(decision: RecordedDecision) -> str:
+    return f"{decision.outcome} ({decision.result_version})" if decision.result_version else decision.outcome

@@ -24,7 +24,17 @@ if TYPE_CHECKING:
     from homeprices.resources import Resources
 
 REGISTERED_MODEL = "bangalore_home_prices"
+DESCRIPTION = f"""Prices of homes in Bangalore in lakh rupees, each with an interval that holds 90 % of the prices.
+
+One version per bundle: `BO` bundles are for production, `CO` bundles are candidates that visitors try. The alias
+`production` is what visitors get, and `candidate` is on trial. The source of a version is its bundle in the bucket. The
+bucket is the source of truth: the next release undoes what is changed here.
+
+Load it: `mlflow.pyfunc.load_model("models:/{REGISTERED_MODEL}@production")`
+"""
+EARLIER_DESCRIPTION = "Prices of Bangalore homes. One version per bundle; its source is the bundle in the bucket."
 BUNDLE_TAG = "bundle"
+ERRORS = {"from the form's fields": "median_ape", "from all inputs": "all_median_ape"}
 INVALID_VALUE = "INVALID_PARAMETER_VALUE"
 
 log = get_logger(__name__)
@@ -78,26 +88,39 @@ def register_bundle(tracking: MlflowClient, manifest: Manifest, source: str, sig
         "git_revision": manifest.git_revision,
         "signature": signature,
         **({"promoted_from": manifest.promoted_from} if manifest.promoted_from else {}),
-        **{f"holdout.{name}": f"{value:.6g}" for name, value in manifest.metrics.items()},
     }
+    run_id = manifest.mlflow_run_id
+    if not (run_id and tracking.has_run(run_id)):  # the run has them as metrics
+        tags |= {f"holdout.{name}": f"{value:.6g}" for name, value in manifest.metrics.items()}
+        run_id = None
     request = {
         "name": REGISTERED_MODEL,
         "source": source,
         "tags": [{"key": key, "value": value} for key, value in tags.items()],
-        "description": f"{manifest.version}, {manifest.estimator} on train_V{manifest.dataset.version}",
+        "description": _described(manifest),
+        **({"run_id": run_id} if run_id else {}),
     }
-    if manifest.mlflow_run_id and tracking.has_run(manifest.mlflow_run_id):
-        request["run_id"] = manifest.mlflow_run_id
     return str(tracking.call("POST", "model-versions/create", request)["model_version"]["version"])
 
 
+def _described(manifest: Manifest) -> str:
+    errors = [(name, manifest.metrics.get(metric)) for name, metric in ERRORS.items()]
+    measured = ", ".join(f"{error:.1%} {name}" for name, error in errors if error is not None)
+    described = f"{manifest.version}: {manifest.estimator} on train_V{manifest.dataset.version}."
+    return described + (f" Median error on the hold-out: {measured}." if measured else "")
+
+
 def _create_model(tracking: MlflowClient) -> None:
-    description = "Prices of Bangalore homes. One version per bundle; its source is the bundle in the bucket."
+    """Create the registered model, and describe it unless somebody has described it in MLflow's pages."""
+    described = {"name": REGISTERED_MODEL, "description": DESCRIPTION}
     try:
-        tracking.call("POST", "registered-models/create", {"name": REGISTERED_MODEL, "description": description})
+        tracking.call("POST", "registered-models/create", described)
     except TrackingRefused as refused:
         if refused.code != ALREADY_EXISTS:
             raise
+        found = tracking.call("GET", "registered-models/get", {"name": REGISTERED_MODEL})["registered_model"]
+        if found.get("description", "") in ("", EARLIER_DESCRIPTION):
+            tracking.call("PATCH", "registered-models/update", described)
 
 
 def _registered(tracking: MlflowClient) -> dict[str, str]:

@@ -85,10 +85,12 @@ class TrainingRun:
         from homeprices.model.estimators import ESTIMATORS
 
         dataset, names = listings["dataset"], self._options.names(ESTIMATORS.values(), simple_only=self._simple_only)
+        name, uri = f"train_V{dataset['version']}", f"s3://{self._bucket.name}/{dataset['key']}"
+        self._tracking.log_dataset(self._parent(), name, dataset["sha256"], uri, dataset["rows"])
         self._tracking.log(
             self._parent(),
             params={
-                "dataset": f"train_V{dataset['version']}",
+                "dataset": name,
                 "dataset_sha256": dataset["sha256"],
                 "seed": self._seed,
                 "preset": listings["preset"],
@@ -112,10 +114,9 @@ class TrainingRun:
         training, size = self._prepared().training, preset(listings["preset"])
         result, out_of_fold = cross_validation.cross_validate(estimator, training, self._seed, size)
         self._bucket.put(self._out_of_fold_key(estimator), out_of_fold.to_bytes())
-        settings = parameters(estimator, self._seed, size)
         child = self._tracking.child_run(self._parent(), estimator)
         folds = {f"fold{n}.{name}": value for n, fold in enumerate(result.folds) for name, value in fold.items()}
-        self._tracking.log(child, params=settings, metrics={**result.mean, **folds})
+        self._tracking.log(child, params=parameters(estimator, self._seed, size), metrics={**result.mean, **folds})
         self._tracking.finish(child)
         return result.model_dump(mode="json")
 
@@ -158,7 +159,7 @@ class TrainingRun:
                 tags={"signature": Bundle.open_draft(folder).columns.signature()},
             )
             self._tracking.log_files(self._parent(), folder, under="bundle")
-        return {**chosen, "metrics": draft.metrics}
+        return {**chosen, "dataset": f"train_V{dataset['version']}", "metrics": draft.metrics}
 
     def validate_bundle(self, draft: dict[str, Any]) -> dict[str, Any]:
         """Return the draft if it passes validation. Raises PublicationRefused, which names the failed checks."""
@@ -179,7 +180,7 @@ class TrainingRun:
             version = None
         log.info("publication_decided", version=version, reason=reason)
         self._tracking.log(self._parent(), tags={"publication": reason, "bundle": version or "none"})
-        self._tracking.finish(self._parent())
+        self._tracking.finish(self._parent(), name=f"{draft['dataset']} -> {version or 'nothing published'}")
         bundle_publisher.discard_staging(self._bucket, self._run_id)
         self._register(version)
         if version is None:
@@ -241,9 +242,8 @@ class TrainingRun:
         report = comparison.model_dump(mode="json") | {"why_not": comparison.rejection_reason()}
         self._bucket.put(f"{GATE_REPORTS}{name}.json", json.dumps(report, indent=1).encode())
         for one in (comparison.form, comparison.full):
-            figures = {"candidate": one.candidate, "production": one.production, "low": one.low, "high": one.high}
-            metrics = {f"gate.{one.inputs}.{figure}": value for figure, value in figures.items()}
-            self._tracking.log(self._parent(), metrics=metrics)
+            figures = one.model_dump(include={"candidate", "production", "low", "high"})
+            self._tracking.log(self._parent(), metrics={f"gate.{one.inputs}.{name}": v for name, v in figures.items()})
 
     def _record_heartbeat(self, outcome: str) -> None:
         heartbeat.record_heartbeat(self._bucket, "training", outcome, self._run_id)

@@ -362,11 +362,17 @@ def test_a_page_lies_in_mlflow_where_a_notice_leads_to_it(
         made.visits("candidate", 100, 5.0)
         decided = look(made)
         address = str(hook.posts[0]["text"]).splitlines()[-1].removeprefix("<").partition("|")[0]
-        asked = {"run_id": address.rsplit("/", 1)[1], "path": "decisions"}
-        listed = httpx.get(f"{mlflow_uri}/api/2.0/mlflow/artifacts/list", params=asked, timeout=30).json()
+        asked = {"run_id": address.rsplit("/", 1)[1].partition("?")[0]}
+        api = f"{mlflow_uri}/api/2.0/mlflow"
+        listed = httpx.get(f"{api}/artifacts/list", params={**asked, "path": "decisions"}, timeout=30).json()
+        run = httpx.get(f"{api}/runs/get", params=asked, timeout=30).json()["run"]
     finally:
         made.close()
     assert [file["path"] for file in listed["files"]] == [f"decisions/{decided['id']}.html"]
+    figures = {metric["key"]: metric["value"] for metric in run["data"]["metrics"]}
+    assert (figures["candidate.ratings"], figures["candidate.mean_rating"]) == (100, 5.0)
+    assert figures["effect_low"] < figures["effect"] < figures["effect_high"]
+    assert (decided["outcome"], run["info"]["run_name"]) == ("invalid", "experiment BO1-CO1"), "it goes on"
 
 
 @pytest.mark.parametrize("outcome", ["promote", "rollback"])

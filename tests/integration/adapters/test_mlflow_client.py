@@ -77,6 +77,34 @@ def test_logging_the_same_twice_changes_nothing(tracking: MlflowClient) -> None:
     assert (found["tags"]["a"], found["info"]["status"]) == ("b", "FINISHED")
 
 
+def test_a_run_is_renamed_at_its_end_and_is_still_found_by_its_key(tracking: MlflowClient) -> None:
+    run_id = tracking.parent_run("renamed")
+    tracking.finish(run_id, name="train_V1 -> CO1")
+    found = stored(tracking, run_id)["info"]
+    assert (found["run_name"], found["status"]) == ("train_V1 -> CO1", "FINISHED")
+    assert tracking.parent_run("renamed") == run_id
+
+
+def test_a_dataset_is_logged_once_with_digest_address_and_rows(tracking: MlflowClient) -> None:
+    run_id = tracking.parent_run("with a dataset")
+    for _ in range(2):
+        tracking.log_dataset(run_id, "train_V1", "ab" * 32, "s3://homeprices/data/raw/train_V1.csv", 13_320)
+    [logged] = tracking.call("GET", "runs/get", {"run_id": run_id})["run"]["inputs"]["dataset_inputs"]
+    dataset = logged["dataset"]
+    assert (dataset["name"], dataset["digest"], dataset["source_type"]) == ("train_V1", "ab" * 18, "s3")
+    assert json.loads(dataset["source"]) == {"uri": "s3://homeprices/data/raw/train_V1.csv"}
+    assert json.loads(dataset["profile"]) == {"num_rows": 13_320}
+    assert logged["tags"] == [{"key": "mlflow.data.context", "value": "training"}]
+
+
+def test_a_metric_of_several_steps_has_a_history(tracking: MlflowClient) -> None:
+    run_id = tracking.parent_run("looks")
+    for step, effect in enumerate([0.4, 0.3, 0.2]):
+        tracking.log(run_id, metrics={"effect": effect}, step=step)
+    history = tracking.pages("metrics/get-history", {"run_id": run_id, "metric_key": "effect"}, "metrics")
+    assert [(point["step"], point["value"]) for point in history] == [(0, 0.4), (1, 0.3), (2, 0.2)]
+
+
 def test_more_than_mlflow_takes_at_once_is_sent_in_parts(tracking: MlflowClient) -> None:
     run_id = tracking.parent_run("many")
     tracking.log(
@@ -114,7 +142,7 @@ def test_the_address_of_a_run_is_the_public_one(mlflow_uri: str) -> None:
     tracking = tracking_at(mlflow_uri, HOMEPRICES_MLFLOW_PUBLIC_URL="http://mlflow.example/")
     run_id = tracking.parent_run("public")
     assert tracking.run_url(run_id).startswith("http://mlflow.example/#/experiments/")
-    assert tracking.run_url(run_id).endswith(f"/runs/{run_id}")
+    assert tracking.run_url(run_id).endswith(f"/runs/{run_id}?workflowType=machine_learning")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

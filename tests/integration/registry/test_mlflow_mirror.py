@@ -69,6 +69,7 @@ def test_the_registry_follows_a_release_from_the_first_model_to_a_revert(
 
     [first] = [tags for tags in registered_tags(tracking) if tags["bundle"] == "BO1"]
     assert first["signature"].startswith("total_sqft: number, location: text")
+    assert first["holdout.median_ape"] == "0.2", "no run has it"
 
     promotion.promote(bucket, "CO1", in_production, "test", "better")
     mlflow_mirror.sync_registered_model(tracking, bucket)
@@ -95,7 +96,27 @@ def test_a_bundle_is_registered_with_what_it_was_made_of_and_the_run_that_made_i
     tags = {tag["key"]: tag["value"] for tag in found["tags"]}
     assert found["run_id"] == run_id
     assert (tags["bundle"], tags["dataset"], tags["estimator"]) == ("CO77", "train_V1", "test_formula")
-    assert (tags["holdout.median_ape"], tags["signature"]) == ("0.2", "a: text -> b")
+    assert ("holdout.median_ape" in tags, tags["signature"]) == (False, "a: text -> b"), "the run has the metrics"
+    error = "Median error on the hold-out: 20.0% from the form's fields."
+    assert found["description"] == f"CO77: test_formula on train_V1. {error}"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", mlflow_mirror.DESCRIPTION),
+        (mlflow_mirror.EARLIER_DESCRIPTION, mlflow_mirror.DESCRIPTION),
+        ("Our model. Ask Asha.", "Our model. Ask Asha."),
+    ],
+)
+def test_the_registered_model_is_described_and_a_description_by_a_person_stays(
+    tracking: MlflowClient, before: str, after: str
+) -> None:
+    mlflow_mirror.sync_registered_model(tracking, MemoryBucket())
+    model = {"name": mlflow_mirror.REGISTERED_MODEL}
+    tracking.call("PATCH", "registered-models/update", {**model, "description": before})
+    mlflow_mirror.sync_registered_model(tracking, MemoryBucket())
+    assert tracking.call("GET", "registered-models/get", model)["registered_model"]["description"] == after
 
 
 def test_a_registry_that_is_away_is_said_to_be() -> None:

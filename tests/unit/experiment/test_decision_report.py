@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
+from homeprices.adapters.mlflow_client import MlflowClient
 from homeprices.experiment.decision_log import RecordedDecision
-from homeprices.experiment.decision_report import render
+from homeprices.experiment.decision_report import _to_mlflow, render
 from homeprices.experiment.policies import document_of
 from homeprices.experiment.policies.sequential import SequentialPolicy
 from tests.unit.experiment.looks import look, paired
@@ -55,6 +57,43 @@ def test_a_report_has_reason_charts_and_numbers_and_loads_nothing() -> None:
         "Drift: BO1: The",
     ):
         assert text in page
+
+
+class Recording:
+    """Keeps what a run of MLflow would get."""
+
+    def __init__(self) -> None:
+        self.names: list[str | None] = []
+        self.steps: list[tuple[int, set[str]]] = []
+
+    def parent_run(self, key: str, *, tags: dict[str, str]) -> str:
+        return key
+
+    def log_files(self, run_id: str, folder: Path, under: str) -> None:
+        pass
+
+    def log(self, run_id: str, *, metrics: dict[str, float], step: int) -> None:
+        self.steps.append((step, set(metrics)))
+
+    def finish(self, run_id: str, *, name: str | None = None) -> None:
+        self.names.append(name)
+
+    def run_url(self, run_id: str) -> str:
+        return run_id
+
+
+def test_each_look_is_a_step_of_the_experiments_run_which_the_outcome_names_at_its_end() -> None:
+    run = Recording()
+    for decision in (
+        recorded(1, (3.6, 3.7), 1),
+        recorded(2, (3.5, 4.2), 3),
+        recorded(3, (3.5, 4.2), 3, result_version="BO2"),
+        recorded(4, (3.5, 4.2), 3, evidence={}, statistics=None, outcome="hold"),
+    ):
+        _to_mlflow(cast(MlflowClient, run), decision, b"page")
+    assert [step for step, _ in run.steps] == [24, 72, 72], "hours since the start; a hold is no look"
+    assert {"effect", "effect_low", "effect_high", "candidate.mean_rating"} <= run.steps[0][1]
+    assert run.names == ["experiment BO1-CO1 -> promote", "experiment BO1-CO1 -> promote (BO2)"]
 
 
 def test_text_from_people_is_escaped() -> None:
