@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 from airflow.sdk import Asset, ExceptionRetryPolicy, RetryAction, RetryRule, get_current_context
 
 from homeprices.foreign_text import printable
-from homeprices.names import CANDIDATE_WANTED_ASSET, DATASET_ASSET
+from homeprices.names import CANDIDATE_WANTED_ASSET, DATASET_ASSET, TRAINING_DAG
+from homeprices.workflows import run_notes
 
 T = TypeVar("T")
 
@@ -47,10 +48,8 @@ def told(result: T, sentence_of: Callable[[T], str]) -> T:
 
 def annotate(note: str, context: Any = None) -> None:
     """Set the note of this run, which Airflow's list of runs shows. A run without its note goes on."""
-    from homeprices.workflows.run_notes import try_set_note
-
     context = context or get_current_context()
-    try_set_note(context["dag"].dag_id, context["run_id"], printable(note, LONGEST_NOTE))
+    run_notes.try_set_note(context["dag"].dag_id, context["run_id"], printable(note, LONGEST_NOTE))
 
 
 def notify_failure(context: Any) -> None:
@@ -70,7 +69,10 @@ def notify_failure(context: Any) -> None:
         link=getattr(task, "log_url", None),
     )
     if task_id:
-        annotate(f"{task_id} failed: {reason}", context)
+        failure = printable(f"{task_id} failed: {reason}", LONGEST_NOTE)
+        annotate(failure, context)
+        if context["dag"].dag_id == TRAINING_DAG:
+            run_notes.try_fail_tracked_run(context["run_id"], failure)
 
 
 TASK_DEFAULTS = {

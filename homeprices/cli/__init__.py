@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from homeprices.cli import data, drift, experiment, keys, operations, release, training
-from homeprices.cli.command_group import example
+from homeprices.cli import data, drift, experiment, keys, models, operations, release, training
+from homeprices.cli.command_group import CommandGroup, example
 
 if TYPE_CHECKING:
     from homeprices.resources import Resources
@@ -20,6 +20,7 @@ PROGRAM = "homeprices"
 
 
 @click.group(
+    cls=CommandGroup,
     epilog=example(
         "homeprices release status",
         # Click writes the completion script; zsh and fish take their names in the place of bash.
@@ -31,11 +32,11 @@ def homeprices() -> None:
     """Import listings, train, compare, release and operate models of home prices."""
 
 
-for group in (
-    *(operations.airflow, operations.database),
+for command in (
+    *(models.compare, models.runs, operations.airflow, operations.database),
     *(module.group for module in (data, drift, experiment, keys, release, training)),
 ):
-    homeprices.add_command(group)
+    homeprices.add_command(command)
 
 
 def main(arguments: list[str] | None = None, resources: Resources | None = None) -> int:

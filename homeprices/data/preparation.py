@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from homeprices.data.cleaning import Cleaned
+from homeprices.data.cleaning import Cleaned, as_keys
 from homeprices.errors import InvalidInput
 from homeprices.pricing.home import Home
 from homeprices.pricing.inputs import OPTIONAL, REQUIRED, TEXTS, WHOLE_NUMBERS
@@ -111,6 +111,19 @@ def _position(home: tuple[Hashable, ...], salt: str) -> float:
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
+def home_keys(rows: pd.DataFrame) -> list[tuple[Hashable, ...]]:
+    """The home of each row without its price, comparable between tables.
+
+    Homes are compared by the keys of their texts, as in cleaning: capitals, blanks and typographic signs are ignored.
+    """
+    return list(as_keys(rows[list(HOME_COLUMNS)]).fillna(-1).itertuples(index=False, name=None))
+
+
+def priceable(rows: pd.DataFrame) -> pd.DataFrame:
+    """The clean rows within the limits of the service, which `to_homes` returns."""
+    return rows[[_parsed(values) is not None for values in _fields(rows, form=False)]]
+
+
 def to_homes(rows: pd.DataFrame, *, form: bool = False) -> list[Home]:
     """Clean rows as the homes that visitors ask about, with the four fields of the form only when `form`.
 
@@ -123,12 +136,17 @@ def to_priced_homes(rows: pd.DataFrame, *, form: bool = False) -> tuple[list[Hom
     """`to_homes` with their prices, lakh rupees."""
     homes, prices = [], []
     for values, price in zip(_fields(rows, form), rows["price"].tolist(), strict=True):
-        try:
-            homes.append(Home.parse(values))
-        except InvalidInput:
-            continue
-        prices.append(price)
+        if (home := _parsed(values)) is not None:
+            homes.append(home)
+            prices.append(price)
     return homes, np.array(prices, dtype=np.float64)
+
+
+def _parsed(values: dict[str, Any]) -> Home | None:
+    try:
+        return Home.parse(values)
+    except InvalidInput:
+        return None
 
 
 def _fields(rows: pd.DataFrame, form: bool) -> Iterator[dict[str, Any]]:

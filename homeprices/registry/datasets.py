@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 from homeprices.adapters.object_store import Bucket
 from homeprices.data.schema import read_listings
 from homeprices.errors import Conflict, InvalidInput, NotFound, ObjectNotFound, PreconditionFailed
+from homeprices.pricing.manifest import DatasetReference
 from homeprices.registry.bundle_publisher import DATASET_KEY, claim, claim_key
 from homeprices.registry.versions import number_of
 from homeprices.tables.reader import Format
@@ -128,6 +129,15 @@ def _origin(bucket: Bucket, name: str) -> dict[str, Any]:
         return {"source": found[1], "imported_at": datetime.fromisoformat(claimed["at"])} if found else {}
     except (ObjectNotFound, ValueError, KeyError, TypeError):
         return {}
+
+
+def split(bucket: Bucket, reference: DatasetReference) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the clean (training, hold-out) rows of a bundle's dataset. Raises as `read` does."""
+    # Imported here, because the services read the names of datasets only.
+    from homeprices.data import cleaning, preparation
+
+    raw = read(bucket, Dataset.model_validate(reference.model_dump()))
+    return preparation.split(cleaning.clean(raw).rows, reference.holdout or preparation.SALT)
 
 
 def read(bucket: Bucket, dataset: Dataset) -> pd.DataFrame:

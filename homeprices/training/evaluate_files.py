@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from homeprices.data import contract
-from homeprices.data.cleaning import Cleaned, as_keys
-from homeprices.data.preparation import HOME_COLUMNS
+from homeprices.data.cleaning import Cleaned
+from homeprices.data.preparation import home_keys
 from homeprices.data.schema import MAX_BYTES
 from homeprices.errors import DatasetRefused
 from homeprices.model.calibration import COVERAGE
@@ -138,13 +138,9 @@ def _counts(cleaned: Cleaned) -> dict[str, Any]:
 
 
 def _shared(training: Cleaned, testing: Cleaned) -> int:
-    """The number of test homes that are also in the training file, at any price: their errors are optimistic.
-
-    Homes are compared by the keys of their texts, as in cleaning: capitals, blanks and typographic signs are ignored.
-    """
-    columns = list(HOME_COLUMNS)
-    known = set(as_keys(training.rows[columns]).fillna(-1).itertuples(index=False, name=None))
-    return sum(home in known for home in as_keys(testing.rows[columns]).fillna(-1).itertuples(index=False, name=None))
+    """The number of test homes that are also in the training file, at any price: their errors are optimistic."""
+    known = set(home_keys(training.rows))
+    return sum(home in known for home in home_keys(testing.rows))
 
 
 def compare_estimators(

@@ -102,20 +102,17 @@ def _share(inside: Inside, chosen: Inside) -> float:
     return float(np.mean(inside[chosen])) if chosen.any() else 0.0
 
 
-def measure_slices(
-    rows: pd.DataFrame, training: pd.DataFrame, estimates: Prices, inside: Inside
-) -> list[dict[str, Any]]:
-    """Count, median error, share within 20 % and coverage, by price, by bedrooms and by listings in the location.
+def segments(rows: pd.DataFrame, training: pd.DataFrame) -> dict[str, dict[str, Inside]]:
+    """Which rows belong to which group, by price, by bedrooms and by listings of the location in `training`.
 
-    `training` are the rows that the model was fitted on. Empty groups are omitted.
+    `rows` are clean and have prices. A row is in one group of each kind; a group can be empty.
     """
     prices, bedrooms = rows["price"].to_numpy(np.float64), rows[BEDROOMS].to_numpy(np.float64)
     counts = training["location"].map(key_of).value_counts()
     listings = rows["location"].map(key_of).map(counts).fillna(0).to_numpy(np.int64)
-    error = np.abs(estimates - prices) / prices
     low, high = np.quantile(prices, [1 / 3, 2 / 3])
     titles = (f"up to {low:.0f} lakh", f"{low:.0f} to {high:.0f} lakh", f"above {high:.0f} lakh")
-    groups: dict[str, dict[str, Inside]] = {
+    return {
         "price": dict(zip(titles, terciles(prices).values(), strict=True)),
         "size": {**{f"{n} bhk": bedrooms == n for n in (1, 2, 3, 4)}, "5 bhk and more": bedrooms >= 5},
         "location": {
@@ -125,6 +122,17 @@ def measure_slices(
             "location never listed": listings == 0,
         },
     }
+
+
+def measure_slices(
+    rows: pd.DataFrame, training: pd.DataFrame, estimates: Prices, inside: Inside
+) -> list[dict[str, Any]]:
+    """Count, median error, share within 20 % and coverage of each group of `segments`.
+
+    `training` are the rows that the model was fitted on. Empty groups are omitted.
+    """
+    prices = rows["price"].to_numpy(np.float64)
+    error = np.abs(estimates - prices) / prices
     return [
         {
             "by": by,
@@ -134,7 +142,7 @@ def measure_slices(
             "within_20": float(np.mean(error[chosen] <= 0.20)),
             "covered": float(inside[chosen].mean()),
         }
-        for by, named in groups.items()
+        for by, named in segments(rows, training).items()
         for name, chosen in named.items()
         if chosen.any()
     ]

@@ -134,3 +134,19 @@ def try_set_note(dag_id: str, run_id: str, note: str) -> bool:
         log.warning("run_not_annotated", dag=dag_id, run=run_id, error=str(error))
         return False
     return True
+
+
+def try_fail_tracked_run(run_id: str, reason: str) -> bool:
+    """Close the run of a failed training in MLflow, with the reason, and return whether it was closed."""
+    from homeprices.adapters.mlflow_client import MlflowClient
+    from homeprices.settings import load_settings
+
+    tracking = MlflowClient(load_settings())
+    try:
+        run = tracking.parent_run(run_id)
+        tracking.log(run, tags={"failure": reason})
+        tracking.finish(run, failed=True)
+    except HomePricesError as error:
+        log.warning("tracked_run_not_closed", run=run_id, error=str(error))
+        return False
+    return True

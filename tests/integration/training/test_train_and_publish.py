@@ -10,9 +10,11 @@ from typing import Any
 
 import httpx
 import pytest
+from click.testing import CliRunner
 
 from homeprices.adapters.mlflow_client import EXPERIMENT, MlflowClient
 from homeprices.adapters.object_store import MemoryBucket
+from homeprices.cli import homeprices
 from homeprices.data import synthetic
 from homeprices.errors import InvalidInput, NotFound, PublicationRefused, TrackingRefused
 from homeprices.model.estimators import ESTIMATORS
@@ -21,6 +23,7 @@ from homeprices.pricing.predictor import Predictor
 from homeprices.registry import bundle_reader, datasets, mlflow_mirror
 from homeprices.resources import Resources
 from homeprices.settings import load_settings
+from homeprices.workflows import run_notes
 from homeprices.workflows.train_and_publish import TrainingRun
 from homeprices.workflows.training_options import TrainingOptions
 from tests.support.servers import Servers
@@ -178,6 +181,9 @@ def test_mlflow_shows_one_parent_with_a_run_for_each_estimator_and_the_bundle_as
 
     found = search(mlflow_uri, "tags.`homeprices.key` = 'tracked'")
     assert len(found) == 1 and found[0]["info"]["status"] == "FINISHED"
+    assert found[0]["info"]["run_name"] == "train_V1 -> BO1"
+    [logged] = found[0]["inputs"]["dataset_inputs"]
+    assert logged["dataset"]["name"] == "train_V1" and "data/raw/train_V1.csv" in logged["dataset"]["source"]
     parent = found[0]["info"]["run_id"]
     children = search(mlflow_uri, f"tags.mlflow.parentRunId = '{parent}'")
     assert sorted(child["info"]["run_name"] for child in children) == sorted(SOME)
@@ -193,6 +199,54 @@ def test_mlflow_shows_one_parent_with_a_run_for_each_estimator_and_the_bundle_as
     kept = {metric["key"] for metric in boosting["data"]["metrics"]}
     assert {"median_ape", "fold0.median_ape", "fold2.all_within_20"} <= kept
     assert {"max_iter", "learning_rate", "preset.folds"} <= {param["key"] for param in boosting["data"]["params"]}
+
+
+def test_the_list_of_runs_and_the_comparison_show_what_was_trained_and_what_became_of_it(
+    bucket: MemoryBucket, mlflow_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (1, 2, 3):
+        steps = run(bucket, mlflow_uri, f"listed:{number}")
+        steps.publish_bundle(train(steps))
+    failing = run(bucket, mlflow_uri, "listed:4")
+    failing.list_estimators(failing.clean_listings(failing.check_dataset()))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_uri)
+    assert run_notes.try_fail_tracked_run("listed:4", "build_bundle failed: no space left on the disk")
+    running = run(bucket, mlflow_uri, "listed:5")
+    running.list_estimators(running.clean_listings(running.check_dataset()))
+
+    listed = json.loads(command(bucket, mlflow_uri, "runs", "--last", "5", "--json"))
+    assert listed["missing"] == []
+    assert [(one["run"], one["version"], one["outcome"]) for one in listed["runs"]] == [
+        ("listed:5", None, "has published nothing yet"),
+        ("listed:4", None, "build_bundle failed: no space left on the disk"),
+        ("listed:3", None, "nothing published: CO1 is on trial; one candidate is tried at a time"),
+        ("listed:2", "CO1", "waits for its trial"),
+        ("listed:1", "BO1", "in production"),
+    ]
+    assert "in production" in command(bucket, mlflow_uri, "runs")
+
+    page = tmp_path / "comparison.html"
+    found = json.loads(command(bucket, mlflow_uri, "compare", "BO1", "CO1", "--json", "--html", str(page)))
+    assert (found["first"], found["second"], found["known"]) == ("BO1", "CO1", 0)
+    assert found["homes"] > 500 and found["results"][0]["overall"]["second"] < found["results"][0]["overall"]["first"]
+    assert "CO1 is more accurate" in page.read_text()
+    everything = tmp_path / "listings.csv"
+    everything.write_bytes(datasets_body(bucket))
+    on_file = json.loads(command(bucket, mlflow_uri, "compare", "BO1", "CO1", "--on", str(everything), "--json"))
+    assert on_file["homes"] == found["homes"] and on_file["known"] > 2_500
+    assert on_file["results"] == found["results"]
+
+
+def command(bucket: MemoryBucket, mlflow_uri: str, *words: str) -> str:
+    """Standard output of the command `homeprices`."""
+    resources = Resources(load_settings({"MLFLOW_TRACKING_URI": mlflow_uri}, ()), bucket)
+    done = CliRunner().invoke(homeprices, list(words), obj=resources, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def datasets_body(bucket: MemoryBucket) -> bytes:
+    return bucket.get("data/raw/train_V1.csv").body
 
 
 def search(mlflow_uri: str, condition: str) -> list[dict[str, Any]]:
