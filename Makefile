@@ -26,7 +26,7 @@ export PYTHONUNBUFFERED := 1
 # The stack and the tests start hundreds of processes, each of which would compile every module that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install up down status logs traffic train evaluate split stop-candidate screenshots test test-unit \
+.PHONY: help install up down status logs traffic train evaluate split stop-candidate screenshots notebook test test-unit \
 	test-infrastructure test-integration test-e2e lint format lock clean
 
 help: ## list the targets
@@ -85,6 +85,9 @@ stop-candidate: $(READY) ## set the candidate's traffic share to zero
 
 screenshots: $(READY) ## renew the screenshots of the web form, from the running stack
 	@$(PYTHON) -m tests.e2e.screenshots
+
+notebook: $(READY) ## run the notebook on the running stack and keep its outputs
+	@$(PYTHON) -m tests.support.notebook documentations/notebooks/bangalore_home_prices.ipynb
 
 test: $(READY) ## all tests against real servers, with coverage (CHANGED=1: those that your changes can reach)
 	@$(PYTHON) tests/run_tests.py $(if $(CHANGED),--changed $(CHANGED))

@@ -24,6 +24,7 @@ from local.supervision import status_board
 from tests.e2e import doors
 from tests.e2e.running_stack import ROOT, TRAINING_SECONDS, RunningStack, wait_until
 from tests.e2e.visitors import Visitors
+from tests.support import notebook
 from tests.support.fake_servers import Hook, webhook
 from tests.support.programs import CURL, GIT, REAL_LISTINGS
 
@@ -144,6 +145,14 @@ def test_every_answer_and_rating_that_visitors_got_is_in_the_log(stack: RunningS
     assert visitors.tally.predicted == visitors.tally.rated and len(visitors.tally.rated) == 20
     wait_until(lambda: logged(stack, visitors) >= (20, 20), 30, "20 predictions and 20 ratings in the log")
     assert logged(stack, visitors) == (20, 20), "each once"
+
+
+def test_the_notebook_runs_as_it_is_and_shows_no_secret(stack: RunningStack) -> None:
+    done = notebook.run(ROOT / "documentations/notebooks/bangalore_home_prices.ipynb", stack.tool_environ)
+    texts = [json.dumps(cell.outputs) for cell in done.cells if cell.cell_type == "code"]
+    assert any("BO2" in text for text in texts)
+    secret = stack.tool_environ["AWS_SECRET_ACCESS_KEY"]
+    assert secret and not any(secret in text for text in texts)
 
 
 def test_a_candidate_that_equals_production_is_not_published(stack: RunningStack) -> None:
