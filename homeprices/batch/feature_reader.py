@@ -20,6 +20,7 @@ from homeprices.errors import InvalidInput
 from homeprices.pricing.features import Locations
 from homeprices.pricing.home import FEATURES, Home
 from homeprices.pricing.inputs import INPUT, INPUTS, LOCATION, OPTIONAL, REQUIRED, TEXTS, WHOLE_NUMBERS, limits_of
+from homeprices.tables.ratios import MEASURED, measure
 
 CACHED_SPELLINGS = 100_000
 """Per column; when there are more, the cache is cleared."""
@@ -42,11 +43,15 @@ class Refused:
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """The accepted rows: their numbers in the batch, and an array per feature. `refused` are the others."""
+    """The accepted rows: their numbers in the batch, and an array per feature. `refused` are the others.
+
+    `measured` has area, bedrooms and baths of all rows, refused ones too, for the judgement of the table as a whole.
+    """
 
     rows: npt.NDArray[np.int64]
     columns: dict[str, npt.NDArray[Any]]
     refused: list[Refused]
+    measured: dict[str, Numbers]
 
 
 class FeatureReader:
@@ -84,14 +89,17 @@ class FeatureReader:
                 home = Home.parse(values_of_row)
             except InvalidInput as error:
                 refused.append(Refused(row, values_of_row, error.fields))
+                for name in MEASURED:
+                    columns[name][row] = measure(values_of_row.get(name))
                 continue
             plain[row] = True
             for name, column in columns.items():
                 column[row] = self._features[name](home)
+        measured = {name: np.where(columns[name] > 0, columns[name], math.nan) for name in MEASURED}
         rows = np.flatnonzero(plain)
         if len(rows) != batch.num_rows:
             columns = {name: values[rows] for name, values in columns.items()}
-        return Features(rows, columns, refused)
+        return Features(rows, columns, refused, measured)
 
     def _absent(self, name: str, rows: int) -> tuple[npt.NDArray[Any], Mask]:
         missing = self._features[name](Home.parse(_ANY_HOME))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from homeprices.batch.object_file import ObjectFile
 from homeprices.batch.plan import Plan, Slice
 from homeprices.batch.results import PartitionManifest, PartitionWriter
 from homeprices.data.columns import UNIT_COLUMNS, in_square_feet, unit_columns
-from homeprices.errors import Conflict, InvalidInput, ObjectNotFound, PreconditionFailed
+from homeprices.errors import Conflict, DatasetRefused, InvalidInput, ObjectNotFound, PreconditionFailed
 from homeprices.foreign_text import printable
 from homeprices.log import get_logger
 from homeprices.pricing.features import OTHER_LOCATION, Locations
@@ -25,6 +25,7 @@ from homeprices.pricing.inputs import AREA, INPUT, INPUTS, OPTIONAL, REQUIRED, T
 from homeprices.pricing.manifest import MANIFEST_FILE
 from homeprices.pricing.predictor import Predictor
 from homeprices.tables.blocks import Block, Fault
+from homeprices.tables.ratios import OF_HOMES, Floats, RatioCounts, refusals
 from homeprices.tables.reader import Table, open_table
 
 log = get_logger(__name__)
@@ -59,10 +60,13 @@ def score_partition(bucket: RangedBucket, predictor: Predictor, plan: Plan, numb
             for note in _notes(table):
                 log.warning("table_read", note=note)
                 writer.note(note)
+            counts = RatioCounts(OF_HOMES)
             for block in table.blocks:
                 if not table.names and not block.first_row and not block.faults:
                     table.require(REQUIRED, block.names)
-                _score(predictor, reader, writer, piece.key, block)
+                measured = _score(predictor, reader, writer, piece.key, block)
+                counts.add(measured, block.lines)
+            _judge(counts, piece.key, writer)
         except (ObjectNotFound, PreconditionFailed):
             raise InvalidInput({piece.key: f"has changed since the job {plan.job} was planned"}) from None
         log.info(
@@ -81,12 +85,13 @@ def _score(
     writer: PartitionWriter,
     key: str,
     block: Block,
-) -> None:
+) -> Mapping[str, Floats]:
+    """Write the estimates and the refused rows of a block; return what its table is judged by."""
     batch, faults = as_batch(block)
     features = reader.read(batch, faults)
     writer.refuse(key, block.first_row, features.refused, None if block.batch else block.lines)
     if not len(features.rows):
-        return
+        return features.measured
     prices, low, high = predictor.price_columns(features.columns)
     location = pa.array(features.columns["location"], pa.string()).dictionary_encode()
     columns = {
@@ -103,6 +108,16 @@ def _score(
     else:
         columns[ID] = pa.nulls(len(prices), pa.string())
     writer.add(pa.table(columns))
+    return features.measured
+
+
+def _judge(counts: RatioCounts, key: str, writer: PartitionWriter) -> None:
+    """Note the homes that cannot be. Raises DatasetRefused when they are too many: then no partition is committed."""
+    outside = counts.outside()
+    if refused := refusals(outside):
+        raise DatasetRefused({key: "; ".join(f"{column}: {sentence}" for column, sentence in refused.items())})
+    for one in outside:
+        writer.note(f"{key}: {one.ratio.column}: {one.sentence()}")
 
 
 BATCH_ROWS = 32_768

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from homeprices.data.ratios import Outside, measure_ratios
 from homeprices.errors import DatasetRefused
 from homeprices.pricing.features import AREA_TYPES, area_type_feature
 from homeprices.pricing.inputs import OPTIONAL, REQUIRED, TEXTS
 from homeprices.tables.cells import UNKNOWN, has_controls, is_missing, key_of, number, status, tidy
+from homeprices.tables.ratios import Outside, measure_ratios
 from homeprices.tables.units import bedrooms, parse_area
 
 CLEAN_COLUMNS = (*REQUIRED, *OPTIONAL, "price")
@@ -39,6 +39,7 @@ CAUSE = {
 """The raw column that each reason is about."""
 
 REASONS = tuple(CAUSE)
+_MEASURED = ("total_sqft", "bhk", "bath", "balcony", "price")
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +147,7 @@ def clean(raw: pd.DataFrame) -> Cleaned:
         duplicates=len(kept) - len(unique),
         refused={name: int((reason == name).sum()) for name in REASONS},
         first_refused={name: _first(text.loc[reason == name, column]) for name, column in CAUSE.items()},
-        outside=measure_ratios(rows),
+        outside=measure_ratios({name: rows[name].to_numpy(float) for name in _MEASURED}, [*rows.index]),
     )
 
 

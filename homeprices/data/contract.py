@@ -26,11 +26,11 @@ from homeprices.data.cleaning import (
     clean,
     require_usable,
 )
-from homeprices.data.ratios import RUPEES_A_LAKH
 from homeprices.data.schema import COLUMNS, NUMBER_COLUMNS, Listings, is_number_or_missing, named, read_file
 from homeprices.errors import DatasetRefused
 from homeprices.pricing.features import LATER, READY, area_type_feature, availability_feature
 from homeprices.pricing.inputs import OPTIONAL, TEXTS
+from homeprices.tables.ratios import RUPEES_A_LAKH, refusals
 
 FAILURES_SHOWN = 3
 
@@ -158,7 +158,7 @@ def require_training_rows(cleaned: Cleaned) -> None:
     """Raise DatasetRefused when clean listings are unfit for training: too many rejected rows, a violated schema, a
     column that has changed its meaning, or too many rows with impossible ratios.
     """
-    ratios = {one.ratio.column: one.sentence() for one in cleaned.outside if one.too_many}
+    ratios = refusals(cleaned.outside)
     try:
         require_usable(cleaned)
     except DatasetRefused as error:  # areas in square metres are too small for their bedrooms: the ratio says why

@@ -24,6 +24,7 @@ from homeprices.drift.repetitions import Counted, without_repetitions
 from homeprices.drift.samples import (
     NUMBER_FEATURES,
     PREDICTION,
+    PRICE,
     TEXT_FEATURES,
     Baseline,
     Floats,
@@ -31,10 +32,12 @@ from homeprices.drift.samples import (
     baseline_of_sample,
 )
 from homeprices.errors import DatasetRefused
-from homeprices.pricing.inputs import REQUIRED
+from homeprices.pricing.inputs import NUMBERS as NUMBERS_OF_HOMES
+from homeprices.pricing.inputs import OPTIONAL, REQUIRED
 from homeprices.pricing.manifest import Reference
 from homeprices.tables.blocks import INPUTS
 from homeprices.tables.cells import has_controls, is_missing, number, tidy
+from homeprices.tables.ratios import OF_HOMES, measure_ratios, refusals
 from homeprices.tables.reader import Whole, read_whole
 
 MAX_BYTES = 512 * 2**20
@@ -55,10 +58,14 @@ NUMBERS = tuple(name for name in (*NUMBER_FEATURES, *OTHER_NAMES) if name not in
 
 @dataclass(frozen=True, eq=False)
 class FileSample:
-    """A file's rows as samples, the names of its columns that are not compared, and a sentence on each conversion."""
+    """A file's rows as samples, the names of its columns that are not compared, and a sentence on each conversion.
+
+    `measured` are the numbers that the file is judged by as a whole.
+    """
 
     counted: Counted
     ignored: tuple[str, ...]
+    measured: Mapping[str, Floats]
     notes: tuple[str, ...] = ()
 
 
@@ -103,7 +110,7 @@ def sample_of_frame(rows: pd.DataFrame) -> FileSample:
             columns[name] = _numbers(name, rows[name]) if name in NUMBER_FEATURES else _words(rows[name])
     for column, (name, parse) in LISTED_AS.items():
         if name not in columns and column in rows:
-            columns[name] = _each(rows[column], _or_number(parse))
+            columns[name] = _each(rows[column], parse)
     if not columns:
         known = ", ".join((*NUMBER_FEATURES, *TEXT_FEATURES, *LISTED_AS))
         found = ", ".join(map(str, rows.columns[:20]))[:300] or "none"
@@ -112,7 +119,8 @@ def sample_of_frame(rows: pd.DataFrame) -> FileSample:
     logged = () if visitors is None else (VISITOR, MOMENT)
     used = {*columns, *logged, *(column for column, (name, _) in LISTED_AS.items() if name in columns)}
     ignored = tuple(str(name) for name in rows.columns if name not in used)
-    return FileSample(without_repetitions(columns, len(rows), visitors, moments), ignored)
+    measured = {name: columns[name] for name in (*NUMBERS_OF_HOMES, PRICE) if name in columns}
+    return FileSample(without_repetitions(columns, len(rows), visitors, moments), ignored, measured)
 
 
 def _read(path: Path) -> bytes:
@@ -133,10 +141,14 @@ def _sample(path: Path, body: bytes) -> FileSample:
         whole = read_whole(io.BytesIO(body), _FILE, COLUMNS)
         columns, notes = _interpreted(whole)
         found = sample_of_frame(pd.DataFrame(columns) if columns else pd.DataFrame(columns=whole.ignored))
+        outside = measure_ratios(found.measured, whole.lines, OF_HOMES)
+        if refused := refusals(outside):
+            raise DatasetRefused(refused)
     except DatasetRefused as error:
         said = (problem if name == _FILE else f"{name}: {problem}" for name, problem in error.fields.items())
         raise DatasetRefused({_FILE: f"{path.name}: {'; '.join(said)}"}) from None
-    return replace(found, ignored=(*found.ignored, *whole.ignored), notes=(*whole.notes, *notes))
+    impossible = [f"{one.ratio.column}: {one.sentence()}" for one in outside]
+    return replace(found, ignored=(*found.ignored, *whole.ignored), notes=(*whole.notes, *notes, *impossible))
 
 
 def _interpreted(whole: Whole) -> tuple[dict[str, list[Any]], tuple[str, ...]]:
@@ -188,7 +200,9 @@ def _opened(cell: Any) -> Mapping[str, Any]:
 
 
 def _numbers(name: str, column: pd.Series) -> Floats:
-    """The column as numbers; NaN for other cells. Areas may have a range or a unit: `1056 - 1200`, `34 Sq. Meter`."""
+    """The column as numbers; NaN for what cleaning takes for missing: other cells, and numbers below zero, or from zero
+    down where nothing has none. Areas may have a range or a unit: `1056 - 1200`, `34 Sq. Meter`.
+    """
     try:
         numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     except OverflowError:  # an integer of hundreds of digits
@@ -197,7 +211,7 @@ def _numbers(name: str, column: pd.Series) -> Floats:
     if odd.any():
         numbers = numbers.copy()
         numbers[odd] = _each(column[odd], PARSERS.get(name, number))
-    return numbers
+    return np.where(numbers >= 0 if name in OPTIONAL else numbers > 0, numbers, np.nan)
 
 
 def _words(column: pd.Series) -> list[str]:
@@ -219,7 +233,3 @@ def _distinct(words: Iterable[Any]) -> set[Any]:
         return set(words)
     except TypeError:
         raise DatasetRefused({"file": "has a list or an object where a word or a number is expected"}) from None
-
-
-def _or_number(parse: Callable[[str], float | None]) -> Callable[[str], float | None]:
-    return lambda text: parse(text) or number(text)

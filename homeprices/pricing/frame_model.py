@@ -14,9 +14,11 @@ import pandas as pd
 from homeprices.errors import InvalidInput
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.home import Home
-from homeprices.pricing.inputs import BEDROOMS, INPUT, SIZE, bedrooms_of_size
+from homeprices.pricing.inputs import BEDROOMS, INPUT, SIZE
 from homeprices.pricing.manifest import MANIFEST_FILE
 from homeprices.pricing.predictor import PRICE_DIGITS, Predictor
+from homeprices.tables.cells import is_missing, number
+from homeprices.tables.units import bedrooms
 
 TAKEN = (*INPUT, SIZE)
 ANSWERED = ("estimated_price", "low", "high")
@@ -80,14 +82,14 @@ def _plain(value: Any) -> Any:
 def _with_bedrooms(values: dict[str, Any]) -> dict[str, Any]:
     """The inputs with the bedrooms from `size`. Raises InvalidInput when it has none, or contradicts the input."""
     size = values.pop(SIZE, None)
-    if size is None or (isinstance(size, str) and not size.strip()):
+    if size is None or is_missing(str(size)):
         return values
-    bedrooms = bedrooms_of_size(str(size))
-    if bedrooms is None:
-        raise InvalidInput({SIZE: "must be bedrooms such as 2 BHK or 4 Bedroom"})
-    if BEDROOMS in values and str(values[BEDROOMS]).removesuffix(".0") != str(bedrooms):
+    found = bedrooms(str(size))
+    if found is None:
+        raise InvalidInput({SIZE: "must be bedrooms such as 2 BHK, 4 Bedroom or 2"})
+    if BEDROOMS in values and number(str(values[BEDROOMS])) != found:
         raise InvalidInput({SIZE: f"is not {_shown(values[BEDROOMS])}, which {BEDROOMS} is; give one of them"})
-    return {**values, BEDROOMS: bedrooms}
+    return {**values, BEDROOMS: int(found)}
 
 
 def _shown(value: Any) -> str:

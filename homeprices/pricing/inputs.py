@@ -8,7 +8,6 @@ prediction log stores inputs as JSON and needs no migration.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -24,8 +23,6 @@ AREA, LOCATION, BEDROOMS, BATHS, SOCIETY = "total_sqft", "location", "bhk", "bat
 
 SIZE = "size"
 """The listings' own column for the bedrooms: `2 BHK`, `4 Bedroom`."""
-
-_SIZE = re.compile(r"(\d{1,3})\s*(?:bhk|bedrooms?|rk)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,9 +198,3 @@ def limits_of(name: str) -> tuple[float, float]:
     limits = INPUT[name].limits
     assert limits is not None, f"{name} is a number without limits"
     return limits
-
-
-def bedrooms_of_size(text: str) -> int | None:
-    """The bedrooms of `3 BHK`, `4 Bedroom`, `1 RK`; None of anything else."""
-    found = _SIZE.fullmatch(text.strip())
-    return int(found[1]) if found else None

@@ -6,12 +6,7 @@ from collections.abc import Mapping
 
 from homeprices.pricing.home import Home
 from homeprices.pricing.inputs import AREA, BATHS, BEDROOMS, INPUT, NUMBERS
-
-AREA_A_BEDROOM = (100.0, 10_000.0)
-"""Square feet. Of the public listings 0.4 % lie outside; those are errors or plots."""
-
-BATHS_A_BEDROOM = (0.3, 3.0)
-"""None of the public listings lies outside."""
+from homeprices.tables.units import AREA_A_BEDROOM, BATHS_A_BEDROOM
 
 
 def unusual_inputs(home: Home, ranges: Mapping[str, tuple[float, float]]) -> dict[str, str]:

@@ -33,13 +33,19 @@ LAKHS: Mapping[str, Decimal] = {
 }
 """Lakh rupees in one of each unit of a price. A blank unit is the dataset's own, lakh."""
 
+AREA_A_BEDROOM = (100.0, 10_000.0)
+"""Square feet. Of the public listings 0.4 % lie outside; those are errors or plots."""
+
+BATHS_A_BEDROOM = (0.3, 3.0)
+"""None of the public listings lies outside."""
+
 LONGEST_QUANTITY = 100
 """Characters of a trimmed cell that may be an area or a size."""
 
 _NUMBER = r"(\+?[0-9.][0-9.,]*(?:e[+-]?[0-9]{1,2})?)"
 _AREA = re.compile(rf"{_NUMBER}\s*(?:-\s*{_NUMBER}\s*)?([a-z0-9. ]*)")
 _SQUARED = re.compile(r"(?<=[a-zA-Z])²")  # of a unit
-_SIZE = re.compile(r"([0-9]{1,3})\s*(?:bhk|bedrooms?|rk)")
+_SIZE = re.compile(r"([0-9]{1,3})(?:\s*(?:bhk|bedrooms?|rk)|(?:\.0*)?)")
 _RUPEES_IN_FRONT = re.compile(r"(?:rs|inr|₹) (?=.)")
 
 
@@ -80,7 +86,7 @@ def lakh_factor(unit: str) -> Decimal | None:
 
 
 def bedrooms(text: str) -> float | None:
-    """The bedrooms of `3 BHK`, `4 Bedroom`, `1 RK`; None of anything else."""
+    """The bedrooms of `3 BHK`, `4 Bedroom`, `1 RK`, and of a whole number alone (`3`, `3.0`); None of anything else."""
     found = _SIZE.fullmatch(_key(text))
     return float(found[1]) if found and int(found[1]) > 0 else None
 

@@ -184,7 +184,9 @@ CELLS = [
     _first("total_sqft", "100Sq. Yards", 900), _first("total_sqft", "१२००", ""), _first("total_sqft", "infinity", ""),
     _first("total_sqft", "1" + "0" * 400, "", "total_sqft of 401 digits"),
     _first("total_sqft", "1200,5", 1200.5, "decimal comma in a column without points"),
-    _first("bath", "2.0", 2), _first("bath", "-2", -2), _first("bath", "two", ""),
+    _first("size", "2", "2 BHK", prices=True), _first("size", "2.0", "2 BHK", prices=True),
+    _first("size", "2.5 BHK", "", prices=True),
+    _first("bath", "2.0", 2), _first("bath", "-2", ""), _first("bath", "two", ""),
     _first("price", "₹ 60 L", "", prices=True), _first("price", "1e400", "", prices=True),
     _first("availability", "Almost_ready", "18-Dec"), _first("availability", "Ready to move from Dec 2028", "18-Dec"),
     _first("availability", "sold", "who knows"), _first("area_type", "Land", ""),
@@ -207,6 +209,15 @@ def _prices(name: str, change: Callable[[int, dict[str, Any]], Cells]) -> Kind:
     return Kind("scale", name, lambda rows: as_csv([row | change(at, row) for at, row in enumerate(rows)]), prices=True)
 
 
+def _areas(name: str, wrong: Callable[[int], bool]) -> Kind:
+    def write(rows: Rows) -> bytes:
+        factors = [10.764 if wrong(at) else 1 for at in range(len(rows))]
+        areas = (round(row["total_sqft"] / factor, 1) for row, factor in zip(rows, factors, strict=True))
+        return as_csv([row | {"total_sqft": area} for row, area in zip(rows, areas, strict=True)])
+
+    return Kind("scale", name, write)
+
+
 SCALES = [
     _prices("`price_unit` Cr, LAC, k and Rs. beside the price", lambda at, row: [
         {"price": row["price"] / 100, "price_unit": "Cr"}, {"price_unit": "LAC"},
@@ -218,6 +229,12 @@ SCALES = [
     _prices("a fifth of the prices in rupees", lambda at, row: {} if at % 5 else {"price": row["price"] * 100_000}),
     _prices("all prices in crore", lambda _, row: {"price": row["price"] / 100}),
     _prices("price and bath exchanged", lambda _, row: {"price": row["bath"], "bath": row["price"]}),
+    _areas("all areas in square metres", lambda _: True),
+    _areas("a fifth of the areas in square metres", lambda at: at % 5 == 0),
+    _areas("three of forty areas in square metres", lambda at: at < 3),
+    _areas("one area in square metres", lambda at: at == 3),
+    Kind("scale", "total_sqft and bath exchanged", lambda rows: as_csv(
+        [row | {"total_sqft": row["bath"], "bath": row["total_sqft"]} for row in rows])),
     Kind("scale", "`area_unit` Sq. Yards beside the area",
          lambda rows: as_csv([row | {"total_sqft": row["total_sqft"] / 9, "area_unit": "Sq. Yards"} for row in rows])),
     Kind("scale", "an unknown `area_unit`",

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from pydantic_core import to_json
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
@@ -19,6 +20,8 @@ from homeprices.errors import DatasetRefused, InvalidInput, MalformedTable
 from homeprices.foreign_text import printable
 from homeprices.pricing.home import Home
 from homeprices.pricing.inputs import INPUT, MOST_UNKNOWN, REQUIRED
+from homeprices.tables.blocks import Block
+from homeprices.tables.ratios import MEASURED, OF_HOMES, Floats, RatioCounts, measure, refusals
 from homeprices.tables.reader import Format, Table, open_table
 from inference.backend.runtime.http import JSON_TYPE
 
@@ -33,10 +36,13 @@ CSV_COLUMNS = ("estimated_price", "low", "high", "prediction_id", "location_know
 
 
 class Rows(Iterator[Row]):
-    """The rows of a body, and what its reader has found and the sender did not say, such as semicolons."""
+    """The rows of a body, and what its reader has found and the sender did not say, such as semicolons.
 
-    def __init__(self, rows: Iterator[Row], notes: tuple[str, ...] = ()) -> None:
-        self._rows, self.notes = rows, notes
+    `notes` are complete after the last row.
+    """
+
+    def __init__(self, rows: Iterator[Row], notes: list[str] | None = None) -> None:
+        self._rows, self.notes = rows, [] if notes is None else notes
 
     def __next__(self) -> Row:
         return next(self._rows)
@@ -84,7 +90,8 @@ def _reader(format: Format) -> Callable[[bytes], Rows]:
             table = open_table(io.BytesIO(body), BODY, Home.model_fields, format=format, block_rows=BLOCK_ROWS)
             if format == "csv":
                 _check_header(table)
-            return Rows(_rows(table), table.notes)
+            notes = [*table.notes]
+            return Rows(_rows(table, notes), notes)
         except DatasetRefused as error:
             raise _answered(error) from error
 
@@ -100,14 +107,27 @@ def _check_header(table: Table) -> None:
     table.require(REQUIRED)
 
 
-def _rows(table: Table) -> Iterator[Row]:
+def _rows(table: Table, notes: list[str]) -> Iterator[Row]:
+    """The rows; after the last one, a note on homes that cannot be. Raises InvalidInput when they are too many."""
+    counts = RatioCounts(OF_HOMES)
     try:
         for block in table.blocks:
+            counts.add(_measured(block), block.lines)
             for position, row in enumerate(block.rows()):
                 wrong = block.faults.get(position)
                 yield InvalidInput(_fault(block.lines[position], *wrong)) if wrong else _bounded(row)
     except DatasetRefused as error:
         raise _answered(error) from error
+    outside = counts.outside()
+    if refused := refusals(outside):
+        raise InvalidInput(refused)
+    notes.extend(f"{BODY}: {one.ratio.column}: {one.sentence()}" for one in outside)
+
+
+def _measured(block: Block) -> dict[str, Floats]:
+    """What the homes of a table are judged by."""
+    columns = {name: block.column(name) if name in block.names else [None] * len(block) for name in MEASURED}
+    return {name: np.fromiter(map(measure, cells), float, len(block)) for name, cells in columns.items()}
 
 
 def _bounded(home: dict[str, Any]) -> Row:

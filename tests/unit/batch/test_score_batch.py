@@ -189,6 +189,33 @@ def test_the_content_decides_about_the_format(bucket: MemoryBucket) -> None:
     assert (scored(bucket)["estimated"], len(estimates(bucket))) == (14, 14)
 
 
+@pytest.mark.parametrize("form", ["csv", "parquet", "json"])
+def test_a_file_with_areas_in_square_metres_fails_and_commits_nothing(bucket: MemoryBucket, form: str) -> None:
+    """Also areas that no home can have, and digits that only `Home` reads, count as they are written."""
+    areas = [round((800 + at) * 0.09290304, 2) if at % 3 else (800 + at) * 0.09290304 for at in range(300)]
+    rows = [{"total_sqft": area, "location": "Whitefield", "bhk": 2, "bath": 2} for area in areas]
+    bodies = {
+        "csv": "\n".join(
+            ["total_sqft,location,bhk,bath", *(",".join(map(str, row.values())) for row in rows)]
+        ).encode(),
+        "parquet": parquet(pa.Table.from_pylist(rows)),
+        "json": json.dumps(rows).encode(),
+    }
+    bucket.put(f"in/homes.{form}", bodies[form])
+    with pytest.raises(InvalidInput, match=r"total_sqft: 100.00% of 300 rows .* Likely areas in square metres"):
+        scored(bucket)
+    assert [entry.key for entry in bucket.list("batch/")] == ["batch/job/plan.json"]
+
+
+def test_homes_that_cannot_be_are_noted(bucket: MemoryBucket) -> None:
+    bucket.put("in/homes.parquet", parquet(table(1_000)))
+    scored(bucket)
+    *_, note = json.loads(bucket.get("batch/job/manifest.json").body)["notes"]
+    assert note.startswith(
+        "in/homes.parquet: bath: 16.00% of 1,000 rows (160) have under 0.3 or over 3 baths a bedroom."
+    )
+
+
 def test_the_manifest_counts_and_has_the_digest_of_every_file(bucket: MemoryBucket) -> None:
     bucket.put("in/a.parquet", parquet(table(1_000), group_rows=300))
     bucket.put("in/b.csv", CSV)

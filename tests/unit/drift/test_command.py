@@ -145,7 +145,7 @@ def test_odd_cells_are_missing_and_people_s_areas_are_read(tmp_path: Path, capsy
     assert found["ignored_columns"] == ["id"]
     indicators = found["drift_indicators"]
     assert {n: i["missing_share"]["current"] for n, i in indicators.items()} == pytest.approx(
-        {"total_sqft": 1 / 3, "bhk": 1 / 3, "bath": 1 / 3, "location": 2 / 3}
+        {"total_sqft": 1 / 3, "bhk": 1 / 3, "bath": 2 / 3, "location": 2 / 3}
     )
 
 

@@ -124,6 +124,24 @@ def test_a_separator_that_was_found_is_said_in_a_header(backend: Backend) -> Non
     assert prices_of(CSV, answer.data) == prices_of(CSV, send(backend, plain, CSV).data)
 
 
+@pytest.mark.parametrize("media_type", [JSON, NDJSON, CSV])
+def test_areas_in_square_metres_are_refused_and_single_homes_that_cannot_be_are_noted(
+    backend: Backend, media_type: str
+) -> None:
+    write = {JSON: lambda rows: json.dumps(rows).encode(), NDJSON: as_ndjson, CSV: as_csv}[media_type]
+    metres = [{**home, "total_sqft": home["total_sqft"] * 0.09290304} for home in homes(40)]
+    problem = assert_problem(send(backend, write(metres), media_type), 422)
+    assert problem["fields"]["total_sqft"].startswith(
+        "100.00% of 40 rows (40) have under 100 or over 10,000 square feet"
+    )
+    assert "Likely areas in square metres or square yards, not in square feet. First: line " in problem["error"]
+    assert backend.metric("predictions_total") == 0
+    few = send(backend, write(metres[:29]), media_type)
+    assert (few.status_code, few.headers["X-Table-Notes"][:37]) == (200, "body: total_sqft: 100.00% of 29 rows ")
+    single = send(backend, write([*homes(39), metres[0]]), media_type)
+    assert (single.status_code, single.headers["X-Table-Notes"][:34]) == (200, "body: total_sqft: 2.50% of 40 rows")
+
+
 def test_a_csv_row_that_is_wrong_says_so_in_its_last_column(backend: Backend) -> None:
     body = (
         b"\xef\xbb\xbf total_sqft,location,bhk,bath,balcony\r\n"

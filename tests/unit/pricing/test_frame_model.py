@@ -64,7 +64,8 @@ def test_a_home_has_one_price_however_pandas_holds_it(model: FrameModel, frame: 
 
 
 def test_a_column_of_sizes_and_bedrooms_takes_whichever_is_there(model: FrameModel) -> None:
-    frame = pd.DataFrame([{**HOME, "bhk": None, "size": "4 Bedroom"}, {**HOME, "bhk": 4, "size": None}])
+    sizes = ("4 Bedroom", "4", 4, 4.0)
+    frame = pd.DataFrame([{**HOME, "bhk": 4, "size": "NA"}, *({**HOME, "bhk": None, "size": size} for size in sizes)])
     assert len(set(priced(model, frame))) == 1
 
 

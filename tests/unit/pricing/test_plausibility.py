@@ -2,7 +2,7 @@ import pytest
 
 from homeprices.pricing.home import Home
 from homeprices.pricing.inputs import AREA, BATHS, BEDROOMS
-from homeprices.pricing.plausibility import AREA_A_BEDROOM, BATHS_A_BEDROOM, unusual_inputs
+from homeprices.pricing.plausibility import unusual_inputs
 
 RANGES = {AREA: (300.0, 20_000.0), BEDROOMS: (1.0, 9.0), BATHS: (1.0, 9.0), "balcony": (0.0, 3.0)}
 
@@ -32,10 +32,3 @@ def test_what_is_unusual_about_a_home_is_said_by_input(described: Home, found: d
 
 def test_an_input_whose_range_a_bundle_does_not_have_is_not_judged() -> None:
     assert unusual_inputs(home(299, 1, 1, balcony=9), {}) == {}
-
-
-def test_the_ratios_are_those_by_which_tables_are_judged() -> None:
-    from homeprices.data.ratios import RATIOS
-
-    limits = {ratio.column: (ratio.low, ratio.high) for ratio in RATIOS}
-    assert (limits[AREA], limits[BATHS]) == (AREA_A_BEDROOM, BATHS_A_BEDROOM)

@@ -78,12 +78,33 @@ def test_no_text_makes_it_fail(text: str) -> None:
     assert found is None or found > 0
 
 
-@pytest.mark.parametrize(("text", "rooms"), [("3 BHK", 3), ("4 Bedroom", 4), ("１ rk", 1), ("999 BHK", 999)])
+@pytest.mark.parametrize(
+    ("text", "rooms"),
+    [("3 BHK", 3), ("4 Bedroom", 4), ("１ rk", 1), ("999 BHK", 999), ("3", 3), (" 3.0 ", 3), ("３", 3)],
+)
 def test_a_size_is_bedrooms(text: str, rooms: float) -> None:
     assert bedrooms(text) == rooms
 
 
-@pytest.mark.parametrize("text", ["", "0 BHK", "Studio", "3", "2.5 BHK", "1000 BHK", "²BHK", "9" * 5000 + " BHK"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "0 BHK",
+        "Studio",
+        "2.5 BHK",
+        "2.5",
+        "0",
+        "-3",
+        "1200",
+        "2.0 BHK",
+        "2 3",
+        "1000 BHK",
+        "²BHK",
+        "²",
+        "9" * 5000 + " BHK",
+    ],
+)
 def test_what_is_no_size_is_none(text: str) -> None:
     assert bedrooms(text) is None
 
