@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from pydantic import ValidationError
 
@@ -120,7 +122,14 @@ def sample_of_frame(rows: pd.DataFrame) -> FileSample:
     used = {*columns, *logged, *(column for column, (name, _) in LISTED_AS.items() if name in columns)}
     ignored = tuple(str(name) for name in rows.columns if name not in used)
     measured = {name: columns[name] for name in (*NUMBERS_OF_HOMES, PRICE) if name in columns}
-    return FileSample(without_repetitions(columns, len(rows), visitors, moments), ignored, measured)
+    kept = np.any([_is_known(values) for values in columns.values()], axis=0)
+    kept[~kept] = (
+        rows[~kept].map(lambda cell: cell is not None and cell == cell and str(cell).strip() != "").any(axis=1)
+    )
+    if not kept.all():  # spreadsheets end in rows of nothing
+        columns = {name: list(compress(values, kept)) for name, values in columns.items()}
+        visitors, moments = (None if one is None else list(compress(one, kept)) for one in (visitors, moments))
+    return FileSample(without_repetitions(columns, int(kept.sum()), visitors, moments), ignored, measured)
 
 
 def _read(path: Path) -> bytes:
@@ -203,15 +212,18 @@ def _numbers(name: str, column: pd.Series) -> Floats:
     """The column as numbers; NaN for what cleaning takes for missing: other cells, and numbers below zero, or from zero
     down where nothing has none. Areas may have a range or a unit: `1056 - 1200`, `34 Sq. Meter`.
     """
-    try:
-        numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    except OverflowError:  # an integer of hundreds of digits
-        numbers = np.full(len(column), np.nan)
-    odd = ~np.isfinite(numbers)
-    if odd.any():
-        numbers = numbers.copy()
-        numbers[odd] = _each(column[odd], PARSERS.get(name, number))
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+        numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    else:
+        numbers = _each(column, PARSERS.get(name, number))
     return np.where(numbers >= 0 if name in OPTIONAL else numbers > 0, numbers, np.nan)
+
+
+def _is_known(values: Sequence[str] | Floats) -> npt.NDArray[np.bool_]:
+    """Which rows have a value."""
+    return (
+        ~np.isnan(values) if isinstance(values, np.ndarray) else np.array([word != "" for word in values], dtype=bool)
+    )
 
 
 def _words(column: pd.Series) -> list[str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from homeprices.foreign_text import printable
 from homeprices.tables.csv_rows import MOST_COLUMNS, name_of
+from homeprices.tables.flat_objects import FLAT
 from homeprices.tables.json_rows import FlatObjects, Row
 from homeprices.tables.lines import refusal
 
@@ -115,7 +116,7 @@ class _Held:
     def add(self, source: str, known: Collection[str], line: int, value: Any, wrong: Fault | None) -> None:
         """Take one row. Raises DatasetRefused for the name that is one too many."""
         named, wrong = ({}, wrong) if wrong else _named(value)
-        if not _PLAIN.issuperset(map(type, named.values())) and (wrong := _nested(named, known)):
+        if not FLAT.issuperset(map(type, named.values())) and (wrong := _nested(named, known)):
             named = {}
         if wrong:
             self._faults[len(self.objects)] = wrong
@@ -133,13 +134,10 @@ class _Held:
         return Block(self.row, self._lines, tuple(self._names), self._faults, objects=self.objects, alike=alike)
 
 
-_PLAIN = frozenset({str, int, float, bool, type(None)})
-
-
 def _nested(named: dict[str, Any], known: Collection[str]) -> Fault | None:
     """What is wrong with an object of which a known cell is a list or an object."""
     for name, cell in named.items():
-        if type(cell) not in _PLAIN and name in known and name != INPUTS:
+        if type(cell) not in FLAT and name in known and name != INPUTS:
             return name, f"must be a word or a number, not {printable(json.dumps(cell), _SHOWN)}"
     return None
 

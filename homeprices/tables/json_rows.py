@@ -11,13 +11,11 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any
-
-from pydantic_core import from_json
 
 from homeprices.errors import InvalidInput
 from homeprices.tables.csv_rows import LONGEST_CELL
+from homeprices.tables.flat_objects import lines_of_objects, objects_of_lines, objects_of_list
 from homeprices.tables.lines import LONGEST_LINE, Lines, count_line_ends, fault, mark_of, refusal
 
 Row = tuple[int, Any, tuple[str, str] | None]
@@ -87,12 +85,12 @@ def json_object(text: str | bytes) -> Any:
 def json_lines(lines: Lines) -> Iterator[Row | FlatObjects]:
     """A row for each line that is not blank."""
     decoder, number = _Decoder(), 1
-    for text in lines.whole():
-        start = 0
+    for piece in lines.whole():
+        text, start = piece if "\n" in piece else piece.replace("\r", "\n"), 0
         while start < len(text):
             end = max(text.rfind("\n", start, start + _FLAT_CHARACTERS), text.find("\n", start)) + 1 or len(text)
             part, start = text[start:end], end
-            if objects := _flat_lines(part):
+            if objects := objects_of_lines(part):
                 yield FlatObjects(range(number, number + len(objects)), objects)
                 number += len(objects)
                 continue
@@ -117,36 +115,6 @@ def _row_of(source: str, decoder: _Decoder, number: int, text: str) -> Row | Non
     return number, value, _wrong(decoder, value, text, problem)
 
 
-def _flat_lines(text: str) -> list[dict[str, Any]] | None:
-    """The objects of lines that each hold one flat object; None of any other text."""
-    text = text.replace("\r\n", "\n").removesuffix("\n")
-    if text.count("\n") != text.count("}\n{"):
-        return None
-    # The line ends stay, because a text that goes over one is no JSON. So no two lines can make one object.
-    objects = _flat_objects(text.replace("}\n{", "},\n{"))
-    return objects if objects is not None and len(objects) == text.count("\n") + 1 else None
-
-
-def _flat_objects(text: str) -> list[dict[str, Any]] | None:
-    """The objects of a text with commas between them; None if one is not flat, has a duplicate key, or is no JSON.
-
-    With no brackets and no more braces than objects, no object holds another one. Each key has a colon: with no more
-    colons than keys, none is given twice.
-    """
-    if "[" in text or len(text) > LONGEST_CELL or text[:1] != "{":
-        return None
-    try:
-        objects: list[Any] = from_json(f"[{text}]", allow_inf_nan=False, cache_strings="keys")
-    except ValueError:
-        return None
-    if text.count("{") != len(objects) or {*map(type, objects)} != {dict}:
-        return None
-    keys = sum(map(len, objects))
-    if text.count(":") != keys and (text.count('":') != keys or any(f"{blank}:" in text for blank in _BLANKS)):
-        return None
-    return objects
-
-
 def json_list(lines: Lines, wrapped: re.Pattern[str]) -> Iterator[Row | FlatObjects]:
     """A row for each value of a list, which may be a member of an object that `wrapped` finds."""
     decoder, source = _Decoder(), lines.source
@@ -160,29 +128,30 @@ def json_list(lines: Lines, wrapped: re.Pattern[str]) -> Iterator[Row | FlatObje
     outer = wrapped.match(text)
     start = outer.end() if outer else _SPACE.match(text).end()  # type: ignore[union-attr]
     if text[start : start + 1] != "[":
+        if mark := mark_of(text[start : start + 80]):
+            raise fault(source, mark, 1 + count_line_ends(text[:start]))
         try:
             json.loads(text + "".join(pieces))
         except (ValueError, RecursionError) as error:
             raise fault(source, _problem(error), getattr(error, "lineno", 1)) from None
         raise refusal(source, "must be a JSON list of homes")
     line = 1 + count_line_ends(text[:start])
-    start, first, others = start + 1, True, 0
+    start, first = start + 1, True
+    one_by_one = 0  # values that are decoded one by one before the next attempt to parse many
     while True:
         text, start, line = _to_value(text, start, line, pieces)
         if text[start : start + 1] == "]" and first:
             break
         first = False
-        end = text.rfind("},", start, start + _FLAT_CHARACTERS) + 1
-        if others == 0 and end:
-            part = text[start:end]
-            if objects := _flat_objects(part):
-                yield FlatObjects(_lines_of(part, line), objects)
-            else:
-                others = part.count("{")  # each is decoded by itself before the next attempt
-        if others or not end:
+        if one_by_one == 0 and (flat := objects_of_list(text, start, _FLAT_CHARACTERS)):
+            objects, end = flat
+            yield FlatObjects(lines_of_objects(text[start:end], line, len(objects)), objects)
+        else:
+            if one_by_one == 0:
+                one_by_one = text.count("},", start, start + _FLAT_CHARACTERS) + 1
             value, end, wrong, text = _value(decoder, source, text, start, line, pieces)
             yield line, value, wrong
-            others = max(0, others - 1)
+            one_by_one -= 1
         line += count_line_ends(text[start:end])
         text, start, line = _to_value(text, end, line, pieces)
         if text[start : start + 1] == "]":
@@ -193,13 +162,6 @@ def json_list(lines: Lines, wrapped: re.Pattern[str]) -> Iterator[Row | FlatObje
     rest = text[start + 1 :] + "".join(pieces) if outer is None else ""
     if rest.strip():
         raise _broken(source, rest, line, "nothing after the list")
-
-
-def _lines_of(flat: str, line: int) -> Sequence[int]:
-    """The line of each object of a text that begins in this line and has no other braces."""
-    if "\n" not in flat and "\r" not in flat:
-        return [line] * flat.count("{")
-    return [*accumulate(map(count_line_ends, flat.split("{")[1:-1]), initial=line)]
 
 
 def _value(

@@ -101,16 +101,20 @@ class Lines:
             data = more
 
     def pieces(self) -> Iterator[str]:
-        """The text in pieces of any size. Raises as the iteration over lines does, except for a long line."""
-        number, before = 1, ""
+        """The text in pieces that cut no CRLF. Raises as the iteration over lines does, except for a long line."""
+        number, before, held = 1, "", ""
         for text, problem in self.texts():
-            yield text
+            text, held = held + text, ""
+            if text.endswith("\r") and not problem:
+                text, held = text[:-1], "\r"
+            if text:
+                yield text
+            number += count_line_ends(text)
             if problem:
-                raise fault(
-                    self.source, f"{problem}{_after(before + text)}; {EXPECTED}", number + count_line_ends(text)
-                )
-            number += count_line_ends(text) - (before.endswith("\r") and text.startswith("\n"))
+                raise fault(self.source, f"{problem}{_after(before + text)}; {EXPECTED}", number)
             before = (before + text)[-_SHOWN:]
+        if held:
+            yield held
 
     def __iter__(self) -> Iterator[str]:
         for text in self.whole():

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from homeprices.errors import DatasetRefused, InvalidInput
-from homeprices.tables import csv_rows, json_rows
+from homeprices.tables import csv_rows, flat_objects, json_rows
 from homeprices.tables import lines as text_lines
 from homeprices.tables.blocks import ROW, Block
 from homeprices.tables.csv_rows import LONGEST_CELL, MOST_COLUMNS
@@ -146,6 +146,19 @@ def test_a_line_break_in_quotes_that_lies_over_a_block_changes_nothing() -> None
     for size in range(body.index(b"over"), body.index(b"edge")):
         assert cells(body, size=size) == whole
     assert blocks(body)[-1].lines[-1] == 2_004
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_the_lines_of_objects_are_counted_alike_in_blocks_of_any_size(end: str) -> None:
+    objects = ['{"price":1}', '{"price":2,"location":"{"}', '{"price":3,"location":"},"}', '{"price":4}']
+    for size in range(4, 60):
+        for body in (end.join(["", *objects, ""]), end.join(["[", ",\n".join(objects).replace("\n", end), "]"])):
+            found = blocks(body.encode(), size=size)
+            assert [line for block in found for line in block.lines] == [2, 3, 4, 5], (size, body)
+    listed = f"{objects[0]}{end}{end}{objects[1]}{end}"
+    for characters in (1, 2**16):
+        with mock.patch.object(json_rows, "_FLAT_CHARACTERS", characters):
+            assert [line for block in blocks(listed.encode(), size=4) for line in block.lines] == [1, 3]
 
 
 def test_lines_are_counted_as_an_editor_does() -> None:
@@ -289,12 +302,15 @@ def test_objects_that_are_parsed_as_a_whole_are_those_of_the_careful_decoder(
     body = (f"[{text}]" if listed else text).encode()
     with mock.patch.object(json_rows, "_FLAT_CHARACTERS", characters):
         found = read(body)
-    with mock.patch.object(json_rows, "_flat_objects", return_value=None):
+    with mock.patch.object(flat_objects, "_flat_objects", return_value=None):
         assert read(body) == found
 
 
 @pytest.mark.parametrize("body", [
-    b'{"price":1,"location":"a:b"}\r\n{"price":2}\r\n', b'[{"price": 1, "location": "a"},{"price": 2},\n{"price": 3}]',
+    b'{"price":1,"location":"a:b"}\r\n{"price":2}\r\n', b'{"price":1,"location":"a"}\r{"price":2}\r',
+    b'{"price":NaN,"location":"[{a: \\\\\\":\\"}]"}\n{"price":Infinity, "location" : "}"}\n',
+    b'[{"price":1,"location":"[{a: \\"}]"},\r\n{"price" : 2},{"location":"},"},{"price":3}]',
+    b'[{"price": 1, "location": "a"},{"price": 2},\n{"price": 3}]',
     json.dumps([{"price": 1}, {"price": 2}, {"price": 3}], indent=2).encode(),
 ])  # fmt: skip
 def test_plain_objects_are_not_decoded_one_by_one(body: bytes) -> None:
