@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from homeprices.tables.parquet_rows import open_parquet
+from homeprices.errors import MalformedTable
+from homeprices.tables.parquet_rows import MAGIC, open_parquet
 
 if TYPE_CHECKING:
     from homeprices.adapters.object_store import RangedBucket
@@ -44,7 +45,18 @@ class ObjectFile(io.RawIOBase):
         return len(piece)
 
 
-def parquet_groups(bucket: RangedBucket, key: str, etag: str, size: int) -> list[int]:
-    """The number of rows of each row group of a Parquet file; reads only its footer. Raises MalformedTable."""
-    with open_parquet(ObjectFile(bucket, key, etag, size), key) as file:
-        return [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
+def parquet_groups(bucket: RangedBucket, key: str, etag: str, size: int) -> list[int] | None:
+    """The number of rows of each row group of a Parquet file; None for a file of another format under such a name.
+
+    Reads only the footer. Raises MalformedTable.
+    """
+    file = ObjectFile(bucket, key, etag, size)
+    try:
+        opened = open_parquet(file, key)
+    except MalformedTable:
+        file.seek(0)
+        if file.read(len(MAGIC[0])) in MAGIC:
+            raise
+        return None
+    with opened:
+        return [opened.metadata.row_group(group).num_rows for group in range(opened.metadata.num_row_groups)]

@@ -150,6 +150,9 @@ def _slices(bucket: RangedBucket, entry: Entry) -> Iterator[Slice]:
         return
     row = first_group = first_row = 0
     counts = parquet_groups(bucket, entry.key, entry.etag, entry.size)
+    if counts is None:
+        yield whole.model_copy(update={"format": "csv"})
+        return
     for group, rows in enumerate(counts):
         row += rows
         if row - first_row >= TARGET_ROWS or group == len(counts) - 1:

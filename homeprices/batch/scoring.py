@@ -60,12 +60,15 @@ def score_partition(bucket: RangedBucket, predictor: Predictor, plan: Plan, numb
             for note in _notes(table):
                 log.warning("table_read", note=note)
                 writer.note(note)
-            counts = RatioCounts(OF_HOMES)
+            counts, rows = RatioCounts(OF_HOMES), 0
             for block in table.blocks:
                 if not table.names and not block.first_row and not block.faults:
                     table.require(REQUIRED, block.names)
                 measured = _score(predictor, reader, writer, piece.key, block)
                 counts.add(measured, block.lines)
+                rows += len(block)
+            if not rows:
+                writer.note(f"{piece.key}: holds a header and no row")
             _judge(counts, piece.key, writer)
         except (ObjectNotFound, PreconditionFailed):
             raise InvalidInput({piece.key: f"has changed since the job {plan.job} was planned"}) from None
@@ -149,7 +152,7 @@ def _notes(table: Table) -> Iterator[str]:
     yield from table.notes
     if (unit := unit_columns(table.names).get(AREA)) is not None:
         yield f"{table.source}: {unit}: honoured as the unit of {AREA}"
-    if ignored := [name for name in table.names if name not in COLUMNS]:
+    if ignored := [name for name in table.names if name not in COLUMNS or (name in UNITS and name != unit)]:
         shown = ", ".join(printable(name) for name in ignored[:_NAMES_SHOWN])
         yield f"{table.source}: ignored columns: {shown}{' ...' if len(ignored) > _NAMES_SHOWN else ''}"
 

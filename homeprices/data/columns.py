@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
@@ -14,7 +13,6 @@ from homeprices.tables.cells import (
     comma_forms,
     has_decimal_comma,
     is_missing,
-    key_of,
     number,
     with_decimal_point,
 )
@@ -27,24 +25,26 @@ MIXED_SHARE = 0.01
 _SHOWN, _CELL_SHOWN = 3, 40
 
 UNIT_COLUMNS = {
-    "price": frozenset({"price_unit", "price_units", "unit_of_price", "price_in", "currency_unit", "price_currency"}),
+    "price": frozenset({"price_unit", "price_units", "unit_of_price", "price_in"}),
     "total_sqft": frozenset(
         {"area_unit", "area_units", "unit_of_area", "total_sqft_unit", "total_sqft_units", "sqft_unit", "area_in"}
     ),
 }
-"""Names of a column of units, by the column that it describes; in any capitals, blanks as underscores."""
+"""Names of a column of units, by the column that it describes. A currency is no unit of a price: it names no lakh."""
 
 Table = dict[str, list[str]]
 Factor = TypeVar("Factor", float, Decimal)
 
 
 def unit_columns(header: Sequence[str]) -> dict[str, str]:
-    """The header's first column of units for each column that may have one: {column: column of units}."""
+    """The header's first column of units for each column that may have one: {column: column of units}.
+
+    The names of the header are those that the reader of tables gives.
+    """
     found: dict[str, str] = {}
     for name in header:
-        key = re.sub(r"[^a-z0-9]+", "_", key_of(name)).strip("_")
         for column, names in UNIT_COLUMNS.items():
-            if key in names:
+            if name in names:
                 found.setdefault(column, name)
     return found
 

@@ -157,7 +157,10 @@ def _sample(path: Path, body: bytes) -> FileSample:
         said = (problem if name == _FILE else f"{name}: {problem}" for name, problem in error.fields.items())
         raise DatasetRefused({_FILE: f"{path.name}: {'; '.join(said)}"}) from None
     impossible = [f"{one.ratio.column}: {one.sentence()}" for one in outside]
-    return replace(found, ignored=(*found.ignored, *whole.ignored), notes=(*whole.notes, *notes, *impossible))
+    unused = UNITS.intersection(whole.columns) - {*unit_columns([*whole.columns]).values()}
+    return replace(
+        found, ignored=(*found.ignored, *whole.ignored, *sorted(unused)), notes=(*whole.notes, *notes, *impossible)
+    )
 
 
 def _interpreted(whole: Whole) -> tuple[dict[str, list[Any]], tuple[str, ...]]:

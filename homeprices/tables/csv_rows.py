@@ -83,8 +83,8 @@ def _count_lines(text: str) -> int:
 
 @lru_cache(maxsize=4096)
 def name_of(header: str) -> str:
-    """The key of a column's name, with an underscore for blanks within: ` Floor  Area` is `floor_area`."""
-    return "_".join(key_of(header).split())
+    """The key of a column's name, with an underscore for blanks and hyphens: ` Floor - Area` is `floor_area`."""
+    return "_".join(key_of(header).replace("-", " ").split())
 
 
 def check_names(source: str, header: Sequence[str], line: int | None) -> None:

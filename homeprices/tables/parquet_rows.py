@@ -5,6 +5,7 @@ pyarrow is imported where it is used, because serving imports this module and re
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ MAGIC = (b"PAR1", b"PARE")
 """The first bytes; the second ones are those of a file whose footer is encrypted."""
 
 _SHOWN = 40
+_FRACTION = re.compile(r"\.[0-9]+")  # of a second
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,5 +106,6 @@ def _plain(source: str, name: str, column: pa.Array) -> pa.Array:
         odd = pc.is_nan(column)
         return pc.if_else(odd, None, column) if pc.any(odd).as_py() else column
     if pa.types.is_temporal(kind):
-        return pa.array([None if cell is None else str(cell) for cell in column.to_pylist()], pa.string())
+        cells = (None if cell is None else _FRACTION.sub("", str(cell)) for cell in column.to_pylist())
+        return pa.array(cells, pa.string())
     return column

@@ -46,7 +46,7 @@ _NUMBER = r"(\+?[0-9.][0-9.,]*(?:e[+-]?[0-9]{1,2})?)"
 _AREA = re.compile(rf"{_NUMBER}\s*(?:-\s*{_NUMBER}\s*)?([a-z0-9. ]*)")
 _SQUARED = re.compile(r"(?<=[a-zA-Z])²")  # of a unit
 _SIZE = re.compile(r"([0-9]{1,3})(?:\s*(?:bhk|bedrooms?|rk)|(?:\.0*)?)")
-_RUPEES_IN_FRONT = re.compile(r"(?:rs|inr|₹) (?=.)")
+_IN_FRONT = re.compile(r"(?:(?:rs|inr|rupees) |₹ ?)?(?:in )?(?=.)")  # of lakh or crore
 
 
 def parse_area(text: str) -> float | None:
@@ -82,7 +82,7 @@ def lakh_factor(unit: str) -> Decimal | None:
     if is_missing(unit):
         return Decimal(1)
     key = " ".join(re.sub(r"[.()]", " ", key_of(unit)).split())
-    return LAKHS.get(key) or LAKHS.get(_RUPEES_IN_FRONT.sub("", key))
+    return LAKHS.get(key) or LAKHS.get(_IN_FRONT.sub("", key, count=1))
 
 
 def bedrooms(text: str) -> float | None:

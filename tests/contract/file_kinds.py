@@ -149,6 +149,8 @@ SPELLINGS = [
     _spelling("Parquet, decimals",
               _column("total_sqft", lambda cells: pa.array(map(Decimal, cells.to_pylist()))), ".parquet"),
     _spelling("Parquet under the name of CSV", as_parquet),
+    _spelling("CSV under the name of Parquet", as_csv, ".parquet"),
+    _spelling("a hyphen in the header", _lines(lambda at, line: line if at else line.replace("_", " - "))),
 ]  # fmt: skip
 
 
@@ -195,7 +197,7 @@ CELLS = [
     Kind("cell", "JSON: an object as a cell", as_json, ".json", {"location": {"name": "Whitefield"}}, {"location": ""}),
     Kind("cell", "JSON: 400 digits", as_json, ".json", {"total_sqft": 10**399}, {"total_sqft": ""}),
     Kind("cell", "Parquet: a moment as availability",
-         _column("availability", lambda cells: pa.array([datetime(2028, 1, 1)] * len(cells))), ".parquet",
+         _column("availability", lambda cells: pa.array([datetime(2028, 1, 1, 0, 0, 0, 1)] * len(cells))), ".parquet",
          means={"availability": "2028-01-01"}, every=True),
     Kind("cell", "Parquet: NaN in a column of floats",
          _column("balcony", lambda cells: pa.array([float("nan"), *[1.0] * (len(cells) - 1)])), ".parquet",
@@ -226,6 +228,9 @@ SCALES = [
     ][at % 4]),
     _prices("the same in a column `unit`, which has no meaning", lambda at, row: (
         {"price": row["price"] / 100, "unit": "Cr"} if at % 3 else {"unit": "L"})),
+    _prices("`Price Unit` Rs. in Crore in the header, and a column `price_in`", lambda _, row: (
+        {"price": row["price"] / 100, "Price Unit": "Rs. in Crore", "price_in": "Bangalore"})),
+    _prices("a column `price_currency`", lambda _, row: {"price_currency": "INR"}),
     _prices("an unknown `price_unit`", lambda at, _: {"price_unit": "L" if at else "USD"}),
     _prices("a fifth of the prices in rupees", lambda at, row: {} if at % 5 else {"price": row["price"] * 100_000}),
     _prices("all prices in crore", lambda _, row: {"price": row["price"] / 100}),
@@ -290,6 +295,8 @@ FAULTS = [
         ("Parquet: no row", ".parquet", lambda rows: as_parquet(rows, lambda table: table.slice(0, 0))),
         ("Parquet: a column twice", ".parquet",
          lambda rows: as_parquet(rows, lambda table: table.append_column("Bath", table["bath"]))),
+        ("a header and no row", ".csv", lambda rows: as_csv(rows).splitlines(keepends=True)[0]),
+        ("gzip under the name of Parquet", ".parquet", lambda rows: gzip.compress(as_parquet(rows), mtime=0)),
         ("gzip under the name of CSV", ".csv", lambda rows: gzip.compress(as_csv(rows), mtime=0)),
         ("a spreadsheet under the name of CSV", ".csv", _zip),
     )

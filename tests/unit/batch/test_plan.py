@@ -86,7 +86,7 @@ def test_too_many_files_are_refused(bucket: MemoryBucket, monkeypatch: pytest.Mo
 
 
 def test_a_file_that_is_no_parquet_is_named(bucket: MemoryBucket) -> None:
-    bucket.put("in/a.parquet", b"not parquet at all")
+    bucket.put("in/a.parquet", b"PAR1 and no more of it")
     with pytest.raises(InvalidInput) as refused:
         make_plan(bucket, "job", "in/", "BO1", NOW)
     assert "is no Parquet file" in refused.value.fields["in/a.parquet"]

@@ -4,6 +4,7 @@ import pytest
 from homeprices.data.columns import unit_columns
 from homeprices.data.schema import COLUMNS, read_file
 from homeprices.errors import DatasetRefused
+from homeprices.tables.csv_rows import name_of
 
 ROW = dict(zip(COLUMNS, ("Plot Area", "Ready", "Hebbal", "2 BHK", "", "1200", "2", "1", "60"), strict=True))
 
@@ -76,8 +77,8 @@ def test_an_unknown_unit_is_refused_with_its_lines() -> None:
 
 
 def test_columns_of_units_are_found_in_any_spelling() -> None:
-    header = ["price", "PRICE UNIT", "price_unit", "Area-Unit", "unit"]
-    assert unit_columns(header) == {"price": "PRICE UNIT", "total_sqft": "Area-Unit"}
+    header = [name_of(name) for name in ("price", "PRICE UNIT", "price_in", "Area-Unit", "unit", "Price_Currency")]
+    assert unit_columns(header) == {"price": "price_unit", "total_sqft": "area_unit"}
 
 
 def test_columns_without_a_meaning_are_named_and_empty_ones_are_not() -> None:

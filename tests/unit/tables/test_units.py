@@ -112,7 +112,8 @@ def test_what_is_no_size_is_none(text: str) -> None:
 @pytest.mark.parametrize(
     ("unit", "lakhs"),
     [("Cr", 100), ("crore", 100), ("Rs. Cr", 100), ("L", 1), ("Lac", 1), ("Lakhs", 1), ("", 1), ("-", 1), ("K", 0.01),
-     ("Rs", 0.00001), ("₹", 0.00001), ("INR (Lakh)", 1), ("Million", 10)],
+     ("Rs", 0.00001), ("₹", 0.00001), ("INR (Lakh)", 1), ("Rs. in Lakhs", 1), ("₹Cr", 100),
+     ("in crore", 100), ("Million", 10)],
 )  # fmt: skip
 def test_a_price_unit_is_worth_so_many_lakh(unit: str, lakhs: float) -> None:
     assert float(lakh_factor(unit) or 0) == lakhs
