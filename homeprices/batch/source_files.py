@@ -65,6 +65,8 @@ _CHECKSUM = re.compile(
     r"|(md5|sha1|sha224|sha256|sha384|sha512|b2)sums?(\.txt)?|checksums?(\.(md5|sha1|sha256|sha512|txt))?"
 )
 
+_WRITTEN_BESIDE = re.compile(r"manifest\.json|.*\.metadata\.json")  # the latter by Iceberg
+
 
 class Skipped(BaseModel):
     """Files that are not scored for one reason: how many, the bytes in them, and the first NAMED keys."""
@@ -124,6 +126,8 @@ def _left_behind(key: str, source: str) -> Reason | None:
         return "temporary"
     if _CHECKSUM.fullmatch(name.lower().lstrip(".")):
         return "checksum"
+    if _WRITTEN_BESIDE.fullmatch(name.lower()):
+        return "hidden"
     named_in_part = 1 if len(source) > below else 0
     return "hidden" if any(map(_is_hidden, [*folders, name][named_in_part:])) else None
 

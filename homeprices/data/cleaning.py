@@ -15,7 +15,7 @@ import pandas as pd
 from homeprices.errors import DatasetRefused
 from homeprices.pricing.features import AREA_TYPES, area_type_feature
 from homeprices.pricing.inputs import OPTIONAL, REQUIRED, TEXTS
-from homeprices.tables.cells import UNKNOWN, has_controls, is_missing, key_of, number, status, tidy
+from homeprices.tables.cells import UNKNOWN, is_missing, key_of, number, status, word
 from homeprices.tables.ratios import Outside, measure_ratios
 from homeprices.tables.units import bedrooms, parse_area
 
@@ -183,9 +183,7 @@ def _each(column: pd.Series, parse: Callable[[str], float | str | None]) -> pd.S
 
 
 def _text(column: pd.Series) -> pd.Series:
-    """The texts with single spaces; '' for one that stands for a missing value or that is no word."""
-    values = {text: "" if is_missing(text) or has_controls(text) else tidy(text) for text in column.unique()}
-    return column.map(values).astype(object)
+    return _each(column, word).astype(object)
 
 
 def _number(column: pd.Series) -> pd.Series:

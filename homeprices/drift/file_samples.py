@@ -34,11 +34,12 @@ from homeprices.drift.samples import (
     baseline_of_sample,
 )
 from homeprices.errors import DatasetRefused
+from homeprices.foreign_text import printable
 from homeprices.pricing.inputs import NUMBERS as NUMBERS_OF_HOMES
 from homeprices.pricing.inputs import OPTIONAL, REQUIRED
 from homeprices.pricing.manifest import Reference
 from homeprices.tables.blocks import INPUTS
-from homeprices.tables.cells import has_controls, is_missing, number, tidy
+from homeprices.tables.cells import number, word
 from homeprices.tables.ratios import OF_HOMES, measure_ratios, refusals
 from homeprices.tables.reader import Whole, read_whole
 
@@ -120,7 +121,7 @@ def sample_of_frame(rows: pd.DataFrame) -> FileSample:
     visitors, moments = (rows[name].tolist() if name in rows else None for name in (VISITOR, MOMENT))
     logged = () if visitors is None else (VISITOR, MOMENT)
     used = {*columns, *logged, *(column for column, (name, _) in LISTED_AS.items() if name in columns)}
-    ignored = tuple(str(name) for name in rows.columns if name not in used)
+    ignored = tuple(printable(str(name)) for name in rows.columns if name not in used)
     measured = {name: columns[name] for name in (*NUMBERS_OF_HOMES, PRICE) if name in columns}
     kept = np.any([_is_known(values) for values in columns.values()], axis=0)
     kept[~kept] = (
@@ -159,7 +160,9 @@ def _sample(path: Path, body: bytes) -> FileSample:
     impossible = [f"{one.ratio.column}: {one.sentence()}" for one in outside]
     unused = UNITS.intersection(whole.columns) - {*unit_columns([*whole.columns]).values()}
     return replace(
-        found, ignored=(*found.ignored, *whole.ignored, *sorted(unused)), notes=(*whole.notes, *notes, *impossible)
+        found,
+        ignored=(*found.ignored, *map(printable, whole.ignored), *sorted(unused)),
+        notes=(*whole.notes, *notes, *impossible),
     )
 
 
@@ -230,10 +233,9 @@ def _is_known(values: Sequence[str] | Floats) -> npt.NDArray[np.bool_]:
 
 
 def _words(column: pd.Series) -> list[str]:
-    words = column.astype(object).where(column.notna(), "").tolist()
-    texts = {word: str(word) for word in _distinct(words)}
-    forms = {word: "" if is_missing(text) or has_controls(text) else tidy(text) for word, text in texts.items()}
-    return [forms[word] for word in words]
+    cells = column.astype(object).where(column.notna(), "").tolist()
+    words = {cell: word(str(cell)) for cell in _distinct(cells)}
+    return [words[cell] for cell in cells]
 
 
 def _each(column: pd.Series, parse: Callable[[str], float | None]) -> Floats:

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from homeprices.pricing.features import AREA_TYPES, area_type_feature, availability_feature, key_feature
+from homeprices.tables.cells import LONGEST_TEXT
 from homeprices.tables.units import SQUARE_FEET
 
-TEXT_LIMIT = 100
+TEXT_LIMIT = LONGEST_TEXT
 SMALL_BEDROOMS = 2
 
 # Names for code that computes with one particular input.

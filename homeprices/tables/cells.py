@@ -18,6 +18,9 @@ CACHED_SPELLINGS = 8192  # texts whose tidy form and key are cached: homes share
 LONGEST_NUMBER = 40
 """Characters of a trimmed cell that may be a number or a missing word. A float of 17 digits has up to 24."""
 
+LONGEST_TEXT = 100
+"""Characters of a name or another text of a home."""
+
 MISSING_WORDS = frozenset(
     {
         *("", "-", "--", "---", "na", "n/a", "n.a.", "n.a", "nan", "-nan", "nat", "nil", "none", "null"),
@@ -63,6 +66,15 @@ def key_of(text: str) -> str:
 def has_controls(text: str) -> bool:
     """Whether the text holds a control character or half of a character, beside blanks: then it is no word."""
     return not text.isprintable() and bool(_CONTROLS.search(tidy(text)))
+
+
+def word(text: str) -> str:
+    """The text with single spaces; '' for one that stands for a missing value, is too long or has control characters.
+
+    The API refuses a home with a text of the last two kinds.
+    """
+    tidied = tidy(text)
+    return "" if len(tidied) > LONGEST_TEXT or is_missing(text) or has_controls(text) else tidied
 
 
 def is_missing(text: str) -> bool:

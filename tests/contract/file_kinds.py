@@ -165,6 +165,7 @@ CELLS = [
       for char, name in (("\u2028", "U+2028"), ("\x0b", "vertical tab"), ("\x0c", "form feed"), ("\x85", "U+0085"),
                          ("\r\n", "quoted line break"))),
     _first("location", "White\x1bfield", "", "a control character in a cell"),
+    _first("location", "White field " * 10, "", "a text of more than 100 characters"),
     *(_first("society", word, "") for word in ("NA", "N/A", "NULL", "nan", "None", "—", "#N/A", "\\N")),
     *(_first(name, cell, "", f"{name} {said}") for name in ("location", "bath", "total_sqft")
       for cell, said in (("", "blank"), ("#N/A", "`#N/A`"))),
@@ -307,6 +308,7 @@ KINDS = [*SPELLINGS, *CELLS, *SCALES, *FAULTS]
 BESIDE_DATA = (
     "homes.csv.gz", "homes.tsv", "homes.xlsx", "homes.zip", "readme.txt", ".DS_Store", "Thumbs.db", "~$homes.xlsx",
     "__MACOSX/._homes.csv", "_SUCCESS", "_committed_1", ".homes.csv.crc", "homes.csv.md5", "part-0.csv.tmp",
-    "homes.csv~", "folder/", "_year=2026/more.csv", "empty.csv",
+    "homes.csv~", "manifest.json", "metadata/v1.metadata.json", ".~lock.homes.csv#", "folder/",
+    "_year=2026/more.csv", "empty.csv",
 )  # fmt: skip
 """Names of files beside `homes.csv` under the prefix of a batch job."""

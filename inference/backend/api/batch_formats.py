@@ -102,7 +102,7 @@ def _check_header(table: Table) -> None:
     if len(table.names) > len(INPUT) + MOST_UNKNOWN:
         raise InvalidInput({"header": f"names {len(table.names):,} columns; known are {', '.join(INPUT)}"})
     known = f"known are {', '.join(Home.model_fields)}"
-    if wrong := {name: f"is not a column; {known}" for name in table.names if name not in Home.model_fields}:
+    if wrong := {printable(name): f"is not a column; {known}" for name in table.names if name not in Home.model_fields}:
         raise InvalidInput(wrong)
     table.require(REQUIRED)
 
