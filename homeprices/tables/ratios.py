@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -197,15 +198,15 @@ MEASURED = ("total_sqft", "bhk", "bath")
 """What a table of homes without prices has."""
 
 
+_NUMBERS = frozenset({int, float, Decimal})
 _LARGEST = 10**15  # more is no area, and an integer of hundreds of digits is no float
 
 
-def measure(cell: object) -> float:
+def measure(cell: Any) -> float:
     """A cell of a table of homes as a number to judge the table by; NaN for what is no number above zero."""
-    found = number(cell) if isinstance(cell, str) else cell
-    if isinstance(found, bool) or not isinstance(found, int | float | Decimal):
-        return math.nan
-    return float(found) if 0 < found < _LARGEST else math.nan
+    if type(cell) is str:
+        cell = number(cell)
+    return float(cell) if type(cell) in _NUMBERS and 0 < cell < _LARGEST else math.nan
 
 
 def measure_ratios(columns: Columns, lines: Sequence[int], limit: Limit = OF_LISTINGS) -> tuple[Outside, ...]:

@@ -126,8 +126,13 @@ def _rows(table: Table, notes: list[str]) -> Iterator[Row]:
 
 def _measured(block: Block) -> dict[str, Floats]:
     """What the homes of a table are judged by."""
-    columns = {name: block.column(name) if name in block.names else [None] * len(block) for name in MEASURED}
-    return {name: np.fromiter(map(measure, cells), float, len(block)) for name, cells in columns.items()}
+    measured: dict[str, Floats] = {}
+    for name in MEASURED:
+        cells = block.column(name) if name in block.names else [None] * len(block)
+        # Texts repeat, and reading one takes longer than finding it.
+        read = {cell: measure(cell) for cell in {*cells}}.__getitem__ if block.columns is not None else measure
+        measured[name] = np.fromiter(map(read, cells), float, len(block))
+    return measured
 
 
 def _bounded(home: dict[str, Any]) -> Row:
