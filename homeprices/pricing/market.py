@@ -1,4 +1,5 @@
-"""The market that a model was trained on: the typical home of each place, rupees a square foot, and some listings.
+"""The market that a model was trained on: typical homes of places, rupees a square foot, some listings, and the
+accuracy of estimates by kind of home.
 
 `market.json` of a bundle holds it. Serving reads the file at the first explanation, never for a prediction. Bundles
 from before it have none.
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from homeprices.pricing.accuracy import Accuracy, Segment
 from homeprices.pricing.home import Home
 from homeprices.pricing.inputs import AREA, BEDROOMS, INPUT, TEXT_LIMIT, WHOLE_NUMBERS
 from homeprices.pricing.manifest import Reference, TextReference
@@ -77,12 +79,20 @@ class Comparable:
 
 
 class Market(_Frozen):
-    """The content of `market.json`."""
+    """The content of `market.json`; without `accuracy` in a bundle that is older than it."""
 
     schema_version: Literal[1] = 1
     city: PlaceMarket
     places: dict[Name, PlaceMarket]
     listings: Listings
+    accuracy: Accuracy | None = None
+
+    def accuracy_of(self, home: Home, place: str | None, estimate: float) -> Segment | None:
+        """Return how accurate estimates of such homes are; None if it was not measured. `place` is None if unknown."""
+        if self.accuracy is None:
+            return None
+        listings = self.places[place].homes if place in self.places else 0
+        return self.accuracy.of(listings, getattr(home, BEDROOMS), estimate)
 
     @cached_property
     def _columns(self) -> tuple[npt.NDArray[np.int64], dict[str, npt.NDArray[np.float32]]]:

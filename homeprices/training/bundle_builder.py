@@ -38,13 +38,19 @@ from homeprices.pricing.manifest import (
     Input,
     Interval,
 )
-from homeprices.pricing.market import MARKET_FILE
+from homeprices.pricing.market import MARKET_FILE, Market
 from homeprices.pricing.predictor import HIGH_OUTPUT, LOW_OUTPUT, OUTPUT
 from homeprices.training.bundle_metadata import reference_distributions
 from homeprices.training.cross_validation import cross_validate
 from homeprices.training.market_summary import summarize_market
 from homeprices.training.mlflow_model import write_mlflow_model
-from homeprices.training.regression_metrics import ALL_INPUTS_PREFIX, HoldoutScore, coverage, measure_both
+from homeprices.training.regression_metrics import (
+    ALL_INPUTS_PREFIX,
+    HoldoutScore,
+    coverage,
+    measure_accuracy,
+    measure_both,
+)
 from homeprices.training.validation import BASELINE
 from homeprices.training.validation_report import write_report
 
@@ -87,7 +93,7 @@ def build_bundle(
     created_at = created_at or datetime.now(UTC)
     write_mlflow_model(out, created_at=created_at, run_id=mlflow_run_id)
     (out / REFERENCE_FILE).write_text(reference.model_dump_json(indent=1))
-    (out / MARKET_FILE).write_text(summarize_market(training, inputs).model_dump_json())
+    (out / MARKET_FILE).write_text(_market(training, inputs, score).model_dump_json())
     _write(out / "quality.json", quality)
     price_model.save(model, out / "model.skops")
     draft = Draft(
@@ -142,6 +148,13 @@ def _run(session: Any, model: PriceModel, inputs: pd.DataFrame) -> Estimates:
     feed = {name: inputs[name].to_numpy(kinds[kind]).reshape(-1, 1) for name, kind in model.inputs()}
     answers = session.run([OUTPUT, LOW_OUTPUT, HIGH_OUTPUT], feed)
     return Estimates(*(np.asarray(answer, dtype=np.float64).ravel() for answer in answers))
+
+
+def _market(training: pd.DataFrame, inputs: pd.DataFrame, score: HoldoutScore) -> Market:
+    """The market of the training rows, with the accuracy of the model on the hold-out."""
+    market = summarize_market(training, inputs)
+    accuracy = measure_accuracy(score, {name: place.homes for name, place in market.places.items()})
+    return market.model_copy(update={"accuracy": accuracy})
 
 
 def _columns(model: PriceModel, training: pd.DataFrame, estimates: Estimates) -> Columns:

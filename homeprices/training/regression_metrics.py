@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +13,10 @@ import pandas as pd
 
 from homeprices.model.feature_matrix import Prices
 from homeprices.model.price_model import Estimates
+from homeprices.pricing.accuracy import LEAST_HOMES, Accuracy, Kind, Measured, Segment, kinds_of
 from homeprices.pricing.features import key_of
-from homeprices.pricing.inputs import BEDROOMS
+from homeprices.pricing.inputs import BEDROOMS, LOCATION
+from homeprices.pricing.predictor import PRICE_DIGITS
 
 Inside = npt.NDArray[np.bool_]
 
@@ -146,3 +149,37 @@ def measure_slices(
         for name, chosen in named.items()
         if chosen.any()
     ]
+
+
+def measure_accuracy(score: HoldoutScore, listings: Mapping[str, int]) -> Accuracy:
+    """Return the accuracy of estimates from the form's fields by kind of home, and what each grade means.
+
+    `listings` counts the training homes of each location that the model has learned.
+    """
+    # As they are shown: a home at the limit of two thirds is then of the same kind here and in a service.
+    estimates = np.round(score.form.price, PRICE_DIGITS)
+    error = np.abs(score.form.price - score.prices) / score.prices
+    low, high = np.round(np.quantile(estimates, [1 / 3, 2 / 3]), PRICE_DIGITS).tolist()
+    homes = [
+        (listings.get(place, 0), bedrooms, estimate)
+        for place, bedrooms, estimate in zip(
+            score.inputs[LOCATION], score.rows[BEDROOMS].tolist(), estimates.tolist(), strict=True
+        )
+    ]
+    members: dict[Kind, list[int]] = defaultdict(list)
+    for number, home in enumerate(homes):
+        for kind in kinds_of(*home, (low, high)):
+            members[kind].append(number)
+    segments = [
+        Segment(**kind._asdict(), **_measured(error[numbers]).model_dump())
+        for kind, numbers in sorted(members.items(), key=str)
+        if len(numbers) >= LEAST_HOMES or kind == Kind()
+    ]
+    found = Accuracy(bands=(low, high), segments=segments, grades={})
+    grades = np.array([found.of(*home).grade for home in homes])
+    measured = {str(grade): _measured(error[grades == grade]) for grade in np.unique(grades)}
+    return Accuracy.model_validate({**found.model_dump(), "grades": measured})
+
+
+def _measured(error: npt.NDArray[np.float64]) -> Measured:
+    return Measured(homes=len(error), median_ape=float(np.median(error)), within_20=float(np.mean(error <= 0.20)))

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from homeprices.model.estimators import estimator
 from homeprices.model.price_model import PriceModel
 from homeprices.names import SYNTHETIC_SOURCE
+from homeprices.pricing.accuracy import GRADES, LEAST_HOMES
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.inputs import AREA, BEDROOMS, INPUT, INPUTS, NUMBERS, limits_of
 from homeprices.pricing.manifest import Columns, DatasetReference, Draft
@@ -185,6 +186,9 @@ def model_card(
         learned_areas=columns.ranges[AREA],
         market=market,
         most_listings_a_place=MOST_LISTINGS_A_PLACE,
+        least_homes=LEAST_HOMES,
+        grade_limits=GRADES,
+        described=market.accuracy.described if market and market.accuracy else None,
         numbers=[INPUT[name].drift_name for name in NUMBERS],
         synthetic=draft.dataset.source == SYNTHETIC_SOURCE,
     )

@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from homeprices.pricing.accuracy import Accuracy, Measured, Segment
 from homeprices.pricing.bundle import COLUMNS_FILE, MODEL_FILE, digest
 from homeprices.pricing.manifest import (
     DRAFT_FILE,
@@ -90,7 +91,24 @@ def make_market(places: Sequence[str] = tuple(LOCATION_LEVELS), factor: float = 
             "balcony": [None for _ in homes],
         },
     )
-    return Market(city=city, places=by_place, listings=listings)
+    return Market(city=city, places=by_place, listings=listings, accuracy=ACCURACY)
+
+
+ACCURACY = Accuracy(
+    bands=(60.0, 110.0),
+    segments=[
+        Segment(homes=900, median_ape=0.162, within_20=0.58),
+        Segment(homes=60, median_ape=0.271, within_20=0.35, listed="unknown"),
+        Segment(homes=400, median_ape=0.158, within_20=0.6, listed="up_to_9"),
+        Segment(homes=130, median_ape=0.124, within_20=0.71, listed="up_to_9", band="dear"),
+    ],
+    grades={
+        "A": Measured(homes=130, median_ape=0.124, within_20=0.71),
+        "B": Measured(homes=710, median_ape=0.16, within_20=0.59),
+        "C": Measured(homes=60, median_ape=0.271, within_20=0.35),
+    },
+)
+"""The accuracy in `make_market`, whose places have seven homes each."""
 
 
 def _per_sqft(place: str, area: float, bhk: int, factor: float) -> float:

@@ -27,6 +27,15 @@ LAKH_A_SQUARE_FOOT = 0.0652
 EXPLANATION: dict[str, Any] = {
     "estimated_price": 78.24,
     "location_known": True,
+    "accuracy": {
+        "grade": "B",
+        "grade_within_20": 0.5913,
+        "median_error": 0.1615,
+        "within_20": 0.58,
+        "homes": 1402,
+        "kind": {"listed": "50_and_more", "bedrooms": 2, "price_from": 61.2, "price_to": 101.9},
+        "sentence": "Half of such estimates were within 16 % of the listed price.",
+    },
     "typical_home": {
         "place": "Whitefield",
         "homes": 540,

@@ -29,6 +29,7 @@ PREDICTION_ID = "prediction_id"
 MOST_REASONS = 4
 MOST_COMPARABLES = 5
 ALIKE_DIGITS = 2
+SHARE_DIGITS = 4
 NO_MARKET = "this model was trained before listings were kept with it, so the typical home is that of the whole city"
 
 blueprint = Blueprint("explain", __name__)
@@ -78,6 +79,7 @@ def explanation_of(model: Predictor, home: Home) -> dict[str, Any]:
     answer: dict[str, Any] = {
         "estimated_price": found.price,
         "location_known": found.estimate.location_known,
+        "accuracy": _accuracy(model, home, place, found.price),
         "typical_home": {
             "place": where,
             "homes": local.homes if local else market.city.homes if market else None,
@@ -99,6 +101,31 @@ def explanation_of(model: Predictor, home: Home) -> dict[str, Any]:
         ],
     }
     return answer if market else {**answer, "notice": NO_MARKET}
+
+
+def _accuracy(model: Predictor, home: Home, place: str | None, estimate: float) -> dict[str, Any] | None:
+    """Return how close estimates of such homes came to the prices; None for an unusual home or if not measured."""
+    market = model.market
+    segment = market.accuracy_of(home, place, estimate) if market else None
+    if market is None or market.accuracy is None or segment is None or model.unusual_inputs(home):
+        return None
+    low, high = market.accuracy.price_range(segment.band) if segment.band else (None, None)
+    graded = market.accuracy.grades.get(segment.grade, segment)
+    error = _percent(segment.median_ape)
+    return {
+        "grade": segment.grade,
+        "grade_within_20": round(graded.within_20, SHARE_DIGITS),
+        "median_error": round(segment.median_ape, SHARE_DIGITS),
+        "within_20": round(segment.within_20, SHARE_DIGITS),
+        "homes": segment.homes,
+        "kind": {"listed": segment.listed, "bedrooms": segment.bedrooms, "price_from": low, "price_to": high},
+        "sentence": f"Half of such estimates were within {error} of the listed price, measured on {segment.homes:,} "
+        f"homes that the model had not seen: {market.accuracy.described(segment)}.",
+    }
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def _comparable(one: Comparable) -> dict[str, Any]:

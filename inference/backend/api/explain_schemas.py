@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from homeprices.names import EXPLAIN_PATH, PREDICT_PATH
 from homeprices.predictions.feedback import LARGEST_ID
+from homeprices.pricing.accuracy import MOST_BEDROOMS, Grade, Listed
 from homeprices.pricing.inputs import INPUTS, TEXT_LIMIT
 from inference.backend.api.explain_routes import MOST_COMPARABLES, MOST_REASONS, PREDICTION_ID
 from inference.backend.api.feedback_schemas import feedback_components
@@ -62,9 +63,10 @@ def _request(home: Schema) -> Schema:
 def _explanation() -> Schema:
     return object_schema(
         "Why an estimate is what it is. The typical home's price, the reasons and `other_reasons` sum to the estimate.",
-        (*BLINDED, "notice"),
+        (*BLINDED, "notice", "accuracy"),
         estimated_price={**_LAKH, "exclusiveMinimum": 0},
         location_known={"type": "boolean"},
+        accuracy=_accuracy(),
         typical_home=object_schema(
             "The median home of the place in training, or of the city if the place is not known.",
             place=_PLACE,
@@ -108,3 +110,29 @@ def _explanation() -> Schema:
         variant={**VARIANT, "description": "trusted networks only"},
         model_version={**VERSION, "description": "trusted networks only"},
     )
+
+
+def _accuracy() -> Schema:
+    """The schema of `accuracy`, of which bundles that are older than it have none."""
+    share: Schema = {"type": "number", "minimum": 0, "maximum": 1}
+    limit: Schema = {"type": ["number", "null"], "description": "lakh rupees; null: no limit"}
+    kind = object_schema(
+        "The kind of home that was measured, widened until it had enough homes; null stands for any.",
+        listed={"enum": [*get_args(Listed), None], "description": "how often the place is listed in training"},
+        bedrooms={"type": ["integer", "null"], "minimum": 1, "maximum": MOST_BEDROOMS,
+                  "description": f"{MOST_BEDROOMS}: or more"},
+        price_from=limit,
+        price_to=limit,
+    )  # fmt: skip
+    found = object_schema(
+        "How close estimates of such homes came to the listed prices of the hold-out. Null for an unusual home, and of "
+        "a model that was trained before this was measured.",
+        grade={"type": "string", "enum": list(get_args(Grade)), "description": "by the median error of the kind"},
+        grade_within_20={**share, "description": "of all hold-out homes with this grade, the share within 20 %"},
+        median_error={"type": "number", "minimum": 0, "description": "half of the estimates were this close or closer"},
+        within_20={**share, "description": "the share of the kind with an error of at most 20 %"},
+        homes={"type": "integer", "minimum": 1, "description": "hold-out homes of the kind"},
+        kind=kind,
+        sentence={"type": "string"},
+    )
+    return {**found, "type": ["object", "null"]}

@@ -75,6 +75,38 @@ def test_the_price_has_its_reasons_a_plot_and_listings_beside_it(page: Page, ser
     expect(page.locator("#why")).to_have_class("card old")
 
 
+def test_the_price_says_how_close_such_estimates_were(page: Page, service: PriceService) -> None:
+    estimated(page)
+    expect(page.locator("#trust-text")).to_have_text("Half of such estimates were within 16 % of the listed price.")
+    expect(page.locator("#grade")).to_have_text("B")
+    expect(page.locator("#trust-basis")).to_have_text(
+        "Confidence B: of the estimates with this grade, 59 % were within 20 %. Measured on 1,402 homes that the model "
+        "had not seen: places listed 50 times and more, 2 BHK, estimated at ₹61.2 lakh to ₹1.02 crore."
+    )
+    kinds = {
+        "homes of every kind": (None, None, None, None),
+        "places that the model does not know, estimated up to ₹61.2 lakh": ("unknown", None, None, 61.2),
+        "places listed 10 to 49 times, 5 or more BHK, estimated above ₹1.02 crore": ("10_to_49", 5, 101.9, None),
+    }
+    for words, kind in kinds.items():
+        members = dict(zip(("listed", "bedrooms", "price_from", "price_to"), kind, strict=True))
+        service.explanation = [(200, {**EXPLANATION, "accuracy": {**EXPLANATION["accuracy"], "kind": members}})]
+        estimate(page)
+        expect(page.locator("#trust-basis")).to_contain_text(f"had not seen: {words}.")
+
+
+@pytest.mark.parametrize("explanation", [{**EXPLANATION, "accuracy": None}, {**EXPLANATION, "estimated_price": 1.0}])
+def test_no_closeness_is_claimed_that_was_not_measured_for_this_price(
+    page: Page, service: PriceService, explanation: dict[str, object]
+) -> None:
+    estimated(page)
+    expect(page.locator("#trust")).to_be_visible()
+    service.explanation = [(200, explanation)]
+    with page.expect_response("**/api/explain"):
+        estimate(page)
+    expect(page.locator("#trust")).to_be_hidden()
+
+
 def test_an_estimate_that_is_not_stored_yet_is_asked_about_again(page: Page, service: PriceService) -> None:
     service.explanation.insert(0, problem(404, "no estimate with prediction_id 1 was given to this visitor"))
     estimated(page)

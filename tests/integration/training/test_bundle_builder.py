@@ -12,9 +12,10 @@ import pandas as pd
 import pytest
 
 from homeprices.data.cleaning import clean
-from homeprices.data.preparation import SALT, prepare, to_homes
+from homeprices.data.preparation import SALT, prepare, to_homes, to_priced_homes
 from homeprices.errors import PublicationRefused
 from homeprices.model.price_model import PriceModel
+from homeprices.pricing.accuracy import kinds_of
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.explanation import explain
 from homeprices.pricing.home import Home
@@ -178,6 +179,34 @@ def test_the_card_says_whose_listings_an_explanation_shows(folder: Path, source:
     slices = json.loads((folder / "validation.json").read_text())["slices"]
     draft = bundle.manifest.model_copy(update={"dataset": dataset})
     assert sentence in model_card(draft, bundle.columns, bundle.market(), quality, slices, {})
+
+
+def test_the_error_that_is_stated_of_a_home_is_that_of_such_homes_in_the_hold_out(folder: Path, split: Split) -> None:
+    """Counted again from the prices that the bundle's own graph gives to the hold-out."""
+    predictor, card = Predictor(Bundle.open_draft(folder)), (folder / "model_card.md").read_text()
+    market = predictor.market
+    assert market is not None and market.accuracy is not None
+    homes, prices = to_priced_homes(split[1], form=True)
+    estimates = np.array([round(estimate.price, 2) for estimate in predictor.estimate(homes)])
+    error = np.abs(estimates - prices) / prices
+    places = [predictor.place_of(home) for home in homes]
+    listings = [market.places[place].homes if place in market.places else 0 for place in places]
+    kinds = [
+        set(kinds_of(listed, home.bhk, price, market.accuracy.bands))
+        for listed, home, price in zip(listings, homes, estimates.tolist(), strict=True)
+    ]
+    assert len(market.accuracy.segments) > 2
+    for segment in market.accuracy.segments:
+        alike = np.array([segment.kind in of_home for of_home in kinds])
+        assert segment.homes == alike.sum() and segment.median_ape == pytest.approx(np.median(error[alike]), abs=1e-3)
+        assert segment.within_20 == pytest.approx(np.mean(error[alike] <= 0.2), abs=0.02)
+        assert f"| {market.accuracy.described(segment)} | {segment.homes} | {100 * segment.median_ape:.1f} % |" in card
+    stated = [market.accuracy_of(*one) for one in zip(homes, places, estimates.tolist(), strict=True)]
+    for grade, measured in market.accuracy.grades.items():
+        graded = np.array([one is not None and one.grade == grade for one in stated])
+        assert measured.homes == graded.sum()
+        assert measured.median_ape == pytest.approx(np.median(error[graded]), abs=1e-3)
+        assert f"| {grade} | {measured.homes} | {100 * measured.median_ape:.1f} % |" in card
 
 
 def test_the_market_of_a_bundle_is_that_of_its_training_homes(folder: Path, split: Split) -> None:

@@ -84,9 +84,33 @@ def test_an_unknown_place_is_compared_with_the_typical_home_of_the_city(served: 
     assert len(found["comparables"]) == 5
 
 
+def test_the_error_of_such_estimates_is_told_with_the_homes_that_it_was_measured_on(served: Backend) -> None:
+    assert explained(served, HOME)["accuracy"] == {
+        "grade": "A",
+        "grade_within_20": 0.71,
+        "median_error": 0.124,
+        "within_20": 0.71,
+        "homes": 130,
+        "kind": {"listed": "up_to_9", "bedrooms": None, "price_from": 110.0, "price_to": None},
+        "sentence": "Half of such estimates were within 12 % of the listed price, measured on 130 homes that the model "
+        "had not seen: homes in places listed up to 9 times, estimated above 110 lakh.",
+    }
+    unknown = explained(served, {**HOME, "location": "Atlantis"})["accuracy"]
+    assert (unknown["grade"], unknown["homes"], unknown["kind"]["listed"]) == ("C", 60, "unknown")
+    assert unknown["grade_within_20"] == 0.35
+
+
+def test_nothing_is_claimed_for_an_unusual_home_or_of_a_model_that_was_not_measured(start: Start) -> None:
+    backend = start(HOMEPRICES_VISITOR_KEY="key")
+    backend.publish("BO1", market=make_market())
+    assert explained(backend, {**HOME, "total_sqft": 90_000})["accuracy"] is None
+    backend.publish("BO2", market=make_market().model_copy(update={"accuracy": None}))
+    assert explained(backend, HOME)["accuracy"] is None
+
+
 def test_a_bundle_of_before_is_explained_without_listings_and_says_so(backend: Backend) -> None:
     found = explained(backend, HOME)
-    assert (found["notice"], found["comparables"]) == (NO_MARKET, [])
+    assert (found["notice"], found["comparables"], found["accuracy"]) == (NO_MARKET, [], None)
     assert found["rupees_per_sqft"] == {"home": round(found["estimated_price"] * 100_000 / 1800), "place": None,
                                         "city": None}  # fmt: skip
     assert found["typical_home"]["place"] == "Bangalore" and found["reasons"]

@@ -2,7 +2,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from homeprices.training.regression_metrics import bootstrap, coverage, measure, measure_both, measure_slices
+from homeprices.model.price_model import Estimates
+from homeprices.pricing.accuracy import GRADES, LEAST_HOMES
+from homeprices.training.regression_metrics import (
+    HoldoutScore,
+    bootstrap,
+    coverage,
+    measure,
+    measure_accuracy,
+    measure_both,
+    measure_slices,
+)
 
 PRICES = np.array([50.0, 100.0, 200.0, 400.0])
 ESTIMATES = np.array([55.0, 100.0, 150.0, 500.0])
@@ -82,3 +92,77 @@ def test_each_home_is_in_one_group_by_price_by_bedrooms_and_by_location() -> Non
         "location listed up to 9 times": 1,
         "location never listed": 1,
     }
+
+
+LISTINGS = {"Whitefield": 80, "Hebbal": 12, "Jayanagar": 4}
+
+
+def holdout(count: int = 900) -> HoldoutScore:
+    """A scored hold-out whose errors grow with the price, in three learned locations and an unknown one."""
+    rng = np.random.default_rng(4)
+    estimates = rng.uniform(20, 300, count)
+    prices = estimates * np.exp(rng.normal(0, 0.05 + estimates / 800))
+    rows = pd.DataFrame({"price": prices, "bhk": rng.integers(1, 8, count)})
+    inputs = pd.DataFrame(
+        {"location": rng.choice(["Whitefield", "Hebbal", "Jayanagar", "other"], count, p=(0.62, 0.3, 0.04, 0.04))}
+    )
+    form = Estimates(estimates, estimates * 0.7, estimates * 1.4)
+    return HoldoutScore(rows, inputs, form=form, full=form)
+
+
+def test_the_stated_error_of_a_home_is_that_of_its_kind_in_the_hold_out() -> None:
+    score = holdout()
+    found = measure_accuracy(score, LISTINGS)
+    listings = score.inputs["location"].map(LISTINGS).fillna(0).astype(int).tolist()
+    homes = list(zip(listings, score.rows["bhk"].tolist(), np.round(score.form.price, 2).tolist(), strict=True))
+    error = np.abs(score.form.price - score.prices) / score.prices
+    stated = [found.of(*home) for home in homes]
+    low, high = found.bands
+    limits = {"cheap": (0, low), "middle": (low, high), "dear": (high, np.inf), None: (0, np.inf)}
+    counts = {
+        "below_10": (0, 9),
+        "50_and_more": (50, 99),
+        "10_to_49": (10, 49),
+        "up_to_9": (1, 9),
+        "unknown": (0, 0),
+        None: (0, 99),
+    }
+    for segment in {one.kind: one for one in stated}.values():
+        (least, most), (above, up_to) = counts[segment.listed], limits[segment.band]
+        alike = np.array(
+            [
+                least <= listed <= most
+                and (segment.bedrooms is None or min(bedrooms, 5) == segment.bedrooms)
+                and above < price <= up_to
+                for listed, bedrooms, price in homes
+            ]
+        )
+        assert segment.homes == alike.sum() >= LEAST_HOMES
+        assert segment.median_ape == pytest.approx(np.median(error[alike]))
+        assert segment.within_20 == pytest.approx(np.mean(error[alike] <= 0.2))
+    assert {segment.kind.listed for segment in stated} == {"50_and_more", "10_to_49", "below_10"}
+
+
+def test_a_kind_of_few_homes_is_widened_until_it_has_enough() -> None:
+    found = measure_accuracy(holdout(), LISTINGS)
+    assert found.of(4, 2, 40.0).kind == found.of(0, 2, 40.0).kind == ("below_10", None, None)
+    assert found.of(80, 2, 40.0).kind == ("50_and_more", None, "cheap")
+    assert found.of(80, 9, 290.0).kind == ("50_and_more", 5, "dear"), "the bedrooms of 5, 6 and 7 are of one kind"
+    assert measure_accuracy(holdout(20), LISTINGS).of(80, 2, 40.0).homes == 20, "there is none wider"
+
+
+def test_what_a_grade_means_is_measured_on_the_homes_that_get_it() -> None:
+    score = holdout()
+    found = measure_accuracy(score, LISTINGS)
+    listings = score.inputs["location"].map(LISTINGS).fillna(0).astype(int).tolist()
+    graded = [
+        found.of(listed, bedrooms, round(price, 2)).grade
+        for listed, bedrooms, price in zip(listings, score.rows["bhk"], score.form.price.tolist(), strict=True)
+    ]
+    error = np.abs(score.form.price - score.prices) / score.prices
+    assert set(found.grades) == set(graded) == {*GRADES, "C"}
+    for grade, measured in found.grades.items():
+        of_grade = np.array(graded) == grade
+        assert measured.homes == of_grade.sum()
+        assert measured.within_20 == pytest.approx(np.mean(error[of_grade] <= 0.2))
+    assert found.grades["A"].within_20 > found.grades["B"].within_20 > found.grades["C"].within_20
