@@ -1,4 +1,6 @@
-"""Write the files that are generated from the declared inputs: API document, form fields, table of inputs.
+"""Write the files that are generated from the declared inputs: API document, form, table of inputs.
+
+The form is `index.html`, with the fields of the inputs, and the same page in every other language.
 
 `python -m inference.generated` writes them, `python -m inference.generated --check` exits with 1 when one is stale.
 """
@@ -12,6 +14,7 @@ from html import escape
 from pathlib import Path
 
 from homeprices.pricing.inputs import AREA, INPUTS, LOCATION, TEXT_LIMIT, InputField
+from inference import translations
 from inference.backend.api import openapi
 
 ROOT = Path(__file__).parents[1]
@@ -159,11 +162,18 @@ def table() -> str:
 
 def generated() -> dict[Path, str]:
     """The content of each generated file."""
+    form = _replaced(FORM.read_text(encoding="utf-8"), form_fields() + "      ")
     return {
         OPENAPI: openapi.text(),
-        FORM: _replaced(FORM.read_text(encoding="utf-8"), form_fields() + "      "),
+        FORM: form,
+        **{page_in(language): translations.in_language(form, language) for language in translations.OTHERS},
         DOCUMENT: _replaced(DOCUMENT.read_text(encoding="utf-8"), "\n" + table() + "\n"),
     }
+
+
+def page_in(language: str) -> Path:
+    """The form's page in a language other than English."""
+    return FORM.with_name(f"index.{language}.html")
 
 
 def _replaced(text: str, section: str) -> str:
@@ -176,12 +186,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m inference.generated", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 when a file is stale")
     check = parser.parse_args(arguments).check
-    stale = {path: text for path, text in generated().items() if path.read_text(encoding="utf-8") != text}
+    stale = {path: text for path, text in generated().items() if _content(path) != text}
     for path, text in stale.items():
         print(f"{path.relative_to(ROOT)} {'is stale' if check else 'written'}")
         if not check:
             path.write_text(text, encoding="utf-8")
     return int(check and bool(stale))
+
+
+def _content(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8") if path.exists() else None
 
 
 if __name__ == "__main__":

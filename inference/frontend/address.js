@@ -1,5 +1,7 @@
 // The home in the page's address, so that an estimate can be shared, reloaded and gone back to.
 
+const LANGUAGE = "lang";
+
 export function homeInAddress(form) {
   const given = new URLSearchParams(location.search);
   const home = {};
@@ -10,6 +12,13 @@ export function homeInAddress(form) {
 }
 
 export function putIntoAddress(home) {
-  const address = Object.keys(home).length ? `?${new URLSearchParams(home)}` : location.pathname;
+  const chosen = new URLSearchParams(location.search).get(LANGUAGE);
+  const query = new URLSearchParams(chosen ? { ...home, [LANGUAGE]: chosen } : home);
+  const address = query.size ? `?${query}` : location.pathname;
   if (address !== (location.search || location.pathname)) history.pushState(null, "", address);
+}
+
+// Another language shows the same home.
+export function keepInLinks(links, home) {
+  for (const link of links) link.search = new URLSearchParams({ ...home, [LANGUAGE]: link.hreflang });
 }

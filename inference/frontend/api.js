@@ -1,10 +1,16 @@
 // The requests that the form makes, and readable messages for their errors.
 
+import { inEnglish, say } from "./language.js";
+
 const PATIENCE_MS = 15000;
 const EXPLAIN_RETRIES = 2;
 const RETRY_MS = 1500;
 
-// An answer that is no estimate: `fields` says what is wrong with which input, `message` the rest.
+const TOO_SLOW = say("This took too long. Please try again.");
+const AWAY = say("The price service cannot be reached. Are you online?");
+
+// An answer that is no estimate: `fields` says what is wrong with which input, `message` the rest. Fields of an answer
+// with a status are the service's own words, which are English.
 export class Refused extends Error {
   constructor(message, fields = {}, status = 0) {
     super(message);
@@ -56,7 +62,7 @@ async function reach(path, body) {
     return await fetch(path, request);
   } catch (error) {
     const slow = error.name === "TimeoutError";
-    throw new Refused(slow ? "This took too long. Please try again." : "The price service cannot be reached. Are you online?");
+    throw new Refused(slow ? TOO_SLOW : AWAY);
   }
 }
 
@@ -70,7 +76,8 @@ async function readJson(response) {
 
 function sentence(response, answer) {
   const wait = response.headers.get("Retry-After");
-  if (response.status === 429) return "That was a lot at once. Please wait a moment and try again.";
-  if (response.status >= 500) return `No answer at the moment.${wait ? ` Please try again in ${wait} seconds.` : " Please try again."}`;
-  return answer.error ?? `The service answered ${response.status}.`;
+  if (response.status === 429) return say("That was a lot at once. Please wait a moment and try again.");
+  if (response.status >= 500 && wait) return say("No answer at the moment. Please try again in {wait} seconds.", { wait });
+  if (response.status >= 500) return say("No answer at the moment. Please try again.");
+  return (inEnglish && answer.error) || say("The service did not accept this (status {status}).", response);
 }

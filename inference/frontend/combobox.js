@@ -1,6 +1,7 @@
 // A text field with a list of suggestions, after the ARIA pattern "editable combobox with list autocomplete":
 // focus stays in the field, arrows move through the list, Enter takes an entry, Escape closes.
 
+import { count, say } from "./language.js";
 import { Places } from "./places.js";
 
 const SHOWN = 8;
@@ -35,7 +36,7 @@ export class Combobox {
     this.list.replaceChildren(...found.map((name, index) => this.option(name, index)));
     this.activate(-1);
     this.show(found.length > 0);
-    this.status.textContent = this.input.value.trim() ? `${found.length || "No"} matching locations` : "";
+    this.status.textContent = this.input.value.trim() ? matching(found.length) : "";
   }
 
   option(name, index) {
@@ -103,6 +104,11 @@ export class Combobox {
     this.list.hidden = !shown;
     this.input.setAttribute("aria-expanded", String(shown));
   }
+}
+
+function matching(number) {
+  if (!number) return say("No matching locations");
+  return number === 1 ? say("1 matching location") : say("{count} matching locations", { count: count(number) });
 }
 
 function highlighted(name, text) {

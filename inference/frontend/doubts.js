@@ -1,5 +1,6 @@
 // What a visitor is asked about feedback before it is sent: slips of the unit, and answers that contradict each other.
 
+import { count, say } from "./language.js";
 import { short } from "./money.js";
 
 const FAR_OFF = 5; // as many times the estimate, or the estimate as many times the price
@@ -11,30 +12,37 @@ const POOR = 2; // stars
 
 // { field: question }, and `meant`: the price in lakh that was probably meant.
 export function doubts({ rating, verdict, actual_price: price }, estimate) {
-  if (price && Math.max(price / estimate, estimate / price) >= FAR_OFF) return farOff(price, estimate);
+  const prices = { price: price && short(price), estimate: short(estimate) };
+  if (price && Math.max(price / estimate, estimate / price) >= FAR_OFF) return farOff(price, estimate, prices);
   const stars = Number(rating);
-  if (price && verdict === "too_low" && price < estimate) return { fields: { verdict: above("low", price, estimate) } };
-  if (price && verdict === "too_high" && price > estimate) return { fields: { verdict: above("high", price, estimate) } };
+  if (price && verdict === "too_low" && price < estimate) {
+    return about("verdict", say("The price, {price}, says that the estimate of {estimate} is not too low.", prices));
+  }
+  if (price && verdict === "too_high" && price > estimate) {
+    return about("verdict", say("The price, {price}, says that the estimate of {estimate} is not too high.", prices));
+  }
   if (price && verdict === "accurate" && Math.abs(price / estimate - 1) > ACCURATE_WITHIN) {
-    return { fields: { verdict: `The estimate is ${short(estimate)} and the price ${short(price)}: is that accurate? ${AGAIN}` } };
+    return about("verdict", say("The estimate is {estimate} and the price {price}: is that accurate?", prices));
   }
   if ((stars === SPOT_ON && verdict && verdict !== "accurate") || (stars && stars <= POOR && verdict === "accurate")) {
-    return { fields: { verdict: `${stars} ${stars === 1 ? "star" : "stars"} and “${WORDS[verdict]}” contradict each other. ${AGAIN}` } };
+    const said = { stars: count(stars), verdict: WORDS[verdict] };
+    return about("verdict", stars === 1
+      ? say("1 star and “{verdict}” contradict each other.", said)
+      : say("{stars} stars and “{verdict}” contradict each other.", said));
   }
   return { fields: {} };
 }
 
-const AGAIN = "If you mean it, send it again.";
-const WORDS = { too_low: "too low", too_high: "too high", accurate: "accurate" };
+const WORDS = { too_low: say("too low"), too_high: say("too high"), accurate: say("accurate") };
 
-function above(word, price, estimate) {
-  return `The price, ${short(price)}, says that the estimate of ${short(estimate)} is not too ${word}. ${AGAIN}`;
+function about(field, question) {
+  return { fields: { [field]: `${question} ${say("If you mean it, send it again.")}` } };
 }
 
-function farOff(price, estimate) {
+function farOff(price, estimate, prices) {
   const meant = price * CRORE;
   if (Math.max(meant / estimate, estimate / meant) <= NEAR) {
-    return { fields: { actual_price: `${short(price)} is far from the estimate. Did you mean crore? ${AGAIN}` }, meant };
+    return { ...about("actual_price", say("{price} is far from the estimate. Did you mean crore?", prices)), meant };
   }
-  return { fields: { actual_price: `${short(price)} is far from the estimate of ${short(estimate)}. ${AGAIN}` } };
+  return about("actual_price", say("{price} is far from the estimate of {estimate}.", prices));
 }

@@ -1,5 +1,6 @@
 // Why this price: the largest reasons, rupees a square foot beside the place and the city, and listings that resemble it.
 
+import { count, inEnglish, locale, say } from "./language.js";
 import { rupeesEach, short } from "./money.js";
 
 const byId = (id) => document.getElementById(id);
@@ -10,11 +11,11 @@ export function hideReasons() {
 }
 
 const LISTED = {
-  unknown: "places that the model does not know",
-  up_to_9: "places listed up to 9 times",
-  below_10: "places listed up to 9 times or not known",
-  "10_to_49": "places listed 10 to 49 times",
-  "50_and_more": "places listed 50 times and more",
+  unknown: say("places that the model does not know"),
+  up_to_9: say("places listed up to 9 times"),
+  below_10: say("places listed up to 9 times or not known"),
+  "10_to_49": say("places listed 10 to 49 times"),
+  "50_and_more": say("places listed 50 times and more"),
 };
 const MOST_BEDROOMS = 5;
 
@@ -24,18 +25,20 @@ function showTrust(accuracy) {
   if (!accuracy) return;
   const { grade, grade_within_20: within, median_error: error, homes } = accuracy;
   byId("grade").textContent = grade;
-  byId("trust-text").textContent = `Half of such estimates were within ${percent(error)} of the listed price.`;
-  byId("trust-basis").textContent =
-    `Confidence ${grade}: of the estimates with this grade, ${percent(within)} were within 20 %. `
-    + `Measured on ${homes.toLocaleString("en-IN")} homes that the model had not seen: ${kindOfHome(accuracy.kind)}.`;
+  byId("trust-text").textContent = say("Half of such estimates were within {error} of the listed price.", { error: percent(error) });
+  byId("trust-basis").textContent = [
+    say("Confidence {grade}: of the estimates with this grade, {share} were within 20 %.", { grade, share: percent(within) }),
+    say("Measured on {count} homes that the model had not seen: {kind}.", { count: count(homes), kind: kindOfHome(accuracy.kind) }),
+  ].join(" ");
 }
 
 function kindOfHome({ listed, bedrooms, price_from: from, price_to: to }) {
-  const words = [listed ? LISTED[listed] : "homes of every kind"];
-  if (bedrooms) words.push(`${bedrooms}${bedrooms === MOST_BEDROOMS ? " or more" : ""} BHK`);
-  if (from && to) words.push(`estimated at ${short(from)} to ${short(to)}`);
-  else if (to) words.push(`estimated up to ${short(to)}`);
-  else if (from) words.push(`estimated above ${short(from)}`);
+  const words = [listed ? LISTED[listed] : say("homes of every kind")];
+  const prices = { from: from && short(from), to: to && short(to) };
+  if (bedrooms) words.push(bedrooms === MOST_BEDROOMS ? say("{rooms} or more BHK", { rooms: bedrooms }) : say("{rooms} BHK", { rooms: bedrooms }));
+  if (from && to) words.push(say("estimated at {from} to {to}", prices));
+  else if (to) words.push(say("estimated up to {to}", prices));
+  else if (from) words.push(say("estimated above {from}", prices));
   return words.join(", ");
 }
 
@@ -43,20 +46,39 @@ function percent(share) {
   return `${Math.round(share * 100)} %`;
 }
 
-export function showReasons(answer) {
+// The service's sentences are English. In other languages the form says the same of the input that it shows.
+function sentenceIn(answer, { input, sentence }, home) {
+  if (inEnglish) return sentence;
+  const control = document.querySelector(`#home [name="${CSS.escape(input)}"]`);
+  const option = [...(control.options ?? [])].find(({ value }) => value === home[input]);
+  const number = typeof home[input] === "number" && [home[input].toLocaleString(locale), control.dataset.pricePer].join(" ").trim();
+  const value = number || (option?.label ?? home[input]);
+  const { place, inputs } = answer.typical_home;
+  const name = control.labels[0].textContent;
+  return say("{name}: {value}; typical in {place}: {typical}", { name, value, place: nameOf(place), typical: say(inputs[input]) });
+}
+
+const CITY = "Bangalore";
+
+function nameOf(place) {
+  return place === CITY ? say("Bangalore") : place;
+}
+
+export function showReasons(answer, home) {
   showTrust(answer.accuracy);
   const { typical_home: typical, reasons, other_reasons: others, rupees_per_sqft: each, comparables } = answer;
-  byId("typical").textContent = `A typical home in ${typical.place} is estimated at ${short(typical.estimated_price)}.`;
-  const lines = reasons.map(({ lakh, sentence }) => [lakh, sentence]);
-  if (others) lines.push([others, "everything else together"]);
+  byId("typical").textContent = say("A typical home in {place} is estimated at {price}.", { place: nameOf(typical.place), price: short(typical.estimated_price) });
+  const lines = reasons.map((one) => [one.lakh, sentenceIn(answer, one, home)]);
+  if (others) lines.push([others, say("everything else together")]);
   byId("reasons").replaceChildren(...lines.map(reason));
-  const rows = [["This home", each.home], [typical.place, each.place], ["Bangalore", each.city]];
+  const rows = [[say("This home"), each.home], [nameOf(typical.place), each.place], [say("Bangalore"), each.city]];
   const known = rows.filter(([name, value], at) => value && rows.findIndex(([other]) => other === name) === at);
   const most = Math.max(...known.map(([, value]) => value));
   byId("each").replaceChildren(...known.map(([name, value]) => bar(name, value, most)));
   byId("listings").hidden = !comparables.length;
   byId("alike").replaceChildren(...comparables.map(listing));
-  byId("why-notice").textContent = answer.notice ? `Note: ${answer.notice}.` : "";
+  const notice = inEnglish ? answer.notice : say("this model keeps no listings, so the typical home is that of the whole city");
+  byId("why-notice").textContent = answer.notice ? say("Note: {notice}.", { notice }) : "";
   byId("why").hidden = false;
 }
 
@@ -86,7 +108,7 @@ function bar(name, value, most) {
 
 function listing({ place, area, bedrooms, rupees_per_sqft: each, alike }) {
   const row = document.createElement("tr");
-  const cells = [Math.round(area).toLocaleString("en-IN"), bedrooms, rupeesEach(each), percent(alike)];
+  const cells = [count(Math.round(area)), bedrooms, rupeesEach(each), percent(alike)];
   row.append(Object.assign(element("th", place), { scope: "row" }), ...cells.map((text) => element("td", text)));
   return row;
 }

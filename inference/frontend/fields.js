@@ -1,5 +1,7 @@
 // Errors next to their fields, and the values of a form.
 
+import { count, inEnglish, say } from "./language.js";
+
 export function check(form) {
   clearErrors(form);
   const problems = {};
@@ -15,6 +17,17 @@ function problemOf(input) {
   if (validity.valueMissing || (input.required && !input.value.trim() && !validity.badInput)) return dataset.missing;
   if (!validity.valid) return dataset.wrong ?? input.validationMessage;
   return "";
+}
+
+// What the service says of fields, in the language of the page: of each field here, what the form says of it.
+export function inThisLanguage(form, problems) {
+  if (inEnglish) return problems;
+  const told = {};
+  for (const [name, message] of Object.entries(problems)) {
+    const { missing, wrong } = form.querySelector(`[name="${CSS.escape(name)}"]`)?.dataset ?? {};
+    told[name] = (message === "is required" ? missing : wrong) ?? say("This value is not accepted");
+  }
+  return told;
 }
 
 // Shows each problem at its field, gives back those that have no field here, and moves to the first.
@@ -91,8 +104,8 @@ export function offerUnits(form) {
       const factor = Number(unit.value);
       input.min = Math.ceil(min / factor);
       input.max = Math.floor(max / factor);
-      const range = `${input.min} to ${Number(input.max).toLocaleString("en-IN")}`;
-      input.dataset.wrong = factor === 1 ? wrong : `Enter an area from ${range} ${unit.selectedOptions[0].label}`;
+      const range = { low: input.min, high: count(Number(input.max)), unit: unit.selectedOptions[0].label };
+      input.dataset.wrong = factor === 1 ? wrong : say("Enter an area from {low} to {high} {unit}", range);
     });
   }
 }

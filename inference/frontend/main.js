@@ -1,11 +1,12 @@
 // The page: a home becomes an estimate, an estimate becomes feedback.
 
 import { Refused, explain, locationNames, predict, sendFeedback } from "./api.js";
-import { homeInAddress, putIntoAddress } from "./address.js";
+import { homeInAddress, keepInLinks, putIntoAddress } from "./address.js";
 import { Combobox } from "./combobox.js";
 import { doubts } from "./doubts.js";
 import { hideReasons, showReasons } from "./explain.js";
-import { alertIn, check, clearError, clearErrors, fill, offerUnits, showErrors, values, whileBusy } from "./fields.js";
+import { alertIn, check, clearError, clearErrors, fill, inThisLanguage, offerUnits, showErrors, values, whileBusy } from "./fields.js";
+import { inEnglish, say } from "./language.js";
 import { inWords, rupees, short } from "./money.js";
 
 const byId = (id) => document.getElementById(id);
@@ -20,19 +21,29 @@ function start() {
   const names = locationNames().then(({ locations: known, inputs, trained_on: data }) => {
     locations.offer(known);
     offerInputs(inputs);
-    if (data) byId("trained-on").textContent = `Learned from ${data}.`;
+    if (data) byId("trained-on").textContent = say("Learned from {data}.", { data: origin(data) });
   }, () => {}); // without names, the field takes any text
   offerUnits(homeForm);
-  homeForm.addEventListener("submit", (event) => submitted(event, homeForm, "Estimating…", estimate));
-  feedbackForm.addEventListener("submit", (event) => submitted(event, feedbackForm, "Sending…", giveFeedback));
+  homeForm.addEventListener("submit", (event) => submitted(event, homeForm, say("Estimating…"), estimate));
+  feedbackForm.addEventListener("submit", (event) => submitted(event, feedbackForm, say("Sending…"), giveFeedback));
   for (const form of [homeForm, feedbackForm]) form.addEventListener("input", (event) => clearError(event.target));
   for (const kind of ["input", "change"]) homeForm.addEventListener(kind, dimIfChanged);
   homeForm.addEventListener("click", step);
   byId("again").addEventListener("click", startAgain);
   byId("meant").addEventListener("click", takeMeant);
   byId("suggested").addEventListener("click", takeSuggested);
+  const languages = byId("languages");
+  languages.addEventListener("click", () => keepInLinks(languages.children, values(homeForm)));
   addEventListener("popstate", showAddress);
-  if (homeInAddress(homeForm).location) names.then(showAddress);
+  if (Object.keys(homeInAddress(homeForm)).length) names.then(showAddress);
+}
+
+const IMPORTED = ", imported on ";
+
+function origin(data) {
+  const [source, date] = data.split(IMPORTED);
+  const listings = source === "synthetic listings" ? say("synthetic listings") : source;
+  return date ? say("{listings}, imported on {date}", { listings, date }) : listings;
 }
 
 // An input that the served model does not use brings no closer estimate.
@@ -46,7 +57,8 @@ function offerInputs(used) {
 function showAddress() {
   const home = homeInAddress(homeForm);
   fill(homeForm, home);
-  if (home.location) homeForm.requestSubmit();
+  const complete = [...homeForm.querySelectorAll("[required]")].every(({ name }) => home[name]);
+  if (complete) homeForm.requestSubmit();
   else showNothing();
 }
 
@@ -65,10 +77,11 @@ function submitted(event, form, words, work) {
 
 function report(form, error) {
   if (!(error instanceof Refused)) throw error;
-  const homeless = showErrors(form, error.fields);
+  const fromService = error.status > 0;
+  const homeless = showErrors(form, fromService ? inThisLanguage(form, error.fields) : error.fields);
   const named = Object.keys(error.fields).length;
   const rest = Object.entries(homeless).map(([name, message]) => `${name}: ${message}`);
-  alertIn(form, named ? rest.join("; ") : error.message);
+  alertIn(form, named && (inEnglish || !rest.length) ? rest.join("; ") : error.message);
 }
 
 // The buttons next to a number: for pointers only, because the arrow keys do the same.
@@ -103,8 +116,8 @@ async function estimate() {
   showPrice(answer, home);
   showRange(answer);
   showNotice(answer);
-  const model = answer.model_version ? `Model ${answer.model_version}, answered` : "Answered";
-  byId("made-by").textContent = `${model} in ${Math.max(1, Math.round(answer.response_time_ms))} ms`;
+  const facts = { version: answer.model_version, time: Math.max(1, Math.round(answer.response_time_ms)) };
+  byId("made-by").textContent = facts.version ? say("Model {version}, answered in {time} ms", facts) : say("Answered in {time} ms", facts);
   byId("waiting").hidden = true;
   byId("thanks").hidden = true;
   byId("estimate").hidden = false;
@@ -120,7 +133,7 @@ async function explainWhenItCan(shown) {
   hideReasons();
   try {
     const answer = await explain(shown.home, predictionId);
-    if (shown === estimated && answer.estimated_price === shown.price) showReasons(answer);
+    if (shown === estimated && answer.estimated_price === shown.price) showReasons(answer, shown.home);
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
   }
@@ -131,9 +144,9 @@ function showPrice(answer, home) {
   const price = answer.estimated_price;
   const [number, unit] = inWords(price);
   byId("lakh").textContent = number;
-  byId("price-unit").textContent = `${unit} rupees`;
+  byId("price-unit").textContent = say("{unit} rupees", { unit });
   byId("rupees").textContent = rupees(price);
-  byId("per-sqft").textContent = `${rupees(price / home[area.name])} per ${area.dataset.pricePer}`;
+  byId("per-sqft").textContent = say("{price} per {unit}", { price: rupees(price / home[area.name]), unit: area.dataset.pricePer });
 }
 
 function showRange({ interval, estimated_price: price, unusual }) {
@@ -142,21 +155,26 @@ function showRange({ interval, estimated_price: price, unusual }) {
   const { low, high, coverage } = interval;
   byId("low").textContent = short(low);
   byId("high").textContent = short(high);
-  const often = Math.round(coverage * 100);
+  const facts = { share: Math.round(coverage * 100), low: short(low), high: short(high) };
   byId("range-text").textContent = !unusual
-    ? `${often} % of such homes are listed between ${short(low)} and ${short(high)}.`
-    : "How often such a home is listed within this range is not known.";
+    ? say("{share} % of such homes are listed between {low} and {high}.", facts)
+    : say("How often such a home is listed within this range is not known.");
   byId("range").style.setProperty("--at", `${(100 * (price - low)) / (high - low || 1)}%`);
 }
 
 function showNotice(answer) {
-  const unusual = Object.values(answer.unusual ?? {});
-  const notices = unusual.length ? [`An unusual home. ${unusual.join(". ")}. The estimate is a guess.`] : [];
-  if (answer.notice) notices.unshift(`${answer.notice}.`);
+  const unusual = Object.entries(answer.unusual ?? {}).map(([name, sentence]) => (inEnglish ? sentence : nameOf(name)));
+  const notices = unusual.length ? [say("An unusual home. {reasons}. The estimate is a guess.", { reasons: unusual.join(inEnglish ? ". " : ", ") })] : [];
+  if (answer.notice && inEnglish) notices.unshift(`${answer.notice}.`);
+  else if (!answer.location_known) notices.unshift(say("This model does not know the place; it was priced as another one."));
   byId("notice").textContent = notices.join(" ");
   byId("notice").hidden = !byId("notice").textContent;
   byId("suggestion").hidden = !answer.suggested_location;
   byId("suggested").textContent = answer.suggested_location ?? "";
+}
+
+function nameOf(input) {
+  return homeForm.elements[input]?.labels[0].textContent ?? input;
 }
 
 function takeSuggested() {
@@ -187,7 +205,7 @@ const FIELD_OF_TYPE = { rating: "rating", accurate: "verdict", too_high: "verdic
 
 async function giveFeedback() {
   const items = remarks();
-  if (!items.length) throw new Refused("", { rating: "Choose stars, or say below how the estimate compares" });
+  if (!items.length) throw new Refused("", { rating: say("Choose stars, or say below how the estimate compares") });
   askOnce(values(feedbackForm));
   for (const remark of items) await giveOne(remark);
   feedbackForm.hidden = true;
@@ -203,7 +221,7 @@ function askOnce(said) {
   asked = JSON.stringify(said);
   if (meant) {
     byId("meant").value = meant;
-    byId("meant").textContent = `Yes, ${short(meant)}`;
+    byId("meant").textContent = say("Yes, {price}", { price: short(meant) });
   }
   throw new Refused("", fields);
 }
@@ -224,7 +242,7 @@ async function giveOne(remark) {
     const fields = { ...others };
     if (value) fields[FIELD_OF_TYPE[remark.feedback_type]] = value;
     if (text) fields.comment = text;
-    throw new Refused(error.message, fields);
+    throw new Refused(error.message, fields, error.status);
   }
 }
 

@@ -16,24 +16,70 @@ from tests.integration.router.conftest import PROGRAMS, free_port
 from tests.support.browser import ROOT, frontend
 from tests.support.stub_inference import PriceService
 
+FILES = [file.name for pattern in ("*.js", "style.css", "icon.svg") for file in sorted(STATIC.glob(pattern))]
+"""What a visitor's browser loads in addition to the page."""
+
 
 def test_it_serves_the_form_and_its_own_files_only(address: str) -> None:
     page = httpx.get(address + "/")
     assert page.status_code == 200
     assert page.headers["Content-Type"] == "text/html; charset=utf-8"
-    for file in (
-        *("main.js", "address.js", "api.js", "combobox.js", "doubts.js", "fields.js", "money.js", "places.js"),
-        *("style.css", "icon.svg"),
-    ):
+    for file in FILES:
         assert httpx.get(f"{address}/{file}").status_code == 200
     for hidden in (
         "nginx.conf.template",
         "index.html.bak",
+        "index.hi.html",
+        "messages.json",
         "../backend/predict.py",
         "%2e%2e/backend/predict.py",
         ".env",
     ):
         assert httpx.get(f"{address}/{hidden}").status_code in (400, 404)
+
+
+@pytest.mark.parametrize(
+    ("query", "accepted", "language"),
+    [
+        ("", None, "en"),
+        ("", "", "en"),
+        ("", "hi-IN,hi;q=0.9,en-IN;q=0.8,en;q=0.7", "hi"),
+        ("", "kn, en;q=0.5", "kn"),
+        ("", "en-IN,en;q=0.9,hi;q=0.8", "en"),
+        ("", "ta-IN, te;q=0.9,KN-in;q=0.8, en;q=0.5", "kn"),
+        ("", "de,fr;q=0.8", "en"),
+        ("", "hil,knn,eng", "en"),
+        ("?lang=kn", "hi", "kn"),
+        ("?lang=en", "hi", "en"),
+        ("?lang=de", "hi", "hi"),
+        ("?lang=../../etc", "hi", "hi"),
+        ("?location=Hebbal&lang=hi", "en", "hi"),
+    ],
+)
+def test_the_page_is_in_the_language_asked_for_or_the_first_of_the_browsers_that_it_has(
+    address: str, query: str, accepted: str | None, language: str
+) -> None:
+    headers = {} if accepted is None else {"Accept-Language": accepted}
+    page = httpx.get(f"{address}/{query}", headers=headers)
+    assert (page.status_code, page.headers["Content-Language"]) == (200, language)
+    assert f'<html lang="{language}">' in page.text
+    assert page.headers["Vary"] == "Accept-Language"
+    assert page.headers["Cache-Control"] == "no-cache"
+    script = httpx.get(f"{address}/main.js", headers=headers).headers
+    assert "Content-Language" not in script and "Vary" not in script
+
+
+@pytest.mark.parametrize(("language", "most"), [("en", 21_500), ("hi", 24_000), ("kn", 24_000)])
+def test_the_page_is_light_and_comes_in_one_language(address: str, language: str, most: int) -> None:
+    """Bytes on the wire of all that a browser loads: on a slow mobile network, 25 KB take a second."""
+
+    def weight(path: str) -> int:
+        with httpx.stream("GET", f"{address}/{path}", headers={"Accept-Encoding": "gzip"}) as answer:
+            answer.read()
+        return answer.num_bytes_downloaded
+
+    weights = {path: weight(path) for path in (f"?lang={language}", *FILES)}
+    assert sum(weights.values()) <= most, weights
 
 
 def test_nothing_of_another_host_may_run_and_nobody_may_frame_it(address: str) -> None:
