@@ -67,6 +67,7 @@ USER 10001:10001
 FROM runtime AS inference
 COPY --from=packages-inference /opt/venv /opt/venv
 COPY homeprices /app/homeprices
+COPY inference/messages.json /app/inference/messages.json
 COPY inference/backend /app/inference/backend
 COPY compose /app/compose
 ENTRYPOINT ["/bin/sh", "/app/compose/inference.sh"]

@@ -41,6 +41,7 @@ def in_language(page: str, language: str) -> str:
     page = with_messages(page, lambda message: messages.get(message, message))
     page = page.replace('<html lang="en">', f'<html lang="{language}">').replace(' aria-current="true"', "")
     page = page.replace(f'hreflang="{language}"', f'hreflang="{language}" aria-current="true"')
+    page = page.replace('?lang=en" method="post"', f'?lang={language}" method="post"')
     carried = {english: messages[english] for english in script_messages() if english in messages}
     block = json.dumps(carried, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     return page.replace("</head>", f'  <script type="application/json" id="messages">{block}</script>\n</head>')

@@ -26,7 +26,10 @@ function start() {
   offerUnits(homeForm);
   homeForm.addEventListener("submit", (event) => submitted(event, homeForm, say("Estimating…"), estimate));
   feedbackForm.addEventListener("submit", (event) => submitted(event, feedbackForm, say("Sending…"), giveFeedback));
-  for (const form of [homeForm, feedbackForm]) form.addEventListener("input", (event) => clearError(event.target));
+  for (const form of [homeForm, feedbackForm]) {
+    form.noValidate = true; // the script tells mistakes beside their fields; without it the browser tells them
+    form.addEventListener("input", (event) => clearError(event.target));
+  }
   for (const kind of ["input", "change"]) homeForm.addEventListener(kind, dimIfChanged);
   homeForm.addEventListener("click", step);
   byId("again").addEventListener("click", startAgain);

@@ -20,6 +20,7 @@ from inference.backend.api.batch_routes import LARGEST_BATCH_BYTES, MOST_HOMES, 
 from inference.backend.api.explain_schemas import all_components, with_explanation
 from inference.backend.api.operator_routes import Drift, Lines, Rows, Window
 from inference.backend.api.schemas import VARIANT, VERSION, Schema, reference
+from inference.backend.estimate_page import with_page
 from inference.backend.runtime.http import FORM_TYPES, JSON_TYPE, LARGEST_BODY_BYTES, PROBLEM_TYPE
 from inference.backend.runtime.service_metrics import CONTENT_TYPE as PROMETHEUS_TYPE
 
@@ -73,7 +74,7 @@ def _for_visitors() -> dict[str, Any]:
             "post": _operation(
                 "predictHomePrice",
                 "Estimate the price of a home",
-                {200: _answer("Estimate", "The estimate.", modelled=True)},
+                {200: with_page(_answer("Estimate", "The estimate.", modelled=True))},
                 (400, 401, 403, 413, 415, 422, 429, 500, 503),
                 scope="predict",
                 body=home,
@@ -136,15 +137,13 @@ def _batch() -> dict[str, Any]:
 
 
 def _for_probes() -> dict[str, Any]:
-    ready, not_ready = _answer("Readiness", "Ready."), _answer("Readiness", "Not ready yet.")
+    yes, no = _answer("Readiness", "Ready."), _answer("Readiness", "Not ready yet.")
     return {
         "/api/health": {
             "get": _operation("getHealth", "State of this instance", {200: _answer("Health", "Alive.")}, (429,))
         },
         "/api/ready": {
-            "get": _operation(
-                "getReadiness", "Whether this instance can take traffic", {200: ready, 503: not_ready}, ()
-            )
+            "get": _operation("getReadiness", "Whether this instance can take traffic", {200: yes, 503: no}, ())
         },
     }
 

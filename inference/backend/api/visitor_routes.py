@@ -13,6 +13,7 @@ from homeprices.errors import BundleRefused, NoModel, NotFound
 from homeprices.names import PREDICT_PATH
 from homeprices.predictions.feedback import Feedback
 from homeprices.pricing.home import Home
+from inference.backend import estimate_page
 from inference.backend.api import openapi, openapi_page
 from inference.backend.runtime.app_state import app_state
 from inference.backend.runtime.http import JSON_TYPE, read_fields
@@ -24,8 +25,8 @@ blueprint = Blueprint("predict", __name__)
 
 
 @blueprint.post(PREDICT_PATH)
-def predict_home_price() -> dict[str, Any]:
-    """Predict one price, in lakh rupees, and log it before the response is sent."""
+def predict_home_price() -> dict[str, Any] | Response:
+    """Predict one price, in lakh rupees, and log it before the response is sent; a page for a form without script."""
     state = app_state()
     try:
         home = Home.parse(read_fields(request))
@@ -42,7 +43,8 @@ def predict_home_price() -> dict[str, Any]:
         state.metrics.error("invalid")
         raise
     g.model_version = response["model_version"]
-    return shown_to(g.caller, response)
+    shown = shown_to(g.caller, response)
+    return estimate_page.respond(request, home, shown) if estimate_page.is_wanted(request) else shown
 
 
 @blueprint.get("/api/get_location_names")

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import Browser, Page
+from werkzeug.serving import make_server
+from werkzeug.wsgi import get_input_stream
 
 from tests.support.browser import PATIENCE_MILLISECONDS, chromium, frontend
 from tests.support.programs import CHROMIUM
 from tests.support.stub_inference import PriceService, price_service
+from tests.unit.inference.conftest import Backend
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +48,24 @@ def service(standing_service: PriceService) -> PriceService:
     """The stand-in, without memory of other tests."""
     standing_service.forget()
     return standing_service
+
+
+@pytest.fixture
+def real_service(tmp_path: Path) -> Iterator[str]:
+    """The address of the service itself, with a small bundle and without a database."""
+    backend = Backend(tmp_path / "service", HOMEPRICES_VISITOR_KEY="key")
+    backend.publish("BO1")
+
+    def with_an_end(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """As gunicorn does: a body ends where Content-Length says."""
+        return backend.app({**environ, "wsgi.input": get_input_stream(environ)}, start_response)
+
+    server = make_server("127.0.0.1", 0, with_an_end, threaded=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    backend.engine.dispose()
 
 
 @pytest.fixture

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
+from inference.translations import catalogue
+from router.frontend import STATIC
+from tests.support.browser import frontend
+from tests.support.bundles import price
 from tests.support.stub_inference import EXPLANATION, PriceService, problem
 
 
@@ -557,27 +563,127 @@ def test_feedback_that_contradicts_itself_is_asked_about_once(
     assert len(service.remarks) == len([one for one in (stars, verdict, price) if one])
 
 
-def test_without_a_script_the_form_still_brings_an_estimate(
-    browser: Browser, address: str, service: PriceService
+def test_without_a_script_the_estimate_comes_on_a_page_and_the_browser_tells_mistakes(
+    browser: Browser, real_service: str, tmp_path: Path
 ) -> None:
-    context = browser.new_context(java_script_enabled=False)
+    context = browser.new_context(java_script_enabled=False, viewport={"width": 390, "height": 844})
     page = context.new_page()
-    page.goto(address)
-    expect(page.get_by_label("Unit of the area")).to_be_hidden()
-    page.locator("#location").fill("Hebbal")
-    page.locator("#total_sqft").fill("1200")
-    page.get_by_role("button", name="Estimate the price").click()
-    expect(page.locator("body")).to_contain_text('"estimated_price": 78.24')
+    with frontend(real_service, tmp_path) as address:
+        page.goto(f"{address}/?lang=en")
+        expect(page.get_by_label("Unit of the area")).to_be_hidden()
+        page.locator("#location").fill("Whitefield")
+        page.locator("#total_sqft").fill("12")
+        send = page.get_by_role("button", name="Estimate the price")
+        send.click()
+        assert page.url == f"{address}/?lang=en", "the browser does not send an area of 12"
+        page.locator("#total_sqft").fill("1200")
+        send.click()
+        expect(page.get_by_role("heading", name="Estimated price")).to_be_visible()
+        expect(page.locator(".price")).to_have_text(f"{price(1200, 'Whitefield', 2):.1f} lakh rupees")
+        expect(page.locator(".card")).to_have_css("border-top-width", "1px")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        page.get_by_role("link", name="Price another home").click()
+        assert page.url == f"{address}/?lang=en"
+        page.goto(f"{address}/?lang=kn")
+        page.locator("#location").fill("Whitefield")
+        page.locator("#total_sqft").fill("1200")
+        page.locator("#home button.main").click()
+        expect(page.locator("html")).to_have_attribute("lang", "kn")
+        expect(page.locator("h1")).to_have_text(catalogue()["Estimated price"]["kn"])
     context.close()
 
 
-def test_on_paper_there_is_the_home_and_its_price_and_nothing_to_press(page: Page) -> None:
+def test_on_a_slow_network_the_form_can_be_filled_in_before_its_script_arrives(
+    browser: Browser, address: str, service: PriceService
+) -> None:
+    page, held = browser.new_page(), list[Route]()
+    page.route("**/*.js", lambda route: held.append(route))
+    page.goto(address, wait_until="commit")
+    expect(page.get_by_role("heading", name="What is this home worth?")).to_be_visible()
+    describe(page)
+    page.locator("#bhk").fill("3")
+    asked = {urlsplit(route.request.url).path.strip("/") for route in held}
+    assert asked == {file.name for file in STATIC.glob("*.js")}, "no script waits for another one"
+    for route in held:
+        route.continue_()
+    expect(page.get_by_label("Unit of the area")).to_be_visible()
+    estimate(page)
+    expect(page.locator("#lakh")).to_have_text("78.2")
+    assert service.homes == [{"location": "Whitefield", "total_sqft": 1200, "bhk": 3, "bath": 2}]
+    page.close()
+
+
+def test_an_answer_that_takes_too_long_is_given_up_and_can_be_asked_for_again(
+    browser: Browser, address: str, service: PriceService
+) -> None:
+    page = browser.new_page()
+    page.add_init_script("const real = AbortSignal.timeout.bind(AbortSignal); AbortSignal.timeout = () => real(500);")
+    page.goto(address)
+    service.gate = threading.Event()
+    describe(page)
+    estimate(page)
+    expect(page.locator("#home-alert")).to_have_text("This took too long. Please try again.")
+    service.gate.set()
+    service.gate = None
+    page.evaluate("AbortSignal.timeout = () => new AbortController().signal")
+    estimate(page)
+    expect(page.locator("#lakh")).to_have_text("78.2")
+    expect(page.locator("#home-alert")).to_be_hidden()
+    page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_paper_there_is_the_home_its_price_and_why_and_nothing_to_press(page: Page, scheme: str) -> None:
     estimated(page)
-    page.emulate_media(media="print")
-    expect(page.locator(".price")).to_be_visible()
-    expect(page.locator("#location")).to_be_visible()
-    assert page.locator("button:visible").count() == 0
+    page.emulate_media(media="print", color_scheme=scheme)  # type: ignore[arg-type]
+    for shown in (".price", "#location", "#range-text", "#trust-text", "#reasons", "#each", "#alike"):
+        expect(page.locator(shown)).to_be_visible()
+    assert page.locator("button:visible, a:visible").count() == 0
     expect(page.locator("#feedback")).to_be_hidden()
+    expect(page.locator("body")).to_have_css("background-color", "rgb(255, 255, 255)")
+    expect(page.locator("body")).to_have_css("color", "rgb(0, 0, 0)")
+    expect(page.locator("#each i").first).to_have_css("print-color-adjust", "exact")
+    assert page.pdf(format="A4").count(b"/Type /Page\n") <= 2
+
+
+def test_with_forced_colours_nothing_is_told_by_an_authors_colour_alone(
+    browser: Browser, address: str, service: PriceService
+) -> None:
+    context = browser.new_context(forced_colors="active", reduced_motion="reduce")
+    page = context.new_page()
+    page.goto(address)
+    estimated(page)
+    expect(page.locator("#why")).to_be_visible()
+    ground, ink = (page.evaluate(SYSTEM_COLOR, name) for name in ("Canvas", "CanvasText"))
+    assert ground != ink
+    for bar in page.locator("#each i").all():
+        expect(bar).to_have_css("background-color", ink)
+    expect(page.locator(".track b")).to_have_css("background-color", ink)
+    for edge in (".main", "#grade", ".track", ".stepper input", ".choices label"):
+        expect(page.locator(edge).first).not_to_have_css("border-top-width", "0px")
+    page.get_by_role("radio", name="3 stars").check(force=True)
+    page.get_by_role("radio", name="Too low").check(force=True)
+    star = "all => all.map(one => getComputedStyle(one).color)"
+    colors = page.locator(".stars svg").evaluate_all(star)
+    assert colors[0] == colors[2] != colors[3] == colors[4]
+    fills = page.locator(".stars use").evaluate_all("all => all.map(one => getComputedStyle(one).fill)")
+    assert [fill == "none" for fill in fills] == [False] * 3 + [True] * 2
+    expect(page.locator(".choices label").first).to_have_css("outline-style", "solid")
+    expect(page.locator(".choices label").last).to_have_css("outline-style", "none")
+    page.locator("#bhk").fill("3")
+    for dimmed in ("#estimate > div", "#reasons"):
+        expect(page.locator(dimmed).first).to_have_css("opacity", "1")
+        expect(page.locator(dimmed).first).to_have_css("color", page.evaluate(SYSTEM_COLOR, "GrayText"))
+    context.close()
+
+
+SYSTEM_COLOR = """name => {
+  const probe = document.body.appendChild(document.createElement("p"));
+  probe.style.color = name;
+  const { color } = getComputedStyle(probe);
+  probe.remove();
+  return color;
+}"""
 
 
 @pytest.mark.parametrize("width", [320, 360, 768, 1180])

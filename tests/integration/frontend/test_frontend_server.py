@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -80,6 +81,13 @@ def test_the_page_is_light_and_comes_in_one_language(address: str, language: str
 
     weights = {path: weight(path) for path in (f"?lang={language}", *FILES)}
     assert sum(weights.values()) <= most, weights
+
+
+def test_every_script_is_asked_for_at_once(address: str) -> None:
+    """A script that only another one names would cost a slow network one more round trip."""
+    page = httpx.get(address).text
+    preloaded = re.findall(r'<link rel="modulepreload" href="(.*)">', page)
+    assert {*preloaded, "main.js"} == {file for file in FILES if file.endswith(".js")}
 
 
 def test_nothing_of_another_host_may_run_and_nobody_may_frame_it(address: str) -> None:

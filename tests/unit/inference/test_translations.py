@@ -13,7 +13,7 @@ from inference.generated import FORM, page_in
 
 SCRIPTS = {"hi": re.compile("[\u0900-\u097f]"), "kn": re.compile("[\u0c80-\u0cff]")}
 LETTERS = re.compile(r"[^\W\d_]{2}")
-NO_MESSAGES = {"English", "हिन्दी", "ಕನ್ನಡ", "estimated_price", "width=device-width, initial-scale=1", "light dark",
+NO_MESSAGES = {"English", "हिन्दी", "ಕನ್ನಡ", "width=device-width, initial-scale=1", "light dark",
                "#f6f4ef", "#11161a"}  # fmt: skip
 SAME_IN_ALL = {"BHK", "{rooms} BHK"}
 

@@ -1,0 +1,119 @@
+"""An estimate as a page, for a visitor whose browser runs no script and sends the form as it is.
+
+Its texts are those of the form's catalogue, in the language of the form that was sent.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from flask import Request, Response
+from jinja2 import Environment, StrictUndefined
+
+from homeprices.pricing.home import Home
+from homeprices.pricing.inputs import AREA, BEDROOMS, INPUT, LOCATION
+from inference.backend.runtime.http import FORM_TYPES, JSON_TYPE
+
+CATALOGUE = Path(__file__).parents[1] / "messages.json"
+ENGLISH = "en"
+HTML_TYPE = "text/html"
+LAKH_A_CRORE = 100
+POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+Say = Callable[..., str]
+
+
+def is_wanted(request: Request) -> bool:
+    """Return whether a browser sent the form by itself: it prefers a page to JSON."""
+    accepted = request.accept_mimetypes
+    return request.mimetype in FORM_TYPES and accepted[HTML_TYPE] > accepted[JSON_TYPE]
+
+
+def respond(request: Request, home: Home, answer: Mapping[str, Any]) -> Response:
+    """Return the page of an estimate, in the language that `lang` names or the browser prefers."""
+    messages = catalogue()
+    asked = request.args.get("lang", "")
+    language = asked if asked in messages else request.accept_languages.best_match(messages, ENGLISH) or ENGLISH
+    headers = {"Content-Language": language, "Content-Security-Policy": POLICY, "Cache-Control": "no-store"}
+    return Response(page(home, answer, language), headers=headers, content_type=f"{HTML_TYPE}; charset=utf-8")
+
+
+def with_page(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return the documented response of an estimate with the page as another format of it."""
+    return {**answer, "content": {**answer["content"], HTML_TYPE: {"schema": {"type": "string"}}}}
+
+
+def page(home: Home, answer: Mapping[str, Any], language: str) -> str:
+    """Return the page of the estimate of a home."""
+    say, interval = _sayer(language), answer["interval"]
+    low, high = (f"₹{_price(interval[end], say)}" for end in ("low", "high"))
+    rooms = say("{rooms} BHK", rooms=getattr(home, BEDROOMS))
+    described = f"{getattr(home, LOCATION)}, {getattr(home, AREA):,.12g} {say(INPUT[AREA].unit_symbol)}, {rooms}"
+    notices = [] if answer["location_known"] else [say(NOT_KNOWN)]
+    return _PAGE.render(
+        language=language,
+        say=say,
+        described=described,
+        price=say("{unit} rupees", unit=_price(answer["estimated_price"], say)),
+        often=say(UNUSUAL)
+        if answer.get("unusual")
+        else say(USUAL, share=f"{100 * interval['coverage']:.0f}", low=low, high=high),
+        notices=notices,
+    )
+
+
+@cache
+def catalogue() -> dict[str, dict[str, str]]:
+    """Return the messages of each language by their English text."""
+    found: dict[str, dict[str, str]] = {ENGLISH: {}}
+    for english, told in json.loads(CATALOGUE.read_text(encoding="utf-8")).items():
+        for language, text in told.items():
+            found.setdefault(language, {})[english] = text
+    return found
+
+
+def _sayer(language: str) -> Say:
+    messages = catalogue()[language]
+    return lambda english, **values: messages.get(english, english).format(**values)
+
+
+def _price(lakh: float, say: Say) -> str:
+    return f"{lakh:.1f} {say('lakh')}" if lakh < LAKH_A_CRORE else f"{lakh / LAKH_A_CRORE:.2f} {say('crore')}"
+
+
+NOT_KNOWN = "This model does not know the place; it was priced as another one."
+USUAL = "{share} % of such homes are listed between {low} and {high}."
+UNUSUAL = "How often such a home is listed within this range is not known."
+
+_PAGE = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).from_string("""\
+<!doctype html>
+<html lang="{{ language }}">
+<head>
+  <meta charset="utf-8">
+  <meta name="viewport" content="width=device-width, initial-scale=1">
+  <meta name="color-scheme" content="light dark">
+  <title>{{ say("Estimated price") }}</title>
+  <link rel="stylesheet" href="/style.css">
+</head>
+<body>
+  <header class="top"><p class="name">{{ say("Bangalore home prices") }}</p></header>
+  <main>
+    <section class="card">
+      <h1>{{ say("Estimated price") }}</h1>
+      <p>{{ described }}</p>
+      <p class="price"><strong>{{ price }}</strong></p>
+      <p>{{ often }}</p>
+      {% for notice in notices %}
+      <p class="notice">{{ notice }}</p>
+      {% endfor %}
+      <p><a href="/?lang={{ language }}">{{ say("Price another home") }}</a></p>
+    </section>
+  </main>
+  <footer><p>{{ say("Statistical estimates; no valuation.") }}</p></footer>
+</body>
+</html>
+""")
