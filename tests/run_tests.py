@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -24,6 +25,8 @@ ROOT = Path(__file__).parents[1]
 SUITES = ("unit", "infrastructure", "integration", "e2e")
 COVERED = "homeprices/*,inference/*,router/*"
 LEAST_PERCENT = 98
+NEEDED = ("coverage", "pytest", "xdist")
+ADVICE = "run `make install`, then `.venv/bin/python tests/run_tests.py`"
 PARALLEL = ("-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder")
 """Files run side by side, each as a whole in one worker (`tests/support/workers.py` decides their number)."""
 
@@ -34,6 +37,9 @@ def main() -> int:
     parser.add_argument("--only", choices=SUITES, help="one suite, without a demand on coverage")
     parser.add_argument("--changed", metavar="REVISION", help="only tests that changes since then can reach")
     options, pytest_arguments = parser.parse_known_args()
+    if missing := [name for name in NEEDED if find_spec(name) is None]:
+        print(f"run_tests: {sys.executable} has no {', '.join(missing)}; {ADVICE}", file=sys.stderr)
+        return 1
     folders = [f"tests/{suite}" for suite in ([options.only] if options.only else SUITES)]
     if options.changed:
         return run_changed(options.changed, tuple(folders), pytest_arguments)

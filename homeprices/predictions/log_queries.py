@@ -47,8 +47,8 @@ _FEEDBACK = text(
 def metrics(connection: Connection, *, since: datetime, until: datetime) -> dict[str, dict[str, Any]]:
     """Traffic and feedback of a window by the variant that answered; estimates in lakh rupees, latency in ms.
 
-    The window begins with the hour of `since`. `visitors` is exact to about 3 %, `p95_milliseconds` to 5 %: both come
-    from counts, so that the answer takes the same time whatever has been stored.
+    The window begins with the hour of `since`. `visitors` is exact to about 3 %, p95, p99, smallest and largest
+    milliseconds to 5 %: they come from counts, so that the answer takes the same time whatever has been stored.
     """
     window = {"since": hour_of(since), "until": until}
     found: dict[str, dict[str, Any]] = {
@@ -102,13 +102,17 @@ def traffic(connection: Connection, *, since: datetime, until: datetime) -> dict
         buckets.setdefault(variant, {})[bucket] = requests
     found = {}
     for row in connection.execute(_TRAFFIC, window).mappings():
+        counts = buckets[row["variant"]]
         found[row["variant"]] = {
             "requests": row["requests"],
             "fallbacks": row["fallbacks"],
             "visitors": distinct_count(row["visitors"]),
             "mean_estimate": row["mean_estimate"],
             "mean_milliseconds": row["mean_milliseconds"],
-            "p95_milliseconds": quantile(buckets[row["variant"]], 0.95),
+            "p95_milliseconds": quantile(counts, 0.95),
+            "p99_milliseconds": quantile(counts, 0.99),
+            "min_milliseconds": quantile(counts, 0.0),
+            "max_milliseconds": quantile(counts, 1.0),
             "bundles": row["bundles"],
         }
     return found

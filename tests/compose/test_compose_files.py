@@ -68,6 +68,26 @@ def test_a_missing_secret_stops_compose_with_its_name(name: str, env_file: Path,
     assert said is not None and re.findall(r"required variable (\w+)", said) == [name]
 
 
+@pytest.mark.parametrize(
+    "files",
+    [("docker-compose.yaml",), ("docker-compose.yaml", "docker-compose.ab.yml"),
+     ("monitoring/docker-compose.monitoring.yml",)],
+    ids=" ".join,
+)  # fmt: skip
+def test_with_a_copy_of_the_example_and_an_edit_compose_names_the_command_that_completes_it(
+    files: tuple[str, ...], tmp_path: Path
+) -> None:
+    copied = tmp_path / ".env"
+    copied.write_text((ROOT / ".env.example").read_text() + "MLFLOW_S3_BUCKET=your-mlops-bucket\n")
+    said = problem(files, {}, copied)
+    assert said is not None and "run make env" in said
+    text, made = completed(copied.read_text())
+    copied.write_text(text)
+    assert made and problem(files, {}, copied) is None
+    services = configured(copied, *files)
+    assert "your-mlops-bucket" in json.dumps(services) or files[0].startswith("monitoring")
+
+
 def test_no_service_has_a_capability_more_rights_than_it_started_with_or_a_writable_root(
     services: dict[str, Any],
 ) -> None:

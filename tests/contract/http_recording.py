@@ -39,7 +39,10 @@ Ask = Callable[[Request], Answer]
 # What varies by nature, by the name of the JSON member (or CSV column); null stays null. The last digits of
 # `mean_estimate` depend on how the drain groups the rows that it adds up.
 VARYING = ("prediction_id", "id", "response_time_ms", "milliseconds", "mean_milliseconds", "p95_milliseconds", "pid",
-           "ts", "time", "timestamp", "since", "until", "spool_records", "mean_estimate")  # fmt: skip
+           "ts", "time", "timestamp", "since", "until", "spool_records", "mean_estimate",
+           *(f"{name}_milliseconds" for name in ("p99", "min", "max")),
+           *(f"{name}_latency_ms" for name in ("avg", "p95", "p99", "min", "max")),
+           "cpu_percent", "memory_percent", "memory_available_gb", "disk_percent", "disk_free_gb")  # fmt: skip
 _MEMBER = re.compile(rf'("(?:{"|".join(VARYING)})": ?)(-?[0-9][0-9.eE+-]*|"[^"]*")')
 _REQUEST_ID = re.compile(r'("request_id": ?)"[0-9a-f]{32}"')  # one that the service made; others are shown
 _CSV_ID = re.compile(r"^([^,\n]+,[^,\n]+,[^,\n]+,)[0-9]+,", re.MULTILINE)  # the column `prediction_id`
@@ -99,9 +102,9 @@ def instances(servers: Servers, folder: Path) -> Iterator[dict[str, Instance]]:
             for name, more in (("production", {}), ("candidate", candidate), ("alone", alone))
         }
         production = started["production"]
-        eventually(lambda: production.health()["status"] == "ok", "BO1 served")
+        eventually(lambda: production.health()["state"] == "ok", "BO1 served")
         eventually(lambda: production.health()["database"] == "up", "ids reserved")
-        eventually(lambda: started["candidate"].health()["status"] == "idle", "no candidate found")
+        eventually(lambda: started["candidate"].health()["state"] == "idle", "no candidate found")
         eventually(lambda: started["candidate"].health()["database"] == "up", "its database known")
         eventually(lambda: started["alone"].health()["refused_version"] == "BO2", "BO2 refused")
         eventually(lambda: started["alone"].health()["model_version"] == "BO1", "BO1 served in its place")

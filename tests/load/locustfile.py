@@ -32,11 +32,15 @@ from locust.exception import StopUser
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # for `cd tests/load && locust`, which does not know the project
 
-from homeprices.adapters.object_store import open_bucket
-from homeprices.errors import HomePricesError, SettingsError
-from homeprices.settings import load_settings
-from tests.load.addresses import new_address
-from tests.load.listings import Listing, find_raw, listings_of
+try:
+    from homeprices.adapters.object_store import open_bucket
+    from homeprices.errors import HomePricesError, SettingsError
+    from homeprices.settings import load_settings
+    from tests.load.addresses import new_address
+    from tests.load.listings import Listing, find_raw, listings_of
+except ModuleNotFoundError as missing:  # a Locust of another Python
+    advice = "run `make install`, then `.venv/bin/locust` of the project's folder"
+    raise SystemExit(f"traffic: {sys.executable} has no {missing.name}; {advice}") from None
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 HOMES_A_VISITOR = 6.0  # on average; then another one comes, with a cookie of his own
@@ -119,7 +123,10 @@ class Visitor(HttpUser):
         self.client.get("/api/get_location_names", timeout=PATIENCE_SECONDS)
 
     def _judge(self, listing: Listing, answer: dict[str, Any]) -> None:
-        estimate, who = float(answer["estimated_price"]), f"{answer['variant']} {answer['model_version']}"
+        estimate, who = (
+            float(answer["estimated_price"]),
+            f"{answer.get('variant', '?')} {answer.get('model_version', '?')}",
+        )
         answered[who] += 1
         if random.random() < RATED_SHARE:
             stars = listing.stars(estimate)

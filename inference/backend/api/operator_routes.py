@@ -19,6 +19,7 @@ from homeprices.predictions import drift_reports, log_queries
 from homeprices.predictions.drift_reports import Report
 from homeprices.predictions.log_queries import LogType, hour_of
 from homeprices.pricing.inputs import bounded
+from inference.backend.api.original_clients import drift_members, metrics_members
 from inference.backend.runtime.app_state import app_state
 from inference.backend.runtime.process import read_log_tail
 from inference.backend.runtime.request_context import Caller
@@ -87,12 +88,19 @@ def prometheus() -> Response:
 @blueprint.get("/api/metrics")
 def metrics() -> dict[str, Any]:
     """Traffic and feedback of the last hours by serving variant, from the prediction log."""
-    hours = _parse_query(Window).hours
+    state, hours = app_state(), _parse_query(Window).hours
     since, until = _window(hours)
     since = hour_of(since)
-    with snapshot(app_state().engine) as connection:
+    with snapshot(state.engine) as connection:
         variants = log_queries.metrics(connection, since=since, until=until)
-    return {"hours": hours, "since": since.isoformat(), "until": until.isoformat(), "variants": variants}
+    variant = state.settings.variant
+    return {
+        **metrics_members(variant, hours, until, variants.get(variant, {})),
+        "hours": hours,
+        "since": since.isoformat(),
+        "until": until.isoformat(),
+        "variants": variants,
+    }
 
 
 @blueprint.get("/api/logs")
@@ -157,6 +165,7 @@ def drift_answer(report: Report | None, variant: Variant, hours: int, now: datet
     at = report.ts or report.window_end
     return {
         **report.summary,
+        "drift_indicators": drift_members(report.summary.get("drift_indicators", {})),
         "timestamp": at.isoformat(),
         "age_seconds": round((now - at).total_seconds(), 3),
         "data_points": report.data_points,

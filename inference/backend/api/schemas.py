@@ -8,6 +8,7 @@ from homeprices.errors import BundleFault
 from homeprices.names import Variant
 from homeprices.pricing.inputs import INPUTS, OPTIONAL, TEXT_LIMIT, InputField
 from inference.backend.api.operator_routes import STATUSES
+from inference.backend.api.original_clients import HEALTHY, health_schemas, metrics_schemas
 
 Schema = dict[str, Any]
 
@@ -145,8 +146,8 @@ def _batch_error() -> Schema:
 
 
 _HEALTH_OF_VISITORS = ("time", "version")
-_HEALTH_OF_INSIDERS = ("instance", "variant", "model_version", "workers", "refused_version", "refused_for", "database",
-                       "spool_records")  # fmt: skip
+_HEALTH_OF_INSIDERS = ("state", "instance", "variant", "model_version", "workers", "refused_version", "refused_for",
+                       "database", "spool_records", *health_schemas())  # fmt: skip
 
 
 def _health() -> Schema:
@@ -155,7 +156,12 @@ def _health() -> Schema:
     return _object(
         "State of this instance; any response means that it is alive. Visitors see status, time and API version.",
         _HEALTH_OF_VISITORS + _HEALTH_OF_INSIDERS,
-        status=_STATE,
+        status={
+            **_STATE,
+            "enum": [*_STATE["enum"], HEALTHY],
+            "description": f"{HEALTHY}: takes requests; starting: no model yet. Earlier releases gave `state` here",
+        },
+        state=_STATE,
         time=TIME,
         version={"type": "string"},
         instance={"type": "string"},
@@ -169,6 +175,7 @@ def _health() -> Schema:
         refused_for={"enum": [*get_args(BundleFault), None], "description": "why that version was rejected"},
         database={"type": "string", "enum": ["up", "down", "unknown"]},
         spool_records={"type": "integer", "minimum": 0, "description": "records that are not in PostgreSQL yet"},
+        **health_schemas(),
     )
 
 
@@ -176,10 +183,12 @@ def _traffic() -> Schema:
     by_variant = {"type": "object", "additionalProperties": {"type": "object"}}
     return _object(
         "Traffic and feedback by serving variant.",
+        tuple(metrics_schemas()),
         hours={"type": "integer"},
         since=TIME,
         until=TIME,
         variants=by_variant,
+        **metrics_schemas(),
     )
 
 

@@ -15,6 +15,7 @@ from homeprices.predictions.feedback import Feedback
 from homeprices.pricing.home import Home
 from inference.backend import estimate_page
 from inference.backend.api import openapi, openapi_page
+from inference.backend.api.original_clients import health_members, health_status
 from inference.backend.runtime.app_state import app_state
 from inference.backend.runtime.http import JSON_TYPE, read_fields
 from inference.backend.runtime.prediction_service import PredictionRequest, shown_refusal, shown_to
@@ -84,11 +85,14 @@ def health() -> dict[str, Any]:
     """Liveness. Operators see what this worker and all workers of the instance serve. Calls no other server."""
     state = app_state()
     caller: Caller = g.caller
+    status = health_status(state.live.state)
     if not state.access.permits(caller, "operate"):
-        return {"status": state.live.state, "time": datetime.now(UTC).isoformat(), "version": openapi.API_VERSION}
+        return {"status": status, "time": datetime.now(UTC).isoformat(), "version": openapi.API_VERSION}
     workers = state.workers.read()
     return {
-        "status": state.live.state,
+        **health_members(state.settings.variant),
+        "status": status,
+        "state": state.live.state,
         "instance": state.settings.instance,
         "variant": state.settings.variant,
         "model_version": same_version(workers),

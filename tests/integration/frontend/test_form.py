@@ -668,6 +668,8 @@ def test_with_forced_colours_nothing_is_told_by_an_authors_colour_alone(
     assert colors[0] == colors[2] != colors[3] == colors[4]
     fills = page.locator(".stars use").evaluate_all("all => all.map(one => getComputedStyle(one).fill)")
     assert [fill == "none" for fill in fills] == [False] * 3 + [True] * 2
+    fills = page.locator(".stars use").evaluate_all("all => all.map(one => getComputedStyle(one).fill)")
+    assert [fill == "none" for fill in fills] == [False] * 3 + [True] * 2
     expect(page.locator(".choices label").first).to_have_css("outline-style", "solid")
     expect(page.locator(".choices label").last).to_have_css("outline-style", "none")
     page.locator("#bhk").fill("3")

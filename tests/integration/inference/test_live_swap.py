@@ -87,7 +87,7 @@ def refused(fault: str) -> str:
 def test_a_candidate_comes_and_goes(make: Make, s3: S3Bucket, tmp_path: Path) -> None:
     candidate = make("candidate", MODEL_PREFIX="candidate_model", HOMEPRICES_INSTANCE="infer-cand")
     candidate.start()
-    eventually(lambda: candidate.health()["status"] == "idle", "idle without a candidate")
+    eventually(lambda: candidate.health()["state"] == "idle", "idle without a candidate")
     publish(s3, tmp_path / "made", "CO1")
     eventually(lambda: candidate.serves("CO1"), "the candidate served")
     bundle_publisher.archive(s3, "CO1")
@@ -107,7 +107,7 @@ def test_without_the_bucket_at_start_the_cached_bundle_is_served_as_stale(
     cut_off = make("kept", AWS_ENDPOINT_URL_S3=f"http://127.0.0.1:{port}")
     cut_off.start()
     eventually(lambda: cut_off.serves("BO70"), "the cached bundle served")
-    assert cut_off.health()["status"] == "stale"
+    assert cut_off.health()["state"] == "stale"
     assert cut_off.metric('model_stale{variant="production"}') == 1
     with visitors(cut_off, 1, FACTORS) as memory:
         eventually(lambda: len(memory.ratings) > 5, "estimates and ratings")
@@ -143,7 +143,7 @@ def test_a_hanging_bucket_delays_no_visitor(make: Make, hanging_server: str) -> 
         started = time.monotonic()
         assert instance.get(path)[0] == status
         seconds.append(time.monotonic() - started)
-    assert instance.health()["status"] == "starting"
+    assert instance.health()["state"] == "starting"
     assert statistics.median(seconds) < QUICKER_THAN_ANY_TIMEOUT_SECONDS
 
 
@@ -159,13 +159,13 @@ def test_health_responds_at_once_while_bucket_and_database_hang(
     away = {"AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{silent_port}", "POSTGRES_PORT": silent_port}
     cut_off = make("healthy", **away, WEB_CONCURRENCY="1")
     cut_off.start()
-    eventually(lambda: cut_off.health()["status"] == "stale", "the cached bundle served, and called stale")
+    eventually(lambda: cut_off.health()["state"] == "stale", "the cached bundle served, and called stale")
     seconds = []
     for _ in range(41):
         started = time.perf_counter()
         health = cut_off.health()
         seconds.append(time.perf_counter() - started)
-        assert (health["status"], health["model_version"], health["database"] == "up") == ("stale", "BO80", False)
+        assert (health["state"], health["model_version"], health["database"] == "up") == ("stale", "BO80", False)
     assert statistics.median(seconds) < QUICKER_THAN_ANY_TIMEOUT_SECONDS
     status, answer = cut_off.post("/api/predict_home_price", {"total_sqft": 900, "location": "x", "bhk": 1, "bath": 1})
     assert (status, answer["prediction_id"]) == (200, None)

@@ -193,6 +193,6 @@ def test_a_request_after_one_with_an_unread_body_is_answered(instance: Instance)
 def test_feedback_is_accepted_without_a_candidate(make: Make) -> None:
     candidate = make(MODEL_PREFIX="candidate_model", HOMEPRICES_INSTANCE="infer-cand", WEB_CONCURRENCY="1")
     candidate.start()
-    eventually(lambda: candidate.health()["status"] == "idle", "idle")
+    eventually(lambda: candidate.health()["state"] == "idle", "idle")
     assert post(candidate, "/api/predict_home_price", HOME)[0] == 503
     assert candidate.get("/api/ready")[0] == 200

@@ -8,8 +8,11 @@ def test_health_names_the_instance_and_what_all_its_workers_serve(backend: Backe
     backend.service.workers.write("BO1")
     answer = backend.client.get("/api/health")
     assert answer.status_code == 200
-    assert answer.json == {
-        "status": "ok",
+    found = answer.get_json()
+    assert {name: found.pop(name) for name in ("timestamp", "model_variant", "system")}["model_variant"] == "best_model"
+    assert found == {
+        "status": "healthy",
+        "state": "ok",
         "instance": "infer-prod",
         "variant": "production",
         "model_version": "BO1",
@@ -24,6 +27,7 @@ def test_health_names_the_instance_and_what_all_its_workers_serve(backend: Backe
 def test_before_the_first_model_it_is_alive_and_not_ready(start: Start) -> None:
     empty = start()
     assert (empty.client.get("/api/health").status_code, empty.client.get("/api/ready").status_code) == (200, 503)
+    assert empty.client.get("/api/health").json["status"] == "starting"
 
 
 def test_with_a_model_it_is_ready(backend: Backend) -> None:
@@ -35,7 +39,7 @@ def test_an_instance_without_a_candidate_is_healthy_and_ready_to_take_feedback(s
     candidate.service.live.poll()
     assert candidate.client.get("/api/ready").json == {"ready": True, "status": "idle"}
     health = candidate.client.get("/api/health").json
-    assert health and (health["status"], health["model_version"]) == ("idle", None)
+    assert health and (health["status"], health["state"], health["model_version"]) == ("healthy", "idle", None)
 
 
 def test_health_is_open_to_untrusted_networks(backend: Backend) -> None:
