@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from homeprices.foreign_text import printable
 from homeprices.tables.csv_rows import MOST_COLUMNS, name_of
-from homeprices.tables.flat_objects import FLAT
-from homeprices.tables.json_rows import FlatObjects, Row
+from homeprices.tables.json_rows import ManyRows, Row
 from homeprices.tables.lines import refusal
+from homeprices.tables.many_objects import FLAT
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -71,14 +71,15 @@ class Block:
 
 
 def object_blocks(
-    source: str, read: Iterator[Row | FlatObjects], known: Collection[str], block_rows: int
+    source: str, read: Iterator[Row | ManyRows], known: Collection[str], block_rows: int
 ) -> Iterator[Block]:
     """Blocks of at most `block_rows` rows that are JSON values. Raises DatasetRefused for too many columns."""
     held = _Held(0)
     for found in read:
-        flat = isinstance(found, FlatObjects)
-        lines, objects = (found.lines, found.objects) if isinstance(found, FlatObjects) else ([found[0]], [found[1]])
-        wrong = None if isinstance(found, FlatObjects) else found[2]
+        if isinstance(found, ManyRows):
+            lines, objects, wrong, flat = found.lines, found.objects, None, found.flat
+        else:
+            lines, objects, wrong, flat = [found[0]], [found[1]], found[2], False
         start = 0
         while start < len(objects):
             end = start + block_rows - len(held.objects)

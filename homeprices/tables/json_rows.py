@@ -1,6 +1,6 @@
 """Rows of JSON lines and of a JSON list, as streams. An object with a duplicate key is rejected, as in forms.
 
-Text that holds only flat objects without a duplicate key is parsed as a whole by pydantic's parser. All other text goes
+Text without a duplicate key is parsed many objects at a time by pydantic's parser (`many_objects`). All other text goes
 through the standard library's decoder, one value at a time. It gives the same cells, and the faults.
 """
 
@@ -15,13 +15,13 @@ from typing import Any
 
 from homeprices.errors import InvalidInput
 from homeprices.tables.csv_rows import LONGEST_CELL
-from homeprices.tables.flat_objects import lines_of_objects, objects_of_lines, objects_of_list
 from homeprices.tables.lines import LONGEST_LINE, Lines, count_line_ends, fault, mark_of, refusal
+from homeprices.tables.many_objects import lines_of_objects, objects_of_lines, objects_of_list
 
 Row = tuple[int, Any, tuple[str, str] | None]
 """A line, a value, and the column (or `row`) with what is wrong with it."""
 
-_FLAT_CHARACTERS = 2**16
+_MANY_CHARACTERS = 2**16
 """Of a text that is parsed as a whole: large enough for the fixed cost, and no cell in it is over LONGEST_CELL."""
 
 _BLANKS = " \t\r\n"
@@ -32,11 +32,12 @@ _IN_LINES = "is not JSON lines: the object goes on in the next line; expected on
 
 
 @dataclass(frozen=True, eq=False)
-class FlatObjects:
-    """Objects whose cells are no lists or objects, and of which none has a duplicate key; and the line of each."""
+class ManyRows:
+    """Objects without a duplicate key, and the line of each; `flat` says that no cell is a list or an object."""
 
     lines: Sequence[int]
     objects: list[dict[str, Any]]
+    flat: bool
 
 
 class _Decoder:
@@ -82,17 +83,17 @@ def json_object(text: str | bytes) -> Any:
     return found
 
 
-def json_lines(lines: Lines) -> Iterator[Row | FlatObjects]:
+def json_lines(lines: Lines) -> Iterator[Row | ManyRows]:
     """A row for each line that is not blank."""
     decoder, number = _Decoder(), 1
     for piece in lines.whole():
         text, start = piece if "\n" in piece else piece.replace("\r", "\n"), 0
         while start < len(text):
-            end = max(text.rfind("\n", start, start + _FLAT_CHARACTERS), text.find("\n", start)) + 1 or len(text)
+            end = max(text.rfind("\n", start, start + _MANY_CHARACTERS), text.find("\n", start)) + 1 or len(text)
             part, start = text[start:end], end
-            if objects := objects_of_lines(part):
-                yield FlatObjects(range(number, number + len(objects)), objects)
-                number += len(objects)
+            if parsed := objects_of_lines(part):
+                yield ManyRows(range(number, number + len(parsed.objects)), parsed.objects, parsed.flat)
+                number += len(parsed.objects)
                 continue
             for line in io.StringIO(part, newline=""):
                 if row := _row_of(lines.source, decoder, number, line.strip(_BLANKS)):
@@ -115,7 +116,7 @@ def _row_of(source: str, decoder: _Decoder, number: int, text: str) -> Row | Non
     return number, value, _wrong(decoder, value, text, problem)
 
 
-def json_list(lines: Lines, wrapped: re.Pattern[str]) -> Iterator[Row | FlatObjects]:
+def json_list(lines: Lines, wrapped: re.Pattern[str]) -> Iterator[Row | ManyRows]:
     """A row for each value of a list, which may be a member of an object that `wrapped` finds."""
     decoder, source = _Decoder(), lines.source
     pieces = lines.pieces()
@@ -143,12 +144,13 @@ def json_list(lines: Lines, wrapped: re.Pattern[str]) -> Iterator[Row | FlatObje
         if text[start : start + 1] == "]" and first:
             break
         first = False
-        if one_by_one == 0 and (flat := objects_of_list(text, start, _FLAT_CHARACTERS)):
-            objects, end = flat
-            yield FlatObjects(lines_of_objects(text[start:end], line, len(objects)), objects)
+        if one_by_one == 0 and (many := objects_of_list(text, start, _MANY_CHARACTERS)):
+            parsed, end = many
+            lines_of = lines_of_objects(text[start:end], line, parsed)
+            yield ManyRows(lines_of, parsed.objects, parsed.flat)
         else:
             if one_by_one == 0:
-                one_by_one = text.count("},", start, start + _FLAT_CHARACTERS) + 1
+                one_by_one = text.count("},", start, start + _MANY_CHARACTERS) + 1
             value, end, wrong, text = _value(decoder, source, text, start, line, pieces)
             yield line, value, wrong
             one_by_one -= 1

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from homeprices.errors import DatasetRefused, InvalidInput
-from homeprices.tables import csv_rows, flat_objects, json_rows
+from homeprices.tables import csv_rows, json_rows, many_objects
 from homeprices.tables import lines as text_lines
 from homeprices.tables.blocks import ROW, Block
 from homeprices.tables.csv_rows import LONGEST_CELL, MOST_COLUMNS
@@ -148,16 +148,19 @@ def test_a_line_break_in_quotes_that_lies_over_a_block_changes_nothing() -> None
     assert blocks(body)[-1].lines[-1] == 2_004
 
 
+@pytest.mark.parametrize("nested", [False, True])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_the_lines_of_objects_are_counted_alike_in_blocks_of_any_size(end: str) -> None:
+def test_the_lines_of_objects_are_counted_alike_in_blocks_of_any_size(end: str, nested: bool) -> None:
     objects = ['{"price":1}', '{"price":2,"location":"{"}', '{"price":3,"location":"},"}', '{"price":4}']
+    if nested:
+        objects[2] = '{"price":3,"x":{"y":[{},{}]}}'
     for size in range(4, 60):
         for body in (end.join(["", *objects, ""]), end.join(["[", ",\n".join(objects).replace("\n", end), "]"])):
             found = blocks(body.encode(), size=size)
             assert [line for block in found for line in block.lines] == [2, 3, 4, 5], (size, body)
     listed = f"{objects[0]}{end}{end}{objects[1]}{end}"
     for characters in (1, 2**16):
-        with mock.patch.object(json_rows, "_FLAT_CHARACTERS", characters):
+        with mock.patch.object(json_rows, "_MANY_CHARACTERS", characters):
             assert [line for block in blocks(listed.encode(), size=4) for line in block.lines] == [1, 3]
 
 
@@ -272,6 +275,7 @@ OBJECTS = st.lists(
             '{"price":NaN}', '{"price":-Infinity}', '{"price":1e400}', '{"price":01}', '{"price":1.}', '{"price":-0}',
             '{"price":-0.0}', '{"price":0.1e-7}', f'{{"price":{"9" * 4300}}}', f'{{"price":{"9" * 4301}}}',
             f'{{"price":0.{"1" * 999}}}', '{"price":"\\ud83d\\ude00"}', '{"price":"\\ud83d"}', '{"price":"\ty"}',
+            '{"x":{"a":"b:\\"","c":[{"d":1},"e"]},"price":1}', '{"x":[{"a":1,"a":2}]}', '{"x":[{"a":"y"}],"y":{}}',
             '{"location":"a:b"}', '{"location":"\\":","price":1}', '{"location":"{[}]"}', '{"a\\/":1}', '{"price":1,}',
             "", "1", "[]", "{}", '\ufeff{"price":1}',
         ]),
@@ -300,15 +304,16 @@ def test_objects_that_are_parsed_as_a_whole_are_those_of_the_careful_decoder(
 
     text = between.join(objects)
     body = (f"[{text}]" if listed else text).encode()
-    with mock.patch.object(json_rows, "_FLAT_CHARACTERS", characters):
+    with mock.patch.object(json_rows, "_MANY_CHARACTERS", characters):
         found = read(body)
-    with mock.patch.object(flat_objects, "_flat_objects", return_value=None):
+    with mock.patch.object(many_objects, "_parsed", return_value=None):
         assert read(body) == found
 
 
 @pytest.mark.parametrize("body", [
     b'{"price":1,"location":"a:b"}\r\n{"price":2}\r\n', b'{"price":1,"location":"a"}\r{"price":2}\r',
     b'{"price":NaN,"location":"[{a: \\\\\\":\\"}]"}\n{"price":Infinity, "location" : "}"}\n',
+    b'{"price":1,"x":{"y":["z:"]}}\n{"price":2,"x":{}}\n', b'[{"price":1,"x":{"y":"z"},"location":"a"},{"x":{}},{}]',
     b'[{"price":1,"location":"[{a: \\"}]"},\r\n{"price" : 2},{"location":"},"},{"price":3}]',
     b'[{"price": 1, "location": "a"},{"price": 2},\n{"price": 3}]',
     json.dumps([{"price": 1}, {"price": 2}, {"price": 3}], indent=2).encode(),
