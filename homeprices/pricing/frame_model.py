@@ -55,6 +55,8 @@ class FrameModel:
 
 def _homes(frame: pd.DataFrame) -> list[Home]:
     names = [name for name in TAKEN if name in frame.columns]
+    if twice := [name for name in names if isinstance(frame[name], pd.DataFrame)]:
+        raise InvalidInput({twice[0]: "is given more than once"})
     columns = [frame[name].astype(object).where(frame[name].notna(), None).tolist() for name in names]
     if not names:
         raise InvalidInput({"columns": f"none of {', '.join(TAKEN)} is there, but {_shown(list(frame.columns))}"})

@@ -96,6 +96,12 @@ def test_a_wrong_row_is_named_with_its_value_and_what_is_allowed(
         model.predict(pd.DataFrame([HOME, {**HOME, **values}], dtype=object))
 
 
+def test_a_column_that_is_given_twice_is_refused(model: FrameModel) -> None:
+    frame = pd.DataFrame([HOME])
+    with pytest.raises(InvalidInput, match="bath: is given more than once"):
+        model.predict(pd.concat([frame, frame[["bath"]]], axis=1))
+
+
 def test_of_many_wrong_rows_the_first_are_named_and_the_rest_counted(model: FrameModel) -> None:
     with pytest.raises(InvalidInput, match=r"row 0: .*row 2: .*and 997 more rows$"):
         model.predict(pd.DataFrame([{**HOME, "bath": 0}] * 1_000))
