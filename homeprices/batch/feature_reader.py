@@ -1,7 +1,8 @@
 """Reads features from record batches: the rules of `Home`, applied to whole columns.
 
 Array operations accept the rows that are valid beyond doubt. Every other row goes through `Home.parse`, which accepts
-or refuses it, so the two paths accept the same rows. `Home` parses a text once per spelling, not once per row.
+or refuses it, so the two paths accept the same rows. `Home` parses a text, also one that is a number, once per spelling
+and not once per row.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from homeprices.tables.ratios import MEASURED, measure
 CACHED_SPELLINGS = 100_000
 """Per column; when there are more, the cache is cleared."""
 
-_PLAIN_NUMBER, _PLAIN_WHOLE = r"^[1-9][0-9]{0,6}(\.[0-9]{1,6})?$", r"^(0|[1-9][0-9]?)(\.0)?$"
+_PLAIN_NUMBER, _PLAIN_WHOLE = r"^[1-9][0-9]{0,6}(\.[0-9]{1,20})?$", r"^(0|[1-9][0-9]?)(\.0)?$"
 _ANY_HOME = {field.name: field.example for field in INPUTS if field.required}
 
 Numbers = npt.NDArray[np.float64]
@@ -62,7 +63,7 @@ class FeatureReader:
             **FEATURES,
             LOCATION: lambda home: locations.match(home.location),
         }
-        self._spellings: dict[str, dict[str, str | None]] = {name: {} for name in TEXTS}
+        self._spellings: dict[str, dict[str, Any]] = {field.name: {} for field in INPUTS}
 
     def read(self, batch: pa.RecordBatch, faults: Mapping[int, tuple[str, str]] | None = None) -> Features:
         """The features of a batch's rows, and its refused rows: `faults` has those that the table's reader refused, by
@@ -73,7 +74,7 @@ class FeatureReader:
         plain = np.ones(batch.num_rows, dtype=bool)
         for name in (*REQUIRED, *OPTIONAL):
             if name in batch.schema.names:
-                values, right = (self._text if name in TEXTS else _number)(name, batch.column(name))
+                values, right = (self._text if name in TEXTS else self._number)(name, batch.column(name))
             else:
                 values, right = self._absent(name, batch.num_rows)
             columns[name] = values
@@ -120,7 +121,34 @@ class FeatureReader:
         indices = encoded.indices.fill_null(len(features)).to_numpy()
         return values[indices], right[indices]
 
-    def _spelling(self, name: str, text: str) -> str | None:
+    def _number(self, name: str, column: pa.Array) -> tuple[Numbers, Mask]:
+        """A number column as floats (missing: NaN), and a mask of the rows that are valid beyond doubt."""
+        whole = name in WHOLE_NUMBERS
+        odd = np.zeros(len(column), dtype=bool)
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            plain = pc.match_substring_regex(column, _PLAIN_WHOLE if whole else _PLAIN_NUMBER)
+            odd = pc.invert(plain).fill_null(False).to_numpy(zero_copy_only=False)
+            numbers = pc.if_else(plain, column, None).cast(pa.float64())
+        elif pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
+            numbers = column.cast(pa.float64(), safe=False)
+        else:
+            return np.full(len(column), math.nan), np.zeros(len(column), dtype=bool)
+        values = np.array(numbers.to_numpy(zero_copy_only=False), dtype=float)
+        low, high = limits_of(name)
+        right = (values >= low) & (values <= high)
+        if whole:
+            right &= values == np.floor(values)
+        if name in OPTIONAL:
+            right |= column.is_null().to_numpy(zero_copy_only=False)
+        if odd.any():
+            encoded = column.filter(pa.array(odd)).dictionary_encode()
+            found = [self._spelling(name, text) for text in encoded.dictionary.to_pylist()]
+            indices = encoded.indices.to_numpy()
+            values[odd] = np.array([math.nan if value is None else value for value in found], dtype=float)[indices]
+            right[odd] = np.array([value is not None for value in found], dtype=bool)[indices]
+        return values, right
+
+    def _spelling(self, name: str, text: str) -> Any:
         """The feature of a text; None when `Home` refuses it."""
         known = self._spellings[name]
         if text not in known:
@@ -131,26 +159,6 @@ class FeatureReader:
             except InvalidInput:
                 known[text] = None
         return known[text]
-
-
-def _number(name: str, column: pa.Array) -> tuple[Numbers, Mask]:
-    """A number column as floats (missing: NaN), and a mask of the rows that are valid beyond doubt."""
-    whole = name in WHOLE_NUMBERS
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        plain = pc.match_substring_regex(column, _PLAIN_WHOLE if whole else _PLAIN_NUMBER)
-        numbers = pc.if_else(plain, column, None).cast(pa.float64())
-    elif pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
-        numbers = column.cast(pa.float64(), safe=False)
-    else:
-        return np.full(len(column), math.nan), np.zeros(len(column), dtype=bool)
-    values = np.array(numbers.to_numpy(zero_copy_only=False), dtype=float)
-    low, high = limits_of(name)
-    right = (values >= low) & (values <= high)
-    if whole:
-        right &= values == np.floor(values)
-    if name in OPTIONAL:
-        right |= column.is_null().to_numpy(zero_copy_only=False)
-    return values, right
 
 
 def _row(batch: pa.RecordBatch, row: int) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pyarrow as pa
@@ -34,7 +35,10 @@ NUMBER = st.one_of(
 NUMBER_TEXT = st.one_of(
     st.none(),
     st.sampled_from(
-        ["1200", "2", " 3 ", "", "0", "02", "2.0", "1e3", "1_000", "-1", "abc", "nan", "inf", "99", "100000"]
+        [
+            *("1200", "2", " 3 ", "", "0", "02", "2.0", "1e3", "1_000", "-1", "abc", "nan", "inf", "99", "100000"),
+            *("NA", "1,200", "１２００", "111.48364999999999", "100000.00000000000001"),
+        ]
     ),
     st.text(max_size=4),
 )
@@ -113,6 +117,18 @@ def test_a_column_of_another_type_refuses_its_rows_and_not_the_file(kind: pa.Dat
     )
     found = FeatureReader(LEARNED).read(batch)
     assert [set(one.reasons) for one in found.refused] == [{"total_sqft"}]
+
+
+def test_a_number_in_another_spelling_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, parse = FeatureReader(LEARNED), mock.Mock(side_effect=Home.parse)
+    columns = {"total_sqft": ["1,200", "1200.0000001"], "location": ["Whitefield"] * 2, "bhk": ["02"] * 2,
+               "bath": ["2"] * 2, "balcony": ["NA", "-"]}  # fmt: skip
+    batch = batch_of({name: (cells * 50, pa.string()) for name, cells in columns.items()})
+    monkeypatch.setattr(Home, "parse", parse)
+    found = reader.read(batch)
+    assert (len(found.rows), found.refused) == (100, [])
+    assert found.columns["total_sqft"][:2].tolist() == [1200, 1200.0000001]
+    assert parse.call_count < 15, "a home is parsed for each spelling, not for each row"
 
 
 def test_texts_that_are_dictionaries_already_are_read_as_texts() -> None:
