@@ -22,9 +22,11 @@ from homeprices.registry import bundle_reader
 from homeprices.release import control_record
 from local.supervision import status_board
 from tests.e2e import doors
+from tests.e2e.reader import Reader
 from tests.e2e.running_stack import ROOT, TRAINING_SECONDS, RunningStack, wait_until
 from tests.e2e.visitors import Visitors
-from tests.support import notebook
+from tests.support import document_blocks, notebook
+from tests.support.document_blocks import Block
 from tests.support.fake_servers import Hook, webhook
 from tests.support.programs import CURL, GIT, REAL_LISTINGS
 
@@ -92,18 +94,18 @@ def test_a_bundle_names_the_state_of_the_code_that_made_it(stack: RunningStack) 
     assert manifest["git_revision"].removesuffix("-dirty") == (head or "unknown")
 
 
+@pytest.fixture(scope="module")
+def reader(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> Reader:
+    """A person who types what the documents say, with the files that they name, after the first decision."""
+    stack.evaluate()
+    return Reader(stack, tmp_path_factory.mktemp("reader"))
+
+
 @CURL.mark
-def test_the_curl_examples_of_the_readme_work_as_written(stack: RunningStack, tmp_path: Path) -> None:
-    section = (ROOT / "README.md").read_text().partition("## The API")[2].partition("\n## ")[0]
-    blocks = re.findall(r"```bash\n(.*?)```", section, re.DOTALL)
-    assert len(blocks) >= 3
-    script = "\n".join(blocks).replace("http://127.0.0.1:7000", stack.router)
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", f'curl() {{ command curl --fail-with-body "$@"; }}\n{script}'],
-        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert '"status":"recorded"' in done.stdout
+@pytest.mark.parametrize("block", document_blocks.runnable(), ids=str)
+def test_the_commands_of_the_documents_work_as_written(reader: Reader, block: Block) -> None:
+    done = reader.runs(block)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 
 def test_a_better_candidate_is_promoted_live_without_a_failed_request(stack: RunningStack) -> None:

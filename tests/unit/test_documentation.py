@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from homeprices import names
+from tests.support import document_blocks
+from tests.support.document_blocks import COMMANDS, OTHERS
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "documentations").rglob("*.md"))]
@@ -27,7 +29,7 @@ FOLDERS = (
     "router",
     "tests",
 )
-BLOCK = re.compile(r"```(?:bash)?\n(.*?)```", re.DOTALL)
+BLOCK = re.compile(r"```(?:bash|text)\n(.*?)```", re.DOTALL)
 
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
@@ -41,6 +43,22 @@ def commands(page: Path) -> str:
 def make_targets() -> set[str]:
     makefiles = [ROOT / "Makefile", *ROOT.glob("*/targets.mk"), *ROOT.glob("homeprices/*/targets.mk")]
     return {name for file in makefiles for name in re.findall(r"^([a-z0-9-]+):", file.read_text(), re.MULTILINE)}
+
+
+def test_every_block_is_of_a_language_so_that_no_command_escapes_its_test() -> None:
+    wrong = [str(block) for block in document_blocks.blocks() if block.language not in COMMANDS | OTHERS]
+    assert wrong == []
+    fences = sum(page.read_text().count("\n```") for page in document_blocks.PAGES)
+    assert len(document_blocks.blocks()) * 2 == fences, "each fence begins or ends a block"
+    prompts = [str(block) for block in document_blocks.runnable() if re.search(r"^\$ ", block.text, re.MULTILINE)]
+    assert prompts == []
+
+
+def test_every_command_of_the_reliability_page_names_a_test_that_exists() -> None:
+    generated = [block.text for block in document_blocks.blocks() if block.page == document_blocks.GENERATED]
+    named = re.findall(r"pytest '(tests/[\w/]+\.py)::(\w+)", "\n".join(generated))
+    assert len(named) == len(generated) > 20
+    assert [name for path, name in named if f"def {name}(" not in (ROOT / path).read_text()] == []
 
 
 @pages
