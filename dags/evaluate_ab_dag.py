@@ -1,7 +1,7 @@
 """Evaluate the experiment every hour: promote, roll back, or continue; revert a promotion that does harm.
 
 A decision is recorded with its evidence before anything acts on it. A run that finds an unfinished decision finishes it
-first. A person can start a run with a manual action instead: hold, resume, promote, roll back, revert.
+first. A person can start a run with a manual action instead: hold, resume, promote, roll back, revert, share.
 """
 
 from datetime import timedelta
@@ -10,11 +10,11 @@ from typing import Any
 from airflow.sdk import CronTriggerTimetable, Param, dag, get_current_context, task
 from dag_defaults import CANDIDATE_WANTED, TASK_DEFAULTS, annotate, notify_failure, told
 
-from homeprices.names import EVALUATION_DAG
+from homeprices.names import AIRFLOW_SERVICE_USER, EVALUATION_DAG
 from homeprices.workflows import run_notes
 
 EVALUATE = "evaluate"
-ACTIONS = [EVALUATE, "hold", "resume", "promote", "roll back", "revert"]
+ACTIONS = [EVALUATE, "hold", "resume", "promote", "roll back", "revert", "share"]
 
 
 def workflow() -> Any:
@@ -28,6 +28,13 @@ def requested_action() -> str:
     """Return the parameter `action`, or the parameter `order` where a caller still uses that name."""
     params = get_current_context()["params"]
     return str(params.get("order") or params["action"])
+
+
+def requesting_person() -> str:
+    """Return the user who started the run, or whom the service user names: the operations page starts runs as it."""
+    context = get_current_context()
+    user = getattr(context["dag_run"], "triggering_user_name", None) or "airflow"
+    return str(context["params"]["actor"] or user) if user == AIRFLOW_SERVICE_USER else str(user)
 
 
 @dag(
@@ -50,6 +57,19 @@ def requested_action() -> str:
         "reason": Param(
             None, type=["null", "string"], maxLength=500, description="Required for a manual action; recorded."
         ),
+        "share": Param(
+            None,
+            type=["null", "number"],
+            minimum=0,
+            maximum=50,
+            description="Percent of the visitors for the candidate, for the action share; 0 stops it.",
+        ),
+        "actor": Param(
+            None,
+            type=["null", "string"],
+            maxLength=100,
+            description="For the operations page: the person who asked. Ignored from anybody else.",
+        ),
         # Remove it one release after 0.1: scripts, and runs that wait while the stack is upgraded, may carry it.
         "order": Param(None, enum=[None, *ACTIONS], description="The earlier name of `action`; leave it empty."),
     },
@@ -63,11 +83,11 @@ def evaluate_ab_dag() -> None:
     @task
     def run_manual_action() -> list[str]:
         """Run and record the manual action with its actor and reason; return what it did."""
-        context = get_current_context()
-        actor = getattr(context["dag_run"], "triggering_user_name", None) or "airflow"
+        params, actor = get_current_context()["params"], requesting_person()
         # Optional parameters are null by default: Airflow's form cannot be sent with an empty text.
-        version, reason = (context["params"][name] or "" for name in ("version", "reason"))
-        done = told(list(workflow().run_manual_action(requested_action(), version, actor, reason)), "; ".join)
+        version, reason = params["version"] or "", params["reason"] or ""
+        done = workflow().run_manual_action(requested_action(), version, actor, reason, params["share"])
+        told(done, "; ".join)
         annotate(f"{actor}: {'; '.join(done)}")
         return done
 

@@ -26,6 +26,9 @@ EVALUATION_DAG: Final = "evaluate_ab_dag"
 DRIFT_DAG: Final = "drift_monitoring_dag"
 BATCH_DAG: Final = "batch_scoring_dag"
 
+AIRFLOW_SERVICE_USER: Final = "homeprices-service"
+"""Airflow's user for services: it reads, and starts runs. A run that it starts may name the person who asked for it."""
+
 DATASET_ASSET: Final = "dataset"
 CANDIDATE_WANTED_ASSET: Final = "candidate_wanted"
 

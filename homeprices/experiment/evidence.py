@@ -183,3 +183,24 @@ class Evidence(_Value):
         by an hour.
         """
         return max(self.now.astimezone(UTC) - self.started_at.astimezone(UTC), timedelta(0))
+
+    def time_left(self, longest: timedelta, least_rated: int | None, expected_rated: float | None) -> str:
+        """Return how long the experiment may still take at most, and what is missing at the current rate of ratings.
+
+        `least_rated`: rated visitors of the smaller variant before ratings decide. `expected_rated`: rated visitors at
+        which the bounds are tightest. Both are None for a policy without bounds.
+        """
+        text = f"at most {max(longest - self.age, timedelta(0)) / timedelta(days=1):.1f} days"
+        days = self.age / timedelta(days=1)
+        if least_rated is None or expected_rated is None or days <= 0:
+            return text
+        smaller = min(sum(stratum.ratings[index].n for stratum in self.strata) for index in (0, 1))
+        missing = least_rated - smaller
+        if missing > 0:
+            pace = f", which takes {missing / smaller * days:.1f} days at the pace so far" if smaller else ""
+            return f"{text}; {missing} rated visitors are missing in the smaller variant{pace}"
+        rated = self.production.rated_visitors + self.candidate.rated_visitors
+        if rated < expected_rated:
+            more = (expected_rated - rated) / rated * days
+            return f"{text}; the bounds are tightest in {more:.1f} days, at {expected_rated:g} rated visitors"
+        return f"{text}; the bounds are as tight as they get and shrink with every rating"

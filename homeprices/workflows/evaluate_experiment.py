@@ -59,10 +59,12 @@ class Evaluation:
         self._resources, self._run_id, self._clock = resources, run_id, clock
         self._policy = policy or policies.load(resources.settings.policy)
 
-    def run_manual_action(self, action: str, version: str | None, actor: str, reason: str) -> list[str]:
+    def run_manual_action(
+        self, action: str, version: str | None, actor: str, reason: str, share: float | None = None
+    ) -> list[str]:
         """Run the action of a person; return what it did, and which systems it could not inform.
 
-        Raises InvalidInput for an unknown action, or for one without a reason.
+        Raises InvalidInput for an unknown action, or for one without a reason, or without what it needs.
         """
         if not reason.strip():
             raise InvalidInput({"reason": "is required: it is recorded with the action"})
@@ -80,8 +82,12 @@ class Evaluation:
                 report = manual_actions.revert(self._resources, chosen, person, reason)
             case "revert":
                 raise InvalidInput({"version": "is required to revert, for example BO1"})
+            case "share" if share is not None:
+                report = manual_actions.share(self._resources, share, person, reason)
+            case "share":
+                raise InvalidInput({"share": "is required: percent of the visitors, from 0 to 50"})
             case _:
-                raise InvalidInput({"action": f"{action!r} is not hold, resume, promote, roll back or revert"})
+                raise InvalidInput({"action": f"{action!r} is not hold, resume, promote, roll back, revert or share"})
         return [*report.done, *report.not_propagated]
 
     def analyze_new_production(self) -> str:

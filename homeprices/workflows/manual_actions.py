@@ -1,4 +1,4 @@
-"""Manual actions of a person: promote, roll back, revert, hold, resume. They take effect at once and are recorded.
+"""Manual actions of a person: promote, roll back, revert, hold, resume, share. They take effect at once, on record.
 
 An action takes effect even if the database, MLflow and Airflow are unavailable. The report then names the systems that
 were not informed. Repeating the action informs them, and has no other effect.
@@ -93,6 +93,15 @@ def resume(resources: Resources, actor: str, reason: str) -> ActionReport:
         resources, report, "resume", f"person:resume:{held.version}:{held.at.isoformat()}", held.version, actor, reason
     )
     return report
+
+
+def share(resources: Resources, percent: float, actor: str, reason: str) -> ActionReport:
+    """Give the candidate a share of the visitors, in percent; 0 stops it. The control record holds who did, and why."""
+    record = control_record.set_share(resources.bucket, percent, actor, reason)
+    if record.candidate is None:
+        raise Conflict("no experiment is running, so there is no share to set")
+    given = f"{record.candidate} gets {record.share:g} % of the visitors from epoch {record.epoch} on."
+    return ActionReport([given])
 
 
 def _note(

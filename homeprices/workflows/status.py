@@ -129,21 +129,9 @@ def experiment_status(resources: Resources, clock: Callable[[], datetime] = vers
 
 def time_left(policy: policies.AnyPolicy, evidence: Evidence) -> str:
     """Return how long the experiment may still take at most, and what is missing at the current rate of ratings."""
-    left = max(policy.longest - evidence.age, timedelta(0))
-    text = f"at most {left / timedelta(days=1):.1f} days"
-    days = evidence.age / timedelta(days=1)
-    if not isinstance(policy, SequentialPolicy) or days <= 0:
-        return text
-    smaller = min(sum(stratum.ratings[index].n for stratum in evidence.strata) for index in (0, 1))
-    missing = policy.minimum.rated_visitors - smaller
-    if missing > 0:
-        pace = f", which takes {missing / smaller * days:.1f} days at the pace so far" if smaller else ""
-        return f"{text}; {missing} rated visitors are missing in the smaller variant{pace}"
-    rated = evidence.production.rated_visitors + evidence.candidate.rated_visitors
-    if rated < policy.expected_visitors:
-        more = (policy.expected_visitors - rated) / rated * days
-        return f"{text}; the bounds are tightest in {more:.1f} days, at {policy.expected_visitors:g} rated visitors"
-    return f"{text}; the bounds are as tight as they get and shrink with every rating"
+    if isinstance(policy, SequentialPolicy):
+        return evidence.time_left(policy.longest, policy.minimum.rated_visitors, policy.expected_visitors)
+    return evidence.time_left(policy.longest, None, None)
 
 
 def _variants(evidence: Evidence) -> list[str]:

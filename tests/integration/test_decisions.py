@@ -638,6 +638,21 @@ def test_orders_through_the_scheduler_are_carried_out_and_on_record(trial: Trial
     assert evaluation.run_manual_action("resume", "", "ann", "x") == ["Nothing was held."]
 
 
+def test_a_person_changes_the_share_through_the_evaluation(trial: Trial) -> None:
+    evaluation = trial.evaluation("run2")
+    done = evaluation.run_manual_action("share", None, "ann", "it is slow", 12.5)
+    assert done == ["CO1 gets 12.5 % of the visitors from epoch 2 on."]
+    record = control_record.read(trial.bucket)
+    assert (record.share, record.updated_by, record.reason) == (12.5, "person:ann", "it is slow")
+    with pytest.raises(InvalidInput, match="share: is required"):
+        evaluation.run_manual_action("share", None, "ann", "it is slow")
+    with pytest.raises(InvalidInput, match="51"):
+        evaluation.run_manual_action("share", None, "ann", "it is slow", 51)
+    evaluation.run_manual_action("roll back", "CO1", "ann", "it is slow")
+    with pytest.raises(Conflict, match="no experiment is running"):
+        evaluation.run_manual_action("share", None, "ann", "it is slow", 0)
+
+
 def test_a_roll_back_by_a_person_stands(trial: Trial) -> None:
     better(trial)
     evaluation = trial.evaluation("run1", NOW, "demo")
