@@ -43,7 +43,7 @@ class Rights:
 
 _KEPT = ("data/raw/", "claims/", "control/", "reports/", "notices/", "airflow-logs/")
 _MOVED = ("staging/", "models/", "archive/", "batch/")
-_OBSERVED = ("models/", "archive/", "control/", "data/raw/", "reports/runs/")
+_OBSERVED = ("models/", "archive/", "control/", "data/raw/", "reports/")
 
 RIGHTS: Mapping[str, Rights] = {
     # Both inference services: read bundles and the ring of API keys; see which versions are claimed, because others are
@@ -70,8 +70,12 @@ RIGHTS: Mapping[str, Rights] = {
         ),
         ("mlflow/", "models/"),
     ),
-    # Exporter: read bundles (also archived ones), the control folder, datasets and run reports; see claims.
-    "exporter": Rights((Grant("Observe", (READ,), _OBSERVED),), (*_OBSERVED, "claims/")),
+    # Exporter: read bundles (also archived ones), the control folder, datasets, reports and the ring of API keys; see
+    # claims.
+    "exporter": Rights(
+        (Grant("Observe", (READ,), _OBSERVED), Grant("ReadKeys", (READ,), (KEY_RING,))),
+        (*_OBSERVED, "claims/", KEY_RING),
+    ),
     # Airflow tasks: train, publish, promote, archive and score. They may not delete datasets and claims.
     "pipeline": Rights(
         (

@@ -28,6 +28,8 @@ SHORTEST_VISITOR_KEY = 16
 LOCAL_HOST = r"([0-9.]+|\[[0-9a-f:.]+\]|[a-z0-9_-]+(\.[a-z0-9_-]+)*\.(svc|local|internal|localhost|test)|[a-z0-9_-]+)"
 _HOST_NAME = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 OWN_PREFIX = "HOMEPRICES_"
+PUBLIC_URLS = ("airflow_public_url", "grafana_public_url", "prometheus_public_url")
+"""Where people's browsers reach other programs, if it is not where the services do."""
 
 
 class Settings(BaseModel):
@@ -105,6 +107,10 @@ class Settings(BaseModel):
     # --- monitoring ---------------------------------------------------------------------------------------------
     exporter_host: str = Field("127.0.0.1", validation_alias="HOMEPRICES_EXPORTER_HOST")
     exporter_port: int = Field(9109, validation_alias="HOMEPRICES_EXPORTER_PORT", ge=1, le=65535)
+    exporter_url: str = Field("http://127.0.0.1:9109", validation_alias="HOMEPRICES_EXPORTER_URL")
+    airflow_public_url: str | None = Field(None, validation_alias="HOMEPRICES_AIRFLOW_PUBLIC_URL")
+    grafana_public_url: str | None = Field(None, validation_alias="HOMEPRICES_GRAFANA_PUBLIC_URL")
+    prometheus_public_url: str | None = Field(None, validation_alias="HOMEPRICES_PROMETHEUS_PUBLIC_URL")
 
     # --- notifications ------------------------------------------------------------------------------------------
     slack_webhook_url: SecretStr | None = Field(None, validation_alias="SLACK_WEBHOOK_URL")
@@ -134,10 +140,20 @@ class Settings(BaseModel):
                 raise ValueError(f"{name} is no host name such as homes.example.org or *.example.org, without a port")
         return value.lower()
 
-    @field_validator("nginx", "s3_endpoint", "slack_webhook_url", "smtp_host", "notify_email_to", mode="before")
+    @field_validator(
+        *("nginx", "s3_endpoint", "slack_webhook_url", "smtp_host", "notify_email_to"), *PUBLIC_URLS, mode="before"
+    )
     @classmethod
     def _blank_is_unset(cls, value: object) -> object:
         return None if value == "" else value
+
+    @field_validator(*PUBLIC_URLS)
+    @classmethod
+    def _links_are_addresses(cls, value: str | None) -> str | None:
+        """Pages link to them: an address of another kind, such as `javascript:`, would run in the reader's browser."""
+        if value is not None and not re.fullmatch(r"https?://[^\s\"<>]+", value):
+            raise ValueError(f"{value} is no address such as https://airflow.example.org")
+        return value
 
     @cached_property
     def networks(self) -> list[str]:

@@ -45,9 +45,9 @@ class AirflowClient:
         body = {"logical_date": None, "conf": conf or {}}
         return str(self._call("POST", f"/api/v2/dags/{dag_id}/dagRuns", body)["dag_run_id"])
 
-    def runs(self, dag_id: str) -> list[dict[str, Any]]:
-        """Return the latest 100 runs of the DAG, newest first, each with `dag_run_id`, `state` and times."""
-        answer = self._call("GET", f"/api/v2/dags/{dag_id}/dagRuns?order_by=-run_after&limit=100")
+    def runs(self, dag_id: str, limit: int = 100) -> list[dict[str, Any]]:
+        """Return the latest runs of the DAG, newest first, each with `dag_run_id`, `state`, times, `note`, `conf`."""
+        answer = self._call("GET", f"/api/v2/dags/{dag_id}/dagRuns?order_by=-run_after&limit={limit}")
         return list(answer["dag_runs"])
 
     def is_paused(self, dag_id: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -27,13 +27,18 @@ Resolve = Callable[[str, int], list[str]]
 
 @dataclass(frozen=True)
 class Replica:
-    """One address of a serving instance and the version that it serves; None means no model, or a `problem`."""
+    """One address of a serving instance and the version that it serves; None means no model, or a `problem`.
+
+    `database`: whether the instance reaches PostgreSQL (`up`, `down`). `spool_records`: those that it has not stored.
+    """
 
     url: str
     address: str
     instance: str | None = None
     version: str | None = None
     problem: str | None = None
+    database: str | None = field(default=None, compare=False)
+    spool_records: int | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         state = self.problem or (f"serves {self.version}" if self.version else "serves no model")
@@ -103,7 +108,14 @@ def _probe_address(client: httpx.Client, url: str, host: str, address: str) -> R
         answer = client.get(target, headers={"Host": urlsplit(url).netloc}, extensions={"sni_hostname": host})
         answer.raise_for_status()
         health = answer.json()
-        return Replica(url, address, health.get("instance"), health.get("model_version"))
+        return Replica(
+            url,
+            address,
+            health.get("instance"),
+            health.get("model_version"),
+            database=health.get("database"),
+            spool_records=health.get("spool_records"),
+        )
     except httpx.HTTPError as error:
         return Replica(url, address, problem=f"does not answer: {str(error) or type(error).__name__}")
     except (ValueError, AttributeError):

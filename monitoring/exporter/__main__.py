@@ -1,5 +1,7 @@
 """The exporter of metrics that alerts need and no service exports itself: `python -m monitoring.exporter`.
 
+It also serves the operations page (`monitoring.operations`), because it may observe every part of the stack already.
+
 It polls the bucket, the database, Airflow, MLflow and the disk, each in its own thread, and exports the last samples.
 So a scrape is instant, the load on the database does not grow with the number of scrapers, and a dependency that hangs
 blocks nothing else. The last samples stay exported while a dependency is down, so that the age of the last evaluation
@@ -16,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from prometheus_client import CollectorRegistry, registry, start_http_server
+from prometheus_client import CollectorRegistry, make_wsgi_app, registry
 from prometheus_client.metrics_core import Metric
 
 from homeprices.adapters.airflow_client import AirflowClient
@@ -28,6 +30,7 @@ from monitoring.exporter.bucket_collector import BucketCollector
 from monitoring.exporter.database_collector import DatabaseCollector
 from monitoring.exporter.metric_table import Sample, families
 from monitoring.exporter.service_collectors import AirflowCollector, DiskCollector, MlflowCollector, RunsCollector
+from monitoring.operations.server import open_operations, serving, with_metrics
 
 POLL_SECONDS = 15.0
 # Airflow queries its database for the list of runs, and a run takes minutes.
@@ -136,7 +139,7 @@ def collectors(resources: Resources) -> list[Collector]:
 
 
 def main() -> int:
-    """Serve /metrics until SIGTERM or SIGINT."""
+    """Serve /metrics and the operations page until SIGTERM or SIGINT."""
     try:
         settings = load_settings()
     except HomePricesError as error:
@@ -146,14 +149,15 @@ def main() -> int:
     stopping = threading.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: stopping.set())
-    exporter = Exporter(collectors(Resources(settings)))
+    resources = Resources(settings)
+    exporter = Exporter(collectors(resources))
     registry = CollectorRegistry()
     registry.register(exporter)
     exporter.watch(stopping)
-    server, _ = start_http_server(settings.exporter_port, settings.exporter_host, registry)
-    log.info("exporter_started", host=settings.exporter_host, port=settings.exporter_port)
-    stopping.wait()
-    server.shutdown()
+    app = with_metrics(open_operations(resources), make_wsgi_app(registry))
+    with serving(app, settings.exporter_host, settings.exporter_port):
+        log.info("exporter_started", host=settings.exporter_host, port=settings.exporter_port)
+        stopping.wait()
     return 0
 
 

@@ -32,6 +32,8 @@ from homeprices.workflows import run_notes
 from homeprices.workflows.status import paused_lines, release_status
 from homeprices.workflows.training_options import TrainingOptions
 from monitoring.exporter.service_collectors import RunsCollector
+from monitoring.operations.actions import Order, request_action
+from monitoring.operations.service_parts import ServiceParts
 from tests.contract.release import drafts, publish  # noqa: F401
 from tests.integration.inference.instance import eventually
 from tests.support.browser import chromium
@@ -171,7 +173,24 @@ def test_the_form_of_a_dag_can_be_sent_as_it_is(page: Page, settings: Settings, 
 def test_the_form_sends_a_manual_action(page: Page, settings: Settings) -> None:
     reason = "a holiday: no decision before Monday"
     sent = triggered(page, settings, EVALUATION_DAG, {"action": "hold"}, {"version": "CO1", "reason": reason})
-    assert sent == {"action": "hold", "version": "CO1", "reason": reason, "order": None}
+    unused = dict.fromkeys(("order", "share", "actor"))
+    assert sent == {"action": "hold", "version": "CO1", "reason": reason, **unused}
+
+
+def test_the_operations_page_asks_for_an_action_and_lists_it(settings: Settings) -> None:
+    run = request_action(settings, Order("share", "it is slow", share=12.5), "this machine")
+    with AirflowClient(settings) as airflow:
+        conf = airflow.run(EVALUATION_DAG, run)["conf"]
+    asked = {"action": "share", "reason": "it is slow", "share": 12.5, "actor": "this machine, operations page"}
+    assert asked.items() <= conf.items()
+    entry = ServiceParts(settings).runs()["dags"][EVALUATION_DAG]
+    assert (entry["paused"], entry["runs"][0]["run"], entry["runs"][0]["state"]) == (False, run, "queued")
+    assert entry["runs"][0]["asked"] == {**asked, "share": "12.5"}
+
+
+def test_airflow_refuses_a_share_that_is_none(settings: Settings) -> None:
+    with pytest.raises(InvalidInput, match="share"):
+        request_action(settings, Order("share", "it is slow", share=51.0), "this machine")
 
 
 @CHROMIUM.mark

@@ -50,8 +50,11 @@ def expected(objects: dict[str, str], listed: str) -> set[tuple[str, str, str]]:
         (policies.mlflow(PLACE), {"mlflow/*": "rwdm", "models/*": "r"}, "mlflow/ models/"),
         (
             policies.exporter(PLACE),
-            {"models/*": "r", "archive/*": "r", "control/*": "r", "data/raw/*": "r", "reports/runs/*": "r"},
-            "models/ archive/ control/ data/raw/ reports/runs/ claims/",
+            {
+                **dict.fromkeys(("models/*", "archive/*", "control/*", "data/raw/*", "reports/*"), "r"),
+                "keys/ring.json*": "r",
+            },
+            "models/ archive/ control/ data/raw/ reports/ claims/ keys/ring.json",
         ),
         (policies.airflow_control(PLACE), {"airflow-logs/*": "rw"}, "airflow-logs/"),
         (

@@ -27,8 +27,10 @@ OF_KUBERNETES = {
 OF_COMPOSE = {
     "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL_S3", "AWS_EC2_METADATA_DISABLED",
     "MLFLOW_S3_ENDPOINT_URL", "POSTGRES_PASSWORD", "HOMEPRICES_VISITOR_KEY", "HOMEPRICES_AIRFLOW_PASSWORD",
+    "HOMEPRICES_AIRFLOW_PUBLIC_URL", "HOMEPRICES_MLFLOW_PUBLIC_URL", "HOMEPRICES_GRAFANA_PUBLIC_URL",
+    "HOMEPRICES_PROMETHEUS_PUBLIC_URL",
 }  # fmt: skip
-"""From a secret or an overlay: where the bucket is differs, and a role stands for the keys."""
+"""From a secret or an overlay: where the bucket is, and where links lead, differs; and a role stands for the keys."""
 
 
 @cache
@@ -219,7 +221,8 @@ def test_the_spool_lies_on_a_disk_that_outlives_its_pod() -> None:
 def test_nobody_talks_to_anybody_unless_it_is_said() -> None:
     policies = {d["metadata"]["name"]: d["spec"] for d in documents() if d["kind"] == "NetworkPolicy"}
     assert policies["default-deny"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    for name, port in (("infer-prod", 6001), ("infer-cand", 6002), ("router", 7000), ("mlflow", 5000)):
+    ports = (("infer-prod", 6001), ("infer-cand", 6002), ("router", 7000), ("mlflow", 5000), ("exporter", 9109))
+    for name, port in ports:
         opened = {p["port"] for rule in policies[name]["ingress"] for p in rule["ports"]}
         assert port in opened and opened <= {p["containerPort"] for p in container(name)["ports"]}
     for spec in policies.values():

@@ -6,6 +6,7 @@ import itertools
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from botocore.exceptions import ClientError
 
 from compose.bucket_rights import DELETE, OWNER, READ, RIGHTS, WRITE, identities
 from homeprices.adapters.object_store import S3Bucket
+from homeprices.keys import key_ring
 from homeprices.names import BundleKind
 from homeprices.registry import bundle_publisher, bundle_reader, datasets
 from homeprices.release import control_record, promotion
@@ -23,6 +25,8 @@ from homeprices.release.traffic_counts import PREFIX as TRAFFIC
 from local.ports import LOOPBACK
 from local.services.seaweedfs import seaweedfs
 from monitoring.exporter.bucket_collector import BucketCollector
+from monitoring.operations.bucket_parts import BucketParts
+from monitoring.operations.stored_pages import StoredPages
 from tests.support.bundles import make_draft
 from tests.support.servers import MAX_VOLUMES, clean_environment, open_s3, running, seaweed_ports
 
@@ -163,6 +167,15 @@ def test_every_service_does_its_work_with_its_own_key(endpoint: str, tmp_path: P
     assert bundle_reader.published(serving, "CO") == []
     after = BucketCollector(bucket_of(endpoint, "exporter")).collect()
     assert {s.value for s in after if s.name == "homeprices_bundle_number"} == {2.0}
+    pipeline.put("reports/drift/2026-03-02T030000/production.html", b"a report")
+    key_ring.create(owner, ["operate"], "10/s", timedelta(days=1), "tests")
+    observer = bucket_of(endpoint, "exporter")
+    observed, now = BucketParts(observer, lambda: datetime(2026, 3, 31, tzinfo=UTC)), "2026-03-02T030000"
+    assert (observed.release()["production"], observed.release()["hold"]) == ("BO2", None)
+    assert [one["version"] for one in observed.releases()["production"]] == ["BO2", "BO1"]
+    assert observed.drift_alerts()["production"] == {"alert": None, "report": now}
+    assert StoredPages(observer).drift(now, "production") == b"a report"
+    assert len(key_ring.read(observer).keys) == 1
     big = b"x" * (12 << 20)
     tracking = client(endpoint, "mlflow")
     (tmp_path / "big").write_bytes(big)
