@@ -200,6 +200,7 @@ class Stack:
             "HOMEPRICES_POLICY": self.policy,
             "HOMEPRICES_GIT_REVISION": self.overrides.get("HOMEPRICES_GIT_REVISION") or self.revision,
             "HOMEPRICES_EXPORTER_PORT": str(self.ports["exporter"]),
+            "HOMEPRICES_EXPORTER_URL": self.url("exporter"),
             "HOMEPRICES_STATE_DIR": str(self.folder / "state"),
             "HOMEPRICES_VISITOR_KEY": self.credentials.visitor_key,
         }

@@ -16,7 +16,9 @@ from homeprices.names import PREDICT_PATH
 REPLAY_BYTES = 2**20  # read again after a start: the breaker needs the last minute
 ROTATE_BYTES = 64 * 2**20
 FALLBACK_SEPARATOR = " : "
-OPERATIONS = frozenset({"/metrics", "/api/metrics", "/api/logs", "/api/logs/tail", "/api/drift_report"})
+OPERATIONS = frozenset(
+    {"/metrics", "/api/metrics", "/api/logs", "/api/logs/tail", "/api/drift_report", "/api/status", "/operations"}
+)
 
 KeyOutcome = Literal["allowed", "refused", "limited"]
 
@@ -68,8 +70,8 @@ class AccessLogEntry:
 
     @property
     def is_operation(self) -> bool:
-        """Whether logs, metrics or drift were asked for."""
-        return self.path in OPERATIONS
+        """Whether logs, metrics, drift or the operations page were asked for."""
+        return self.path in OPERATIONS or self.path.startswith("/operations/")
 
     @property
     def fell_back(self) -> bool:

@@ -78,6 +78,8 @@ def _values(record: ControlRecord, site: RouterSite) -> dict[str, str]:
         "split": _split(record),
         "production_servers": _lines("        server {} max_fails=0;", production),
         "candidate_servers": _lines("        server {} max_fails=0;", candidate),
+        "operations_servers": _lines("        server {} max_fails=0;", _addresses("operations", site.operations)),
+        "operations_timeout": f"{round(site.operations_timeout * 1000)}ms",
         "production_backups": _lines("        server {} max_fails=0 backup;", production),
         "upstream_keepalive_seconds": str(site.upstream_keepalive_seconds),
         "requests_per_second": str(site.requests_per_second),

@@ -54,6 +54,8 @@ class RouterSite:
     batches_in_flight: int = 8  # 32 MiB of bodies
     production_timeout: float = 10.0
     candidate_timeout: float = 2.0
+    operations: tuple[str, ...] = (NO_ADDRESS,)  # the exporter, which serves the operations page
+    operations_timeout: float = 20.0
     body_limit_kib: int = 64
     batch_limit_kib: int = 4096
     batch_timeout: float = 30.0
@@ -80,6 +82,7 @@ def site_of(
         listen=address(settings.router_host, settings.router_port),
         production=_servers(settings.replica_urls("production"), resolve),
         candidate=_servers(settings.replica_urls("candidate"), resolve),
+        operations=_servers([settings.exporter_url], resolve),
         trusted=tuple(settings.networks),
         folder=router_folder(settings),
         cookie_key=cookie_key(settings.visitor_key.get_secret_value()),

@@ -20,16 +20,26 @@ def exporter(stack: Stack) -> ServiceSpec:
         name="exporter",
         argv=(sys.executable, "-m", "monitoring.exporter"),
         ready=probes.answers(f"{stack.url('exporter')}/metrics"),
-        env=stack.environment("exporter", **stack.airflow_service),
+        env=stack.environment("exporter", **stack.airflow_service, **_link(stack)),
         cwd=ROOT,
         ports={"exporter": stack.ports["exporter"]},
         depends_on=("database", "bucket"),
     )
 
 
+def _program(stack: Stack) -> str | None:
+    return shutil.which("prometheus", path=stack.inherited.get("PATH"))
+
+
+def _link(stack: Stack) -> dict[str, str]:
+    """Return the address of Prometheus for the operations page, unless a person has set one or there is none."""
+    is_set = "HOMEPRICES_PROMETHEUS_PUBLIC_URL" in stack.overrides
+    return {} if is_set or not _program(stack) else {"HOMEPRICES_PROMETHEUS_PUBLIC_URL": stack.url("prometheus")}
+
+
 def prometheus(stack: Stack) -> list[ServiceSpec]:
     """Return Prometheus where its program is on PATH, else nothing."""
-    program = shutil.which("prometheus", path=stack.inherited.get("PATH"))
+    program = _program(stack)
     if program is None:
         return []
     home = stack.folder / "prometheus"

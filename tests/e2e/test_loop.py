@@ -125,6 +125,18 @@ def test_a_better_candidate_is_promoted_live_without_a_failed_request(stack: Run
     assert control_record.read(stack.resources.bucket).state == "idle"
 
 
+def test_the_operations_page_shows_the_promotion_and_reads_every_part(stack: RunningStack) -> None:
+    form = f"http://127.0.0.1:{stack.resources.settings.frontend_port}"
+    for address in (stack.router, form):
+        parts = httpx.get(f"{address}/api/status", timeout=30).json()["parts"]
+        assert [name for name, part in parts.items() if "unavailable" in part] == []
+        assert [one["version"] for one in parts["releases"]["production"]] == ["BO2", "BO1"]
+        decided = parts["decisions"]["published"]["BO2"]["decision"]
+        for page in ("", f"/decisions/{decided}", f"/decisions/{decided}/effect.svg", "/validation/BO2"):
+            assert httpx.get(f"{address}/operations{page}", timeout=30).status_code == 200, page
+    assert "releases     BO1 -> BO2" in stack.local("status").stdout
+
+
 def test_airflow_shows_what_became_of_each_run(stack: RunningStack) -> None:
     trained = {run["note"] for run in stack.airflow.runs(PIPELINE) if run["state"] == "success"}
     assert {"published BO1, which is in production", "published CO1, which is on trial"} <= trained
