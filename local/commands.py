@@ -29,10 +29,11 @@ NEW_PYTHON = (3, 14)
 """The first version that is supported but little tested: `up` prints a warning."""
 
 ADDRESSES = [
-    ("Web form", "frontend", ""),
-    ("API, both models behind the router", "router", ""),
-    ("Airflow", "airflow", "user airflow, password airflow"),
-    ("MLflow", "mlflow", ""),
+    ("Web form", "frontend", "", ""),
+    ("Operations page", "frontend", "/operations", ""),
+    ("API, both models behind the router", "router", "", ""),
+    ("Airflow", "airflow", "", "user airflow, password airflow"),
+    ("MLflow", "mlflow", "", ""),
 ]
 
 console = Console()
@@ -100,10 +101,7 @@ def status(stack: Stack) -> int:
     pids["supervisor"] = current.supervisor
     console.print(status_table(current, display.memory_by_service(stack.mark, stack.folder, pids)))
     console.print(_policy(stack), highlight=False)
-    from homeprices.workflows.status import paused_lines  # imported here, because only this command needs it
-
-    for line in paused_lines(load_settings(stack.environment(), ())):
-        console.print(line, highlight=False)
+    console.print(_short_status(stack), highlight=False, markup=False, soft_wrap=True)
     return 0 if current.all_good else 1
 
 
@@ -201,6 +199,18 @@ def _as_interrupt(_signum: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+def _short_status(stack: Stack) -> str:
+    """Return the short form of the operations page; without it, which DAGs are paused."""
+    from homeprices.cli.stack_status import fetch, text_of  # imported here, because only this command needs them
+    from homeprices.workflows.status import paused_lines
+
+    settings = load_settings(stack.environment(), ())
+    try:
+        return text_of(fetch(settings))
+    except HomePricesError as error:
+        return "\n".join([str(error), *paused_lines(settings)])
+
+
 def _policy(stack: Stack) -> str:
     """Return the name of the experiment's policy; for `demo`, also its limitation."""
     if stack.policy != "demo":
@@ -213,8 +223,8 @@ def _policy(stack: Stack) -> str:
 
 def _print_addresses(stack: Stack, served: str) -> None:
     table = Table.grid(padding=(0, 2))
-    for title, purpose, remark in ADDRESSES:
-        table.add_row(title, stack.url(purpose), remark)
+    for title, purpose, path, remark in ADDRESSES:
+        table.add_row(title, stack.url(purpose) + path, remark)
     s3 = "S3 (SeaweedFS)" if stack.has_own_s3 else "S3"
     bucket = f"bucket {stack.bucket()['MLFLOW_S3_BUCKET']}, credentials in .stack/env"
     table.add_row(s3, stack.bucket().get("AWS_ENDPOINT_URL_S3", "AWS"), bucket)
