@@ -83,7 +83,7 @@ split: $(READY) ## set the candidate's traffic share: make split CANDIDATE=30
 stop-candidate: $(READY) ## set the candidate's traffic share to zero
 	@$(PYTHON) -m homeprices release stop
 
-screenshots: $(READY) ## renew the screenshots of the web form, from the running stack
+screenshots: $(READY) ## renew the screenshots of the form and the operations page, from the running stack
 	@$(PYTHON) -m tests.e2e.screenshots
 
 notebook: $(READY) ## run the notebook on the running stack and keep its outputs

@@ -12,6 +12,7 @@ from typing import Any
 
 from homeprices.adapters.airflow_client import AirflowClient
 from homeprices.errors import InvalidInput
+from homeprices.foreign_text import printable
 from homeprices.names import EVALUATION_DAG
 from homeprices.registry import versions
 from homeprices.release.control_record import MAX_SHARE
@@ -57,7 +58,7 @@ def order_of(form: Mapping[str, str]) -> Order:
     share = _share(form.get("share", ""), wrong) if action == "share" else None
     if wrong:
         raise InvalidInput(wrong)
-    return Order(action, reason, version, share)
+    return Order(action, printable(reason, LONGEST_REASON), version, share)
 
 
 def request_action(settings: Settings, order: Order, actor: str) -> str:

@@ -108,7 +108,7 @@ class DatabaseParts:
         return {
             "hours": DAY_HOURS,
             "newest_prediction_at": newest,
-            "variants": {v: _traffic(m) for v, m in found.items()},
+            "variants": {v: _traffic(m) for v, m in sorted(found.items(), reverse=True)},
         }
 
 

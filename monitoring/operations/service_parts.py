@@ -119,8 +119,13 @@ def _asked(conf: dict[str, Any]) -> Data | None:
     told = {name: conf.get(name) for name in ("version", "share", "reason", "actor")}
     return {
         "action": printable(str(action)),
-        **{name: printable(str(value), LONG) for name, value in told.items() if value is not None},
+        **{name: printable(_plain(value), LONG) for name, value in told.items() if value is not None},
     }
+
+
+def _plain(value: Any) -> str:
+    """Return a parameter of a run as a person has typed it: 30 for 30.0."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _seconds(began: str, ended: str) -> float:

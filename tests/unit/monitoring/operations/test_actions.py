@@ -150,6 +150,7 @@ def test_an_order_that_is_none_is_refused_before_anything_starts(change: dict[st
 def test_an_order_names_only_what_its_action_needs() -> None:
     assert order_of({**FORM, "action": "share", "share": "12.5"}) == Order("share", "a holiday", None, 12.5)
     assert order_of({**FORM, "action": "resume", "share": "7"}) == Order("resume", "a holiday")
+    assert order_of({**FORM, "action": "resume", "reason": "\x1b[31m"}).reason == "\\x1b[31m"
     assert order_of({**FORM, "action": "promote"}).conf("key ops") == {
         "action": "promote", "reason": "a holiday", "version": "CO3", "actor": "key ops, operations page",
     }  # fmt: skip
