@@ -19,7 +19,7 @@ from monitoring.scrape_config import dump
 
 PERIOD_DAYS = 30
 RULES = Path(__file__).parent / "rules" / "slo.yml"
-RUNBOOK = "documentations/monitoring.md"  # Alertmanager prepends RUNBOOK_BASE_URL
+RUNBOOK = "documentations/runbook.md"  # Alertmanager prepends RUNBOOK_BASE_URL
 SECONDS = {"m": 60, "h": 3600, "d": 86400}
 
 

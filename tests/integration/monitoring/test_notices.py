@@ -80,7 +80,7 @@ def test_a_page_arrives_by_slack_and_by_mail_with_its_reason_and_its_runbook(
         flat = re.sub(r"\s+", " ", text)
         assert "PostgreSQL does not answer" in flat
         assert "Why it matters: Estimates continue and their records are kept on disk" in flat
-        assert "https://example.org/homeprices/documentations/monitoring.md#databasedown" in flat
+        assert "https://example.org/homeprices/documentations/runbook.md#databasedown" in flat
 
 
 def test_one_notification_covers_a_group_of_alerts(both: Alertmanager, slack: Hook) -> None:
