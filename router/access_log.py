@@ -16,6 +16,7 @@ from homeprices.names import PREDICT_PATH
 REPLAY_BYTES = 2**20  # read again after a start: the breaker needs the last minute
 ROTATE_BYTES = 64 * 2**20
 FALLBACK_SEPARATOR = " : "
+PROBE_PATH = "/router/version"  # of the supervisor, containers and load balancers, every few seconds
 OPERATIONS = frozenset(
     {"/metrics", "/api/metrics", "/api/logs", "/api/logs/tail", "/api/drift_report", "/api/status", "/operations"}
 )
@@ -72,6 +73,11 @@ class AccessLogEntry:
     def is_operation(self) -> bool:
         """Whether logs, metrics, drift or the operations page were asked for."""
         return self.path in OPERATIONS or self.path.startswith("/operations/")
+
+    @property
+    def is_visit(self) -> bool:
+        """Whether a visitor may have asked: neither a health check nor an operator, whose page refreshes itself."""
+        return not (self.is_operation or self.path == PROBE_PATH)
 
     @property
     def fell_back(self) -> bool:

@@ -45,8 +45,9 @@ class RouterMetrics:
             self.changes.labels(outcome)
 
     def count(self, entry: AccessLogEntry) -> None:
-        """Count one entry of the access log."""
-        self.requests.labels(entry.assigned, entry.assigned, str(entry.status)).inc()
+        """Count one entry of the access log. Only visits are requests; probes would hide that no visitor comes."""
+        if entry.is_visit:
+            self.requests.labels(entry.assigned, entry.assigned, str(entry.status)).inc()
         if entry.fell_back:
             self.fallbacks.inc()
         if entry.key:

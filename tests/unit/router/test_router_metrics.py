@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from prometheus_client import generate_latest
 
 from homeprices.names import PREDICT_PATH
@@ -36,3 +37,11 @@ def test_outcomes_are_exported_before_they_happen() -> None:
     text = generate_latest(RouterMetrics().registry).decode()
     for outcome in ("applied", "unchanged", "refused", "unconfirmed", "failed"):
         assert f'router_config_changes_total{{outcome="{outcome}"}} 0.0' in text
+
+
+@pytest.mark.parametrize("path", ["/router/version", "/operations", "/api/status", "/metrics"])
+def test_a_health_check_and_an_operator_are_no_requests(path: str) -> None:
+    """Or NoTraffic could not fire, and a page that refreshes itself would spend the visitors' error budget."""
+    metrics = RouterMetrics()
+    metrics.count(AccessLogEntry(1.0, "GET", path, 502, "production", "production", False, 1, 0, 0, ""))
+    assert "router_requests_total{" not in generate_latest(metrics.registry).decode()
