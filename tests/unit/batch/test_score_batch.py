@@ -191,8 +191,8 @@ def test_the_content_decides_about_the_format(bucket: MemoryBucket) -> None:
 
 @pytest.mark.parametrize("form", ["csv", "parquet", "json"])
 def test_a_file_with_areas_in_square_metres_fails_and_commits_nothing(bucket: MemoryBucket, form: str) -> None:
-    """Also areas that no home can have, and digits that only `Home` reads, count as they are written."""
-    areas = [round((800 + at) * 0.09290304, 2) if at % 3 else (800 + at) * 0.09290304 for at in range(300)]
+    """Also areas that no home can have, in spellings that only `Home` reads, count as they are written."""
+    areas = [f"{(800 + at) * 0.09290304}{' ' * (at % 2)}" for at in range(300)]
     rows = [{"total_sqft": area, "location": "Whitefield", "bhk": 2, "bath": 2} for area in areas]
     bodies = {
         "csv": "\n".join(

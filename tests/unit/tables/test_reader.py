@@ -326,7 +326,7 @@ def test_plain_objects_are_not_decoded_one_by_one(body: bytes) -> None:
 
 
 KEYS = st.lists(st.tuples(st.sampled_from(["a", "b", "a:b", "c"]), st.sampled_from(["", " "])), max_size=5)
-VALUES = st.sampled_from(["1", '"x"', '"12:30"', '"\\":"', "[]", "{}", '{"a": 1}', '[{"a": 1, "a" :2}]'])
+VALUES = st.sampled_from(["1", '"x"', '"12:30"', '"\\":"', '"x\\\\"', "[]", "{}", '{"a": 1}', '[{"a": 1, "a" :2}]'])
 
 
 @given(KEYS, st.data())
@@ -343,6 +343,7 @@ def test_a_key_that_is_given_twice_is_found_whatever_stands_beside_it(
 
 def test_a_key_that_is_given_twice_is_refused_at_any_depth() -> None:
     assert json_object(b'{"a": 1, "b": [{"a": 2}]}') == {"a": 1, "b": [{"a": 2}]}
+    assert faults(b'{"price":1,"price":"\\\\","x":"\\\\"}\n') == {1: ("price", "is given more than once")}
     for text in ('{"a":1,"a":1}', '{"b":[{"a":1,"a":2}]}'):
         with pytest.raises(InvalidInput) as caught:
             json_object(text)
