@@ -85,9 +85,9 @@ def _experiment(experiment: dict[str, Any]) -> Iterator[str]:
     look = experiment["look"]
     if look is None:
         return
-    decided = f"{look['experiment']}: {look['outcome']}: {look['reason']} (decision {look['decision']})"
-    yield f"last look    {_time(look['at'])} {decided}"
-    if look.get("still") and look["outcome"] in ("continue", "invalid"):
+    end = look["ended"] or look
+    yield f"experiment   {_time(end['at'])} {look['experiment']}: {end['outcome']}: {end['reason']}"
+    if look.get("still") and end["outcome"] in ("continue", "invalid"):
         yield f"still        {look['still']}"
 
 

@@ -6,7 +6,7 @@ of their own, because the decision log needs SciPy, which the exporter's image d
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -25,23 +25,34 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 DECISIONS_SHOWN = 10
+PERSON = "person"
+"""The policy of a manual action, which has no report."""
 DAY_HOURS = 24
 
 _DECISIONS = text(
     """
-    SELECT id, ts, experiment, candidate, outcome, reason, actor, result_version FROM ab_decisions
+    SELECT id, ts, experiment, candidate, outcome, reason, actor, result_version, policy FROM ab_decisions
     ORDER BY id DESC LIMIT :most
     """
 )
 _PUBLISHED = text(
     """
-    SELECT result_version, id, ts FROM ab_decisions WHERE result_version IS NOT NULL ORDER BY id DESC LIMIT :most
+    SELECT result_version, id, ts, policy FROM ab_decisions WHERE result_version IS NOT NULL
+    ORDER BY id DESC LIMIT :most
     """
 )
 _LOOK = text(
     """
     SELECT id, ts, experiment, outcome, reason, policy, evidence, policy_document FROM ab_decisions
     WHERE evidence ? 'strata' ORDER BY id DESC LIMIT 1
+    """
+)
+# How the experiment has ended since: a person decides without a look.
+_END = text(
+    """
+    SELECT id, ts, outcome, reason, actor FROM ab_decisions
+    WHERE experiment = :experiment AND id > :look AND policy = :person AND outcome IN ('promote', 'rollback')
+    ORDER BY id DESC LIMIT 1
     """
 )
 _LOOKS = text("SELECT count(*) FROM ab_decisions WHERE experiment = :experiment AND evidence ? 'strata'")
@@ -61,6 +72,8 @@ class DatabaseParts:
             if row is None:
                 return {"look": None}
             looks = connection.execute(_LOOKS, {"experiment": row["experiment"]}).scalar_one()
+            values = {"experiment": row["experiment"], "look": row["id"], "person": PERSON}
+            ended = connection.execute(_END, values).mappings().one_or_none()
         look: Data = {
             "decision": row["id"],
             "at": row["ts"].isoformat(),
@@ -69,6 +82,7 @@ class DatabaseParts:
             "reason": printable(row["reason"], LONG),
             "policy": printable(row["policy"]),
             "looks": looks,
+            "ended": None if ended is None else _decision(dict(ended)),
         }
         try:
             evidence = Evidence.model_validate(row["evidence"])
@@ -84,15 +98,18 @@ class DatabaseParts:
             published = connection.execute(_PUBLISHED, {"most": DECISIONS_SHOWN}).all()
         last = [
             {
-                "decision": row["id"],
-                "at": row["ts"].isoformat(),
-                **{name: printable(row[name] or "") for name in ("experiment", "candidate", "outcome", "actor")},
-                "reason": printable(row["reason"], LONG),
+                **_decision(row),
+                **{name: printable(row[name]) for name in ("experiment", "candidate")},
                 "result_version": row["result_version"] and printable(row["result_version"]),
+                "has_page": row["policy"] != PERSON,
             }
             for row in rows
         ]
-        return {"last": last, "published": {v: {"decision": n, "at": ts.isoformat()} for v, n, ts in published}}
+        by_version = {
+            version: {"decision": number, "at": ts.isoformat(), "has_page": policy != PERSON}
+            for version, number, ts, policy in published
+        }
+        return {"last": last, "published": by_version}
 
     def drift(self) -> Data:
         """Return the newest report of the last day on each variant."""
@@ -110,6 +127,16 @@ class DatabaseParts:
             "newest_prediction_at": newest,
             "variants": {v: _traffic(m) for v, m in sorted(found.items(), reverse=True)},
         }
+
+
+def _decision(row: Mapping[str, Any]) -> Data:
+    return {
+        "decision": row["id"],
+        "at": row["ts"].isoformat(),
+        "outcome": printable(row["outcome"]),
+        "actor": printable(row["actor"]),
+        "reason": printable(row["reason"], LONG),
+    }
 
 
 def _evidence(evidence: Evidence) -> Data:

@@ -84,16 +84,17 @@ def trial_parts() -> dict[str, Data]:
     parts["experiment"]["look"] = {
         "decision": DECISION, "at": _minutes_ago(20), "experiment": "BO2-CO3", "outcome": "continue",
         "reason": "the difference is between -0.011 and 0.034 of the composite", "policy": "sequential", "looks": 50,
-        "started_at": _minutes_ago(3000), "day": 2.1, "left_out": {"bots": 3}, "drift": None,
+        "started_at": _minutes_ago(3000), "day": 2.1, "ended": None, "left_out": {"bots": 3}, "drift": None,
         "still": "at most 11.9 days; 8 rated visitors are missing in the smaller variant",
         "variants": {"production": {"bundle": "BO2", **variant}, "candidate": {"bundle": "CO3", **variant}},
     }  # fmt: skip
     parts["decisions"] = {
         "last": [{"decision": number, "at": _minutes_ago(20 + 60 * (DECISION - number)), "experiment": "BO2-CO3",
                   "candidate": "CO3", "outcome": "continue", "actor": "evaluation", "result_version": None,
+                  "has_page": True,
                   "reason": "the difference is between -0.011 and 0.034 of the composite"}
                  for number in range(DECISION, DECISION - 10, -1)],
-        "published": {"BO2": {"decision": 30, "at": _minutes_ago(9000)}},
+        "published": {"BO2": {"decision": 30, "at": _minutes_ago(9000), "has_page": True}},
     }  # fmt: skip
     return parts
 

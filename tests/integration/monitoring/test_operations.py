@@ -119,3 +119,17 @@ def test_a_damaged_control_record_and_manifest_are_named(trial: Trial) -> None:
     assert "is not a control record" in found["release"][UNAVAILABLE]
     assert "manifest.json of BO1" in found["releases"]["production"][0]["problem"]
     assert "Experiment BO1-CO1" in page_of(trial.resources)
+
+
+def test_an_end_by_a_person_is_told_without_a_report(trial: Trial) -> None:
+    trial.evaluation("run2").run_manual_action("promote", "CO1", "ann", "better in every segment")
+    found = parts_of(trial.resources)
+    ended = found["experiment"]["look"]["ended"]
+    assert (ended["outcome"], ended["actor"], ended["reason"]) == ("promote", "person:ann", "better in every segment")
+    newest = found["decisions"]["last"][0]
+    assert (newest["outcome"], newest["result_version"], newest["has_page"]) == ("promote", "BO2", False)
+    assert found["decisions"]["published"]["BO2"]["decision"] == newest["decision"]
+    text = page_of(trial.resources)
+    assert "The last one was BO1-CO1, promote at" in text and "by person:ann: better in every segment" in text
+    assert f'/operations/decisions/{newest["decision"]}"' not in text
+    assert "BO1 → BO2" in text
