@@ -18,6 +18,7 @@ from homeprices.names import TRAINING_DAG
 from homeprices.resources import Resources
 from homeprices.settings import load_settings
 from local.ports import Ports
+from local.supervision import status_board
 
 T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
@@ -91,6 +92,15 @@ class RunningStack:
         tasks = {t["task_id"]: t["state"] for t in self.airflow.tasks(dag_id, run_id)}
         assert run["state"] == "success", tasks
         return run
+
+    def wait_until_ready(self, service: str) -> None:
+        """Wait until the supervisor has seen an answer of a service."""
+
+        def ready() -> bool:
+            status = status_board.read(self.folder / "status.json")
+            return status is not None and status.services[service].phase is status_board.Phase.READY
+
+        wait_until(ready, 120, f"{service} ready")
 
     def wait_for_version(self, variant: str, version: str) -> None:
         """Wait until a variant serves what a run of the pipeline trains; the test fails with the states of the runs."""

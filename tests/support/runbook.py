@@ -147,6 +147,8 @@ def _in_container(services: dict[str, Any], words: list[str]) -> str | None:
         if PACKAGED[program] not in stage:
             return f"the image of {name} has no {program}"
         return None if arguments == ["dags", "list"] else "only airflow dags list is known to end"
+    if program == "curl" and "curl" in services[name]["healthcheck"]["test"]:
+        return _curl(arguments)
     if program not in SMALL_PROGRAMS:
         return f"the image of {name} has no {program}"
     return _small(program)(arguments)
