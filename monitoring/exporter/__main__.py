@@ -10,6 +10,7 @@ keeps growing and its alert can fire. `homeprices_dependency_up` is 0 then.
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 import threading
@@ -146,6 +147,7 @@ def main() -> int:
         print(f"exporter: {error}", file=sys.stderr)
         return 1
     configure_logging(settings, "exporter")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # else a line for each request to Airflow, at each refresh
     stopping = threading.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: stopping.set())
