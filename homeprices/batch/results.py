@@ -94,6 +94,11 @@ class PartitionWriter:
         self._bucket.put(self._folder + MANIFEST_FILE, manifest.model_dump_json(indent=1).encode())
         return manifest
 
+    def discard(self) -> None:
+        """Delete the files that were written."""
+        for name in self._files:
+            self._bucket.delete(self._folder + name)
+
     def _close_part(self) -> None:
         if self._part is None:
             return

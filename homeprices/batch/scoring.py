@@ -52,8 +52,17 @@ def score_partition(bucket: RangedBucket, predictor: Predictor, plan: Plan, numb
         raise Conflict(f"the job {plan.job} scores with {plan.version}, not {predictor.version}")
     if (earlier := done(bucket, plan, number)) is not None:
         return earlier
-    reader = FeatureReader(Locations(predictor.locations))
     writer = PartitionWriter(bucket, plan.partition_folder(number))
+    try:
+        _score_slices(bucket, predictor, writer, plan, number)
+    except DatasetRefused:  # as every attempt is, because the plan names the content: none has committed a result
+        writer.discard()
+        raise
+    return writer.commit(number, plan.version)
+
+
+def _score_slices(bucket: RangedBucket, predictor: Predictor, writer: PartitionWriter, plan: Plan, number: int) -> None:
+    reader = FeatureReader(Locations(predictor.locations))
     for position, piece in enumerate(plan.partitions[number], start=1):
         try:
             table = open_slice(bucket, piece)
@@ -79,7 +88,6 @@ def score_partition(bucket: RangedBucket, predictor: Predictor, plan: Plan, numb
             estimated=writer.estimated,
             refused=writer.refused,
         )
-    return writer.commit(number, plan.version)
 
 
 def _score(

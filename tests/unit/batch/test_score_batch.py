@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
@@ -205,6 +206,26 @@ def test_a_file_with_areas_in_square_metres_fails_and_commits_nothing(bucket: Me
     with pytest.raises(InvalidInput, match=r"total_sqft: 100.00% of 300 rows .* Likely areas in square metres"):
         scored(bucket)
     assert [entry.key for entry in bucket.list("batch/")] == ["batch/job/plan.json"]
+
+
+def test_a_refused_file_leaves_no_results_of_its_first_rows(
+    bucket: MemoryBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "PART_ROWS", 100)
+    monkeypatch.setattr("homeprices.batch.scoring.BATCH_ROWS", 100)
+    good = [f"{800 + at},Whitefield,2,2" for at in range(400)]
+    metres = [f"{60 + at / 10},Whitefield,2,2" for at in range(400)]
+    bucket.put("in/homes.csv", "\n".join(["total_sqft,location,bhk,bath", *good, *metres]).encode())
+    bucket.put("in/other.csv", CSV)
+    run = BatchRun(bucket, "job")
+    run.plan("in/", "production", NOW)
+    for number in (0, 1):
+        with suppress(InvalidInput):
+            run.score(number)
+    names = {entry.key.split("/", 3)[3] for entry in bucket.list("batch/job/partitions/")}
+    assert names == {f"00001/{name}" for name in ("part-00000.parquet", "refused-00000.jsonl", "manifest.json")}
+    with pytest.raises(NotReady, match="1 of 2 partitions are not done: 0"):
+        run.finish(NOW)
 
 
 def test_homes_that_cannot_be_are_noted(bucket: MemoryBucket) -> None:
