@@ -99,6 +99,21 @@ def trial_parts() -> dict[str, Data]:
     return parts
 
 
+def broken_parts() -> dict[str, Data]:
+    """Return the parts of a stack without PostgreSQL, with a failed run, a paused DAG, a hold and a drift."""
+    parts = trial_parts()
+    away = {"unavailable": "the database homeprices at 127.0.0.1:5432 does not answer: connection refused"}
+    parts |= {"decisions": away, "drift": away, "log": away}
+    parts["services"]["replicas"][0] |= {"database": "down", "spool_records": 4123}
+    parts["runs"]["dags"]["evaluate_ab_dag"]["paused"] = True
+    run = parts["runs"]["dags"]["bangalore_home_prices_pipeline"]["runs"][0]
+    run |= {"state": "failed", "note": "build_bundle failed: the bucket does not answer"}
+    alert = {"began_at": _minutes_ago(500), "features": ["total_sqft"], "sentence": "Homes are larger."}
+    parts["drift_alerts"]["production"]["alert"] = {"ongoing": True, **alert}
+    parts["release"]["hold"] = {"version": "CO3", "by": "person:ann", "at": _minutes_ago(90), "reason": "a holiday"}
+    return parts
+
+
 def keys() -> tuple[KeyRing, NewKey, NewKey]:
     """Return a ring with two keys: one may operate, the other only predict."""
     bucket, life = MemoryBucket(), timedelta(days=1)

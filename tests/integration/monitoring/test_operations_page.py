@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.support.browser import PATIENCE_MILLISECONDS, chromium
 from tests.support.fake_airflow import airflow_server
-from tests.support.operations import keys, operations, quiet_parts, trial_parts
+from tests.support.operations import broken_parts, keys, operations, quiet_parts, trial_parts
 from tests.support.programs import CHROMIUM
 
 SIZES = {"desktop": (1180, 900), "phone": (390, 844)}
@@ -70,7 +70,7 @@ def opening(browser: Browser) -> Iterator[Any]:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", list(SIZES))
-@pytest.mark.parametrize("parts", [quiet_parts, trial_parts])
+@pytest.mark.parametrize("parts", [quiet_parts, trial_parts, broken_parts])
 def test_nothing_is_wider_than_the_screen_and_text_has_contrast(
     opening: Any, parts: Any, size: str, scheme: str
 ) -> None:
