@@ -218,9 +218,10 @@ def test_the_page_and_the_numbers_are_in_mlflow(town: Town) -> None:
     watch = town.watch(0)
     url = watch.log_report(watch.write_report())
     assert url is not None
-    run = httpx.get(
-        f"{town.settings.mlflow_tracking_uri}/api/2.0/mlflow/runs/get", params={"run_id": url.rsplit("/", 1)[1]}
-    ).json()["run"]
+    run_id = url.rsplit("/", 1)[1].partition("?")[0]
+    run = httpx.get(f"{town.settings.mlflow_tracking_uri}/api/2.0/mlflow/runs/get", params={"run_id": run_id}).json()[
+        "run"
+    ]
     metrics = {item["key"]: item["value"] for item in run["data"]["metrics"]}
     assert (metrics["production.homes"], metrics["production.drift"]) == (100, 0)
     assert "production.total_sqft.p_value" in metrics

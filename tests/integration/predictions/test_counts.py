@@ -54,6 +54,8 @@ def looked_up(engine: Engine) -> dict[str, dict[str, Any]]:
                count(DISTINCT visitor) AS visitors, avg(estimate) AS mean_estimate,
                avg(milliseconds) AS mean_milliseconds,
                percentile_disc(0.95) WITHIN GROUP (ORDER BY milliseconds) AS p95_milliseconds,
+               percentile_disc(0.99) WITHIN GROUP (ORDER BY milliseconds) AS p99_milliseconds,
+               min(milliseconds) AS min_milliseconds, max(milliseconds) AS max_milliseconds,
                array_agg(DISTINCT bundle) AS bundles
         FROM prediction_logs GROUP BY 1
         """
@@ -78,9 +80,11 @@ def put(engine: Engine, records: list[Record]) -> None:
 def assert_same(found: dict[str, dict[str, Any]], rows: dict[str, dict[str, Any]]) -> None:
     assert found.keys() == rows.keys() == {"production", "candidate"}
     for variant, row in rows.items():
-        visitors, p95 = row.pop("visitors"), row.pop("p95_milliseconds")
+        visitors = row.pop("visitors")
         assert found[variant].pop("visitors") == pytest.approx(visitors, abs=4)  # of 40, in 512 registers
-        assert found[variant].pop("p95_milliseconds") == pytest.approx(p95, rel=ACCURACY)
+        for name in ("p95", "p99", "min", "max"):
+            milliseconds = row.pop(f"{name}_milliseconds")
+            assert found[variant].pop(f"{name}_milliseconds") == pytest.approx(milliseconds, rel=ACCURACY)
         assert sorted(found[variant].pop("bundles")) == sorted(row.pop("bundles"))
         assert found[variant] == pytest.approx(row)
 

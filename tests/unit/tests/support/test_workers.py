@@ -63,9 +63,9 @@ def test_no_port_is_given_twice_not_even_to_two_processes() -> None:
         for _ in range(2)
     ]  # fmt: skip
     given = [process.stdout.readline().split() for process in processes if process.stdout]
+    ports = [*map(int, [*given[0], *given[1]]), *free_ports(60)]  # while they live: their ports are free afterwards
     for process in processes:
         process.communicate("\n", timeout=60)
-    ports = [*map(int, [*given[0], *given[1]]), *free_ports(60)]
     assert len(ports) == len(set(ports)) == 180
 
 
