@@ -81,7 +81,7 @@ def take_operations(browser: Browser, url: str, file: Path, size: ViewportSize, 
 
 
 def take_airflow(browser: Browser, settings: Settings, file: Path, scheme: Scheme) -> None:
-    """Save a picture of the runs of the training DAG, with the note of each."""
+    """Save a picture of the runs of the training DAG and their tasks."""
     settings.require("airflow_url", "airflow_user", "airflow_password")
     context = browser.new_context(viewport=WIDE, color_scheme=scheme, reduced_motion="reduce")
     page = context.new_page()
@@ -90,7 +90,9 @@ def take_airflow(browser: Browser, settings: Settings, file: Path, scheme: Schem
     page.locator("input[name=password]").fill(settings.airflow_password.get_secret_value())
     page.locator("button[type=submit]").click()
     page.wait_for_url(lambda url: "/login" not in url)
-    page.goto(f"{settings.airflow_url}/dags/{TRAINING_DAG}", wait_until="networkidle")
+    page.goto(f"{settings.airflow_url}/dags/{TRAINING_DAG}/runs")
+    page.get_by_role("cell", name="Success").first.wait_for()
+    page.get_by_text("check_dataset").wait_for()
     page.screenshot(path=file)
     context.close()
 
@@ -102,7 +104,9 @@ def take_mlflow(browser: Browser, settings: Settings, file: Path, scheme: Scheme
     context = browser.new_context(viewport=WIDE, color_scheme=scheme, reduced_motion="reduce")
     page = context.new_page()
     page.goto(tracking.run_url(published[0]["info"]["run_id"]), wait_until="networkidle")
-    page.get_by_role("tab", name="Model metrics").wait_for()
+    page.get_by_role("button", name="Load more").wait_for()  # the runs of the estimators are there
+    page.get_by_text("Registered models", exact=True).wait_for()
+    page.get_by_role("button", name="Close", exact=True).click()  # MLflow's assistant
     page.screenshot(path=file)
     context.close()
 
