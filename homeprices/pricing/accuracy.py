@@ -1,7 +1,7 @@
 """How close estimates of one kind of home came to the listed prices of the hold-out, and the grade that this gives.
 
-`market.json` of a bundle holds the figures. All are of estimates from the form's four fields. A kind is told from what
-is known before the price is: how often the place is listed, the bedrooms, and the third of the estimates that the
+`market.json` of a bundle holds the figures. All are of estimates from the form's four fields. What is known before
+the price determines the kind: how often the place is listed, the bedrooms, and the third of the estimates that the
 estimate lies in. A kind of fewer than `LEAST_HOMES` hold-out homes is widened until it has enough.
 """
 

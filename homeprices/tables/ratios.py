@@ -29,7 +29,7 @@ CHANCE = 0.001
 """The highest probability that a table is refused whose rows are as often outside as those of the public listings."""
 
 ROWS_SHOWN = 3
-_ODD_HELD = 10_000  # rows outside that the likely cause is told from
+_ODD_HELD = 10_000  # rows outside their range that determine the likely cause
 
 Floats = npt.NDArray[np.float64]
 Columns = Mapping[str, Floats]
@@ -85,8 +85,8 @@ unit: a fifth to a third of the rows in the files that had one.
 """
 
 OF_HOMES = Limit(0.15, 30, explained=True)
-"""Homes to price or to compare need not be for sale: people also ask about homes that nobody has built, and the answer
-to each says what is unusual. So they are refused only for what another unit explains. A few may be alike.
+"""Homes to price or to compare need not be for sale: visitors also request prices of homes that do not exist, and
+the answer to each says what is unusual. So they are refused only for what another unit explains. A few may be alike.
 """
 
 RATIOS = (

@@ -1,6 +1,6 @@
 """The parts of the status: each is read in its own thread, bounded in time, and kept for some seconds.
 
-Nothing is read while nobody asks. A part that cannot be read, or takes too long, says so in its place and delays no
+A part is read on request only. A part that cannot be read, or takes too long, says so in its place and delays no
 other. A thread that hangs is not started a second time, so a dead dependency holds one thread.
 """
 

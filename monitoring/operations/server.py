@@ -16,7 +16,7 @@ from homeprices.adapters.object_store import Bucket
 from homeprices.keys.key_cache import POLL_SECONDS, KeyCache
 from homeprices.keys.key_check import KeyCheck, VerifiedKey
 from homeprices.resources import Resources
-from monitoring.operations.door import Door
+from monitoring.operations.access import AccessControl
 from monitoring.operations.status import open_status
 from monitoring.operations.web import create_app
 
@@ -73,7 +73,7 @@ def open_operations(resources: Resources) -> WSGIApplication:
     settings = resources.settings
     file = settings.state_dir / "exporter" / "keys.json"
     check = None if settings.api_keys == "off" else KeysOnDemand(resources.bucket, file)
-    return create_app(resources, open_status(resources), Door(settings, check))
+    return create_app(resources, open_status(resources), AccessControl(settings, check))
 
 
 def with_metrics(operations: WSGIApplication, metrics: WSGIApplication) -> WSGIApplication:

@@ -14,9 +14,9 @@ from homeprices.errors import HomePricesError, Unavailable
 from homeprices.foreign_text import LONG, printable
 from homeprices.log import get_logger
 from homeprices.resources import Resources
-from monitoring.operations import words
+from monitoring.operations import formatting
+from monitoring.operations.access import AccessControl, Tokens, refuse_other_sites
 from monitoring.operations.actions import ACTIONS, LONGEST_REASON, order_of, request_action
-from monitoring.operations.door import Door, Tokens, refuse_other_sites
 from monitoring.operations.status import Status
 from monitoring.operations.stored_pages import POLICY, StoredPages
 
@@ -35,12 +35,12 @@ FILES = {"style.css": "text/css; charset=utf-8", "page.js": "text/javascript; ch
 log = get_logger("operations")
 
 
-def create_app(resources: Resources, status: Status, door: Door, tokens: Tokens | None = None) -> Flask:
+def create_app(resources: Resources, status: Status, access: AccessControl, tokens: Tokens | None = None) -> Flask:
     """Return the application."""
     app = Flask(__name__, template_folder=str(PAGES), static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_FORM_BYTES
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.jinja_env.filters.update(words.FILTERS)
+    app.jinja_env.filters.update(formatting.FILTERS)
     settings, stored, tokens = resources.settings, StoredPages(resources.bucket), tokens or Tokens()
     places = BoundedSemaphore(MOST_REQUESTS)
 
@@ -52,7 +52,7 @@ def create_app(resources: Resources, status: Status, door: Door, tokens: Tokens 
             raise ServiceUnavailable("too many requests of this page are in progress; try again")
         if not settings.knows_host(request.host):
             raise MisdirectedRequest("this server does not answer for this host name")
-        g.caller = door.enter(request.environ)
+        g.caller = access.authorize(request.environ)
 
     @app.teardown_request
     def leave(_error: BaseException | None) -> None:
@@ -83,7 +83,7 @@ def create_app(resources: Resources, status: Status, door: Door, tokens: Tokens 
     @app.get("/operations")
     def page() -> str:
         """The status as a page."""
-        person = door.person(g.caller, request.environ)
+        person = access.actor(g.caller, request.environ)
         return render_template(
             "operations.html",
             status=status.read(),
@@ -91,14 +91,14 @@ def create_app(resources: Resources, status: Status, door: Door, tokens: Tokens 
             actions=ACTIONS,
             longest_reason=LONGEST_REASON,
             needs_key=person is None,
-            has_keys=door.has_keys,
+            has_keys=access.has_keys,
         )
 
     @app.post("/operations/actions")
     def act() -> AnyResponse:
         """Ask the evaluation for an action."""
         refuse_other_sites(request.headers)
-        person = door.person(g.caller, request.environ, request.form.get("key", "").strip())
+        person = access.actor(g.caller, request.environ, request.form.get("key", "").strip())
         if person is None:
             return _message("An action needs an API key with the scope operate, or this machine.", HTTPStatus.FORBIDDEN)
         order = order_of(request.form)
@@ -136,7 +136,7 @@ def create_app(resources: Resources, status: Status, door: Door, tokens: Tokens 
 
     @app.errorhandler(HomePricesError)
     def refused(error: HomePricesError) -> AnyResponse:
-        hint = words.WITHOUT_AIRFLOW if isinstance(error, Unavailable) and request.method == "POST" else ""
+        hint = formatting.WITHOUT_AIRFLOW if isinstance(error, Unavailable) and request.method == "POST" else ""
         return _message(printable(error.detail, LONG), error.status, hint)
 
     @app.errorhandler(HTTPException)

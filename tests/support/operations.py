@@ -19,7 +19,7 @@ from homeprices.reporting import html
 from homeprices.reporting.charts import Line, TimeChart
 from homeprices.resources import Resources
 from homeprices.settings import load_settings
-from monitoring.operations.door import Door, Tokens
+from monitoring.operations.access import AccessControl, Tokens
 from monitoring.operations.parts import Data, Parts, Source
 from monitoring.operations.server import serving
 from monitoring.operations.status import Status, links
@@ -156,7 +156,7 @@ def application(
         return Source(name, read, keep_seconds=-1.0)
 
     status = Status(Parts([source(name) for name in parts]), links(settings))
-    return create_app(Resources(settings, bucket or stored_bucket()), status, Door(settings, check), Tokens())
+    return create_app(Resources(settings, bucket or stored_bucket()), status, AccessControl(settings, check), Tokens())
 
 
 @contextmanager

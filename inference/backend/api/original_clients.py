@@ -1,6 +1,6 @@
 """Members that clients of the original service read beside those of this one: health, metrics and drift report.
 
-Names, units and values are those of its published answers: a variant is told by its `MODEL_PREFIX`, and a figure
+Names, units and values are those of its published answers: a variant is named by its `MODEL_PREFIX`, and a figure
 without data is 0. `tests/unit/inference/test_original_clients.py` holds the examples.
 """
 

@@ -14,7 +14,7 @@ from homeprices.predictions.tables import ab_decisions
 from homeprices.release import control_record
 from homeprices.resources import Resources
 from homeprices.workflows.status import time_left
-from monitoring.operations.door import Door
+from monitoring.operations.access import AccessControl
 from monitoring.operations.parts import UNAVAILABLE
 from monitoring.operations.status import open_status
 from monitoring.operations.web import create_app
@@ -37,7 +37,7 @@ def trial(engine: Engine, tmp_path: Path) -> Iterator[Trial]:
 
 
 def client(resources: Resources) -> FlaskClient:
-    return create_app(resources, open_status(resources), Door(resources.settings, None)).test_client()
+    return create_app(resources, open_status(resources), AccessControl(resources.settings, None)).test_client()
 
 
 def parts_of(resources: Resources) -> dict[str, Any]:

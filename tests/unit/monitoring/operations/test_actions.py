@@ -13,9 +13,9 @@ from werkzeug.test import TestResponse
 
 from homeprices.errors import InvalidInput, Unavailable
 from homeprices.names import EVALUATION_DAG
-from monitoring.operations import door
+from monitoring.operations import access
+from monitoring.operations.access import Tokens, is_loopback, refuse_other_sites
 from monitoring.operations.actions import Order, order_of
-from monitoring.operations.door import Tokens, is_loopback, refuse_other_sites
 from tests.support.fake_airflow import Airflow, airflow_server
 from tests.support.operations import application, keys, trial_parts
 
@@ -117,7 +117,7 @@ def test_a_token_is_good_for_an_hour_and_of_one_process() -> None:
     now = [1000.0]
     tokens = Tokens(lambda: now[0])
     old, fresh = tokens.issue(), tokens.issue()
-    now[0] += door.TOKEN_SECONDS
+    now[0] += access.TOKEN_SECONDS
     tokens.redeem(fresh)
     now[0] += 1
     with pytest.raises(Exception, match="older than an hour"):

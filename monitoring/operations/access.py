@@ -33,7 +33,7 @@ TOKENS_KEPT = 1_000
 _TOKEN = re.compile(r"(\d{1,12})\.([0-9a-f]{16})\.([0-9a-f]{32})")
 
 
-class Door:
+class AccessControl:
     """The rules of a stack. `check_key` is None where keys are off."""
 
     def __init__(self, settings: Settings, check_key: KeyCheck | None) -> None:
@@ -45,13 +45,13 @@ class Door:
         """Whether a key can open anything here."""
         return self._check_key is not None
 
-    def enter(self, environ: Mapping[str, Any]) -> Caller:
+    def authorize(self, environ: Mapping[str, Any]) -> Caller:
         """Return the caller of a request. Raises Unauthorized, Forbidden."""
         caller = self._caller_of(environ)
         self._access.require(caller, SCOPE)
         return caller
 
-    def person(self, caller: Caller, environ: Mapping[str, Any], typed_key: str = "") -> str | None:
+    def actor(self, caller: Caller, environ: Mapping[str, Any], typed_key: str = "") -> str | None:
         """Return the name under which this caller acts; None for a caller who may only look.
 
         `typed_key`: the key that a person has typed into the form. Raises Forbidden for a wrong one.
