@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from homeprices.cli.command_group import example, resources_of
+from homeprices.errors import InvalidInput
 
 MAX_RUNS = 1_000
 
@@ -34,6 +35,8 @@ def compare(context: click.Context, first: str, second: str, on: Path | None, as
     from homeprices.training.comparison import bundles, report
     from homeprices.training.evaluate_files import accept_file
 
+    if page and not page.parent.is_dir():
+        raise InvalidInput({"html": f"{page.parent} is no folder"})
     bucket = resources_of(context).bucket
     references = [bundle_reader.read_manifest(bucket, version).dataset for version in (first, second)]
     with tempfile.TemporaryDirectory() as temporary:

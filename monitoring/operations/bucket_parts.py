@@ -57,7 +57,8 @@ class BucketParts:
         production = bundle_reader.published(self._bucket, BUNDLE_KIND["production"])
         archived = bundle_reader.complete_bundles(self._bucket, f"archive/price_check_{BUNDLE_KIND['candidate']}")
         shown = [self._bundle(version) for version in reversed(production[-RELEASES_SHOWN:])]
-        promoted = {one.get("promoted_from") for one in shown}
+        # Of all, because reverts may have moved a promotion out of those that are shown; a manifest is read once.
+        promoted = {self._bundle(version).get("promoted_from") for version in production}
         ended = [version for version in archived[-RELEASES_SHOWN:] if version not in promoted]
         return {"production": shown, "number": len(production), "rolled_back": ended[::-1]}
 

@@ -22,11 +22,14 @@ from tests.support.trial import NOW, Trial
 
 EVIL = "<script>alert(1)</script>"
 
+NOTHING = "http://127.0.0.1:9"  # a stack of this machine's user may listen on the ports of the defaults
+
 
 @pytest.fixture
 def trial(engine: Engine, tmp_path: Path) -> Iterator[Trial]:
     """A production and a candidate on trial, with one look that continues."""
-    made = Trial(engine, tmp_path, HOMEPRICES_POLICY="sequential", HOMEPRICES_STATE_DIR=str(tmp_path))
+    made = Trial(engine, tmp_path, HOMEPRICES_POLICY="sequential", HOMEPRICES_STATE_DIR=str(tmp_path),
+                 HOMEPRICES_ROUTER_URL=NOTHING, MLFLOW_TRACKING_URI=NOTHING)  # fmt: skip
     made.begin()
     made.visits("production", 40, [3.0, 4.0])
     made.visits("candidate", 20, [3.0, 4.0])

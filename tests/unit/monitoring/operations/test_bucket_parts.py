@@ -1,0 +1,33 @@
+"""What the operations page reads of the bucket."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from homeprices.adapters.object_store import MemoryBucket
+from homeprices.release import control_record, promotion
+from monitoring.operations import bucket_parts
+from monitoring.operations.bucket_parts import BucketParts
+from tests.contract.release import drafts, in_production, publish  # noqa: F401
+
+
+def test_a_promoted_candidate_is_not_rolled_back_after_any_number_of_releases(
+    drafts: list[Path],  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bucket_parts, "RELEASES_SHOWN", 2)
+    bucket = MemoryBucket()
+    publish(bucket, drafts[0], "first", "BO")
+    publish(bucket, drafts[1], "second", "CO")
+    control_record.start_experiment(bucket, "BO1", "CO1", 20, "test")
+    promotion.promote(bucket, "CO1", in_production, "test", "better")
+    for version in ("BO1", "BO2"):
+        promotion.revert(bucket, version, in_production, "test", "back")
+    publish(bucket, drafts[2], "third", "CO")
+    control_record.start_experiment(bucket, "BO4", "CO2", 20, "test")
+    promotion.roll_back(bucket, "CO2", "test", "worse")
+    found = BucketParts(bucket).releases()
+    assert [one["version"] for one in found["production"]] == ["BO4", "BO3"]
+    assert (found["number"], found["rolled_back"]) == (4, ["CO2"])
