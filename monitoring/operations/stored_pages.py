@@ -17,7 +17,9 @@ POLICY = (
 """The security policy of a stored page: it runs no script, loads nothing, and sends nothing."""
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d{6}")
-_CHART = re.compile(rb'<svg role="img".*?</svg>', re.DOTALL)
+_CHART = re.compile(
+    rb'(?<=<figcaption>Effect on the primary metric</figcaption>)<svg role="img".*?</svg>', re.DOTALL
+)  # before there is an effect, the first chart of the report is another one
 _COLOURS = b"<style>svg{color:#1b242c}@media(prefers-color-scheme:dark){svg{color:#e9edef}}</style>"
 
 
@@ -32,7 +34,7 @@ class StoredPages:
         return self._bounded(self._bucket.get(f"reports/decisions/{number}.html").body)
 
     def chart(self, number: int) -> bytes:
-        """Return the first chart of a decision's report, the effect, as a picture in the reader's colour scheme."""
+        """Return the chart of the effect in a decision's report as a picture in the reader's colour scheme."""
         found = _CHART.search(self.decision(number))
         if found is None:
             raise NotFound(f"the report of decision {number} has no chart")

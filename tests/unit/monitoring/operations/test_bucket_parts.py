@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 
 from homeprices.adapters.object_store import MemoryBucket
+from homeprices.errors import NotFound
 from homeprices.release import control_record, promotion
+from homeprices.reporting.charts import in_page, new_figure
 from monitoring.operations import bucket_parts
 from monitoring.operations.bucket_parts import BucketParts
+from monitoring.operations.stored_pages import StoredPages
 from tests.contract.release import drafts, in_production, publish  # noqa: F401
 
 
@@ -31,3 +34,12 @@ def test_a_promoted_candidate_is_not_rolled_back_after_any_number_of_releases(
     found = BucketParts(bucket).releases()
     assert [one["version"] for one in found["production"]] == ["BO4", "BO3"]
     assert (found["number"], found["rolled_back"]) == (4, ["CO2"])
+
+
+def test_another_chart_of_a_report_is_not_shown_as_the_effect() -> None:
+    bucket = MemoryBucket()
+    bucket.put("reports/decisions/1.html", in_page(new_figure()[0], "Exposures").encode())
+    with pytest.raises(NotFound, match="has no chart"):
+        StoredPages(bucket).chart(1)
+    bucket.put("reports/decisions/2.html", in_page(new_figure()[0], "Effect on the primary metric").encode())
+    assert StoredPages(bucket).chart(2).startswith(b"<svg ")
