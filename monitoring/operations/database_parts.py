@@ -55,7 +55,14 @@ _END = text(
     ORDER BY id DESC LIMIT 1
     """
 )
-_LOOKS = text("SELECT count(*) FROM ab_decisions WHERE experiment = :experiment AND evidence ? 'strata'")
+_LOOKS = text(
+    """
+    SELECT count(*), coalesce(bool_or(statistics ? 'two_sided_lower'), false),
+        coalesce(bool_or(evidence #>> '{candidate,mean_rating}' IS NOT NULL
+                         OR evidence #>> '{production,mean_rating}' IS NOT NULL), false)
+    FROM ab_decisions WHERE experiment = :experiment AND evidence ? 'strata'
+    """
+)
 _DURATION: TypeAdapter[timedelta] = TypeAdapter(timedelta)
 
 
@@ -71,7 +78,7 @@ class DatabaseParts:
             row = connection.execute(_LOOK).mappings().one_or_none()
             if row is None:
                 return {"look": None}
-            looks = connection.execute(_LOOKS, {"experiment": row["experiment"]}).scalar_one()
+            looks, effect, rating = connection.execute(_LOOKS, {"experiment": row["experiment"]}).one()
             values = {"experiment": row["experiment"], "look": row["id"], "person": PERSON}
             ended = connection.execute(_END, values).mappings().one_or_none()
         look: Data = {
@@ -82,6 +89,7 @@ class DatabaseParts:
             "reason": printable(row["reason"], LONG),
             "policy": printable(row["policy"]),
             "looks": looks,
+            "chart": "effect" if effect else "rating" if rating else None,  # not every policy estimates the effect
             "ended": None if ended is None else _decision(dict(ended)),
         }
         try:

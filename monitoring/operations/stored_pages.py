@@ -17,9 +17,9 @@ POLICY = (
 """The security policy of a stored page: it runs no script, loads nothing, and sends nothing."""
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d{6}")
-_CHART = re.compile(
-    rb'(?<=<figcaption>Effect on the primary metric</figcaption>)<svg role="img".*?</svg>', re.DOTALL
-)  # before there is an effect, the first chart of the report is another one
+CHARTS = {"effect": "Effect on the primary metric", "rating": "Mean rating"}
+"""The charts of a decision's report that are shown alone, and their captions there."""
+
 _COLOURS = b"<style>svg{color:#1b242c}@media(prefers-color-scheme:dark){svg{color:#e9edef}}</style>"
 
 
@@ -33,12 +33,14 @@ class StoredPages:
         """Return the report of a decision."""
         return self._bounded(self._bucket.get(f"reports/decisions/{number}.html").body)
 
-    def chart(self, number: int) -> bytes:
-        """Return the chart of the effect in a decision's report as a picture in the reader's colour scheme."""
-        found = _CHART.search(self.decision(number))
+    def chart(self, number: int, name: str) -> bytes:
+        """Return a chart of a decision's report as a picture in the reader's colour scheme."""
+        caption = CHARTS.get(name, "").encode()
+        pattern = rb'<figcaption>%s</figcaption>(<svg role="img".*?</svg>)' % caption
+        found = re.search(pattern, self.decision(number), re.DOTALL)
         if found is None:
-            raise NotFound(f"the report of decision {number} has no chart")
-        start, _, rest = found[0].partition(b">")
+            raise NotFound(f"the report of decision {number} has no chart {name}")
+        start, _, rest = found[1].partition(b">")
         return start.replace(b"<svg ", b'<svg xmlns="http://www.w3.org/2000/svg" ', 1) + b">" + _COLOURS + rest
 
     def drift(self, time: str, variant: str) -> bytes:

@@ -113,10 +113,10 @@ def create_app(resources: Resources, status: Status, access: AccessControl, toke
         """The report of a decision."""
         return _stored(stored.decision(number))
 
-    @app.get("/operations/decisions/<int:number>/effect.svg")
-    def chart(number: int) -> Response:
-        """The chart of the effect."""
-        return _stored(stored.chart(number), SVG)
+    @app.get("/operations/decisions/<int:number>/<chart>.svg")
+    def chart(number: int, chart: str) -> Response:
+        """A chart of the report of a decision."""
+        return _stored(stored.chart(number, chart), SVG)
 
     @app.get("/operations/drift/<time>/<variant>")
     def drift(time: str, variant: str) -> Response:

@@ -132,7 +132,8 @@ def test_the_operations_page_shows_the_promotion_and_reads_every_part(stack: Run
         assert [name for name, part in parts.items() if "unavailable" in part] == []
         assert [one["version"] for one in parts["releases"]["production"]] == ["BO2", "BO1"]
         decided = parts["decisions"]["published"]["BO2"]["decision"]
-        for page in ("", f"/decisions/{decided}", f"/decisions/{decided}/effect.svg", "/validation/BO2"):
+        assert parts["experiment"]["look"]["chart"] == "rating", "the policy of this stack compares means"
+        for page in ("", f"/decisions/{decided}", f"/decisions/{decided}/rating.svg", "/validation/BO2"):
             assert httpx.get(f"{address}/operations{page}", timeout=30).status_code == 200, page
     assert "releases     BO1 -> BO2" in stack.local("status").stdout
 

@@ -82,6 +82,7 @@ def trial_parts() -> dict[str, Data]:
     variant = {"requests": 9000, "visitors": 1500, "errors": 0, "mean_latency_ms": 5.2, "ratings": 120,
                "mean_rating": 3.9, "rated_visitors": 110, "prices": 12}  # fmt: skip
     parts["experiment"]["look"] = {
+        "chart": "effect",
         "decision": DECISION, "at": _minutes_ago(20), "experiment": "BO2-CO3", "outcome": "continue",
         "reason": "the difference is between -0.011 and 0.034 of the composite", "policy": "sequential", "looks": 50,
         "started_at": _minutes_ago(3000), "day": 2.1, "ended": None, "left_out": {"bots": 3}, "drift": None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from homeprices.workflows.status import time_left
 from monitoring.operations.access import AccessControl
 from monitoring.operations.parts import UNAVAILABLE
 from monitoring.operations.status import open_status
+from monitoring.operations.stored_pages import CHARTS
 from monitoring.operations.web import create_app
 from tests.support.trial import NOW, Trial
 
@@ -76,11 +78,18 @@ def test_it_is_the_text_of_the_status_command(trial: Trial) -> None:
     assert parts_of(trial.resources)["experiment"]["look"]["still"] == said
 
 
-def test_the_chart_is_that_of_the_stored_page(trial: Trial) -> None:
-    number = parts_of(trial.resources)["experiment"]["look"]["decision"]
-    page = client(trial.resources)
+@pytest.mark.parametrize(("minutes", "charts"), [(0, ["rating"]), (20, ["effect", "rating"])])
+def test_the_chart_is_one_of_the_stored_page(trial: Trial, minutes: int, charts: list[str]) -> None:
+    for minute in range(minutes):  # no more in a minute: a burst does not count
+        trial.visits("candidate", 2, [3.0, 4.0], ts=NOW - timedelta(minutes=minute))
+        trial.visits("production", 8, [3.0, 4.0], ts=NOW - timedelta(minutes=minute))
+    evaluation = trial.evaluation("run2", NOW, "sequential")
+    evaluation.decide(evaluation.collect_evidence())
+    look = parts_of(trial.resources)["experiment"]["look"]
+    number, page = look["decision"], client(trial.resources)
     assert page.get(f"/operations/decisions/{number}").status_code == 200
-    assert page.get(f"/operations/decisions/{number}/effect.svg").status_code in (200, 404)  # before there is an effect
+    stored = [name for name in CHARTS if page.get(f"/operations/decisions/{number}/{name}.svg").status_code == 200]
+    assert (look["chart"], stored) == (charts[0], charts)
 
 
 def test_services_that_are_away_are_named_and_the_page_stands(trial: Trial) -> None:

@@ -38,8 +38,8 @@ def test_a_promoted_candidate_is_not_rolled_back_after_any_number_of_releases(
 
 def test_another_chart_of_a_report_is_not_shown_as_the_effect() -> None:
     bucket = MemoryBucket()
-    bucket.put("reports/decisions/1.html", in_page(new_figure()[0], "Exposures").encode())
-    with pytest.raises(NotFound, match="has no chart"):
-        StoredPages(bucket).chart(1)
-    bucket.put("reports/decisions/2.html", in_page(new_figure()[0], "Effect on the primary metric").encode())
-    assert StoredPages(bucket).chart(2).startswith(b"<svg ")
+    bucket.put("reports/decisions/1.html", in_page(new_figure()[0], "Mean rating").encode())
+    for chart in ("effect", "", "nothing"):
+        with pytest.raises(NotFound, match="has no chart"):
+            StoredPages(bucket).chart(1, chart)
+    assert StoredPages(bucket).chart(1, "rating").startswith(b"<svg ")

@@ -37,6 +37,13 @@ def test_the_page_says_at_its_top_that_everything_works() -> None:
     assert "BO1 → BO2" in text
 
 
+def test_a_look_without_a_chart_shows_none() -> None:
+    parts = trial_parts()
+    parts["experiment"]["look"]["chart"] = None
+    text = client(parts).get("/operations", environ_base=HERE).text  # type: ignore[arg-type]
+    assert "Experiment BO2-CO3" in text and "<img" not in text
+
+
 @pytest.mark.parametrize("name", list(TITLES))
 def test_a_part_that_cannot_be_read_says_so_in_its_place(name: str) -> None:
     parts: dict[str, object] = {**trial_parts(), name: DatabaseUnavailable("<b>PostgreSQL</b> does not answer")}
