@@ -87,7 +87,7 @@ class FeatureReader:
                 continue
             values_of_row = _row(batch, row)
             try:
-                home = Home.parse(values_of_row)
+                home = Home.parse(values_of_row, name_values=True)
             except InvalidInput as error:
                 refused.append(Refused(row, values_of_row, error.fields))
                 for name in MEASURED:

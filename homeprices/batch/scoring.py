@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from homeprices.pricing.inputs import AREA, INPUT, INPUTS, OPTIONAL, REQUIRED, T
 from homeprices.pricing.manifest import MANIFEST_FILE
 from homeprices.pricing.predictor import Predictor
 from homeprices.tables.blocks import Block, Fault
+from homeprices.tables.commas import CommaColumn, has_commas, pointed
 from homeprices.tables.ratios import OF_HOMES, Floats, RatioCounts, refusals
 from homeprices.tables.reader import Table, open_table
 
@@ -52,28 +54,43 @@ def score_partition(bucket: RangedBucket, predictor: Predictor, plan: Plan, numb
         raise Conflict(f"the job {plan.job} scores with {plan.version}, not {predictor.version}")
     if (earlier := done(bucket, plan, number)) is not None:
         return earlier
-    writer = PartitionWriter(bucket, plan.partition_folder(number))
-    try:
-        _score_slices(bucket, predictor, writer, plan, number)
-    except DatasetRefused:  # as every attempt is, because the plan names the content: none has committed a result
-        writer.discard()
-        raise
+    for read_twice in (False, True):
+        writer = PartitionWriter(bucket, plan.partition_folder(number))
+        try:
+            _score_slices(bucket, predictor, writer, plan, number, read_twice)
+        except _DecimalComma:
+            writer.discard()
+            continue
+        except DatasetRefused:  # as every attempt is, because the plan names the content: none has committed a result
+            writer.discard()
+            raise
+        break
     return writer.commit(number, plan.version)
 
 
-def _score_slices(bucket: RangedBucket, predictor: Predictor, writer: PartitionWriter, plan: Plan, number: int) -> None:
+class _DecimalComma(Exception):
+    """A cell has a comma that can only be a decimal one. Only the whole column shows how it is to be read."""
+
+
+def _score_slices(
+    bucket: RangedBucket, predictor: Predictor, writer: PartitionWriter, plan: Plan, number: int, read_twice: bool
+) -> None:
+    """Score the slices. Raises _DecimalComma for the first decimal comma, unless every file of text is read twice."""
     reader = FeatureReader(Locations(predictor.locations))
     for position, piece in enumerate(plan.partitions[number], start=1):
         try:
+            commas = _decimal_commas(bucket, piece) if read_twice and piece.format == "csv" else {}
             table = open_slice(bucket, piece)
-            for note in _notes(table):
+            for note in (*_notes(table), *commas.values()):
                 log.warning("table_read", note=note)
                 writer.note(note)
             counts, rows = RatioCounts(OF_HOMES), 0
             for block in table.blocks:
                 if not table.names and not block.first_row and not block.faults:
                     table.require(REQUIRED, block.names)
-                measured = _score(predictor, reader, writer, piece.key, block)
+                if piece.format == "csv" and not read_twice and _has_commas(block):
+                    raise _DecimalComma
+                measured = _score(predictor, reader, writer, piece.key, _with_points(block, commas))
                 counts.add(measured, block.lines)
                 rows += len(block)
             if not rows:
@@ -138,6 +155,7 @@ ID = "id"
 """A column that is copied to the results, so that they can be joined."""
 
 UNITS = UNIT_COLUMNS[AREA]
+NUMBERS = [field.name for field in INPUTS if not field.is_text]
 _NAMES_SHOWN = 20
 COLUMNS = (*REQUIRED, *OPTIONAL, ID, *sorted(UNITS))
 
@@ -154,6 +172,41 @@ def open_slice(bucket: RangedBucket, piece: Slice) -> Table:
     if table.names:
         table.require(REQUIRED)
     return table
+
+
+def _texts(block: Block, name: str) -> list[str]:
+    return [cell.strip() if isinstance(cell, str) else "" for cell in block.column(name)]
+
+
+def _has_commas(block: Block) -> bool:
+    return any(has_commas(name, _texts(block, name)) for name in NUMBERS if name in block.names)
+
+
+def _decimal_commas(bucket: RangedBucket, piece: Slice) -> dict[str, str]:
+    """The columns of a file with decimal commas, and a sentence for each. Raises DatasetRefused for mixed forms."""
+    columns = {name: CommaColumn(name) for name in NUMBERS}
+    for block in open_slice(bucket, piece).blocks:
+        for name in set(columns) & set(block.names):
+            columns[name].add(_texts(block, name), block.lines)
+    try:
+        found = {name: column.judge() for name, column in columns.items()}
+    except DatasetRefused as error:
+        problems = "; ".join(f"{name}: {sentence}" for name, sentence in error.fields.items())
+        raise DatasetRefused({piece.key: problems}) from None
+    return {name: f"{piece.key}: {note}" for name, note in found.items() if note}
+
+
+def _with_points(block: Block, names: Collection[str]) -> Block:
+    """The block with decimal points in these columns."""
+    for name in {*names} & {*block.names}:
+        cells = [pointed(name, cell) if isinstance(cell, str) else cell for cell in block.column(name)]
+        if block.columns is not None:
+            block = replace(block, columns={**block.columns, name: cells})
+        elif block.objects is not None:
+            for row, cell in zip(block.objects, cells, strict=True):
+                if name in row:
+                    row[name] = cell
+    return block
 
 
 def _notes(table: Table) -> Iterator[str]:
@@ -203,7 +256,7 @@ def _of_another_type(name: str, cells: Sequence[Any]) -> dict[int, Fault]:
 def _refusal(name: str, cell: Any) -> str:
     """The sentence with which a home is refused for this cell."""
     try:
-        Home.parse({field.name: field.example for field in INPUTS if field.required} | {name: cell})
+        Home.parse({field.name: field.example for field in INPUTS if field.required} | {name: cell}, name_values=True)
     except InvalidInput as error:
         return error.fields[name]
     raise AssertionError(f"a home with the {name} {cell!r} was accepted")

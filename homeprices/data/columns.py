@@ -1,4 +1,4 @@
-"""Conventions of a whole column that a single cell does not reveal: the decimal comma, and the unit."""
+"""The units of a column, which a column of units beside it names."""
 
 from __future__ import annotations
 
@@ -9,20 +9,12 @@ from typing import Any, TypeVar
 
 from homeprices.errors import DatasetRefused
 from homeprices.tables.blocks import Fault
-from homeprices.tables.cells import (
-    comma_forms,
-    has_decimal_comma,
-    is_missing,
-    number,
-    with_decimal_point,
-)
+from homeprices.tables.cells import is_missing, number
+from homeprices.tables.commas import Places
 from homeprices.tables.json_rows import text_of
 from homeprices.tables.units import LAKHS, SQUARE_FEET, area_factor, area_parts, lakh_factor
 
-MIXED_SHARE = 0.01
-"""In a column with points or thousands, a decimal comma in more cells than this is a second spelling, not a mistake."""
-
-_SHOWN, _CELL_SHOWN = 3, 40
+_CELL_SHOWN = 40
 
 UNIT_COLUMNS = {
     "price": frozenset({"price_unit", "price_units", "unit_of_price", "price_in"}),
@@ -47,55 +39,6 @@ def unit_columns(header: Sequence[str]) -> dict[str, str]:
             if name in names:
                 found.setdefault(column, name)
     return found
-
-
-def with_points(table: Mapping[str, list[str]], lines: Sequence[int], names: Sequence[str]) -> tuple[Table, list[str]]:
-    """The table with decimal points in columns that must have decimal commas, and a sentence for each such column.
-
-    Raises DatasetRefused, with the first lines, when a column has both.
-    """
-    notes, changed = [], dict(table)
-    for name in names:
-        cells = table[name]
-        if not any("," in cell for cell in cells):
-            continue
-        forms = comma_forms(part for cell in cells for part in _numbers_of(name, cell))
-        commas = [(line, cell) for line, cell in zip(lines, cells, strict=True) if _has_decimal(name, cell)]
-        if forms.is_decimal:
-            changed[name] = [_pointed(name, cell) for cell in cells]
-            notes.append(f"{name}: a decimal comma in {len(commas):,} cells, read as one; first {_places(commas)}")
-        elif forms.decimal and (name != "total_sqft" or len(commas) > MIXED_SHARE * len(cells)):
-            others = [
-                (line, cell)
-                for line, cell in zip(lines, cells, strict=True)
-                if not _has_decimal(name, cell) and ("," in cell or "." in cell)
-            ]
-            raise DatasetRefused(
-                {
-                    name: f"a decimal comma in {len(commas):,} cells ({_places(commas)}), but a point or a comma "
-                    f"between thousands in others ({_places(others)}); expected one form in the whole column"
-                }
-            )
-    return changed, notes
-
-
-def _numbers_of(name: str, cell: str) -> tuple[str, ...]:
-    if name != "total_sqft":
-        return (cell,)
-    parts = area_parts(cell)
-    return parts[:-1] if parts else ()
-
-
-def _has_decimal(name: str, cell: str) -> bool:
-    return "," in cell and any(has_decimal_comma(part) for part in _numbers_of(name, cell))
-
-
-def _pointed(name: str, cell: str) -> str:
-    if not _has_decimal(name, cell):
-        return cell
-    parts = area_parts(cell) if name == "total_sqft" else (cell, "")
-    assert parts is not None, "only an area has a decimal comma here"
-    return " - ".join(with_decimal_point(part) for part in parts[:-1]) + parts[-1]
 
 
 def with_units(
@@ -158,17 +101,15 @@ def _factors(
     known: Mapping[str, object],
 ) -> dict[str, Factor]:
     factors = {unit: factor(unit) for unit in set(units)}
-    unknown = [(line, unit) for line, unit in zip(lines, units, strict=True) if factors[unit] is None]
-    if unknown:
-        raise DatasetRefused({column: f"expected a unit ({_named(known)}) or nothing; found {_places(unknown)}"})
+    unknown = Places()
+    for line, unit in zip(lines, units, strict=True):
+        if factors[unit] is None:
+            unknown.add(line, unit)
+    if unknown.count:
+        raise DatasetRefused({column: f"expected a unit ({_named(known)}) or nothing; found {unknown}"})
     return {unit: value for unit, value in factors.items() if value is not None}
 
 
 def _plain(value: Decimal) -> str:
     text = f"{value:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def _places(cells: Sequence[tuple[int, str]]) -> str:
-    shown = ", ".join(f"line {line}: {cell[:_CELL_SHOWN]!r}" for line, cell in cells[:_SHOWN])
-    return shown + (f" and {len(cells) - _SHOWN:,} more" if len(cells) > _SHOWN else "")

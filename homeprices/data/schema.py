@@ -12,9 +12,10 @@ from typing import Any
 
 import pandas as pd
 
-from homeprices.data.columns import unit_columns, with_points, with_units
+from homeprices.data.columns import unit_columns, with_units
 from homeprices.errors import DatasetRefused, InvalidInput
 from homeprices.tables.cells import is_missing, number
+from homeprices.tables.commas import with_points
 from homeprices.tables.json_rows import text_of
 from homeprices.tables.reader import Format, read_whole
 

@@ -11,11 +11,14 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from homeprices.errors import InvalidInput
+from homeprices.foreign_text import quoted
 from homeprices.pricing.features import choice_of, tidy
 from homeprices.pricing.inputs import INPUT, INPUTS, TEXT_LIMIT, InputField, bounded
 from homeprices.tables.cells import has_controls, is_missing, number
 
 _WHOLE_BODY = "body"
+LONGEST_VALUE = 40
+"""Characters of a refused value that a sentence shows."""
 
 
 _NO_NUMBER = "no number"  # which pydantic refuses with the sentence of the field
@@ -118,10 +121,11 @@ class Home(create_model("_Declared", __base__=_Home, **_FIELDS)):  # type: ignor
             """The value of a declared input."""
 
     @classmethod
-    def parse(cls, values: Mapping[str, Any]) -> Home:
+    def parse(cls, values: Mapping[str, Any], name_values: bool = False) -> Home:
         """Return the home in a JSON object or a form; numbers may be text.
 
-        Raises InvalidInput with a line per field.
+        Raises InvalidInput with a line per field. With `name_values` a line ends with the value, for a sender of many
+        homes, who does not see it beside the field.
         """
         more = 0
         if len(values) > len(INPUT):
@@ -132,9 +136,24 @@ class Home(create_model("_Declared", __base__=_Home, **_FIELDS)):  # type: ignor
             fields: dict[str, str] = {}
             for problem in error.errors(include_url=False):
                 name = str(problem["loc"][0]) if problem["loc"] else _WHOLE_BODY
-                fields.setdefault(name, _sentence(name, problem["type"], problem["msg"]))
+                sentence = _sentence(name, problem["type"], problem["msg"])
+                if name_values and name in INPUT and problem["type"] != "missing":
+                    sentence += f"; it is {_shown(values[name])}"
+                fields.setdefault(name, sentence)
             raise InvalidInput(fields, more) from None
         return home
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "an object"
+    if isinstance(value, int) and abs(value) >= 10**LONGEST_VALUE:  # Python writes no number of thousands of digits
+        value //= 10 ** (int(math.log10(abs(value))) - LONGEST_VALUE)
+    if isinstance(value, bool):
+        value = str(value).lower()
+    if isinstance(value, float) and value.is_integer() and abs(value) < 10**15:
+        value = int(value)  # a column of numbers has made a float of it
+    return quoted(str(value), LONGEST_VALUE)
 
 
 def _sentence(name: str, kind: str, message: str) -> str:

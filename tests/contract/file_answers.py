@@ -156,7 +156,9 @@ def by_job(path: Path) -> Reading:
 
 def by_request(path: Path) -> Reading:
     read = form_of(MEDIA_TYPES[path.suffix]).read(path.read_bytes())
-    rows = [parse_row(row) for row in read]
+    found = [*read]
+    read.settle(found)
+    rows = [parse_row(row) for row in found]
     refused = [
         "; ".join(_named(name, problem) for name, problem in row.fields.items())
         for row in rows if isinstance(row, InvalidInput)

@@ -19,8 +19,9 @@ from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 from homeprices.errors import DatasetRefused, InvalidInput, MalformedTable
 from homeprices.foreign_text import printable
 from homeprices.pricing.home import Home
-from homeprices.pricing.inputs import INPUT, MOST_UNKNOWN, REQUIRED
+from homeprices.pricing.inputs import INPUT, INPUTS, MOST_UNKNOWN, REQUIRED
 from homeprices.tables.blocks import Block
+from homeprices.tables.commas import with_points
 from homeprices.tables.ratios import MEASURED, OF_HOMES, Floats, RatioCounts, measure, refusals
 from homeprices.tables.reader import Format, Table, open_table
 from inference.backend.runtime.http import JSON_TYPE
@@ -32,20 +33,52 @@ NDJSON_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl
 CSV_TYPE = "text/csv"
 BODY = "body"
 BLOCK_ROWS = 500
+NUMBERS = [field.name for field in INPUTS if not field.is_text]
 CSV_COLUMNS = ("estimated_price", "low", "high", "prediction_id", "location_known", "variant", "model_version", "error")
 
 
 class Rows(Iterator[Row]):
     """The rows of a body, and what its reader has found and the sender did not say, such as semicolons.
 
-    `notes` are complete after the last row.
+    `notes` are complete after the last row and `settle`.
     """
 
-    def __init__(self, rows: Iterator[Row], notes: list[str] | None = None) -> None:
+    def __init__(self, rows: Iterator[tuple[int, Row]], notes: list[str] | None = None) -> None:
         self._rows, self.notes = rows, [] if notes is None else notes
+        self._lines: list[int] = []
 
     def __next__(self) -> Row:
-        return next(self._rows)
+        line, row = next(self._rows)
+        self._lines.append(line)
+        return row
+
+    def settle(self, rows: Sequence[Row]) -> None:
+        """Read decimal commas in the columns of `rows`, all of this body, that have them as a whole, and note it.
+
+        Raises InvalidInput for a column with another form beside them, and for homes that are too many to be single
+        errors.
+        """
+        homes = [(line, row) for line, row in zip(self._lines, rows, strict=True) if isinstance(row, dict)]
+        lines, changed = [line for line, _ in homes], False
+        for name in NUMBERS:
+            cells = [cell if isinstance(cell := row.get(name), str) else "" for _, row in homes]
+            if not any("," in cell for cell in cells):
+                continue
+            try:
+                pointed, notes = with_points({name: [cell.strip() for cell in cells]}, lines, [name])
+            except DatasetRefused as error:
+                raise _answered(error) from error
+            if notes:
+                self.notes += [f"{BODY}: {note}" for note in notes]
+                changed = True
+                for (_, row), cell, read in zip(homes, cells, pointed[name], strict=True):
+                    if cell:
+                        row[name] = read
+        if changed:
+            counts = RatioCounts(OF_HOMES)
+            measured = {name: [measure(row.get(name)) for _, row in homes] for name in MEASURED}
+            counts.add({name: np.array(cells, float) for name, cells in measured.items()}, lines)
+            self.notes += _judged(counts)
 
 
 @dataclass(frozen=True)
@@ -107,21 +140,26 @@ def _check_header(table: Table) -> None:
     table.require(REQUIRED)
 
 
-def _rows(table: Table, notes: list[str]) -> Iterator[Row]:
+def _rows(table: Table, notes: list[str]) -> Iterator[tuple[int, Row]]:
     """The rows; after the last one, a note on homes that cannot be. Raises InvalidInput when they are too many."""
     counts = RatioCounts(OF_HOMES)
     try:
         for block in table.blocks:
             counts.add(_measured(block), block.lines)
             for position, row in enumerate(block.rows()):
-                wrong = block.faults.get(position)
-                yield InvalidInput(_fault(block.lines[position], *wrong)) if wrong else _bounded(row)
+                line, wrong = block.lines[position], block.faults.get(position)
+                yield line, InvalidInput(_fault(line, *wrong)) if wrong else _bounded(row)
     except DatasetRefused as error:
         raise _answered(error) from error
+    notes += _judged(counts)
+
+
+def _judged(counts: RatioCounts) -> list[str]:
+    """Notes on homes that cannot be. Raises InvalidInput when they are too many."""
     outside = counts.outside()
     if refused := refusals(outside):
         raise InvalidInput(refused)
-    notes.extend(f"{BODY}: {one.ratio.column}: {one.sentence()}" for one in outside)
+    return [f"{BODY}: {one.ratio.column}: {one.sentence()}" for one in outside]
 
 
 def _measured(block: Block) -> dict[str, Floats]:
@@ -149,7 +187,7 @@ def parse_row(row: Row) -> Home | InvalidInput:
     if isinstance(row, InvalidInput):
         return row
     try:
-        return Home.parse(row)
+        return Home.parse(row, name_values=True)
     except InvalidInput as error:
         error.__context__ = None  # the frames of its traceback would keep the values of the row alive
         return error.with_traceback(None)

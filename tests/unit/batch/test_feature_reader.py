@@ -48,7 +48,8 @@ def one_by_one(rows: list[dict[str, Any]]) -> tuple[dict[int, Home], dict[int, d
     accepted, refused = {}, {}
     for number, row in enumerate(rows):
         try:
-            accepted[number] = Home.parse({name: value for name, value in row.items() if value is not None})
+            given = {name: value for name, value in row.items() if value is not None}
+            accepted[number] = Home.parse(given, name_values=True)
         except InvalidInput as error:
             refused[number] = dict(error.fields)
     return accepted, refused

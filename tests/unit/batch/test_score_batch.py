@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 from homeprices.adapters.object_store import MemoryBucket
 from homeprices.batch import results, scoring
 from homeprices.batch.plan import read_plan
-from homeprices.errors import BundleRefused, Conflict, InvalidInput, NotReady
+from homeprices.errors import BundleRefused, Conflict, DatasetRefused, InvalidInput, NotReady
 from homeprices.pricing.predictor import Predictor
 from homeprices.tables.lines import BLOCK_BYTES
 from homeprices.workflows.score_batch import BatchRun
@@ -57,19 +58,19 @@ def test_rows_of_a_csv_file_are_estimated_or_refused_with_reasons(bucket: Memory
     lines = bucket.get("batch/job/partitions/00000/refused-00000.jsonl").body.decode().splitlines()
     refused = {line["row"]: line["reasons"] for line in map(json.loads, lines)}
     assert refused == {
-        1: {"total_sqft": "must be a number from 100 to 100,000 square feet"},
+        1: {"total_sqft": "must be a number from 100 to 100,000 square feet; it is “12”"},
         2: {"location": "is required"},
-        3: {"bath": "must be a whole number from 1 to 50"},
+        3: {"bath": "must be a whole number from 1 to 50; it is “two”"},
     }
 
 
 @pytest.mark.parametrize(
     ("name", "cell", "others", "problem"),
     [
-        ("bath", True, 2.0, "must be a number, not true or false"),
-        ("bath", True, 2, "must be a number, not true or false"),
-        ("location", 560066, "Whitefield", "must be text of 1 to 100 characters"),
-        ("society", 5, "Soc", "must be text of 1 to 100 characters"),
+        ("bath", True, 2.0, "must be a number, not true or false; it is “true”"),
+        ("bath", True, 2, "must be a number, not true or false; it is “true”"),
+        ("location", 560066, "Whitefield", "must be text of 1 to 100 characters; it is “560066”"),
+        ("society", 5, "Soc", "must be text of 1 to 100 characters; it is “5”"),
     ],
 )
 def test_a_cell_of_another_type_is_refused_whatever_the_other_homes_have(
@@ -127,6 +128,51 @@ def test_the_manifest_says_what_was_found_in_a_table_and_which_columns_are_not_u
     assert [one["notes"] for one in manifest["partitions"]] == [manifest["notes"], []]
     first, second = estimates(bucket)
     assert first["estimated_price"] == second["estimated_price"]
+
+
+def with_areas(form: str, areas: Sequence[str]) -> bytes:
+    if form == "csv":
+        return "\n".join(["total_sqft;location;bhk;bath", *(f"{area};Here;2;2" for area in areas)]).encode()
+    rows = [{"total_sqft": area, "location": "Here", "bhk": "2", "bath": 2} for area in areas]
+    return "\n".join(map(json.dumps, rows)).encode()
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_decimal_commas_are_read_wherever_in_the_column_the_first_one_stands(
+    bucket: MemoryBucket, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scoring, "BATCH_ROWS", 2)
+    bucket.put(f"in/a.{form}", with_areas(form, ["900.5", "1,050"]))
+    bucket.put(f"in/b.{form}", with_areas(form, ["900", "1000", "1.050,5", "1100,25"]))
+    assert scored(bucket)["refused"] == 0
+    expected = [price(area, "Here", 2) for area in (900.5, 1050, 900, 1000, 1050.5, 1100.25)]
+    assert [row["estimated_price"] for row in estimates(bucket)] == pytest.approx(expected, rel=1e-5)
+    notes = json.loads(bucket.get("batch/job/manifest.json").body)["notes"]
+    first = {"csv": 4, "jsonl": 3}[form]
+    assert [note for note in notes if "comma" in note] == [
+        f"in/b.{form}: total_sqft: a decimal comma in 2 cells, read as one; "
+        f"first line {first}: '1.050,5', line {first + 1}: '1100,25'"
+    ]
+
+
+def test_a_column_with_decimal_commas_and_points_is_refused_as_by_the_import(bucket: MemoryBucket) -> None:
+    bucket.put("in/homes.csv", with_areas("csv", ["900.5", "1100,25"]))
+    run = BatchRun(bucket, "job")
+    run.plan("in/", "production", NOW)
+    with pytest.raises(DatasetRefused) as caught:
+        run.score(0)
+    assert caught.value.fields == {
+        "in/homes.csv": "total_sqft: a decimal comma in 1 cells (line 3: '1100,25'), but a point or a comma between "
+        "thousands in others (line 2: '900.5'); expected one form in the whole column"
+    }
+    assert list(bucket.list("batch/job/partitions/")) == []
+
+
+def test_one_decimal_comma_among_many_points_is_a_mistake_of_its_row(bucket: MemoryBucket) -> None:
+    bucket.put("in/homes.csv", with_areas("csv", ["900.5"] * 150 + ["1100,25"]))
+    assert (counted := scored(bucket))["estimated"] == 150 and counted["refused"] == 1
+    refused = json.loads(bucket.get("batch/job/partitions/00000/refused-00000.jsonl").body)
+    assert refused["line"] == 152 and refused["reasons"]["total_sqft"].endswith("; it is “1100,25”")
 
 
 def test_a_cell_that_is_an_object_is_never_a_word(bucket: MemoryBucket) -> None:

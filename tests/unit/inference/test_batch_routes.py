@@ -86,7 +86,7 @@ def test_what_is_wrong_with_a_row_stands_beside_the_others(backend: Backend) -> 
     rows = json.loads(send(backend, as_json(asked)).data)
     assert ["error" in row for row in rows] == [False, True, True, True, False]
     assert [list(row.get("fields", {})) for row in rows] == [[], ["bhk"], ["row"], ["price"], []]
-    assert rows[1]["error"].startswith("bhk: must be a whole number from 1 to 50")
+    assert rows[1]["error"] == "bhk: must be a whole number from 1 to 50; it is “0”"
     assert [row.get("prediction_id") for row in rows] == [1, None, None, None, 2]
     assert backend.metric("predictions_total") == 2
     assert backend.metric("prediction_errors_total", reason="invalid") == 3
@@ -140,6 +140,23 @@ def test_areas_in_square_metres_are_refused_and_single_homes_that_cannot_be_are_
     assert (few.status_code, few.headers["X-Table-Notes"][:37]) == (200, "body: total_sqft: 100.00% of 29 rows ")
     single = send(backend, write([*homes(39), metres[0]]), media_type)
     assert (single.status_code, single.headers["X-Table-Notes"][:34]) == (200, "body: total_sqft: 2.50% of 40 rows")
+
+
+@pytest.mark.parametrize("media_type", [JSON, NDJSON, CSV])
+def test_decimal_commas_are_read_where_the_column_as_a_whole_has_them(backend: Backend, media_type: str) -> None:
+    write = {JSON: lambda rows: json.dumps(rows).encode(), NDJSON: as_ndjson, CSV: as_csv}[media_type]
+    asked = [{**HOME, "total_sqft": area} for area in ("1200,5", "900", "1.050,25")]
+    answer = send(backend, write(asked), media_type)
+    expected = [price(area, HOME["location"], 2) for area in (1200.5, 900, 1050.25)]
+    assert prices_of(media_type, answer.data) == pytest.approx(expected, abs=0.01)
+    assert answer.headers["X-Table-Notes"].startswith(
+        "body: total_sqft: a decimal comma in 2 cells, read as one; first"
+    )
+    mixed = send(backend, write([*asked, {**HOME, "total_sqft": "900.5"}]), media_type)
+    assert "but a point or a comma between thousands in others" in assert_problem(mixed, 422)["fields"]["total_sqft"]
+    metres = [{**HOME, "total_sqft": f"{100 + number},5"} for number in range(40)]
+    problem = assert_problem(send(backend, write(metres), media_type), 422)
+    assert problem["fields"]["total_sqft"].startswith("100.00% of 40 rows (40) have under 100")
 
 
 def test_a_csv_row_that_is_wrong_says_so_in_its_last_column(backend: Backend) -> None:

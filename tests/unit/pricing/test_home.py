@@ -64,6 +64,23 @@ def test_an_unknown_area_type_is_refused_with_the_known_ones() -> None:
     assert refused(area_type="Villa") == {"area_type": f"must be one of {', '.join(AREA_TYPES)}"}
 
 
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("Villa", "“Villa”"), (7, "“7”"), (7.0, "“7”"), (1e300, "“1e+300”"), (False, "“false”"),
+        (["x"] * 9, "a list"), ({"a": 1}, "an object"), (10**40, f"“1{'0' * 38}…”"), (10**39, f"“1{'0' * 39}”"),
+        ("x" * 90, f"“{'x' * 39}…”"), ("a\x1b[1mb", r"“a\x1b[1mb”"),
+        pytest.param(10**5000, f"“1{'0' * 38}…”", id="digits"), (-math.inf, "“-inf”"),
+    ],
+)  # fmt: skip
+def test_a_sender_of_many_homes_is_told_the_value(value: object, shown: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        Home.parse(FORM | {"area_type": value, "bhk": None}, name_values=True)
+    assert caught.value.fields.pop("bhk") == "is required"
+    [[name, sentence]] = caught.value.fields.items()
+    assert (name, sentence.rpartition("; it is ")[2]) == ("area_type", shown)
+
+
 @pytest.mark.parametrize("text", ["a\x00b", "a\x1bb", "a\ud800"])
 def test_characters_that_a_database_cannot_keep_are_refused(text: str) -> None:
     assert refused(location=text, society=text) == dict.fromkeys(
