@@ -19,6 +19,7 @@ ALLOWED = {
     "homeprices/data/": "the raw table of listings, how it is cleaned, and synthetic listings",
     "homeprices/tables/units.py": "the spellings of a size, such as `3 bhk`",
     "homeprices/tables/ratios.py": "which numbers of a home go together",
+    "homeprices/tables/commas.py": "a range of areas, such as `1.050,5 - 1.100,5`, has two numbers",
     "homeprices/model/feature_matrix.py": "what the model computes from each input",
     "homeprices/training/regression_metrics.py": "`2 bhk` in stored titles of groups",
     "inference/openapi.json": "generated",
