@@ -31,6 +31,8 @@ os.environ |= {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
+GIVES_WAY = 5  # nice value
+
 # How long an example takes says more about the machine than about what is tested.
 settings.register_profile("homeprices", deadline=None)
 settings.load_profile("homeprices")
@@ -58,6 +60,13 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     from tests.support import workers
 
     return workers.number(config.args, os.cpu_count() or 1)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """The end-to-end tests are the longest of a parallel run, so the others let them go first."""
+    if hasattr(item.config, "workerinput") and not item.nodeid.startswith("tests/e2e/") and os.nice(0) == 0:
+        os.nice(GIVES_WAY)
 
 
 SHARED = pytest.StashKey["SharedServers"]()

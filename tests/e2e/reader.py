@@ -5,23 +5,13 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import httpx
 
-from homeprices.data import synthetic
-from homeprices.pricing.manifest import REFERENCE_FILE
-from homeprices.registry import versions
-from tests.e2e.running_stack import ROOT, RunningStack
+from tests.e2e.running_stack import RunningStack
+from tests.support import reader
 from tests.support.document_blocks import Block
-
-HOMES = "total_sqft,location,bhk,bath\n1200,Whitefield,2,2\n1800,Indira Nagar,3,3\n"
-PRELUDE = f"""
-make() {{ command make --no-print-directory --directory {ROOT} "$@"; }}
-curl() {{ command curl --fail-with-body "$@"; }}
-"""
-SECONDS = 300
 
 
 class Reader:
@@ -29,14 +19,7 @@ class Reader:
 
     def __init__(self, stack: RunningStack, folder: Path) -> None:
         self._stack, self._folder = stack, folder
-        for number, name in enumerate(("a.csv", "b.csv")):
-            (folder / name).write_bytes(synthetic.make_listings(800, seed=number).to_csv(index=False).encode())
-        (folder / "homes.csv").write_text(HOMES)
-        policy = (ROOT / "homeprices/experiment/policies/sequential.yaml").read_text()
-        (folder / "my-policy.yaml").write_text(policy)
-        reference = stack.resources.bucket.get(f"{versions.folder('BO1')}{REFERENCE_FILE}").body
-        (folder / "reference.json").write_bytes(reference)
-        (folder / ".venv").symlink_to(Path(sys.prefix))
+        reader.lay_out(folder)
         made = stack.python(
             "-m", "homeprices", "keys", "create", "--scope", "predict,batch,operate", "--note", "reader"
         )
@@ -47,13 +30,7 @@ class Reader:
     def runs(self, block: Block) -> subprocess.CompletedProcess[str]:
         """Run a block, with the ports of the stack in place of those of the documents."""
         self._export_visits()
-        text = self._at_this_stack(block.text)
-        command = ["bash", "-euo", "pipefail", "-c", PRELUDE + text]
-        if block.language == "python":
-            command = [sys.executable, "-c", text]
-        return subprocess.run(
-            command, cwd=self._folder, env=self._environ, capture_output=True, text=True, timeout=SECONDS, check=False
-        )
+        return reader.run(block, self._at_this_stack(block.text), self._folder, self._environ)
 
     def _at_this_stack(self, text: str) -> str:
         here = self._stack.router.removeprefix("http://")

@@ -18,6 +18,7 @@ PAGES = [
     *(ROOT / folder / "README.md" for folder in ("iac", "kubernetes")),
 ]
 COMMANDS = {"bash", "python"}
+SIMULATES = ".venv/bin/homeprices experiment simulate "
 OTHERS = {"text", "json", "yaml"}
 _BLOCK = re.compile(r"^(?:<!-- not run: (?P<reason>[^\n]+) -->\n)?```(?P<language>\w*)\n(?P<text>.*?)^```", re.M | re.S)
 
@@ -35,6 +36,11 @@ class Block:
     def __str__(self) -> str:
         return f"{self.page}:{self.line}"
 
+    @property
+    def needs_stack(self) -> bool:
+        """Whether a command needs a running stack; simulations do not."""
+        return not all(line.startswith(SIMULATES) for line in self.text.splitlines())
+
 
 def blocks() -> list[Block]:
     """Return every fenced block of the documents, in the order of the pages."""
@@ -51,5 +57,15 @@ def blocks() -> list[Block]:
 
 
 def runnable() -> list[Block]:
-    """Return the blocks that a test runs on a running stack."""
+    """Return the blocks that a test runs."""
     return [block for block in blocks() if block.language in COMMANDS and not block.not_run and block.page != GENERATED]
+
+
+def on_a_stack() -> list[Block]:
+    """Return the runnable blocks that need a running stack."""
+    return [block for block in runnable() if block.needs_stack]
+
+
+def without_a_stack() -> list[Block]:
+    """Return the other runnable blocks."""
+    return [block for block in runnable() if not block.needs_stack]
