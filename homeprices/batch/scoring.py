@@ -26,7 +26,7 @@ from homeprices.pricing.inputs import AREA, INPUT, INPUTS, OPTIONAL, REQUIRED, T
 from homeprices.pricing.manifest import MANIFEST_FILE
 from homeprices.pricing.predictor import Predictor
 from homeprices.tables.blocks import Block, Fault
-from homeprices.tables.commas import CommaColumn, has_commas, pointed
+from homeprices.tables.commas import CommaColumn, has_commas, pointed, text_of_number
 from homeprices.tables.ratios import OF_HOMES, Floats, RatioCounts, refusals
 from homeprices.tables.reader import Table, open_table
 
@@ -175,7 +175,7 @@ def open_slice(bucket: RangedBucket, piece: Slice) -> Table:
 
 
 def _texts(block: Block, name: str) -> list[str]:
-    return [cell.strip() if isinstance(cell, str) else "" for cell in block.column(name)]
+    return [*map(text_of_number, block.column(name))]
 
 
 def _has_commas(block: Block) -> bool:

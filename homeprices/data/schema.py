@@ -100,7 +100,9 @@ def interpreted(
     `units` are the columns of units (`unit_columns`), `numbers` the columns that hold numbers only; columns that are
     absent are passed over. Raises DatasetRefused for a cell that is no number or has an unknown unit.
     """
-    cells, points = with_points(columns, lines, [name for name in MEASURES if name in columns])
+    cells, points = with_points(
+        columns, lines, [name for name in dict.fromkeys((*MEASURES, *numbers)) if name in columns]
+    )
     for name in numbers:
         if name in cells:
             _require(name, lines, cells[name], is_number_or_missing, "a number or nothing")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from homeprices.errors import DatasetRefused
 from homeprices.tables.cells import CommaForms, comma_forms, has_decimal_comma, with_decimal_point
+from homeprices.tables.json_rows import text_of
 from homeprices.tables.units import area_parts
 
 MIXED_SHARE = 0.01
@@ -30,6 +32,13 @@ def with_points(
                 notes.append(note)
                 changed[name] = [pointed(name, cell) for cell in table[name]]
     return changed, notes
+
+
+def text_of_number(cell: Any) -> str:
+    """A cell of a column of numbers as CSV would have it; '' for one that is neither text nor has a decimal point."""
+    if isinstance(cell, str):
+        return cell.strip()
+    return text_of(cell) if isinstance(cell, float) else ""
 
 
 def has_commas(name: str, cells: Sequence[str]) -> bool:

@@ -21,7 +21,7 @@ from homeprices.foreign_text import printable
 from homeprices.pricing.home import Home
 from homeprices.pricing.inputs import INPUT, INPUTS, MOST_UNKNOWN, REQUIRED
 from homeprices.tables.blocks import Block
-from homeprices.tables.commas import with_points
+from homeprices.tables.commas import text_of_number, with_points
 from homeprices.tables.ratios import MEASURED, OF_HOMES, Floats, RatioCounts, measure, refusals
 from homeprices.tables.reader import Format, Table, open_table
 from inference.backend.runtime.http import JSON_TYPE
@@ -61,18 +61,16 @@ class Rows(Iterator[Row]):
         homes = [(line, row) for line, row in zip(self._lines, rows, strict=True) if isinstance(row, dict)]
         lines, changed = [line for line, _ in homes], False
         for name in NUMBERS:
-            cells = [cell if isinstance(cell := row.get(name), str) else "" for _, row in homes]
-            if not any("," in cell for cell in cells):
-                continue
             try:
-                pointed, notes = with_points({name: [cell.strip() for cell in cells]}, lines, [name])
+                cells = [text_of_number(row.get(name)) for _, row in homes]
+                pointed, notes = with_points({name: cells}, lines, [name])
             except DatasetRefused as error:
                 raise _answered(error) from error
             if notes:
                 self.notes += [f"{BODY}: {note}" for note in notes]
                 changed = True
                 for (_, row), cell, read in zip(homes, cells, pointed[name], strict=True):
-                    if cell:
+                    if "," in cell:
                         row[name] = read
         if changed:
             counts = RatioCounts(OF_HOMES)

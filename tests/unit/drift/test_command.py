@@ -149,6 +149,18 @@ def test_odd_cells_are_missing_and_people_s_areas_are_read(tmp_path: Path, capsy
     )
 
 
+def test_decimal_commas_are_read_in_every_column_of_numbers(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written = tmp_path / "commas.csv"
+    written.write_text("total_sqft;location;bhk;bath\n1050,5;Here;2,0;2,0\n900;Here;3;2\n")
+    assert main(["check", "--reference", str(folder / "reference.csv"), "--current", str(written), "--json"]) == 0
+    indicators = json.loads(capsys.readouterr().out)["drift_indicators"]
+    assert {name: indicators[name]["current_mean"] for name in ("total_sqft", "bhk", "bath")} == pytest.approx(
+        {"total_sqft": (1050.5 * 900) ** 0.5, "bhk": 2.5, "bath": 2}, rel=0.01
+    )
+
+
 def test_a_file_without_a_row_is_insufficient_data(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -154,6 +154,8 @@ def test_decimal_commas_are_read_where_the_column_as_a_whole_has_them(backend: B
     )
     mixed = send(backend, write([*asked, {**HOME, "total_sqft": "900.5"}]), media_type)
     assert "but a point or a comma between thousands in others" in assert_problem(mixed, 422)["fields"]["total_sqft"]
+    typed = send(backend, as_json([*asked, {**HOME, "total_sqft": 900.5}]), JSON)
+    assert "(line 1: '900.5')" in assert_problem(typed, 422)["fields"]["total_sqft"]
     metres = [{**HOME, "total_sqft": f"{100 + number},5"} for number in range(40)]
     problem = assert_problem(send(backend, write(metres), media_type), 422)
     assert problem["fields"]["total_sqft"].startswith("100.00% of 40 rows (40) have under 100")
