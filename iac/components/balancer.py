@@ -141,15 +141,16 @@ class Balancer(pulumi.ComponentResource):
             "session_timeout": SESSION_SECONDS,
             "on_unauthenticated_request": "authenticate",
         }
+        actions: list[Any] = [
+            {"type": "authenticate-oidc", "order": 1, "authenticate_oidc": sign_in},
+            {"type": "forward", "order": 2, "target_group_arn": self.target_groups[door.name].arn},
+        ]
         aws.lb.ListenerRule(
             f"{self._name}-{door.name}",
             listener_arn=listener.arn,
             priority=priority,
             conditions=[{"host_header": {"values": [f"{door.name}.{self._args.config.domain}"]}}],
-            actions=[
-                {"type": "authenticate-oidc", "order": 1, "authenticate_oidc": sign_in},
-                {"type": "forward", "order": 2, "target_group_arn": self.target_groups[door.name].arn},
-            ],
+            actions=actions,
             opts=self._child,
         )
 

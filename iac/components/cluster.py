@@ -23,6 +23,7 @@ ADMIN_POLICY = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPoli
 RELEASE_POLICY = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSEditPolicy"
 LOG_DAYS = 90
 NODE_POLICIES = ("AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryPullOnly", "AmazonEKS_CNI_Policy")
+WORK_ONLY = aws.eks.NodeGroupTaintArgs(key="work", effect="NO_SCHEDULE")
 ADDONS: Mapping[str, Mapping[str, object]] = {
     "vpc-cni": {"enableNetworkPolicy": "true"},
     "kube-proxy": {},
@@ -66,9 +67,10 @@ class Cluster(pulumi.ComponentResource):
         self._volumes(groups)
         for workload in args.workloads:
             self._identity(workload)
-        self._access("admin", args.config.admin_role_arn, ADMIN_POLICY, {"type": "cluster"})
+        whole = aws.eks.AccessPolicyAssociationAccessScopeArgs(type="cluster")
+        self._access("admin", args.config.admin_role_arn, ADMIN_POLICY, whole)
         if args.release_role_arn is not None:
-            scope = {"type": "namespace", "namespaces": [NAMESPACE]}
+            scope = aws.eks.AccessPolicyAssociationAccessScopeArgs(type="namespace", namespaces=[NAMESPACE])
             self._access("release", args.release_role_arn, RELEASE_POLICY, scope)
         self.register_outputs({"cluster_name": self.cluster_name})
 
@@ -93,6 +95,12 @@ class Cluster(pulumi.ComponentResource):
             ),
             opts=self._child,
         )
+        vpc = aws.eks.ClusterVpcConfigArgs(
+            subnet_ids=args.subnet_ids,
+            endpoint_private_access=True,
+            endpoint_public_access=bool(args.config.api_cidrs),
+            public_access_cidrs=list(args.config.api_cidrs) or None,
+        )
         return aws.eks.Cluster(
             name,
             name=args.names.prefix,
@@ -100,14 +108,13 @@ class Cluster(pulumi.ComponentResource):
             version=args.config.version,
             deletion_protection=args.protect,
             bootstrap_self_managed_addons=False,
-            vpc_config={
-                "subnet_ids": args.subnet_ids,
-                "endpoint_private_access": True,
-                "endpoint_public_access": bool(args.config.api_cidrs),
-                **({"public_access_cidrs": list(args.config.api_cidrs)} if args.config.api_cidrs else {}),
-            },
-            access_config={"authentication_mode": "API", "bootstrap_cluster_creator_admin_permissions": False},
-            encryption_config={"provider": {"key_arn": key.arn}, "resources": ["secrets"]},
+            vpc_config=vpc,
+            access_config=aws.eks.ClusterAccessConfigArgs(
+                authentication_mode="API", bootstrap_cluster_creator_admin_permissions=False
+            ),
+            encryption_config=aws.eks.ClusterEncryptionConfigArgs(
+                provider=aws.eks.ClusterEncryptionConfigProviderArgs(key_arn=key.arn), resources=["secrets"]
+            ),
             enabled_cluster_log_types=["api", "audit", "authenticator"],
             tags={"Name": name},
             opts=pulumi.ResourceOptions(parent=self, depends_on=[logs], protect=args.protect),
@@ -125,7 +132,7 @@ class Cluster(pulumi.ComponentResource):
         return [
             self._node_group("services", args.config.services, role, [], after),
             # Training and scoring use every core, so serving pods do not share a machine with them.
-            self._node_group("work", args.config.work, role, [{"key": "work", "effect": "NO_SCHEDULE"}], after),
+            self._node_group("work", args.config.work, role, [WORK_ONLY], after),
         ]
 
     def _node_group(
@@ -133,7 +140,7 @@ class Cluster(pulumi.ComponentResource):
         kind: str,
         nodes: NodesConfig,
         role: Role,
-        taints: list[dict[str, str]],
+        taints: list[aws.eks.NodeGroupTaintArgs],
         after: Sequence[pulumi.Resource],
     ) -> pulumi.Resource:
         name = f"{self._name}-{kind}"
@@ -220,7 +227,13 @@ class Cluster(pulumi.ComponentResource):
             opts=self._child,
         )
 
-    def _access(self, who: str, principal: str | pulumi.Output[str], policy: str, scope: Mapping[str, object]) -> None:
+    def _access(
+        self,
+        who: str,
+        principal: str | pulumi.Output[str],
+        policy: str,
+        scope: aws.eks.AccessPolicyAssociationAccessScopeArgs,
+    ) -> None:
         name = f"{self._name}-{who}"
         entry = aws.eks.AccessEntry(name, cluster_name=self.cluster_name, principal_arn=principal, opts=self._child)
         aws.eks.AccessPolicyAssociation(

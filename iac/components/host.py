@@ -21,9 +21,12 @@ from iac.stack_names import StackNames
 
 SYSTEM_IMAGE = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-"
 PORTS_OUT = {"aws-and-images": 443, "mail": 587}
-METADATA = {"http_tokens": "required", "http_endpoint": "enabled", "instance_metadata_tags": "disabled"}
-CONTAINER_HOPS = 2
-"""Two hops, because containers read the credentials of the instance's role from the metadata service."""
+METADATA = aws.ec2.InstanceMetadataOptionsArgs(
+    http_tokens="required",
+    http_endpoint="enabled",
+    instance_metadata_tags="disabled",
+    http_put_response_hop_limit=2,  # containers read the credentials of the instance's role from the metadata service
+)
 
 
 @dataclass(frozen=True)
@@ -100,9 +103,10 @@ class Host(pulumi.ComponentResource):
             vpc_security_group_ids=[self.security_group_id],
             iam_instance_profile=profile.name,
             associate_public_ip_address=False,
-            metadata_options={**METADATA, "http_put_response_hop_limit": CONTAINER_HOPS},
-            root_block_device={"encrypted": True, "volume_type": "gp3", "volume_size": config.root_gib,
-                               "tags": args.names.tags},
+            metadata_options=METADATA,
+            root_block_device=aws.ec2.InstanceRootBlockDeviceArgs(
+                encrypted=True, volume_type="gp3", volume_size=config.root_gib, tags=args.names.tags
+            ),
             disable_api_termination=args.protect,
             ebs_optimized=True,
             monitoring=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
+from operator import itemgetter
 
 import pulumi
 import pulumi_aws as aws
@@ -71,7 +72,7 @@ class Network(pulumi.ComponentResource):
                 f"{self._name}-{kind}-{zone}",
                 vpc_id=self.vpc_id,
                 cidr_block=subnet_cidr(self._args.config.cidr, kind, zone),
-                availability_zone=self._zones.apply(lambda names, zone=zone: names[zone]),
+                availability_zone=self._zones.apply(itemgetter(zone)),
                 map_public_ip_on_launch=False,
                 tags={"Name": f"{self._name}-{kind}-{zone}"},
                 opts=self._child,

@@ -95,9 +95,10 @@ class PrivateBucket(pulumi.ComponentResource):
             "noncurrent_version_expiration": {"noncurrent_days": NONCURRENT_DAYS},
             "abort_incomplete_multipart_upload": {"days_after_initiation": 7},
         }
+        enabled: list[Any] = [{**rule, "status": "Enabled"} for rule in (always, *rules)]
         aws.s3.BucketLifecycleConfiguration(
             name,
             bucket=bucket.id,
-            rules=[{**rule, "status": "Enabled"} for rule in (always, *rules)],
+            rules=enabled,
             opts=pulumi.ResourceOptions(parent=self),
         )
