@@ -9,6 +9,8 @@ from pathlib import Path
 
 import httpx
 
+from homeprices.pricing.manifest import REFERENCE_FILE
+from homeprices.registry import versions
 from tests.e2e.running_stack import RunningStack
 from tests.support import reader
 from tests.support.document_blocks import Block
@@ -20,6 +22,8 @@ class Reader:
     def __init__(self, stack: RunningStack, folder: Path) -> None:
         self._stack, self._folder = stack, folder
         reader.lay_out(folder)
+        reference = stack.resources.bucket.get(f"{versions.folder('BO1')}{REFERENCE_FILE}").body
+        (folder / "reference.json").write_bytes(reference)
         made = stack.python(
             "-m", "homeprices", "keys", "create", "--scope", "predict,batch,operate", "--note", "reader"
         )
