@@ -33,7 +33,8 @@ REFERENCE_ROWS = 8000
 LEARNED_LISTINGS = 10
 """A place with fewer is lumped into `other` by the models."""
 
-RULES = ("ours, two files", "ours, as served", "Evidently's defaults", "mean moved by 20 %")
+EVIDENTLY = "Evidently's defaults"
+RULES = ("ours, two files", "ours, as served", EVIDENTLY, "mean moved by 20 %")
 
 
 @dataclass
@@ -48,6 +49,10 @@ class Found:
     def any_share(self, rule: str) -> float:
         """Return the share of samples in which the rule found any drift."""
         return float(np.mean([bool(names) for names in self.by_rule[rule]]))
+
+    def column_share(self, rule: str, column: str) -> float:
+        """Return the share of samples in which the rule found drift of a column."""
+        return float(np.mean([column in names for names in self.by_rule[rule]]))
 
     def hit_share(self, rule: str) -> float:
         """Return the share of samples in which the rule found the shifted feature."""

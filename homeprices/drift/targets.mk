@@ -4,8 +4,9 @@ LISTINGS ?= ../shared/data/bengaluru_house_prices.csv
 
 .PHONY: simulate-drift
 
-simulate-drift: ## measure the error rates of drift detection and renew the table (RUNS=1000, LISTINGS=path.csv)
-	$(PYTHON) -m benchmarks.drift_error_rates --listings $(LISTINGS) --runs $(or $(RUNS),1000) --page documentations/drift.md
+simulate-drift: ## measure the error rates of drift detection and renew the tables (RUNS=1000, LISTINGS=path.csv)
+	$(PYTHON) -m benchmarks.drift_error_rates --listings $(LISTINGS) --runs $(or $(RUNS),1000) --page documentations/drift.md \
+		--columns-page documentations/evidently.md
 
 .PHONY: benchmark-drift
 

@@ -9,7 +9,7 @@ from benchmarks.drift_error_rates import __main__ as command
 from benchmarks.drift_error_rates import rival_rules
 from benchmarks.drift_error_rates.population import Homes, homes_of
 from benchmarks.drift_error_rates.shifts import each, nothing, shifts
-from benchmarks.drift_error_rates.simulation import RULES, simulate
+from benchmarks.drift_error_rates.simulation import RULES, SIZES, simulate
 from homeprices.data.cleaning import clean
 from homeprices.data.synthetic import make_listings
 from homeprices.reporting.markdown import section_marks
@@ -78,7 +78,14 @@ def test_the_table_is_written_between_its_marks(
     page = tmp_path / "drift.md"
     page.write_text("before\n{}\nold\n{}\nafter\n".format(*section_marks(command.SECTION)))
     monkeypatch.setattr(command, "DEFAULT_ROWS", 1500)
-    assert command.main(["--listings", str(tmp_path / "none.csv"), "--runs", "1", "--page", str(page)]) == 0
+    columns = tmp_path / "evidently.md"
+    columns.write_text("{}\nold\n{}\n".format(*section_marks(command.COLUMNS_SECTION)))
+    options = ["--runs", "1", "--page", str(page), "--columns-page", str(columns)]
+    assert command.main(["--listings", str(tmp_path / "none.csv"), *options]) == 0
+    _, head, _, *rows = [line for line in columns.read_text().splitlines() if line.startswith(("|", "Pop"))]
+    assert head == "| homes | total_sqft | bhk | bath | balcony | price | location | area_type | availability |"
+    assert [row.split(" | ")[0] for row in rows] == [f"| {size:,}" for size in SIZES]
+    assert all(row.split(" | ")[6] == "100.0%" for row in rows), "places differ by chance"
     text = page.read_text()
     assert (text.startswith("before\n"), text.endswith("after\n"), "old" in text) == (True, True, False)
     assert "Population: synthetic listings" in text
