@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -23,8 +24,8 @@ from playwright.sync_api import Page, expect
 from homeprices.adapters.airflow_client import AirflowClient
 from homeprices.adapters.object_store import MemoryBucket
 from homeprices.cli import homeprices
-from homeprices.errors import InvalidInput
-from homeprices.names import BATCH_DAG, DRIFT_DAG, EVALUATION_DAG, TRAINING_DAG
+from homeprices.errors import InvalidInput, NotFound
+from homeprices.names import BATCH_DAG, CANDIDATE_WANTED_ASSET, DRIFT_DAG, EVALUATION_DAG, TRAINING_DAG
 from homeprices.release import control_record
 from homeprices.resources import Resources
 from homeprices.settings import Settings, load_settings
@@ -186,6 +187,13 @@ def test_the_operations_page_asks_for_an_action_and_lists_it(settings: Settings)
     entry = ServiceParts(settings).runs()["dags"][EVALUATION_DAG]
     assert (entry["paused"], entry["runs"][0]["run"], entry["runs"][0]["state"]) == (False, run, "queued")
     assert entry["runs"][0]["asked"] == {**asked, "share": "12.5"}
+
+
+def test_an_event_of_an_asset_is_emitted_and_an_unknown_asset_named(settings: Settings) -> None:
+    with closing(AirflowClient(settings)) as client:
+        client.emit_asset_event(CANDIDATE_WANTED_ASSET, {"reason": "a test"})
+        with pytest.raises(NotFound, match="knows no asset 'candidate'"):
+            client.emit_asset_event("candidate")
 
 
 def test_airflow_refuses_a_share_that_is_none(settings: Settings) -> None:

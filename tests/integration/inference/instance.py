@@ -92,6 +92,7 @@ class Instance:
         self.folder.mkdir(parents=True, exist_ok=True)
         environment = {
             **clean_environment(),
+            **{name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")},
             "HOMEPRICES_STATE_DIR": str(self.folder),
             "HOMEPRICES_BIND": f"127.0.0.1:{self.port}",
             "HOMEPRICES_POLL_SECONDS": "0.3",
