@@ -179,7 +179,14 @@ def _texts(block: Block, name: str) -> list[str]:
 
 
 def _has_commas(block: Block) -> bool:
-    return any(has_commas(name, _texts(block, name)) for name in NUMBERS if name in block.names)
+    """Whether a cell of a column of numbers has a decimal comma. Looks at each cell of a long file, so it is quick."""
+    for name in NUMBERS:
+        if name in block.names:
+            cells = block.column(name)
+            texts = cells if block.columns is not None else [cell for cell in cells if type(cell) is str]
+            if "," in "".join(texts) and has_commas(name, _texts(block, name)):
+                return True
+    return False
 
 
 def _decimal_commas(bucket: RangedBucket, piece: Slice) -> dict[str, str]:
