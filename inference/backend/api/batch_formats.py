@@ -61,6 +61,8 @@ class Rows(Iterator[Row]):
         homes = [(line, row) for line, row in zip(self._lines, rows, strict=True) if isinstance(row, dict)]
         lines, changed = [line for line, _ in homes], False
         for name in NUMBERS:
+            if not any(type(cell := row.get(name)) is str and "," in cell for _, row in homes):
+                continue
             try:
                 cells = [text_of_number(row.get(name)) for _, row in homes]
                 pointed, notes = with_points({name: cells}, lines, [name])
