@@ -30,12 +30,12 @@ class Site:
     replicas: tuple[Replica, Replica]
     hook: Hook
 
-    def run(self) -> TrainingRun:
+    def run(self, timeout_seconds: float = 60) -> TrainingRun:
         production, candidate = (replica.url for replica in self.replicas)
         variables = {
             "HOMEPRICES_PRODUCTION_URLS": production,
             "HOMEPRICES_CANDIDATE_URLS": candidate,
-            "HOMEPRICES_REPLICA_TIMEOUT_SECONDS": "0.3",
+            "HOMEPRICES_REPLICA_TIMEOUT_SECONDS": str(timeout_seconds),
             "SLACK_WEBHOOK_URL": self.hook.url,
             "MLFLOW_TRACKING_URI": production,
         }
@@ -75,7 +75,7 @@ def test_an_experiment_starts_once_the_candidate_is_served(site: Site) -> None:
 @pytest.mark.parametrize("number", [0, 1])
 def test_what_no_replica_serves_is_not_recorded(site: Site, number: int) -> None:
     site.replicas[number].held_back = True
-    run = site.run()
+    run = site.run(timeout_seconds=0.3)
     with pytest.raises(HomePricesError, match="BO1" if number == 0 else "CO1"):
         if number == 0:
             run.wait_for_production(PUBLISHED)
