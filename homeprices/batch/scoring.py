@@ -22,7 +22,7 @@ from homeprices.foreign_text import printable
 from homeprices.log import get_logger
 from homeprices.pricing.features import OTHER_LOCATION, Locations
 from homeprices.pricing.home import Home
-from homeprices.pricing.inputs import AREA, INPUT, INPUTS, OPTIONAL, REQUIRED, TEXTS
+from homeprices.pricing.inputs import AREA, INPUT, INPUTS, NUMBERS, OPTIONAL, REQUIRED, TEXTS
 from homeprices.pricing.manifest import MANIFEST_FILE
 from homeprices.pricing.predictor import Predictor
 from homeprices.tables.blocks import Block, Fault
@@ -60,11 +60,11 @@ def score_partition(bucket: RangedBucket, predictor: Predictor, plan: Plan, numb
             _score_slices(bucket, predictor, writer, plan, number, read_twice)
         except _DecimalComma:
             writer.discard()
-            continue
         except DatasetRefused:  # as every attempt is, because the plan names the content: none has committed a result
             writer.discard()
             raise
-        break
+        else:
+            break
     return writer.commit(number, plan.version)
 
 
@@ -155,7 +155,6 @@ ID = "id"
 """A column that is copied to the results, so that they can be joined."""
 
 UNITS = UNIT_COLUMNS[AREA]
-NUMBERS = [field.name for field in INPUTS if not field.is_text]
 _NAMES_SHOWN = 20
 COLUMNS = (*REQUIRED, *OPTIONAL, ID, *sorted(UNITS))
 

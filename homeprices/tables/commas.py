@@ -70,7 +70,7 @@ class CommaColumn:
         """
         if self._forms.is_decimal:
             return f"{self._name}: a decimal comma in {self._commas.count:,} cells, read as one; first {self._commas}"
-        if self._forms.decimal and (self._name != "total_sqft" or self._commas.count > MIXED_SHARE * self._cells):
+        if self._commas.count > MIXED_SHARE * self._cells:
             raise DatasetRefused(
                 {
                     self._name: f"a decimal comma in {self._commas.count:,} cells ({self._commas}), but a point or a "

@@ -19,7 +19,7 @@ from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 from homeprices.errors import DatasetRefused, InvalidInput, MalformedTable
 from homeprices.foreign_text import printable
 from homeprices.pricing.home import Home
-from homeprices.pricing.inputs import INPUT, INPUTS, MOST_UNKNOWN, REQUIRED
+from homeprices.pricing.inputs import INPUT, MOST_UNKNOWN, NUMBERS, REQUIRED
 from homeprices.tables.blocks import Block
 from homeprices.tables.commas import text_of_number, with_points
 from homeprices.tables.ratios import MEASURED, OF_HOMES, Floats, RatioCounts, measure, refusals
@@ -33,14 +33,13 @@ NDJSON_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl
 CSV_TYPE = "text/csv"
 BODY = "body"
 BLOCK_ROWS = 500
-NUMBERS = [field.name for field in INPUTS if not field.is_text]
 CSV_COLUMNS = ("estimated_price", "low", "high", "prediction_id", "location_known", "variant", "model_version", "error")
 
 
 class Rows(Iterator[Row]):
     """The rows of a body, and what its reader has found and the sender did not say, such as semicolons.
 
-    `notes` are complete after the last row and `settle`.
+    `notes` are complete after the last row and `read_decimal_commas`.
     """
 
     def __init__(self, rows: Iterator[tuple[int, Row]], notes: list[str] | None = None) -> None:
@@ -52,7 +51,7 @@ class Rows(Iterator[Row]):
         self._lines.append(line)
         return row
 
-    def settle(self, rows: Sequence[Row]) -> None:
+    def read_decimal_commas(self, rows: Sequence[Row]) -> None:
         """Read decimal commas in the columns of `rows`, all of this body, that have them as a whole, and note it.
 
         Raises InvalidInput for a column with another form beside them, and for homes that are too many to be single

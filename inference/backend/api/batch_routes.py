@@ -58,7 +58,7 @@ def _answer(service: AppState, form: BatchForm) -> Response:
         rows = list(islice(read, MOST_HOMES + 1))
         if len(rows) > MOST_HOMES:
             raise InvalidInput({"body": f"holds more than {MOST_HOMES:,} homes"})
-        read.settle(rows)
+        read.read_decimal_commas(rows)
         del body
         homes = len(rows)
         model = service.live.current()

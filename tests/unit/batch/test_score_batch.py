@@ -168,11 +168,21 @@ def test_a_column_with_decimal_commas_and_points_is_refused_as_by_the_import(buc
     assert list(bucket.list("batch/job/partitions/")) == []
 
 
-def test_one_decimal_comma_among_many_points_is_a_mistake_of_its_row(bucket: MemoryBucket) -> None:
-    bucket.put("in/homes.csv", with_areas("csv", ["900.5"] * 150 + ["1100,25"]))
+@pytest.mark.parametrize(
+    ("name", "usual", "odd", "cell"),
+    [
+        ("total_sqft", "900.5;Here;2;2", "1100,25;Here;2;2", "1100,25"),
+        ("bath", "900;Here;2;2.0", "900;Here;2;2,0", "2,0"),
+    ],
+)
+def test_one_decimal_comma_among_many_points_is_a_mistake_of_its_row(
+    bucket: MemoryBucket, name: str, usual: str, odd: str, cell: str
+) -> None:
+    bucket.put("in/homes.csv", "\n".join(["total_sqft;location;bhk;bath", *[usual] * 150, odd]).encode())
     assert (counted := scored(bucket))["estimated"] == 150 and counted["refused"] == 1
     refused = json.loads(bucket.get("batch/job/partitions/00000/refused-00000.jsonl").body)
-    assert refused["line"] == 152 and refused["reasons"]["total_sqft"].endswith("; it is “1100,25”")
+    assert (refused["line"], list(refused["reasons"])) == (152, [name])
+    assert refused["reasons"][name].endswith(f"; it is “{cell}”")
 
 
 def test_a_cell_that_is_an_object_is_never_a_word(bucket: MemoryBucket) -> None:
