@@ -157,7 +157,7 @@ def by_job(path: Path) -> Reading:
 def by_request(path: Path) -> Reading:
     read = form_of(MEDIA_TYPES[path.suffix]).read(path.read_bytes())
     found = [*read]
-    read.read_decimal_commas(found)
+    read.complete(found)
     rows = [parse_row(row) for row in found]
     refused = [
         "; ".join(_named(name, problem) for name, problem in row.fields.items())

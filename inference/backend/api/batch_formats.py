@@ -39,11 +39,11 @@ CSV_COLUMNS = ("estimated_price", "low", "high", "prediction_id", "location_know
 class Rows(Iterator[Row]):
     """The rows of a body, and what its reader has found and the sender did not say, such as semicolons.
 
-    `notes` are complete after the last row and `read_decimal_commas`.
+    `notes` are final after `complete`.
     """
 
-    def __init__(self, rows: Iterator[tuple[int, Row]], notes: list[str] | None = None) -> None:
-        self._rows, self.notes = rows, [] if notes is None else notes
+    def __init__(self, rows: Iterator[tuple[int, Row]], counts: RatioCounts, notes: Sequence[str] = ()) -> None:
+        self._rows, self._counts, self.notes = rows, counts, [*notes]
         self._lines: list[int] = []
 
     def __next__(self) -> Row:
@@ -51,8 +51,8 @@ class Rows(Iterator[Row]):
         self._lines.append(line)
         return row
 
-    def read_decimal_commas(self, rows: Sequence[Row]) -> None:
-        """Read decimal commas in the columns of `rows`, all of this body, that have them as a whole, and note it.
+    def complete(self, rows: Sequence[Row]) -> None:
+        """Read decimal commas in the columns of `rows`, all of this body, that have them as a whole; judge the homes.
 
         Raises InvalidInput for a column with another form beside them, and for homes that are too many to be single
         errors.
@@ -74,10 +74,13 @@ class Rows(Iterator[Row]):
                     if "," in cell:
                         row[name] = read
         if changed:
-            counts = RatioCounts(OF_HOMES)
+            self._counts = RatioCounts(OF_HOMES)
             measured = {name: [measure(row.get(name)) for _, row in homes] for name in MEASURED}
-            counts.add({name: np.array(cells, float) for name, cells in measured.items()}, lines)
-            self.notes += _judged(counts)
+            self._counts.add({name: np.array(cells, float) for name, cells in measured.items()}, lines)
+        outside = self._counts.outside()
+        if refused := refusals(outside):
+            raise InvalidInput(refused)
+        self.notes += [f"{BODY}: {one.ratio.column}: {one.sentence()}" for one in outside]
 
 
 @dataclass(frozen=True)
@@ -117,13 +120,13 @@ def _reader(format: Format) -> Callable[[bytes], Rows]:
         if format != "csv" and not body.strip():
             if format == "json":
                 raise BadRequest("the body is not JSON: it is empty")
-            return Rows(iter(()))
+            return Rows(iter(()), RatioCounts(OF_HOMES))
         try:
             table = open_table(io.BytesIO(body), BODY, Home.model_fields, format=format, block_rows=BLOCK_ROWS)
             if format == "csv":
                 _check_header(table)
-            notes = [*table.notes]
-            return Rows(_rows(table, notes), notes)
+            counts = RatioCounts(OF_HOMES)
+            return Rows(_rows(table, counts), counts, table.notes)
         except DatasetRefused as error:
             raise _answered(error) from error
 
@@ -139,9 +142,8 @@ def _check_header(table: Table) -> None:
     table.require(REQUIRED)
 
 
-def _rows(table: Table, notes: list[str]) -> Iterator[tuple[int, Row]]:
-    """The rows; after the last one, a note on homes that cannot be. Raises InvalidInput when they are too many."""
-    counts = RatioCounts(OF_HOMES)
+def _rows(table: Table, counts: RatioCounts) -> Iterator[tuple[int, Row]]:
+    """The rows with their lines, counted for the judgement of the table."""
     try:
         for block in table.blocks:
             counts.add(_measured(block), block.lines)
@@ -150,15 +152,6 @@ def _rows(table: Table, notes: list[str]) -> Iterator[tuple[int, Row]]:
                 yield line, InvalidInput(_fault(line, *wrong)) if wrong else _bounded(row)
     except DatasetRefused as error:
         raise _answered(error) from error
-    notes += _judged(counts)
-
-
-def _judged(counts: RatioCounts) -> list[str]:
-    """Notes on homes that cannot be. Raises InvalidInput when they are too many."""
-    outside = counts.outside()
-    if refused := refusals(outside):
-        raise InvalidInput(refused)
-    return [f"{BODY}: {one.ratio.column}: {one.sentence()}" for one in outside]
 
 
 def _measured(block: Block) -> dict[str, Floats]:

@@ -58,7 +58,7 @@ def _answer(service: AppState, form: BatchForm) -> Response:
         rows = list(islice(read, MOST_HOMES + 1))
         if len(rows) > MOST_HOMES:
             raise InvalidInput({"body": f"holds more than {MOST_HOMES:,} homes"})
-        read.read_decimal_commas(rows)
+        read.complete(rows)
         del body
         homes = len(rows)
         model = service.live.current()

@@ -152,6 +152,8 @@ def test_decimal_commas_are_read_where_the_column_as_a_whole_has_them(backend: B
     assert answer.headers["X-Table-Notes"].startswith(
         "body: total_sqft: a decimal comma in 2 cells, read as one; first"
     )
+    single = send(backend, write([*asked, {**HOME, "total_sqft": "12,5"}]), media_type)
+    assert single.headers["X-Table-Notes"].count("25.00% of 4 rows") == single.headers["X-Table-Notes"].count("%") == 1
     mixed = send(backend, write([*asked, {**HOME, "total_sqft": "900.5"}]), media_type)
     assert "but a point or a comma between thousands in others" in assert_problem(mixed, 422)["fields"]["total_sqft"]
     typed = send(backend, as_json([*asked, {**HOME, "total_sqft": 900.5}]), JSON)
