@@ -160,15 +160,16 @@ class _Tree:
 
     def _fixtures(self, file: str, syntax: ast.AST) -> Iterator[str]:
         """Yield the conftests of a test, and their functions whose names it has anywhere."""
-        asked = {n.arg for n in ast.walk(syntax) if isinstance(n, ast.arg)}
-        asked |= {n.value for n in ast.walk(syntax) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
-        asked |= {n.name for n in ast.walk(syntax) if isinstance(n, ast.alias)}
+        nodes = list(ast.walk(syntax))
+        asked = {n.arg for n in nodes if isinstance(n, ast.arg)}
+        asked |= {n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+        asked |= {n.name for n in nodes if isinstance(n, ast.alias)}
         for folder in Path(file).parents:
             if (name := (folder / "conftest.py").as_posix()) in self.files:
                 if name != file:
                     yield name
                 yield from (f"{name}::{function}" for function in _functions(name) & asked)
-        for node in ast.walk(syntax):  # fixtures of another suite, imported by name
+        for node in nodes:  # fixtures of another suite, imported by name
             if isinstance(node, ast.ImportFrom) and node.module and node.module.endswith("conftest"):
                 name = self.modules[node.module]
                 yield from (f"{name}::{alias.name}" for alias in node.names if alias.name in _functions(name))
@@ -215,7 +216,8 @@ def _run(syntax: ast.AST) -> Iterator[ast.AST]:
 def _strings(syntax: ast.AST) -> Iterator[str]:
     """Yield every string and the words of it, `-m name` as one, and paths that are written as `folder / "a" / "b"`."""
     joined: set[ast.AST] = set()
-    for node in ast.walk(syntax):
+    nodes = list(ast.walk(syntax))
+    for node in nodes:
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and node not in joined:
             parts: list[str] = []
             side: ast.expr = node
@@ -228,7 +230,7 @@ def _strings(syntax: ast.AST) -> Iterator[str]:
             values = node.args if isinstance(node, ast.Call) else node.elts
             words = [value.value for value in values if isinstance(value, ast.Constant)]
             yield from (f"-m {after}" for word, after in pairwise(words) if word == "-m")
-    for node in ast.walk(syntax):
+    for node in nodes:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in joined:
             yield from {node.value, *node.value.split()}
             yield from re.findall(r"-m \S+", node.value)

@@ -26,6 +26,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -72,12 +73,12 @@ HANGS_SECONDS = 300
 
 @dataclass
 class Mutant:
-    """One change: the line it is on, what it does, and the code of the module with it."""
+    """One change: the line it is on, what it does, and how to compile the module with it."""
 
     line: int
     text: str
     change: str
-    code: CodeType | None = field(repr=False, default=None)
+    code: Callable[[], CodeType] | None = field(repr=False, default=None)
     outcome: str = ""
 
     @property
@@ -92,11 +93,16 @@ def mutants_of(source: str, path: str) -> list[Mutant]:
     found: list[Mutant] = []
     for node in [*_decisive(tree)]:
         for line, change, apply, undo in _changes(node):
-            apply()
-            code = compile(ast.fix_missing_locations(tree), path, "exec")
-            undo()
+            code = partial(_compiled, tree, path, apply, undo)
             found.append(Mutant(line, lines[line - 1].strip(), change, code))
     return sorted(found, key=lambda mutant: mutant.line)
+
+
+def _compiled(tree: ast.Module, path: str, apply: Callable[[], None], undo: Callable[[], None]) -> CodeType:
+    apply()
+    code = compile(ast.fix_missing_locations(tree), path, "exec")
+    undo()
+    return code
 
 
 def _decisive(node: ast.AST) -> Iterator[ast.AST]:
@@ -189,7 +195,7 @@ def _run_tests(module: str, tests: list[str], mutant: Mutant | None, seconds: fl
     resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 1, int(seconds) + 1))
     name = ".".join(Path(module).with_suffix("").parts)
     if mutant and mutant.code:
-        sys.meta_path.insert(0, MutatedModule(name, str(ROOT / module), mutant.code))
+        sys.meta_path.insert(0, MutatedModule(name, str(ROOT / module), mutant.code()))
     with Path(os.environ.get("MUTANTS_LOG", os.devnull)).open("a") as nowhere:
         os.dup2(nowhere.fileno(), 1)
         os.dup2(nowhere.fileno(), 2)
@@ -241,7 +247,7 @@ def try_all(module: str, tests: list[str], report: Callable[[Mutant], None], wor
             importlib.import_module(library)  # once here instead of in each child
     source, limit = (ROOT / module).read_text(), max(LEAST_SECONDS, 10 * used)
     mutants = mutants_of(source, str(ROOT / module))
-    same = Mutant(0, "", "none", compile(source, str(ROOT / module), "exec"))
+    same = Mutant(0, "", "none", partial(compile, source, str(ROOT / module), "exec"))
     if os.waitpid(_fork(lambda: _run_tests(module, tests, same, limit)), 0)[1]:
         raise SystemExit(f"{' '.join(tests)} fail with a mutant of {module} that changes nothing")
     waiting, running = list(reversed(mutants)), dict[int, tuple[Mutant, float]]()

@@ -170,14 +170,6 @@ def test_bars_of_long_names_and_small_shares_do_not_overlap() -> None:
     assert overlaps(share_bars([("nothing", 0.0, 0.0)])) == []
 
 
-@pytest.mark.parametrize("entry", ["inference.backend.inference_api", "router.agent", "monitoring.exporter.__main__"])
-def test_what_renders_no_report_does_not_load_matplotlib(entry: str) -> None:
-    """The images of serving and of the exporter do not have it."""
-    command = [sys.executable, "-c", f"import sys, {entry}; print({{'matplotlib'}} & sys.modules.keys())"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True, timeout=120)
-    assert done.stdout.strip() == "set()"
-
-
 def test_charts_do_not_load_pyplot() -> None:
     """Its state would be shared by the threads of a process."""
     script = "import sys, homeprices.reporting.charts; print('matplotlib.pyplot' in sys.modules)"

@@ -56,7 +56,7 @@ def test_a_mutant_runs_with_its_change_alone() -> None:
     for mutant in mutants_of("found = 2 < 2, 1 + 1", "module.py"):
         scope: dict[str, object] = {}
         assert mutant.code is not None
-        exec(mutant.code, scope)
+        exec(mutant.code(), scope)
         values.append(scope["found"])
     assert sorted(values, key=repr) == sorted([(True, 2), (True, 2), (False, 2), (False, 0), (False, 3), (False, 3)])
 
