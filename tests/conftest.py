@@ -67,6 +67,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """The end-to-end tests are the longest of a parallel run, so the others let them go first."""
     if hasattr(item.config, "workerinput") and not item.nodeid.startswith("tests/e2e/") and os.nice(0) == 0:
         os.nice(GIVES_WAY)
+    if "coverage" in sys.modules and hasattr(item.config, "workerinput"):
+        from tests.support import measuring
+
+        measuring.switch(on=not item.nodeid.removeprefix("tests/").startswith(measuring.UNMEASURED))
 
 
 SHARED = pytest.StashKey["SharedServers"]()
