@@ -108,7 +108,7 @@ lint: $(READY) ## ruff, mypy, hadolint; with Docker also compose files and built
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/hadolint Dockerfile
+	@$(BIN)/hadolint Dockerfile .devcontainer/Dockerfile
 	@$(MAKE) --no-print-directory compose-config image-secrets workflows
 
 format: $(READY) ## format the code with ruff

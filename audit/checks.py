@@ -61,10 +61,15 @@ def pins(accepted: Exceptions, root: Path = ROOT) -> Checked:
 
 
 def workflows() -> Checked:
-    """The workflows, by zizmor without network, and their schemas and that of Renovate's configuration."""
+    """The workflows, by zizmor without network, and the schemas of GitHub's and Renovate's files."""
     found: list[str] = []
     files = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
-    for schema, named in (("vendor.github-workflows", files), ("vendor.renovate", [ROOT / ".github/renovate.json"])):
+    checked = {
+        "vendor.github-workflows": files,
+        "vendor.github-issue-forms": sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml")),
+        "vendor.renovate": [ROOT / ".github/renovate.json"],
+    }
+    for schema, named in checked.items():
         done = _run(TOOLS / "check-jsonschema", "--builtin-schema", schema, *named)
         found += done.stdout.splitlines() if done.returncode else []
     done = _run(TOOLS / "zizmor", "--offline", "--no-progress", "--format", "plain", ROOT / ".github" / "workflows")

@@ -14,6 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 FILES = (
     "Dockerfile",
+    ".devcontainer/Dockerfile",
     ".env.example",
     "docker-compose*.y*ml",
     "*/docker-compose*.y*ml",

@@ -72,14 +72,15 @@ def test_no_image_in_a_yaml_file_is_missed() -> None:
     assert found - known == set()
 
 
-def test_the_dockerfile_starts_from_nothing_but_pinned_images_and_its_own_stages() -> None:
-    text = (ROOT / "Dockerfile").read_text()
+@pytest.mark.parametrize(("name", "count"), [("Dockerfile", 2), (".devcontainer/Dockerfile", 1)])
+def test_a_dockerfile_starts_from_nothing_but_pinned_images_and_its_own_stages(name: str, count: int) -> None:
+    text = (ROOT / name).read_text()
     pinned = {
         match["variable"] for match in re.finditer(r"^ARG (?P<variable>\w+)=\S+@sha256:[0-9a-f]{64}$", text, re.M)
     }
     stages = set(re.findall(r"^FROM \S+ AS (\S+)$", text, re.M))
     sources = set(re.findall(r"^FROM (\S+)", text, re.M)) | set(re.findall(r"--from=(\S+)", text))
-    assert len(pinned) == 2
+    assert len(pinned) == count
     assert sources - stages == {f"${{{variable}}}" for variable in pinned}
 
 
