@@ -125,6 +125,17 @@ def test_every_dag_is_documented() -> None:
     assert {name for name in ids if name not in text} == set()
 
 
+def test_a_decision_record_has_its_four_parts_and_a_number_of_its_own() -> None:
+    records = sorted((ROOT / "documentations/decisions").glob("*.md"))
+    assert [record.name[:4] for record in records] == [f"{number:04}" for number in range(1, len(records) + 1)]
+    for record in records:
+        text = record.read_text()
+        assert text.startswith(f"# {record.name[:4]}: "), record.name
+        assert re.findall(r"^## (.+)$", text, re.M) == [
+            "Context", "Choice", "What was measured", "What would change it"
+        ], record.name  # fmt: skip
+
+
 def test_make_help_lists_what_the_readme_uses() -> None:
     shown = subprocess.run(
         ["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True, env={**os.environ, "MAKEFLAGS": ""}
