@@ -155,52 +155,35 @@ def _for_operators() -> dict[str, Any]:
         "content": {PROMETHEUS_TYPE: {"schema": {"type": "string"}}},
     }
     return {
-        "/metrics": {
-            "get": _operation(
-                "getPrometheusMetrics", "Metrics for Prometheus", {200: text}, (401, 403, 429), scope="operate"
-            )
-        },
-        "/api/metrics": {
-            "get": _operation(
-                "getTraffic",
-                "Traffic and feedback of the last hours",
-                {200: _answer("Traffic", "By variant.")},
-                (401, 403, 422, 429, 503),
-                scope="operate",
-                query=Window,
-            )
-        },
-        "/api/logs": {
-            "get": _operation(
-                "getLogs",
-                "The newest records",
-                {200: _answer("Log", "The records.")},
-                (401, 403, 422, 429, 503),
-                scope="operate",
-                query=Rows,
-            )
-        },
-        "/api/logs/tail": {
-            "get": _operation(
-                "getLogTail",
-                "The last lines of the log",
-                {200: _answer("Tail", "The lines.")},
-                (401, 403, 422, 429),
-                scope="operate",
-                query=Lines,
-            )
-        },
-        "/api/drift_report": {
-            "get": _operation(
-                "getDriftReport",
-                "The newest drift report",
-                {200: _answer("Drift", "The report.")},
-                (401, 403, 422, 429, 500, 503),
-                scope="operate",
-                query=Drift,
-            )
-        },
+        "/metrics": _read("getPrometheusMetrics", "Metrics for Prometheus", text, (401, 403, 429)),
+        "/api/metrics": _read(
+            "getTraffic",
+            "Traffic and feedback of the last hours",
+            _answer("Traffic", "By variant."),
+            (401, 403, 422, 429, 503),
+            Window,
+        ),
+        "/api/logs": _read(
+            "getLogs", "The newest records", _answer("Log", "The records."), (401, 403, 422, 429, 503), Rows
+        ),
+        "/api/logs/tail": _read(
+            "getLogTail", "The last lines of the log", _answer("Tail", "The lines."), (401, 403, 422, 429), Lines
+        ),
+        "/api/drift_report": _read(
+            "getDriftReport",
+            "The newest drift report",
+            _answer("Drift", "The report."),
+            (401, 403, 422, 429, 500, 503),
+            Drift,
+        ),
     }
+
+
+def _read(
+    name: str, summary: str, answer: dict[str, Any], problems: tuple[int, ...], query: type[BaseModel] | None = None
+) -> dict[str, Any]:
+    """A path that operators read."""
+    return {"get": _operation(name, summary, {200: answer}, problems, scope="operate", query=query)}
 
 
 def _contract() -> dict[str, Any]:
