@@ -19,7 +19,7 @@ PAGES = [
 ]
 COMMANDS = {"bash", "python"}
 SIMULATES = ".venv/bin/homeprices experiment simulate "
-OTHERS = {"text", "json", "yaml"}
+OTHERS = {"text", "json", "yaml", "diff"}
 _BLOCK = re.compile(r"^(?:<!-- not run: (?P<reason>[^\n]+) -->\n)?```(?P<language>\w*)\n(?P<text>.*?)^```", re.M | re.S)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from homeprices import names
-from tests.support import document_blocks
+from tests.support import document_blocks, recipes
 from tests.support.document_blocks import COMMANDS, OTHERS
 
 ROOT = Path(__file__).parents[2]
@@ -29,14 +29,20 @@ FOLDERS = (
     "router",
     "tests",
 )
+DIFF = re.compile(r"^```diff\n.*?^```$", re.M | re.S)
 BLOCK = re.compile(r"```(?:bash|text)\n(.*?)```", re.DOTALL)
 
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 
+def text_of(page: Path) -> str:
+    """Return a page without the diffs of recipes, which `tests/unit/test_recipes.py` reads."""
+    return DIFF.sub("", page.read_text())
+
+
 def commands(page: Path) -> str:
     """Return what a reader may type: code blocks and inline code."""
-    text = page.read_text()
+    text = text_of(page)
     return "\n".join([*BLOCK.findall(text), *re.findall(r"`([^`\n]+)`", BLOCK.sub("", text))])
 
 
@@ -63,7 +69,7 @@ def test_every_command_of_the_reliability_page_names_a_test_that_exists() -> Non
 
 @pages
 def test_every_link_leads_somewhere(page: Path) -> None:
-    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text())
+    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", text_of(page))
     missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
     assert missing == []
 
@@ -90,7 +96,8 @@ def test_every_module_that_is_run_exists(page: Path) -> None:
 @pages
 def test_every_file_that_is_named_exists(page: Path) -> None:
     named = set(re.findall(rf"(?<![\w/.-])(?:{'|'.join(FOLDERS)})/[\w/.-]*\w/?(?![\w*{{*-])", commands(page)))
-    assert {name for name in named if not (ROOT / name).exists()} == set()
+    made = {name for recipe in recipes.recipes() if recipe.name == page.stem for name, _ in recipe.files()}
+    assert {name for name in named if not (ROOT / name).exists()} - made == set()
 
 
 def test_every_term_of_the_glossary_names_a_file_that_exists() -> None:

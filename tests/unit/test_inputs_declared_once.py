@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import recipes
+
 ROOT = Path(__file__).parents[2]
+RECIPE = recipes.recipe("raw-input")
 NAMES = re.compile(r"\b(total_sqft|bhk|bath|society)\b")
 SEARCHED = ("homeprices", "inference", "router", "monitoring", "local", "dags", "compose", "iac", "kubernetes",
             "benchmarks", "tests/load")  # fmt: skip
@@ -26,29 +29,6 @@ ALLOWED = {
     "inference/frontend/index.": "generated",
     "monitoring/grafana/dashboards/business.json": "generated",
     "benchmarks/": "requests and tables as a client writes them, partly in environments without this library",
-}
-
-# Adding an optional input: its declaration, how listings give it, how the model uses it.
-PARKING = """    InputField(
-        name="parking",
-        kind="whole",
-        label="Parking spaces",
-        noun="parking spaces",
-        description="parking spaces of the home",
-        drift_name="number of parking spaces",
-        example=1,
-        limits=(0, 10),
-    ),
-)
-
-INPUT = {"""
-_GIVEN = '"parking": _number(text["parking"]),\n            "price": _pos'
-_USED = 'Number("balcony", missing=missing),\n        Number("parking", missing=missing),'
-EDITS = {
-    "homeprices/pricing/inputs.py": (")\n\nINPUT = {", PARKING),
-    "homeprices/data/schema.py": ('"balcony", "price")', '"balcony", "parking", "price")'),
-    "homeprices/data/cleaning.py": ('"price": _pos', _GIVEN),
-    "homeprices/model/feature_matrix.py": ('Number("balcony", missing=missing),', _USED),
 }
 
 ON_THE_COPY = """
@@ -161,18 +141,17 @@ def test_no_other_module_names_an_input() -> None:
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tree with one more input, `parking`."""
     folder = tmp_path_factory.mktemp("tree")
-    for name in sources("homeprices", "inference", "tests/load", "documentations/inference.md"):
+    changed = [name for name, _ in RECIPE.files()]
+    for name in {*sources("homeprices", "inference", "tests/load", "documentations/inference.md"), *changed}:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
-    for name, (old, new) in EDITS.items():
-        text = (folder / name).read_text(encoding="utf-8")
-        assert old in text, (name, old)
-        (folder / name).write_text(text.replace(old, new), encoding="utf-8")
+    RECIPE.apply(folder)
     return folder
 
 
 def test_a_new_optional_input_takes_four_files_and_is_everywhere(copy: Path) -> None:
-    assert len(EDITS) <= 4
+    sources_changed = {name for name, _ in RECIPE.files() if name.startswith("homeprices/")}
+    assert len(sources_changed - {"homeprices/data/synthetic.py"}) <= 4
 
     done = subprocess.run(
         [sys.executable, "-c", ON_THE_COPY], cwd=copy, env={"PYTHONPATH": str(copy), "PATH": "/usr/bin:/bin"},

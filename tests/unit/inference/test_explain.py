@@ -155,7 +155,7 @@ def refusal(document: dict[str, Any]) -> dict[str, Any]:
         {"json": {}},
         {"json": {**HOME, "bhk": 0}},
         {"json": {**HOME, "total_sqft": "many"}},
-        {"json": {**HOME, "parking": 1}},
+        {"json": {**HOME, "garage": 1}},
         {"json": [HOME]},
         {"data": "{", "content_type": "application/json"},
         {"data": json.dumps(HOME), "content_type": "text/plain"},
