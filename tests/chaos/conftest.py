@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.chaos import results
+from tests.chaos import measurements
 from tests.chaos.counts import Counts, chosen
 from tests.integration.inference.conftest import engine, make, variables
 
@@ -19,7 +19,7 @@ def counts() -> Counts:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what was measured, which a test does not judge."""
-    for result in results.measured:
+    for result in measurements.measured:
         terminalreporter.write_line(f"{result.name}: {result.failed} of {result.count:,} {result.unit} failed")
         for name, value in result.figures.items():
             terminalreporter.write_line(f"  {name}: {value}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from homeprices.reporting.markdown import replace_section
-from tests.chaos.results import ROOT, Result, read
+from tests.chaos.measurements import ROOT, Result, read
 
 PAGE = ROOT / "documentations" / "reliability.md"
 SECTION = "results of make test-chaos"

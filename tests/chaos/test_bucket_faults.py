@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine
 
 from homeprices.adapters.object_store import S3Bucket
-from tests.chaos import results
+from tests.chaos import measurements
 from tests.chaos.counts import Counts
 from tests.chaos.proxy import Fault, FaultProxy, proxy_before
 from tests.chaos.visitors import assert_nothing_was_lost_or_doubled, empty_log
@@ -71,7 +71,7 @@ def test_visitors_notice_no_fault_of_the_way_to_the_bucket(
         until_served = time.monotonic() - over
     assert (memory.broken, memory.without_id) == (0, 0)
     figures = assert_nothing_was_lost_or_doubled(engine, instance, memory)
-    results.keep(
+    measurements.keep(
         f"s3-{name}",
         f"S3 behind a proxy with `{name}`, a model published meanwhile: no failed response, and the model is served "
         "afterwards",

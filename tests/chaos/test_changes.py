@@ -8,7 +8,7 @@ import pytest
 
 from homeprices.adapters.object_store import S3Bucket
 from homeprices.release import control_record, promotion
-from tests.chaos import results
+from tests.chaos import measurements
 from tests.chaos.counts import Counts
 from tests.chaos.serving_stack import ServingStack, crowd, serving_stack
 from tests.integration.inference.conftest import Make
@@ -51,7 +51,7 @@ def test_promotions_and_reloads_under_load_fail_no_request_and_mix_no_versions(
     served = {f"BO{number}" for number in range(1, counts.changes + 2)}
     assert served <= visits.versions | {f"BO{counts.changes + 1}"}
     assert {version for version in visits.versions if version.startswith("CO")}
-    results.keep(
+    measurements.keep(
         "promotions-and-reloads",
         "Candidates are published, get a larger share and are promoted under load: no failed request, no response with "
         "the number of another version",

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Engine
 
 from homeprices.adapters.object_store import S3Bucket
-from tests.chaos import results
+from tests.chaos import measurements
 from tests.chaos.counts import Counts
 from tests.chaos.proxy import Fault, FaultProxy, proxy_before
 from tests.chaos.visitors import Wandering, assert_nothing_was_lost_or_doubled, empty_log
@@ -89,7 +89,7 @@ def test_visitors_notice_no_fault_of_the_way_to_postgresql(
         eventually(lambda: len(memory.ratings) > rated + 20, "ratings while all is well again")
     assert (memory.broken, memory.without_id) == (0, 0)
     figures = assert_nothing_was_lost_or_doubled(engine, instance, memory)
-    results.keep(
+    measurements.keep(
         f"postgresql-{name}",
         f"PostgreSQL behind a proxy with `{name}`: no failed response, no lost or doubled record",
         count=during,

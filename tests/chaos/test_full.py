@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Engine
 
 from homeprices.adapters.object_store import S3Bucket
-from tests.chaos import results
+from tests.chaos import measurements
 from tests.chaos.proxy import Fault, proxy_before
 from tests.chaos.visitors import assert_nothing_was_lost_or_doubled, empty_log
 from tests.integration.inference.conftest import Make
@@ -132,7 +132,7 @@ def test_on_a_full_disk_estimates_go_on_and_all_that_was_acknowledged_is_stored(
 def assert_kept(name: str, claim: str, engine: Engine, instance: Instance, memory: Memory, unlogged: int) -> None:
     assert (memory.broken, memory.failed) == (0, [])
     figures = assert_nothing_was_lost_or_doubled(engine, instance, memory)
-    results.keep(
+    measurements.keep(
         name,
         f"{claim}: predictions continue with `prediction_id: null`, ratings get 503 with Retry-After, everything "
         "acknowledged is stored",

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from homeprices.adapters.object_store import S3Bucket
-from tests.chaos import results
+from tests.chaos import measurements
 from tests.chaos.serving_stack import crowd, serving_stack
 from tests.integration.inference.conftest import Make
 from tests.integration.inference.instance import eventually
@@ -147,7 +147,7 @@ def test_visitors_get_their_prices_during_hostile_requests(
     assert (401 in statuses) is (keys == "optional"), "the default refuses batches without a key"
     assert largest < LARGEST_WORKER_BYTES
     p99 = [1000 * seconds[int(0.99 * len(seconds))] for seconds in (quiet, hostile)]
-    results.keep(
+    measurements.keep(
         name,
         f"{ATTACKERS} attackers send hostile requests, {batches}: no failed response, no worker over 200 MB",
         count=len(hostile),

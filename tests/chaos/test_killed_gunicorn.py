@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine
 
 from homeprices.adapters.object_store import S3Bucket
-from tests.chaos import results
+from tests.chaos import measurements
 from tests.chaos.counts import Counts
 from tests.chaos.visitors import Persistent, assert_nothing_was_lost_or_doubled, empty_log
 from tests.integration.inference.conftest import Make
@@ -57,7 +57,7 @@ def test_killed_workers_lose_nothing(instance: Instance, engine: Engine, counts:
         eventually(lambda: len(memory.statuses) > answered + 20, "answers after the last kill")
     figures = assert_nothing_was_lost_or_doubled(engine, instance, memory)
     assert figures["acknowledged_estimates"] > rounds / 2
-    results.keep(
+    measurements.keep(
         "killed-workers",
         "A gunicorn worker is killed at a random instant under load: PostgreSQL holds every acknowledged prediction "
         "and rating once; every response is 2xx",
@@ -84,7 +84,7 @@ def test_all_of_gunicorn_killed_loses_nothing(instance: Instance, engine: Engine
         answered = len(memory.statuses)
         eventually(lambda: len(memory.statuses) > answered + 20, "answers after the last kill")
     figures = assert_nothing_was_lost_or_doubled(engine, instance, memory)
-    results.keep(
+    measurements.keep(
         "killed-gunicorn",
         "All of gunicorn is killed at a random instant under load and restarted: PostgreSQL holds every acknowledged "
         "prediction and rating once",

@@ -19,7 +19,7 @@ from sqlalchemy import Engine, text
 
 from homeprices.predictions.prediction_log import open_prediction_log
 from homeprices.settings import load_settings
-from tests.chaos import results
+from tests.chaos import measurements
 from tests.chaos.counts import Counts
 from tests.chaos.visitors import empty_log
 from tests.integration.inference.instance import eventually
@@ -118,7 +118,7 @@ def test_killed_writers_lose_nothing_that_they_were_told_is_safe(
     assert set(made.predictions) <= set(stored)
     assert len(stored) == len(set(stored)) == counted
     assert made.ratings.items() <= rated.items()
-    results.keep(
+    measurements.keep(
         f"killed-writers-{'fsync' if fsync else 'kernel'}",
         f"A process that writes to the log, {'with' if fsync else 'without'} fsync, is killed at a random instant: "
         "PostgreSQL holds every acknowledged prediction and rating once",

@@ -15,7 +15,7 @@ from homeprices.adapters.object_store import S3Bucket
 from homeprices.predictions.ingest import rollup_sql
 from homeprices.predictions.retention import enforce_retention, make_partition
 from homeprices.settings import load_settings
-from tests.chaos import results
+from tests.chaos import measurements
 from tests.chaos.counts import Counts
 from tests.chaos.visitors import empty_log
 from tests.integration.inference.conftest import Make
@@ -105,7 +105,7 @@ def test_pages_on_millions_of_rows_answer_within_a_tenth_of_a_second(
     dropping = 1000 * (time.monotonic() - began)
     assert len(kept.dropped) == MONTHS - 3
     slow.dispose()
-    results.keep(
+    measurements.keep(
         "rows",
         f"Operators' pages need at most {LIMIT_MILLISECONDS:g} ms of CPU (worker and PostgreSQL), for any window",
         count=counts.rows,

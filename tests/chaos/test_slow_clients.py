@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from homeprices.adapters.object_store import S3Bucket
-from tests.chaos import results
+from tests.chaos import measurements
 from tests.chaos.serving_stack import crowd, serving_stack
 from tests.integration.inference.conftest import Make
 from tests.integration.inference.instance import eventually
@@ -67,7 +67,7 @@ def test_visitors_notice_nothing_of_slow_clients(way: str, make: Make, s3: S3Buc
         during = sorted(visits.seconds[before:])
     assert visits.wrong == []
     assert set(visits.statuses) == {200}
-    results.keep(
+    measurements.keep(
         f"slow-clients-{way}",
         f"{SLOW_CLIENTS} slow clients at the router ({way}): no failed response",
         count=len(during),

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Engine
 
 from homeprices.adapters.object_store import S3Bucket
-from tests.chaos import results
+from tests.chaos import measurements
 from tests.chaos.counts import Counts
 from tests.chaos.visitors import assert_nothing_was_lost_or_doubled, empty_log
 from tests.integration.inference.conftest import Make
@@ -87,7 +87,7 @@ def test_at_half_load_memory_and_descriptors_stay_flat(
     }
     assert max(growth.values()) < MOST_GROWTH_MIB
     assert max(more.values()) <= MOST_MORE_DESCRIPTORS
-    results.keep(
+    measurements.keep(
         "soak",
         "A long run at half load: worker memory and file descriptors stay flat, no failed response, no lost record",
         count=len(memory.statuses),

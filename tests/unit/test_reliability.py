@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from homeprices.reporting.markdown import replace_section
+from tests.chaos.measurements import Result, read
 from tests.chaos.report import PAGE, SECTION, main, table
-from tests.chaos.results import Result, read
 
 
 def result(count: int, failed: int) -> Result:
