@@ -5,8 +5,9 @@ import re
 from homeprices import errors
 
 
-def subclasses(root: type) -> list[type]:
-    return [root, *(leaf for child in root.__subclasses__() for leaf in subclasses(child))]
+def subclasses(root: type[errors.HomePricesError]) -> list[type[errors.HomePricesError]]:
+    children: list[type[errors.HomePricesError]] = root.__subclasses__()
+    return [root, *(leaf for child in children for leaf in subclasses(child))]
 
 
 def test_the_docstring_draws_every_exception_with_its_status() -> None:

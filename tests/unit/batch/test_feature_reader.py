@@ -107,7 +107,10 @@ def test_numbers_that_are_text_are_taken_and_refused_as_row_by_row(data: st.Data
 
 @pytest.mark.parametrize("kind", [pa.bool_(), pa.date32(), pa.list_(pa.int32())])
 def test_a_column_of_another_type_refuses_its_rows_and_not_the_file(kind: pa.DataType) -> None:
-    values = {pa.bool_(): [True], pa.date32(): [20_000], pa.list_(pa.int32()): [[1, 2]]}[kind]
+    of_each: dict[pa.DataType, list[Any]] = {
+        pa.bool_(): [True], pa.date32(): [20_000], pa.list_(pa.int32()): [[1, 2]]
+    }  # fmt: skip
+    values = of_each[kind]
     batch = batch_of(
         {
             "total_sqft": (values, kind),

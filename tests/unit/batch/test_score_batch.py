@@ -83,7 +83,13 @@ def test_a_cell_of_another_type_is_refused_whatever_the_other_homes_have(
     assert (json.loads(line)["row"], json.loads(line)["reasons"]) == (1, {name: problem})
 
 
-UNITS = [("Sq. Yards", 100, 900.0), ("", 900, 900.0), ("N/A", 900, 900.0), ("bigha", 100, None), ("gaj", "100", 900.0)]
+UNITS: list[tuple[str, Any, float | None]] = [
+    ("Sq. Yards", 100, 900.0),
+    ("", 900, 900.0),
+    ("N/A", 900, 900.0),
+    ("bigha", 100, None),
+    ("gaj", "100", 900.0),
+]
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
@@ -340,7 +346,7 @@ def test_a_partition_that_is_done_is_not_touched_again(bucket: MemoryBucket) -> 
 def test_killed_anywhere_and_run_again_it_loses_and_doubles_nothing(bucket: MemoryBucket) -> None:
     bucket.put("in/a.parquet", parquet(table(400), group_rows=100))
     bucket.put("in/b.csv", CSV)
-    whole = {}
+    whole: dict[str, str] = {}
     for operations in range(1, 200):
         for entry in list(bucket.list("batch/")):
             bucket.delete(entry.key)

@@ -29,14 +29,18 @@ def listings(tmp_path: Path) -> Path:
     return path
 
 
-def test_an_import_stores_the_file_and_announces_it(resources: Resources, listings: Path, capsys) -> None:
+def test_an_import_stores_the_file_and_announces_it(
+    resources: Resources, listings: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     announced: list[Dataset] = []
     import_file(resources, listings, announced.append)
     assert announced == [latest(resources.bucket)]
     assert "data/raw/train_V1.csv: 60 rows" in capsys.readouterr().out
 
 
-def test_an_import_says_what_was_read_and_a_refusal_what_is_wrong(resources: Resources, tmp_path: Path, capsys) -> None:
+def test_an_import_says_what_was_read_and_a_refusal_what_is_wrong(
+    resources: Resources, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     listings = make_listings(300, 1).assign(agent="x")
     path = tmp_path / "listings.csv"
     path.write_text(listings.to_csv(index=False))
@@ -49,13 +53,15 @@ def test_an_import_says_what_was_read_and_a_refusal_what_is_wrong(resources: Res
     assert "Likely prices in rupees" in error and "ignored columns: agent" in error and "nothing was uploaded" in error
 
 
-def test_an_import_without_notification_calls_no_scheduler(resources: Resources, listings: Path, capsys) -> None:
+def test_an_import_without_notification_calls_no_scheduler(
+    resources: Resources, listings: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["data", "import", str(listings), "--no-notify"], resources) == 0
     assert capsys.readouterr().err == ""
 
 
 def test_without_a_scheduler_the_dataset_is_stored_and_the_message_names_the_weekly_run(
-    resources: Resources, listings: Path, capsys
+    resources: Resources, listings: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["data", "import", str(listings)], resources) == 0
     assert latest(resources.bucket) is not None
@@ -63,7 +69,9 @@ def test_without_a_scheduler_the_dataset_is_stored_and_the_message_names_the_wee
     assert "the weekly run will take it" in error
 
 
-def test_a_scheduler_that_fails_does_not_fail_the_import(resources: Resources, listings: Path, capsys) -> None:
+def test_a_scheduler_that_fails_does_not_fail_the_import(
+    resources: Resources, listings: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     def fail(_: Dataset) -> None:
         raise Unavailable("asleep")
 
@@ -71,7 +79,9 @@ def test_a_scheduler_that_fails_does_not_fail_the_import(resources: Resources, l
     assert "asleep" in capsys.readouterr().err
 
 
-def test_a_refused_file_is_explained_and_nothing_is_uploaded(resources: Resources, tmp_path: Path, capsys) -> None:
+def test_a_refused_file_is_explained_and_nothing_is_uploaded(
+    resources: Resources, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "other.csv"
     path.write_text("a;b;c\n1;2;3\n")
     assert main(["data", "import", str(path)], resources) == 1
@@ -82,12 +92,14 @@ def test_a_refused_file_is_explained_and_nothing_is_uploaded(resources: Resource
     assert list(resources.bucket.list("")) == []
 
 
-def test_a_file_that_is_not_there_is_named(resources: Resources, tmp_path: Path, capsys) -> None:
+def test_a_file_that_is_not_there_is_named(
+    resources: Resources, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["data", "import", str(tmp_path / "none.csv")], resources) == 1
     assert "none.csv" in capsys.readouterr().err
 
 
-def test_synthetic_listings_are_written_to_the_named_file(tmp_path: Path, capsys) -> None:
+def test_synthetic_listings_are_written_to_the_named_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "deep/listings.csv"
     assert main(["data", "synthesize", "--rows", "25", "--seed", "3", "--out", str(out)]) == 0
     assert len(read_listings(out.read_bytes())) == 25

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -62,7 +63,7 @@ def test_a_raw_table_has_its_nine_columns_and_no_other(raw: pd.DataFrame, change
 
 
 # What a row must be broken by, so that cleaning would have refused it for the reason, and the contract says the same.
-BREAKS = {
+BREAKS: dict[str, dict[str, Any]] = {
     "no_area": {"total_sqft": -5.0},
     "no_size": {"bhk": 0.0},
     "no_location": {"location": ""},

@@ -1,4 +1,8 @@
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pytest
 
@@ -12,11 +16,12 @@ from homeprices.tables.units import bedrooms, parse_area
 
 SHARE = 0.2
 HOME = ["total_sqft", "bhk", "bath"]
+Change = Callable[[pd.DataFrame], pd.DataFrame]
 
 
 def measure_ratios(rows: pd.DataFrame, limit: Limit = OF_LISTINGS) -> tuple[Outside, ...]:
     numbers = rows.select_dtypes("number")
-    return measure({name: numbers[name].to_numpy(float) for name in numbers}, [*rows.index], limit)
+    return measure({str(name): numbers[name].to_numpy(float) for name in numbers}, [*rows.index], limit)
 
 
 @pytest.fixture(scope="module")
@@ -25,15 +30,15 @@ def rows() -> pd.DataFrame:
     return clean(make_listings(1_000, seed=3)).rows
 
 
-def some(rows: pd.DataFrame) -> pd.Series:
+def some(rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
     return rows.index.isin(rows.sample(frac=SHARE, random_state=1).index)
 
 
-def scaled(name: str, factor: float):
+def scaled(name: str, factor: float) -> Change:
     return lambda rows: rows.assign(**{name: rows[name].where(~some(rows), rows[name] * factor)})
 
 
-def exchanged(one: str, other: str):
+def exchanged(one: str, other: str) -> Change:
     def change(rows: pd.DataFrame) -> pd.DataFrame:
         chosen = some(rows)
         return rows.assign(**{a: rows[a].where(~chosen, rows[b]) for a, b in ((one, other), (other, one))})
@@ -52,7 +57,7 @@ def exchanged(one: str, other: str):
     ],
 )
 def test_homes_without_a_price_are_judged_by_area_and_baths_a_bedroom(
-    rows: pd.DataFrame, share: float, change, cause: str, columns: set[str]
+    rows: pd.DataFrame, share: float, change: Change, cause: str, columns: set[str]
 ) -> None:
     """In blocks, as a batch job reads them."""
     homes = change(rows[HOME])
@@ -83,7 +88,10 @@ def test_homes_that_nobody_has_built_are_no_table_in_another_unit() -> None:
     """Made at random, as a person tries the service: what is outside is said, and no cause explains enough of it."""
     chance = np.random.default_rng(1)
     for areas in ((300, 5_000), (200, 2_000), (100, 100_000)):
-        made = {"total_sqft": chance.uniform(*areas, 1_000), "bhk": chance.integers(1, 6, 1_000) * 1.0}
+        made: dict[str, Any] = {
+            "total_sqft": chance.uniform(*areas, 1_000),
+            "bhk": chance.integers(1, 6, 1_000) * 1.0,
+        }
         made["bath"] = chance.integers(1, 6, 1_000) * 1.0
         found = measure(made, range(1_000), OF_HOMES)
         assert {one.ratio.column for one in found} == {"total_sqft", "bath"}
@@ -122,7 +130,7 @@ def test_a_few_of_the_public_listings_are_hardly_ever_refused(real_listings: byt
     ],
 )
 def test_a_fifth_of_the_rows_in_another_unit_is_too_many_and_the_cause_is_named(
-    rows: pd.DataFrame, change, cause: str, columns: set[str]
+    rows: pd.DataFrame, change: Change, cause: str, columns: set[str]
 ) -> None:
     found = [one for one in measure_ratios(change(rows)) if one.too_many]
     assert columns <= {one.ratio.column for one in found}
@@ -143,7 +151,7 @@ def test_the_sentence_says_share_limits_and_the_first_rows(rows: pd.DataFrame) -
 
 def test_single_errors_are_reported_and_not_too_many(rows: pd.DataFrame) -> None:
     wrong = rows.head(50).copy()
-    wrong.iloc[:2, wrong.columns.get_loc("price")] = 1e7
+    wrong.loc[wrong.index[:2], "price"] = 1e7
     [found] = [one for one in measure_ratios(wrong) if one.ratio.column == "price"]
     assert (found.rows, found.judged, found.too_many) == (2, 50, False)
     assert "Likely" not in found.sentence()

@@ -1,3 +1,4 @@
+import pandas as pd
 import pytest
 
 from homeprices.data.cleaning import clean
@@ -9,7 +10,7 @@ UNITS = ("Sq. Meter", "Sq. Yards", "Acres", "Cents", "Guntha", "Perch", "Grounds
 
 
 @pytest.fixture(scope="module")
-def listings():
+def listings() -> pd.DataFrame:
     """Synthetic listings."""
     return make_listings()
 
@@ -18,7 +19,7 @@ def test_the_same_seed_gives_the_same_file_and_another_seed_another() -> None:
     assert to_csv(make_listings(500, 3)) == to_csv(make_listings(500, 3)) != to_csv(make_listings(500, 4))
 
 
-def test_it_is_a_table_that_the_import_takes(listings) -> None:
+def test_it_is_a_table_that_the_import_takes(listings: pd.DataFrame) -> None:
     table = read_listings(to_csv(listings))
     assert (len(table), table.columns.tolist()) == (DEFAULT_ROWS, list(COLUMNS))
 
@@ -28,7 +29,7 @@ def test_any_number_of_rows_can_be_made(rows: int) -> None:
     assert len(make_listings(rows, 5)) == rows
 
 
-def test_it_has_the_dirt_of_the_public_data(listings) -> None:
+def test_it_has_the_dirt_of_the_public_data(listings: pd.DataFrame) -> None:
     area = listings["total_sqft"]
     assert area.str.contains(" - ").mean() == pytest.approx(0.016, abs=0.005)
     assert all(area.str.endswith(unit).any() for unit in UNITS)
@@ -38,13 +39,13 @@ def test_it_has_the_dirt_of_the_public_data(listings) -> None:
         assert (listings[name] == "").mean() == pytest.approx(share, rel=0.35)
 
 
-def test_about_as_much_of_it_is_refused_as_of_the_public_data(listings) -> None:
+def test_about_as_much_of_it_is_refused_as_of_the_public_data(listings: pd.DataFrame) -> None:
     cleaned = clean(listings)
     assert 0.04 < cleaned.refused_share < 0.07
     assert cleaned.refused["under_300_sqft_a_bedroom"] > 0.8 * sum(cleaned.refused.values())
 
 
-def test_its_prices_and_areas_lie_where_those_of_the_public_data_do(listings) -> None:
+def test_its_prices_and_areas_lie_where_those_of_the_public_data_do(listings: pd.DataFrame) -> None:
     rows = clean(listings).rows
     assert rows["price"].quantile([0.1, 0.5, 0.9]).tolist() == pytest.approx([38, 70, 222], rel=0.25)
     assert rows["total_sqft"].quantile([0.1, 0.5, 0.9]).tolist() == pytest.approx([940, 1303, 2500], rel=0.25)

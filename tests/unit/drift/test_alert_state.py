@@ -18,6 +18,7 @@ def finding(bundle: str = "BO1", tested: bool = True, **drifted: float) -> Findi
 SURE = finding(total_sqft=1e-9)
 UNSURE = finding(total_sqft=0.01)
 CALM = finding()
+ERRS: Any = {ERROR: 1e-9}
 EMPTY = finding(tested=False)
 
 
@@ -91,8 +92,8 @@ def test_a_step_that_is_run_again_changes_nothing() -> None:
         (RetrainingRule(), SURE, 100, True),
         (RetrainingRule(), SURE, 99, False),
         (RetrainingRule(on_inputs=False), SURE, 5000, False),
-        (RetrainingRule(), finding(**{ERROR: 1e-9}), 0, True),
-        (RetrainingRule(on_error=False), finding(**{ERROR: 1e-9}), 5000, False),
+        (RetrainingRule(), finding(**ERRS), 0, True),
+        (RetrainingRule(on_error=False), finding(**ERRS), 5000, False),
         (RetrainingRule(), CALM, 5000, False),
     ],
 )

@@ -180,10 +180,10 @@ def test_societies_that_visitors_type_are_compared_with_those_of_the_training(
 
 
 def test_constant_features_have_not_changed_and_another_constant_has() -> None:
-    same = {"bhk": np.full(200, 2.0), "location": ["Here"] * 200}
+    same: dict[str, Any] = {"bhk": np.full(200, 2.0), "location": ["Here"] * 200}
     baseline = baseline_of_sample(sample_of_columns(same, 200))
     assert compare(baseline, sample_of_columns(same, 200)).drifted == ()
-    other = {"bhk": np.full(200, 3.0), "location": ["There"] * 200}
+    other: dict[str, Any] = {"bhk": np.full(200, 3.0), "location": ["There"] * 200}
     assert set(compare(baseline, sample_of_columns(other, 200)).drifted) == {"bhk", "location"}
 
 

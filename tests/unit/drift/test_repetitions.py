@@ -31,7 +31,7 @@ def frame(*homes: dict[str, Any]) -> dict[str, list[Any]]:
 
 
 def mask(*homes: dict[str, Any], **other: Any) -> list[bool]:
-    return repeated(frame(*homes), len(homes), **other).tolist()
+    return [bool(one) for one in repeated(frame(*homes), len(homes), **other)]
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_as_many_rows_are_dropped_as_in_cleaning() -> None:
     cleaned = clean(pd.concat([raw, raw, raw[::-1]], ignore_index=True))
     assert cleaned.duplicates > 4000
     rows = clean(raw).rows
-    columns = {name: pd.concat([rows[name]] * 3).tolist() for name in rows}
+    columns = {str(name): pd.concat([rows[name]] * 3).tolist() for name in rows}
     assert int(repeated(columns, 3 * len(rows)).sum()) == 2 * len(rows)
 
 
@@ -189,7 +189,7 @@ def test_equal_requests_of_many_people_are_evidence_and_no_drift(tmp_path: Path)
 
 def test_the_columns_of_the_prediction_log_are_used_and_not_ignored(tmp_path: Path) -> None:
     chance = np.random.default_rng(1)
-    rows = []
+    rows: list[Any] = []
     for number in range(200):
         home = {**HOME, "total_sqft": float(round(chance.normal(1200, 200)))}
         for minute in (0, 10, 20, 400):

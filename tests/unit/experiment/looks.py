@@ -39,7 +39,7 @@ def stratum(
         SampleMoments(n=n, mean=mean if n else 0.0, variance=variance if n > 1 else 0.0)
         for n, mean in zip(rated, stars, strict=True)
     )
-    return Stratum(epoch=epoch, share=share, assigned=assigned, ratings=samples)  # type: ignore[arg-type]
+    return Stratum(epoch=epoch, share=share, assigned=assigned, ratings=samples)
 
 
 def look(

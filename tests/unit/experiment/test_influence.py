@@ -21,7 +21,7 @@ def difference(voices: list[Voice], strata: int) -> float:
         Stratum(
             epoch=place,
             share=20,
-            ratings=tuple(  # type: ignore[arg-type]
+            ratings=tuple(
                 sample_moments(voice.stars for voice in voices if (voice.stratum, voice.variant) == (place, variant))
                 for variant in (0, 1)
             ),

@@ -30,7 +30,7 @@ def count(times: int) -> None:
     histogram = Histogram("took_seconds", "Took", registry=registry, buckets=(0.1, 1.0))
     summary = Summary("size", "Size", registry=registry)
     gauges = [
-        Gauge(f"level_{mode}", "Level", registry=registry, multiprocess_mode=mode)  # type: ignore[arg-type]
+        Gauge(f"level_{mode}", "Level", registry=registry, multiprocess_mode=mode)
         for mode in ("min", "max", "sum", "mostrecent", "all", "livesum", "livemax", "livemostrecent")
     ]
     for number in range(times):

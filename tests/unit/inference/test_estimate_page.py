@@ -50,7 +50,8 @@ def test_a_price_from_a_hundred_lakh_on_is_in_crore(backend: Backend) -> None:
     ],
 )
 def test_the_page_is_in_the_language_of_the_form(backend: Backend, path: str, accepted: str, language: str) -> None:
-    shown = page(backend, path, **{"Accept-Language": accepted})
+    language_header: Any = {"Accept-Language": accepted}
+    shown = page(backend, path, **language_header)
     assert f'<html lang="{language}">' in shown and f'href="/?lang={language}"' in shown
     heading = catalogue()["Estimated price"].get(language, "Estimated price")
     assert f"<h1>{heading}</h1>" in shown

@@ -27,7 +27,7 @@ def test_health_names_the_instance_and_what_all_its_workers_serve(backend: Backe
 def test_before_the_first_model_it_is_alive_and_not_ready(start: Start) -> None:
     empty = start()
     assert (empty.client.get("/api/health").status_code, empty.client.get("/api/ready").status_code) == (200, 503)
-    assert empty.client.get("/api/health").json["status"] == "starting"
+    assert empty.client.get("/api/health").get_json()["status"] == "starting"
 
 
 def test_with_a_model_it_is_ready(backend: Backend) -> None:

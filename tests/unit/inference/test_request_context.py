@@ -1,8 +1,10 @@
 import base64
 import hashlib
 from ipaddress import ip_address
+from typing import Any
 
 import pytest
+from werkzeug.datastructures import Headers
 from werkzeug.test import EnvironBuilder
 
 from homeprices.predictions.identifiers import NetworkHash, VisitorHash
@@ -10,7 +12,7 @@ from homeprices.settings import Settings, load_settings
 from inference.backend.runtime.request_context import Caller, open_callers
 
 SETTINGS = load_settings({"HOMEPRICES_VISITOR_KEY": "key", "TRUSTED_NETWORKS": "10.1.0.0/16,::1/128"}, ())
-FROM_ROUTER = {
+FROM_ROUTER: dict[str, Any] = {
     "X-Visitor-Id": "ab" * 16,
     "X-Assigned-Variant": "candidate",
     "X-Experiment-Epoch": "4",
@@ -23,9 +25,13 @@ def network(address: str) -> str:
     return NetworkHash(b"key")(ip_address(address))
 
 
-def caller(address: str = "10.1.2.3", settings: Settings = SETTINGS, **headers: str) -> Caller:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    environ = EnvironBuilder(headers=named, environ_base={"REMOTE_ADDR": address}).get_environ()
+def named(header: str, value: str) -> dict[str, Any]:
+    return {header: value}
+
+
+def caller(address: str = "10.1.2.3", settings: Settings = SETTINGS, **headers: Any) -> Caller:
+    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    environ = EnvironBuilder(headers=Headers(sent), environ_base={"REMOTE_ADDR": address}).get_environ()
     return open_callers(settings)(environ)
 
 
@@ -85,17 +91,17 @@ def test_addresses_of_both_kinds_are_recognised(address: str) -> None:
     ],
 )
 def test_a_malformed_header_is_ignored(header: str, value: str) -> None:
-    found = caller(**{header: value})
+    found = caller(**named(header, value))
     assert (found.visitor, found.assigned_variant, found.epoch, found.fallback) == (None, None, None, False)
 
 
 @pytest.mark.parametrize("value", ["", "x" * 65, "a b", "a\u00e9"])
 def test_a_request_id_that_is_not_safe_to_log_is_replaced(value: str) -> None:
-    assert len(caller(**{"X-Request-ID": value}).request_id) == 32
+    assert len(caller(**named("X-Request-ID", value)).request_id) == 32
 
 
 def test_assigned_to_production_differs_from_not_assigned() -> None:
-    assert caller(**{"X-Assigned-Variant": "production"}).assigned_variant == "production"
+    assert caller(**named("X-Assigned-Variant", "production")).assigned_variant == "production"
     assert caller().assigned_variant is None
 
 

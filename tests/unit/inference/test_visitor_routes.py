@@ -62,8 +62,8 @@ def test_an_unknown_location_that_is_nearly_a_known_one_is_named_beside_the_esti
 
 def test_a_home_that_cannot_be_is_priced_and_marked(backend: Backend) -> None:
     home = {**HOME, "total_sqft": 300, "bhk": 9, "bath": 9}
-    alone = backend.client.post(PATH, json=home).json
-    [in_batch] = backend.client.post(f"{PATH}/batch", json=[home]).json
+    alone = backend.client.post(PATH, json=home).get_json()
+    [in_batch] = backend.client.post(f"{PATH}/batch", json=[home]).get_json()
     for answer in (alone, in_batch):
         assert "300 square feet with 9 bedrooms: homes have 100 to 10,000 each" in answer["unusual"].values()
         assert 0 < answer["interval"]["low"] <= answer["estimated_price"] <= answer["interval"]["high"]

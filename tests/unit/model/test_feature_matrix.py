@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ def lookup(missing: float) -> Column:
 
 
 @pytest.mark.parametrize("make", [number, lookup])
-def test_a_missing_value_that_is_nan_equals_one_that_is_another_nan(make: type[Column]) -> None:
+def test_a_missing_value_that_is_nan_equals_one_that_is_another_nan(make: Callable[[float], Column]) -> None:
     one, other = make(float("nan")), make(float("nan"))
     assert one == other
     assert one == pickle.loads(pickle.dumps(one))

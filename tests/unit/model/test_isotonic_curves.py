@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
@@ -12,7 +14,7 @@ from homeprices.model.onnx_builder import OnnxBuilder
 def homes(*described: tuple[str, float, int, int]) -> pd.DataFrame:
     frame = pd.DataFrame(described, columns=["location", "total_sqft", "bhk", "bath"])
     numbers = {name: frame[name].astype(np.float32) for name in ("total_sqft", "bhk", "bath")}
-    missing = {"balcony": np.float32(np.nan), "area_type": "", "availability": "", "society": ""}
+    missing: dict[str, Any] = {"balcony": np.float32(np.nan), "area_type": "", "availability": "", "society": ""}
     return frame.assign(**numbers, **missing)
 
 
@@ -27,7 +29,8 @@ LISTED = homes(
 def wavy(inputs: pd.DataFrame) -> npt.NDArray[np.float64]:
     """Grows with the area, on the whole: in waves of 5 %."""
     area = np.log(inputs["total_sqft"].to_numpy(np.float64))
-    return area + 0.3 * np.sin(40 * area) + (inputs["location"] == "Hebbal").to_numpy(float)
+    waves: npt.NDArray[np.float64] = area + 0.3 * np.sin(40 * area) + (inputs["location"] == "Hebbal").to_numpy(float)
+    return waves
 
 
 @pytest.fixture(scope="module")

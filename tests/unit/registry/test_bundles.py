@@ -125,7 +125,7 @@ def test_an_attempt_that_began_with_other_content_is_replaced_while_unpublished(
 ) -> None:
     bundle_publisher.stage(bucket, "run", drafts[0])
     with pytest.raises(Killed):
-        bundle_publisher.publish(DyingBucket(bucket, 20), "run", "CO")  # type: ignore[arg-type]
+        bundle_publisher.publish(DyingBucket(bucket, 20), "run", "CO")
     assert keys(bucket, "models/")
     assert bundle_reader.highest(bucket, "CO") is None
     assert publish(bucket, drafts[1]) == "CO1"
@@ -155,7 +155,7 @@ def test_our_own_writes_that_are_answered_with_refusals_publish_all_the_same(
     bucket: MemoryBucket, drafts: list[Path]
 ) -> None:
     bundle_publisher.stage(bucket, "run", drafts[0])
-    assert bundle_publisher.publish(LostAnswers(bucket), "run", "CO") == "CO1"  # type: ignore[arg-type]
+    assert bundle_publisher.publish(LostAnswers(bucket), "run", "CO") == "CO1"
     bundle_reader.verify(bucket, "CO1")
 
 
@@ -192,7 +192,7 @@ def test_a_sound_local_copy_is_used_without_the_bucket(
 ) -> None:
     publish(bucket, drafts[0])
     bundle_reader.fetch(bucket, "CO1", tmp_path)
-    assert bundle_reader.fetch(DyingBucket(bucket, 0), "CO1", tmp_path).name == "price_check_CO1"  # type: ignore[arg-type]
+    assert bundle_reader.fetch(DyingBucket(bucket, 0), "CO1", tmp_path).name == "price_check_CO1"
 
 
 @pytest.mark.parametrize("damage", ["truncate", "remove", "another version"])
@@ -284,7 +284,7 @@ def test_archiving_survives_a_kill_after_every_operation_and_no_reader_sees_half
         bucket = MemoryBucket()
         publish(bucket, drafts[0])
         try:
-            bundle_publisher.archive(DyingBucket(bucket, operations), "CO1")  # type: ignore[arg-type]
+            bundle_publisher.archive(DyingBucket(bucket, operations), "CO1")
         except Killed:
             if bundle_reader.highest(bucket, "CO"):
                 bundle_reader.verify(bucket, "CO1")
@@ -329,7 +329,7 @@ def test_files_that_are_being_published_are_not_taken_for_half_archived(
 ) -> None:
     bundle_publisher.stage(bucket, "run", drafts[0])
     with pytest.raises(Killed):
-        bundle_publisher.publish(DyingBucket(bucket, 20), "run", "CO")  # type: ignore[arg-type]
+        bundle_publisher.publish(DyingBucket(bucket, 20), "run", "CO")
     assert keys(bucket, "models/")
     assert bundle_reader.partially_archived(bucket) == []
 

@@ -1,11 +1,11 @@
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC
 
 import pandas as pd
 import pytest
 
-from homeprices.adapters.object_store import MemoryBucket
+from homeprices.adapters.object_store import Entry, MemoryBucket
 from homeprices.data.schema import read_listings, to_csv
 from homeprices.data.synthetic import make_listings
 from homeprices.errors import Conflict, DatasetRefused, ObjectNotFound, StorageUnavailable
@@ -104,7 +104,7 @@ def test_the_same_file_imported_by_many_at_once_is_one_dataset() -> None:
 
 def test_a_key_that_somebody_else_wrote_is_never_overwritten() -> None:
     class WrittenByAnother(MemoryBucket):
-        def list(self, prefix):
+        def list(self, prefix: str) -> Iterator[Entry]:
             return (entry for entry in super().list(prefix) if not entry.key.startswith("data/raw/"))
 
     bucket = WrittenByAnother()

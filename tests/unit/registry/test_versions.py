@@ -144,7 +144,8 @@ def test_the_highest_is_by_number_and_complete(bucket: MemoryBucket) -> None:
 
 @given(st.lists(st.tuples(st.sampled_from("abcd"), st.booleans()), max_size=30))
 def test_whoever_claims_in_whatever_order_no_number_is_given_to_two(steps: list[tuple[str, bool]]) -> None:
-    bucket, owners = MemoryBucket(), {}
+    bucket = MemoryBucket()
+    owners: dict[str, str] = {}
     for owner, then_completes in steps:
         version = bundle_publisher.claim(bucket, "CO", owner)
         assert owners.setdefault(version, owner) == owner

@@ -189,7 +189,7 @@ def test_another_production_does_not_start_a_stopped_experiment(bucket: MemoryBu
 
 def test_a_writer_that_lost_a_race_applies_its_change_to_the_newer_record(bucket: MemoryBucket, clock: Clock) -> None:
     start(bucket, clock)
-    raced = []
+    raced: list[ControlRecord] = []
 
     def set_to_30(record: ControlRecord) -> ControlRecord:
         if not raced:

@@ -24,7 +24,7 @@ def trial(bucket: MemoryBucket, drafts: list[Path]) -> MemoryBucket:
 
 
 def test_a_promotion_makes_the_candidate_the_next_production(trial: MemoryBucket, clock: Clock) -> None:
-    waited = []
+    waited: list[str] = []
     version = promotion.promote(trial, "CO1", waited.append, "evaluation", "it scores more", clock=clock)
     assert (version, waited) == ("BO2", ["BO2"])
     manifest, candidate = bundle_reader.read_manifest(trial, "BO2"), bundle_reader.read_manifest(trial, "CO1")
@@ -103,7 +103,7 @@ def test_what_was_decided_stays_decided(trial: MemoryBucket) -> None:
 
 
 def test_a_decision_whose_answer_was_lost_is_ours(trial: MemoryBucket) -> None:
-    promotion.roll_back(LostAnswers(trial), "CO1", "person", "worse")  # type: ignore[arg-type]
+    promotion.roll_back(LostAnswers(trial), "CO1", "person", "worse")
     assert promotion.outcome_of(trial, "CO1") == "rollback"
 
 
@@ -132,7 +132,7 @@ def test_a_start_that_was_under_way_does_not_outlive_the_end(trial: MemoryBucket
 
 def test_a_revert_publishes_the_earlier_bundle_as_the_next(trial: MemoryBucket, clock: Clock) -> None:
     promotion.promote(trial, "CO1", in_production, "evaluation", "better")
-    waited = []
+    waited: list[str] = []
     assert promotion.revert(trial, "BO1", waited.append, "person", "BO2 overprices", clock=clock) == "BO3"
     assert waited == ["BO3"]
     assert bundle_reader.read_manifest(trial, "BO3").promoted_from == "BO1"
@@ -289,7 +289,7 @@ def test_bundles_that_lost_are_candidates_rolled_back_and_productions_taken_back
 
 def test_half_an_archive_without_a_decision_is_finished(trial: MemoryBucket) -> None:
     with pytest.raises(Killed):
-        bundle_publisher.archive(DyingBucket(trial, 5), "CO1")  # type: ignore[arg-type]
+        bundle_publisher.archive(DyingBucket(trial, 5), "CO1")
     assert promotion.resume_interrupted(trial, "next run") == [
         "the experiment BO1-CO1 was ended, because CO1 is in the archive",
         "the rest of CO1 was moved to the archive",

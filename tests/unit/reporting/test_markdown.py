@@ -1,3 +1,4 @@
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ def test_only_the_named_section_is_replaced(tmp_path: Path) -> None:
 def test_a_page_without_both_marks_is_left_alone(tmp_path: Path, content: str) -> None:
     page = tmp_path / "page.md"
     page.write_text(content)
-    for write in (lambda: check_section(page, "a"), lambda: replace_section(page, "a", "text")):
+    for write in (partial(check_section, page, "a"), partial(replace_section, page, "a", "text")):
         with pytest.raises(InvalidInput, match=r"page.md: does not hold the marks <!-- a --> and <!-- end of a -->"):
             write()
     assert page.read_text() == content

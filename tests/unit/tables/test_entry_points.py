@@ -84,7 +84,7 @@ def written(rows: list[Row], **how: Any) -> bytes:
     if how["format"] == "csv":
         text = io.StringIO(newline="")
         # Python's writer leaves a line feed unquoted where lines end with a carriage return.
-        quoting = csv.QUOTE_ALL if how["end"] == "\r" else how["quoting"]
+        quoting: Any = csv.QUOTE_ALL if how["end"] == "\r" else how["quoting"]
         writer = csv.writer(text, delimiter=how["delimiter"], lineterminator=how["end"], quoting=quoting)
         writer.writerow([*map(how["header"], names), *[""] * how["empty_columns"]])
         for row in rows:
@@ -109,7 +109,7 @@ def by_drift(body: bytes, _format: str) -> Any:
         features = read_sample(path).counted.sample.features
     return {
         "total_sqft": features["total_sqft"].values.tolist(),  # type: ignore[union-attr]
-        "location": dict(features["location"].counts),  # type: ignore[arg-type]
+        "location": dict(features["location"].counts),
         "rows": features["bath"].present,
     }
 

@@ -57,7 +57,7 @@ def faults(body: bytes, **options: Any) -> dict[int, tuple[str, str]]:
     return {b.lines[place]: wrong for b in blocks(body, **options) for place, wrong in b.faults.items()}
 
 
-def as_csv(rows: list[tuple[str, ...]], delimiter: str, end: str, header: tuple[str, ...], quoting: int) -> str:
+def as_csv(rows: list[tuple[str, ...]], delimiter: str, end: str, header: tuple[str, ...], quoting: Any) -> str:
     text = io.StringIO(newline="")
     writer = csv.writer(text, delimiter=delimiter, lineterminator=end, quoting=quoting)
     writer.writerows([header, *rows])

@@ -48,7 +48,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     bucket = MemoryBucket()
     for kind in ("BO", "CO"):
         bundle_publisher.stage(bucket, kind, make_draft(tmp_path / kind))
-        bundle_publisher.publish(bucket, kind, kind)  # type: ignore[arg-type]
+        bundle_publisher.publish(bucket, kind, kind)
     replicas = Replica(bucket, "BO"), Replica(bucket, "CO")
     with webhook() as hook:
         yield Site(bucket, replicas, hook)

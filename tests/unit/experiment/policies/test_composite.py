@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -156,7 +157,7 @@ def test_what_the_circuit_breaker_stopped_is_rolled_back_however_good_its_rating
 
 
 def test_two_arms_that_both_score_nothing_go_on() -> None:
-    nothing = {"rating": 0.0, "latency": 5000.0}
+    nothing: dict[str, Any] = {"rating": 0.0, "latency": 5000.0}
     assert decide(variant("BO1", **nothing), variant("CO1", **nothing)).outcome == "continue"
 
 

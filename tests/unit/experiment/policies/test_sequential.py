@@ -281,7 +281,8 @@ def test_ratings_promote_after_a_day_at_the_earliest_and_harm_does_not_wait() ->
     young = RULE.decide(look((3.4, 4.2), days=0.9))
     assert (young.outcome, young.reason.endswith(": ratings promote from 24 h on.")) == ("continue", True)
     assert RULE.decide(look((3.4, 4.2), days=1)).outcome == "promote"
-    for harm in ({"errors": happened(60, 1000)}, {"slow": happened(60, 1000)}):
+    harms: tuple[dict[str, Any], ...] = ({"errors": happened(60, 1000)}, {"slow": happened(60, 1000)})
+    for harm in harms:
         assert RULE.decide(look((3.4, 4.2), days=0.01, **harm)).outcome == "rollback"
     assert RULE.decide(look((4.2, 3.4), days=0.9)).outcome == "rollback"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,7 +45,7 @@ def test_numbers_have_the_unit_of_their_panel(value: float, unit: str, text: str
 
 
 def test_a_page_is_drawn_with_every_kind_of_panel_and_one_that_has_no_data(tmp_path: Path) -> None:
-    kinds = ("lines", "stat", "bars", "table", "lines")
+    kinds: tuple[Any, ...] = ("lines", "stat", "bars", "table", "lines")
     panels = tuple(Panel(f"{number}", "", (Prom("up") if kind == "lines" else Sql("select 1"),), kind, width=12)
                    for number, kind in enumerate(kinds))  # fmt: skip
     page = Dashboard("uid", "Page", "Everything.", (Row("all", panels),), (Annotation("decisions", "select 1"),))

@@ -30,7 +30,7 @@ RING, OPERATOR, READER = keys()
 @contextmanager
 def page(**variables: str) -> Iterator[tuple[FlaskClient, Airflow]]:
     with airflow_server() as airflow:
-        settings = {**NETWORKS, "HOMEPRICES_AIRFLOW_URL": airflow.url, **variables}
+        settings: dict[str, Any] = {**NETWORKS, "HOMEPRICES_AIRFLOW_URL": airflow.url, **variables}
         yield application(trial_parts(), RING, **settings).test_client(), airflow
 
 
@@ -139,7 +139,7 @@ def test_a_token_is_good_for_an_hour_and_of_one_process() -> None:
         ({"action": "share"}, "share: must be"),
     ],
 )
-def test_an_order_that_is_none_is_refused_before_anything_starts(change: dict[str, str], says: str) -> None:
+def test_an_order_that_is_none_is_refused_before_anything_starts(change: dict[str, Any], says: str) -> None:
     with pytest.raises(InvalidInput, match=says):
         order_of({**FORM, **change})
     with page() as (client, airflow):

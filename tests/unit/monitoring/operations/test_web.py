@@ -23,7 +23,7 @@ def client(parts: dict[str, object] | None = None, **variables: str) -> FlaskCli
 
 
 def test_the_document_has_every_part_and_nothing_is_wrong() -> None:
-    document = client(quiet_parts()).get("/api/status", environ_base=HERE).json  # type: ignore[arg-type]
+    document = client(quiet_parts()).get("/api/status", environ_base=HERE).get_json()  # type: ignore[arg-type]
     assert (document["ok"], document["problems"]) == (True, [])
     assert set(document["parts"]) == set(TITLES)
     assert set(document["links"]) == {"Airflow", "MLflow", "Prometheus"}
