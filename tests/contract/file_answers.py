@@ -204,9 +204,9 @@ def _bare(sentence: str) -> str:
 
 
 def _answer(kind: Kind, read: Callable[[Path], Reading], rows: list[dict[str, Any]], folder: Path) -> str:
-    meant = [row | {} if at and not kind.every else row | kind.means for at, row in enumerate(rows)]
+    meant = [row | {} if at and not kind.every else {**row, **kind.means} for at, row in enumerate(rows)]
     path = folder / f"homes{kind.ending}"
-    path.write_bytes(kind.write([rows[0] | kind.first, *rows[1:]]))
+    path.write_bytes(kind.write([{**rows[0], **kind.first}, *rows[1:]]))
     try:
         found = read(path)
     except (InvalidInput, BadRequest) as error:

@@ -210,7 +210,9 @@ CELLS = [
 
 
 def _prices(name: str, change: Callable[[int, dict[str, Any]], Cells]) -> Kind:
-    return Kind("scale", name, lambda rows: as_csv([row | change(at, row) for at, row in enumerate(rows)]), prices=True)
+    return Kind(
+        "scale", name, lambda rows: as_csv([{**row, **change(at, row)} for at, row in enumerate(rows)]), prices=True
+    )
 
 
 def _areas(name: str, wrong: Callable[[int], bool]) -> Kind:

@@ -101,10 +101,12 @@ def _multipart(values: dict[str, Any]) -> str:
 
 def _wrong_homes() -> Iterator[Request]:
     for name in (*HOME, "balcony", "area_type", "availability", "society"):
-        for value in (True, [], {}, "x" * 101, -1, "\u0007"):
+        wrong: tuple[Any, ...] = (True, [], {}, "x" * 101, -1, "\u0007")
+        for value in wrong:
             yield post(PREDICT, {**HOME, name: value})
     for name in HOME:
-        for value in (None, "", "  ", 0, 1e9, "1,200", 2.5):
+        wrong = (None, "", "  ", 0, 1e9, "1,200", 2.5)
+        for value in wrong:
             yield post(PREDICT, {**HOME, name: value})
         yield form(PREDICT, {**HOME, name: "?" * 101})
     for size in (1, 2, 3, 4):
@@ -138,7 +140,8 @@ def _bodies() -> Iterator[Request]:
 def _batches() -> Iterator[Request]:
     rows: list[Any] = [HOME, {**HOME, "location": "Nowhere"}, {**HOME, "bhk": 0}, {}, 5, {**HOME, "balcony": "1"}]
     head, line = ",".join(HOME), "1200,Whitefield,2,2"
-    for some in (rows, rows[:1], rows[2:4], [], {}, None, [[HOME]]):
+    bodies: tuple[Any, ...] = (rows, rows[:1], rows[2:4], [], {}, None, [[HOME]])
+    for some in bodies:
         yield post(BATCH, some)
     yield send(BATCH, JSON, b"[{]")
     for media_type in (NDJSON, "application/ndjson", "application/jsonl"):
@@ -174,13 +177,16 @@ def _feedback() -> Iterator[Request]:
         yield post(FEEDBACK, remark(kind, feedback_text=" fine\nas it is "), headers=rater)
     yield post(FEEDBACK, remark("too_low"))
     yield form(FEEDBACK, remark("rating", feedback_value="3", feedback_text=""))
-    for kind, value in (("rating", 0), ("rating", 2.5), ("rating", None), ("rating", "x"), ("actual_price", 0),
-                        ("actual_price", 1e6), ("accurate", 1), ("great", None), (None, None), (5, 5)):  # fmt: skip
+    wrong: tuple[tuple[Any, Any], ...] = (
+        ("rating", 0), ("rating", 2.5), ("rating", None), ("rating", "x"), ("actual_price", 0), ("actual_price", 1e6),
+        ("accurate", 1), ("great", None), (None, None), (5, 5),
+    )  # fmt: skip
+    for kind, value in wrong:
         yield post(FEEDBACK, remark(kind, feedback_value=value))
     for number in (0, -1, 10**12, 2**53, "x", None, True, 1.5):
         yield post(FEEDBACK, {**remark("accurate"), "prediction_id": number})
-    for value in ({}, {"feedback_type": "rating"}, remark("accurate", stars=5)):
-        yield post(FEEDBACK, value)
+    for body in ({}, {"feedback_type": "rating"}, remark("accurate", stars=5)):
+        yield post(FEEDBACK, body)
     for text in (1, "x" * 2001, "\u0007"):
         yield post(FEEDBACK, remark("accurate", feedback_text=text))
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
-from homeprices.adapters.object_store import Bucket
+from homeprices.adapters.object_store import Bucket, RangedBucket
 from homeprices.errors import Conflict, PreconditionFailed
 from homeprices.names import BundleKind
 from homeprices.pricing.bundle import MODEL_FILE
@@ -67,11 +68,14 @@ def assert_consistent(bucket: Bucket) -> None:
     assert record.candidate is None or bucket.exists(f"models/price_check_{record.candidate}/manifest.json")
 
 
+TestedBucket = TypeVar("TestedBucket", bound=RangedBucket)
+
+
 def survive_every_kill(
-    bucket: Bucket,
-    prepare: Callable[[Bucket], None],
+    bucket: TestedBucket,
+    prepare: Callable[[TestedBucket], None],
     act: Callable[[Bucket], object],
-    check: Callable[[Bucket], None],
+    check: Callable[[TestedBucket], None],
     every: int = 1,
 ) -> None:
     """Kill `act` after 0, `every`, 2 x `every`, ... operations, run it again to its end, and check."""
@@ -152,7 +156,9 @@ class ReleaseContract:
         assert bundle_reader.highest(bucket, "CO") is None
         assert_consistent(bucket)
 
-    def test_stage_and_publish_survive_a_kill_after_every_operation(self, bucket: Bucket, drafts: list[Path]) -> None:
+    def test_stage_and_publish_survive_a_kill_after_every_operation(
+        self, bucket: RangedBucket, drafts: list[Path]
+    ) -> None:
         def check(bucket: Bucket) -> None:
             assert bundle_reader.published(bucket, "CO") == ["CO1"]
             assert [e.key for e in bucket.list("claims/")] == ["claims/CO1.json"]
@@ -161,7 +167,7 @@ class ReleaseContract:
 
         survive_every_kill(bucket, lambda _: None, lambda b: publish(b, drafts[0], "run", "CO"), check, self.kill_every)
 
-    def test_a_promotion_survives_a_kill_after_every_operation(self, bucket: Bucket, drafts: list[Path]) -> None:
+    def test_a_promotion_survives_a_kill_after_every_operation(self, bucket: RangedBucket, drafts: list[Path]) -> None:
         def check(bucket: Bucket) -> None:
             assert bundle_reader.published(bucket, "BO") == ["BO1", "BO2"]
             assert bundle_reader.highest(bucket, "CO") is None

@@ -38,8 +38,9 @@ from monitoring.operations.service_parts import ServiceParts
 from tests.contract.release import drafts, publish  # noqa: F401
 from tests.integration.inference.instance import eventually
 from tests.support.browser import chromium
+from tests.support.free_ports import free_ports
 from tests.support.programs import CHROMIUM
-from tests.support.servers import clean_environment, free_ports
+from tests.support.servers import clean_environment
 
 ROOT = Path(__file__).parents[2]
 

@@ -172,7 +172,7 @@ def test_both_models_are_scored_on_the_homes_whose_price_is_told(trial: Trial) -
     seen = evidence(trial)
     assert seen.paired.difference.n == 60
     assert seen.paired.difference.mean == pytest.approx(-0.1 / 1.1, rel=1e-4), "the candidate is right"
-    assert (seen.paired.candidate_error, seen.paired.unpriced) == (pytest.approx(0, abs=1e-5), 1)
+    assert (seen.paired.candidate_error, seen.paired.unpriced) == pytest.approx((0, 1), abs=1e-5)
     assert seen.production.ratings == 0
 
 

@@ -36,14 +36,14 @@ MALFORMED: list[dict[str, Any]] = [
     {"id": 0},
     {"id": 2**60},
 ]
-OF_ANOTHER = [
+OF_ANOTHER: list[dict[str, Any]] = [
     {"bundle": "BO999"},
     {"bundle": "by hand"},
     {"bundle": ""},
     {"bundle": "BO1"},  # assigned to the candidate, no fallback
 ]
-NOT_OF_THE_EXPERIMENT = [{"epoch": None}, {"epoch": 99}, {"assigned_variant": None}]
-HARMLESS = [{"milliseconds": 1e300}, {"milliseconds": "NaN"}, {"milliseconds": -1.0}]
+NOT_OF_THE_EXPERIMENT: list[dict[str, Any]] = [{"epoch": None}, {"epoch": 99}, {"assigned_variant": None}]
+HARMLESS: list[dict[str, Any]] = [{"milliseconds": 1e300}, {"milliseconds": "NaN"}, {"milliseconds": -1.0}]
 FEEDBACK: list[tuple[str, Any]] = [
     ("rating", None),
     ("rating", "NaN"),
@@ -100,7 +100,8 @@ def insert_feedback(trial: Trial, prediction_id: int) -> None:
 
 def evidence(trial: Trial) -> dict[str, Any]:
     found: dict[str, Any] = trial.evaluation("look").collect_evidence()["evidence"]
-    return json.loads(json.dumps(found, allow_nan=False))
+    plain: dict[str, Any] = json.loads(json.dumps(found, allow_nan=False))
+    return plain
 
 
 def test_rows_that_no_service_writes_are_left_out_of_the_evidence_and_counted(trial: Trial) -> None:

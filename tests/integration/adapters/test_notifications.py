@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from structlog.testing import capture_logs
 
-from homeprices.adapters.notifications import Email, Notification, Notifier, Slack, open_notifier
+from homeprices.adapters.notifications import Channel, Email, Notification, Notifier, Slack, open_notifier
 from homeprices.settings import load_settings
 from tests.support.fake_servers import mail_server, webhook
 from tests.support.free_ports import free_ports
@@ -66,7 +66,7 @@ def test_both_channels_of_the_settings_get_it_and_a_first_failure_is_tried_again
 
 def test_servers_that_stay_broken_are_said_to_be_and_nothing_is_raised() -> None:
     with webhook(failures=9) as hook, mail_server(refusals=9) as box, capture_logs() as logs:
-        channels = [Slack(hook.url), Email("127.0.0.1", box.port, "a@localhost", "b@localhost")]
+        channels: list[Channel] = [Slack(hook.url), Email("127.0.0.1", box.port, "a@localhost", "b@localhost")]
         notifier = Notifier(channels, sleep=lambda _: None)
         assert notifier.send(NOTICE) == {"slack": False, "email": False}
     assert (hook.attempts, box.connections, notifier.failures) == (3, 3, {"slack": 1, "email": 1})
@@ -77,7 +77,7 @@ def test_servers_that_stay_broken_are_said_to_be_and_nothing_is_raised() -> None
 
 
 def test_an_unavailable_server_is_reported(closed_port: int) -> None:
-    channels = [
+    channels: list[Channel] = [
         Slack(f"http://127.0.0.1:{closed_port}/hush"),
         Email("127.0.0.1", closed_port, "a@localhost", "b@localhost"),
     ]

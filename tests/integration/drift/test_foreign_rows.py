@@ -42,7 +42,7 @@ def insert(town: Town, rows: list[dict[str, Any]], first_id: int) -> None:
                 :estimate, :interval_low, 120, 2)
         """
     )
-    sound = {"visitor": None, "bundle": "BO1", "inputs": {}, "estimate": 100.0, "interval_low": 70.0}
+    sound: dict[str, Any] = {"visitor": None, "bundle": "BO1", "inputs": {}, "estimate": 100.0, "interval_low": 70.0}
     with town.engine.begin() as connection:
         for place, changes in enumerate(rows):
             row = {**sound, "id": first_id + place, **changes}

@@ -20,7 +20,7 @@ from homeprices.workflows import monitor_drift as module
 from homeprices.workflows.monitor_drift import DAY_HOURS, HOURLY, STATE_KEY, WEEK_HOURS, AlertStates, DriftMonitor
 from tests.integration.drift.conftest import NOON, Town
 
-LARGE = {"home": {"total_sqft": 4800.0}}
+LARGE: dict[str, Any] = {"home": {"total_sqft": 4800.0}}
 
 
 def stored(town: Town, hours: int = DAY_HOURS, variant: Variant = "production") -> drift_reports.Report | None:
@@ -77,9 +77,7 @@ def test_shifted_visitors_are_told_of_once_and_ask_for_one_model_until_they_are_
 
 
 @pytest.mark.parametrize("not_a_visit", [{"assigned_variant": None}, {"visitor": None}], ids=["batch", "no visitor"])
-def test_rows_that_are_no_visit_are_in_no_report_and_start_no_training(
-    town: Town, not_a_visit: dict[str, None]
-) -> None:
+def test_rows_that_are_no_visit_are_in_no_report_and_start_no_training(town: Town, not_a_visit: dict[str, Any]) -> None:
     town.visit(0, 400)
     town.visitors.clear()
     town.visit(0, 2000, **LARGE, **not_a_visit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -151,7 +152,7 @@ def test_reasons_of_another_price_are_not_shown(page: Page, service: PriceServic
 
 
 def test_a_bundle_of_before_has_no_listings_and_says_so(page: Page, service: PriceService) -> None:
-    city = {"place": "Bangalore", "homes": None, "estimated_price": 60.0, "inputs": {}}
+    city: dict[str, Any] = {"place": "Bangalore", "homes": None, "estimated_price": 60.0, "inputs": {}}
     rupees = {"home": 6520, "place": None, "city": None}
     before = {"typical_home": city, "rupees_per_sqft": rupees, "comparables": [], "notice": "it was trained before"}
     service.explanation = [(200, {**EXPLANATION, **before})]

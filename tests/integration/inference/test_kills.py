@@ -2,6 +2,8 @@
 
 import random
 import time
+from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,10 @@ def instance(make: Make, s3: S3Bucket, tmp_path: Path) -> Instance:
     return started
 
 
+def replaced(instance: Instance, killed: Collection[int]) -> bool:
+    return len(set(instance.workers()) - set(killed)) == len(killed)
+
+
 def test_killed_workers_lose_no_acknowledged_estimate_and_no_rating(instance: Instance, engine: Engine) -> None:
     chance = random.Random(7)
     killed = 0
@@ -69,7 +75,7 @@ def test_killed_workers_keep_their_counts_in_one_file_a_kind(instance: Instance)
         killed = instance.workers()
         for pid in killed:
             kill(pid)
-        eventually(lambda gone=killed: len(set(instance.workers()) - set(gone)) == len(gone), "new workers")
+        eventually(partial(replaced, instance, killed), "new workers")
         eventually(lambda: instance.serves("BO1"), "the workers serve again")
         assert [instance.metric(line) for line in lines] == [asked, asked]
     counted = sorted(path.name for path in (instance.folder / "infer-prod" / "metrics").glob("[ch]*.db"))

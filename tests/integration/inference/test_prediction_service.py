@@ -141,8 +141,10 @@ def test_drift_is_the_newest_stored_report_of_the_variant_and_window_with_its_ag
     instance: Instance, engine: Engine
 ) -> None:
     assert instance.get("/api/drift_report")[1]["status"] == "no_report"
-    for points, hours, variant in ((30, 24, "production"), (40, 24, "production"), (700, 168, "production"),
-                                   (50, 24, "candidate")):  # fmt: skip
+    reports: tuple[tuple[int, int, Variant], ...] = (
+        (30, 24, "production"), (40, 24, "production"), (700, 168, "production"), (50, 24, "candidate")
+    )  # fmt: skip
+    for points, hours, variant in reports:
         store_report(engine, points, hours, variant)
     report = instance.get("/api/drift_report")[1]
     assert (report["status"], report["data_points"], report["model_version"]) == ("ok", 40, "BO1")

@@ -35,7 +35,8 @@ from homeprices.training.bundle_builder import build_bundle
 from homeprices.workflows.score_batch import BatchRun
 from tests.integration.inference.instance import Instance, eventually
 from tests.support.factories import NOW
-from tests.support.servers import Servers, clean_environment, free_ports
+from tests.support.free_ports import free_ports
+from tests.support.servers import Servers, clean_environment
 
 HOMES = 1_000
 TINY = Preset("quick", folds=2, repeats=1, trees=4, rounds=15, teachers=2, knots=12, copies=2, trials=0)

@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from tests.integration.inference.instance import ROOT
-from tests.support.servers import clean_environment, free_ports
+from tests.support.free_ports import free_ports
+from tests.support.servers import clean_environment
 
 
 @pytest.mark.parametrize("key", ["", "   ", "fifteen letters"])

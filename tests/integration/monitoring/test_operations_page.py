@@ -55,7 +55,7 @@ def opening(browser: Browser) -> Iterator[Any]:
         opened: list[Opened] = []
 
         def open_page(
-            parts: dict[str, Any] | None = None, options: dict[str, Any] | None = None, **variables: str
+            parts: dict[str, Any] | None = None, options: dict[str, Any] | None = None, **variables: Any
         ) -> Opened:
             parts = parts or trial_parts()
             url = stack.enter_context(operations(parts, RING, **variables))

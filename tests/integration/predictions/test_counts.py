@@ -107,7 +107,7 @@ def test_a_batch_that_is_rolled_back_is_not_counted(engine: Engine) -> None:
 
 
 def test_estimates_that_are_stored_between_two_questions_are_in_both_answers_or_in_none(engine: Engine) -> None:
-    stored = []
+    stored: list[Any] = []
 
     def store_meanwhile(*_: object) -> None:
         if not stored:

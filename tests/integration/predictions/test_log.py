@@ -393,7 +393,7 @@ def test_closing_drains_what_is_there(settings: Settings, engine: Engine, tmp_pa
 def test_records_of_an_older_spool_have_no_network_and_others_keep_theirs(engine: Engine) -> None:
     older = {name: value for name, value in vars(PREDICTION).items() if name not in ("network", "returning_visitor")}
     row = {"id": 1, "ts": NOW.isoformat(), **older}
-    new = {"network": "ab" * 8, "returning_visitor": True}
+    new: dict[str, Any] = {"network": "ab" * 8, "returning_visitor": True}
     put(engine, Record("p", json.dumps(row).encode()), remark(1, "visitor-1", 4))
     put(engine, line(2, **new), remark(2, "visitor-1", 4, **new))
     put(engine, remark(1, "visitor-1", 5, NOW + timedelta(seconds=1), **new))

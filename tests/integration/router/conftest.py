@@ -24,7 +24,8 @@ from tests.integration.router.upstream import Upstream, listening
 from tests.support.free_ports import free_ports
 from tests.support.programs import NGINX, SYSTEM_NGINX
 
-PROGRAMS = [find_program(), pytest.param(SYSTEM_NGINX, marks=NGINX.mark)]
+WHEEL_NGINX = find_program()
+PROGRAMS = [WHEEL_NGINX, pytest.param(SYSTEM_NGINX, marks=NGINX.mark)]
 
 
 def free_port() -> int:

@@ -20,7 +20,7 @@ from homeprices.release.traffic_counts import DailyTrafficCounts
 from router import traffic_counter
 from router.nginx import Nginx, read_revision
 from tests.integration.router.client import Visitor
-from tests.integration.router.conftest import PROGRAMS, eventually, free_port, running_record
+from tests.integration.router.conftest import WHEEL_NGINX, eventually, free_port, running_record
 from tests.integration.router.test_changes import visitors_at_work
 from tests.integration.router.upstream import Upstream, listening
 
@@ -84,7 +84,7 @@ class Stand:
 @pytest.fixture
 def program() -> Path:
     """One Nginx, because kills of the agent do not depend on Nginx's version."""
-    return PROGRAMS[0]
+    return WHEEL_NGINX
 
 
 @pytest.fixture

@@ -81,8 +81,8 @@ def test_a_wrong_key_is_limited_by_address_and_uses_up_no_quota(router: Router) 
     wrong = [new_key(key.known.id), new_key(new_id()), "nonsense"]  # the id is not secret: lists and logs show it
     replies = [ask(router, "203.0.113.9", key=wrong[n]) for n in range(3)]
     assert [reply.status for reply in replies] == [200] * 3, "this service checks nothing"
-    replies = (ask(router, "203.0.113.9", key=wrong[n % 3]) for n in range(500))
-    limited = next(reply for reply in replies if reply.status == 429)
+    more = (ask(router, "203.0.113.9", key=wrong[n % 3]) for n in range(500))
+    limited = next(reply for reply in more if reply.status == 429)
     assert limited.json()["error"].startswith("Too many requests from this address")
     assert [ask(router, "203.0.113.9", key=key.text).status for _ in range(4)] == [200] * 4
 

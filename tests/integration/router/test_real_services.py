@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ from router.site_config import RouterSite, worker_user
 from tests.integration.inference.conftest import Make, engine, make, variables  # noqa: F401
 from tests.integration.inference.instance import Instance, publish
 from tests.integration.router.client import HOME, Reply, Visitor
-from tests.integration.router.conftest import PROGRAMS, eventually, free_port, running_record
+from tests.integration.router.conftest import WHEEL_NGINX, eventually, free_port, running_record
 from tests.support.browser import PATIENCE_MILLISECONDS, chromium, frontend
 from tests.support.programs import CHROMIUM
 
@@ -62,8 +63,8 @@ def serving(make: Make, s3: S3Bucket, tmp_path: Path) -> Iterator[ServingStack]:
     candidate = make("cand", HOMEPRICES_INSTANCE="infer-cand", MODEL_PREFIX="candidate_model", WEB_CONCURRENCY="1")
     for instance, version in ((production, "BO1"), (candidate, "CO1")):
         instance.start()
-        eventually(lambda instance=instance, version=version: instance.serves(version), 120)
-    nginx = Nginx(PROGRAMS[0], tmp_path / "router")
+        eventually(partial(instance.serves, version), 120)
+    nginx = Nginx(WHEEL_NGINX, tmp_path / "router")
     nginx.folder.mkdir()
     site = RouterSite(
         listen=f"127.0.0.1:{free_port()}",
@@ -98,7 +99,7 @@ def test_a_visit_is_stored_with_its_variant_and_epoch(serving: ServingStack, eng
         rated = visitor.ask("POST", "/api/feedback", _rating(answer["prediction_id"], 4))
         visitor.close()
         assert rated.status == 200
-        eventually(lambda number=answer["prediction_id"]: _feedback(engine, number), 120)
+        eventually(partial(_feedback, engine, answer["prediction_id"]), 120)
         row = _prediction(engine, answer["prediction_id"])
         assert (row.assigned_variant, row.served_variant, row.bundle, row.epoch) == (variant, variant, version, 1)
         assert not row.fallback

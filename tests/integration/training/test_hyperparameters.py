@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import parallel_config, register_parallel_backend
-from joblib._parallel_backends import ThreadingBackend
+from joblib import parallel_config, register_parallel_backend  # type: ignore[import-untyped]
+from joblib._parallel_backends import ThreadingBackend  # type: ignore[import-untyped]
 
 from homeprices.model.estimators import estimator
 from homeprices.model.feature_matrix import TARGET_ENCODED_FILLED, learn_locations, model_inputs

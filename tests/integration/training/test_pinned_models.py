@@ -36,7 +36,7 @@ def estimator(request: pytest.FixtureRequest) -> str:
 def draft(estimator: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A draft bundle from a process in which BLAS uses the kernels of one kind of core."""
     folder = tmp_path_factory.mktemp("pinned") / "draft"
-    command = [sys.executable, "-W", "ignore", "-m", "tests.support.models", estimator, folder]
+    command = [sys.executable, "-W", "ignore", "-m", "tests.support.models", estimator, str(folder)]
     environment = {**clean_environment(), "OPENBLAS_CORETYPE": "Haswell"}
     subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=600)
     return folder
