@@ -23,6 +23,7 @@ from tests.support.programs import not_run
 if TYPE_CHECKING:  # a test that needs no server does not load them
     from homeprices.adapters.object_store import S3Bucket
     from tests.support.servers import Servers
+    from tests.support.workers import SharedServers
 
 # Tests run side by side, so each process computes in one thread: more only wait for each other at every step. Libraries
 # read this when they are loaded.
@@ -73,7 +74,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         measuring.switch(on=not item.nodeid.removeprefix("tests/").startswith(measuring.UNMEASURED))
 
 
-SHARED = pytest.StashKey["SharedServers"]()
+SHARED: pytest.StashKey[SharedServers] = pytest.StashKey()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -140,7 +140,7 @@ class ComposeStack:
     def watch(self, **env: str) -> None:
         """Start the monitoring."""
         command = ("docker", "compose", "-f", MONITORING, "up", "-d", "--wait", *WATCHERS)
-        self.run(*command, seconds=UP_SECONDS, **env)
+        self.run(*command, seconds=UP_SECONDS, check=True, **env)
 
     def down(self, *words: str) -> None:
         """Run `down` for every profile and for the monitoring."""

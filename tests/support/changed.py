@@ -228,7 +228,7 @@ def _strings(syntax: ast.AST) -> Iterator[str]:
             yield "/".join(parts) + "/"
         elif isinstance(node, ast.List | ast.Tuple | ast.Call):
             values = node.args if isinstance(node, ast.Call) else node.elts
-            words = [value.value for value in values if isinstance(value, ast.Constant)]
+            words = [str(value.value) for value in values if isinstance(value, ast.Constant)]
             yield from (f"-m {after}" for word, after in pairwise(words) if word == "-m")
     for node in nodes:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in joined:

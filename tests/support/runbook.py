@@ -115,7 +115,8 @@ def _docker(words: list[str]) -> str | None:
         return None
     if words[0] != "compose":
         return f"docker {words[0]} is not known to end"
-    words, files = words[1:], COMPOSE_FILES
+    files: tuple[str, ...] = COMPOSE_FILES
+    words = words[1:]
     if words[0] == "-f":
         files, words = (words[1],), words[2:]
     services = compose_services(files)

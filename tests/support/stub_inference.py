@@ -98,7 +98,7 @@ class PriceService:
     def _estimate(self, home: dict[str, Any]) -> dict[str, Any]:
         price = round(float(home["total_sqft"]) * LAKH_A_SQUARE_FOOT, 2)
         known = home["location"] in LOCATIONS
-        said = {
+        said: dict[str, Any] = {
             "estimated_price": price,
             "prediction_id": len(self.homes) if self.recorded else None,
             "response_time_ms": 1.872,

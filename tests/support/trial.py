@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Engine, delete, insert, select, text
 
-from homeprices.adapters.object_store import Bucket, MemoryBucket
+from homeprices.adapters.object_store import Bucket, MemoryBucket, RangedBucket
 from homeprices.experiment import policies
 from homeprices.predictions.tables import ab_decisions, drift_reports, prediction_logs, user_feedback
 from homeprices.registry import bundle_publisher, bundle_reader
@@ -70,8 +70,9 @@ def database_settings(engine: Engine, **more: str) -> Settings:
 class Trial:
     """A production and a candidate on trial, with logged visits."""
 
-    def __init__(self, engine: Engine, folder: Path, bucket: Bucket | None = None, **more: str) -> None:
-        self.engine, self.bucket = engine, bucket or MemoryBucket()
+    def __init__(self, engine: Engine, folder: Path, bucket: RangedBucket | None = None, **more: str) -> None:
+        self.engine = engine
+        self.bucket: RangedBucket = bucket or MemoryBucket()
         self.replicas = Replica(self.bucket, "BO"), Replica(self.bucket, "CO")
         places = {
             "HOMEPRICES_PRODUCTION_URLS": self.replicas[0].url,

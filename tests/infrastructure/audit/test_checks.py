@@ -14,6 +14,7 @@ from audit import __main__ as command
 from audit import checks
 from audit.checks import NotRun, licences, secrets, vulnerabilities
 from audit.exceptions import BadException, Exceptions, read
+from audit.references import ROOT
 from tests.support.programs import GIT
 
 TODAY = dt.date(2030, 6, 1)
@@ -73,9 +74,9 @@ def test_an_accepted_vulnerability_is_none_until_its_exception_ends(pip_audit: A
 
 
 def test_every_lock_of_the_project_is_audited() -> None:
-    folders = [folder for folder in checks.ROOT.iterdir() if folder.is_dir() and not folder.name.startswith(".")]
-    files = [file for place in (checks.ROOT, *folders) for file in [*place.glob("*.lock"), *place.glob("*.txt")]]
-    found = {file.relative_to(checks.ROOT).as_posix() for file in files if "--hash=sha256:" in file.read_text()}
+    folders = [folder for folder in ROOT.iterdir() if folder.is_dir() and not folder.name.startswith(".")]
+    files = [file for place in (ROOT, *folders) for file in [*place.glob("*.lock"), *place.glob("*.txt")]]
+    found = {file.relative_to(ROOT).as_posix() for file in files if "--hash=sha256:" in file.read_text()}
     assert found == set(checks.LOCKS)
 
 
@@ -130,7 +131,7 @@ def test_a_value_of_this_machines_env_file_under_version_control_is_found(tmp_pa
 
 def test_no_file_of_the_project_holds_a_secret() -> None:
     GIT.require()
-    if not (checks.ROOT / ".git").exists():
+    if not (ROOT / ".git").exists():
         pytest.skip("this folder is not a clone")
     assert secrets().findings == ()
 

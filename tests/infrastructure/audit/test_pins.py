@@ -50,7 +50,7 @@ def named_images(node: object) -> Iterator[str]:
             yield from named_images(value)
 
 
-class Plain(yaml.SafeLoader):
+class Plain(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no types
     """Reads Compose's own tags, such as `!reset`, as nothing."""
 
 

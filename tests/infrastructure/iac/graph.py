@@ -61,7 +61,7 @@ class _Monitor(mocks.MockMonitor):
     def RegisterResource(self, request: Any) -> Any:
         if request.protect:
             self.protected.add((_kind(request.type), request.name))
-        return super().RegisterResource(request)
+        return super().RegisterResource(request)  # type: ignore[no-untyped-call]  # of Pulumi
 
 
 def _kind(token: str) -> str:
@@ -77,12 +77,12 @@ class _Recorder(mocks.Mocks):
         self._graph.resources.append(Resource(kind, args.name, args.inputs, args.provider or ""))
         return f"{args.name}-id", {**args.inputs, **_computed(kind, args)}
 
-    def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:
+    def call(self, args: mocks.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
         answers: dict[str, dict[str, Any]] = {
             "aws:index/getAvailabilityZones:getAvailabilityZones": {"names": [f"zone-{c}" for c in "abc"]},
             "aws:ssm/getParameter:getParameter": {"value": "ami-1"},
         }
-        return answers[args.token]
+        return answers[args.token], []
 
 
 def _computed(kind: str, args: mocks.MockResourceArgs) -> dict[str, Any]:
@@ -171,7 +171,8 @@ def _make(values: dict[str, Any], name: str) -> Graph:
 
     def program() -> None:
         exported: dict[str, Any] = {}
-        original, pulumi.export = pulumi.export, exported.__setitem__
+        original = pulumi.export
+        pulumi.export = exported.__setitem__  # type: ignore[assignment]  # it returns nothing that is used
         try:
             runpy.run_path(str(ROOT / "iac" / "__main__.py"))
         finally:

@@ -81,7 +81,7 @@ def test_what_is_wrong_for_long_is_said(answer: Any, seen: str) -> None:
 def aws() -> tuple[Any, Stubber, Any, Stubber]:
     """Clients of AWS, whose responses a test sets."""
     session = boto3.session.Session()
-    keys = {"region_name": "ap-south-1", "aws_access_key_id": "x", "aws_secret_access_key": "x"}
+    keys: Any = {"region_name": "ap-south-1", "aws_access_key_id": "x", "aws_secret_access_key": "x"}
     ssm, s3 = session.client("ssm", **keys), session.client("s3", **keys)
     return ssm, Stubber(ssm), s3, Stubber(s3)
 

@@ -36,7 +36,7 @@ def changed(kind: str, **values: Any) -> Callable[[Graph], None]:
     def change(graph: Graph) -> None:
         resource = graph.of(kind)[0]
         for path, value in values.items():
-            place = resource.inputs
+            place: Any = resource.inputs
             *folders, last = path.split("__")
             for folder in folders:
                 place = place[int(folder) if folder.isdigit() else folder]
