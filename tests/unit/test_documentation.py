@@ -32,7 +32,26 @@ FOLDERS = (
 DIFF = re.compile(r"^```diff\n.*?^```$", re.M | re.S)
 BLOCK = re.compile(r"```(?:bash|text)\n(.*?)```", re.DOTALL)
 
-pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+MOST_LINES, LONGEST_LINE = 150, 120
+GENERATED = re.compile(r"^<!-- (?!not run|end of).+? -->\n.*?^<!-- end of .*?-->\n", re.M | re.S)
+LONGER = {
+    "documentations/abtest.md": 400,
+    "documentations/compose.md": 190,
+    "documentations/models.md": 260,
+    "documentations/runbook.md": 490,
+    "iac/README.md": 190,
+}
+"""Pages that are still to be divided, and how many lines they may have until then."""
+LONG_LINES = {"documentations/abtest.md", "documentations/models.md", "documentations/operations.md"}
+"""Pages that are still to be wrapped."""
+
+
+def page_id(page: Path) -> str:
+    """Return a page's name in the project."""
+    return page.relative_to(ROOT).as_posix()
+
+
+pages = pytest.mark.parametrize("page", PAGES, ids=page_id)
 
 
 def text_of(page: Path) -> str:
@@ -49,6 +68,26 @@ def commands(page: Path) -> str:
 def make_targets() -> set[str]:
     makefiles = [ROOT / "Makefile", *ROOT.glob("*/targets.mk"), *ROOT.glob("homeprices/*/targets.mk")]
     return {name for file in makefiles for name in re.findall(r"^([a-z0-9-]+):", file.read_text(), re.MULTILINE)}
+
+
+def by_hand(page: Path) -> str:
+    """Return what a person wrote: a page without generated sections and diffs."""
+    return GENERATED.sub("", text_of(page))
+
+
+@pytest.mark.parametrize("page", document_blocks.PAGES, ids=page_id)
+def test_a_page_is_short_and_its_lines_fit_a_screen(page: Path) -> None:
+    lines = by_hand(page).splitlines()
+    assert len(lines) <= LONGER.get(page_id(page), MOST_LINES)
+    prose = re.sub(r"^```.*?^```$", "", by_hand(page), flags=re.M | re.S).splitlines()
+    table = ("|", "[![", "![")
+    too_long = [line for line in prose if len(line) > LONGEST_LINE and not line.lstrip().startswith(table)]
+    assert page_id(page) in LONG_LINES or too_long == []
+
+
+def test_no_page_is_exempt_without_need() -> None:
+    sizes = {page_id(page): len(by_hand(page).splitlines()) for page in document_blocks.PAGES}
+    assert {name: limit for name, limit in LONGER.items() if not MOST_LINES < sizes.get(name, 0) <= limit} == {}
 
 
 def test_every_block_is_of_a_language_so_that_no_command_escapes_its_test() -> None:
@@ -72,6 +111,29 @@ def test_every_link_leads_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", text_of(page))
     missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
     assert missing == []
+
+
+def test_the_list_of_pages_has_every_page_of_its_folder() -> None:
+    text = (ROOT / "documentations/README.md").read_text()
+    pages = sorted(path.name for path in (ROOT / "documentations").glob("*.md") if path.name != "README.md")
+    assert [name for name in pages if f"]({name})" not in text] == []
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    prose = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.M | re.S)
+    titles = re.findall(r"^#+ (.+)$", prose, re.M)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pages
+def test_every_link_into_a_page_leads_to_a_heading(page: Path) -> None:
+    links = re.findall(r"\]\((?!\w+://)([^)#\s]*)#([^)\s]+)\)", text_of(page))
+    found = [(page.parent / name if name else page, anchor) for name, anchor in links]
+    wrong = [
+        f"{place.name}#{anchor}" for place, anchor in found if place.suffix == ".md" and anchor not in anchors(place)
+    ]
+    assert wrong == []
 
 
 @pages
