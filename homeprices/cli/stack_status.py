@@ -89,6 +89,8 @@ def _experiment(experiment: dict[str, Any]) -> Iterator[str]:
     yield f"experiment   {_time(end['at'])} {look['experiment']}: {end['outcome']}: {end['reason']}"
     if look.get("still") and end["outcome"] in ("continue", "invalid"):
         yield f"still        {look['still']}"
+    if look.get("split"):
+        yield f"split        {look['split']}"
 
 
 def _services(services: dict[str, Any]) -> Iterator[str]:

@@ -20,6 +20,7 @@ from homeprices.adapters.mlflow_client import MlflowClient
 from homeprices.errors import HomePricesError
 from homeprices.experiment import decision_log
 from homeprices.experiment.decision_log import RecordedDecision
+from homeprices.experiment.sample_ratio import recorded_split
 from homeprices.log import get_logger
 from homeprices.names import VARIANTS
 from homeprices.reporting import html
@@ -48,6 +49,7 @@ def render(decision: RecordedDecision, history: Sequence[RecordedDecision]) -> s
         "decided at": f"{decision.ts:%Y-%m-%d %H:%M:%S} UTC",
         "by": decision.actor,
         "policy": decision.policy,
+        **_tests(decision),
         "software": json.dumps(decision.software or {}),
     }
     return html.page(
@@ -61,6 +63,12 @@ def render(decision: RecordedDecision, history: Sequence[RecordedDecision]) -> s
         html.details("Policy", decision.policy_document),
         Markup("<p>Compute it again: <code>python -m homeprices.experiment replay {}</code></p>").format(decision.id),
     )
+
+
+def _tests(decision: RecordedDecision) -> dict[str, str]:
+    """Return the SRM test as a sentence; nothing of a record without a look."""
+    split = recorded_split(decision.evidence, decision.policy_document)
+    return {} if split is None else {"split": str(split)}
 
 
 def charts_of(decision: RecordedDecision, history: Sequence[RecordedDecision]) -> list[TimeChart]:

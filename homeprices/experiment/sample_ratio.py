@@ -5,11 +5,68 @@ Standard library only, so that the exporter, whose image has no SciPy, runs the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from math import exp, inf, log
+from typing import Any
 
 DEFAULT_CONCENTRATION = 300.0
 """Weight of the prior, in visitors."""
+DEFAULT_ERROR_RATE = 0.01
+"""Of the test over all looks of an experiment."""
+
+
+@dataclass(frozen=True)
+class SplitTest:
+    """The SRM test at one look: the visitors by variant, those planned for the candidate, and the evidence."""
+
+    assigned: tuple[int, int]
+    planned: float
+    log_evidence: float
+    error_rate: float
+
+    @property
+    def p_value(self) -> float:
+        """The always-valid p-value."""
+        return p_value(self.log_evidence)
+
+    @property
+    def mismatch(self) -> bool:
+        """Whether chance does not explain the split. It is true of a sound split with probability `error_rate`."""
+        return self.log_evidence >= -log(self.error_rate)
+
+    def __str__(self) -> str:
+        verdict = "a mismatch" if self.mismatch else "as planned"
+        return (
+            f"{verdict}, p = {self.p_value:.4g} (a mismatch from {self.error_rate:g} down): {self.assigned[1]} of "
+            f"{sum(self.assigned)} visitors are the candidate's, and {self.planned:.0f} were planned"
+        )
+
+
+def judge_split(epochs: Iterable[tuple[float, Sequence[int]]], *, concentration: float, error_rate: float) -> SplitTest:
+    """Return the test of all epochs, each as (candidate's share in percent, visitors by variant)."""
+    epochs = list(epochs)
+    return SplitTest(
+        assigned=(sum(assigned[0] for _, assigned in epochs), sum(assigned[1] for _, assigned in epochs)),
+        planned=sum(sum(assigned) * percent / 100 for percent, assigned in epochs),
+        log_evidence=log_evidence_of_epochs(epochs, concentration=concentration),
+        error_rate=error_rate,
+    )
+
+
+def recorded_split(evidence: Mapping[str, Any], policy: Mapping[str, Any] | None) -> SplitTest | None:
+    """Return the test of recorded evidence under its policy's document; None of evidence without visitors by epoch.
+
+    A policy that does not test the split, and so does not act on it, has the default concentration and error rate.
+    """
+    if (strata := evidence.get("strata")) is None:
+        return None
+    test, rates = ((policy or {}).get(part) or {} for part in ("sample_ratio", "error_rates"))
+    return judge_split(
+        ((stratum["share"], stratum["assigned"]) for stratum in strata),
+        concentration=float(test.get("concentration", DEFAULT_CONCENTRATION)),
+        error_rate=float(rates.get("sample_ratio", DEFAULT_ERROR_RATE)),
+    )
 
 
 def log_evidence(counts: Sequence[int], shares: Sequence[float], *, concentration: float) -> float:

@@ -15,6 +15,7 @@ from homeprices.experiment.collection import Rescorer, collect_evidence
 from homeprices.experiment.evidence import Evidence
 from homeprices.experiment.policies.base import Decision
 from homeprices.experiment.policies.sequential import SequentialPolicy
+from homeprices.experiment.sample_ratio import recorded_split
 from homeprices.foreign_text import printable_lines
 from homeprices.names import BUNDLE_KIND, DRIFT_DAG, EVALUATION_DAG, TRAINING_DAG
 from homeprices.predictions import drift_reports
@@ -23,6 +24,7 @@ from homeprices.registry import bundle_reader, versions
 from homeprices.release import control_record, holds, replicas
 
 if TYPE_CHECKING:
+    from homeprices.experiment.decision_log import RecordedDecision
     from homeprices.resources import Resources
     from homeprices.settings import Settings
 
@@ -36,6 +38,9 @@ STANDS_STILL = {
 
 LINE_LENGTH, NOTE_LENGTH = 600, 400
 """Most characters of a line of the status, and of its note on drift. The decision has the whole text."""
+
+ROWS_READ = 20
+"""Of the decision log: the actions of persons since the last look come before it."""
 
 MORE = " … (/api/drift_report has the rest)"
 
@@ -109,12 +114,13 @@ def experiment_status(resources: Resources, clock: Callable[[], datetime] = vers
             testers=hashed_testers(resources.settings),
             drift=drift_reports.drift_notes(connection, (str(running.production), str(running.candidate)), clock()),
         )
-        newest = decision_log.latest(connection, evidence.candidate.bundle)
+        newest = decision_log.latest(connection, evidence.candidate.bundle, limit=ROWS_READ)
     lines = [
         f"experiment   {running.experiment} {running.state}, {running.share:g} % of the visitors, day "
         f"{evidence.age / timedelta(days=1):.1f} of at most {policy.longest / timedelta(days=1):g} ({policy.name})",
         *_variants(evidence),
         f"left out     {_excluded(evidence)}",
+        *_split(policy, evidence, newest),
         f"drift        {textwrap.shorten(evidence.drift or 'none that is known', NOTE_LENGTH, placeholder=MORE)}",
         f"now          {_outcome(policy.decide(evidence))}",
         f"still        {time_left(policy, evidence)}",
@@ -146,6 +152,13 @@ def _variants(evidence: Evidence) -> list[str]:
             f"{latency}, {stars} by {shown.rated_visitors} visitors, {shown.prices} prices"
         )
     return lines
+
+
+def _split(policy: policies.AnyPolicy, evidence: Evidence, rows: list[RecordedDecision]) -> list[str]:
+    """Return the SRM test of the last look, as metric, alert and decision report have it, and of the evidence now."""
+    tests = [recorded_split(row.evidence, row.policy_document) for row in rows if row.experiment == evidence.experiment]
+    at_look = next((f"split        {test}" for test in tests if test is not None), "split        no look yet")
+    return [at_look, f"split now    {recorded_split(evidence.model_dump(), policies.document_of(policy))}"]
 
 
 def _excluded(evidence: Evidence) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import text
 
 from homeprices.adapters.database import transaction
-from homeprices.experiment.sample_ratio import DEFAULT_CONCENTRATION, log_evidence_of_epochs, p_value
+from homeprices.experiment.sample_ratio import recorded_split
 from homeprices.names import VARIANTS
 from monitoring.exporter.metric_table import Sample
 
@@ -38,7 +38,7 @@ VISITORS = text(
 # The evidence of the newest interim look, on which the decision was based.
 SPLIT = text(
     """
-    SELECT evidence -> 'strata', policy_document -> 'sample_ratio' ->> 'concentration', evidence -> 'left_out'
+    SELECT jsonb_build_object('strata', evidence -> 'strata'), policy_document, evidence -> 'left_out'
     FROM ab_decisions
     WHERE experiment = :experiment AND evidence ? 'strata' ORDER BY ts DESC LIMIT 1
     """
@@ -81,10 +81,10 @@ class DatabaseCollector:
             yield Sample("homeprices_experiment_visitors", counts.get(variant, 0), {"variant": variant})
         newest = connection.execute(SPLIT, {"experiment": record.experiment}).one_or_none()
         if newest is not None:
-            strata, concentration, left_out = newest
-            epochs = [(stratum["share"], stratum["assigned"]) for stratum in strata]
-            evidence = log_evidence_of_epochs(epochs, concentration=float(concentration or DEFAULT_CONCENTRATION))
-            yield Sample("homeprices_experiment_sample_ratio_p_value", p_value(evidence))
+            evidence, policy, left_out = newest
+            if (split := recorded_split(evidence, policy)) is not None:
+                yield Sample("homeprices_experiment_sample_ratio_p_value", split.p_value)
+                yield Sample("homeprices_experiment_sample_ratio_mismatch", float(split.mismatch))
             for reason, count in (left_out or {}).items():
                 yield Sample("homeprices_experiment_left_out", count, {"reason": reason})
 

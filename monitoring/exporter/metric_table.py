@@ -27,6 +27,10 @@ METRICS: dict[str, tuple[tuple[str, ...], str]] = {
         "Visitors of this epoch by assigned variant, among its newest visits",
     ),
     "homeprices_experiment_sample_ratio_p_value": ((), "Always-valid p-value of the planned split, at the newest look"),
+    "homeprices_experiment_sample_ratio_mismatch": (
+        (),
+        "1 when the newest look's policy finds the split not as planned",
+    ),
     "homeprices_experiment_left_out": (("reason",), "What does not count in the experiment, at the newest look"),
     "homeprices_drift_report_timestamp_seconds": (("variant",), "When the newest drift report was made"),
     "homeprices_drift_data_points": (("variant",), "Estimates in the newest drift report"),

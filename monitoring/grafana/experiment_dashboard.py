@@ -27,7 +27,7 @@ SPLIT = Row(
         ),
         stat(
             "Sample ratio, p-value",
-            "Always valid. Below 0.001 the experiment is invalid.",
+            "Always valid, of the newest look. The experiment is invalid below the policy's error rate (0.01).",
             Prom("homeprices_experiment_sample_ratio_p_value", "p"),
             width=4,
             decimals=4,

@@ -15,6 +15,7 @@ from sqlalchemy import text
 
 from homeprices.adapters.database import snapshot, transaction
 from homeprices.experiment.evidence import Evidence, VariantSummary
+from homeprices.experiment.sample_ratio import recorded_split
 from homeprices.foreign_text import LONG, printable
 from homeprices.names import VARIANTS
 from homeprices.predictions import drift_reports, log_queries
@@ -95,6 +96,7 @@ class DatabaseParts:
         try:
             evidence = Evidence.model_validate(row["evidence"])
             look |= _evidence(evidence) | {"still": _still(evidence, row["policy_document"] or {})}
+            look["split"] = str(recorded_split(row["evidence"], row["policy_document"]))
         except (ValidationError, KeyError, TypeError, AttributeError) as error:
             look["problem"] = printable(f"the evidence of decision {row['id']} cannot be read: {error}", LONG)
         return {"look": look}

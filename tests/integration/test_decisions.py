@@ -33,6 +33,7 @@ from homeprices.workflows.evaluate_experiment import Evaluation
 from homeprices.workflows.notify_once import notify_once
 from homeprices.workflows.status import experiment_status
 from monitoring.exporter.database_collector import DatabaseCollector
+from monitoring.operations.database_parts import DatabaseParts
 from tests.support.bundles import make_draft, price
 from tests.support.fake_servers import Hook, webhook
 from tests.support.faulty_bucket import DyingBucket, Killed
@@ -312,25 +313,36 @@ def test_an_inconclusive_experiment_is_rolled_back(trial: Trial, hook: Hook) -> 
     assert titles(hook) == ["CO1 is rolled back"]
 
 
-def test_the_exporter_shows_the_split_that_the_decision_was_made_on(trial: Trial, engine: Engine) -> None:
+@pytest.mark.parametrize(("policy", "candidates", "mismatch"), [("demo", 300, True), ("composite", 74, False)])
+def test_decision_metric_status_and_pages_say_the_same_of_the_split(
+    trial: Trial, engine: Engine, policy: str, candidates: int, mismatch: bool
+) -> None:
+    """Also of a policy that does not test the split, and after visits that no look has seen yet."""
     collector = DatabaseCollector(engine, lambda: control_record.read(trial.bucket))
-    names = {"homeprices_experiment_visitors", "homeprices_experiment_sample_ratio_p_value"}
+    names = {f"homeprices_experiment_{name}" for name in ("visitors", "sample_ratio_p_value", "sample_ratio_mismatch")}
     trial.visits("production", 300, [3.0])
-    trial.visits("candidate", 300, [3.0])
+    trial.visits("candidate", candidates, [3.0])
     before = {sample.name for sample in collector.collect()} & names
     assert before == {"homeprices_experiment_visitors"}, (
         "visitors are counted now, the split is tested at an interim look"
     )
-    statistics = look(trial)["statistics"]
-    seen = {
-        (sample.name, *sample.labels.values()): sample.value for sample in collector.collect() if sample.name in names
-    }
-    assert seen == {
-        ("homeprices_experiment_visitors", "production"): 300,
-        ("homeprices_experiment_visitors", "candidate"): 300,
-        ("homeprices_experiment_sample_ratio_p_value",): math.exp(-statistics["sample_ratio_log_evidence"]),
-    }
-    assert seen["homeprices_experiment_sample_ratio_p_value",] < 0.001
+    evaluation = trial.evaluation("run1", NOW, policy)
+    decided = evaluation.decide(evaluation.collect_evidence())
+    trial.visits("production", 20)
+    manual_actions.hold(trial.resources, "CO1", "person:a", "wait")
+    metrics = {sample.name: sample.value for sample in collector.collect() if sample.name in names}
+    p_value = metrics["homeprices_experiment_sample_ratio_p_value"]
+    assert metrics["homeprices_experiment_sample_ratio_mismatch"] == mismatch == (p_value <= 0.01)
+    if policy == "demo":
+        assert p_value == math.exp(-decided["statistics"]["sample_ratio_log_evidence"])
+        assert decided["outcome"] == "invalid"
+    said = f"p = {p_value:.4g} (a mismatch from 0.01 down): {candidates} of {300 + candidates} visitors"
+    assert said in trial.bucket.get(decision_report.key_of(decided["id"])).body.decode()
+    assert said in str(DatabaseParts(engine).experiment()["look"]["split"])
+    status = experiment_status(trial.resources, lambda: NOW).splitlines()
+    [of_look] = [line for line in status if line.startswith("split  ")]
+    [now] = [line for line in status if line.startswith("split now")]
+    assert (said in of_look, said in now, f"of {320 + candidates} visitors" in now) == (True, False, True)
 
 
 def test_the_exporter_tells_by_reason_what_does_not_count(trial: Trial, engine: Engine) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from homeprices.experiment.sample_ratio import DEFAULT_CONCENTRATION
+from homeprices.experiment.sample_ratio import DEFAULT_CONCENTRATION, DEFAULT_ERROR_RATE
 
 
 class Document(BaseModel):
@@ -17,7 +17,7 @@ class ErrorRates(Document):
     promote: float = Field(default=0.05, gt=0, lt=0.5)
     harm: float = Field(default=0.05, gt=0, lt=0.5)
     guardrail: float = Field(default=0.002, gt=0, lt=0.5)
-    sample_ratio: float = Field(default=0.01, gt=0, lt=0.5)
+    sample_ratio: float = Field(default=DEFAULT_ERROR_RATE, gt=0, lt=0.5)
 
 
 class Guardrails(Document):

@@ -38,7 +38,7 @@ from homeprices.experiment.policies.robustness import (
     reduced_price_bounds,
     reduced_rating_bounds,
 )
-from homeprices.experiment.sample_ratio import log_evidence_of_epochs
+from homeprices.experiment.sample_ratio import SplitTest, judge_split
 from homeprices.experiment.treatment_effect import TreatmentEffect, composite_effect
 
 OLD_VALUES = {"voices": UNLIMITED, "robustness": NOT_ROBUST, "burst": None, "least_duration": timedelta(0)}
@@ -137,7 +137,7 @@ class SequentialPolicy(Document):
             return decided("rollback", breaker_stopped(evidence))
         doubts = doubtful_results(self._checks(evidence), statistics)
         harm = self._harm(evidence, statistics, doubts)
-        invalid = self._invalid(evidence, statistics)
+        invalid = self._invalid(evidence)
         if harm and not (invalid and self.schema_version == 1):
             return decided("rollback", harm)
         if invalid:
@@ -163,12 +163,7 @@ class SequentialPolicy(Document):
     def _measure(self, evidence: Evidence) -> tuple[TreatmentEffect | None, dict[str, float]]:
         """Return the effect and all statistics; bounds only for metrics with their minimum of data."""
         rates, limits = self.error_rates, self.guardrails
-        statistics = {
-            "sample_ratio_log_evidence": log_evidence_of_epochs(
-                ((stratum.share, stratum.assigned) for stratum in evidence.strata),
-                concentration=self.sample_ratio.concentration,
-            )
-        }
+        statistics = {"sample_ratio_log_evidence": self._split(evidence).log_evidence}
         difference = composite_effect(evidence, self.primary)
         if difference is not None:
             statistics |= difference.reported(self.expected_visitors, rates.promote)
@@ -214,14 +209,17 @@ class SequentialPolicy(Document):
             Check(FARTHER, "price_error_excess_lower", reduced_price_bounds(evidence, farther), limits.price_error),
         )
 
-    def _invalid(self, evidence: Evidence, statistics: dict[str, float]) -> str | None:
+    def _split(self, evidence: Evidence) -> SplitTest:
+        epochs = ((stratum.share, stratum.assigned) for stratum in evidence.strata)
+        concentration, error_rate = self.sample_ratio.concentration, self.error_rates.sample_ratio
+        return judge_split(epochs, concentration=concentration, error_rate=error_rate)
+
+    def _invalid(self, evidence: Evidence) -> str | None:
         """Return why this evidence is invalid, if it is."""
-        if statistics["sample_ratio_log_evidence"] >= -math.log(self.error_rates.sample_ratio):
-            seen = [sum(stratum.assigned[variant] for stratum in evidence.strata) for variant in (0, 1)]
-            expected = sum(sum(stratum.assigned) * stratum.share / 100 for stratum in evidence.strata)
+        if (split := self._split(evidence)).mismatch:
             return (
-                f"The split is broken: {seen[1]} of {sum(seen)} visitors were the candidate's, and {expected:.0f} "
-                f"should have been, which chance does not explain."
+                f"The split is broken: {split.assigned[1]} of {sum(split.assigned)} visitors were the candidate's, and "
+                f"{split.planned:.0f} should have been, which chance does not explain."
             )
         if evidence.age >= self.missing_after:
             return missing_data(evidence)

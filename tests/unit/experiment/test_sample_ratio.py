@@ -13,7 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import gammaln
 
-from homeprices.experiment.sample_ratio import log_evidence, log_evidence_of_epochs, log_gamma, p_value
+from homeprices.experiment.policies import document_of, load
+from homeprices.experiment.policies.limits import ErrorRates, SampleRatio
+from homeprices.experiment.policies.sequential import SequentialPolicy
+from homeprices.experiment.sample_ratio import log_evidence, log_evidence_of_epochs, log_gamma, p_value, recorded_split
+from tests.unit.experiment.looks import look
 
 ROOT = Path(__file__).parents[3]
 
@@ -93,3 +97,20 @@ def test_log_gamma_has_scipys_bits_where_its_algorithm_changes_and_no_value_belo
         for x in (math.nextafter(edge, 0), edge, math.nextafter(edge, math.inf), edge + 0.5):
             assert log_gamma(x) == gammaln(x), x
     assert log_gamma(0) == log_gamma(-1.0) == math.inf
+
+
+def test_a_recorded_split_is_judged_as_its_policy_has_judged_it() -> None:
+    policy = SequentialPolicy(sample_ratio=SampleRatio(concentration=100), error_rates=ErrorRates(sample_ratio=0.2))
+    for assigned in ((4000, 1000), (4000, 1080), (4000, 1150)):
+        seen = look(assigned=assigned)
+        decided, split = policy.decide(seen), recorded_split(seen.model_dump(mode="json"), document_of(policy))
+        assert split is not None and split.log_evidence == decided.statistics["sample_ratio_log_evidence"]
+        assert split.mismatch == (decided.outcome == "invalid") == (split.p_value <= 0.2)
+        by_default = recorded_split(seen.model_dump(mode="json"), document_of(load("composite")))
+        assert by_default is not None and by_default.log_evidence != split.log_evidence
+        assert by_default.mismatch == (SequentialPolicy().decide(seen).outcome == "invalid")
+    assert str(split).startswith("a mismatch, p = 0.00")
+    assert str(split).endswith(
+        "(a mismatch from 0.2 down): 1150 of 5150 visitors are the candidate's, and 1030 were planned"
+    )
+    assert recorded_split({}, None) is None, "the decision of a person"
