@@ -10,6 +10,14 @@ from typing import Any
 
 from benchmarks.policy_error_rates.paired_prices import Prices, days_to_find
 from benchmarks.policy_error_rates.rival_rules import PEERS, simulate_peer
+from benchmarks.policy_error_rates.years import (
+    Table,
+    Years,
+    check_levels,
+    measure_years,
+    table_of_levels,
+    table_of_years,
+)
 from homeprices.experiment.policies import AnyPolicy, load
 from homeprices.experiment.policies.sequential import Primary, SequentialPolicy
 from homeprices.reporting.markdown import check_section, replace_section
@@ -50,10 +58,12 @@ class Rule:
 
 
 def rules() -> list[Rule]:
-    """Return ours, its strict mode, the published rule, and the usual rules."""
+    """Return ours, the same without a year, its strict mode, the published rule, and the usual rules."""
+    ours = load("sequential")
     strict = SequentialPolicy(name="strict", primary=Primary(bounds="bounded"))
     return [
-        Rule("**sequential** (ours)", load("sequential")),
+        Rule("**sequential** (ours)", ours),
+        Rule("sequential, `year: null`", ours.model_copy(update={"year": None})),
         Rule("sequential, `bounds: bounded`", strict),
         Rule("composite (published)", load("composite")),
         *(Rule(title, name) for name, title in PEERS.items()),
@@ -68,7 +78,12 @@ def measure(runs: int, seed: int) -> dict[str, dict[str, dict[str, Any]]]:
     }
 
 
-def text(measured: dict[str, dict[str, dict[str, Any]]], split: list[str], prices: list[dict[str, Any]]) -> str:
+def text(
+    measured: dict[str, dict[str, dict[str, Any]]],
+    of_years: list[Table],
+    split: list[str],
+    prices: list[dict[str, Any]],
+) -> str:
     """Return the generated section of the document."""
     some = next(iter(measured.values()))["identical"]
     intro = (
@@ -76,8 +91,19 @@ def text(measured: dict[str, dict[str, dict[str, Any]]], split: list[str], price
         f"{some['per_day']:g} ratings a day, {some['share']:.0%} of the visitors to the candidate. "
         "In clustered cells visitors have a taste, rate three times on average and return on other days."
     )
-    parts = [intro, _table(measured), _year(measured), "\n".join(split), _price_table(prices)]
+    years = [f"{sentence}\n\n{_markdown(head, rows)}" for sentence, head, rows in of_years]
+    parts = [intro, _table(measured), _year(measured), *years, "\n".join(split), _price_table(prices)]
     return "\n\n".join(parts)
+
+
+def measure_the_year(runs: int, seed: int) -> list[Table]:
+    """Return the tables of the rules of a year, and of the levels of a trial; ten trials for each run of a cell."""
+    policy = load("sequential")
+    assert isinstance(policy, SequentialPolicy) and policy.year
+    chosen = Years(years=max(1, runs // 4), better=runs, seed=seed)
+    checked = check_levels(policy, 10 * runs, seed)
+    of_levels = table_of_levels(checked, 10 * runs, policy.year.rated_visitors)
+    return [table_of_years(measure_years(policy, chosen), chosen), of_levels]
 
 
 def measure_split(runs: int, seed: int) -> list[str]:
@@ -206,7 +232,8 @@ def main(arguments: list[str] | None = None) -> int:
         days_to_find(Prices(correlation=value, runs=chosen.runs, seed=chosen.seed), alpha, expected)
         for value in CORRELATIONS
     ]
-    body = text(measured, measure_split(chosen.runs, chosen.seed), prices)
+    of_years = measure_the_year(chosen.runs, chosen.seed)
+    body = text(measured, of_years, measure_split(chosen.runs, chosen.seed), prices)
     replace_section(chosen.document, SECTION, f"\n{body}\n")
     draw(measured, chosen.picture)
     return 0

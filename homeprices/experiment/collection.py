@@ -92,6 +92,7 @@ def collect_evidence(
         stopped=stopped,
         drift=drift,
         without=found.without,
+        level=record.level,
     )
 
 

@@ -11,22 +11,32 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
-from sqlalchemy import Row, desc, select, update
+from sqlalchemy import Row, desc, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from homeprices.adapters.database import transaction
 from homeprices.errors import Conflict, NotFound
 from homeprices.experiment.evidence import Evidence
-from homeprices.experiment.policies import AnyPolicy, from_document
+from homeprices.experiment.policies import AnyPolicy, from_document, load
 from homeprices.experiment.policies.post_promotion import PostPromotionEvidence
 from homeprices.predictions.tables import ab_decisions
+from homeprices.release.trial_levels import YEAR, LevelRule, TrialLevel, spent
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import Connection
 
     from homeprices.experiment.policies.base import Decision
     from homeprices.experiment.policies.post_promotion import PostPromotionVerdict
     from homeprices.resources import Resources
+
+_LEVELS = text(
+    """
+    SELECT DISTINCT experiment, evidence ->> 'started_at' AS since, (evidence ->> 'level')::float AS level
+    FROM ab_decisions WHERE ts > :since AND evidence ->> 'level' IS NOT NULL
+    """
+)
 
 
 @dataclass(frozen=True)
@@ -171,6 +181,32 @@ def latest(connection: Connection, candidate: str, limit: int = 1) -> list[Recor
     of_candidate = select(ab_decisions).where(ab_decisions.c.candidate == candidate)
     rows = connection.execute(of_candidate.order_by(desc(ab_decisions.c.id)).limit(limit))
     return [_recorded(row) for row in rows]
+
+
+def recorded_levels(connection: Connection, since: datetime) -> list[TrialLevel]:
+    """Return the levels of the trials that had a look after `since`."""
+    rows = connection.execute(_LEVELS, {"since": since}).mappings()
+    return [TrialLevel.model_validate(dict(row)) for row in rows]
+
+
+def level_rule(resources: Resources, policy: AnyPolicy | None = None) -> LevelRule:
+    """Return the rule by which a policy (default: the configured one) gives a trial its level.
+
+    Calling it raises DatabaseUnavailable, after which the next evaluation starts the trial.
+
+    Trials count that the control record or the decision log has, because either may be restored from a backup. A trial
+    that neither has was never looked at, and so could not promote.
+    """
+    policy = policy or load(resources.settings.policy)
+
+    def level(trials: Sequence[TrialLevel], at: datetime) -> float | None:
+        if policy.trial_level(()) is None:
+            return None
+        with transaction(resources.engine) as connection:
+            recorded = recorded_levels(connection, at - YEAR)
+        return policy.trial_level(spent([*trials, *recorded], at))
+
+    return level
 
 
 def _insert(connection: Connection, **values: Any) -> RecordedDecision:

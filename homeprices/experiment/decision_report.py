@@ -20,6 +20,7 @@ from homeprices.adapters.mlflow_client import MlflowClient
 from homeprices.errors import HomePricesError
 from homeprices.experiment import decision_log
 from homeprices.experiment.decision_log import RecordedDecision
+from homeprices.experiment.policies.year import promotion_error
 from homeprices.experiment.sample_ratio import recorded_split
 from homeprices.log import get_logger
 from homeprices.names import VARIANTS
@@ -65,10 +66,13 @@ def render(decision: RecordedDecision, history: Sequence[RecordedDecision]) -> s
     )
 
 
-def _tests(decision: RecordedDecision) -> dict[str, str]:
-    """Return the SRM test as a sentence; nothing of a record without a look."""
+def _tests(decision: RecordedDecision) -> dict[str, str | None]:
+    """Return the SRM test, and the error rate of a promotion, as sentences; nothing of a record without a look."""
     split = recorded_split(decision.evidence, decision.policy_document)
-    return {} if split is None else {"split": str(split)}
+    if split is None:
+        return {}
+    level = decision.evidence.get("level")
+    return {"split": str(split), "level": promotion_error(decision.policy_document or {}, level)}
 
 
 def charts_of(decision: RecordedDecision, history: Sequence[RecordedDecision]) -> list[TimeChart]:

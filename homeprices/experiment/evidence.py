@@ -157,7 +157,8 @@ class Evidence(_Value):
     Times have a zone. `errors` and `slow` are the candidate's; `slow` are its answers that took longer than
     `slow_over_ms`. `left_out` counts excluded exposures and feedback by reason. `stopped` is the reason for which the
     circuit breaker set the share to zero. `drift` is the finding of the newest drift reports on the two bundles.
-    `without` are the networks with the most influence on a result.
+    `without` are the networks with the most influence on a result. `level` is the error rate at which the trial may
+    promote, None in older records and without a policy for a year.
     """
 
     experiment: str
@@ -174,6 +175,7 @@ class Evidence(_Value):
     stopped: str | None = None
     drift: str | None = None
     without: tuple[WithoutNetwork, ...] = ()
+    level: float | None = Field(default=None, gt=0, lt=0.5)
 
     @property
     def age(self) -> timedelta:

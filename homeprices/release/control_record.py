@@ -19,6 +19,7 @@ from homeprices.errors import Conflict, HomePricesError, InvalidInput, ObjectNot
 from homeprices.names import BUNDLE_KIND
 from homeprices.pricing.manifest import MANIFEST_FILE
 from homeprices.registry.versions import archive_folder, folder, kind_of, utc_now
+from homeprices.release.trial_levels import LevelRule, TrialLevel, with_trial
 
 KEY = "control/experiment.json"
 MAX_SHARE = 50.0  # percent; a candidate that gets more than production is no longer a trial
@@ -41,7 +42,8 @@ class ControlRecord(BaseModel):
     """The record that the router and the analysis read. Share in percent of the visitors; times in UTC.
 
     A `stopped` experiment has had its share set to zero, by a person or by the router's circuit breaker, until it gets
-    a share again or ends. `epochs` are those of the running experiment, or of the last one.
+    a share again or ends. `epochs` are those of the running experiment, or of the last one. `level` is the error rate
+    at which the running experiment may promote (None: that of the policy), `trials` are the levels of the last year.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -56,6 +58,8 @@ class ControlRecord(BaseModel):
     epoch: int = Field(default=0, ge=0)
     epochs: tuple[Epoch, ...] = ()
     started_at: datetime | None = None
+    level: float | None = Field(default=None, gt=0, lt=0.5)
+    trials: tuple[TrialLevel, ...] = ()
     updated_at: datetime | None = None
     updated_by: str = ""
     reason: str = ""
@@ -117,9 +121,11 @@ def start_experiment(
     *,
     clock: Clock = utc_now,
     new_salt: Callable[[], str] = lambda: secrets.token_hex(8),
+    level: LevelRule | None = None,
 ) -> ControlRecord:
     """Give `candidate` a share (percent) of the visitors. A repeated call starts no second experiment.
 
+    `level` is asked with the record that the start replaces, so that two writers never spend the same error.
     Raises Conflict when the candidate is archived, or when another candidate that still exists is on trial.
     """
     _check_versions(production, candidate)
@@ -134,7 +140,8 @@ def start_experiment(
             raise Conflict(f"{record.experiment} is on trial; end it before {candidate} begins")
         # The salt belongs to the candidate, so that its visitors stay the same against another production bundle.
         salt = record.salt if record.candidate == candidate else new_salt()
-        return _first_epoch(record, production, candidate, salt, share, clock())
+        at = clock()
+        return _first_epoch(record, production, candidate, salt, share, at, level=level and level(record.trials, at))
 
     return change(bucket, begin, actor, reason or f"{candidate} is tried on {share:g} % of the visitors", clock)
 
@@ -171,7 +178,7 @@ def end_experiment(
         serving = production or record.production
         if record.candidate != candidate:
             return _updated(record, production=serving) if record.state == "idle" else record
-        nothing = {"experiment": None, "candidate": None, "salt": "", "started_at": None}
+        nothing = {"experiment": None, "candidate": None, "salt": "", "started_at": None, "level": None}
         return _with_share(record, 0.0, "idle", clock(), **nothing, production=serving)
 
     return change(bucket, end, actor, reason, clock)
@@ -187,7 +194,10 @@ def set_production(
             return record
         if record.state == "idle":
             return _updated(record, production=production)
-        return _first_epoch(record, production, str(record.candidate), record.salt, record.share, clock(), record.state)
+        # Half, so that all restarts together spend no more than the trial did (policies/year.py).
+        level = record.level and record.level / 2
+        candidate, share = str(record.candidate), record.share
+        return _first_epoch(record, production, candidate, record.salt, share, clock(), record.state, level)
 
     _check_versions(production, None)
     return change(bucket, replace, actor, reason, clock)
@@ -201,6 +211,7 @@ def _first_epoch(
     share: float,
     at: datetime,
     state: Literal["idle", "running", "stopped"] = "running",
+    level: float | None = None,
 ) -> ControlRecord:
     """Return a record with the first epoch of an experiment. Its number follows the last experiment's."""
     epoch = record.epoch + 1
@@ -214,6 +225,8 @@ def _first_epoch(
         epoch=epoch,
         epochs=(Epoch(epoch=epoch, share=share, since=at),),
         started_at=at,
+        level=level,
+        trials=with_trial(record.trials, f"{production}-{candidate}", at, level),
     )
 
 

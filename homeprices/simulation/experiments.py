@@ -25,13 +25,14 @@ class Ended:
 
 
 def simulate(policy: AnyPolicy, scenario: Scenario) -> list[Ended]:
-    """Return the outcome of every run under a policy."""
+    """Return the outcome of every run under a policy. With a rule for the year, each is the first trial of its year."""
     ended: list[Ended] = []
+    level = policy.trial_level(())
     for number, start in enumerate(range(0, scenario.runs, scenario.chunk)):
         runs = min(scenario.chunk, scenario.runs - start)
         variants = simulate_variants(scenario, number, runs)
-        candidates = may_decide(policy, scenario, variants)
-        ended.extend(_decide(policy, scenario, variants, run, candidates[run]) for run in range(runs))
+        candidates = may_decide(policy, scenario, variants, level)
+        ended.extend(_decide(policy, scenario, variants, run, candidates[run], level) for run in range(runs))
     return ended
 
 
@@ -57,9 +58,11 @@ def summary(policy: AnyPolicy | str, scenario: Scenario, ended: list[Ended]) -> 
     }
 
 
-def _decide(policy: AnyPolicy, scenario: Scenario, variants: Variants, run: int, candidates: Any) -> Ended:
+def _decide(
+    policy: AnyPolicy, scenario: Scenario, variants: Variants, run: int, candidates: Any, level: float | None
+) -> Ended:
     for look in np.flatnonzero(candidates):
-        decision = policy.decide(evidence_at(scenario, variants, run, int(look)))
+        decision = policy.decide(evidence_at(scenario, variants, run, int(look), level))
         if decision.outcome != "continue":
             return Ended(decision.outcome, int(look) + 1)
     return Ended("continue", scenario.looks)

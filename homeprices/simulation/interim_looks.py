@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
+from scipy.special import gammaln
 
 from homeprices.experiment.confidence_sequences import bounded_half_width, half_width
 from homeprices.experiment.evidence import (
@@ -26,7 +27,6 @@ from homeprices.experiment.policies import AnyPolicy
 from homeprices.experiment.policies.composite import CompositePolicy
 from homeprices.experiment.policies.missing_data import SILENT_BELOW
 from homeprices.experiment.policies.sequential import SequentialPolicy
-from homeprices.experiment.sample_ratio import log_evidence
 from homeprices.simulation.visitors import (
     HOURS_A_DAY,
     LATENCY_DEVIATION_MS,
@@ -41,21 +41,21 @@ BEGIN = datetime(2026, 1, 5, tzinfo=UTC)
 Variants = tuple[SimulatedVariant, SimulatedVariant]
 
 
-def may_decide(policy: AnyPolicy, scenario: Scenario, variants: Variants) -> Array:
-    """Return the looks at which the policy may decide: a mask (runs, looks)."""
+def may_decide(policy: AnyPolicy, scenario: Scenario, variants: Variants, level: float | None = None) -> Array:
+    """Return the looks at which the policy may decide a trial of this level: a mask (runs, looks)."""
     hours = np.arange(1, scenario.looks + 1)
     late = np.broadcast_to(hours >= policy.longest / timedelta(hours=1), variants[0].rated.shape)
     with np.errstate(divide="ignore", invalid="ignore"):
         found = (
             _composite(policy, variants)
             if isinstance(policy, CompositePolicy)
-            else _sequential(policy, scenario, variants)
+            else _sequential(policy, scenario, variants, level)
         )
     return np.asarray(found | late)
 
 
-def evidence_at(scenario: Scenario, variants: Variants, run: int, look: int) -> Evidence:
-    """Return the evidence of a run at a look, counted from 0."""
+def evidence_at(scenario: Scenario, variants: Variants, run: int, look: int, level: float | None = None) -> Evidence:
+    """Return the evidence of a run at a look, counted from 0, in a trial of this level."""
     production, candidate = (
         _variant_summary(variant, name, run, look) for variant, name in zip(variants, ("BO1", "CO1"), strict=True)
     )
@@ -75,6 +75,7 @@ def evidence_at(scenario: Scenario, variants: Variants, run: int, look: int) -> 
         errors=_occurrences(variants[1].errors, variants[1].assigned, run, look),
         slow=_occurrences(variants[1].slow, variants[1].assigned, run, look),
         slow_over_ms=100.0,
+        level=level,
     )
 
 
@@ -106,7 +107,15 @@ def _composite(policy: CompositePolicy, variants: Variants) -> Array:
     return np.asarray(enough & (better | worse))
 
 
-def _sequential(policy: SequentialPolicy, scenario: Scenario, variants: Variants) -> Array:
+def _sequential(policy: SequentialPolicy, scenario: Scenario, variants: Variants, level: float | None) -> Array:
+    promoting = policy.error_rates.promote if level is None else level
+    better = lower_bound(policy, variants, promoting) > policy.margins.promote
+    promoted = may_promote(policy, scenario, variants, level) & better
+    return np.asarray(promoted | ends_otherwise(policy, scenario, variants))
+
+
+def ends_otherwise(policy: SequentialPolicy, scenario: Scenario, variants: Variants) -> Array:
+    """Return the looks at which a trial is invalid, or its candidate does harm: a mask (runs, looks)."""
     rates = policy.error_rates
     against = _sample_ratio(variants, scenario.share, policy.sample_ratio.concentration)
     late = np.arange(1, scenario.looks + 1) >= policy.missing_after / timedelta(hours=1)
@@ -116,23 +125,43 @@ def _sequential(policy: SequentialPolicy, scenario: Scenario, variants: Variants
         (variants[1].slow, policy.guardrails.slow_share),
     ):
         found |= _breached(policy, hits, variants[1].assigned, limit)
-    estimate, lower, upper = _difference(policy, variants)
+    estimate, width = _difference(policy, variants, rates.harm)
+    return np.asarray(found | (_enough(policy, variants) & (estimate + width < policy.margins.harm)))
+
+
+def may_promote(policy: SequentialPolicy, scenario: Scenario, variants: Variants, level: float | None) -> Array:
+    """Return the looks with the minimum of data and of time for a promotion: a mask (runs, looks)."""
+    least = policy.year.rated_visitors if policy.year and level else 0
+    hours = np.arange(1, scenario.looks + 1)
+    in_time = (hours >= policy.least_duration / timedelta(hours=1)) & (hours <= policy.longest / timedelta(hours=1))
+    return np.asarray(in_time & _enough(policy, variants) & (_smaller(variants) >= least))
+
+
+def lower_bound(policy: SequentialPolicy, variants: Variants, level: float) -> Array:
+    """Return the lower bound of the difference of the composites at every look."""
+    estimate, width = _difference(policy, variants, level)
+    return np.asarray(estimate - width)
+
+
+def _enough(policy: SequentialPolicy, variants: Variants) -> Array:
     least = policy.minimum
     enough = (variants[1].assigned >= least.exposures) & (variants[1].ratings >= least.ratings)
-    enough &= np.minimum(variants[0].rated, variants[1].rated) >= least.rated_visitors
-    old_enough = np.arange(1, scenario.looks + 1) >= policy.least_duration / timedelta(hours=1)
-    decided = (old_enough & (estimate - lower > policy.margins.promote)) | (estimate + upper < policy.margins.harm)
-    return np.asarray(found | (enough & decided))
+    return np.asarray(enough & (_smaller(variants) >= least.rated_visitors))
+
+
+def _smaller(variants: Variants) -> Array:
+    """The rated visitors of the smaller variant."""
+    return np.asarray(np.minimum(variants[0].rated, variants[1].rated))
 
 
 def _sample_ratio(variants: Variants, share: float, concentration: float) -> Array:
-    """The evidence of SRM at each look, computed once for counts that many runs share."""
-    production, candidate = (variant.assigned.astype(np.int64) for variant in variants)
-    base = int(candidate.max()) + 1
-    distinct, where = np.unique(production * base + candidate, return_inverse=True)
-    counts = zip((distinct // base).tolist(), (distinct % base).tolist(), strict=True)
-    values = [log_evidence(pair, (1 - share, share), concentration=concentration) for pair in counts]
-    return np.asarray(values)[where].reshape(production.shape)
+    """The evidence of SRM at each look: `log_evidence` of arrays."""
+    log_beta, log_plan, total = np.zeros(()), np.zeros(()), np.zeros(())
+    for variant, part in zip(variants, (1 - share, share), strict=True):
+        prior = concentration * part
+        log_beta = log_beta + gammaln(prior + variant.assigned) - gammaln(prior)
+        log_plan, total = log_plan + variant.assigned * math.log(part), total + variant.assigned
+    return np.asarray(log_beta - (gammaln(concentration + total) - gammaln(concentration)) - log_plan)
 
 
 def _silent(scenario: Scenario, variants: Variants) -> Array:
@@ -156,26 +185,22 @@ def _breached(policy: SequentialPolicy, hits: Array, trials: Array, limit: float
     return np.asarray((trials >= policy.guardrails.visitors) & (mean - width > 0))
 
 
-def _difference(policy: SequentialPolicy, variants: Variants) -> tuple[Array, Array, Array]:
-    """The difference of the composites, and the distances of its lower and its upper bound."""
-    primary, rates, expected = policy.primary, policy.error_rates, policy.expected_visitors
+def _difference(policy: SequentialPolicy, variants: Variants, alpha: float) -> tuple[Array, Any]:
+    """The difference of the composites, and the distance of its lower or upper bound at this error rate."""
+    primary, expected = policy.primary, policy.expected_visitors
     by_star, by_ms = primary.rating_weight / HIGHEST_RATING, primary.speed_weight / primary.slowest_ms
     (mean_a, spread_a), (mean_b, spread_b) = (visitor_moments(variant) for variant in variants)
     n_a, n_b = variants[0].rated, variants[1].rated
     variance = np.maximum(spread_a, 1 / n_a) / n_a + np.maximum(spread_b, 1 / n_b) / n_b
     latency = by_ms * LATENCY_DEVIATION_MS * np.sqrt(1 / variants[0].assigned + 1 / variants[1].assigned)
     slower = variants[1].latency / variants[1].assigned - variants[0].latency / variants[0].assigned
-    estimate = by_star * (mean_b - mean_a) - by_ms * slower
-    n, widths = n_a + n_b, []
-    for alpha in (rates.promote, rates.harm):
-        if primary.bounds == "asymptotic":
-            whole = (by_star * np.sqrt(variance) + latency) ** 2
-            widths.append(half_width(whole, n, alpha=alpha, expected=expected, one_sided=True))
-            continue
-        spread = by_star * (HIGHEST_RATING - LOWEST_RATING)
-        variant_widths = [_bounded(count, n, spread, alpha / 2, expected) for count in (n_a, n_b)]
-        widths.append(sum(variant_widths) + half_width(latency**2, n, alpha=alpha, expected=expected, one_sided=True))
-    return estimate, widths[0], widths[1]
+    estimate, n = by_star * (mean_b - mean_a) - by_ms * slower, n_a + n_b
+    if primary.bounds == "asymptotic":
+        whole = (by_star * np.sqrt(variance) + latency) ** 2
+        return estimate, half_width(whole, n, alpha=alpha, expected=expected, one_sided=True)
+    spread = by_star * (HIGHEST_RATING - LOWEST_RATING)
+    of_ratings = sum(_bounded(count, n, spread, alpha / 2, expected) for count in (n_a, n_b))
+    return estimate, of_ratings + half_width(latency**2, n, alpha=alpha, expected=expected, one_sided=True)
 
 
 def _bounded(count: Array, whole: Array, spread: float, alpha: float, expected: float) -> Any:

@@ -205,8 +205,9 @@ class Evaluation:
         served = replicas.probe(settings.replica_urls("candidate"))
         if production is None or any(replica.version != candidate for replica in served):
             return None
+        share, level = settings.candidate_share, decision_log.level_rule(self._resources, self._policy)
         return control_record.start_experiment(
-            self._resources.bucket, production, candidate, settings.candidate_share, ACTOR, clock=self._clock
+            self._resources.bucket, production, candidate, share, ACTOR, clock=self._clock, level=level
         )
 
     def _notify(self, title: str, decision: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from homeprices.experiment.collection import Rescorer, collect_evidence
 from homeprices.experiment.evidence import Evidence
 from homeprices.experiment.policies.base import Decision
 from homeprices.experiment.policies.sequential import SequentialPolicy
+from homeprices.experiment.policies.year import promotion_error
 from homeprices.experiment.sample_ratio import recorded_split
 from homeprices.foreign_text import printable_lines
 from homeprices.names import BUNDLE_KIND, DRIFT_DAG, EVALUATION_DAG, TRAINING_DAG
@@ -121,6 +122,7 @@ def experiment_status(resources: Resources, clock: Callable[[], datetime] = vers
         *_variants(evidence),
         f"left out     {_excluded(evidence)}",
         *_split(policy, evidence, newest),
+        f"level        {promotion_error(policies.document_of(policy), evidence.level) or 'no error rate'}",
         f"drift        {textwrap.shorten(evidence.drift or 'none that is known', NOTE_LENGTH, placeholder=MORE)}",
         f"now          {_outcome(policy.decide(evidence))}",
         f"still        {time_left(policy, evidence)}",

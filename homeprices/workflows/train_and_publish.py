@@ -198,15 +198,14 @@ class TrainingRun:
 
     def start_experiment(self, published: dict[str, Any]) -> str:
         """Wait until every candidate replica serves the version, start its experiment, and return it."""
-        candidate = str(published["version"])
-        production = bundle_reader.highest(self._bucket, BUNDLE_KIND["production"])
+        from homeprices.experiment.decision_log import level_rule
+
+        candidate, reason = str(published["version"]), published["reason"]
+        production = str(bundle_reader.highest(self._bucket, BUNDLE_KIND["production"]))
         replicas.wait_for_version(self._settings, "candidate", candidate)
-        control_record.start_experiment(
-            self._bucket, str(production), candidate, self._settings.candidate_share, ACTOR, published["reason"]
-        )
-        self._resources.notifier.send(
-            Notification(f"{candidate} is on trial against {production}", published["reason"])
-        )
+        share, level = self._settings.candidate_share, level_rule(self._resources)
+        control_record.start_experiment(self._bucket, production, candidate, share, ACTOR, reason, level=level)
+        self._resources.notifier.send(Notification(f"{candidate} is on trial against {production}", reason))
         self._record_heartbeat(f"{candidate} is on trial")
         return candidate
 

@@ -21,6 +21,7 @@ from homeprices.errors import Conflict, InvalidInput, NotFound
 from homeprices.experiment import decision_log, decision_report, policies
 from homeprices.experiment.decision_log import replay
 from homeprices.experiment.evidence import Evidence
+from homeprices.experiment.policies.year import YearRule
 from homeprices.predictions import drift_reports
 from homeprices.predictions.identifiers import hashed_testers
 from homeprices.registry import bundle_publisher, bundle_reader
@@ -37,7 +38,7 @@ from monitoring.operations.database_parts import DatabaseParts
 from tests.support.bundles import make_draft, price
 from tests.support.fake_servers import Hook, webhook
 from tests.support.faulty_bucket import DyingBucket, Killed
-from tests.support.trial import NOW, Trial, copy_of, database_variables
+from tests.support.trial import NOW, Trial, copy_of, database_settings, database_variables
 
 HOME = {"total_sqft": 1200.0, "location": "Whitefield", "bhk": 2, "bath": 2}
 MIXED = (2.0, 3.0, 4.0, 5.0, 4.0)
@@ -343,6 +344,42 @@ def test_decision_metric_status_and_pages_say_the_same_of_the_split(
     [of_look] = [line for line in status if line.startswith("split  ")]
     [now] = [line for line in status if line.startswith("split now")]
     assert (said in of_look, said in now, f"of {320 + candidates} visitors" in now) == (True, False, True)
+
+
+def test_a_trial_has_its_share_of_the_error_of_a_year_whatever_was_restored(trial: Trial, tmp_path: Path) -> None:
+    """The first trial by the bucket alone, the next after its control record is lost, then after the database is."""
+
+    def next_trial(number: int, at: datetime) -> control_record.ControlRecord:
+        bundle_publisher.stage(trial.bucket, f"next{number}", make_draft(tmp_path / str(number), 1.1 + number / 10))
+        version = bundle_publisher.publish(trial.bucket, f"next{number}", "CO")
+        found = trial.evaluation(f"run{number}", at, "sequential").collect_evidence()
+        assert found["evidence"]["level"] == control_record.read(trial.bucket).level
+        decided = trial.evaluation(f"run{number}", at, "sequential").decide(found)
+        assert decided["statistics"]["level"] == found["evidence"]["level"]
+        assert "equal to the bit" in replay(trial.resources, decided["id"])
+        page = trial.bucket.get(decision_report.key_of(decided["id"])).body.decode()
+        status = experiment_status(resources, lambda: at)
+        assert all("% of such trials, and in at most 10 % of years, from 100" in text for text in (page, status))
+        record = control_record.read(trial.bucket)
+        promotion.roll_back(trial.bucket, version, "tests", "next")
+        return record
+
+    airflow = trial.replicas[0].url
+    settings = database_settings(trial.engine, HOMEPRICES_POLICY="sequential", HOMEPRICES_AIRFLOW_URL=airflow)
+    resources = Resources(settings, trial.bucket)
+    promotion.roll_back(trial.bucket, "CO1", "tests", "began without a level")
+    shares = [trial.level for trial in next_trial(2, NOW).trials]
+    assert shares == [0.1 / 26], "a trial that began without a level has no part"
+    trial.bucket.delete(control_record.KEY)
+    lost = next_trial(3, NOW + timedelta(days=1))
+    assert (lost.level, len(lost.trials)) == (YearRule().level(shares), 1)
+    with trial.engine.begin() as connection:
+        connection.execute(text("ALTER TABLE ab_decisions DISABLE TRIGGER USER"))
+        connection.execute(text("DELETE FROM ab_decisions"))
+        connection.execute(text("ALTER TABLE ab_decisions ENABLE TRIGGER USER"))
+    again = next_trial(4, NOW + timedelta(days=2))
+    assert (again.level, len(again.trials)) == (YearRule().level([float(lost.level or 0)]), 2)
+    assert next_trial(5, NOW + timedelta(days=368)).level == 0.1 / 26, "a year later"
 
 
 def test_the_exporter_tells_by_reason_what_does_not_count(trial: Trial, engine: Engine) -> None:

@@ -39,10 +39,15 @@ MARKS = re.compile(r"(<!-- mutants -->\n).*?(<!-- end of mutants -->)", re.DOTAL
 
 MODULES: dict[str, tuple[str, ...]] = {
     "homeprices/release/promotion.py": ("release/test_promotion.py", "release/test_release_contract.py"),
-    "homeprices/release/control_record.py": ("release/test_control_record.py", "release/test_promotion.py"),
+    "homeprices/release/control_record.py": (
+        "release/test_control_record.py",
+        "release/test_promotion.py",
+        "release/test_trial_levels.py",
+    ),
     "homeprices/release/holds.py": ("release/test_holds.py",),
     "homeprices/experiment/policies/sequential.py": (
         "experiment/policies/test_sequential.py",
+        "experiment/policies/test_year.py",
         "experiment/test_policies.py",
     ),
     "homeprices/experiment/policies/composite.py": (

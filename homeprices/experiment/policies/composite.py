@@ -7,6 +7,7 @@ rule does not account for chance: documentations/abtest.md states how often it p
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, ClassVar, Literal
 
@@ -61,6 +62,10 @@ class CompositePolicy(BaseModel):
 
     def slow_over(self, production_p99_ms: float) -> float | None:  # noqa: ARG002 (the rule has no such limit)
         """Return None, because the rule uses latency only in the score."""
+        return None
+
+    def trial_level(self, spent: Sequence[float]) -> float | None:  # noqa: ARG002 (the rule has no error rates)
+        """Return None, because the rule does not account for chance."""
         return None
 
     def score(self, variant: VariantSummary) -> float | None:

@@ -8,7 +8,7 @@ prices. The order is fixed: harm, validity, ratings, time.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -38,6 +38,7 @@ from homeprices.experiment.policies.robustness import (
     reduced_price_bounds,
     reduced_rating_bounds,
 )
+from homeprices.experiment.policies.year import YearRule
 from homeprices.experiment.sample_ratio import SplitTest, judge_split
 from homeprices.experiment.treatment_effect import TreatmentEffect, composite_effect
 
@@ -80,7 +81,8 @@ class SequentialPolicy(Document):
     `expected_visitors` is the number of rated visitors at which the sequences are tightest. A variant without a request
     in 24 h is missing data once the experiment is as old as `missing_after`, unless the site is that quiet. `drift`:
     drift of the inputs or of the error is noted in the reason, or a promotion waits for as long as it lasts. Visitors
-    with more than `most_visits_a_day` exposures a day are treated as bots.
+    with more than `most_visits_a_day` exposures a day are treated as bots. `year`: the level of a trial replaces
+    `error_rates.promote` (None: every trial has that rate).
     """
 
     schema_version: Literal[1, 2] = 2
@@ -104,6 +106,7 @@ class SequentialPolicy(Document):
     voices: VoiceRule = VoiceRule()
     burst: BurstRule | None = BurstRule()
     robustness: RobustnessRule = RobustnessRule()
+    year: YearRule | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -121,6 +124,10 @@ class SequentialPolicy(Document):
     def slow_over(self, production_p99_ms: float) -> float | None:
         """Return the latency in ms above which an answer of the candidate is slow."""
         return max(self.guardrails.slow_at_least_ms, self.guardrails.slow_ratio * production_p99_ms)
+
+    def trial_level(self, spent: Sequence[float]) -> float | None:
+        """Return the level of the next trial, after those of the last 365 days; None without a rule for the year."""
+        return None if self.year is None else min(self.year.level(spent), self.error_rates.promote)
 
     def decide(self, evidence: Evidence) -> Decision:
         """Check harm first, then validity, then ratings, then time. A stop by the circuit breaker counts as harm.
@@ -152,10 +159,13 @@ class SequentialPolicy(Document):
             if evidence.age < self.least_duration:
                 hours = self.least_duration / timedelta(hours=1)
                 return decided("continue", f"{finding}: ratings promote from {hours:g} h on.")
-            if evidence.drift is None or self.drift == "note":
+            if self.year and evidence.level and _smaller(evidence) < self.year.rated_visitors:
+                finding += f", and ratings promote from {self.year.rated_visitors} rated visitors in the smaller arm on"
+            elif evidence.drift is None or self.drift == "note":
                 noted = "" if evidence.drift is None else f" There is drift, which this policy notes: {evidence.drift}"
                 return decided("promote", f"{finding}: even the lower bound is above {self.margins.promote:g}.{noted}")
-            finding += f", and the promotion waits because of drift ({evidence.drift})"
+            else:
+                finding += f", and the promotion waits because of drift ({evidence.drift})"
         if evidence.age >= self.longest:
             return decided("inconclusive", f"{time_is_up(evidence, self.longest)}: {finding}.")
         return decided("continue", f"{finding}.")
@@ -164,11 +174,14 @@ class SequentialPolicy(Document):
         """Return the effect and all statistics; bounds only for metrics with their minimum of data."""
         rates, limits = self.error_rates, self.guardrails
         statistics = {"sample_ratio_log_evidence": self._split(evidence).log_evidence}
+        level = rates.promote
+        if evidence.level is not None:
+            level = statistics["level"] = evidence.level
         difference = composite_effect(evidence, self.primary)
         if difference is not None:
-            statistics |= difference.reported(self.expected_visitors, rates.promote)
+            statistics |= difference.reported(self.expected_visitors, level)
             if self._lacking(evidence) is None:
-                statistics["lower"] = difference.lower(rates.promote, self.expected_visitors)
+                statistics["lower"] = difference.lower(level, self.expected_visitors)
                 statistics["upper"] = difference.upper(rates.harm, self.expected_visitors)
         for name, sample in (
             ("error_excess", evidence.errors.excess(limits.error_share)),
@@ -249,11 +262,10 @@ class SequentialPolicy(Document):
     def _lacking(self, evidence: Evidence) -> str | None:
         """Return the data that the primary metric still lacks; None if it has its minimum."""
         candidate, least = evidence.candidate, self.minimum
-        smaller = min(sum(stratum.ratings[variant].n for stratum in evidence.strata) for variant in (0, 1))
         wanted = [
             (candidate.requests, least.exposures, f"requests of {candidate.bundle}"),
             (candidate.ratings, least.ratings, f"ratings of {candidate.bundle}"),
-            (smaller, least.rated_visitors, "rated visitors in the smaller arm"),
+            (_smaller(evidence), least.rated_visitors, "rated visitors in the smaller arm"),
         ]
         lacking = [f"{found} of {needed} {what}" for found, needed, what in wanted if found < needed]
         return " and ".join(lacking) or None
@@ -271,3 +283,8 @@ class SequentialPolicy(Document):
             f"{statistics['lower']:.4f} and {statistics['upper']:.4f} "
             f"({difference.stars:+.2f} stars by {difference.visitors} visitors, {difference.milliseconds:+.1f} ms)"
         )
+
+
+def _smaller(evidence: Evidence) -> int:
+    """Return the rated visitors of the smaller variant."""
+    return min(sum(stratum.ratings[variant].n for stratum in evidence.strata) for variant in (0, 1))

@@ -13,12 +13,13 @@ from homeprices.experiment import policies
 from homeprices.experiment.policies.base import NOT_ROBUST, UNLIMITED, VoiceRule
 from homeprices.experiment.policies.composite import CompositePolicy
 from homeprices.experiment.policies.sequential import SequentialPolicy
+from homeprices.experiment.policies.year import YearRule
 
 
 def test_the_documents_say_what_the_rules_default_to() -> None:
     assert policies.names() == ["composite", "demo", "sequential"]
     assert policies.load("composite") == CompositePolicy()
-    assert policies.load("sequential") == SequentialPolicy()
+    assert policies.load("sequential") == SequentialPolicy(year=YearRule())
 
 
 def test_a_file_is_a_policy_with_its_own_numbers(tmp_path: Path) -> None:
@@ -49,7 +50,7 @@ def test_a_document_of_the_first_schema_limits_no_network_and_a_new_one_does(rul
 
 
 def test_policies_that_differ_anywhere_have_different_digests() -> None:
-    assert policies.digest(SequentialPolicy()) == policies.digest(policies.load("sequential"))
+    assert policies.digest(SequentialPolicy(year=YearRule())) == policies.digest(policies.load("sequential"))
     assert policies.digest(SequentialPolicy()) != policies.digest(SequentialPolicy(expected_visitors=501))
 
 

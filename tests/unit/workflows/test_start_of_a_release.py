@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from contextlib import nullcontext
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from homeprices.adapters.object_store import MemoryBucket
-from homeprices.errors import HomePricesError
+from homeprices.errors import DatabaseUnavailable, HomePricesError
+from homeprices.experiment import decision_log
 from homeprices.registry import bundle_publisher
 from homeprices.release import control_record
+from homeprices.release.trial_levels import TrialLevel
 from homeprices.resources import Resources
 from homeprices.settings import load_settings
 from homeprices.workflows.train_and_publish import TrainingRun
@@ -30,7 +34,7 @@ class Site:
     replicas: tuple[Replica, Replica]
     hook: Hook
 
-    def run(self, timeout_seconds: float = 60) -> TrainingRun:
+    def run(self, timeout_seconds: float = 60, policy: str = "demo") -> TrainingRun:
         production, candidate = (replica.url for replica in self.replicas)
         variables = {
             "HOMEPRICES_PRODUCTION_URLS": production,
@@ -38,6 +42,7 @@ class Site:
             "HOMEPRICES_REPLICA_TIMEOUT_SECONDS": str(timeout_seconds),
             "SLACK_WEBHOOK_URL": self.hook.url,
             "MLFLOW_TRACKING_URI": production,
+            "HOMEPRICES_POLICY": policy,
         }
         return TrainingRun(Resources(load_settings(variables, ()), self.bucket), "run1")
 
@@ -83,3 +88,20 @@ def test_what_no_replica_serves_is_not_recorded(site: Site, number: int) -> None
             run.start_experiment({"kind": "CO", "version": "CO1", "reason": "it is better"})
     assert control_record.read(site.bucket).state == "idle" and site.hook.posts == []
     assert control_record.read(site.bucket).production is None
+
+
+def test_a_trial_with_a_level_starts_only_with_the_decision_log_and_asks_it_for_the_policy_that_is_set(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def recorded(connection: object, since: datetime) -> list[TrialLevel]:
+        return [TrialLevel(experiment="BO1-CO7", since=since + timedelta(days=300), level=0.04)]
+
+    candidate = {"kind": "CO", "version": "CO1", "reason": "it is better"}
+    site.run().wait_for_production(PUBLISHED)
+    with pytest.raises(DatabaseUnavailable):
+        site.run(policy="sequential").start_experiment(candidate)
+    assert control_record.read(site.bucket).state == "idle"
+    monkeypatch.setattr(decision_log, "transaction", lambda engine: nullcontext())
+    monkeypatch.setattr(decision_log, "recorded_levels", recorded)
+    site.run(policy="sequential").start_experiment(candidate)
+    assert control_record.read(site.bucket).level == pytest.approx(0.06 / 25)
