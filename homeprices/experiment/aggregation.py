@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from homeprices.experiment.evidence import (
     HIGHEST_RATING,
     ClusteredProportion,
     PairedPriceError,
+    SegmentRatings,
     Stratum,
     VariantSummary,
     WithoutNetwork,
@@ -41,7 +42,10 @@ class RescoredPrice:
 
 @dataclass(frozen=True)
 class ExperimentRows:
-    """All rows of the log that belong to an experiment; `shares` is the candidate's share in percent by epoch."""
+    """All rows of the log that belong to an experiment; `shares` is the candidate's share in percent by epoch.
+
+    `segments` are the visitors of each segment by its name.
+    """
 
     visitors: Sequence[VisitorExposures]
     raters: Sequence[VisitorRatings]
@@ -54,6 +58,7 @@ class ExperimentRows:
     robustness: RobustnessRule = NOT_ROBUST
     burst: BurstRule | None = None
     began: datetime = LONG_AGO
+    segments: Mapping[str, Collection[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,7 @@ class AggregatedEvidence:
     paired: PairedPriceError
     left_out: dict[str, int]
     without: tuple[WithoutNetwork, ...] = ()
+    segments: tuple[SegmentRatings, ...] = ()
 
 
 def aggregate(log: ExperimentRows, bundles: tuple[str, str]) -> AggregatedEvidence:
@@ -91,7 +97,8 @@ def aggregate(log: ExperimentRows, bundles: tuple[str, str]) -> AggregatedEviden
     scored = [row for row in log.scored if row.told.visitor in telling.kept]
     candidates = [row for row in counted.values() if row.variant == "candidate"]
     epochs = sorted(log.shares.items())
-    said = _voices([epoch for epoch, _ in epochs], counted, raters)
+    numbers = [epoch for epoch, _ in epochs]
+    said = _voices(numbers, counted, raters)
     differences = _differences(scored, {row.visitor: row.network for row in people})
     return AggregatedEvidence(
         variants=(
@@ -115,6 +122,10 @@ def aggregate(log: ExperimentRows, bundles: tuple[str, str]) -> AggregatedEviden
             **_beyond_limits({"visitors": limited, "raters": rating, "price_tellers": telling}),
         },
         without=without_networks(said, differences, len(epochs)) if log.robustness.without_any_network else (),
+        segments=tuple(
+            _segment(name, numbers, counted, [row for row in raters if row.visitor in visitors], log.voices)
+            for name, visitors in log.segments.items()
+        ),
     )
 
 
@@ -240,6 +251,22 @@ def _stratum(
         ratings=(sample_moments(production), sample_moments(candidate)),
         trimmed=(trimmed_moments(production, trimmed), trimmed_moments(candidate, trimmed)) if trimmed else None,
     )
+
+
+def _segment(
+    name: str,
+    epochs: Sequence[int],
+    counted: dict[str, VisitorExposures],
+    raters: Sequence[VisitorRatings],
+    rule: VoiceRule,
+) -> SegmentRatings:
+    """Return the ratings of a segment, with the limits of networks within it: 2 % of all voices may be most of its."""
+    kept = voices_within_limits({row.visitor: row.first for row in raters}, counted, rule).kept
+    cells: dict[tuple[int, int], list[float]] = defaultdict(list)
+    for voice in _voices(epochs, counted, [row for row in raters if row.visitor in kept]):
+        cells[voice.stratum, voice.variant].append(voice.stars)
+    pairs = ((sample_moments(cells[n, 0]), sample_moments(cells[n, 1])) for n in range(len(epochs)))
+    return SegmentRatings(name=name, ratings=tuple(pairs))
 
 
 def _errors_by_visitor(scored: Sequence[RescoredPrice]) -> dict[str, tuple[float, float]]:

@@ -16,20 +16,21 @@ from homeprices.experiment.aggregation import ExperimentRows, RescoredPrice, agg
 from homeprices.experiment.evidence import Evidence
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.home import Home
-from homeprices.pricing.predictor import Predictor
+from homeprices.pricing.predictor import Estimate, Predictor
 from homeprices.registry import bundle_reader
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from homeprices.experiment.policies import AnyPolicy
+    from homeprices.experiment.policies.segments import SegmentRule
     from homeprices.release.control_record import ControlRecord
 
 
 RECENT = timedelta(hours=24)
 
-Score = Callable[[str, Sequence[dict[str, Any]]], list[float | None]]
-"""A bundle's prices of logged inputs in lakh rupees, in order; None for an input that it cannot price."""
+Score = Callable[[str, Sequence[dict[str, Any]]], list[Estimate | None]]
+"""A bundle's estimates of logged inputs, in order; None for an input that it cannot price."""
 
 
 def collect_evidence(
@@ -46,7 +47,8 @@ def collect_evidence(
     """Return the evidence of the experiment in the control record up to `now`.
 
     Count exposures of its epochs in which the candidate had a share. `testers` are pseudonyms of visitors to exclude.
-    Without `score`, actual prices are not compared. Raise Conflict if no experiment is running.
+    Without `score`, actual prices are not compared, and no segment is by price or known place. Raise Conflict if no
+    experiment is running.
     """
     if not (record.production and record.candidate and record.experiment and record.started_at):
         raise Conflict("no experiment is running, so there is no evidence to gather")
@@ -63,10 +65,14 @@ def collect_evidence(
     p99 = exposures.p99_milliseconds(connection, window)
     if "production" in p99:
         window = replace(window, slow_over_ms=policy.slow_over(p99["production"]))
+    rule = policy.segments
+    told = exposures.prices(connection, window)
+    homes = exposures.first_homes(connection, window) if rule is not None else {}
+    scored, of_homes = _scored(told, list(homes.values()), window, score)
     log = ExperimentRows(
         visitors=exposures.visitors(connection, window),
         raters=exposures.raters(connection, window),
-        scored=_scored(exposures.prices(connection, window), window, score),
+        scored=scored,
         p99=p99,
         shares=shares,
         testers=testers,
@@ -75,6 +81,7 @@ def collect_evidence(
         robustness=policy.robustness,
         burst=policy.burst,
         began=record.started_at,
+        segments={} if rule is None else _segments(rule, homes, of_homes),
     )
     found = aggregate(log, (record.production, record.candidate))
     return Evidence(
@@ -93,18 +100,41 @@ def collect_evidence(
         drift=drift,
         without=found.without,
         level=record.level,
+        segments=found.segments,
     )
 
 
 def _scored(
-    told: list[exposures.ActualPrice], window: exposures.ExperimentWindow, score: Score | None
-) -> list[RescoredPrice]:
-    """Return both models' prices of every home whose actual price is known, whichever variant served it."""
-    if score is None or not told:
-        return [RescoredPrice(price, None, None) for price in told]
+    told: list[exposures.ActualPrice],
+    homes: list[dict[str, Any]],
+    window: exposures.ExperimentWindow,
+    score: Score | None,
+) -> tuple[list[RescoredPrice], list[Estimate | None]]:
+    """Return both models' prices of every home whose actual price is known, whichever variant served it, and
+    production's estimates of other homes: in one call, because a call downloads the bundle.
+    """
+    if score is None or not (told or homes):
+        return [RescoredPrice(price, None, None) for price in told], [None] * len(homes)
     inputs = [price.inputs for price in told]
-    both = score(window.production, inputs), score(window.candidate, inputs)
-    return [RescoredPrice(*row) for row in zip(told, *both, strict=True)]
+    production = score(window.production, [*inputs, *homes])
+    candidate = score(window.candidate, inputs) if told else []
+    scored = [
+        RescoredPrice(price, *(None if estimate is None else estimate.price for estimate in both))
+        for price, *both in zip(told, production[: len(told)], candidate, strict=True)
+    ]
+    return scored, production[len(told) :]
+
+
+def _segments(
+    rule: SegmentRule, homes: dict[str, dict[str, Any]], estimates: list[Estimate | None]
+) -> dict[str, set[str]]:
+    """Return the visitors of each segment, by their first home and production's estimate of it."""
+    found: dict[str, set[str]] = {name: set() for name in rule.names}
+    for (visitor, inputs), estimate in zip(homes.items(), estimates, strict=True):
+        known, price = (None, None) if estimate is None else (estimate.location_known, estimate.price)
+        for name in rule.segments_of(inputs, known, price):
+            found[name].add(visitor)
+    return found
 
 
 HOMES_AT_ONCE = 1000
@@ -119,21 +149,21 @@ class Rescorer:
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
 
-    def __call__(self, version: str, inputs: Sequence[dict[str, Any]]) -> list[float | None]:
-        """Return a price in lakh rupees for each input, in order; None for an input that is not a valid home."""
+    def __call__(self, version: str, inputs: Sequence[dict[str, Any]]) -> list[Estimate | None]:
+        """Return an estimate for each input, in order; None for an input that is not a valid home."""
         homes = [_home(values) for values in inputs]
         known = [home for home in homes if home is not None]
         try:
-            found = iter(self._prices(version, known))
+            found = iter(self._estimates(version, known))
         except BundleRefused:
             return [None] * len(homes)
         return [None if home is None else next(found) for home in homes]
 
-    def _prices(self, version: str, homes: list[Home]) -> list[float]:
+    def _estimates(self, version: str, homes: list[Home]) -> list[Estimate]:
         with tempfile.TemporaryDirectory() as temporary:
             predictor = Predictor(Bundle.open(bundle_reader.fetch(self._bucket, version, Path(temporary))))
             pieces = (homes[start : start + HOMES_AT_ONCE] for start in range(0, len(homes), HOMES_AT_ONCE))
-            return [estimate.price for piece in pieces for estimate in predictor.estimate(piece)]
+            return [estimate for piece in pieces for estimate in predictor.estimate(piece)]
 
 
 def _home(inputs: dict[str, Any]) -> Home | None:

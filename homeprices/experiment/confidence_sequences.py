@@ -13,6 +13,7 @@ from scipy.special import ndtr
 
 Numbers = Any
 """A float, or an array of floats that broadcasts with the others."""
+Array = np.ndarray[Any, Any]
 
 
 def mixture_precision(alpha: float, expected: float) -> float:
@@ -41,15 +42,37 @@ def half_width(
     return _to_scalar(np.where(np.isnan(width), np.inf, width))
 
 
-def always_valid_p(estimate: Numbers, variance: Numbers, sample: Numbers, *, alpha: float, expected: float) -> Numbers:
-    """Return the always-valid p-value of the two-sided test of a zero effect (arXiv 2103.06476v7, eq. 155)."""
-    rho2 = mixture_precision(alpha, expected)
+def always_valid_p(
+    estimate: Numbers, variance: Numbers, sample: Numbers, *, alpha: float, expected: float, one_sided: bool = False
+) -> Numbers:
+    """Return the always-valid p-value of a zero effect, tuned for `alpha`: `half_width` excludes zero where it is less.
+
+    Two-sided: arXiv 2103.06476v7, eq. 155. One-sided, of an effect of at most zero: eq. 134 solved for alpha.
+    """
+    rho2 = mixture_precision(2 * alpha if one_sided else alpha, expected)
     estimate, variance, sample = (np.asarray(value, dtype=float) for value in (estimate, variance, sample))
     with np.errstate(divide="ignore", invalid="ignore"):
         squared = sample * estimate**2 / variance
-        log_e = rho2 * squared / (2 * (sample * rho2 + 1)) - np.log(sample * rho2 + 1) / 2
-    log_e = np.where(np.isnan(log_e), 0.0, log_e)
-    return _to_scalar(np.exp(-np.maximum(log_e, 0.0)))
+        exponent, grown = rho2 * squared / (2 * (sample * rho2 + 1)), sample * rho2 + 1
+        if one_sided:
+            p = np.where(estimate > 0, np.sqrt(grown) * np.exp(-exponent) / (-2 * np.expm1(-exponent)), 1.0)
+        else:
+            p = np.exp(-(exponent - np.log(grown) / 2))
+    return _to_scalar(np.where(np.isnan(p), 1.0, np.minimum(p, 1.0)))
+
+
+def holm(p: Numbers, *, alpha: float) -> Array:
+    """Return which hypotheses are rejected, along the last axis, by Holm's procedure: any true one at most at `alpha`.
+
+    On p-values that are always valid, the rate holds over all looks: the smallest of the m true ones ever falls to
+    alpha / m with probability alpha at most (Bonferroni), and before that no true one is rejected.
+    """
+    p = np.asarray(p, dtype=float)
+    order = np.argsort(p, axis=-1, kind="stable")
+    steps = np.take_along_axis(p, order, axis=-1) <= alpha / np.arange(p.shape[-1], 0, -1)
+    rejected = np.empty(p.shape, dtype=bool)
+    np.put_along_axis(rejected, order, np.logical_and.accumulate(steps, axis=-1), axis=-1)
+    return rejected
 
 
 def bounded_half_width(

@@ -20,6 +20,8 @@ from homeprices.adapters.mlflow_client import MlflowClient
 from homeprices.errors import HomePricesError
 from homeprices.experiment import decision_log
 from homeprices.experiment.decision_log import RecordedDecision
+from homeprices.experiment.evidence import Evidence
+from homeprices.experiment.policies.segments import SegmentRule, segment_effects
 from homeprices.experiment.policies.year import promotion_error
 from homeprices.experiment.sample_ratio import recorded_split
 from homeprices.log import get_logger
@@ -33,6 +35,10 @@ if TYPE_CHECKING:
 
 ENDLESS = ("continue", "invalid", "hold", "resume")
 """Outcomes after which the experiment continues."""
+BOUNDS_OF_SEGMENTS = (
+    "Candidate minus production. The bounds hold for all segments and looks together. Once it has found one segment "
+    "harmed, Holm's procedure allows the others more, so it can find one harmed whose upper bound is above the margin."
+)
 MAX_LOOKS = 24 * 31
 """Points of a chart, at most."""
 
@@ -59,6 +65,7 @@ def render(decision: RecordedDecision, history: Sequence[RecordedDecision]) -> s
         html.table(facts.items()),
         *(Markup(chart.html()) for chart in charts_of(decision, history)),  # noqa: S704  escaped where it is drawn
         _variants(decision.evidence),
+        _segments(decision),
         html.details("Statistics", decision.statistics),
         html.details("Evidence", decision.evidence),
         html.details("Policy", decision.policy_document),
@@ -144,6 +151,18 @@ def _variants(evidence: dict[str, Any]) -> Markup:
     return Markup("<h2>Variants</h2>{}<p>Excluded: {}.</p><p>Drift: {}</p>").format(
         html.table(rows, ("", *VARIANTS)), ", ".join(excluded) or "nothing", evidence.get("drift") or "none known."
     )
+
+
+def _segments(decision: RecordedDecision) -> Markup:
+    document, evidence = (decision.policy_document or {}).get("segments"), decision.evidence
+    if not (document and evidence.get("segments")):
+        return Markup("")
+    effects = segment_effects(Evidence.model_validate(evidence), SegmentRule.model_validate(document))
+    rows = [
+        (effect.name, *effect.rated, effect.stars, effect.lower, effect.upper, effect.verdict) for effect in effects
+    ]
+    head = ("", "rated production", "rated candidate", "difference in stars", "at least", "at most", "")
+    return Markup("<h2>Segments</h2>{}<p>{}</p>").format(html.table(rows, head), BOUNDS_OF_SEGMENTS)
 
 
 def key_of(number: int) -> str:

@@ -151,14 +151,21 @@ class WithoutNetwork(_Value):
     price_difference: SampleMoments = SampleMoments()
 
 
+class SegmentRatings(_Value):
+    """Ratings of the visitors of one segment, in stars, by stratum and variant."""
+
+    name: str
+    ratings: tuple[tuple[SampleMoments, SampleMoments], ...] = ()
+
+
 class Evidence(_Value):
     """Both variants of one experiment at one interim look.
 
     Times have a zone. `errors` and `slow` are the candidate's; `slow` are its answers that took longer than
     `slow_over_ms`. `left_out` counts excluded exposures and feedback by reason. `stopped` is the reason for which the
     circuit breaker set the share to zero. `drift` is the finding of the newest drift reports on the two bundles.
-    `without` are the networks with the most influence on a result. `level` is the error rate at which the trial may
-    promote, None in older records and without a policy for a year.
+    `without` are the networks with the most influence on a result. `segments` are those of the policy. `level` is the
+    error rate at which the trial may promote, None in older records and without a policy for a year.
     """
 
     experiment: str
@@ -175,6 +182,7 @@ class Evidence(_Value):
     stopped: str | None = None
     drift: str | None = None
     without: tuple[WithoutNetwork, ...] = ()
+    segments: tuple[SegmentRatings, ...] = ()
     level: float | None = Field(default=None, gt=0, lt=0.5)
 
     @property

@@ -152,6 +152,18 @@ _RATERS = text(
     FROM opinions GROUP BY visitor
     """  # noqa: S608
 )
+# The rows that `_RATERS` reads, so that each of its visitors has a home.
+_FIRST_HOMES = text(
+    f"""
+    WITH raters AS (
+        SELECT DISTINCT prediction_logs.visitor FROM prediction_logs JOIN user_feedback
+            ON prediction_id = prediction_logs.id
+        WHERE {_VISITS} AND verified AND user_feedback.ts < :until AND {RATED_SQL} AND {SOUND_FEEDBACK}
+    )
+    SELECT DISTINCT ON (visitor) visitor, inputs FROM prediction_logs JOIN raters USING (visitor)
+    WHERE {_VISITS} ORDER BY visitor, ts, id
+    """  # noqa: S608
+)
 _PRICES = text(
     f"""
     SELECT prediction_logs.visitor, assigned_variant AS variant, fallback, inputs, estimate, feedback_value AS price,
@@ -210,6 +222,11 @@ def visitors(connection: Connection, window: ExperimentWindow) -> list[VisitorEx
 def raters(connection: Connection, window: ExperimentWindow) -> list[VisitorRatings]:
     """Return the ratings of every visitor with verified feedback."""
     return [VisitorRatings(**row) for row in _rows(connection, _RATERS, window)]
+
+
+def first_homes(connection: Connection, window: ExperimentWindow) -> dict[str, dict[str, Any]]:
+    """Return the inputs of the first exposure of every visitor with a rating, whichever variant answered it."""
+    return {row["visitor"]: row["inputs"] for row in _rows(connection, _FIRST_HOMES, window)}
 
 
 def prices(connection: Connection, window: ExperimentWindow) -> list[ActualPrice]:

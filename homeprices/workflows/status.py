@@ -14,6 +14,7 @@ from homeprices.experiment import decision_log, policies
 from homeprices.experiment.collection import Rescorer, collect_evidence
 from homeprices.experiment.evidence import Evidence
 from homeprices.experiment.policies.base import Decision
+from homeprices.experiment.policies.segments import harmed_segments, segment_effects
 from homeprices.experiment.policies.sequential import SequentialPolicy
 from homeprices.experiment.policies.year import promotion_error
 from homeprices.experiment.sample_ratio import recorded_split
@@ -125,6 +126,7 @@ def experiment_status(resources: Resources, clock: Callable[[], datetime] = vers
         f"level        {promotion_error(policies.document_of(policy), evidence.level) or 'no error rate'}",
         f"drift        {textwrap.shorten(evidence.drift or 'none that is known', NOTE_LENGTH, placeholder=MORE)}",
         f"now          {_outcome(policy.decide(evidence))}",
+        *_segments(policy, evidence),
         f"still        {time_left(policy, evidence)}",
         *paused_lines(resources.settings),
     ]
@@ -161,6 +163,17 @@ def _split(policy: policies.AnyPolicy, evidence: Evidence, rows: list[RecordedDe
     tests = [recorded_split(row.evidence, row.policy_document) for row in rows if row.experiment == evidence.experiment]
     at_look = next((f"split        {test}" for test in tests if test is not None), "split        no look yet")
     return [at_look, f"split now    {recorded_split(evidence.model_dump(), policies.document_of(policy))}"]
+
+
+def _segments(policy: policies.AnyPolicy, evidence: Evidence) -> list[str]:
+    """Return a line that names the harmed segments, and how many are judged so far; none without a rule."""
+    if policy.segments is None:
+        return []
+    effects = segment_effects(evidence, policy.segments)
+    judged = sum(effect.p is not None for effect in effects)
+    harmed = harmed_segments(effects)
+    found = f"{evidence.candidate.bundle} is worse in {harmed}" if harmed else "none is harmed"
+    return [f"segments     {found}; {judged} of {len(effects)} have enough rated visitors"]
 
 
 def _excluded(evidence: Evidence) -> str:

@@ -10,10 +10,12 @@ import pytest
 from sqlalchemy import Engine
 
 from homeprices.errors import NotReady
+from homeprices.experiment import decision_log
 from homeprices.registry import bundle_publisher, bundle_reader
 from homeprices.release import control_record
 from homeprices.workflows import heartbeat
 from homeprices.workflows.evaluate_experiment import Evaluation
+from homeprices.workflows.status import experiment_status
 from tests.support.trial import NOW, Trial
 
 
@@ -135,6 +137,50 @@ def test_a_candidate_that_a_person_stopped_waits_for_that_person(trial: Trial) -
     control_record.stop_share(trial.bucket, "person", "looking into it", clock=lambda: NOW)
     evaluation = trial.evaluation("run1")
     assert evaluation.decide(evaluation.collect_evidence())["outcome"] == "continue"
+
+
+BY_SEGMENT = "rule: sequential\nname: mine\nleast_duration: P0D\nburst: null\nsegments: {rated_visitors: 20}\n"
+
+
+def test_a_win_waits_while_the_candidate_is_worse_in_a_segment(engine: Engine, tmp_path: Path) -> None:
+    """From rows of the log to the outcome: BO1 knows Whitefield and not Mars, where the homes are large and dear."""
+    policy = tmp_path / "mine.yaml"
+    policy.write_text(BY_SEGMENT, encoding="utf-8")
+    whitefield = {"location": "Whitefield", "total_sqft": 1200, "bhk": 2, "bath": 2}
+    mars = {"location": "Mars", "total_sqft": 3000, "bhk": 3, "bath": 3}
+    trial = Trial(engine, tmp_path, HOMEPRICES_POLICY=str(policy))
+    try:
+        trial.begin()
+        trial.visits("production", 80, stars=3, inputs=whitefield)
+        trial.visits("production", 25, stars=5, inputs=mars)
+        trial.visits("production", 380, inputs=mars)
+        trial.visits("candidate", 100, stars=5, inputs=whitefield)
+        trial.visits("candidate", 20, stars=1, inputs=mars)
+        # Its first home decides, not the one that it rates.
+        trial.visits("candidate", 1, inputs=mars, visitor="both", ts=NOW - timedelta(hours=2))
+        trial.visits("candidate", 1, stars=1, inputs=whitefield, visitor="both")
+        evaluation = trial.evaluation("run1", policy=str(policy))
+        collected = evaluation.collect_evidence()
+        rated = {
+            segment["name"]: tuple(sample["n"] for sample in segment["ratings"][0])
+            for segment in collected["evidence"]["segments"]
+        }
+        assert {name: n for name, n in rated.items() if n != (0, 0)} == {
+            "region east": (80, 100), "up to 2 bedrooms": (80, 100), "above 50 to 100 lakh": (80, 100),
+            "known place": (80, 100), "region general": (25, 21), "above 2 bedrooms": (25, 21),
+            "above 100 lakh": (25, 21), "unknown place": (25, 21),
+        }  # fmt: skip
+        decision = evaluation.decide(collected)
+        assert decision["outcome"] == "continue"
+        assert "nothing is promoted while CO1 is worse in region general (-4.00 stars by 46" in decision["reason"]
+        assert "comes out the same: continue" in decision_log.replay(trial.resources, decision["id"])
+        status = experiment_status(trial.resources, clock=lambda: NOW)
+        assert "segments     CO1 is worse in region general (-4.00 stars by 46 visitors) and above 2 bed" in status
+        assert "8 of 14 have enough rated visitors" in status
+        plain = trial.evaluation("run2", policy="demo")
+        assert plain.decide(plain.collect_evidence())["outcome"] == "promote", "it is the segments that delay it"
+    finally:
+        trial.close()
 
 
 @pytest.mark.parametrize("carry_out", [Evaluation.promote, Evaluation.roll_back])

@@ -116,20 +116,20 @@ class Trial:
         with self.engine.begin() as connection:
             if exposures:
                 connection.execute(insert(prediction_logs), exposures)
-        if stars is not None:
+        if stars is not None and exposures:
             several = [stars] if isinstance(stars, int | float) else list(stars)
-            for place, exposure in enumerate(exposures):
-                self.say(exposure, "rating", several[place % len(several)])
+            with self.engine.begin() as connection:
+                remarks = [
+                    _remark(exposure, "rating", several[place % len(several)])
+                    for place, exposure in enumerate(exposures)
+                ]
+                connection.execute(insert(user_feedback), remarks)
         return ids
 
     def say(self, exposure: dict[str, Any], kind: str, value: float | None, **changes: Any) -> None:
         """Send feedback on a prediction from the visitor who received it."""
-        remark = {
-            "prediction_id": exposure["id"], "visitor": exposure["visitor"], "verified": True, "feedback_type": kind,
-            "feedback_value": value, "ts": exposure["ts"], **changes,
-        }  # fmt: skip
         with self.engine.begin() as connection:
-            connection.execute(insert(user_feedback).values(remark))
+            connection.execute(insert(user_feedback), [_remark(exposure, kind, value, **changes)])
 
     def begin_again_from(self, start: Bucket) -> None:
         """Restore the bucket, and clear the results of the recorded decisions."""
@@ -162,6 +162,13 @@ class Trial:
     def _next(self) -> int:
         self._id += 1
         return self._id
+
+
+def _remark(exposure: dict[str, Any], kind: str, value: float | None, **changes: Any) -> dict[str, Any]:
+    return {
+        "prediction_id": exposure["id"], "visitor": exposure["visitor"], "verified": True, "feedback_type": kind,
+        "feedback_value": value, "ts": exposure["ts"], **changes,
+    }  # fmt: skip
 
 
 def copy_of(bucket: Bucket) -> MemoryBucket:

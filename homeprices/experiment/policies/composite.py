@@ -28,6 +28,7 @@ from homeprices.experiment.policies.base import (
     with_old_values,
 )
 from homeprices.experiment.policies.post_promotion import PostPromotionRule
+from homeprices.experiment.policies.segments import SegmentRule
 
 
 class CompositePolicy(BaseModel):
@@ -49,9 +50,10 @@ class CompositePolicy(BaseModel):
     longest: timedelta = Field(default=timedelta(days=7), gt=timedelta(0), le=timedelta(days=365))
     most_visits_a_day: int = Field(default=200, ge=1)
     voices: VoiceRule = VoiceRule()
-    # The published rule has neither robustness checks nor a limit of bursts.
+    # The published rule has neither robustness checks, nor a limit of bursts, nor segments.
     robustness: ClassVar[RobustnessRule] = NOT_ROBUST
     burst: ClassVar[BurstRule | None] = None
+    segments: ClassVar[SegmentRule | None] = None
     bake: PostPromotionRule = PostPromotionRule()
     retraining: RetrainingRule = RetrainingRule()
 

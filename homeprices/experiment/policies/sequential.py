@@ -38,6 +38,7 @@ from homeprices.experiment.policies.robustness import (
     reduced_price_bounds,
     reduced_rating_bounds,
 )
+from homeprices.experiment.policies.segments import SegmentRule, segment_harm
 from homeprices.experiment.policies.year import YearRule
 from homeprices.experiment.sample_ratio import SplitTest, judge_split
 from homeprices.experiment.treatment_effect import TreatmentEffect, composite_effect
@@ -81,8 +82,8 @@ class SequentialPolicy(Document):
     `expected_visitors` is the number of rated visitors at which the sequences are tightest. A variant without a request
     in 24 h is missing data once the experiment is as old as `missing_after`, unless the site is that quiet. `drift`:
     drift of the inputs or of the error is noted in the reason, or a promotion waits for as long as it lasts. Visitors
-    with more than `most_visits_a_day` exposures a day are treated as bots. `year`: the level of a trial replaces
-    `error_rates.promote` (None: every trial has that rate).
+    with more than `most_visits_a_day` exposures a day are treated as bots. Without `segments`, none is checked. `year`:
+    the level of a trial replaces `error_rates.promote` (None: every trial has that rate).
     """
 
     schema_version: Literal[1, 2] = 2
@@ -106,6 +107,7 @@ class SequentialPolicy(Document):
     voices: VoiceRule = VoiceRule()
     burst: BurstRule | None = BurstRule()
     robustness: RobustnessRule = RobustnessRule()
+    segments: SegmentRule | None = None
     year: YearRule | None = None
 
     @model_validator(mode="before")
@@ -153,9 +155,10 @@ class SequentialPolicy(Document):
         finding += "".join(
             f"; that {evidence.candidate.bundle} {result} rests on {on}" for result, on in doubts.items()
         )
+        finding += (harmed := segment_harm(evidence, self.segments, statistics))
         if statistics.get("upper", math.inf) < self.margins.harm and WORSE not in doubts:
             return decided("rollback", f"{finding}: even the upper bound is below {self.margins.harm:g}.")
-        if statistics.get("lower", -math.inf) > self.margins.promote and BETTER not in doubts:
+        if statistics.get("lower", -math.inf) > self.margins.promote and BETTER not in doubts and not harmed:
             if evidence.age < self.least_duration:
                 hours = self.least_duration / timedelta(hours=1)
                 return decided("continue", f"{finding}: ratings promote from {hours:g} h on.")

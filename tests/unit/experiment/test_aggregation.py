@@ -233,3 +233,29 @@ def test_permuting_visitors_changes_nothing_to_the_bit(rows: list[Any], shuffle:
         for found in (first, second)
     ]
     assert decisions[0] == decisions[1]
+
+
+def test_ratings_count_in_each_segment_of_their_visitor_by_epoch_and_variant() -> None:
+    people = [visitor("a"), visitor("b"), visitor("c", "candidate"), visitor("d", "candidate", epoch=2)]
+    people += [visitor("m", moved=True), visitor("bot", busiest_day=201)]
+    raters = [
+        rater(name, stars) for name, stars in zip(("a", "b", "c", "d", "m", "bot"), (1, 3, 5, 2, 1, 1), strict=True)
+    ]
+    segments = {"east": {"a", "c", "d", "m", "bot", "who never rated"}, "small": {"a", "b"}, "empty": set()}
+    found = of(log(people, raters, shares={1: 20.0, 2: 30.0}, segments=segments)).segments
+    none, one = SampleMoments(), {stars: SampleMoments(n=1, mean=stars) for stars in (1.0, 2.0, 5.0)}
+    assert [segment.name for segment in found] == ["east", "small", "empty"]
+    assert found[0].ratings == ((one[1.0], one[5.0]), (none, one[2.0]))
+    assert found[1].ratings == ((SampleMoments(n=2, mean=2.0, variance=2.0), none), (none, none))
+    assert found[2].ratings == ((none, none), (none, none))
+
+
+def test_a_network_is_a_small_part_of_every_segment_too() -> None:
+    """Ten voices of one network are 2 % of five hundred, and would be half of a segment of twenty."""
+    people = [visitor(f"h{n:03}", "candidate", network=f"home{n}", first=BEGIN) for n in range(490)]
+    people += [visitor(f"a{n}", "candidate", network="attacker", first=BEGIN) for n in range(10)]
+    raters = [rater(row.visitor, 4.0 if row.network != "attacker" else 1.0, first=BEGIN) for row in people]
+    small = {row.visitor for row in people[480:]}
+    found = of(log(people, raters, voices=VoiceRule(), segments={"small": small, "all": {r.visitor for r in people}}))
+    assert found.strata[0].ratings[1].n == 500
+    assert [segment.ratings[0][1].n for segment in found.segments] == [11, 500]

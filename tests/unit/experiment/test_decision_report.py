@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any, cast
 from homeprices.adapters.mlflow_client import MlflowClient
 from homeprices.experiment.decision_log import RecordedDecision
 from homeprices.experiment.decision_report import _to_mlflow, render
+from homeprices.experiment.evidence import SampleMoments, SegmentRatings
 from homeprices.experiment.policies import document_of
+from homeprices.experiment.policies.segments import SegmentRule, segment_effects
 from homeprices.experiment.policies.sequential import SequentialPolicy
 from tests.unit.experiment.looks import look, paired
 
@@ -99,6 +102,22 @@ def test_each_look_is_a_step_of_the_experiments_run_which_the_outcome_names_at_i
 def test_text_from_people_is_escaped() -> None:
     page = render(recorded(1, (3.6, 3.6), 1, reason="<script>alert(1)</script>", actor="person:<b>"), [])
     assert "<script>" not in page and "&lt;script&gt;alert(1)" in page and "person:&lt;b&gt;" in page
+
+
+def test_the_report_shows_each_segment_with_its_interval_and_the_harmed_ones() -> None:
+    rule = SequentialPolicy(segments=SegmentRule())
+    ratings = ((SampleMoments(n=100, mean=4.0, variance=1.3), SampleMoments(n=40, mean=2.8, variance=1.3)),)
+    evidence = look((3.5, 4.2), segments=(SegmentRatings(name="region east", ratings=ratings),))
+    values = {"evidence": evidence.model_dump(mode="json"), "policy_document": document_of(rule)}
+    page = render(recorded(1, (3.5, 4.2), 3, **values), [])
+    section = page.partition("<h2>Segments</h2>")[2].partition("</table>")[0]
+    assert section.count("<tr>") == 1 + 14
+    [east] = re.findall("<tr><th>region east</th>(.*)</tr>", section)
+    [effect] = [effect for effect in segment_effects(evidence, rule.segments or SegmentRule()) if effect.p is not None]
+    cells = re.findall("<td[^>]*>([^<]*)</td>", east)
+    assert cells == ["100", "40", "-1.2", f"{effect.lower:.4g}", f"{effect.upper:.4g}", "harmed"]
+    assert section.count("too few") == 13
+    assert "<h2>Segments</h2>" not in render(recorded(1, (3.5, 4.2), 3), []), "an older policy has no segments"
 
 
 def test_a_manual_action_has_a_report_without_evidence() -> None:

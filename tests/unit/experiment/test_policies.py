@@ -12,6 +12,7 @@ from homeprices.errors import InvalidInput, NotFound
 from homeprices.experiment import policies
 from homeprices.experiment.policies.base import NOT_ROBUST, UNLIMITED, VoiceRule
 from homeprices.experiment.policies.composite import CompositePolicy
+from homeprices.experiment.policies.segments import SegmentRule
 from homeprices.experiment.policies.sequential import SequentialPolicy
 from homeprices.experiment.policies.year import YearRule
 
@@ -19,7 +20,7 @@ from homeprices.experiment.policies.year import YearRule
 def test_the_documents_say_what_the_rules_default_to() -> None:
     assert policies.names() == ["composite", "demo", "sequential"]
     assert policies.load("composite") == CompositePolicy()
-    assert policies.load("sequential") == SequentialPolicy(year=YearRule())
+    assert policies.load("sequential") == SequentialPolicy(segments=SegmentRule(), year=YearRule())
 
 
 def test_a_file_is_a_policy_with_its_own_numbers(tmp_path: Path) -> None:
@@ -31,7 +32,9 @@ def test_a_file_is_a_policy_with_its_own_numbers(tmp_path: Path) -> None:
     assert policy.error_rates.harm == SequentialPolicy().error_rates.harm
 
 
-@pytest.mark.parametrize("policy", [CompositePolicy(), SequentialPolicy(name="mine", drift="wait")])
+@pytest.mark.parametrize(
+    "policy", [CompositePolicy(), SequentialPolicy(name="mine", drift="wait"), policies.load("sequential")]
+)
 def test_a_document_in_a_record_is_the_policy_again(policy: policies.AnyPolicy) -> None:
     assert policies.from_document(json.loads(json.dumps(policies.document_of(policy)))) == policy
 
@@ -50,7 +53,8 @@ def test_a_document_of_the_first_schema_limits_no_network_and_a_new_one_does(rul
 
 
 def test_policies_that_differ_anywhere_have_different_digests() -> None:
-    assert policies.digest(SequentialPolicy(year=YearRule())) == policies.digest(policies.load("sequential"))
+    shipped = SequentialPolicy(segments=SegmentRule(), year=YearRule())
+    assert policies.digest(shipped) == policies.digest(policies.load("sequential"))
     assert policies.digest(SequentialPolicy()) != policies.digest(SequentialPolicy(expected_visitors=501))
 
 
@@ -68,6 +72,19 @@ def test_policies_that_differ_anywhere_have_different_digests() -> None:
         ("rule: sequential\nvoices: {network_share: 0}", r"voices.network_share: .* greater than 0 \(not 0\)"),
         ("rule: composite\nvoices: {voices_a_day: 0}", "voices.voices_a_day: .* greater than or equal to 1"),
         ("rule: composite\nschema_version: 3", "schema_version: Input should be 1 or 2"),
+        ("rule: composite\nsegments: {}", "segments: Extra inputs are not permitted"),
+        (
+            "rule: sequential\nsegments: {regions: [mars]}",
+            r"segments.regions.0: Input should be 'centre', .* \(not 'mars'",
+        ),
+        ("rule: sequential\nsegments: {regions: [east, east]}", "segments.regions: .* must name each region once"),
+        ("rule: sequential\nsegments: {bedrooms: [3, 2]}", r"segments.bedrooms: .* ascending order.* \(not \[3, 2\]"),
+        ("rule: sequential\nsegments: {price_lakh: [0]}", "segments.price_lakh: .* must be numbers above 0"),
+        ("rule: sequential\nsegments: {bedrooms: [1, 2, 3, 4, 5, 6]}", "segments.bedrooms: .* at most 5 items"),
+        (
+            "rule: sequential\nsegments: {regions: [], bedrooms: [], price_lakh: [], known_place: false}",
+            "segments: .* must divide the visitors by something",
+        ),
         ("- rule", "must be a mapping of fields, not list"),
         ("rule: [", "is not YAML"),
         ("rule: !!python/object/apply:os.getcwd []", "is not YAML"),
@@ -101,6 +118,10 @@ LIMITS = [
     (("sequential",), "margins.promote", ["-1", "1"], ["-1.01", "1.01"]),
     (("sequential",), "margins.harm", ["-1", "1"], ["-1.01", "1.01"]),
     (("sequential",), "expected_visitors", ["0.01", "1e9"], ["0", "1000000001"]),
+    (("sequential",), "segments.error_rate", ["0.01"], ["0", "0.5"]),
+    (("sequential",), "segments.margin", ["0", "-4"], ["0.01", "-4.01"]),
+    (("sequential",), "segments.rated_visitors", ["2"], ["1"]),
+    (("sequential",), "segments.expected_visitors", ["0.01", "1e9"], ["0", "1000000001"]),
     (("sequential",), "missing_after", ["PT24H"], ["PT23H59M"]),
     (("sequential",), "least_duration", ["P0D", "P14D"], ["-P1D", "P15D"]),
 ]
