@@ -51,11 +51,13 @@ def always_valid_p(
     """
     rho2 = mixture_precision(2 * alpha if one_sided else alpha, expected)
     estimate, variance, sample = (np.asarray(value, dtype=float) for value in (estimate, variance, sample))
+    if one_sided:
+        estimate = np.maximum(estimate, 0.0)  # an effect below zero is no evidence at all
     with np.errstate(divide="ignore", invalid="ignore"):
         squared = sample * estimate**2 / variance
         exponent, grown = rho2 * squared / (2 * (sample * rho2 + 1)), sample * rho2 + 1
         if one_sided:
-            p = np.where(estimate > 0, np.sqrt(grown) * np.exp(-exponent) / (-2 * np.expm1(-exponent)), 1.0)
+            p = np.sqrt(grown) * np.exp(-exponent) / (-2 * np.expm1(-exponent))
         else:
             p = np.exp(-(exponent - np.log(grown) / 2))
     return _to_scalar(np.where(np.isnan(p), 1.0, np.minimum(p, 1.0)))

@@ -117,7 +117,12 @@ def _simulate_variant(
         rated = _clustered(rng, scenario, shape, hourly, mean)
     else:
         rated = _single(rng, shape, hourly, mean)
-    noise = rng.normal(0.0, LATENCY_DEVIATION_MS, shape) * np.sqrt(assigned)
+    return accumulate(rng, assigned, rated)
+
+
+def accumulate(rng: np.random.Generator, assigned: Array, rated: list[Array]) -> SimulatedVariant:
+    """Return a variant by its hourly visitors and the six hourly sums of their ratings, in the order of the fields."""
+    noise = rng.normal(0.0, LATENCY_DEVIATION_MS, assigned.shape) * np.sqrt(assigned)
     hourly_sums = [
         assigned,
         *rated,

@@ -47,6 +47,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "homeprices/release/holds.py": ("release/test_holds.py",),
     "homeprices/experiment/policies/sequential.py": (
         "experiment/policies/test_sequential.py",
+        "experiment/policies/test_segments.py",
         "experiment/policies/test_year.py",
         "experiment/test_policies.py",
     ),

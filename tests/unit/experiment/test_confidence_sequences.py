@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from homeprices.experiment.confidence_sequences import (
     bounded_half_width,
     expected_loss,
     half_width,
+    holm,
     normal_mixture,
 )
 
@@ -131,3 +133,28 @@ def test_the_one_sided_closed_bound_is_tuned_at_twice_alpha() -> None:
 def test_no_difference_without_variance_is_no_evidence_and_no_loss() -> None:
     assert always_valid_p(0.0, 0.0, 10, alpha=0.05, expected=500) == 1
     assert expected_loss(0.0, 0.0) == 0
+
+
+def test_a_one_sided_p_value_falls_to_alpha_where_the_bound_crosses_zero() -> None:
+    for alpha, expected, n, variance in ((0.05, 200.0, 140.0, 0.04), (0.004, 50.0, 3000.0, 0.002)):
+        width = half_width(variance, n, alpha=alpha, expected=expected, one_sided=True)
+        p = always_valid_p(width, variance, n, alpha=alpha, expected=expected, one_sided=True)
+        assert p == pytest.approx(alpha)
+    options: dict[str, Any] = {"alpha": 0.05, "expected": 200, "one_sided": True}
+    assert always_valid_p(np.array([-5.0, 0.0, 100.0]), 0.01, 500, **options).tolist() == [1.0, 1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("p", "rejected"),
+    [
+        ([0.02, 0.02, 0.02], [False, False, False]),
+        ([0.016, 0.02, 0.06], [True, True, False]),
+        ([0.06, 0.016, 0.03], [False, True, False]),
+        ([0.016, 0.026, 0.04], [True, False, False]),
+        ([0.01, 0.02, 0.04], [True, True, True]),
+        ([0.05], [True]),
+    ],
+)
+def test_holm_steps_down_from_the_smallest(p: list[float], rejected: list[bool]) -> None:
+    assert holm(p, alpha=0.05).tolist() == rejected
+    assert holm([p, p[::-1]], alpha=0.05).tolist() == [rejected, rejected[::-1]]

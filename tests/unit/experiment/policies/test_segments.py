@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import numpy as np
 import pytest
 
-from homeprices.experiment.confidence_sequences import always_valid_p, half_width, holm
+from homeprices.experiment.confidence_sequences import half_width
 from homeprices.experiment.evidence import Evidence, SampleMoments, SegmentRatings
 from homeprices.experiment.policies import document_of, from_document
 from homeprices.experiment.policies.segments import SegmentRule, segment_effects
@@ -134,9 +133,9 @@ def test_once_one_segment_is_harmed_the_others_are_allowed_more() -> None:
 
 
 def test_visitors_are_compared_within_their_epoch() -> None:
-    """Both variants have 4 stars in the first epoch and 2 in the second, where the candidate has most visitors."""
+    """About 4 stars in the first epoch and 2 in the second, where the candidate has most visitors; by 0.2 apart."""
     strata = (stratum((4000, 400), (400, 40), (3.4, 4.2)), stratum((400, 4000), (40, 400), (3.4, 4.2), epoch=2))
-    pairs = ((sample(200, 4.0), sample(20, 4.0)), (sample(20, 2.0), sample(200, 2.0)))
+    pairs = ((sample(200, 4.0), sample(20, 4.2)), (sample(20, 2.0), sample(200, 1.8)))
     evidence = look((3.4, 4.2)).model_copy(
         update={"strata": strata, "segments": (SegmentRatings(name="region east", ratings=pairs),)}
     )
@@ -151,28 +150,3 @@ def test_the_numbers_of_judged_segments_are_statistics_and_come_out_the_same_aft
     assert names == {f"segment region east: {name}" for name in ("stars", "lower", "upper", "p")}
     again = from_document(json.loads(json.dumps(document_of(RULE))))
     assert again.decide(Evidence.model_validate_json(evidence.model_dump_json())) == found
-
-
-def test_a_one_sided_p_value_falls_to_alpha_where_the_bound_crosses_zero() -> None:
-    for alpha, expected, n, variance in ((0.05, 200.0, 140.0, 0.04), (0.004, 50.0, 3000.0, 0.002)):
-        width = half_width(variance, n, alpha=alpha, expected=expected, one_sided=True)
-        p = always_valid_p(width, variance, n, alpha=alpha, expected=expected, one_sided=True)
-        assert p == pytest.approx(alpha)
-    options: dict[str, Any] = {"alpha": 0.05, "expected": 200, "one_sided": True}
-    assert always_valid_p(np.array([-5.0, 0.0, 100.0]), 0.01, 500, **options).tolist() == [1.0, 1.0, 0.0]
-
-
-@pytest.mark.parametrize(
-    ("p", "rejected"),
-    [
-        ([0.02, 0.02, 0.02], [False, False, False]),
-        ([0.016, 0.02, 0.06], [True, True, False]),
-        ([0.06, 0.016, 0.03], [False, True, False]),
-        ([0.016, 0.026, 0.04], [True, False, False]),
-        ([0.01, 0.02, 0.04], [True, True, True]),
-        ([0.05], [True]),
-    ],
-)
-def test_holm_steps_down_from_the_smallest(p: list[float], rejected: list[bool]) -> None:
-    assert holm(p, alpha=0.05).tolist() == rejected
-    assert holm([p, p[::-1]], alpha=0.05).tolist() == [rejected, rejected[::-1]]
