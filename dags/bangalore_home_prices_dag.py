@@ -98,9 +98,14 @@ def bangalore_home_prices_pipeline() -> None:
         return told(workflow().validate_bundle(draft), run_notes.bundle_validated)
 
     @task
-    def publish_bundle(draft: dict[str, Any]) -> dict[str, Any]:
+    def shadow_candidate(draft: dict[str, Any]) -> dict[str, Any]:
+        """Compare the draft with production on what visitors asked it for; return the disagreement that stops it."""
+        return told(workflow().shadow_candidate(draft), run_notes.shadowed)
+
+    @task
+    def publish_bundle(draft: dict[str, Any], shadowed: dict[str, Any]) -> dict[str, Any]:
         """Publish the draft; return its version, or the reason why it was rejected."""
-        published = told(workflow().publish_bundle(draft), run_notes.publication)
+        published = told(workflow().publish_bundle(draft, shadowed), run_notes.publication)
         annotate(run_notes.publication(published))
         return published
 
@@ -129,7 +134,8 @@ def bangalore_home_prices_pipeline() -> None:
     dataset = check_dataset()
     listings = clean_listings(dataset)
     scores = cross_validate.partial(listings=listings).expand(estimators=list_estimators(listings))
-    published = publish_bundle(validate_bundle(build_bundle(listings, select_estimator(scores))))
+    draft = build_bundle(listings, select_estimator(scores))
+    published = publish_bundle(validate_bundle(draft), shadow_candidate(draft))
     experiment = start_experiment(published)
     branch_on_publication(published) >> [wait_for_production(published), experiment]
     experiment >> evaluation

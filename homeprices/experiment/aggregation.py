@@ -298,3 +298,8 @@ def _paired(scored: Sequence[RescoredPrice], differences: Sequence[float], trimm
         candidate_error=math.fsum(candidate for _, candidate in errors) / n if n else None,
         unpriced=sum(row.production is None or row.candidate is None for row in scored),
     )
+
+
+def paired_price_error(scored: Sequence[RescoredPrice]) -> PairedPriceError:
+    """Return the paired comparison of both models' price errors by visitor, without an experiment."""
+    return _paired(scored, [row.difference for row in _differences(scored, {})], trimmed=0)

@@ -151,7 +151,7 @@ class Rescorer:
 
     def __call__(self, version: str, inputs: Sequence[dict[str, Any]]) -> list[Estimate | None]:
         """Return an estimate for each input, in order; None for an input that is not a valid home."""
-        homes = [_home(values) for values in inputs]
+        homes = [logged_home(values) for values in inputs]
         known = [home for home in homes if home is not None]
         try:
             found = iter(self._estimates(version, known))
@@ -166,7 +166,8 @@ class Rescorer:
             return [estimate for piece in pieces for estimate in predictor.estimate(piece)]
 
 
-def _home(inputs: dict[str, Any]) -> Home | None:
+def logged_home(inputs: dict[str, Any]) -> Home | None:
+    """Return the home in logged inputs; None if they are none, for example those of an earlier version."""
     try:
         return Home.parse(inputs)
     except InvalidInput:

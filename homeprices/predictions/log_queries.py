@@ -1,4 +1,6 @@
-"""Queries that operators and the exporter make of the prediction log; each is bounded by a window or a limit.
+"""Queries that operators, the exporter and the shadow comparison make of the prediction log.
+
+Each is bounded by a window or a limit.
 
 Traffic and latency come from the hourly and daily rollups, not from the log: a window is the whole days in it and the
 hours before and after those. So a summary of a month reads some thousand rows, whether it covers a thousand predictions
@@ -12,7 +14,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, desc, select, text
 
-from homeprices.predictions.feedback import LARGEST_ID
+from homeprices.predictions.feedback import LARGEST_ID, SOUND_FEEDBACK
 from homeprices.predictions.sketches import distinct_count, quantile
 from homeprices.predictions.tables import ab_decisions, drift_reports, prediction_logs, user_feedback
 from homeprices.pricing.inputs import NUMBERS, TEXTS
@@ -155,3 +157,60 @@ def _sound_member(name: str) -> str:
 
 SOUND_HOME = f"({SOUND_VISIT} AND {' AND '.join(_sound_member(name) for name in (*NUMBERS, *TEXTS))})"
 """SQL condition on a row of `prediction_logs`: also its inputs have the types of a home's, or are absent."""
+
+
+LONGEST_INPUTS = 2_000
+"""Characters of the longest inputs, as JSON, that `homes_asked` returns; a service logs at most a third of that."""
+
+HOMES_OF_A_VISITOR = 3
+"""No visitor counts with more different homes, so that no single client stops a candidate."""
+
+_LOOKED_THROUGH = 4  # times as many homes as are wanted, because some belong to visitors who have enough
+
+# Only visitors whose cookie came with the request, through the router: as in drift, batches and clients without cookies
+# could be any number of homes. The limit inside bounds the work, whatever the traffic.
+_HOMES_ASKED = text(
+    f"""
+    WITH newest AS (
+        SELECT visitor, inputs, ts, id FROM prediction_logs
+        WHERE ts >= :since AND ts < :until AND served_variant = 'production' AND visitor IS NOT NULL
+          AND returning_visitor IS NOT FALSE AND assigned_variant IS NOT NULL AND {SOUND_HOME}
+          AND length(inputs::text) <= {LONGEST_INPUTS}
+        ORDER BY ts DESC LIMIT :most * {_LOOKED_THROUGH}
+    ), ranked AS (
+        SELECT inputs, max(ts) AS ts,
+               row_number() OVER (PARTITION BY visitor ORDER BY max(ts) DESC, max(id) DESC) AS place
+        FROM newest GROUP BY visitor, inputs
+    )
+    SELECT inputs::text FROM ranked WHERE place <= {HOMES_OF_A_VISITOR} ORDER BY ts DESC LIMIT :most
+    """  # noqa: S608 (made of constants)
+)
+_KNOWN_PRICES = text(
+    f"""
+    SELECT prediction_logs.visitor, prediction_logs.served_variant AS variant, fallback, inputs, estimate,
+           feedback_value AS price, user_feedback.ts
+    FROM user_feedback JOIN prediction_logs ON prediction_logs.id = prediction_id
+    WHERE feedback_type = 'actual_price' AND verified AND user_feedback.ts >= :since AND user_feedback.ts < :until
+      AND prediction_logs.visitor IS NOT NULL AND prediction_logs.returning_visitor IS NOT FALSE
+      AND assigned_variant IS NOT NULL AND {SOUND_VISIT} AND {SOUND_FEEDBACK}
+      AND length(inputs::text) <= {LONGEST_INPUTS}
+    ORDER BY user_feedback.ts DESC LIMIT :most
+    """  # noqa: S608
+)
+
+
+def homes_asked(connection: Connection, *, since: datetime, until: datetime, most: int) -> list[str]:
+    """The newest homes that visitors asked production for, newest first: the logged inputs as texts of JSON.
+
+    The same home of the same visitor counts once.
+
+    Texts, because a hundred thousand of them take a fifth of the memory of as many objects.
+    """
+    rows = connection.execute(_HOMES_ASKED, {"since": since, "until": until, "most": most})
+    return [row.inputs for row in rows]
+
+
+def known_prices(connection: Connection, *, since: datetime, until: datetime, most: int) -> list[dict[str, Any]]:
+    """The newest actual prices that visitors reported for an estimate of either variant, with the logged inputs."""
+    rows = connection.execute(_KNOWN_PRICES, {"since": since, "until": until, "most": most})
+    return [dict(row) for row in rows.mappings()]

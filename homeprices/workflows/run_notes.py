@@ -64,6 +64,11 @@ def bundle_validated(draft: Result) -> str:
     return f"the draft of {draft['estimator']} passes every check"
 
 
+def shadowed(found: Result) -> str:
+    """Return what the shadow comparison found."""
+    return str(found["sentence"])
+
+
 def publication(published: Result) -> str:
     """Return what the run published, or why it published nothing."""
     if published["version"]:

@@ -7,7 +7,6 @@ needs, and most start without scikit-learn.
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,9 +22,10 @@ from homeprices.names import BUNDLE_KIND
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.manifest import DRAFT_FILE
 from homeprices.registry import bundle_publisher, bundle_reader, datasets, mlflow_mirror, versions
-from homeprices.release import control_record, promotion, replicas
+from homeprices.release import control_record, replicas
 from homeprices.resources import Resources, open_resources
 from homeprices.workflows import heartbeat
+from homeprices.workflows.candidates import publication
 from homeprices.workflows.training_options import NO_CHOICE, TrainingOptions
 
 if TYPE_CHECKING:
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 ACTOR = "pipeline"
 ORIGIN = ("version", "key", "sha256", "source", "imported_at")  # of a dataset, for the bundle's manifest
-REJECTED_BUNDLES_COMPARED = 12  # the newest rejected bundles; earlier ones were trained on earlier data
-GATE_REPORTS = "reports/validation/gate-"
 
 log = get_logger(__name__)
 
@@ -169,15 +167,30 @@ class TrainingRun:
             validation.check(folder)
         return draft
 
-    def publish_bundle(self, draft: dict[str, Any]) -> dict[str, Any]:
-        """Publish the draft, or not, and return its version (None if it was not published) with the reason."""
-        kind = draft["kind"]
-        reason = self._rejection_reason(kind)
-        if reason is None:
+    def shadow_candidate(self, draft: dict[str, Any]) -> dict[str, Any]:
+        """Compare the draft with production on what visitors asked it for; return what stops it. Raises Unavailable.
+
+        There is nothing to compare for a first model, or while few homes are logged.
+        """
+        if draft["kind"] == BUNDLE_KIND["production"]:
+            return {"production": None, "sentence": "There is no production to compare with.", "stopped": None}
+        from homeprices.workflows.candidates import shadow
+
+        report = shadow.compare_in_shadow(self._resources, self._run_id)
+        return report.model_dump(mode="json", include={"production", "sentence"}) | {"stopped": report.stopped}
+
+    def publish_bundle(self, draft: dict[str, Any], shadowed: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Publish the draft, or not, and return its version (None if it was not published) with the reason.
+
+        `shadowed` is the result of `shadow_candidate`.
+        """
+        kind, version = draft["kind"], None
+        reason = self._rejection_reason(draft, shadowed)
+        if reason is None and kind == BUNDLE_KIND["production"]:
             version = bundle_publisher.publish(self._bucket, self._run_id, kind, published_by=self._run_id)
-            reason = f"{draft['estimator']} is published as {version}"
-        else:
-            version = None
+        elif reason is None:
+            version, reason = publication.publish_alone(self._bucket, self._run_id, published_by=self._run_id)
+        reason = reason or f"{draft['estimator']} is published as {version}"
         log.info("publication_decided", version=version, reason=reason)
         self._tracking.log(self._parent(), tags={"publication": reason, "bundle": version or "none"})
         self._tracking.finish(self._parent(), name=f"{draft['dataset']} -> {version or 'nothing published'}")
@@ -198,48 +211,35 @@ class TrainingRun:
 
     def start_experiment(self, published: dict[str, Any]) -> str:
         """Wait until every candidate replica serves the version, start its experiment, and return it."""
-        from homeprices.experiment.decision_log import level_rule
-
-        candidate, reason = str(published["version"]), published["reason"]
-        production = str(bundle_reader.highest(self._bucket, BUNDLE_KIND["production"]))
-        replicas.wait_for_version(self._settings, "candidate", candidate)
-        share, level = self._settings.candidate_share, level_rule(self._resources)
-        control_record.start_experiment(self._bucket, production, candidate, share, ACTOR, reason, level=level)
-        self._resources.notifier.send(Notification(f"{candidate} is on trial against {production}", reason))
+        candidate = str(published["version"])
+        publication.start_trial(self._resources, candidate, ACTOR, published["reason"])
         self._record_heartbeat(f"{candidate} is on trial")
         return candidate
 
-    def _rejection_reason(self, kind: str) -> str | None:
+    def _rejection_reason(self, draft: dict[str, Any], shadowed: dict[str, Any] | None) -> str | None:
         """Return the reason why the draft must not be published; None if it may."""
-        if bundle_publisher.claimed(self._bucket, kind, f"publish:{self._run_id}"):  # type: ignore[arg-type]
+        kind = draft["kind"]
+        if bundle_publisher.claimed(self._bucket, kind, f"publish:{self._run_id}"):
             return None  # an earlier attempt of this step decided to publish it
         if kind == BUNDLE_KIND["production"]:
             return None
+        if shadowed and shadowed["stopped"]:
+            return str(shadowed["stopped"])
         if pending := bundle_reader.highest(self._bucket, BUNDLE_KIND["candidate"]):
             return f"{pending} is on trial; one candidate is tried at a time"
-        from homeprices.training import challenger
-
-        production = str(bundle_reader.highest(self._bucket, BUNDLE_KIND["production"]))
         if not self._bucket.exists(bundle_reader.staging_folder(self._run_id) + DRAFT_FILE):
             return "an earlier attempt of this step had a reason not to publish it"
-        with self._staged() as folder, tempfile.TemporaryDirectory() as temporary:
-            other = bundle_reader.fetch(self._bucket, production, Path(temporary))
+        # After a promotion since, the comparison was with a model that visitors no longer meet.
+        now = bundle_reader.highest(self._bucket, BUNDLE_KIND["production"])
+        if shadowed and shadowed["production"] != now and (stopped := self.shadow_candidate(draft)["stopped"]):
+            return str(stopped)
+        with self._staged() as folder:
             holdout = self._prepared().holdout
-            comparison = challenger.compare_with_champion(folder, other, holdout)
-            self._store_comparison(comparison)
-            if reason := comparison.rejection_reason():
-                return reason
-            for rejected in promotion.rejected_bundles(self._bucket)[:REJECTED_BUNDLES_COMPARED]:
-                other = bundle_reader.fetch(self._bucket, rejected, Path(temporary))
-                if challenger.has_same_predictions(folder, other, holdout):
-                    return f"its estimates equal those of {rejected}, which has lost; it waits for new data"
-        return None
+            return publication.hold_out_objection(self._bucket, folder, holdout, self._store_comparison)
 
     def _store_comparison(self, comparison: Comparison) -> None:
         """Store the comparison of candidate and production in the bucket and in MLflow: it explains the decision."""
-        name = bundle_reader.staging_folder(self._run_id).split("/")[1]
-        report = comparison.model_dump(mode="json") | {"why_not": comparison.rejection_reason()}
-        self._bucket.put(f"{GATE_REPORTS}{name}.json", json.dumps(report, indent=1).encode())
+        publication.store_comparison(self._bucket, self._run_id, comparison)
         for one in (comparison.form, comparison.full):
             figures = one.model_dump(include={"candidate", "production", "low", "high"})
             self._tracking.log(self._parent(), metrics={f"gate.{one.inputs}.{name}": v for name, v in figures.items()})

@@ -17,6 +17,7 @@ from homeprices.registry import bundle_reader, versions
 from homeprices.release import control_record, holds
 from homeprices.workflows.heartbeat import PROCESSES, last_heartbeat
 from monitoring.operations.parts import Data
+from monitoring.operations.stored_pages import SHADOW
 
 RELEASES_SHOWN = 12
 DRIFT_STATE = "control/drift.json"
@@ -60,7 +61,22 @@ class BucketParts:
         # Of all, because reverts may have moved a promotion out of those that are shown; a manifest is read once.
         promoted = {self._bundle(version).get("promoted_from") for version in production}
         ended = [version for version in archived[-RELEASES_SHOWN:] if version not in promoted]
-        return {"production": shown, "number": len(production), "rolled_back": ended[::-1]}
+        newest = {"production": shown, "number": len(production), "rolled_back": ended[::-1]}
+        return newest | {"shadow": self._shadow()}
+
+    def _shadow(self) -> Data | None:
+        """Return the newest shadow comparison of a candidate; None if there is none or it cannot be read."""
+        try:
+            newest = json.loads(self._bucket.get(f"{SHADOW}newest.json").body)
+            return {
+                "page": newest["page"],
+                "at": newest["at"],
+                "production": newest["production"],
+                "sentence": printable(newest["sentence"], LONG),
+                "stopped": newest["objection"] is not None,
+            }
+        except (ObjectNotFound, ValueError, KeyError, TypeError):
+            return None
 
     def drift_alerts(self) -> Data:
         """Return the drift alert of each variant, and the newest stored report."""

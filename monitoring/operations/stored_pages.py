@@ -1,4 +1,4 @@
-"""Reports that are stored in the bucket: of decisions, of drift, and of the validation of a bundle."""
+"""Reports that are stored in the bucket: of decisions, drift, shadow comparisons, and the validation of a bundle."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from homeprices.adapters.object_store import Bucket
 from homeprices.errors import NotFound
 from homeprices.registry import bundle_reader, versions
 
+SHADOW = "reports/shadow/"
 LARGEST_BYTES = 8 * 2**20
 VALIDATION = "validation.html"
 POLICY = (
@@ -16,6 +17,7 @@ POLICY = (
 )
 """The security policy of a stored page: it runs no script, loads nothing, and sends nothing."""
 
+_PAGE = re.compile(r"[A-Za-z0-9_=-][A-Za-z0-9_.=-]{0,300}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d{6}")
 CHARTS = {"effect": "Effect on the primary metric", "rating": "Mean rating"}
 """The charts of a decision's report that are shown alone, and their captions there."""
@@ -48,6 +50,12 @@ class StoredPages:
         if not _TIME.fullmatch(time) or variant not in ("production", "candidate"):
             raise NotFound("there is no such drift report")
         return self._bounded(self._bucket.get(f"reports/drift/{time}/{variant}.html").body)
+
+    def shadow(self, page: str) -> bytes:
+        """Return the report of a shadow comparison by its name."""
+        if not _PAGE.fullmatch(page):
+            raise NotFound("there is no such shadow comparison")
+        return self._bounded(self._bucket.get(f"{SHADOW}{page}.html").body)
 
     def validation(self, version: str) -> bytes:
         """Return the validation report of a bundle."""

@@ -123,6 +123,11 @@ def create_app(resources: Resources, status: Status, access: AccessControl, toke
         """A drift report."""
         return _stored(stored.drift(time, variant))
 
+    @app.get("/operations/shadow/<page>")
+    def shadow(page: str) -> Response:
+        """The report of a shadow comparison."""
+        return _stored(stored.shadow(page))
+
     @app.get("/operations/validation/<version>")
     def validation(version: str) -> Response:
         """The validation report of a bundle."""

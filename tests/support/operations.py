@@ -124,10 +124,11 @@ def keys() -> tuple[KeyRing, NewKey, NewKey]:
 
 
 def stored_bucket() -> MemoryBucket:
-    """Return a bucket with a decision's report and a drift report."""
+    """Return a bucket with reports of a decision, a drift and a shadow comparison."""
     bucket = MemoryBucket()
     bucket.put(f"reports/decisions/{DECISION}.html", _report())
     bucket.put("reports/drift/2026-03-02T030000/production.html", html.page("Drift of production").encode())
+    bucket.put("reports/shadow/manual__2026-03-02.html", html.page("The candidate in shadow of BO2").encode())
     return bucket
 
 

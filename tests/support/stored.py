@@ -16,6 +16,7 @@ _PARTS_OF_KEYS = (
     (r"^(staging)/[^/]+", r"\1/{run}"),
     (r"/out_of_fold/\w+\.npz$", "/out_of_fold/{estimator}.npz"),
     (r"/gate-[^/]+\.json$", "/gate-{run}.json"),
+    (r"^(reports/shadow)/(?!newest\.)[^/]+\.(html|json)$", r"\1/{run}.\2"),
     (r"^(notices)/[0-9a-f]{32}\.", r"\1/{digest}."),
     (r"^(traffic)/\d{4}-\d\d-\d\d/[0-9a-f]{16}\.", r"\1/{day}/{router}."),
     (r"/\d{4}-\d\d-\d\dT\d{6}/", "/{time}/"),

@@ -29,6 +29,7 @@ from homeprices.experiment.policies.base import (
 )
 from homeprices.experiment.policies.post_promotion import PostPromotionRule
 from homeprices.experiment.policies.segments import SegmentRule
+from homeprices.experiment.policies.shadow_rule import ShadowRule
 
 
 class CompositePolicy(BaseModel):
@@ -56,6 +57,7 @@ class CompositePolicy(BaseModel):
     segments: ClassVar[SegmentRule | None] = None
     bake: PostPromotionRule = PostPromotionRule()
     retraining: RetrainingRule = RetrainingRule()
+    shadow: ShadowRule | None = ShadowRule()
 
     @model_validator(mode="before")
     @classmethod

@@ -39,6 +39,7 @@ from homeprices.experiment.policies.robustness import (
     reduced_rating_bounds,
 )
 from homeprices.experiment.policies.segments import SegmentRule, segment_harm
+from homeprices.experiment.policies.shadow_rule import ShadowRule
 from homeprices.experiment.policies.year import YearRule
 from homeprices.experiment.sample_ratio import SplitTest, judge_split
 from homeprices.experiment.treatment_effect import TreatmentEffect, composite_effect
@@ -98,6 +99,7 @@ class SequentialPolicy(Document):
     sample_ratio: SampleRatio = SampleRatio()
     bake: PostPromotionRule = PostPromotionRule()
     retraining: RetrainingRule = RetrainingRule()
+    shadow: ShadowRule | None = ShadowRule()
     expected_visitors: float = Field(default=500.0, gt=0, le=1e9)
     longest: timedelta = Field(default=timedelta(days=14), gt=timedelta(0), le=timedelta(days=365))
     least_duration: timedelta = Field(default=timedelta(days=1), ge=timedelta(0))

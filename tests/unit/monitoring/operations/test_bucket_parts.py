@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,19 @@ def test_a_promoted_candidate_is_not_rolled_back_after_any_number_of_releases(
     found = BucketParts(bucket).releases()
     assert [one["version"] for one in found["production"]] == ["BO4", "BO3"]
     assert (found["number"], found["rolled_back"]) == (4, ["CO2"])
+
+
+@pytest.mark.parametrize("body", [None, b"{", b"[]", b'{"page": "x"}'])
+def test_the_newest_shadow_comparison_is_named_and_a_damaged_one_hides_nothing(body: bytes | None) -> None:
+    bucket, newest = MemoryBucket(), {"page": "x", "at": "2026-03-02T12:00:00Z", "production": "BO1", "sentence": "S",
+                                      "objection": "too far"}  # fmt: skip
+    bucket.put("reports/shadow/newest.json", json.dumps(newest).encode())
+    shown = BucketParts(bucket).releases()["shadow"]
+    assert (shown["page"], shown["sentence"], shown["stopped"]) == ("x", "S", True)
+    bucket.delete("reports/shadow/newest.json")
+    if body is not None:
+        bucket.put("reports/shadow/newest.json", body)
+    assert BucketParts(bucket).releases() == {"production": [], "number": 0, "rolled_back": [], "shadow": None}
 
 
 def test_another_chart_of_a_report_is_not_shown_as_the_effect() -> None:

@@ -37,6 +37,15 @@ def test_the_page_says_at_its_top_that_everything_works() -> None:
     assert "BO1 → BO2" in text
 
 
+def test_a_candidate_that_was_stopped_in_shadow_is_named_with_its_report() -> None:
+    parts = trial_parts()
+    sentence = "The candidate is stopped before any visitor: its median estimate for <b>Hebbal</b> is 40% higher."
+    parts["releases"]["shadow"] = {"page": "manual__1", "at": "2026-03-02T12:00:00+00:00", "production": "BO2",
+                                   "sentence": sentence, "stopped": True}  # fmt: skip
+    text = client(parts).get("/operations", environ_base=HERE).text  # type: ignore[arg-type]
+    assert '<a href="/operations/shadow/manual__1">' in text and "&lt;b&gt;Hebbal&lt;/b&gt; is 40% higher" in text
+
+
 def test_a_look_without_a_chart_shows_none() -> None:
     parts = trial_parts()
     parts["experiment"]["look"]["chart"] = None
@@ -127,6 +136,7 @@ def test_stored_pages_are_served_and_may_do_nothing() -> None:
     assert (report.status_code, report.content_type) == (200, "text/html; charset=utf-8")
     assert report.headers["Content-Security-Policy"].startswith("sandbox; default-src 'none'")
     assert page.get("/operations/drift/2026-03-02T030000/production", environ_base=HERE).status_code == 200
+    assert page.get("/operations/shadow/manual__2026-03-02", environ_base=HERE).status_code == 200
     picture = page.get(f"/operations/decisions/{DECISION}/effect.svg", environ_base=HERE)
     assert picture.content_type == "image/svg+xml; charset=utf-8"
     assert picture.text.startswith('<svg xmlns="http://www.w3.org/2000/svg" role="img"')
@@ -140,6 +150,7 @@ def test_stored_pages_are_served_and_may_do_nothing() -> None:
             "/operations/decisions/7/effect.svg",
             "/operations/drift/2026-03-02T030000/nobody",
         ),
+        *("/operations/shadow/..", "/operations/shadow/newest", "/operations/shadow/a%2fb"),
         *("/operations/drift/..%2f..%2fcontrol/production", "/operations/validation/BO9", "/operations/nothing"),
     ],
 )
