@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from homeprices.cli import data, drift, experiment, keys, models, operations, release, stack_status, training
+from homeprices.cli import candidate, data, drift, experiment, keys, models, operations, release, stack_status, training
 from homeprices.cli.command_group import CommandGroup, example
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def homeprices() -> None:
 
 for command in (
     *(models.compare, models.runs, operations.airflow, operations.database, stack_status.status),
-    *(module.group for module in (data, drift, experiment, keys, release, training)),
+    *(module.group for module in (candidate, data, drift, experiment, keys, release, training)),
 ):
     homeprices.add_command(command)
 

@@ -1,17 +1,26 @@
-"""The last steps of a candidate to its trial."""
+"""The last steps to a trial, shared by the pipeline and by a person who publishes a candidate of their own.
+
+A person's bundle goes the same way: digests, golden inputs, limits and behaviour are checked, it is compared with
+production on the hold-out and in shadow, and claims the next version.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from homeprices.adapters.mlflow_client import MlflowClient
 from homeprices.adapters.notifications import Notification
+from homeprices.errors import BundleRefused, Conflict, HomePricesError, InvalidInput, ObjectNotFound
 from homeprices.log import get_logger
 from homeprices.names import BUNDLE_KIND
-from homeprices.registry import bundle_publisher, bundle_reader
+from homeprices.pricing.bundle import Bundle
+from homeprices.pricing.manifest import DRAFT_FILE, MANIFEST_FILE, Draft
+from homeprices.registry import bundle_publisher, bundle_reader, datasets, mlflow_mirror
 from homeprices.release import control_record, promotion, replicas
 
 if TYPE_CHECKING:
@@ -23,6 +32,9 @@ if TYPE_CHECKING:
 
 REJECTED_BUNDLES_COMPARED = 12  # the newest rejected bundles; earlier ones were trained on earlier data
 CANDIDATE, PRODUCTION = BUNDLE_KIND["candidate"], BUNDLE_KIND["production"]
+METRIC, METRIC_TOLERANCE = "median_ape", 0.005
+"""The metric of a person's draft that is measured again, and the largest difference, as a share of the price."""
+
 GATE_REPORTS = "reports/validation/gate-"
 
 log = get_logger(__name__)
@@ -86,3 +98,106 @@ def start_trial(resources: Resources, candidate: str, actor: str, reason: str) -
     share, level = resources.settings.candidate_share, level_rule(resources)
     control_record.start_experiment(resources.bucket, production, candidate, share, actor, reason, level=level)
     resources.notifier.send(Notification(f"{candidate} is on trial against {production}", reason))
+
+
+def publish_folder(resources: Resources, folder: Path, actor: str, say: Callable[[str], None]) -> str:
+    """Publish the draft bundle in `folder` as the next candidate, and return its version.
+
+    `say` gets a sentence after each step. The same content gets the same version, so the command can be repeated after
+    a kill. Raises InvalidInput, BundleRefused and PublicationRefused for a folder that is wrong, Conflict for a
+    candidate that must not be tried now, and Unavailable.
+    """
+    from homeprices.workflows.candidates import shadow
+
+    bucket, draft = resources.bucket, check_folder(folder)
+    run_id = f"own-{hashlib.sha256((folder / DRAFT_FILE).read_bytes()).hexdigest()[:16]}"
+    earlier = bundle_publisher.claimed(bucket, CANDIDATE, f"publish:{run_id}")
+    if earlier and bundle_reader.is_complete(bucket, earlier):
+        if earlier not in bundle_reader.published(bucket, CANDIDATE):
+            raise Conflict(f"this bundle was {earlier}, which has ended; one that was trained again may be published")
+        return earlier
+    if bundle_reader.highest(bucket, PRODUCTION) is None:
+        raise Conflict("there is no production bundle yet, with which a candidate is compared; run `make train` first")
+    _require_free_slot(bucket)
+    holdout = _hold_out(bucket, draft)
+    say(f"{folder} is whole and passes every check.")
+
+    def judge(comparison: Comparison) -> None:
+        measured, declared = comparison.form.candidate, draft.metrics.get(METRIC)
+        if declared is None or abs(measured - declared) > METRIC_TOLERANCE:
+            sentence = f"is {declared} in {DRAFT_FILE}; on the hold-out of train_V{draft.dataset.version} it is"
+            raise InvalidInput({METRIC: f"{sentence} {measured:.4f}"})
+        store_comparison(bucket, run_id, comparison)
+
+    if reason := hold_out_objection(bucket, folder, holdout, judge):
+        raise Conflict(f"nothing published: {reason}")
+    report = shadow.compare_in_shadow(resources, run_id, folder)
+    say(report.sentence)
+    version, reason = None, report.stopped
+    if reason is None:
+        bundle_publisher.stage(bucket, run_id, folder)
+        # Unique, because lists of runs find a bundle by this member.
+        version, reason = publish_alone(bucket, run_id, f"{actor}, {run_id}")
+        bundle_publisher.discard_staging(bucket, run_id)
+    _try_close_run(resources, run_id, version, reason)
+    if version is None:
+        raise Conflict(f"nothing published: {reason}")
+    mlflow_mirror.try_sync_registered_model(resources, new=version)
+    return version
+
+
+def _try_close_run(resources: Resources, run_id: str, version: str | None, reason: str | None) -> None:
+    """Close the run in MLflow that has the report of a person's candidate; without MLflow, log a warning."""
+    try:
+        tracking = MlflowClient(resources.settings)
+        run = tracking.parent_run(run_id)
+        tracking.log(run, tags={"publication": reason or f"published as {version}", "bundle": version or "none"})
+        tracking.finish(run, name=f"{run_id} -> {version or 'nothing published'}")
+    except HomePricesError as error:
+        log.warning("tracked_run_not_closed", run=run_id, error=str(error))
+
+
+def check_folder(folder: Path) -> Draft:
+    """Return the draft in a folder after every check that needs nothing else.
+
+    Raises InvalidInput for a folder without one, BundleRefused (files, digests, schemas, golden inputs) and
+    PublicationRefused (behaviour, size, accuracy).
+    """
+    from homeprices.data.preparation import SALT
+    from homeprices.training import validation
+
+    if not folder.is_dir():
+        raise InvalidInput({"folder": f"{folder} is not a folder"})
+    if not (folder / DRAFT_FILE).is_file():
+        found = f"it holds a published bundle ({MANIFEST_FILE})" if (folder / MANIFEST_FILE).exists() else "it has none"
+        raise InvalidInput({"folder": f"{folder} needs a {DRAFT_FILE}, as `build_bundle` writes it; {found}"})
+    bundle = Bundle.open_draft(folder)
+    draft = bundle.manifest
+    if own := {DRAFT_FILE, MANIFEST_FILE} & draft.files.keys():
+        raise BundleRefused(f"{folder.name}: {DRAFT_FILE} lists {', '.join(sorted(own))}, which publication writes")
+    if draft.dataset.holdout != SALT:
+        held = f"was trained with the hold-out {draft.dataset.holdout!r}, not {SALT!r}"
+        raise InvalidInput({"dataset.holdout": f"{folder.name} {held}, so it may have learned the prices of that one"})
+    bundle.market()
+    validation.check(folder)
+    return draft
+
+
+def _require_free_slot(bucket: Bucket) -> None:
+    if pending := bundle_reader.highest(bucket, CANDIDATE):
+        raise Conflict(f"{pending} is on trial; one candidate is tried at a time. Publish this one after its end")
+
+
+def _hold_out(bucket: Bucket, draft: Draft) -> pd.DataFrame:
+    """Return the hold-out rows of the dataset that a draft was trained on. Raises InvalidInput."""
+    reference = draft.dataset
+    name = f"train_V{reference.version}"
+    try:
+        return datasets.split(bucket, reference)[1]
+    except ObjectNotFound:
+        raise InvalidInput(
+            {"dataset.key": f"there is no {reference.key} in the bucket; {name} must be there"}
+        ) from None
+    except Conflict:
+        different = f"{name} in the bucket has another content than the file that the draft was trained on"
+        raise InvalidInput({"dataset.sha256": different}) from None
