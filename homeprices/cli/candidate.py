@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from homeprices.cli.command_group import CommandGroup, example, resources_of, user_name
-from homeprices.errors import NotReady
+from homeprices.errors import DatabaseUnavailable, NotReady
 
 
 @click.group("candidate", cls=CommandGroup, label="candidate: ")
@@ -34,5 +34,7 @@ def publish(context: click.Context, folder: Path, actor: str) -> None:
         publication.start_trial(resources, version, person, f"{version} is {actor}'s own candidate")
     except NotReady as error:
         click.echo(f"The next evaluation starts its trial once every candidate replica serves it ({error}).")
+    except DatabaseUnavailable as error:
+        click.echo(f"The next evaluation starts its trial once the prediction log answers ({error}).")
     else:
         click.echo(f"{version} is on trial.")

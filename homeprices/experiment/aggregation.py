@@ -20,6 +20,7 @@ from homeprices.experiment.evidence import (
     Stratum,
     VariantSummary,
     WithoutNetwork,
+    clustered_proportion,
     sample_moments,
     trimmed_moments,
 )
@@ -165,19 +166,6 @@ def _beyond_limits(found: Mapping[str, Limited]) -> dict[str, int]:
     """Return the number of visitors beyond the limits of their network, by kind of visitor and limit."""
     beyond = {f"{who}_of_a_network_beyond_day": limited.beyond_day for who, limited in found.items()}
     return beyond | {f"{who}_of_a_network_beyond_share": limited.beyond_share for who, limited in found.items()}
-
-
-def clustered_proportion(visitors: Iterable[tuple[int, int]]) -> ClusteredProportion:
-    """Return the sums of (hits, trials) pairs, one for each visitor."""
-    pairs = [(hits, trials) for hits, trials in visitors if trials > 0]
-    return ClusteredProportion(
-        visitors=len(pairs),
-        hits=sum(hits for hits, _ in pairs),
-        trials=sum(trials for _, trials in pairs),
-        hits_squared=sum(hits * hits for hits, _ in pairs),
-        trials_squared=sum(trials * trials for _, trials in pairs),
-        hits_times_trials=sum(hits * trials for hits, trials in pairs),
-    )
 
 
 def _variant_summary(

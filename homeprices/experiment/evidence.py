@@ -82,6 +82,19 @@ class ClusteredProportion(_Value):
         return SampleMoments(n=n, mean=mean, variance=max((squares - n * mean**2) / (n - 1), 0.0) if n > 1 else 0.0)
 
 
+def clustered_proportion(visitors: Iterable[tuple[int, int]]) -> ClusteredProportion:
+    """Return the sums of (hits, trials) pairs, one for each visitor."""
+    pairs = [(hits, trials) for hits, trials in visitors if trials > 0]
+    return ClusteredProportion(
+        visitors=len(pairs),
+        hits=sum(hits for hits, _ in pairs),
+        trials=sum(trials for _, trials in pairs),
+        hits_squared=sum(hits * hits for hits, _ in pairs),
+        trials_squared=sum(trials * trials for _, trials in pairs),
+        hits_times_trials=sum(hits * trials for hits, trials in pairs),
+    )
+
+
 class VariantSummary(_Value):
     """Metrics of one variant since the start of the experiment.
 

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 from homeprices.adapters.database import transaction
 from homeprices.adapters.notifications import Notification
 from homeprices.experiment import decision_log, decision_report
-from homeprices.experiment.aggregation import clustered_proportion
-from homeprices.experiment.evidence import ClusteredProportion, SampleMoments, sample_moments
+from homeprices.experiment.evidence import ClusteredProportion, SampleMoments, clustered_proportion, sample_moments
 from homeprices.experiment.exposures import raise_statement_timeout
 from homeprices.experiment.policies import document_of
 from homeprices.experiment.policies.post_promotion import BEFORE, Baseline, PostPromotionEvidence, PostPromotionRule

@@ -17,9 +17,8 @@ from homeprices.experiment.aggregation import (
     ExperimentRows,
     RescoredPrice,
     aggregate,
-    clustered_proportion,
 )
-from homeprices.experiment.evidence import Evidence, SampleMoments, sample_moments
+from homeprices.experiment.evidence import Evidence, SampleMoments, clustered_proportion, sample_moments
 from homeprices.experiment.exposures import ActualPrice, VisitorExposures, VisitorRatings
 from homeprices.experiment.policies.base import BurstRule, VoiceRule
 from homeprices.experiment.policies.sequential import SequentialPolicy

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -26,8 +27,7 @@ from homeprices.simulation.visitors import Scenario
 
 ROOT = Path(__file__).parents[3]
 RULE = SegmentRule()
-OURS = policies.load("sequential")
-assert isinstance(OURS, SequentialPolicy)
+OURS = cast(SequentialPolicy, policies.load("sequential"))
 
 
 def test_what_is_harmed_in_all_runs_at_once_is_what_the_policy_finds_look_by_look() -> None:

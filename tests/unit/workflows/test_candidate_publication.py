@@ -63,7 +63,10 @@ def changed(folder: Path, **members: Any) -> Path:
 
 
 class Site:
-    """A production and a dataset, services that serve what is published, and the homes that visitors asked for."""
+    """A production and a dataset, services that serve what is published, and the homes that visitors asked for.
+
+    The policy is `demo`, whose trials have no level, so that a start needs no database.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.bucket = MemoryBucket()
@@ -73,7 +76,7 @@ class Site:
         bundle_publisher.publish(self.bucket, "first", "BO")
         self.replica = Replica(self.bucket, "CO")
         variables = {"HOMEPRICES_CANDIDATE_URLS": self.replica.url, "MLFLOW_TRACKING_URI": self.replica.url,
-                     "HOMEPRICES_REPLICA_TIMEOUT_SECONDS": "0.1"}  # fmt: skip
+                     "HOMEPRICES_REPLICA_TIMEOUT_SECONDS": "0.1", "HOMEPRICES_POLICY": "demo"}  # fmt: skip
         self.settings = load_settings(variables, ())
 
     def resources(self, bucket: Any = None) -> Resources:
@@ -117,6 +120,16 @@ def test_a_candidate_that_no_replica_serves_yet_is_started_by_the_next_evaluatio
     site.replica.held_back = True
     assert site.publish(own_draft(tmp_path / "own")) == 0
     assert "The next evaluation starts its trial once every candidate replica serves it" in capsys.readouterr().out
+    assert control_record.read(site.bucket).state == "idle"
+
+
+def test_a_trial_that_gets_no_level_yet_is_started_by_the_next_evaluation(
+    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site.settings = site.settings.model_copy(update={"policy": "sequential", "postgres_port": 9})
+    assert site.publish(own_draft(tmp_path / "own")) == 0
+    printed = capsys.readouterr().out
+    assert "CO1 is published" in printed and "once the prediction log answers" in printed
     assert control_record.read(site.bucket).state == "idle"
 
 

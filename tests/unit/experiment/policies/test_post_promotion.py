@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from homeprices.experiment.aggregation import clustered_proportion
-from homeprices.experiment.evidence import ClusteredProportion, SampleMoments
+from homeprices.experiment.evidence import ClusteredProportion, SampleMoments, clustered_proportion
 from homeprices.experiment.policies.post_promotion import PostPromotionEvidence, PostPromotionRule
 from tests.unit.experiment.looks import BEGIN, happened
 

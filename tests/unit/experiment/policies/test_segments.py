@@ -113,7 +113,7 @@ def test_the_bounds_of_a_segment_are_those_of_the_first_step_of_holm() -> None:
     """Where only one segment is close, it is harmed exactly when its upper bound is below the margin."""
     [effect] = [e for e in segment_effects(won(EAST_IS_HARMED), SEGMENTS) if e.name == "region east"]
     width = half_width(1.3 / 100 + 1.3 / 40, 140, alpha=0.05 / 14, expected=200, one_sided=True)
-    assert (effect.lower, effect.upper) == (pytest.approx(-1.2 - width), pytest.approx(-1.2 + width))
+    assert effect.lower == pytest.approx(-1.2 - width) and effect.upper == pytest.approx(-1.2 + width)
     for below, harmed in ((1e-6, True), (-1e-6, False)):
         at = won(segment("region east", (4.0, 4.0 - width - below)))
         assert RULE.decide(at).outcome == ("continue" if harmed else "promote")
@@ -140,7 +140,7 @@ def test_visitors_are_compared_within_their_epoch() -> None:
         update={"strata": strata, "segments": (SegmentRatings(name="region east", ratings=pairs),)}
     )
     [effect] = [e for e in segment_effects(evidence, SEGMENTS) if e.name == "region east"]
-    assert (effect.stars, effect.rated, effect.harmed) == (pytest.approx(0.0), (220, 220), False)
+    assert effect.stars == pytest.approx(0.0) and (effect.rated, effect.harmed) == ((220, 220), False)
 
 
 def test_the_numbers_of_judged_segments_are_statistics_and_come_out_the_same_after_json() -> None:
