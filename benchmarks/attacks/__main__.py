@@ -1,4 +1,4 @@
-"""The table of attacks in documentations/abtest.md, measured by `make simulate-attack`."""
+"""The table of attacks in documentations/evidence.md, measured by `make simulate-attack`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from homeprices.experiment.policies.sequential import SequentialPolicy
 from homeprices.reporting.markdown import check_section, replace_section
 from homeprices.simulation.attacks import Attack, Crowd, Goal, decided
 
-DOCUMENT = Path("documentations/abtest.md")
+DOCUMENT = Path("documentations/evidence.md")
 SECTION = "measured by make simulate-attack"
 HONEST = (500, 2_000, 10_000)
 ATTACKERS = ((1, 200), (3, 100), (10, 30), (500, 12))

@@ -1,4 +1,4 @@
-"""The table and the picture of documentations/abtest.md, measured by `make simulate`."""
+"""The table and the picture of documentations/error-rates.md, measured by `make simulate`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from homeprices.reporting.markdown import check_section, replace_section
 from homeprices.simulation.experiments import simulate, summary
 from homeprices.simulation.visitors import Scenario
 
-DOCUMENT = Path("documentations/abtest.md")
+DOCUMENT = Path("documentations/error-rates.md")
 PICTURE = Path("documentations/pictures/decision_rates.png")
 SECTION = "measured by make simulate"
 """Of the document."""

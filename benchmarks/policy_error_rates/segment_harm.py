@@ -1,4 +1,4 @@
-"""The tables of the check by segment in documentations/abtest.md, measured by `make simulate`."""
+"""The tables of the check by segment in documentations/segments.md, measured by `make simulate`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from homeprices.simulation.experiments import Ended
 from homeprices.simulation.segmented_visitors import DIFFERS, find_harm, region_shares, simulate_segments
 from homeprices.simulation.visitors import HOURS_A_DAY, Scenario
 
-DOCUMENT = Path("documentations/abtest.md")
+DOCUMENT = Path("documentations/segments.md")
 SECTION = "segments, measured by make simulate"
 """Of the document."""
 RATINGS_A_DAY = (100.0, 300.0, 1000.0, 10_000.0)

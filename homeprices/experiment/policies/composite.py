@@ -2,7 +2,7 @@
 
 score = 0.7 x rating / 5 + 0.3 x max(0, (5000 - mean latency in ms) / 5000). With at least 50 candidate requests in 24 h
 and 10 candidate ratings: promote above 1.05 x production's score, roll back below 0.8 x; after 7 days roll back. The
-rule does not account for chance: documentations/abtest.md states how often it promotes a model that is no better.
+rule does not account for chance: documentations/error-rates.md states how often it promotes a model that is no better.
 """
 
 from __future__ import annotations

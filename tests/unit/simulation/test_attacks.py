@@ -1,6 +1,6 @@
 """Simulated attacks: what moved a decision before moves none now, and the honest still decide.
 
-Counts are small here; `make simulate-attack` has the larger ones, and documentations/abtest.md their results.
+Counts are small here; `make simulate-attack` has the larger ones, and documentations/evidence.md their results.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def test_honest_visitors_spread_by_the_law_of_zipf() -> None:
 
 
 def test_the_committed_table_says_that_one_network_moves_nothing() -> None:
-    page = Path("documentations/abtest.md").read_text(encoding="utf-8")
+    page = Path("documentations/evidence.md").read_text(encoding="utf-8")
     first, last = section_marks(SECTION)
     measured = page.partition(first)[2].partition(last)[0]
     rows = re.findall(r"^\| [0-9,]+ \| 1 \| (.*) \|$", measured, re.MULTILINE)

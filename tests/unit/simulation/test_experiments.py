@@ -1,6 +1,6 @@
 """Simulated experiments: the visitors are as asked for, the decisions the policy's own, the rates as promised.
 
-Counts are small here; `make simulate` has the large ones, and documentations/abtest.md their results.
+Counts are small here; `make simulate` has the large ones, and documentations/error-rates.md their results.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ OUR_ROWS = ("**sequential** (ours)", "sequential, `year: null`")
 
 def test_the_committed_table_keeps_every_promise() -> None:
     """The bounds of the issue on what `make simulate` measured with 2,000 runs a cell and more."""
-    page = (ROOT / "documentations/abtest.md").read_text(encoding="utf-8")
+    page = (ROOT / "documentations/error-rates.md").read_text(encoding="utf-8")
     first, last = section_marks(report.SECTION)
     measured = page.partition(first)[2].partition(last)[0]
     [runs] = re.findall(r"^([0-9,]+) experiments a cell", measured, re.MULTILINE)
