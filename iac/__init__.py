@@ -1,1 +1,1 @@
-"""The stack on AWS, as a Pulumi program. `iac/README.md` has the costs and the commands."""
+"""The stack on AWS, as a Pulumi program. `iac/README.md` has the commands, `iac/cost.md` the costs."""

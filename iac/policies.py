@@ -1,7 +1,7 @@
 """IAM policies, as pure functions of a stack's names.
 
 A workload may do what its code needs and nothing else. `compose/bucket_rights.py` has the rights to the bucket, and
-`iac/README.md` the table; the tests assert each statement, including its conditions.
+`iac/permissions.md` the table; the tests assert each statement, including its conditions.
 """
 
 from __future__ import annotations
