@@ -1,4 +1,4 @@
-"""An estimate as a page, for a visitor whose browser runs no script and sends the form as it is.
+"""An estimate or an error as a page, for a visitor whose browser runs no script and sends the form as it is.
 
 Its texts are those of the form's catalogue, in the language of the form that was sent.
 """
@@ -8,15 +8,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from functools import cache
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from flask import Request, Response
+from flask import Request, Response, request
 from jinja2 import Environment, StrictUndefined
 
 from homeprices.pricing.home import Home
 from homeprices.pricing.inputs import AREA, BEDROOMS, INPUT, LOCATION
-from inference.backend.runtime.http import FORM_TYPES, JSON_TYPE
+from inference.backend.runtime.http import FORM_TYPES, JSON_TYPE, PROBLEM_TYPE
 
 CATALOGUE = Path(__file__).parents[1] / "messages.json"
 ENGLISH = "en"
@@ -35,11 +36,33 @@ def is_wanted(request: Request) -> bool:
 
 def respond(request: Request, home: Home, answer: Mapping[str, Any]) -> Response:
     """Return the page of an estimate, in the language that `lang` names or the browser prefers."""
+    language = _language(request)
+    return Response(page(home, answer, language), headers=_headers(language))
+
+
+def in_place_of_problem(response: Response) -> Response:
+    """Return a page with the text of a problem document to a browser that sent the form; other responses unchanged."""
+    if response.mimetype == PROBLEM_TYPE and is_wanted(request):
+        language = _language(request)
+        wait = response.headers.get("Retry-After")
+        response.set_data(problem_page(json.loads(response.get_data()), wait, language))
+        response.headers.update(_headers(language))
+    return response
+
+
+def _language(request: Request) -> str:
     messages = catalogue()
     asked = request.args.get("lang", "")
-    language = asked if asked in messages else request.accept_languages.best_match(messages, ENGLISH) or ENGLISH
-    headers = {"Content-Language": language, "Content-Security-Policy": POLICY, "Cache-Control": "no-store"}
-    return Response(page(home, answer, language), headers=headers, content_type=f"{HTML_TYPE}; charset=utf-8")
+    return asked if asked in messages else request.accept_languages.best_match(messages, ENGLISH) or ENGLISH
+
+
+def _headers(language: str) -> dict[str, str]:
+    return {
+        "Content-Type": f"{HTML_TYPE}; charset=utf-8",
+        "Content-Language": language,
+        "Content-Security-Policy": POLICY,
+        "Cache-Control": "no-store",
+    }
 
 
 def with_page(answer: dict[str, Any]) -> dict[str, Any]:
@@ -57,12 +80,40 @@ def page(home: Home, answer: Mapping[str, Any], language: str) -> str:
     return _PAGE.render(
         language=language,
         say=say,
+        title=ESTIMATED,
         described=described,
         price=say("{unit} rupees", unit=_price(answer["estimated_price"], say)),
         often=say(UNUSUAL)
         if answer.get("unusual")
         else say(USUAL, share=f"{100 * interval['coverage']:.0f}", low=low, high=high),
         notices=notices,
+    )
+
+
+def problem_page(problem: Mapping[str, Any], wait: str | None, language: str) -> str:
+    """Return the page of a problem document. `wait`: in how many seconds it is worth another try, None if not known.
+
+    The service's own words are English; in another language an input is named and its value said not to be accepted.
+    """
+    say, english, status = _sayer(language), language == ENGLISH, problem["status"]
+    fields = {
+        say(INPUT[name].label) if name in INPUT else name: told if english else say(NOT_ACCEPTED)
+        for name, told in problem.get("fields", {}).items()
+    }
+    if fields:
+        sentence = ""
+    elif status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        sentence = say(AWAY_FOR, wait=wait) if wait else say(AWAY)
+    else:
+        sentence = problem["error"] if english else say(REFUSED, status=status)
+    return _PAGE.render(
+        language=language,
+        say=say,
+        title=NOT_ESTIMATED,
+        described=sentence,
+        price="",
+        often="",
+        notices=[f"{label}: {told}" for label, told in fields.items()],
     )
 
 
@@ -85,6 +136,12 @@ def _price(lakh: float, say: Say) -> str:
     return f"{lakh:.1f} {say('lakh')}" if lakh < LAKH_A_CRORE else f"{lakh / LAKH_A_CRORE:.2f} {say('crore')}"
 
 
+ESTIMATED = "Estimated price"
+NOT_ESTIMATED = "No price could be estimated"
+NOT_ACCEPTED = "This value is not accepted"
+AWAY_FOR = "No answer at the moment. Please try again in {wait} seconds."
+AWAY = "No answer at the moment. Please try again."
+REFUSED = "The service did not accept this (status {status})."
 NOT_KNOWN = "This model does not know the place; it was priced as another one."
 USUAL = "{share} % of such homes are listed between {low} and {high}."
 UNUSUAL = "How often such a home is listed within this range is not known."
@@ -96,17 +153,19 @@ _PAGE = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True
   <meta charset="utf-8">
   <meta name="viewport" content="width=device-width, initial-scale=1">
   <meta name="color-scheme" content="light dark">
-  <title>{{ say("Estimated price") }}</title>
+  <title>{{ say(title) }}</title>
   <link rel="stylesheet" href="/style.css">
 </head>
 <body>
   <header class="top"><p class="name">{{ say("Bangalore home prices") }}</p></header>
   <main>
     <section class="card">
-      <h1>{{ say("Estimated price") }}</h1>
+      <h1>{{ say(title) }}</h1>
       <p>{{ described }}</p>
+      {% if price %}
       <p class="price"><strong>{{ price }}</strong></p>
       <p>{{ often }}</p>
+      {% endif %}
       {% for notice in notices %}
       <p class="notice">{{ notice }}</p>
       {% endfor %}

@@ -19,6 +19,7 @@ from homeprices.log import configure_logging
 from homeprices.settings import load_settings
 from inference.backend.api import batch_routes, explain_routes, operator_routes, visitor_routes
 from inference.backend.api.fast_path import with_fast_path
+from inference.backend.estimate_page import in_place_of_problem
 from inference.backend.runtime.access import refuse_key_in_query, scope_of
 from inference.backend.runtime.app_state import EXTENSION, AppState, open_app_state
 from inference.backend.runtime.http import (
@@ -43,6 +44,7 @@ def create_app(state: AppState | None = None) -> Flask:
     _add_request_hooks(app, state)
     allow_origins(app, state.settings)
     answer_errors(app)
+    app.after_request(in_place_of_problem)
     app.wsgi_app = with_fast_path(app.wsgi_app, state)  # type: ignore[method-assign, assignment]
     return app
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from inference.translations import catalogue
-from tests.unit.inference.conftest import Backend
+from tests.unit.inference.conftest import Backend, Start
 
 PATH = "/api/predict_home_price"
 HOME: dict[str, Any] = {"total_sqft": "1200", "location": "Whitefield", "bhk": "2", "bath": "2", "balcony": ""}
@@ -75,10 +75,42 @@ def test_who_prefers_no_page_gets_json(backend: Backend, accepted: str | None) -
     assert backend.client.post(PATH, data=HOME, headers=headers).content_type == "application/json"
 
 
-def test_json_is_answered_with_json_and_an_error_with_a_problem(backend: Backend) -> None:
+def test_json_is_answered_with_json_and_its_error_with_a_problem(backend: Backend) -> None:
     assert backend.client.post(PATH, json={**HOME, "balcony": None}, headers=BROWSER).content_type == "application/json"
-    refused = backend.client.post(PATH, data={**HOME, "bhk": "0"}, headers=BROWSER)
-    assert (refused.status_code, refused.content_type) == (422, "application/problem+json")
+    for headers, body in ((BROWSER, {"json": {**HOME, "bhk": 0}}), ({}, {"data": {**HOME, "bhk": "0"}})):
+        refused = backend.client.post(PATH, headers=headers, **body)
+        assert (refused.status_code, refused.content_type) == (422, "application/problem+json")
+
+
+def failed(backend: Backend, status: int, home: dict[str, Any] = HOME, lang: str = "en") -> str:
+    answer = backend.client.post(f"{PATH}?lang={lang}", data=home, headers=BROWSER)
+    assert (answer.status_code, answer.content_type) == (status, "text/html; charset=utf-8")
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert answer.headers["Cache-Control"] == "no-store" and "X-Visitor-Signature" not in answer.headers
+    shown = answer.get_data(as_text=True)
+    assert f'<html lang="{lang}">' in shown and f'href="/?lang={lang}"' in shown
+    return shown
+
+
+def test_an_input_that_is_not_accepted_is_named_on_a_page(backend: Backend) -> None:
+    shown = failed(backend, 422, {**HOME, "bhk": "0", "<b>": "1"})
+    assert "<h1>No price could be estimated</h1>" in shown
+    assert "BHK: must be a whole number from 1 to 50" in shown
+    assert "&lt;b&gt;" in shown and "<b>" not in shown
+    hindi = failed(backend, 422, {**HOME, "bhk": "0"}, "hi")
+    assert catalogue()["This value is not accepted"]["hi"] in hindi and "must be" not in hindi
+
+
+def test_a_service_without_a_model_says_when_to_try_again(start: Start) -> None:
+    empty = start()
+    wait = empty.client.post(PATH, json={**HOME, "balcony": None}).headers["Retry-After"]
+    assert f"Please try again in {wait} seconds." in failed(empty, 503)
+    told = catalogue()["No answer at the moment. Please try again in {wait} seconds."]["kn"]
+    assert told.format(wait=wait) in failed(empty, 503, lang="kn")
+
+
+def test_what_is_too_large_is_said_on_a_page(backend: Backend) -> None:
+    assert "the body is larger than 64 KiB" in failed(backend, 413, {**HOME, "society": "x" * 70_000})
 
 
 def test_a_stranger_reads_of_no_model(backend: Backend) -> None:

@@ -9,6 +9,7 @@ from collections import Counter
 import pytest
 
 from inference import translations
+from inference.backend import estimate_page
 from inference.generated import FORM, page_in
 
 SCRIPTS = {"hi": re.compile("[\u0900-\u097f]"), "kn": re.compile("[\u0c80-\u0cff]")}
@@ -31,6 +32,7 @@ def messages_of(page: str) -> set[str]:
 
 def test_every_message_is_in_the_catalogue_and_none_is_there_in_vain() -> None:
     used = messages_of(FORM.read_text(encoding="utf-8")) | set(translations.script_messages())
+    used.add(estimate_page.NOT_ESTIMATED)
     assert used == set(translations.catalogue())
 
 
