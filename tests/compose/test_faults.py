@@ -109,7 +109,7 @@ def test_the_router_and_the_bucket_come_back_after_a_kill(stack: ComposeStack) -
     for name in ("router", "seaweedfs", "airflow-scheduler"):
         stack.kill(f"{PROJECT}-{name}-1")
     stack.wait_until_healthy()
-    with httpx.Client(base_url=stack.url("FRONTEND"), timeout=10) as visitor:
+    with httpx.Client(base_url=stack.url("FRONTEND"), timeout=60) as visitor:
         stack.wait(
             lambda: visitor.post("/api/predict_home_price", json=HOME).is_success, 30, "an answer through the form"
         )

@@ -28,7 +28,7 @@ def test_every_query_of_every_page_answers_after_traffic(stack: ComposeStack, fi
         return httpx.post(f"{stack.url('ROUTER')}/api/predict_home_price/batch", json=[HOME], headers=by_key).is_success
 
     stack.wait(known, 60, "the key is known")
-    with httpx.Client(base_url=stack.url("ROUTER"), timeout=10) as visitor, visitors.coming():
+    with httpx.Client(base_url=stack.url("ROUTER"), timeout=60) as visitor, visitors.coming():
         # The rate of a counter needs a second request, after the first scrape. Each worker learns of the key by itself.
         stack.wait(known, 60, "a second batch")
         assert visitor.post("/api/predict_home_price/batch", json=[HOME] * 3).is_success

@@ -96,7 +96,7 @@ def test_each_role_may_enter_its_own_database_alone(stack: ComposeStack) -> None
 
 
 def test_the_form_prices_a_home_and_takes_its_rating(stack: ComposeStack) -> None:
-    with httpx.Client(base_url=stack.url("FRONTEND"), timeout=10) as visitor:
+    with httpx.Client(base_url=stack.url("FRONTEND"), timeout=60) as visitor:
         assert "<form" in visitor.get("/").text
         estimate = visitor.post("/api/predict_home_price", json=HOME).json()
         assert estimate["estimated_price"] > 0

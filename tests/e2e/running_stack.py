@@ -81,7 +81,7 @@ class RunningStack:
     def health(self, variant: str) -> dict[str, Any]:
         """Return `/api/health` of the service of a variant."""
         url = self.resources.settings.replica_urls(variant)[0]  # type: ignore[arg-type]
-        return dict(httpx.get(f"{url}/api/health", timeout=5).json())
+        return dict(httpx.get(f"{url}/api/health", timeout=60).json())
 
     def wait_for_run(self, dag_id: str, run_id: str, seconds: float = TRAINING_SECONDS) -> dict[str, Any]:
         """Return the finished run; the test fails with its task states unless it succeeded."""

@@ -240,12 +240,12 @@ def test_visitors_who_ask_for_other_homes_are_noticed_once_and_start_one_trainin
     wait_until(lambda: logged(stack, visitors)[0] == DRIFTING_VISITORS, 60, "the visits in the log")
     runs = {run["dag_run_id"] for run in stack.airflow.runs(PIPELINE)}
     stack.wait_for_run("drift_monitoring_dag", stack.airflow.trigger("drift_monitoring_dag"))
-    report = httpx.get(f"{stack.resources.settings.replica_urls('production')[0]}/api/drift_report", timeout=5).json()
+    report = httpx.get(f"{stack.resources.settings.replica_urls('production')[0]}/api/drift_report", timeout=60).json()
     assert (report["status"], report["overall_drift_detected"]) == ("ok", True)
     assert report["drift_indicators"]["total_sqft"]["significant_drift"] is True
     exporter = f"http://127.0.0.1:{stack.resources.settings.exporter_port}/metrics"
     told = 'homeprices_drift_detected{variant="production"} 1.0'
-    wait_until(lambda: told in httpx.get(exporter, timeout=5).text, 120, "the metric of the drift")
+    wait_until(lambda: told in httpx.get(exporter, timeout=60).text, 120, "the metric of the drift")
     assert [key.key for key in stack.resources.bucket.list("reports/drift/") if key.key.endswith("/production.html")]
     wait_until(lambda: asked_by_drift(stack) - runs, 120, "the run of the pipeline that the drift asked for")
     assert notices(hook).count("Drift begins: visitors of production") == 1

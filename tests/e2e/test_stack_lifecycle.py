@@ -70,7 +70,7 @@ def test_what_a_killed_supervisor_leaves_is_ended_by_down(stack: RunningStack, s
     assert status is not None
     assert "seaweedfs" not in status.services
     starting.kill()
-    starting.communicate(timeout=10)
+    starting.communicate(timeout=60)
     psutil.Process(status.supervisor).kill()
     assert left_behind(stack) != []
     said = stack.local("down").stdout

@@ -38,7 +38,7 @@ class Visitors:
     def __init__(self, router: str, stars: Callable[[str], int], pause_seconds: float = PAUSE_SECONDS) -> None:
         self.router, self.stars, self.tally = router, stars, Tally()
         self._pause_seconds = pause_seconds
-        self._client = httpx.Client(base_url=router, timeout=10)
+        self._client = httpx.Client(base_url=router, timeout=60)
         weakref.finalize(self, self._client.close)
 
     def visit(self, home: dict[str, object] | None = None) -> None:

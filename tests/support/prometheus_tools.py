@@ -65,7 +65,7 @@ def alertmanager(folder: Path, **environment: str) -> Iterator[Alertmanager]:
     command = ["sh", str(START), f"--web.listen-address=127.0.0.1:{port}", f"--storage.path={folder / 'data'}"]
     with (
         log.open("wb") as output,
-        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=5) as client,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
         subprocess.Popen(command, env=environ, stdout=output, stderr=subprocess.STDOUT) as process,
     ):
         try:
@@ -115,7 +115,7 @@ def prometheus(folder: Path, ports: Mapping[str, int], a_day_ago: Mapping[str, f
                f"--web.listen-address=127.0.0.1:{port}"]  # fmt: skip
     with (
         log.open("wb") as output,
-        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
         subprocess.Popen(command, env=clean_environment(), stdout=output, stderr=subprocess.STDOUT) as process,
     ):
         try:

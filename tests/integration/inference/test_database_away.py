@@ -49,7 +49,7 @@ def prepare_database(variables: dict[str, str], password: str) -> None:
 
 def remark_on_another_workers_estimate(instance: Instance, memory: Memory) -> int:
     """Send feedback without a visitor id; half of the time another worker gets it. Return the status."""
-    connection = http.client.HTTPConnection("127.0.0.1", instance.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", instance.port, timeout=60)
     body = urlencode({"prediction_id": max(memory.estimates), "feedback_type": "accurate"})
     connection.request("POST", "/api/feedback", body, {"Content-Type": "application/x-www-form-urlencoded"})
     status = connection.getresponse().status

@@ -39,7 +39,7 @@ def instance(variables: dict[str, str], s3: S3Bucket, tmp_path_factory: pytest.T
 
 
 def post(instance: Instance, path: str, body: dict[str, Any], **headers: str) -> tuple[int, dict[str, Any]]:
-    connection = http.client.HTTPConnection("127.0.0.1", instance.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", instance.port, timeout=60)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json", **named})
     answer = connection.getresponse()
@@ -82,7 +82,7 @@ def test_concurrent_visitors_get_their_own_responses_and_these_are_stored(
     eventually(lambda: instance.health()["database"] == "up", "ids reserved")
 
     def visit(visitor: int) -> list[tuple[int, float, float, str]]:
-        connection = http.client.HTTPConnection("127.0.0.1", instance.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", instance.port, timeout=60)
         found = []
         for turn in range(TURNS):
             area = float(600 + 10 * (visitor * TURNS + turn))
@@ -186,7 +186,7 @@ def test_each_worker_is_light(instance: Instance, variables: dict[str, str], tmp
 
 
 def test_a_request_after_one_with_an_unread_body_is_answered(instance: Instance) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", instance.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", instance.port, timeout=60)
     body = json.dumps(HOME).encode()
     headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}
     statuses = []

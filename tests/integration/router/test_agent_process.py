@@ -76,7 +76,7 @@ class Stand:
 
     def metric(self, name: str) -> float:
         port = self.environment["HOMEPRICES_ROUTER_METRICS_PORT"]
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
             text = answer.read().decode()
         return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(name))
 
