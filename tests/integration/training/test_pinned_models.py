@@ -1,8 +1,9 @@
 """A trained bundle is what it was at the revision that `tests/pinned` tells of: the graph to the byte, files, members.
 
-The digests are those of x86-64. Threads and the instructions that NumPy chooses change no bit. The linear models are
-fitted by BLAS, whose sums do depend on the kind of core, so the kernels of one kind are asked for. On machines that do
-not have it, prices and files are compared all the same.
+The digests are those of x86-64. Threads change no bit. The linear models are fitted by BLAS, whose sums do depend on
+the kind of core, so the kernels of one kind are asked for. The distilled graph has two digests: machines of two kinds,
+of which one has no AVX-512, gave two, and golden prices that agree to a millionth. On other processors than x86-64,
+prices and files are compared all the same.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def document(file: Path) -> dict[str, Any]:
 
 def test_the_graph_is_the_same_to_the_byte(draft: Path, estimator: str) -> None:
     if platform.machine() == "x86_64":
-        assert hashlib.sha256((draft / "model.onnx").read_bytes()).hexdigest() == MODELS[estimator]["sha256"]
+        assert hashlib.sha256((draft / "model.onnx").read_bytes()).hexdigest() in MODELS[estimator]["sha256"]
 
 
 def test_its_golden_homes_have_the_same_prices_and_intervals(draft: Path, estimator: str) -> None:
