@@ -25,7 +25,9 @@ def test_every_query_of_every_page_answers_after_traffic(stack: ComposeStack, fi
     by_key = {"Authorization": f"Bearer {stack.python(make_key)}"}
 
     def known() -> bool:
-        return httpx.post(f"{stack.url('ROUTER')}/api/predict_home_price/batch", json=[HOME], headers=by_key).is_success
+        return httpx.post(
+            f"{stack.url('ROUTER')}/api/predict_home_price/batch", json=[HOME], headers=by_key, timeout=60
+        ).is_success
 
     stack.wait(known, 60, "the key is known")
     with httpx.Client(base_url=stack.url("ROUTER"), timeout=60) as visitor, visitors.coming():

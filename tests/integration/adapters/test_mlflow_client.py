@@ -134,7 +134,7 @@ def test_files_are_artifacts_of_the_run(tracking: MlflowClient, mlflow_uri: str,
     listing = tracking.call("GET", "artifacts/list", {"run_id": run_id, "path": "bundle/plots"})
     assert [item["path"] for item in listing["files"]] == ["bundle/plots/a b+c.png"]
     place = f"{mlflow_uri}/get-artifact"
-    fetched = httpx.get(place, params={"run_uuid": run_id, "path": "bundle/plots/a b+c.png"})
+    fetched = httpx.get(place, params={"run_uuid": run_id, "path": "bundle/plots/a b+c.png"}, timeout=60)
     assert fetched.content == b"\x89PNG"
 
 

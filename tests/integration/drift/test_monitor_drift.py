@@ -217,9 +217,9 @@ def test_the_page_and_the_numbers_are_in_mlflow(town: Town) -> None:
     url = watch.log_report(watch.write_report())
     assert url is not None
     run_id = url.rsplit("/", 1)[1].partition("?")[0]
-    run = httpx.get(f"{town.settings.mlflow_tracking_uri}/api/2.0/mlflow/runs/get", params={"run_id": run_id}).json()[
-        "run"
-    ]
+    run = httpx.get(
+        f"{town.settings.mlflow_tracking_uri}/api/2.0/mlflow/runs/get", params={"run_id": run_id}, timeout=60
+    ).json()["run"]
     metrics = {item["key"]: item["value"] for item in run["data"]["metrics"]}
     assert (metrics["production.homes"], metrics["production.drift"]) == (100, 0)
     assert "production.total_sqft.p_value" in metrics

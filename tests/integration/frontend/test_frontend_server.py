@@ -22,11 +22,11 @@ FILES = [file.name for pattern in ("*.js", "style.css", "icon.svg") for file in 
 
 
 def test_it_serves_the_form_and_its_own_files_only(address: str) -> None:
-    page = httpx.get(address + "/")
+    page = httpx.get(address + "/", timeout=60)
     assert page.status_code == 200
     assert page.headers["Content-Type"] == "text/html; charset=utf-8"
     for file in FILES:
-        assert httpx.get(f"{address}/{file}").status_code == 200
+        assert httpx.get(f"{address}/{file}", timeout=60).status_code == 200
     for hidden in (
         "nginx.conf.template",
         "index.html.bak",
@@ -36,7 +36,7 @@ def test_it_serves_the_form_and_its_own_files_only(address: str) -> None:
         "%2e%2e/backend/predict.py",
         ".env",
     ):
-        assert httpx.get(f"{address}/{hidden}").status_code in (400, 404)
+        assert httpx.get(f"{address}/{hidden}", timeout=60).status_code in (400, 404)
 
 
 @pytest.mark.parametrize(
@@ -61,12 +61,12 @@ def test_the_page_is_in_the_language_asked_for_or_the_first_of_the_browsers_that
     address: str, query: str, accepted: str | None, language: str
 ) -> None:
     headers = {} if accepted is None else {"Accept-Language": accepted}
-    page = httpx.get(f"{address}/{query}", headers=headers)
+    page = httpx.get(f"{address}/{query}", headers=headers, timeout=60)
     assert (page.status_code, page.headers["Content-Language"]) == (200, language)
     assert f'<html lang="{language}">' in page.text
     assert page.headers["Vary"] == "Accept-Language"
     assert page.headers["Cache-Control"] == "no-cache"
-    script = httpx.get(f"{address}/main.js", headers=headers).headers
+    script = httpx.get(f"{address}/main.js", headers=headers, timeout=60).headers
     assert "Content-Language" not in script and "Vary" not in script
 
 
@@ -75,7 +75,7 @@ def test_the_page_is_light_and_comes_in_one_language(address: str, language: str
     """Bytes on the wire of all that a browser loads: on a slow mobile network, 25 KB take a second."""
 
     def weight(path: str) -> int:
-        with httpx.stream("GET", f"{address}/{path}", headers={"Accept-Encoding": "gzip"}) as answer:
+        with httpx.stream("GET", f"{address}/{path}", headers={"Accept-Encoding": "gzip"}, timeout=60) as answer:
             answer.read()
         return answer.num_bytes_downloaded
 
@@ -85,13 +85,13 @@ def test_the_page_is_light_and_comes_in_one_language(address: str, language: str
 
 def test_every_script_is_asked_for_at_once(address: str) -> None:
     """A script that only another one names would cost a slow network one more round trip."""
-    page = httpx.get(address).text
+    page = httpx.get(address, timeout=60).text
     preloaded = re.findall(r'<link rel="modulepreload" href="(.*)">', page)
     assert {*preloaded, "main.js"} == {file for file in FILES if file.endswith(".js")}
 
 
 def test_nothing_of_another_host_may_run_and_nobody_may_frame_it(address: str) -> None:
-    headers = httpx.get(address + "/").headers
+    headers = httpx.get(address + "/", timeout=60).headers
     policy = dict(part.strip().split(" ", 1) for part in headers["Content-Security-Policy"].split(";"))
     assert policy["default-src"] == "'none'"
     assert {policy[name] for name in ("script-src", "style-src", "img-src", "connect-src", "form-action")} == {"'self'"}
@@ -108,7 +108,7 @@ def test_the_page_names_no_other_host(address: str) -> None:
 
 @pytest.mark.parametrize("path", ["/api/logs", "/api/metrics", "/metrics", "/api/drift_report", "/router/version"])
 def test_operators_pages_are_not_on_this_door(address: str, service: PriceService, path: str) -> None:
-    assert httpx.get(address + path).status_code == 404
+    assert httpx.get(address + path, timeout=60).status_code == 404
     assert service.headers == []
 
 
@@ -116,6 +116,7 @@ def test_the_router_hears_whom_it_speaks_for_and_no_claims_of_his(address: str, 
     httpx.get(
         address + "/api/get_location_names",
         headers={"X-User-Id": "chosen", "X-Request-ID": "chosen-by-client", "Cookie": "visitor=" + "a" * 32},
+        timeout=60,
     )
     seen = service.headers[-1]
     assert "X-User-Id" not in seen
@@ -126,7 +127,7 @@ def test_the_router_hears_whom_it_speaks_for_and_no_claims_of_his(address: str, 
 
 def test_a_router_that_is_away_is_a_problem_document(tmp_path: Path) -> None:
     with frontend(f"http://127.0.0.1:{free_port()}", tmp_path) as url:
-        answer = httpx.post(url + "/api/predict_home_price", json={})
+        answer = httpx.post(url + "/api/predict_home_price", json={}, timeout=60)
     assert (answer.status_code, answer.headers["Content-Type"]) == (502, "application/problem+json")
     assert answer.json()["error"] == "The price service does not answer at the moment"
     assert answer.headers["Cache-Control"] == "no-store"

@@ -56,7 +56,7 @@ def as_service(settings: Settings) -> AirflowClient:  # noqa: F811
 def test_a_host_name_that_somebody_lets_point_here_gets_421(
     settings: Settings, path: str, host: str, known: bool  # noqa: F811
 ) -> None:  # fmt: skip
-    answer = httpx.get(f"{settings.airflow_url}{path}", headers={"Host": host})
+    answer = httpx.get(f"{settings.airflow_url}{path}", headers={"Host": host}, timeout=60)
     assert (answer.status_code != 421) is known
 
 
@@ -93,12 +93,16 @@ def test_guessing_passwords_is_stopped_and_others_keep_their_tokens(settings: Se
         airflow.is_paused(EVALUATION_DAG)  # logs in
         guesses = [
             httpx.post(
-                f"{settings.airflow_url}/auth/token", json={"username": "airflow", "password": f"guess-{number}"}
+                f"{settings.airflow_url}/auth/token",
+                json={"username": "airflow", "password": f"guess-{number}"},
+                timeout=60,
             )
             for number in range(WRONG_PASSWORDS + 3)
         ]
         assert [guess.status_code for guess in guesses] == [401] * WRONG_PASSWORDS + [429] * 3
         assert 0 < int(guesses[-1].headers["Retry-After"]) <= PAUSE_SECONDS + 1
-        right = httpx.post(f"{settings.airflow_url}/auth/token", json={"username": "airflow", "password": "airflow"})
+        right = httpx.post(
+            f"{settings.airflow_url}/auth/token", json={"username": "airflow", "password": "airflow"}, timeout=60
+        )
         assert right.status_code == 429
         assert airflow.is_paused(EVALUATION_DAG) is False

@@ -45,16 +45,16 @@ def form(page: str, tmp_path: Path) -> Iterator[str]:
 
 
 def order(address: str, **headers: str) -> httpx.Response:
-    text = httpx.get(f"{address}/operations").text
+    text = httpx.get(f"{address}/operations", timeout=60).text
     token = re.search(r'id="token" value="([^"]+)"', text)
     assert token is not None
     data = {"token": token[1], "action": "hold", "reason": "a holiday", "version": "CO3"}
-    return httpx.post(f"{address}/operations/actions", data=data, headers=headers)
+    return httpx.post(f"{address}/operations/actions", data=data, headers=headers, timeout=60)
 
 
 @pytest.mark.parametrize("path", PATHS)
 def test_trusted_networks_get_it_at_both_doors(page: str, form: str, path: str) -> None:
-    at_router, at_form = httpx.get(page + path), httpx.get(form + path)
+    at_router, at_form = httpx.get(page + path, timeout=60), httpx.get(form + path, timeout=60)
     assert (at_router.status_code, at_form.status_code) == (200, 200)
     for header in ("Content-Security-Policy", "Referrer-Policy", "Cross-Origin-Opener-Policy"):
         assert at_form.headers.get_list(header) == at_router.headers.get_list(header)
@@ -63,17 +63,17 @@ def test_trusted_networks_get_it_at_both_doors(page: str, form: str, path: str) 
 
 @pytest.mark.parametrize("path", PATHS)
 def test_strangers_need_a_key_that_may_operate(page: str, router: Router, path: str) -> None:
-    assert httpx.get(page + path, headers=STRANGER).status_code == 401
+    assert httpx.get(page + path, headers=STRANGER, timeout=60).status_code == 401
     router.change(keys=router_keys(RING, utc_now()))
     for key, status in ((OPERATOR, 200), (READER, 403)):
         headers = {**STRANGER, "Authorization": f"Bearer {key.text}"}
-        assert httpx.get(page + path, headers=headers).status_code == status
+        assert httpx.get(page + path, headers=headers, timeout=60).status_code == status
     assert router.production.seen == []
 
 
 def test_with_keys_off_strangers_are_forbidden(page: str, router: Router) -> None:
     router.change(api_keys="off")
-    assert httpx.get(page + "/operations", headers=STRANGER).status_code == 403
+    assert httpx.get(page + "/operations", headers=STRANGER, timeout=60).status_code == 403
 
 
 def test_an_action_from_the_page_itself_is_carried_out_at_both_doors(page: str, form: str, airflow: Airflow) -> None:
@@ -104,5 +104,5 @@ def test_without_the_exporter_the_page_says_so(router: Router) -> None:
 
 
 def test_a_use_with_a_key_is_in_the_access_log(page: str, router: Router) -> None:
-    httpx.get(page + "/operations/decisions/41")
+    httpx.get(page + "/operations/decisions/41", timeout=60)
     assert '"path":"/operations/decisions/41"' in router.log_with("/operations/decisions/41")
