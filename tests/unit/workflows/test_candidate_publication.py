@@ -142,7 +142,7 @@ def test_a_disagreement_on_what_visitors_asked_stops_it_with_the_report(
     folder = own_draft(tmp_path / "own", 1.05)
     assert site.publish(with_other_prices(folder)) == 1
     printed = capsys.readouterr()
-    assert printed.err.startswith("candidate: nothing published: stopped in shadow: it differs from BO1 by more than a")
+    assert "candidate: nothing published: stopped in shadow: it differs from BO1 by more than a" in printed.err
     assert "a factor of 3 on 100.0% of 600 homes that visitors asked for, and 1.0% may" in printed.err
     assert bundle_reader.published(site.bucket, "CO") == [] and not list(site.bucket.list("claims/CO"))
     newest = json.loads(site.bucket.get(shadow.NEWEST).body)
