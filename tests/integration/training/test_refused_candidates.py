@@ -149,8 +149,8 @@ def test_a_candidate_that_disagrees_on_what_visitors_asked_is_stopped_before_any
     odd = {"total_sqft": 99_999, "location": "<script>alert(1)</script>", "bhk": 1, "bath": 1}
     visitors.ask(asked[:40], price=80.0)
     visitors.ask(asked[40:])
-    visitors.ask([odd] * 300, visitor="one who asks all day")
-    visitors.ask([{**odd, "total_sqft": area} for area in range(90_000, 90_100)], visitor="one who asks all day")
+    visitors.ask([odd] * 300, visitor="bot")
+    visitors.ask([{**odd, "total_sqft": area} for area in range(90_000, 90_100)], visitor="bot")
     visitors.ask([odd] * 300, assigned_variant=None)  # a batch, or a program
     visitors.ask([odd] * 300, returning_visitor=False)
     visitors.ask([odd] * 300, served_variant="candidate")

@@ -1,4 +1,4 @@
-"""Harm by segment: who is where, when a segment is harmed, and what that does to a decision."""
+"""Harm by segment: the segments of a visitor, detection of harm, and its effect on a decision."""
 
 from __future__ import annotations
 
