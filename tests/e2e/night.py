@@ -111,16 +111,15 @@ class Night:
         self.stack.wait_until_ready(service)
 
     def ask(self, requests: int) -> list[int]:
-        """Request so many predictions at once, each as another visitor, and return the statuses; 0: no answer."""
+        """Request so many predictions at once, each as another visitor, and return the statuses."""
         url = f"{self.stack.router}{PREDICT_PATH}"
 
         def predict(_: int) -> int:
             # The router assigns to a variant whom a trusted network names, and others from their second request on.
             headers = {"X-Forwarded-For": new_address(), "X-User-Id": secrets.token_hex(8)}
-            try:
-                return httpx.post(url, json=HOME, headers=headers, timeout=60).status_code
-            except httpx.TransportError:  # the alert counts here, not each answer
-                return 0
+            # To verify, each client reads the machine's certificates, 40 ms of processor. Sixteen at once can keep one
+            # waiting for 10 s between connecting and sending, and then Nginx closes the connection without an answer.
+            return httpx.post(url, json=HOME, headers=headers, timeout=60, verify=False).status_code
 
         with ThreadPoolExecutor(requests) as pool:
             return list(pool.map(predict, range(requests)))
