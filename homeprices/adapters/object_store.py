@@ -6,15 +6,19 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.loaders import JSONFileLoader
 
 from homeprices.errors import ObjectNotFound, PreconditionFailed, StorageUnavailable
 
@@ -203,13 +207,31 @@ class S3Bucket:
         return answer
 
 
+class Descriptions(JSONFileLoader):
+    """Reads botocore's descriptions of a service without their documentation, which is 5 MB in each process."""
+
+    def load_file(self, file_path: str) -> Any:
+        """Return the content of a file, named without its suffix; None if there is none."""
+        for suffix, opened in ((".json", Path.open), (".json.gz", gzip.open)):
+            if (path := Path(file_path + suffix)).is_file():
+                with opened(path, "rb") as file:
+                    return json.load(file, object_pairs_hook=_without_documentation)
+        return None
+
+
+def _without_documentation(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: "" if name == "documentation" else value for name, value in pairs}
+
+
 def open_bucket(settings: Settings) -> S3Bucket:
     """Return the bucket of the settings. Connects on first use, with timeouts, a bounded pool and three attempts.
 
     Raises SettingsError if neither a bucket nor an endpoint was set: AWS is asked only when somebody wants it.
     """
     settings.require("bucket", "s3_endpoint")
-    client = botocore.session.Session().create_client(  # boto3 would add 2 MB to each process for nothing
+    session = botocore.session.Session()  # boto3 would add 2 MB to each process for nothing
+    session.get_component("data_loader").file_loader = Descriptions()
+    client = session.create_client(
         "s3",
         region_name=settings.aws_region,
         endpoint_url=settings.s3_endpoint,
