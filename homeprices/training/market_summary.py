@@ -6,6 +6,7 @@ has at most `MOST_LISTINGS_A_PLACE` listings, spread evenly over its areas. The 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -60,14 +61,14 @@ def _typical(column: pd.Series) -> float | str | None:
     """Return the median of a number, the lower one of a whole number, or the most frequent value; None without one."""
     name = str(column.name)
     if name in NUMBERS:
-        present = column.dropna().to_numpy(float)
+        values = column.to_numpy(float)
+        present = np.sort(values[~np.isnan(values)])
         if not len(present):
             return None
-        whole = name in WHOLE_NUMBERS
-        median = np.quantile(present, 0.5, method="inverted_cdf") if whole else np.median(present)
+        median = present[(len(present) - 1) // 2] if name in WHOLE_NUMBERS else np.median(present)
         return round(float(median), AREA_DIGITS)
-    counts = column[column != MISSING].value_counts().sort_index()
-    return str(counts.idxmax()) if len(counts) and has_vocabulary(name) else None
+    counts = Counter(value for value in column.tolist() if value != MISSING)
+    return min(counts, key=lambda value: (-counts[value], value)) if counts and has_vocabulary(name) else None
 
 
 def _spread(rows: pd.DataFrame, most: int) -> Sequence[Any]:

@@ -138,7 +138,8 @@ def _falls_with_area(predictor: Predictor) -> list[str]:
     broken = []
     for location, bedrooms in itertools.product(_some_locations(predictor), PROBED_BEDROOMS):
         for more in ({}, {"area_type": AREA_TYPES[2], "balcony": 1, "availability": "Ready To Move"}):
-            homes = [_home(area, location, bedrooms, bedrooms, **more) for area in areas]
+            smallest = _home(areas[0], location, bedrooms, bedrooms, **more)
+            homes = [smallest.model_copy(update={AREA: area}) for area in areas]
             prices = [estimate.price for estimate in predictor.estimate(homes)]
             for (small, less), (large, price) in itertools.pairwise(zip(areas, prices, strict=True)):
                 if price < less * (1 - FALL_TOLERANCE):
