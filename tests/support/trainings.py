@@ -56,7 +56,10 @@ def build_bundle(
     preset: Preset = QUICK,
     out_of_fold: OutOfFoldPredictions | None = None,
 ) -> Draft:
-    """Write what `homeprices.training.bundle_builder.build_bundle` writes and return it, under the run's own id."""
+    """Write what `homeprices.training.bundle_builder.build_bundle` writes and return it, under the run's own id.
+
+    The report of rows that were imported at another time names that time; the draft names its own.
+    """
 
     def make(folder: Path) -> None:
         _build_bundle(
@@ -65,13 +68,14 @@ def build_bundle(
         )  # fmt: skip
 
     folds = "" if out_of_fold is None else _bytes(out_of_fold.form.tobytes() + out_of_fold.full.tobytes())
-    data = (_of(prepared.rows), _bytes(prepared.held_out.tobytes()), prepared.quality, dataset.model_dump_json(), folds)
+    of = dataset.model_dump_json(exclude={"imported_at"})
+    data = (_of(prepared.rows), _bytes(prepared.held_out.tobytes()), prepared.quality, of, folds)
     folder = kept(f"bundle-{_key(name, *data, seed, git_revision, preset)}", make)
     shutil.copytree(folder, out, dirs_exist_ok=True)
     draft = Draft.model_validate_json((out / DRAFT_FILE).read_text())
     write_mlflow_model(out, created_at=draft.created_at, run_id=mlflow_run_id)
     files = {name: digest(out / name) for name in draft.files}
-    draft = draft.model_copy(update={"mlflow_run_id": mlflow_run_id, "files": files})
+    draft = draft.model_copy(update={"dataset": dataset, "mlflow_run_id": mlflow_run_id, "files": files})
     (out / DRAFT_FILE).write_text(draft.model_dump_json(indent=2))
     return draft
 
