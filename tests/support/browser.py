@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, expect, sync_playwright
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.support.free_ports import free_ports
 from tests.support.programs import CHROMIUM, find_chromium
@@ -46,6 +47,12 @@ def chromium() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
+
+
+def accessibility_violations(page: Page) -> list[str]:
+    """Return what axe finds against the rules of WCAG and its own of good practice, each with the elements."""
+    found = Axe().run(page).response["violations"]
+    return [f"{rule['id']}: {node['html'][:200]}" for rule in found for node in rule["nodes"]]
 
 
 # The real frontend, `python -m router.frontend`, for tests and pictures.

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.support.browser import PATIENCE_MILLISECONDS, chromium
+from tests.support.browser import PATIENCE_MILLISECONDS, accessibility_violations, chromium
 from tests.support.fake_airflow import airflow_server
 from tests.support.operations import broken_parts, keys, operations, quiet_parts, trial_parts
 from tests.support.programs import CHROMIUM
@@ -71,12 +71,13 @@ def opening(browser: Browser) -> Iterator[Any]:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", list(SIZES))
 @pytest.mark.parametrize("parts", [quiet_parts, trial_parts, broken_parts])
-def test_nothing_is_wider_than_the_screen_and_text_has_contrast(
+def test_nothing_is_wider_than_the_screen_and_everybody_can_read_it(
     opening: Any, parts: Any, size: str, scheme: str
 ) -> None:
     page = opening(parts(), {"size": size, "color_scheme": scheme}).page
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert page.evaluate(LOW_CONTRAST) == []
+    assert accessibility_violations(page) == []
     if parts is trial_parts:
         assert page.evaluate("document.querySelector('figure img').naturalWidth") > 0
 
