@@ -1,6 +1,7 @@
 """Write the files that are generated from the declared inputs: API document, form, table of inputs.
 
-The form is `index.html`, with the fields of the inputs, and the same page in every other language.
+The form is `index.html`, with the fields of the inputs, and the same page in every other language. `problem.*.html` are
+the frontend's pages for errors.
 
 `python -m inference.generated` writes them, `python -m inference.generated --check` exits with 1 when one is stale.
 """
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from homeprices.pricing.inputs import AREA, INPUTS, LOCATION, TEXT_LIMIT, InputField
 from inference import translations
+from inference.backend import estimate_page
 from inference.backend.api import openapi
 
 ROOT = Path(__file__).parents[1]
@@ -167,6 +169,7 @@ def generated() -> dict[Path, str]:
         OPENAPI: openapi.text(),
         FORM: form,
         **{page_in(language): translations.in_language(form, language) for language in translations.OTHERS},
+        **{problem_page(language): estimate_page.nginx_page(language) + "\n" for language in estimate_page.catalogue()},
         DOCUMENT: _replaced(DOCUMENT.read_text(encoding="utf-8"), "\n" + table() + "\n"),
     }
 
@@ -174,6 +177,11 @@ def generated() -> dict[Path, str]:
 def page_in(language: str) -> Path:
     """The form's page in a language other than English."""
     return FORM.with_name(f"index.{language}.html")
+
+
+def problem_page(language: str) -> Path:
+    """The page that the frontend's Nginx shows for an error."""
+    return FORM.with_name(f"problem.{language}.html")
 
 
 def _replaced(text: str, section: str) -> str:

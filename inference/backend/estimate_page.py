@@ -1,5 +1,7 @@
 """An estimate or an error as a page, for a visitor whose browser runs no script and sends the form as it is.
 
+The frontend's Nginx serves the page of what it or the router refuses, from files that `make inputs` writes.
+
 Its texts are those of the form's catalogue, in the language of the form that was sent.
 """
 
@@ -14,6 +16,7 @@ from typing import Any
 
 from flask import Request, Response, request
 from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
 
 from homeprices.pricing.home import Home
 from homeprices.pricing.inputs import AREA, BEDROOMS, INPUT, LOCATION
@@ -26,6 +29,7 @@ LAKH_A_CRORE = 100
 POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 Say = Callable[..., str]
+_ECHO = '<!--# echo var="{}" default="" -->'
 
 
 def is_wanted(request: Request) -> bool:
@@ -80,7 +84,7 @@ def page(home: Home, answer: Mapping[str, Any], language: str) -> str:
     return _PAGE.render(
         language=language,
         say=say,
-        title=ESTIMATED,
+        title=say(ESTIMATED),
         described=described,
         price=say("{unit} rupees", unit=_price(answer["estimated_price"], say)),
         often=say(UNUSUAL)
@@ -109,11 +113,37 @@ def problem_page(problem: Mapping[str, Any], wait: str | None, language: str) ->
     return _PAGE.render(
         language=language,
         say=say,
-        title=NOT_ESTIMATED,
+        title=say(NOT_ESTIMATED),
         described=sentence,
         price="",
         often="",
         notices=[f"{label}: {told}" for label, told in fields.items()],
+    )
+
+
+def nginx_page(language: str) -> str:
+    """Return the page of an error that Nginx answers, with the texts of each kind of error for Nginx's SSI module.
+
+    Nginx's variables choose among them: `$problem_kind`, and `$sent_form` for who asked for a price.
+    """
+    say = _sayer(language)
+    told = {
+        "busy": say(BUSY),
+        "missing": say(NOTHING_HERE),
+        "wait": say(AWAY_FOR, wait=_ECHO.format("upstream_http_retry_after")),
+        "away": say(AWAY),
+    }
+    other = say(REFUSED, status=_ECHO.format("status"))
+    by_kind = "".join(f'<!--# elif expr="$problem_kind = {kind}" -->{text}' for kind, text in told.items())
+    by_kind += f"<!--# else -->{other}<!--# endif -->"
+    return _PAGE.render(
+        language=language,
+        say=say,
+        title=Markup('<!--# if expr="$sent_form = 1" -->' + say(NOT_ESTIMATED) + by_kind),  # noqa: S704 - own texts
+        described=Markup('<!--# if expr="$sent_form != 1" -->' + by_kind),  # noqa: S704
+        price="",
+        often="",
+        notices=[],
     )
 
 
@@ -141,6 +171,8 @@ NOT_ESTIMATED = "No price could be estimated"
 NOT_ACCEPTED = "This value is not accepted"
 AWAY_FOR = "No answer at the moment. Please try again in {wait} seconds."
 AWAY = "No answer at the moment. Please try again."
+BUSY = "That was a lot at once. Please wait a moment and try again."
+NOTHING_HERE = "There is nothing at this address"
 REFUSED = "The service did not accept this (status {status})."
 NOT_KNOWN = "This model does not know the place; it was priced as another one."
 USUAL = "{share} % of such homes are listed between {low} and {high}."
@@ -153,14 +185,14 @@ _PAGE = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True
   <meta charset="utf-8">
   <meta name="viewport" content="width=device-width, initial-scale=1">
   <meta name="color-scheme" content="light dark">
-  <title>{{ say(title) }}</title>
+  <title>{{ title }}</title>
   <link rel="stylesheet" href="/style.css">
 </head>
 <body>
   <header class="top"><p class="name">{{ say("Bangalore home prices") }}</p></header>
   <main>
     <section class="card">
-      <h1>{{ say(title) }}</h1>
+      <h1>{{ title }}</h1>
       <p>{{ described }}</p>
       {% if price %}
       <p class="price"><strong>{{ price }}</strong></p>

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from inference.translations import catalogue
 from router.frontend import STATIC
-from tests.support.browser import frontend
+from tests.support.browser import accessibility_violations, frontend
 from tests.support.bundles import price
 from tests.support.stub_inference import EXPLANATION, PriceService, problem
 
@@ -591,6 +591,9 @@ def test_without_a_script_the_estimate_comes_on_a_page_and_the_browser_tells_mis
         page.locator("#home button.main").click()
         expect(page.locator("html")).to_have_attribute("lang", "kn")
         expect(page.locator("h1")).to_have_text(catalogue()["Estimated price"]["kn"])
+        page.goto(f"{address}/nothing?lang=hi")
+        expect(page.locator("h1")).to_have_text(catalogue()["There is nothing at this address"]["hi"])
+        expect(page.locator(".card")).to_have_css("border-top-width", "1px")
     context.close()
 
 
@@ -725,6 +728,9 @@ def test_text_stands_out_from_its_ground(browser: Browser, address: str, service
     assert contrast(colors["on-accent"], colors["accent"]) >= 4.5
     for mark in ("edge", "star"):
         assert contrast(colors[mark], colors["card"]) >= 3, f"{mark} (WCAG 1.4.11)"
+    estimated(page)
+    expect(page.locator("#why")).to_be_visible()
+    assert accessibility_violations(page) == []
     context.close()
 
 

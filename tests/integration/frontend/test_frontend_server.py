@@ -7,18 +7,24 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from homeprices.settings import load_settings
+from inference.translations import catalogue
 from router.frontend import STATIC, prepare, render_frontend
 from tests.integration.router.conftest import PROGRAMS, free_port
 from tests.support.browser import ROOT, frontend
-from tests.support.stub_inference import PriceService
+from tests.support.stub_inference import PriceService, problem
 
 FILES = [file.name for pattern in ("*.js", "style.css", "icon.svg") for file in sorted(STATIC.glob(pattern))]
 """What a visitor's browser loads in addition to the page."""
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+FORM = {"total_sqft": "1200", "location": "Whitefield", "bhk": "2", "bath": "2"}
+ESTIMATE = "/api/predict_home_price"
 
 
 def test_it_serves_the_form_and_its_own_files_only(address: str) -> None:
@@ -127,10 +133,78 @@ def test_the_router_hears_whom_it_speaks_for_and_no_claims_of_his(address: str, 
 
 def test_a_router_that_is_away_is_a_problem_document(tmp_path: Path) -> None:
     with frontend(f"http://127.0.0.1:{free_port()}", tmp_path) as url:
-        answer = httpx.post(url + "/api/predict_home_price", json={}, timeout=60)
+        answer = httpx.post(url + ESTIMATE, json={}, timeout=60)
+        page = httpx.post(url + ESTIMATE, data=FORM, headers=BROWSER, timeout=60)
     assert (answer.status_code, answer.headers["Content-Type"]) == (502, "application/problem+json")
     assert answer.json()["error"] == "The price service does not answer at the moment"
     assert answer.headers["Cache-Control"] == "no-store"
+    assert shown(page, 502) == "No price could be estimated|No answer at the moment. Please try again."
+
+
+def shown(answer: httpx.Response, status: int, language: str = "en") -> str:
+    """Return the text of the heading and of the sentence below it; the test fails unless the answer is such a page."""
+    told = (answer.status_code, answer.headers["Content-Type"], answer.headers["Content-Language"])
+    assert told == (status, "text/html; charset=utf-8", language)
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert f'<html lang="{language}">' in answer.text and 'href="/style.css"' in answer.text
+    assert "<!--" not in answer.text
+    heading, sentence = re.findall(r"<h1>(.*)</h1>\s*<p>(.*)</p>", answer.text)[0]
+    return f"{heading}|{sentence}"
+
+
+@pytest.mark.parametrize(
+    ("status", "sentence"),
+    [
+        (429, "That was a lot at once. Please wait a moment and try again."),
+        (502, "No answer at the moment. Please try again."),
+        (503, "No answer at the moment. Please try again in 5 seconds."),
+        (504, "No answer at the moment. Please try again."),
+        (413, "The service did not accept this (status 413)."),
+        (405, "The service did not accept this (status 405)."),
+    ],
+)
+def test_a_refusal_of_the_router_is_a_page_for_a_form_that_no_script_sent(
+    address: str, service: PriceService, status: int, sentence: str
+) -> None:
+    service.refusal = problem(status, "the router's own words")
+    page = httpx.post(address + ESTIMATE, data=FORM, headers=BROWSER, timeout=60)
+    assert shown(page, status) == f"No price could be estimated|{sentence}"
+    assert page.headers.get("Retry-After") == ("5" if status in (429, 503) else None)
+    in_hindi = httpx.post(f"{address}{ESTIMATE}?lang=hi", data=FORM, headers=BROWSER, timeout=60)
+    assert shown(in_hindi, status, "hi").startswith(catalogue()["No price could be estimated"]["hi"] + "|")
+    for headers in ({}, {"Accept": "application/json"}, {"Accept": "application/json, text/html;q=0.5"}):
+        answer = httpx.post(address + ESTIMATE, data=FORM, headers=headers, timeout=60)
+        assert (answer.status_code, answer.json()) == (status, service.refusal[1])
+    scripted = httpx.post(address + ESTIMATE, json=FORM, headers=BROWSER, timeout=60)
+    assert (scripted.status_code, scripted.json()) == (status, service.refusal[1])
+
+
+def test_what_the_service_says_about_a_form_reaches_its_visitor(address: str, service: PriceService) -> None:
+    service.refusal = problem(422, "invalid", fields={"bhk": "must be a whole number from 1 to 50"})
+    answer = httpx.post(address + ESTIMATE, data=FORM, headers=BROWSER, timeout=60)
+    assert (answer.status_code, answer.json()) == (422, service.refusal[1])
+
+
+def test_what_the_forms_own_server_refuses_is_a_page_for_a_browser(address: str) -> None:
+    def ask(method: str, path: str, **more: Any) -> httpx.Response:
+        return httpx.request(method, address + path, timeout=60, **more)
+
+    refused = "The service did not accept this (status {}).|".format
+    assert shown(ask("GET", "/nothing", headers=BROWSER), 404) == "There is nothing at this address|"
+    assert shown(ask("GET", "/problem.en.html", headers=BROWSER), 404) == "There is nothing at this address|"
+    assert shown(ask("POST", "/?lang=kn", headers=BROWSER, data=FORM), 405, "kn")
+    large = {"headers": BROWSER, "data": {**FORM, "society": "x" * 70_000}}
+    assert "(status 413)" in shown(ask("POST", ESTIMATE, **large), 413)
+    assert shown(ask("GET", "/" + "x" * 9000), 414) == refused(414)  # of which Nginx reads no header
+    for path in ("/nothing", "/problem.en.html", "/-/problem", "/-/form/api/health"):
+        answer = ask("GET", path)
+        assert (answer.status_code, answer.json()["status"]) == (404, 404), path
+    elsewhere = ask("GET", "/", headers={**BROWSER, "Host": "evil.example"})
+    assert elsewhere.status_code == 421
+    assert "<h1>The service did not accept this (status 421).</h1>" in elsewhere.text
+    assert ask("GET", "/", headers={"Host": "evil.example"}).json()["error"].startswith("This server does not answer")
+    assert ask("GET", "/-/problem", headers={"Host": "evil.example"}).status_code == 421
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=str)
