@@ -23,7 +23,7 @@ import pandas as pd
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.model_selection import KFold
 
-from homeprices.model.feature_columns import Column, Lookup, Matrix, Number, Ratio
+from homeprices.model.feature_columns import Column, Lookup, Matrix, Number, Ratio, rounded_log
 from homeprices.model.feature_matrix import FeatureTransformer, Prices, form_only
 from homeprices.model.onnx_builder import OnnxBuilder, add_tree, constant_ensemble, ensemble_of
 from homeprices.pricing.features import AREA_TYPES, MISSING
@@ -178,12 +178,18 @@ def _design(inputs: pd.DataFrame) -> FeatureTransformer:
         Number(BEDROOMS),
         Number(BATHS),
         Ratio(AREA, BEDROOMS),
-        Lookup(LOCATION, "listings", {str(k): float(np.log1p(n)) for k, n in counts.items()}, 0.0),
+        Lookup(LOCATION, "listings", _log_counts(counts), 0.0),
         _BALCONY,
         _AREA_TYPE,
-        Lookup(SOCIETY, "listings", {str(k): float(np.log1p(n)) for k, n in societies.items() if k}, 0.0),
+        Lookup(SOCIETY, "listings", _log_counts(societies), 0.0),
     ]
     return FeatureTransformer(columns)
+
+
+def _log_counts(counts: pd.Series) -> dict[str, float]:
+    """The logarithm of one more than each count, by its text; without the count of missing texts."""
+    logs = rounded_log(counts + 1).tolist()
+    return {str(text): log for text, log in zip(counts.index, logs, strict=True) if text != MISSING}
 
 
 def _matrix(design: FeatureTransformer, inputs: pd.DataFrame, log_estimates: Prices) -> Matrix:

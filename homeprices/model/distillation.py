@@ -24,7 +24,7 @@ from joblib import Parallel, delayed  # type: ignore[import-untyped]
 from sklearn.ensemble import ExtraTreesRegressor, HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from homeprices.model.feature_columns import Matrix
+from homeprices.model.feature_columns import Matrix, rounded_log
 from homeprices.model.feature_matrix import FeatureEncoder, FeatureTransformer, Prices, form_only
 from homeprices.model.isotonic_curves import IsotonicCurves, fit_curves
 from homeprices.model.presets import Preset, TeacherSettings
@@ -60,7 +60,8 @@ def distill(
     missing = _missing_row(design, inputs)
     others = [encoding.fit_transform(inputs, prices, seed + number)[1] for number in range(1, preset.teachers)]
     matrices = [matrix, *others]
-    once, twice = np.log(prices), np.tile(np.log(prices), 2)
+    once = rounded_log(prices)
+    twice = np.tile(once, 2)
     of_form = [(one[:, form], once) for one in matrices]
     of_all = [(np.vstack([one, _mask(one, missing, ~form, rng)]), twice) for one in matrices]
     shared = replace(preset, trees=math.ceil(preset.trees / preset.teachers))

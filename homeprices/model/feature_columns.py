@@ -15,6 +15,17 @@ Matrix = npt.NDArray[np.float32]
 
 NAN = float("nan")
 
+LOG_DIGITS = 9
+
+
+def rounded_log(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Return natural logarithms, float64, rounded to LOG_DIGITS decimals.
+
+    NumPy's logarithm differs in the last bit between processors with and without AVX-512. A tree that is fitted on such
+    numbers may split elsewhere, so training takes logarithms of prices and areas from here.
+    """
+    return np.round(np.log(np.asarray(values, dtype=np.float64)), LOG_DIGITS)
+
 
 class Column(Protocol):
     """One or more columns of the matrix."""

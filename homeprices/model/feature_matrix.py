@@ -9,7 +9,6 @@ the model relies on the encoding too much. So each training row gets encodings t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -20,7 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.model_selection import KFold
 
-from homeprices.model.feature_columns import Column, Log, Lookup, Matrix, Number, OneHot, Ratio
+from homeprices.model.feature_columns import Column, Log, Lookup, Matrix, Number, OneHot, Ratio, rounded_log
 from homeprices.model.onnx_builder import OnnxBuilder
 from homeprices.pricing.features import (
     AREA_TYPES,
@@ -175,7 +174,7 @@ def target_encoded_features(inputs: pd.DataFrame, prices: Prices, missing: float
 
     A missing input becomes `missing`.
     """
-    log_rate = np.log(prices / inputs["total_sqft"].to_numpy(float))
+    log_rate = rounded_log(prices) - rounded_log(inputs["total_sqft"])
     deviation = log_rate - log_rate.mean()
     columns: list[Column] = [
         Number("total_sqft", direction=1),
@@ -203,7 +202,7 @@ def _location_columns(inputs: pd.DataFrame, deviation: Prices) -> list[Column]:
         {
             "location": inputs["location"].to_numpy(),
             "deviation": deviation,
-            "log_area": np.log(inputs["total_sqft"].to_numpy(float)),
+            "log_area": rounded_log(inputs["total_sqft"]),
             "plot": (inputs["area_type"] == "Plot Area").to_numpy(float),
         }
     )
@@ -215,7 +214,7 @@ def _location_columns(inputs: pd.DataFrame, deviation: Prices) -> list[Column]:
     small = (inputs["bhk"] <= SMALL_BEDROOMS).to_numpy()
     return [
         Lookup("location", "price level", _table(level), 0.0, direction=1),
-        Lookup("location", "listings", _table((counts + 1.0).map(math.log)), 0.0),
+        Lookup("location", "listings", _table(pd.Series(rounded_log(counts + 1), counts.index)), 0.0),
         Lookup("location", "share of plots", _table(plots), float(plots.mean())),
         Lookup("location", "spread of prices", _table(spread), float(spread.median()) if len(spread) else 0.0),
         Lookup("location", "price level of small homes", _table(_shrunken_mean(frame[small], level)), 0.0),

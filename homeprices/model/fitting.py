@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from homeprices.model.calibration import OutOfFoldPredictions, best_bias_correction, fit_interval
 from homeprices.model.distillation import distill, form_columns
 from homeprices.model.estimators import EstimatorSpec
-from homeprices.model.feature_columns import Matrix
+from homeprices.model.feature_columns import Matrix, rounded_log
 from homeprices.model.feature_matrix import FeatureTransformer, Prices, blank_inputs, learn_locations, model_inputs
 from homeprices.model.hyperparameters import search_hyperparameters
 from homeprices.model.presets import QUICK, Preset
@@ -47,7 +47,7 @@ def calibrate(
     model: PriceModel, inputs: pd.DataFrame, prices: Prices, out_of_fold: OutOfFoldPredictions, seed: int
 ) -> PriceModel:
     """Return the model with bias correction and intervals, learned from its out-of-fold predictions."""
-    log_prices = np.log(prices)
+    log_prices = rounded_log(prices)
     form, full = out_of_fold.form, out_of_fold.full
     correction = best_bias_correction(np.concatenate([log_prices - form, log_prices - full]))
     with threadpool_limits(limits=1):
@@ -73,7 +73,7 @@ def _fit(
             settings = search_hyperparameters(encoding, inputs, prices, preset, seed)
             student, curves = distill(encoding, features, matrix, inputs, prices, settings, preset, seed)
             return PriceModel(spec.name, locations.names, features, student, curves)
-        target = np.log(prices)
+        target = rounded_log(prices)
         if encoding.optional:
             matrix, target = np.vstack([matrix, _without_optional(features, matrix)]), np.concatenate([target, target])
         # Boosting cannot bin a column that is missing in every row. A constant column is never split on.

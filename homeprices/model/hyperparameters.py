@@ -17,6 +17,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.model_selection import KFold, RandomizedSearchCV
 
 from homeprices.model.distillation import Teacher, fit_teacher, form_columns
+from homeprices.model.feature_columns import rounded_log
 from homeprices.model.feature_matrix import FeatureEncoder, Prices, form_only
 from homeprices.model.presets import Preset, TeacherSettings
 
@@ -95,7 +96,7 @@ def search_hyperparameters(
         random_state=seed,
         refit=False,
         error_score="raise",
-    ).fit(inputs, np.log(prices))
+    ).fit(inputs, rounded_log(prices))
     default = FormTeacher(encoding, smaller, seed).settings()
     return replace(default, **searched.best_params_)
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.optimize import isotonic_regression
 
-from homeprices.model.feature_columns import Matrix
+from homeprices.model.feature_columns import Matrix, rounded_log
 from homeprices.model.onnx_builder import OnnxBuilder
 from homeprices.pricing.features import OTHER_LOCATION
 from homeprices.pricing.inputs import AREA, BATHS, BEDROOMS, LOCATION
@@ -55,7 +55,7 @@ class IsotonicCurves:
 
     def values(self, inputs: pd.DataFrame) -> Matrix:
         """The log price of each home, [N]; NaN for a kind of home without a curve. Constant beyond the knots."""
-        area = np.log(inputs[AREA].to_numpy(np.float32))
+        area = rounded_log(inputs[AREA]).astype(np.float32)
         segment = (area[:, None] >= self.knots[None, :]).sum(axis=1)
         start, slope, knot = self._segments()[self._row(inputs), segment].T
         value: Matrix = start + slope * (area - knot)
@@ -119,8 +119,8 @@ def fit_curves(teacher: PredictLogPrice, inputs: pd.DataFrame, knots: int) -> Is
     ] = np.arange(len(kinds))
     areas = _knots(inputs[AREA].to_numpy(np.float64), knots)
     predictions = _teacher_predictions(teacher, inputs, kinds, areas)
-    log_areas = np.log(areas)
-    distance = (log_areas[None, :] - np.log(kinds[AREA].to_numpy(np.float64))[:, None]) / NEAR_LOG_AREA
+    log_areas = rounded_log(areas).astype(np.float32)
+    distance = (log_areas[None, :] - rounded_log(kinds[AREA])[:, None]) / NEAR_LOG_AREA
     weights = np.exp(-0.5 * distance**2) + FAR_WEIGHT
     curves = [isotonic_regression(y, weights=w).x for y, w in zip(predictions, weights, strict=True)]
     return IsotonicCurves(
@@ -149,7 +149,8 @@ def _knots(areas: npt.NDArray[np.float64], count: int) -> Matrix:
     """At most `count` different areas, and at least two."""
     quantiles = np.sort(np.concatenate([TAILS, np.linspace(*BODY, count - len(TAILS))]))
     knots = np.unique(np.quantile(areas, quantiles).astype(np.float32))
-    knots = knots[np.unique(np.log(knots), return_index=True)[1]]  # as float32, two areas may have one logarithm
+    # As float32, two areas may have one logarithm.
+    knots = knots[np.unique(rounded_log(knots).astype(np.float32), return_index=True)[1]]
     return knots if len(knots) > 1 else np.array([knots[0], knots[0] * 2], dtype=np.float32)
 
 

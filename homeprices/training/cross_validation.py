@@ -15,6 +15,7 @@ from sklearn.model_selection import RepeatedKFold
 from homeprices.errors import PublicationRefused
 from homeprices.model.calibration import OutOfFoldPredictions
 from homeprices.model.estimators import ESTIMATORS, EstimatorSpec, estimator
+from homeprices.model.feature_columns import rounded_log
 from homeprices.model.feature_matrix import Prices, form_only
 from homeprices.model.fitting import fit
 from homeprices.model.presets import QUICK, Preset
@@ -59,7 +60,7 @@ def cross_validate(
     for fold, ((_, test), (form, full)) in enumerate(zip(folds, predictions, strict=True)):
         measured.append(measure_both(prices[test], form, full))
         if fold < preset.folds:
-            out_of_fold.form[test], out_of_fold.full[test] = np.log(form), np.log(full)
+            out_of_fold.form[test], out_of_fold.full[test] = rounded_log(form), rounded_log(full)
     result = CrossValidation(
         estimator=name,
         simple=spec.simple,

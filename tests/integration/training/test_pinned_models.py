@@ -1,9 +1,9 @@
 """A trained bundle is what it was at the revision that `tests/pinned` tells of: the graph to the byte, files, members.
 
 The digests are those of x86-64. Threads change no bit. The linear models are fitted by BLAS, whose sums do depend on
-the kind of core, so the kernels of one kind are asked for. The distilled graph has two digests: machines of two kinds,
-of which one has no AVX-512, gave two, and golden prices that agree to a millionth. On other processors than x86-64,
-prices and files are compared all the same.
+the kind of core, so the kernels of one kind are asked for. NumPy's logarithm differs in the last bit between processors
+with and without AVX-512, so training rounds it (`rounded_log`). On other processors than x86-64, prices and files are
+compared all the same.
 """
 
 from __future__ import annotations
