@@ -184,8 +184,7 @@ def test_a_candidate_that_equals_production_is_not_published(stack: RunningStack
 
 
 def test_a_new_dataset_brings_a_new_candidate(stack: RunningStack, tmp_path: Path) -> None:
-    source = REAL_LISTINGS if REAL_LISTINGS.exists() else synthetic_listings(tmp_path, seed=99)
-    import_listings(stack, source)
+    import_listings(stack, real_listings(tmp_path) if REAL_LISTINGS.exists() else synthetic_listings(tmp_path, seed=99))
     assert stack.resources.bucket.exists("data/raw/train_V2.csv")
     stack.wait_for_version("candidate", "CO2")
     wait_until(lambda: control_record.read(stack.resources.bucket).candidate == "CO2", 120, "CO2 before visitors")
@@ -319,6 +318,14 @@ def synthetic_listings(folder: Path, seed: int) -> Path:
     """Return a file of listings that depends on the seed: few, because a training takes most of its time on rows."""
     path = folder / f"listings{seed}.csv"
     path.write_bytes(synthetic.make_listings(LISTINGS, seed=seed).to_csv(index=False).encode())
+    return path
+
+
+def real_listings(folder: Path) -> Path:
+    """Return a file of as many real listings, from all over the city: their order is by no column."""
+    path = folder / "real.csv"
+    with REAL_LISTINGS.open(encoding="utf-8") as source:
+        path.write_text("".join(line for _, line in zip(range(LISTINGS + 1), source, strict=False)), encoding="utf-8")
     return path
 
 
