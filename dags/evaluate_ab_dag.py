@@ -1,7 +1,8 @@
 """Evaluate the experiment every hour: promote, roll back, or continue; revert a promotion that does harm.
 
 A decision is recorded with its evidence before anything acts on it. A run that finds an unfinished decision finishes it
-first. A person can start a run with a manual action instead: hold, resume, promote, roll back, revert, share.
+first. A person can start a run with a manual action instead: hold, resume, skip, repeat, promote, roll back, revert,
+share.
 """
 
 from datetime import timedelta
@@ -14,7 +15,7 @@ from homeprices.names import AIRFLOW_SERVICE_USER, EVALUATION_DAG
 from homeprices.workflows import run_notes
 
 EVALUATE = "evaluate"
-ACTIONS = [EVALUATE, "hold", "resume", "promote", "roll back", "revert", "share"]
+ACTIONS = [EVALUATE, "hold", "resume", "skip", "repeat", "promote", "roll back", "revert", "share"]
 
 
 def workflow() -> Any:
@@ -52,7 +53,7 @@ def requesting_person() -> str:
             None,
             type=["null", "string"],
             pattern=r"^((BO|CO)[1-9]\d{0,8})?$",
-            description="CO1 or BO1; empty: the candidate on trial.",
+            description="CO1 or BO1; empty: the candidate, else production.",
         ),
         "reason": Param(
             None, type=["null", "string"], maxLength=500, description="Required for a manual action; recorded."
@@ -131,7 +132,7 @@ def evaluate_ab_dag() -> None:
 
     @task
     def continue_experiment(decision: dict[str, Any]) -> str:
-        """Return the reason why nothing changes this hour."""
+        """Take the next step of the ramp, if the decision does; return its reason."""
         return told(workflow().continue_experiment(decision), str)
 
     @task

@@ -19,7 +19,8 @@ from benchmarks.policy_error_rates.years import (
     table_of_years,
 )
 from homeprices.experiment.policies import AnyPolicy, load
-from homeprices.experiment.policies.sequential import Primary, SequentialPolicy
+from homeprices.experiment.policies.limits import Primary
+from homeprices.experiment.policies.sequential import SequentialPolicy
 from homeprices.reporting.markdown import check_section, replace_section
 from homeprices.simulation.experiments import simulate, summary
 from homeprices.simulation.visitors import Scenario

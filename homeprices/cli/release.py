@@ -31,6 +31,7 @@ class Session:
 pass_session = click.make_pass_decorator(Session)
 optional_reason = click.option("--reason", default="", help="For the record.")
 required_reason = click.option("--reason", required=True, help="For the record.")
+version_option = click.option("--version", help="For example CO1 or BO2 (default: the candidate, else production).")
 candidate_option = click.option("--candidate", help="For example CO1 (default: the candidate on trial).")
 
 
@@ -97,7 +98,7 @@ def rollback(session: Session, candidate: str | None, reason: str) -> None:
 
 
 @group.command(epilog=example('homeprices release hold --reason "a holiday"'))
-@click.option("--version", help="For example CO1 (default: the candidate on trial, else production).")
+@version_option
 @required_reason
 @pass_session
 def hold(session: Session, version: str | None, reason: str) -> None:
@@ -115,6 +116,28 @@ def resume(session: Session, reason: str) -> None:
     from homeprices.workflows import manual_actions
 
     _print(manual_actions.resume(session.resources, session.actor, reason))
+
+
+@group.command(epilog=example('homeprices release skip --reason "no visitor comes at night"'))
+@version_option
+@required_reason
+@pass_session
+def skip(session: Session, version: str | None, reason: str) -> None:
+    """End the step of the candidate's ramp, or the bake window of production."""
+    from homeprices.workflows import manual_actions
+
+    _print(manual_actions.skip(session.resources, version, session.actor, reason))
+
+
+@group.command(epilog=example('homeprices release repeat --reason "half of the log was lost"'))
+@version_option
+@required_reason
+@pass_session
+def repeat(session: Session, version: str | None, reason: str) -> None:
+    """Begin the step of the ramp, the trial, or the bake window again."""
+    from homeprices.workflows import manual_actions
+
+    _print(manual_actions.repeat(session.resources, version, session.actor, reason))
 
 
 @group.command(epilog=example('homeprices release revert --to BO1 --reason "BO2 undervalues villas"'))

@@ -75,7 +75,8 @@ def _lines(document: dict[str, Any]) -> Iterator[str]:
 
 def _release(release: dict[str, Any]) -> Iterator[str]:
     yield f"production   {release['production'] or 'none'}"
-    share = f", {release['phase']}, {release['share']:g} % of the visitors" if release["phase"] != "idle" else ""
+    state, phase = release["state"], f", {release['phase']}" if release["phase"] else ""
+    share = f", {state}{phase}, {release['share']:g} % of the visitors" if state != "idle" else ""
     yield f"candidate    {release['candidate'] or 'none'}{share}"
     if release["changed_at"]:
         yield f"last change  {_time(release['changed_at'])} by {release['changed_by']}: {release['reason']}"

@@ -13,7 +13,7 @@ from homeprices.adapters.object_store import Bucket
 from homeprices.errors import BundleRefused, Conflict, InvalidInput
 from homeprices.experiment import exposures
 from homeprices.experiment.aggregation import ExperimentRows, RescoredPrice, aggregate
-from homeprices.experiment.evidence import Evidence
+from homeprices.experiment.evidence import Evidence, RampProgress
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.home import Home
 from homeprices.pricing.predictor import Estimate, Predictor
@@ -101,6 +101,23 @@ def collect_evidence(
         without=found.without,
         level=record.level,
         segments=found.segments,
+        ramp=ramp_progress(connection, record, window) if policy.ramp else None,
+    )
+
+
+def ramp_progress(
+    connection: Connection, record: ControlRecord, window: exposures.ExperimentWindow
+) -> RampProgress | None:
+    """Return the present step of the ramp; None in the trial, and while the candidate is stopped."""
+    if record.phase != "ramp" or record.state != "running":
+        return None
+    step = record.epochs[-1]
+    return RampProgress(
+        epoch=step.epoch,
+        share=step.share,
+        since=step.since,
+        exposures=exposures.candidate_exposures(connection, replace(window, epochs=(step.epoch,))),
+        a_day=exposures.requests_a_day(connection, window.until),
     )
 
 

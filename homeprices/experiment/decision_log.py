@@ -122,7 +122,7 @@ def record_revert(
 def record_manual_action(
     connection: Connection, key: str, *, outcome: str, production: str, candidate: str, reason: str, actor: str
 ) -> RecordedDecision:
-    """Record a manual action (`promote`, `rollback`, `revert`, `hold`, `resume`).
+    """Record a manual action (`promote`, `rollback`, `revert`, `hold`, `resume`, `skip`, `repeat`).
 
     For a revert, `candidate` is the bundle that is restored.
     """
@@ -167,6 +167,19 @@ def promotion_to(connection: Connection, version: str) -> RecordedDecision | Non
     led_here = (ab_decisions.c.result_version == version) & (ab_decisions.c.outcome == "promote")
     row = connection.execute(select(ab_decisions).where(led_here).order_by(ab_decisions.c.id).limit(1)).one_or_none()
     return None if row is None else _recorded(row)
+
+
+def bake_start(connection: Connection, origin: RecordedDecision) -> RecordedDecision | datetime:
+    """Return when the bake window of a promotion begins: when a person repeated it last, else at the promotion.
+
+    Return the action of the person who skipped it, if that is newer.
+    """
+    actions = (ab_decisions.c.candidate == origin.result_version) & ab_decisions.c.outcome.in_(("skip", "repeat"))
+    row = connection.execute(select(ab_decisions).where(actions).order_by(desc(ab_decisions.c.id)).limit(1)).first()
+    newest = None if row is None else _recorded(row)
+    if newest is None or newest.ts < origin.ts:
+        return origin.ts
+    return newest if newest.outcome == "skip" else newest.ts
 
 
 def history(connection: Connection, experiment: str, until: int, limit: int) -> list[RecordedDecision]:

@@ -20,7 +20,8 @@ from homeprices.adapters.mlflow_client import MlflowClient
 from homeprices.errors import HomePricesError
 from homeprices.experiment import decision_log
 from homeprices.experiment.decision_log import RecordedDecision
-from homeprices.experiment.evidence import Evidence
+from homeprices.experiment.evidence import Evidence, RampProgress
+from homeprices.experiment.policies.ramp import RampStep, progress_sentence
 from homeprices.experiment.policies.segments import SegmentRule, segment_effects
 from homeprices.experiment.policies.year import promotion_error
 from homeprices.experiment.sample_ratio import recorded_split
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from homeprices.resources import Resources
 
 
-ENDLESS = ("continue", "invalid", "hold", "resume")
+ENDLESS = ("continue", "invalid", "hold", "resume", "skip", "repeat")
 """Outcomes after which the experiment continues."""
 BOUNDS_OF_SEGMENTS = (
     "Candidate minus production. The bounds hold for all segments and looks together. Once it has found one segment "
@@ -56,6 +57,7 @@ def render(decision: RecordedDecision, history: Sequence[RecordedDecision]) -> s
         "decided at": f"{decision.ts:%Y-%m-%d %H:%M:%S} UTC",
         "by": decision.actor,
         "policy": decision.policy,
+        "phase": _phase(decision),
         **_tests(decision),
         "software": json.dumps(decision.software or {}),
     }
@@ -71,6 +73,15 @@ def render(decision: RecordedDecision, history: Sequence[RecordedDecision]) -> s
         html.details("Policy", decision.policy_document),
         Markup("<p>Compute it again: <code>python -m homeprices.experiment replay {}</code></p>").format(decision.id),
     )
+
+
+def _phase(decision: RecordedDecision) -> str | None:
+    """Return the phase of the model at this look; None of a manual action."""
+    evidence, steps = decision.evidence, (decision.policy_document or {}).get("ramp")
+    if (progress := evidence.get("ramp")) and steps:
+        found, now = RampProgress.model_validate(progress), datetime.fromisoformat(evidence["now"])
+        return f"ramp, {progress_sentence(tuple(RampStep.model_validate(step) for step in steps), found, now)}"
+    return None if not evidence else "bake" if "promoted_at" in evidence else "trial"
 
 
 def _tests(decision: RecordedDecision) -> dict[str, str | None]:

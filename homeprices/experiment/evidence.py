@@ -171,6 +171,19 @@ class SegmentRatings(_Value):
     ratings: tuple[tuple[SampleMoments, SampleMoments], ...] = ()
 
 
+class RampProgress(_Value):
+    """The present step of the ramp: its epoch and share in percent, and the candidate's exposures since it began.
+
+    `a_day` are the requests a day, of all visitors, of the last days.
+    """
+
+    epoch: int = Field(ge=1)
+    share: float = Field(gt=0, le=100)
+    since: AwareDatetime
+    exposures: int = Field(ge=0)
+    a_day: float = Field(ge=0)
+
+
 class Evidence(_Value):
     """Both variants of one experiment at one interim look.
 
@@ -178,7 +191,8 @@ class Evidence(_Value):
     `slow_over_ms`. `left_out` counts excluded exposures and feedback by reason. `stopped` is the reason for which the
     circuit breaker set the share to zero. `drift` is the finding of the newest drift reports on the two bundles.
     `without` are the networks with the most influence on a result. `segments` are those of the policy. `level` is the
-    error rate at which the trial may promote, None in older records and without a policy for a year.
+    error rate at which the trial may promote, None in older records and without a policy for a year. `ramp` is None in
+    the trial, and in records from before there was a ramp.
     """
 
     experiment: str
@@ -197,6 +211,7 @@ class Evidence(_Value):
     without: tuple[WithoutNetwork, ...] = ()
     segments: tuple[SegmentRatings, ...] = ()
     level: float | None = Field(default=None, gt=0, lt=0.5)
+    ramp: RampProgress | None = None
 
     @property
     def age(self) -> timedelta:

@@ -8,7 +8,7 @@ visitor's cookie is no exposure, because a client that keeps no cookies is a new
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, TextClause, text
@@ -21,6 +21,7 @@ MOST_PRICES = 20_000  # the newest; both models are run on each of them
 # The hourly evaluation may take longer than a request: the statement timeout of the settings is for requests of
 # visitors.
 STATEMENT_TIMEOUT_SECONDS = 120
+PACE_DAYS = 7  # days of the log that state how many requests come in a day
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -204,6 +205,16 @@ _UNCOUNTED = text(
     """  # noqa: S608
 )
 
+_OF_CANDIDATE = text(
+    f"SELECT count(*) AS exposures FROM prediction_logs WHERE {_VISITS} AND assigned_variant = 'candidate'"  # noqa: S608
+)
+_REQUESTS = text(
+    f"""
+    SELECT count(*) FROM prediction_logs
+    WHERE ts >= :since AND ts < :until AND visitor IS NOT NULL AND returning_visitor IS NOT FALSE AND {SOUND_VISIT}
+    """  # noqa: S608
+)
+
 
 def raise_statement_timeout(connection: Connection) -> None:
     """Allow the statements of this transaction more time than a visitor would wait."""
@@ -232,6 +243,19 @@ def first_homes(connection: Connection, window: ExperimentWindow) -> dict[str, d
 def prices(connection: Connection, window: ExperimentWindow) -> list[ActualPrice]:
     """Return the newest actual prices from verified feedback."""
     return [ActualPrice(**row) for row in _rows(connection, _PRICES, window)]
+
+
+def requests_a_day(connection: Connection, until: datetime) -> float:
+    """Return the requests a day that can be exposures, of either variant, in the days before `until`."""
+    raise_statement_timeout(connection)
+    values = {"since": until - timedelta(days=PACE_DAYS), "until": until}
+    return float(connection.execute(_REQUESTS, values).scalar_one()) / PACE_DAYS
+
+
+def candidate_exposures(connection: Connection, window: ExperimentWindow) -> int:
+    """Return the candidate's exposures in the window, of all visitors."""
+    [row] = _rows(connection, _OF_CANDIDATE, window)
+    return int(row["exposures"])
 
 
 def p99_milliseconds(connection: Connection, window: ExperimentWindow) -> dict[str, float]:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from homeprices.adapters.object_store import Bucket
 from homeprices.errors import Conflict, HomePricesError, InvalidInput, ObjectNotFound, PreconditionFailed
-from homeprices.names import BUNDLE_KIND
+from homeprices.names import BUNDLE_KIND, Phase
 from homeprices.pricing.manifest import MANIFEST_FILE
 from homeprices.registry.versions import archive_folder, folder, kind_of, utc_now
 from homeprices.release.trial_levels import LevelRule, TrialLevel, with_trial
@@ -44,6 +44,7 @@ class ControlRecord(BaseModel):
     A `stopped` experiment has had its share set to zero, by a person or by the router's circuit breaker, until it gets
     a share again or ends. `epochs` are those of the running experiment, or of the last one. `level` is the error rate
     at which the running experiment may promote (None: that of the policy), `trials` are the levels of the last year.
+    `phase` is `ramp` or `trial`; None without an experiment, and in records from before there was a ramp.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -58,6 +59,7 @@ class ControlRecord(BaseModel):
     epoch: int = Field(default=0, ge=0)
     epochs: tuple[Epoch, ...] = ()
     started_at: datetime | None = None
+    phase: Phase | None = None
     level: float | None = Field(default=None, gt=0, lt=0.5)
     trials: tuple[TrialLevel, ...] = ()
     updated_at: datetime | None = None
@@ -122,6 +124,7 @@ def start_experiment(
     clock: Clock = utc_now,
     new_salt: Callable[[], str] = lambda: secrets.token_hex(8),
     level: LevelRule | None = None,
+    phase: Phase = "trial",
 ) -> ControlRecord:
     """Give `candidate` a share (percent) of the visitors. A repeated call starts no second experiment.
 
@@ -141,13 +144,17 @@ def start_experiment(
         # The salt belongs to the candidate, so that its visitors stay the same against another production bundle.
         salt = record.salt if record.candidate == candidate else new_salt()
         at = clock()
-        return _first_epoch(record, production, candidate, salt, share, at, level=level and level(record.trials, at))
+        given = level and level(record.trials, at)
+        return first_epoch(record, production, candidate, salt, share, at, level=given, phase=phase)
 
     return change(bucket, begin, actor, reason or f"{candidate} is tried on {share:g} % of the visitors", clock)
 
 
 def set_share(bucket: Bucket, share: float, actor: str, reason: str = "", *, clock: Clock = utc_now) -> ControlRecord:
-    """Change the running (or stopped) experiment's share, in percent. Zero stops it. Raises Conflict when idle."""
+    """Change the running (or stopped) experiment's share, in percent. Zero stops it. Raises Conflict when idle.
+
+    The share is that of the trial, because no automatic actor changes what a person has set: a ramp ends here.
+    """
     _check_share(share)
     if share == 0:
         return stop_share(bucket, actor, reason or "share set to 0 %", clock=clock)
@@ -155,7 +162,7 @@ def set_share(bucket: Bucket, share: float, actor: str, reason: str = "", *, clo
     def set_to(record: ControlRecord) -> ControlRecord:
         if record.state == "idle":
             raise Conflict("no experiment is running, so there is no share to set")
-        return record if record.share == share else _with_share(record, share, "running", clock())
+        return record if record.share == share else with_share(record, share, "running", clock(), phase="trial")
 
     return change(bucket, set_to, actor, reason or f"share set to {share:g} %", clock)
 
@@ -164,7 +171,7 @@ def stop_share(bucket: Bucket, actor: str, reason: str, *, clock: Clock = utc_no
     """Set the candidate's share to zero. The experiment remains, stopped; without a running one, change nothing."""
 
     def stop(record: ControlRecord) -> ControlRecord:
-        return record if record.state != "running" else _with_share(record, 0.0, "stopped", clock())
+        return record if record.state != "running" else with_share(record, 0.0, "stopped", clock())
 
     return change(bucket, stop, actor, reason, clock)
 
@@ -178,8 +185,8 @@ def end_experiment(
         serving = production or record.production
         if record.candidate != candidate:
             return _updated(record, production=serving) if record.state == "idle" else record
-        nothing = {"experiment": None, "candidate": None, "salt": "", "started_at": None, "level": None}
-        return _with_share(record, 0.0, "idle", clock(), **nothing, production=serving)
+        nothing = {"experiment": None, "candidate": None, "salt": "", "started_at": None, "level": None, "phase": None}
+        return with_share(record, 0.0, "idle", clock(), **nothing, production=serving)
 
     return change(bucket, end, actor, reason, clock)
 
@@ -197,13 +204,15 @@ def set_production(
         # Half, so that all restarts together spend no more than the trial did (policies/year.py).
         level = record.level and record.level / 2
         candidate, share = str(record.candidate), record.share
-        return _first_epoch(record, production, candidate, record.salt, share, clock(), record.state, level)
+        return first_epoch(
+            record, production, candidate, record.salt, share, clock(), record.state, level, record.phase
+        )
 
     _check_versions(production, None)
     return change(bucket, replace, actor, reason, clock)
 
 
-def _first_epoch(
+def first_epoch(
     record: ControlRecord,
     production: str,
     candidate: str,
@@ -212,6 +221,7 @@ def _first_epoch(
     at: datetime,
     state: Literal["idle", "running", "stopped"] = "running",
     level: float | None = None,
+    phase: Phase | None = "trial",
 ) -> ControlRecord:
     """Return a record with the first epoch of an experiment. Its number follows the last experiment's."""
     epoch = record.epoch + 1
@@ -225,12 +235,14 @@ def _first_epoch(
         epoch=epoch,
         epochs=(Epoch(epoch=epoch, share=share, since=at),),
         started_at=at,
+        phase=phase,
         level=level,
         trials=with_trial(record.trials, f"{production}-{candidate}", at, level),
     )
 
 
-def _with_share(record: ControlRecord, share: float, state: str, at: datetime, **fields: object) -> ControlRecord:
+def with_share(record: ControlRecord, share: float, state: str, at: datetime, **fields: object) -> ControlRecord:
+    """Return the record with another epoch, which has this share."""
     epoch = record.epoch + 1
     epochs = (*record.epochs, Epoch(epoch=epoch, share=share, since=at))
     return _updated(record, share=share, state=state, epoch=epoch, epochs=epochs, **fields)

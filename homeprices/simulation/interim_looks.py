@@ -63,7 +63,7 @@ def evidence_at(scenario: Scenario, variants: Variants, run: int, look: int, lev
         epoch=1,
         share=scenario.share * 100,
         assigned=(production.requests, candidate.requests),
-        ratings=(_sample(variants[0], run, look), _sample(variants[1], run, look)),
+        ratings=(sample_at(variants[0], run, look), sample_at(variants[1], run, look)),
     )
     return Evidence(
         experiment="BO1-CO1",
@@ -117,16 +117,16 @@ def _sequential(policy: SequentialPolicy, scenario: Scenario, variants: Variants
 def ends_otherwise(policy: SequentialPolicy, scenario: Scenario, variants: Variants) -> Array:
     """Return the looks at which a trial is invalid, or its candidate does harm: a mask (runs, looks)."""
     rates = policy.error_rates
-    against = _sample_ratio(variants, scenario.share, policy.sample_ratio.concentration)
+    against = sample_ratio(variants, scenario.share, policy.sample_ratio.concentration)
     late = np.arange(1, scenario.looks + 1) >= policy.missing_after / timedelta(hours=1)
     found = (against >= -math.log(rates.sample_ratio)) | (late & _silent(scenario, variants))
     for hits, limit in (
         (variants[1].errors, policy.guardrails.error_share),
         (variants[1].slow, policy.guardrails.slow_share),
     ):
-        found |= _breached(policy, hits, variants[1].assigned, limit)
+        found |= breached(policy, hits, variants[1].assigned, limit)
     estimate, width = _difference(policy, variants, rates.harm)
-    return np.asarray(found | (_enough(policy, variants) & (estimate + width < policy.margins.harm)))
+    return np.asarray(found | (enough(policy, variants) & (estimate + width < policy.margins.harm)))
 
 
 def may_promote(policy: SequentialPolicy, scenario: Scenario, variants: Variants, level: float | None) -> Array:
@@ -134,7 +134,7 @@ def may_promote(policy: SequentialPolicy, scenario: Scenario, variants: Variants
     least = policy.year.rated_visitors if policy.year and level else 0
     hours = np.arange(1, scenario.looks + 1)
     in_time = (hours >= policy.least_duration / timedelta(hours=1)) & (hours <= policy.longest / timedelta(hours=1))
-    return np.asarray(in_time & _enough(policy, variants) & (_smaller(variants) >= least))
+    return np.asarray(in_time & enough(policy, variants) & (smaller(variants) >= least))
 
 
 def lower_bound(policy: SequentialPolicy, variants: Variants, level: float) -> Array:
@@ -143,19 +143,20 @@ def lower_bound(policy: SequentialPolicy, variants: Variants, level: float) -> A
     return np.asarray(estimate - width)
 
 
-def _enough(policy: SequentialPolicy, variants: Variants) -> Array:
+def enough(policy: SequentialPolicy, variants: Variants) -> Array:
+    """Return the looks with the minimum of data for the primary metric."""
     least = policy.minimum
-    enough = (variants[1].assigned >= least.exposures) & (variants[1].ratings >= least.ratings)
-    return np.asarray(enough & (_smaller(variants) >= least.rated_visitors))
+    found = (variants[1].assigned >= least.exposures) & (variants[1].ratings >= least.ratings)
+    return np.asarray(found & (smaller(variants) >= least.rated_visitors))
 
 
-def _smaller(variants: Variants) -> Array:
-    """The rated visitors of the smaller variant."""
+def smaller(variants: Variants) -> Array:
+    """Return the rated visitors of the smaller variant."""
     return np.asarray(np.minimum(variants[0].rated, variants[1].rated))
 
 
-def _sample_ratio(variants: Variants, share: float, concentration: float) -> Array:
-    """The evidence of SRM at each look: `log_evidence` of arrays."""
+def sample_ratio(variants: Variants, share: float, concentration: float) -> Array:
+    """Return the evidence of SRM at each look: `log_evidence` of arrays."""
     log_beta, log_plan, total = np.zeros(()), np.zeros(()), np.zeros(())
     for variant, part in zip(variants, (1 - share, share), strict=True):
         prior = concentration * part
@@ -175,14 +176,20 @@ def _silent(scenario: Scenario, variants: Variants) -> Array:
     return np.asarray(found)
 
 
-def _breached(policy: SequentialPolicy, hits: Array, trials: Array, limit: float) -> Array:
-    mean = hits / trials - limit
-    squares = hits - 2 * limit * hits + limit**2 * trials
-    variance = np.maximum((squares - trials * mean**2) / np.maximum(trials - 1, 1), 0.0)
+def breached(policy: SequentialPolicy, hits: Array, trials: Array, limit: float) -> Array:
+    """Return where a share of the candidate's requests is above its limit, at the rate of a guardrail."""
+    mean, variance = excess(hits, trials, limit)
     width = half_width(
         variance / trials, trials, alpha=policy.error_rates.guardrail, expected=policy.expected_visitors, one_sided=True
     )
     return np.asarray((trials >= policy.guardrails.visitors) & (mean - width > 0))
+
+
+def excess(hits: Array, trials: Array, limit: float) -> tuple[Array, Array]:
+    """Return mean and variance of the visitors' hits above a limit, where each has one exposure."""
+    mean = hits / trials - limit
+    squares = hits - 2 * limit * hits + limit**2 * trials
+    return mean, np.maximum((squares - trials * mean**2) / np.maximum(trials - 1, 1), 0.0)
 
 
 def _difference(policy: SequentialPolicy, variants: Variants, alpha: float) -> tuple[Array, Any]:
@@ -231,7 +238,8 @@ def _variant_summary(variant: SimulatedVariant, bundle: str, run: int, look: int
     )
 
 
-def _sample(variant: SimulatedVariant, run: int, look: int) -> SampleMoments:
+def sample_at(variant: SimulatedVariant, run: int, look: int) -> SampleMoments:
+    """Return the mean ratings of the visitors of a run at a look."""
     n, total = int(variant.rated[run, look]), float(variant.means[run, look])
     if n == 0:
         return SampleMoments()

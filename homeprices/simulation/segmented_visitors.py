@@ -16,8 +16,9 @@ from homeprices.data.localities import LOCALITIES
 from homeprices.data.regions import REGIONS, region_of
 from homeprices.experiment.confidence_sequences import always_valid_p, holm
 from homeprices.experiment.evidence import Evidence, SampleMoments, SegmentRatings
+from homeprices.experiment.policies.limits import Margins
 from homeprices.experiment.policies.segments import SegmentRule
-from homeprices.experiment.policies.sequential import Margins, SequentialPolicy
+from homeprices.experiment.policies.sequential import SequentialPolicy
 from homeprices.simulation.experiments import Ended
 from homeprices.simulation.interim_looks import Variants, evidence_at, may_decide
 from homeprices.simulation.visitors import (

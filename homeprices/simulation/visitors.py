@@ -79,8 +79,8 @@ def simulate_variants(scenario: Scenario, number: int, runs: int) -> tuple[Simul
     rng = np.random.default_rng([scenario.seed, number])
     share = scenario.share if scenario.true_share is None else scenario.true_share
     return (
-        _simulate_variant(rng, scenario, runs, 1 - share, 0.0),
-        _simulate_variant(rng, scenario, runs, share, scenario.effect),
+        simulate_variant(rng, scenario, runs, 1 - share, 0.0),
+        simulate_variant(rng, scenario, runs, share, scenario.effect),
     )
 
 
@@ -106,9 +106,15 @@ def _tilted(tilts: Array) -> Array:
     return np.asarray(unscaled / unscaled.sum(axis=1, keepdims=True))
 
 
-def _simulate_variant(
-    rng: np.random.Generator, scenario: Scenario, runs: int, part: float, effect: float
+def simulate_variant(
+    rng: np.random.Generator,
+    scenario: Scenario,
+    runs: int,
+    part: float,
+    effect: float,
+    error_share: float = ERROR_SHARE,
 ) -> SimulatedVariant:
+    """Return a variant that gets this part of the visitors, and fails at this share of the requests."""
     shape = (runs, scenario.looks)
     hourly = scenario.per_day / HOURS_A_DAY * part
     assigned = rng.poisson(hourly * scenario.visitors_per_rating, shape)
@@ -117,17 +123,19 @@ def _simulate_variant(
         rated = _clustered(rng, scenario, shape, hourly, mean)
     else:
         rated = _single(rng, shape, hourly, mean)
-    return accumulate(rng, assigned, rated)
+    return accumulate(rng, assigned, rated, error_share)
 
 
-def accumulate(rng: np.random.Generator, assigned: Array, rated: list[Array]) -> SimulatedVariant:
+def accumulate(
+    rng: np.random.Generator, assigned: Array, rated: list[Array], error_share: float = ERROR_SHARE
+) -> SimulatedVariant:
     """Return a variant by its hourly visitors and the six hourly sums of their ratings, in the order of the fields."""
     noise = rng.normal(0.0, LATENCY_DEVIATION_MS, assigned.shape) * np.sqrt(assigned)
     hourly_sums = [
         assigned,
         *rated,
         assigned * LATENCY_MS + noise,
-        rng.binomial(assigned, ERROR_SHARE),
+        rng.binomial(assigned, error_share),
         rng.binomial(assigned, SLOW_SHARE),
     ]
     return SimulatedVariant(*(np.cumsum(sums, axis=1) for sums in hourly_sums))

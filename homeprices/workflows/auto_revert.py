@@ -6,6 +6,7 @@ Only promotions by an evaluation are analyzed. No automatic actor undoes a manua
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -56,10 +57,14 @@ class PostPromotionAnalysis:
         with transaction(self._resources.engine) as connection:
             begun = self._unfinished(connection)
             origin = decision_log.promotion_to(connection, production)
+            since = origin and decision_log.bake_start(connection, origin)
         if begun is not None:
             return self._revert(begun)
         if origin is None:
             return f"{production} is not watched: no promotion on record led to it."
+        if isinstance(since, decision_log.RecordedDecision):
+            return f"{production} is not watched: {since.actor} has skipped its bake window ({since.reason})."
+        origin = replace(origin, ts=since or origin.ts)
         if (reason := self._not_analyzed(production, origin)) is not None:
             return reason
         with transaction(self._resources.engine) as connection:

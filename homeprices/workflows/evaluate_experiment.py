@@ -27,6 +27,7 @@ from homeprices.release import control_record, holds, promotion, replicas
 from homeprices.resources import Resources, open_resources
 from homeprices.workflows import heartbeat, manual_actions
 from homeprices.workflows.auto_revert import PostPromotionAnalysis
+from homeprices.workflows.candidates import rollout
 from homeprices.workflows.notify_once import notify_once
 
 ACTOR = "evaluation"
@@ -82,12 +83,16 @@ class Evaluation:
                 report = manual_actions.revert(self._resources, chosen, person, reason)
             case "revert":
                 raise InvalidInput({"version": "is required to revert, for example BO1"})
+            case "skip":
+                report = manual_actions.skip(self._resources, chosen, person, reason)
+            case "repeat":
+                report = manual_actions.repeat(self._resources, chosen, person, reason)
             case "share" if share is not None:
                 report = manual_actions.share(self._resources, share, person, reason)
             case "share":
                 raise InvalidInput({"share": "is required: percent of the visitors, from 0 to 50"})
             case _:
-                raise InvalidInput({"action": f"{action!r} is not hold, resume, promote, roll back, revert or share"})
+                raise InvalidInput({"action": f"{action!r} is not one of {', '.join(manual_actions.ACTIONS)}"})
         return [*report.done, *report.not_propagated]
 
     def analyze_new_production(self) -> str:
@@ -174,7 +179,8 @@ class Evaluation:
         return decision
 
     def continue_experiment(self, decision: dict[str, Any]) -> str:
-        """Return the reason why nothing changes."""
+        """Take the next step of the ramp, if the decision does; return the reason of the decision."""
+        rollout.take_step(self._resources, decision, ACTOR, self._clock)
         self._record_heartbeat(decision)
         return str(decision["reason"])
 
@@ -182,11 +188,16 @@ class Evaluation:
         heartbeat.record_heartbeat(self._resources.bucket, "evaluation", decision["outcome"], self._run_id, self._clock)
 
     def _pending(self, candidate: str) -> dict[str, Any] | None:
-        """Return an unfinished decision, or None. A hold voids a decision that has not started to take effect."""
+        """Return an unfinished decision, or None.
+
+        A hold, or a trial that begins again, voids a decision that has not started to take effect; a skipped step does
+        not.
+        """
         with transaction(self._resources.engine) as connection:
             rows = decision_log.latest(connection, candidate, limit=HISTORY_LIMIT)
-        if promotion.outcome_of(self._resources.bucket, candidate) is not None:
-            rows = [row for row in rows if row.outcome not in ("hold", "resume")]
+        begun = promotion.outcome_of(self._resources.bucket, candidate) is not None
+        passed = ("hold", "resume", "skip", "repeat") if begun else ("skip",)
+        rows = [row for row in rows if row.outcome not in passed]
         return {**_as_json(rows[0]), "ends": True} if rows and rows[0].outcome in FINAL else None
 
     def _check_hold(self, candidate: str) -> None:
@@ -205,10 +216,7 @@ class Evaluation:
         served = replicas.probe(settings.replica_urls("candidate"))
         if production is None or any(replica.version != candidate for replica in served):
             return None
-        share, level = settings.candidate_share, decision_log.level_rule(self._resources, self._policy)
-        return control_record.start_experiment(
-            self._resources.bucket, production, candidate, share, ACTOR, clock=self._clock, level=level
-        )
+        return rollout.begin(self._resources, self._policy, production, candidate, ACTOR, clock=self._clock)
 
     def _notify(self, title: str, decision: dict[str, Any]) -> None:
         """Synchronise MLflow and notify people; a failure of either changes no outcome."""

@@ -1,4 +1,4 @@
-"""Manual actions of a person: promote, roll back, revert, hold, resume, share. They take effect at once, on record.
+"""Manual actions of a person: hold, resume, skip, repeat, promote, ... They take effect at once, on record.
 
 An action takes effect even if the database, MLflow and Airflow are unavailable. The report then names the systems that
 were not informed. Repeating the action informs them, and has no other effect.
@@ -6,6 +6,7 @@ were not informed. Repeating the action informs them, and has no other effect.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,15 +18,20 @@ from homeprices.adapters.database import transaction
 from homeprices.adapters.mlflow_client import MlflowClient
 from homeprices.adapters.notifications import Notification
 from homeprices.errors import Conflict, HomePricesError
+from homeprices.experiment import policies
 from homeprices.experiment.decision_log import record_manual_action, record_result
+from homeprices.experiment.policies.ramp import phase_of
 from homeprices.names import BUNDLE_KIND, CANDIDATE_WANTED_ASSET
 from homeprices.registry import bundle_reader, mlflow_mirror
-from homeprices.release import control_record, holds, promotion
+from homeprices.release import control_record, holds, phases, promotion
 from homeprices.release.replicas import wait_for_version
 from homeprices.workflows.notify_once import notify_once
 
 if TYPE_CHECKING:
     from homeprices.resources import Resources
+
+
+ACTIONS = ("hold", "resume", "skip", "repeat", "promote", "roll back", "revert", "share")
 
 
 @dataclass
@@ -95,6 +101,60 @@ def resume(resources: Resources, actor: str, reason: str) -> ActionReport:
     return report
 
 
+def skip(resources: Resources, version: str | None, actor: str, reason: str) -> ActionReport:
+    """End the present step of the candidate's ramp, or the bake window of a production bundle."""
+    record, report = control_record.read(resources.bucket), ActionReport()
+    if (production := _production(record, version)) is not None:
+        return _bake(resources, "skip", production, actor, reason)
+    if not phases.done_before(record, actor, reason):
+        steps = policies.load(resources.settings.policy).ramp
+        share = next((step.share for step in steps or () if step.share > record.share), record.share)
+        if record.phase != "ramp" or record.state != "running":
+            raise Conflict(f"{record.candidate} is not in a ramp; `promote` and `roll back` end a trial")
+        phase = phase_of(share, steps)
+        record = phases.take_step(resources.bucket, str(record.experiment), record.epoch, share, phase, actor, reason)
+    report.done.append(f"{record.candidate} gets {record.share:g} % of the visitors ({record.phase}).")
+    key = f"person:skip:{record.experiment}:{record.epoch}"
+    _note(resources, report, "skip", key, str(record.candidate), actor, reason)
+    return report
+
+
+def repeat(resources: Resources, version: str | None, actor: str, reason: str) -> ActionReport:
+    """Begin the present step of the ramp, the trial, or the bake window of a production bundle again."""
+    record, report = control_record.read(resources.bucket), ActionReport()
+    if (production := _production(record, version)) is not None:
+        return _bake(resources, "repeat", production, actor, reason)
+    record = phases.repeat(resources.bucket, actor, reason)
+    report.done.append(f"{record.candidate} begins its {record.phase} with {record.share:g} % of the visitors again.")
+    key = f"person:repeat:{record.experiment}:{record.epoch}"
+    _note(resources, report, "repeat", key, str(record.candidate), actor, reason)
+    return report
+
+
+def _production(record: control_record.ControlRecord, version: str | None) -> str | None:
+    """Return the production bundle that an action is about, None if it is about the candidate. Raises Conflict."""
+    if version in (None, record.candidate) and record.candidate is not None:
+        return None
+    if record.production is None or version not in (None, record.production):
+        raise Conflict(f"{version or 'nothing'} is neither on trial nor in production")
+    return record.production
+
+
+def _bake(
+    resources: Resources, outcome: Literal["skip", "repeat"], version: str, actor: str, reason: str
+) -> ActionReport:
+    """Record that the bake window of a production bundle ends now, or begins now. Raises DatabaseUnavailable."""
+    said = "is no longer watched" if outcome == "skip" else "begins its bake window again"
+    report = ActionReport([f"{version} {said}."])
+    key = f"person:{outcome}:{version}:{hashlib.sha256(f'{actor}:{reason}'.encode()).hexdigest()[:16]}"
+    with transaction(resources.engine) as connection:
+        record_manual_action(
+            connection, key, outcome=outcome, production=version, candidate=version, reason=reason, actor=actor
+        )
+    notify_once(resources, key, Notification(report.done[0], reason))
+    return report
+
+
 def share(resources: Resources, percent: float, actor: str, reason: str) -> ActionReport:
     """Give the candidate a share of the visitors, in percent; 0 stops it. The control record holds who did, and why."""
     record = control_record.set_share(resources.bucket, percent, actor, reason)
@@ -107,13 +167,13 @@ def share(resources: Resources, percent: float, actor: str, reason: str) -> Acti
 def _note(
     resources: Resources,
     report: ActionReport,
-    outcome: Literal["hold", "resume"],
+    outcome: Literal["hold", "resume", "skip", "repeat"],
     key: str,
     version: str,
     actor: str,
     reason: str,
 ) -> None:
-    """Record a hold or its end, and notify people."""
+    """Record an action that ends no trial, and notify people."""
     ManualAction(
         resources, outcome, key, control_record.read(resources.bucket).production or "none", version, actor, reason
     ).record(report)
@@ -125,7 +185,7 @@ class ManualAction:
     """A manual action as it is recorded."""
 
     resources: Resources
-    outcome: Literal["promote", "rollback", "revert", "hold", "resume"]
+    outcome: Literal["promote", "rollback", "revert", "hold", "resume", "skip", "repeat"]
     key: str
     production: str
     candidate: str

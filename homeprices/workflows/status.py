@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 from homeprices.adapters.airflow_client import AirflowClient
 from homeprices.adapters.database import transaction
-from homeprices.errors import NotFound, Unavailable
+from homeprices.errors import DatabaseUnavailable, NotFound, Unavailable
 from homeprices.experiment import decision_log, policies
 from homeprices.experiment.collection import Rescorer, collect_evidence
 from homeprices.experiment.evidence import Evidence
+from homeprices.experiment.exposures import requests_a_day
 from homeprices.experiment.policies.base import Decision
+from homeprices.experiment.policies.ramp import progress_sentence, skipped_steps
 from homeprices.experiment.policies.segments import harmed_segments, segment_effects
 from homeprices.experiment.policies.sequential import SequentialPolicy
 from homeprices.experiment.policies.year import promotion_error
@@ -77,6 +79,8 @@ def release_status(resources: Resources) -> str:
         f"candidate    {bundle_reader.highest(bucket, BUNDLE_KIND['candidate']) or 'none'}",
         f"experiment   {_trial(record)}",
     ]
+    if record.experiment:
+        lines.append(f"phase        {record.phase or 'trial'}")
     if (held := holds.read(bucket)) is not None:
         lines.append(f"hold         {held}")
     if record.updated_at:
@@ -104,7 +108,7 @@ def experiment_status(resources: Resources, clock: Callable[[], datetime] = vers
     running = control_record.read(resources.bucket)
     if running.experiment is None:
         production = running.production or bundle_reader.highest(resources.bucket, BUNDLE_KIND["production"])
-        return f"No experiment is running; {production or 'nothing'} is in production."
+        return f"No experiment is running; {production or 'nothing'} is in production{_bake(resources, clock())}."
     policy = policies.load(resources.settings.policy)
     with transaction(resources.engine) as connection:
         evidence = collect_evidence(
@@ -117,9 +121,11 @@ def experiment_status(resources: Resources, clock: Callable[[], datetime] = vers
             drift=drift_reports.drift_notes(connection, (str(running.production), str(running.candidate)), clock()),
         )
         newest = decision_log.latest(connection, evidence.candidate.bundle, limit=ROWS_READ)
+        a_day = requests_a_day(connection, clock()) if policy.ramp else 0.0
     lines = [
         f"experiment   {running.experiment} {running.state}, {running.share:g} % of the visitors, day "
         f"{evidence.age / timedelta(days=1):.1f} of at most {policy.longest / timedelta(days=1):g} ({policy.name})",
+        *_phase(policy, running, evidence, a_day),
         *_variants(evidence),
         f"left out     {_excluded(evidence)}",
         *_split(policy, evidence, newest),
@@ -142,6 +148,34 @@ def time_left(policy: policies.AnyPolicy, evidence: Evidence) -> str:
     if isinstance(policy, SequentialPolicy):
         return evidence.time_left(policy.longest, policy.minimum.rated_visitors, policy.expected_visitors)
     return evidence.time_left(policy.longest, None, None)
+
+
+def _phase(
+    policy: policies.AnyPolicy, running: control_record.ControlRecord, evidence: Evidence, a_day: float
+) -> list[str]:
+    """Return the phase with the progress of its step, and which steps were skipped."""
+    phase = running.phase or "trial"
+    if policy.ramp is None:
+        return [f"phase        {phase}"]
+    progress = f", {progress_sentence(policy.ramp, evidence.ramp, evidence.now)}" if evidence.ramp else ""
+    shares = [epoch.share for epoch in running.epochs]
+    skipped = skipped_steps(policy.ramp, shares, a_day, policy.longest)
+    return [f"phase        {phase}{progress}", *([f"skipped      {skipped}"] if skipped else [])]
+
+
+def _bake(resources: Resources, now: datetime) -> str:
+    """Return the bake window of production as a part of a sentence; empty without one or without the database."""
+    try:
+        with transaction(resources.engine) as connection:
+            production = bundle_reader.highest(resources.bucket, BUNDLE_KIND["production"])
+            origin = decision_log.promotion_to(connection, production) if production else None
+            since = decision_log.bake_start(connection, origin) if origin else None
+    except DatabaseUnavailable:
+        return ""
+    longest = policies.load(resources.settings.policy).bake.longest
+    if origin is None or not isinstance(since, datetime) or origin.actor.startswith("person") or now - since > longest:
+        return ""
+    return f", phase bake until {since + longest:%Y-%m-%d %H:%M} UTC"
 
 
 def _variants(evidence: Evidence) -> list[str]:

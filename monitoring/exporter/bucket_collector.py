@@ -83,6 +83,9 @@ def _experiment(record: control_record.ControlRecord) -> Iterator[Sample]:
     running = record.state == "running"
     yield Sample("homeprices_experiment_running", float(running))
     yield Sample("homeprices_experiment_stopped", float(record.state == "stopped"))
+    for phase in ("ramp", "trial"):
+        here = record.experiment is not None and (record.phase or "trial") == phase
+        yield Sample("homeprices_experiment_phase", float(here), {"phase": phase})
     share = record.share / 100 if running else 0.0
     yield Sample("homeprices_experiment_planned_share", share, {"variant": "candidate"})
     yield Sample("homeprices_experiment_planned_share", 1 - share, {"variant": "production"})

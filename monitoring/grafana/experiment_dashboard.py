@@ -37,9 +37,15 @@ SPLIT = Row(
             "Since the experiment began.",
             Prom("time() - homeprices_experiment_started_timestamp_seconds", "age"),
             unit="s",
-            width=6,
+            width=4,
         ),
-        stat("Epoch", "Applied by the router.", Prom("router_experiment_epoch", "epoch"), width=6),
+        stat(
+            "Phase",
+            "1 for the phase of the experiment: ramp or trial.",
+            Prom("homeprices_experiment_phase", "{{phase}}"),
+            width=4,
+        ),
+        stat("Epoch", "Applied by the router.", Prom("router_experiment_epoch", "epoch"), width=4),
         lines(
             "Share of the visitors, planned and observed",
             "In the current epoch, by assigned variant.",

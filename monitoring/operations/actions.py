@@ -18,8 +18,8 @@ from homeprices.registry import versions
 from homeprices.release.control_record import MAX_SHARE
 from homeprices.settings import Settings
 
-ACTIONS = ("hold", "resume", "promote", "roll back", "share")
-OF_A_VERSION = ("hold", "promote", "roll back")
+ACTIONS = ("hold", "resume", "skip", "repeat", "promote", "roll back", "share")
+OF_A_VERSION = ("hold", "skip", "repeat", "promote", "roll back")
 LONGEST_REASON = 500
 
 

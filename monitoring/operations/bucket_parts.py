@@ -37,7 +37,8 @@ class BucketParts:
         found: Data = {
             "production": bundle_reader.highest(self._bucket, BUNDLE_KIND["production"]),
             "candidate": bundle_reader.highest(self._bucket, BUNDLE_KIND["candidate"]),
-            "phase": record.state,
+            "state": record.state,
+            "phase": record.phase or (record.experiment and "trial"),
             "experiment": record.experiment,
             "share": record.share,
             "epoch": record.epoch,

@@ -70,7 +70,7 @@ def _release(release: Data, now: datetime) -> Iterator[Problem]:
         return
     if release["production"] is None:
         yield "error", "release", "Nothing is in production; the first training publishes BO1"
-    if release["phase"] == "stopped":
+    if release["state"] == "stopped":
         yield (
             "error",
             "release",
@@ -90,7 +90,7 @@ def _services(services: Data, release: Data, now: datetime) -> Iterator[Problem]
     for replica in services.get("replicas", ()):
         name, wanted = replica["name"], release.get(replica["variant"])
         if replica["problem"]:
-            needed = replica["variant"] == "production" or release.get("phase") == "running"
+            needed = replica["variant"] == "production" or release.get("state") == "running"
             yield "error" if needed else "warning", "services", f"{name} {replica['problem']}"
             continue
         if release and replica["version"] != wanted:
@@ -104,7 +104,7 @@ def _services(services: Data, release: Data, now: datetime) -> Iterator[Problem]
     router = services.get("router", {})
     if router.get("problem"):
         yield "error", "services", f"The router {router['problem']}"
-    elif router and release.get("phase") == "running" and router["share"] != release["share"]:
+    elif router and release.get("state") == "running" and router["share"] != release["share"]:
         changed = release["changed_at"]
         if changed is None or (now - datetime.fromisoformat(changed)).total_seconds() > ROUTER_SECONDS:
             yield (

@@ -42,7 +42,8 @@ def quiet_parts() -> dict[str, Data]:
               "median_error": 0.161, "dataset": 1, "git_revision": "0123abcd"}  # fmt: skip
     return {
         "release": {
-            "production": "BO2", "candidate": None, "phase": "idle", "experiment": None, "share": 0.0, "epoch": 3,
+            "production": "BO2", "candidate": None, "state": "idle", "phase": None, "experiment": None,
+            "share": 0.0, "epoch": 3,
             "started_at": None, "changed_at": _minutes_ago(300), "changed_by": "evaluation",
             "reason": "the composite is better", "hold": None,
             "last_success": {"evaluation": {"at": _minutes_ago(20), "outcome": "continue"},
@@ -75,7 +76,13 @@ def quiet_parts() -> dict[str, Data]:
 def trial_parts() -> dict[str, Data]:
     """Return the parts of a healthy stack whose experiment runs."""
     parts = quiet_parts()
-    parts["release"] |= {"candidate": "CO3", "phase": "running", "experiment": "BO2-CO3", "share": 20.0}
+    parts["release"] |= {
+        "candidate": "CO3",
+        "state": "running",
+        "phase": "trial",
+        "experiment": "BO2-CO3",
+        "share": 20.0,
+    }
     parts["release"] |= {"started_at": _minutes_ago(3000), "reason": "CO3 is tried on 20 % of the visitors"}
     parts["services"]["replicas"][1]["version"] = "CO3"
     parts["services"]["router"] |= {"share": 20.0, "candidate": "CO3"}

@@ -28,6 +28,7 @@ from homeprices.experiment.policies.base import (
     with_old_values,
 )
 from homeprices.experiment.policies.post_promotion import PostPromotionRule
+from homeprices.experiment.policies.ramp import Ramp
 from homeprices.experiment.policies.segments import SegmentRule
 from homeprices.experiment.policies.shadow_rule import ShadowRule
 
@@ -51,10 +52,11 @@ class CompositePolicy(BaseModel):
     longest: timedelta = Field(default=timedelta(days=7), gt=timedelta(0), le=timedelta(days=365))
     most_visits_a_day: int = Field(default=200, ge=1)
     voices: VoiceRule = VoiceRule()
-    # The published rule has neither robustness checks, nor a limit of bursts, nor segments.
+    # The published rule has neither robustness checks, nor a limit of bursts, nor segments, nor a ramp.
     robustness: ClassVar[RobustnessRule] = NOT_ROBUST
     burst: ClassVar[BurstRule | None] = None
     segments: ClassVar[SegmentRule | None] = None
+    ramp: ClassVar[Ramp | None] = None
     bake: PostPromotionRule = PostPromotionRule()
     retraining: RetrainingRule = RetrainingRule()
     shadow: ShadowRule | None = ShadowRule()

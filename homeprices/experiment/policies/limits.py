@@ -1,6 +1,8 @@
-"""Parts of the sequential policy's document: error rates, and limits of harm."""
+"""Parts of the sequential policy's document: the primary metric, error rates, and limits of harm."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -9,6 +11,33 @@ from homeprices.experiment.sample_ratio import DEFAULT_CONCENTRATION, DEFAULT_ER
 
 class Document(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Primary(Document):
+    """The composite: weights of rating and speed, and the latency at which the speed is zero.
+
+    `bounds` is how ratings are bounded: `asymptotic`, or `bounded`, which holds from the first rating on and is wider.
+    """
+
+    rating_weight: float = Field(default=0.7, gt=0, le=1)
+    speed_weight: float = Field(default=0.3, ge=0, le=1)
+    slowest_ms: float = Field(default=5000.0, gt=0)
+    bounds: Literal["asymptotic", "bounded"] = "asymptotic"
+
+
+class Minimum(Document):
+    """Minimum data for a decision by the primary metric. Rated visitors are counted in the smaller variant."""
+
+    exposures: int = Field(default=50, ge=1)
+    ratings: int = Field(default=10, ge=1)
+    rated_visitors: int = Field(default=30, ge=2)
+
+
+class Margins(Document):
+    """Promote when the lower bound is above `promote`, roll back when the upper one is below `harm`; composite."""
+
+    promote: float = Field(default=0.0, ge=-1, le=1)
+    harm: float = Field(default=0.0, ge=-1, le=1)
 
 
 class ErrorRates(Document):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -29,9 +30,18 @@ from homeprices.experiment.policies.base import (
     time_is_up,
     with_old_values,
 )
-from homeprices.experiment.policies.limits import Document, ErrorRates, Guardrails, SampleRatio
+from homeprices.experiment.policies.limits import (
+    Document,
+    ErrorRates,
+    Guardrails,
+    Margins,
+    Minimum,
+    Primary,
+    SampleRatio,
+)
 from homeprices.experiment.policies.missing_data import missing_data
 from homeprices.experiment.policies.post_promotion import PostPromotionRule
+from homeprices.experiment.policies.ramp import Ramp, RampStep, with_ramp
 from homeprices.experiment.policies.robustness import (
     Check,
     doubtful_results,
@@ -50,33 +60,6 @@ BETTER, WORSE, FARTHER = "is better", "is worse", "is farther from the actual pr
 """Results that depend on voices, as worded in a reason."""
 
 
-class Primary(Document):
-    """The composite: weights of rating and speed, and the latency at which the speed is zero.
-
-    `bounds` is how ratings are bounded: `asymptotic`, or `bounded`, which holds from the first rating on and is wider.
-    """
-
-    rating_weight: float = Field(default=0.7, gt=0, le=1)
-    speed_weight: float = Field(default=0.3, ge=0, le=1)
-    slowest_ms: float = Field(default=5000.0, gt=0)
-    bounds: Literal["asymptotic", "bounded"] = "asymptotic"
-
-
-class Minimum(Document):
-    """Minimum data for a decision by the primary metric. Rated visitors are counted in the smaller variant."""
-
-    exposures: int = Field(default=50, ge=1)
-    ratings: int = Field(default=10, ge=1)
-    rated_visitors: int = Field(default=30, ge=2)
-
-
-class Margins(Document):
-    """Promote when the lower bound is above `promote`, roll back when the upper one is below `harm`; composite."""
-
-    promote: float = Field(default=0.0, ge=-1, le=1)
-    harm: float = Field(default=0.0, ge=-1, le=1)
-
-
 class SequentialPolicy(Document):
     """The sequential rule; a document can change any of its numbers.
 
@@ -84,7 +67,8 @@ class SequentialPolicy(Document):
     in 24 h is missing data once the experiment is as old as `missing_after`, unless the site is that quiet. `drift`:
     drift of the inputs or of the error is noted in the reason, or a promotion waits for as long as it lasts. Visitors
     with more than `most_visits_a_day` exposures a day are treated as bots. Without `segments`, none is checked. `year`:
-    the level of a trial replaces `error_rates.promote` (None: every trial has that rate).
+    the level of a trial replaces `error_rates.promote` (None: every trial has that rate). Without a `ramp`, a trial
+    begins at once, with the share of the settings.
     """
 
     schema_version: Literal[1, 2] = 2
@@ -111,6 +95,7 @@ class SequentialPolicy(Document):
     robustness: RobustnessRule = RobustnessRule()
     segments: SegmentRule | None = None
     year: YearRule | None = None
+    ramp: Ramp | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -134,6 +119,10 @@ class SequentialPolicy(Document):
         return None if self.year is None else min(self.year.level(spent), self.error_rates.promote)
 
     def decide(self, evidence: Evidence) -> Decision:
+        """Return the decision by the evidence, and in the ramp the next step."""
+        return with_ramp(self._decide(evidence), evidence, self.ramp, self.longest, partial(self._harms, evidence))
+
+    def _decide(self, evidence: Evidence) -> Decision:
         """Check harm first, then validity, then ratings, then time. A stop by the circuit breaker counts as harm.
 
         A broken split does not invalidate errors, slow answers and price errors, because they are not compared between
@@ -263,6 +252,22 @@ class SequentialPolicy(Document):
                 f"on average, over {evidence.paired.difference.n} visitors who told it."
             )
         return None
+
+    def _harms(self, evidence: Evidence, step: RampStep) -> list[str]:
+        """Return the checks of a step of the ramp that find harm at its error rate."""
+        limits, z = self.guardrails, step.quantile
+        excess = {
+            "errors": (evidence.errors.excess(limits.error_share), 0.0),
+            "slow": (evidence.slow.excess(limits.slow_share), 0.0),
+            "price_errors": (evidence.paired.difference, limits.price_error),
+        }
+        harmful = {
+            name: sample.n >= limits.visitors and sample.mean - z * math.sqrt(sample.variance / sample.n) > limit
+            for name, (sample, limit) in excess.items()
+        }
+        effect = composite_effect(evidence, self.primary) if self._lacking(evidence) is None else None
+        harmful["ratings"] = effect is not None and effect.estimate + z * math.sqrt(effect.variance) < self.margins.harm
+        return [name for name in step.checks if harmful[name]]
 
     def _lacking(self, evidence: Evidence) -> str | None:
         """Return the data that the primary metric still lacks; None if it has its minimum."""

@@ -21,7 +21,7 @@ from homeprices.names import BUNDLE_KIND
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.manifest import DRAFT_FILE, MANIFEST_FILE, Draft
 from homeprices.registry import bundle_publisher, bundle_reader, datasets, mlflow_mirror
-from homeprices.release import control_record, promotion, replicas
+from homeprices.release import promotion, replicas
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,17 +87,19 @@ def publish_alone(bucket: Bucket, run_id: str, published_by: str) -> tuple[str, 
 
 
 def start_trial(resources: Resources, candidate: str, actor: str, reason: str) -> None:
-    """Wait until every candidate replica serves the version, then give it its traffic share.
+    """Wait until every candidate replica serves the version, then start its experiment.
 
-    Raises NotReady, and DatabaseUnavailable where the policy gives a trial its level; an evaluation starts it then.
+    Raises NotReady, and DatabaseUnavailable where the policy has a ramp or gives a trial its level; an evaluation
+    starts it then.
     """
-    from homeprices.experiment.decision_log import level_rule
+    from homeprices.experiment import policies
+    from homeprices.workflows.candidates import rollout
 
     production = str(bundle_reader.highest(resources.bucket, PRODUCTION))
     replicas.wait_for_version(resources.settings, "candidate", candidate)
-    share, level = resources.settings.candidate_share, level_rule(resources)
-    control_record.start_experiment(resources.bucket, production, candidate, share, actor, reason, level=level)
-    resources.notifier.send(Notification(f"{candidate} is on trial against {production}", reason))
+    record = rollout.begin(resources, policies.load(resources.settings.policy), production, candidate, actor, reason)
+    begun = f"begins its ramp with {record.share:g} % of the visitors" if record.phase == "ramp" else "is on trial"
+    resources.notifier.send(Notification(f"{candidate} {begun} against {production}", record.reason))
 
 
 def publish_folder(resources: Resources, folder: Path, actor: str, say: Callable[[str], None]) -> str:

@@ -61,7 +61,10 @@ def test_the_newest_look_says_what_is_still_missing(trial: Trial) -> None:
     assert (look["experiment"], look["outcome"], look["looks"]) == ("BO1-CO1", "continue", 1)
     assert look["variants"]["candidate"]["requests"] == 20
     assert "rated visitors are missing in the smaller variant" in look["still"]
-    assert found["release"] | {"production": "BO1", "candidate": "CO1", "phase": "running"} == found["release"]
+    assert (
+        found["release"] | {"production": "BO1", "candidate": "CO1", "state": "running", "phase": "trial"}
+        == found["release"]
+    )
     assert [one["version"] for one in found["releases"]["production"]] == ["BO1"]
     assert {one["version"] for one in found["services"]["replicas"]} == {"BO1", "CO1"}
     assert found["log"]["variants"].keys() <= {"production", "candidate"}

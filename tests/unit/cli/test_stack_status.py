@@ -40,7 +40,7 @@ def test_it_shows_what_runs(address: str) -> None:
     code, text = run(HOMEPRICES_ROUTER_URL=address)
     assert code == 0
     assert text.splitlines()[:3] == [
-        "Everything works.", "production   BO2", "candidate    CO3, running, 20 % of the visitors"
+        "Everything works.", "production   BO2", "candidate    CO3, running, trial, 20 % of the visitors"
     ]  # fmt: skip
     assert "BO2-CO3: continue: the difference is between" in text
     assert "still        at most 11.9 days" in text

@@ -12,15 +12,18 @@ from homeprices.errors import InvalidInput, NotFound
 from homeprices.experiment import policies
 from homeprices.experiment.policies.base import NOT_ROBUST, UNLIMITED, VoiceRule
 from homeprices.experiment.policies.composite import CompositePolicy
+from homeprices.experiment.policies.ramp import RampStep
 from homeprices.experiment.policies.segments import SegmentRule
 from homeprices.experiment.policies.sequential import SequentialPolicy
 from homeprices.experiment.policies.year import YearRule
+
+RAMP = (RampStep(share=5), RampStep(share=20))
 
 
 def test_the_documents_say_what_the_rules_default_to() -> None:
     assert policies.names() == ["composite", "demo", "sequential"]
     assert policies.load("composite") == CompositePolicy()
-    assert policies.load("sequential") == SequentialPolicy(segments=SegmentRule(), year=YearRule())
+    assert policies.load("sequential") == SequentialPolicy(segments=SegmentRule(), year=YearRule(), ramp=RAMP)
 
 
 def test_a_file_is_a_policy_with_its_own_numbers(tmp_path: Path) -> None:
@@ -53,7 +56,7 @@ def test_a_document_of_the_first_schema_limits_no_network_and_a_new_one_does(rul
 
 
 def test_policies_that_differ_anywhere_have_different_digests() -> None:
-    shipped = SequentialPolicy(segments=SegmentRule(), year=YearRule())
+    shipped = SequentialPolicy(segments=SegmentRule(), year=YearRule(), ramp=RAMP)
     assert policies.digest(shipped) == policies.digest(policies.load("sequential"))
     assert policies.digest(SequentialPolicy()) != policies.digest(SequentialPolicy(expected_visitors=501))
 

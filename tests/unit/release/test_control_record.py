@@ -40,6 +40,7 @@ def test_an_experiment_begins_with_an_epoch_a_salt_and_a_share(bucket: MemoryBuc
         epoch=1,
         epochs=(Epoch(epoch=1, share=20, since=clock.now),),
         started_at=clock.now,
+        phase="trial",
         updated_at=clock.now,
         updated_by="pipeline",
         reason="the best of six",

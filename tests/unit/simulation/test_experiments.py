@@ -21,7 +21,8 @@ from benchmarks.policy_error_rates.rival_rules import simulate_peer
 from benchmarks.policy_error_rates.years import CHECKED, CHECKED_LEVELS, judge, spending_rules
 from homeprices.cli import main as homeprices
 from homeprices.experiment import policies
-from homeprices.experiment.policies.sequential import Primary, SequentialPolicy
+from homeprices.experiment.policies.limits import Primary
+from homeprices.experiment.policies.sequential import SequentialPolicy
 from homeprices.experiment.policies.year import YearRule
 from homeprices.reporting.markdown import section_marks
 from homeprices.simulation.experiments import Ended, simulate, summary

@@ -12,12 +12,13 @@ import pytest
 
 from homeprices.adapters.object_store import MemoryBucket
 from homeprices.errors import DatabaseUnavailable, HomePricesError
-from homeprices.experiment import decision_log
+from homeprices.experiment import decision_log, exposures
 from homeprices.registry import bundle_publisher
 from homeprices.release import control_record
 from homeprices.release.trial_levels import TrialLevel
 from homeprices.resources import Resources
 from homeprices.settings import load_settings
+from homeprices.workflows.candidates import rollout
 from homeprices.workflows.train_and_publish import TrainingRun
 from tests.support.bundles import make_draft
 from tests.support.fake_servers import Hook, webhook
@@ -101,7 +102,12 @@ def test_a_trial_with_a_level_starts_only_with_the_decision_log_and_asks_it_for_
     with pytest.raises(DatabaseUnavailable):
         site.run(policy="sequential").start_experiment(candidate)
     assert control_record.read(site.bucket).state == "idle"
-    monkeypatch.setattr(decision_log, "transaction", lambda engine: nullcontext())
+    for module in (decision_log, rollout):
+        monkeypatch.setattr(module, "transaction", lambda engine: nullcontext())
+    monkeypatch.setattr(exposures, "requests_a_day", lambda connection, until: 1000.0)
     monkeypatch.setattr(decision_log, "recorded_levels", recorded)
     site.run(policy="sequential").start_experiment(candidate)
-    assert control_record.read(site.bucket).level == pytest.approx(0.06 / 25)
+    record = control_record.read(site.bucket)
+    assert record.level == pytest.approx(0.06 / 25)
+    assert (record.phase, record.share) == ("ramp", 5)
+    assert site.hook.posts[-1]["text"].startswith("*CO1 begins its ramp with 5 % of the visitors against BO1*")

@@ -15,8 +15,8 @@ from pydantic import ValidationError
 from homeprices.experiment.confidence_sequences import half_width
 from homeprices.experiment.evidence import ClusteredProportion, Evidence, SampleMoments, VariantSummary, WithoutNetwork
 from homeprices.experiment.policies import load
-from homeprices.experiment.policies.limits import Guardrails
-from homeprices.experiment.policies.sequential import Margins, Minimum, Primary, SequentialPolicy
+from homeprices.experiment.policies.limits import Guardrails, Margins, Minimum, Primary
+from homeprices.experiment.policies.sequential import SequentialPolicy
 from homeprices.experiment.treatment_effect import composite_effect, stratified_difference
 from tests.unit.experiment.looks import BEGIN, happened, look, paired, stratum, variant
 

@@ -40,7 +40,7 @@ def _change(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
     ("path", "value", "severity", "part", "says"),
     [
         ("release/production", None, "error", "release", "Nothing is in production"),
-        ("release/phase", "stopped", "error", "release", "CO3 gets no visitors: stopped by evaluation"),
+        ("release/state", "stopped", "error", "release", "CO3 gets no visitors: stopped by evaluation"),
         ("release/hold", {"version": "CO3", "by": "person:ann", "at": "", "reason": "a holiday"}, "note", "release",
          "CO3 is held by person:ann: a holiday"),
         ("release/last_success/evaluation", {"at": LONG_AGO}, "error", "runs", "ended 30 hours ago"),
