@@ -24,7 +24,8 @@ def rounded_log(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
     NumPy's logarithm differs in the last bit between processors with and without AVX-512. A tree that is fitted on such
     numbers may split elsewhere, so training takes logarithms of prices and areas from here.
     """
-    return np.round(np.log(np.asarray(values, dtype=np.float64)), LOG_DIGITS)
+    logs: npt.NDArray[np.float64] = np.log(np.asarray(values, dtype=np.float64))
+    return logs.round(LOG_DIGITS)
 
 
 class Column(Protocol):
