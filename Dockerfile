@@ -40,8 +40,8 @@ FROM packages AS packages-mlflow
 COPY --from=declared /build /build
 RUN sh /build/install.sh tracking
 
-FROM packages AS packages-airflow
-COPY --from=declared /build /build
+# Airflow's tasks need all of MLflow's packages, which are installed and compiled once.
+FROM packages-mlflow AS packages-airflow
 RUN sh /build/install.sh orchestration celery training tracking serving
 
 # ---- the commit, which trained bundles record; a folder without .git can be built as well ----------------------------
