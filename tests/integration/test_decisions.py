@@ -682,7 +682,7 @@ def test_orders_through_the_scheduler_are_carried_out_and_on_record(trial: Trial
     for action, version, reason, says in (
         ("promote", "CO1", " ", "reason: is required"),
         ("revert", "", "no", "version: is required to revert"),
-        ("dance", "", "why not", "action: 'dance' is not hold"),
+        ("dance", "", "why not", "action: 'dance' is not one of hold, resume"),
     ):
         with pytest.raises(InvalidInput, match=says):
             evaluation.run_manual_action(action, version, "ann", reason)
