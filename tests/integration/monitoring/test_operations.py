@@ -111,7 +111,7 @@ def test_without_postgresql_what_the_bucket_says_stands(trial: Trial) -> None:
     }
     text = page_of(resources)
     assert "The experiment, the decisions, drift, the prediction log cannot be read: " in text
-    assert ">BO1</a>" in text and "running" in text
+    assert ">BO1</a>" in text and "<dd>trial</dd>" in text
 
 
 def test_a_damaged_record_and_a_hostile_reason_break_nothing(trial: Trial) -> None:
