@@ -162,7 +162,9 @@ def set_share(bucket: Bucket, share: float, actor: str, reason: str = "", *, clo
     def set_to(record: ControlRecord) -> ControlRecord:
         if record.state == "idle":
             raise Conflict("no experiment is running, so there is no share to set")
-        return record if record.share == share else with_share(record, share, "running", clock(), phase="trial")
+        if record.share == share and record.phase != "ramp":
+            return record
+        return with_share(record, share, "running", clock(), phase="trial")
 
     return change(bucket, set_to, actor, reason or f"share set to {share:g} %", clock)
 

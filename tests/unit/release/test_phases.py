@@ -47,11 +47,15 @@ def test_a_step_that_somebody_overtook_is_not_taken(bucket: MemoryBucket, clock:
     assert step(bucket, clock, epoch=3) == ended and (ended.phase, ended.share) == (None, 0)
 
 
-def test_a_share_that_a_person_sets_ends_the_ramp(bucket: MemoryBucket, clock: Clock) -> None:
-    begin(bucket, clock)
-    record = control_record.set_share(bucket, 10, "person:ann", clock=clock)
-    assert (record.share, record.phase) == (10, "trial")
+@pytest.mark.parametrize("share", [10, 5])
+def test_a_share_that_a_person_sets_ends_the_ramp_even_the_one_of_the_step(
+    bucket: MemoryBucket, clock: Clock, share: float
+) -> None:
+    begin(bucket, clock, share=5)
+    record = control_record.set_share(bucket, share, "person:ann", clock=clock)
+    assert (record.share, record.phase) == (share, "trial")
     assert step(bucket, clock) == record
+    assert control_record.set_share(bucket, share, "person:ann", clock=clock) == record
 
 
 def test_another_production_begins_the_step_again(bucket: MemoryBucket, clock: Clock) -> None:
