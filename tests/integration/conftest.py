@@ -8,7 +8,15 @@ import pytest
 from sqlalchemy import Engine, create_engine
 
 from homeprices.adapters import database
+from tests.support.fake_servers import Hook, webhook
 from tests.support.trial import database_settings
+
+
+@pytest.fixture
+def hook() -> Iterator[Hook]:
+    """A webhook that keeps what it receives."""
+    with webhook() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")

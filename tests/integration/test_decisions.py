@@ -36,19 +36,12 @@ from homeprices.workflows.status import experiment_status
 from monitoring.exporter.database_collector import DatabaseCollector
 from monitoring.operations.database_parts import DatabaseParts
 from tests.support.bundles import make_draft, price
-from tests.support.fake_servers import Hook, webhook
+from tests.support.fake_servers import Hook
 from tests.support.faulty_bucket import DyingBucket, Killed
 from tests.support.trial import NOW, Trial, copy_of, database_settings, database_variables
 
 HOME = {"total_sqft": 1200.0, "location": "Whitefield", "bhk": 2, "bath": 2}
 MIXED = (2.0, 3.0, 4.0, 5.0, 4.0)
-
-
-@pytest.fixture
-def hook() -> Iterator[Hook]:
-    """A webhook that keeps what it receives."""
-    with webhook() as opened:
-        yield opened
 
 
 @pytest.fixture

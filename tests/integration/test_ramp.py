@@ -15,7 +15,7 @@ from homeprices.release import control_record
 from homeprices.workflows.auto_revert import PostPromotionAnalysis
 from homeprices.workflows.evaluate_experiment import Evaluation
 from homeprices.workflows.status import experiment_status
-from tests.support.fake_servers import Hook, webhook
+from tests.support.fake_servers import Hook
 from tests.support.trial import NOW, Trial
 
 POLICY = """
@@ -26,13 +26,6 @@ ramp:
 - {share: 5, least_duration: PT2H, least_exposures: 60}
 - 20
 """
-
-
-@pytest.fixture
-def hook() -> Iterator[Hook]:
-    """A webhook that keeps what it receives."""
-    with webhook() as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from homeprices.pricing.bundle import Bundle
 from homeprices.training.mlflow_model import MLMODEL_FILE
 from tests.integration.training.conftest import SEED, TINY
 from tests.support import kept, trainings
+
+AT = datetime(2026, 11, 1, tzinfo=UTC)
 
 
 def counting(name: str, made: list[str]) -> Callable[..., Any]:
@@ -39,10 +42,11 @@ def test_it_equals_the_first_in_all_but_the_run_and_is_made_once(
     prepared = prepare(clean(raw))
     dataset = prepared.reference(version=4, key="data/raw/train_V4.csv", sha256="a" * 64)
 
-    def train(seed: int, run: str) -> tuple[float, Path]:
+    def train(seed: int, run: str, imported: datetime = AT) -> tuple[float, Path]:
         result, folds = trainings.cross_validate("ridge", prepared.training, seed, TINY)
         trainings.build_bundle(
-            "ridge", prepared, dataset=dataset, out=tmp_path / run, seed=seed, git_revision="b" * 40,
+            "ridge", prepared, dataset=dataset.model_copy(update={"imported_at": imported}),
+            out=tmp_path / run, seed=seed, git_revision="b" * 40,
             mlflow_run_id=run, preset=TINY, out_of_fold=folds,
         )  # fmt: skip
         return result.mean["median_ape"], tmp_path / run
@@ -56,4 +60,6 @@ def test_it_equals_the_first_in_all_but_the_run_and_is_made_once(
     ]  # fmt: skip
     files = {name for name in drafts[0].files if drafts[0].files[name] != drafts[1].files[name]}
     assert files == {MLMODEL_FILE}
+    _, later = train(SEED, "later", AT + timedelta(days=1))
+    assert Bundle.open_draft(later).manifest.dataset.imported_at == AT + timedelta(days=1) and len(made) == 2
     assert train(SEED + 1, "third")[0] != error and len(made) == 4
