@@ -174,7 +174,7 @@ def _may_decide(policy: SequentialPolicy, scenario: Scenario, visitors: RampedVi
 
 
 def _harms(policy: SequentialPolicy, steps: Sequence[Variants], step: RampStep) -> Array:
-    """Return the looks at which a check of the step finds harm, without prices, which nobody reports here."""
+    """Return the looks at which a check of the step finds harm. These visitors report no actual prices."""
     whole, limits = _sum(steps), policy.guardrails
     estimate, variance, _ = _effect(policy, steps)
     found = {"ratings": enough(policy, whole) & (estimate + step.quantile * np.sqrt(variance) < policy.margins.harm)}

@@ -138,12 +138,12 @@ def test_a_step_that_is_killed_anywhere_and_taken_again_has_one_outcome() -> Non
 def test_a_person_skips_the_steps_of_the_ramp_one_by_one_also_without_the_database(bucket: MemoryBucket) -> None:
     in_ramp(bucket)
     told = Told()
-    report = manual_actions.skip(site(bucket, told), None, "person:ann", "nobody comes")
+    report = manual_actions.skip(site(bucket, told), None, "person:ann", "no visitors")
     record = control_record.read(bucket)
-    assert (record.share, record.phase, record.reason) == (20, "trial", "nobody comes")
+    assert (record.share, record.phase, record.reason) == (20, "trial", "no visitors")
     assert report.done == ["CO1 gets 20 % of the visitors (trial)."] == told.titles
     assert report.not_propagated[0].startswith("not on record")
-    manual_actions.skip(site(bucket, told), "CO1", "person:ann", "nobody comes")
+    manual_actions.skip(site(bucket, told), "CO1", "person:ann", "no visitors")
     assert control_record.read(bucket) == record and len(told.titles) == 1, "repeated, it has no other effect"
     with pytest.raises(Conflict, match="CO1 is not in a ramp; `promote` and `roll back` end a trial"):
         manual_actions.skip(site(bucket), None, "person:ann", "once more")
