@@ -176,9 +176,9 @@ def bake_start(connection: Connection, origin: RecordedDecision) -> RecordedDeci
     """
     actions = (ab_decisions.c.candidate == origin.result_version) & ab_decisions.c.outcome.in_(("skip", "repeat"))
     row = connection.execute(select(ab_decisions).where(actions).order_by(desc(ab_decisions.c.id)).limit(1)).first()
-    newest = None if row is None else _recorded(row)
-    if newest is None or newest.ts < origin.ts:
+    if row is None:
         return origin.ts
+    newest = _recorded(row)
     return newest if newest.outcome == "skip" else newest.ts
 
 

@@ -85,9 +85,22 @@ def test_harm_in_the_ramp_ends_the_trial_with_a_share_of_zero(trial: Trial) -> N
     trial.visits("candidate", 60, fallback=True, bundle="BO1", served_variant="production")
     decided = look(trial, "run1")
     assert decided["outcome"] == "rollback", decided["reason"]
-    evaluation(trial, "run1").roll_back(decided)
+    evaluation(trial, "person").run_manual_action("skip", None, "ann", "before it takes effect")
+    assert look(trial, "run2")["id"] == decided["id"], "a skipped step does not undo a decision"
+    evaluation(trial, "run2").roll_back(decided)
     record = control_record.read(trial.bucket)
     assert (record.state, record.share, record.phase) == ("idle", 0, None)
+
+
+def test_a_step_that_begins_again_counts_its_own_exposures(trial: Trial) -> None:
+    control_record.start_experiment(
+        trial.bucket, "BO1", "CO1", 5, "tests", clock=lambda: NOW - timedelta(hours=5), phase="ramp"
+    )
+    trial.visits("production", 1200)
+    trial.visits("candidate", 61)
+    assert evaluation(trial, "run1").collect_evidence()["evidence"]["ramp"]["exposures"] == 61
+    evaluation(trial, "person").run_manual_action("repeat", None, "ann", "the router was away")
+    assert evaluation(trial, "run2").collect_evidence()["evidence"]["ramp"]["exposures"] == 0
 
 
 def test_a_person_skips_and_repeats_a_bake_window(trial: Trial) -> None:

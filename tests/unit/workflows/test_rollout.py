@@ -110,6 +110,13 @@ def test_a_decision_that_takes_no_step_changes_nothing(bucket: MemoryBucket) -> 
     assert control_record.read(bucket) == before
 
 
+def test_a_step_that_a_person_overtook_is_neither_taken_nor_told(bucket: MemoryBucket) -> None:
+    in_ramp(bucket)
+    before, told = control_record.set_share(bucket, 30, "person:ann", "it is good"), Told()
+    rollout.take_step(site(bucket, told), decision(), "evaluation")
+    assert control_record.read(bucket) == before and told.titles == []
+
+
 def test_a_hold_since_the_decision_keeps_the_step(bucket: MemoryBucket) -> None:
     in_ramp(bucket)
     holds.set_hold(bucket, "CO1", "person:ann", "a holiday")
