@@ -85,10 +85,15 @@ class PriceModel:
         return Estimates(np.exp(log_prices), np.exp(log_prices + low), np.exp(log_prices + high))
 
     def log_prices(self, inputs: pd.DataFrame) -> Prices:
-        """The logarithm of the price of each home, [N]."""
+        """The logarithm of the price of each home, [N]. Raises ValueError when one is not finite."""
         matrix = self.features.transform(inputs)
-        with threadpool_limits(limits=1):
+        # OpenBLAS may set the flag of an invalid operation although every number is finite (numpy/numpy#24067). NumPy's
+        # warning tells nothing then, so the numbers are checked themselves.
+        with threadpool_limits(limits=1), np.errstate(invalid="ignore"):
             log_prices = np.asarray(self.regressor.predict(matrix), dtype=np.float64).ravel()
+        if not np.isfinite(log_prices).all():
+            wrong = np.count_nonzero(~np.isfinite(log_prices))
+            raise ValueError(f"{self.estimator} gives {wrong} of {len(log_prices)} homes a price that is not finite")
         log_prices += self.bias_correction
         if self.curves is None:
             return log_prices

@@ -34,6 +34,27 @@ def test_a_home_is_priced_by_few_operators_each_of_which_costs_more_than_its_ari
     assert len(distilled.to_onnx().graph.node) <= 43
 
 
+class Flagging:
+    """Predicts these numbers after a step that sets the processor's flag of an invalid operation, as OpenBLAS may."""
+
+    def __init__(self, first: float) -> None:
+        self.first = first
+
+    def predict(self, matrix: Matrix) -> Prices:
+        assert np.isnan(np.subtract(np.inf, np.inf))
+        return np.array([self.first, *[4.0] * (len(matrix) - 1)])
+
+
+def test_a_price_that_is_not_finite_is_refused_and_a_mere_flag_of_the_processor_is_not(
+    distilled: PriceModel, split: Split
+) -> None:
+    inputs = encoded(distilled, split[1], form=False)
+    finite = replace(distilled, regressor=Flagging(4.0), curves=None, bias_correction=0.0)
+    np.testing.assert_allclose(finite.predict(inputs), np.exp(4.0))
+    with pytest.raises(ValueError, match=f"distilled gives 1 of {len(inputs)} homes a price that is not finite"):
+        replace(finite, regressor=Flagging(np.nan)).predict(inputs)
+
+
 def test_a_described_home_is_priced_by_the_student_and_one_of_the_form_by_its_curve(
     distilled: PriceModel, split: Split
 ) -> None:
