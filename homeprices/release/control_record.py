@@ -162,9 +162,8 @@ def set_share(bucket: Bucket, share: float, actor: str, reason: str = "", *, clo
     def set_to(record: ControlRecord) -> ControlRecord:
         if record.state == "idle":
             raise Conflict("no experiment is running, so there is no share to set")
-        if record.share == share and record.phase != "ramp":
-            return record
-        return with_share(record, share, "running", clock(), phase="trial")
+        unchanged = record.share == share and record.phase != "ramp"
+        return record if unchanged else with_share(record, share, "running", clock(), phase="trial")
 
     return change(bucket, set_to, actor, reason or f"share set to {share:g} %", clock)
 
@@ -205,10 +204,8 @@ def set_production(
             return _updated(record, production=production)
         # Half, so that all restarts together spend no more than the trial did (policies/year.py).
         level = record.level and record.level / 2
-        candidate, share = str(record.candidate), record.share
-        return first_epoch(
-            record, production, candidate, record.salt, share, clock(), record.state, level, record.phase
-        )
+        candidate, share, phase = str(record.candidate), record.share, record.phase
+        return first_epoch(record, production, candidate, record.salt, share, clock(), record.state, level, phase)
 
     _check_versions(production, None)
     return change(bucket, replace, actor, reason, clock)
