@@ -123,9 +123,11 @@ def claim_outcome(
     if versions.kind_of(candidate) != BUNDLE_KIND["candidate"]:
         raise Conflict(f"{candidate} is no candidate")
     decided = outcome_of(bucket, candidate)
-    if decided is None:
-        if not bucket.exists(versions.folder(candidate) + MANIFEST_FILE):
+    if decided is None and not bucket.exists(versions.folder(candidate) + MANIFEST_FILE):
+        decided = outcome_of(bucket, candidate)  # another caller may have decided, and ended the trial, in between
+        if decided is None:
             raise NotFound(f"{candidate} is no candidate: models/ has no such complete bundle")
+    if decided is None:
         if outcome == "promote":
             bundle_reader.verify(bucket, candidate)
         body = json.dumps({"outcome": outcome, "actor": actor, "at": clock().isoformat()}).encode()

@@ -18,7 +18,7 @@ from homeprices.registry import bundle_publisher, bundle_reader
 from homeprices.release import control_record, promotion
 from tests.contract.bucket import at_once
 from tests.support.bundles import make_draft
-from tests.support.faulty_bucket import DyingBucket, Killed, LostAnswers
+from tests.support.faulty_bucket import DyingBucket, Killed, LostAnswers, OvertakenBucket
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +48,11 @@ def in_production(_version: str) -> None:
 
 def tree(bucket: Bucket) -> dict[str, str]:
     return {entry.key: hashlib.sha256(bucket.get(entry.key).body).hexdigest() for entry in bucket.list("")}
+
+
+def empty(bucket: Bucket) -> None:
+    for entry in bucket.list(""):
+        bucket.delete(entry.key)
 
 
 def assert_consistent(bucket: Bucket) -> None:
@@ -80,8 +85,7 @@ def survive_every_kill(
 ) -> None:
     """Kill `act` after 0, `every`, 2 x `every`, ... operations, run it again to its end, and check."""
     for operations in range(0, 10_000, every):
-        for entry in bucket.list(""):
-            bucket.delete(entry.key)
+        empty(bucket)
         prepare(bucket)
         try:
             act(DyingBucket(bucket, operations))
@@ -142,6 +146,24 @@ class ReleaseContract:
         assert results == ["BO2"] * 4
         assert bundle_reader.published(bucket, "BO") == ["BO1", "BO2"]
         assert_consistent(bucket)
+
+    def test_a_promotion_that_another_overtakes_after_any_operation_ends_as_the_other_does(
+        self, bucket: RangedBucket, drafts: list[Path]
+    ) -> None:
+        def promote(through: Bucket, actor: str) -> str:
+            return promotion.promote(through, "CO1", in_production, actor, "better")
+
+        for operations in range(0, 10_000, self.kill_every):
+            empty(bucket)
+            start_trial(bucket, drafts)
+            slow = OvertakenBucket(bucket, operations, lambda: promote(bucket, "quick"))
+            assert promote(slow, "slow") == "BO2", f"overtaken after {operations} operations"
+            assert bundle_reader.published(bucket, "BO") == ["BO1", "BO2"]
+            assert_consistent(bucket)
+            if not slow.overtaken:
+                assert operations > 0, "nothing was done, so nothing was shown"
+                return
+        raise AssertionError("it never came to its end")
 
     def test_of_a_promotion_and_a_rollback_at_once_one_is_refused(self, bucket: Bucket, drafts: list[Path]) -> None:
         start_trial(bucket, drafts)

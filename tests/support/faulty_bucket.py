@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from homeprices.adapters.object_store import Bucket, Entry, Object, RangedBucket
 from homeprices.errors import PreconditionFailed, StorageUnavailable
@@ -50,8 +50,24 @@ class DyingBucket:
 
     def _count(self) -> None:
         if self._left == 0:
-            raise Killed
+            self._at_the_end()
         self._left -= 1
+
+    def _at_the_end(self) -> None:
+        raise Killed
+
+
+class OvertakenBucket(DyingBucket):
+    """Executes `operations` operations, then calls `other`, once, before the next one."""
+
+    def __init__(self, bucket: RangedBucket, operations: int, other: Callable[[], object]) -> None:
+        super().__init__(bucket, operations)
+        self._other = other
+        self.overtaken = False
+
+    def _at_the_end(self) -> None:
+        self.overtaken = True
+        self._other()
 
 
 class LostAnswers:
