@@ -19,7 +19,7 @@ PAGES = [
 ]
 COMMANDS = {"bash", "python"}
 SIMULATES = ".venv/bin/homeprices experiment simulate "
-OTHERS = {"text", "json", "yaml", "diff"}
+OTHERS = {"text", "json", "yaml", "diff", "mermaid"}
 _BLOCK = re.compile(r"^(?:<!-- not run: (?P<reason>[^\n]+) -->\n)?```(?P<language>\w*)\n(?P<text>.*?)^```", re.M | re.S)
 
 

@@ -29,6 +29,7 @@ FOLDERS = (
     "router",
     "tests",
 )
+DIAGRAM = re.compile(r"^```mermaid\n(.*?)^```$", re.M | re.S)
 DIFF = re.compile(r"^```diff\n.*?^```$", re.M | re.S)
 BLOCK = re.compile(r"```(?:bash|text)\n(.*?)```", re.DOTALL)
 
@@ -63,8 +64,8 @@ def make_targets() -> set[str]:
 
 
 def by_hand(page: Path) -> str:
-    """Return what a person wrote: a page without generated sections and diffs."""
-    return GENERATED.sub("", text_of(page))
+    """Return the lines that a person reads and wrote: a page without generated sections, diagrams and diffs."""
+    return DIAGRAM.sub("", GENERATED.sub("", text_of(page)))
 
 
 @pytest.mark.parametrize("page", document_blocks.PAGES, ids=page_id)
@@ -75,6 +76,50 @@ def test_a_page_is_short_and_its_lines_fit_a_screen(page: Path) -> None:
     table = ("|", "[![", "![")
     too_long = [line for line in prose if len(line) > LONGEST_LINE and not line.lstrip().startswith(table)]
     assert too_long == []
+
+
+LISTED_PAGES = sorted((ROOT / "documentations").glob("*.md"))
+PICTURE = re.compile(r"^!\[[^\]]+\]\([^)]+\)$|^```mermaid$", re.M)
+
+
+@pytest.mark.parametrize("page", LISTED_PAGES, ids=page_id)
+def test_a_page_opens_with_what_it_is_for_and_a_picture(page: Path) -> None:
+    title, first, *_ = page.read_text().split("\n\n")
+    assert title.startswith("# ") and "\n" not in title
+    assert re.match(r"(Use this page|Look up|Find)\b", first), "the first sentence says what the page is for"
+    opening = re.split(r"^## ", page.read_text(), flags=re.M)
+    assert PICTURE.search("".join(opening[:2]))
+
+
+LABEL = r"""\[\("[^"\[\]]+"\)\]|\["[^"\[\]]+"\]"""
+NODE = rf"[a-z]\w*(?:{LABEL})?"
+EDGE = r""" (?:-->|-\.->)(?:\|"[^"|]+"\|)? """
+DIAGRAM_LINES = {
+    "flowchart": rf"{NODE}(?:{EDGE}{NODE})*|subgraph \w+(?:{LABEL})|end",
+    "stateDiagram-v2": r"direction (?:LR|TB)|(?:\[\*\]|\w+) --> (?:\[\*\]|\w+): [\w, ]+",
+    "sequenceDiagram": r"participant \w+ as [\w ./-]+|\w+--?>>\w+: [\w:, -]+|Note over \w+(?:,\w+)?: [\w:, -]+",
+}
+"""Lines that Mermaid draws: the forms that the pages use, by kind of diagram."""
+
+
+MERMAID_WORDS = {"graph", "end", "default", "style", "class", "click", "subgraph", "flowchart"}
+
+
+def test_every_diagram_has_only_lines_that_mermaid_draws() -> None:
+    diagrams = [(page, text) for page in PAGES for text in DIAGRAM.findall(page.read_text())]
+    assert len(diagrams) > 20
+    wrong = []
+    for page, text in diagrams:
+        kind, *lines = text.splitlines()
+        form = DIAGRAM_LINES[kind.split()[0]]
+        wrong += [f"{page_id(page)}: {line}" for line in lines if not re.fullmatch(form, line.strip())]
+        if kind.startswith("flowchart"):
+            named = set(re.findall(rf"(\w+)(?:{LABEL})", text))
+            words = re.sub(rf"{LABEL}|\|[^|]+\||flowchart \w+|subgraph|^ +end$", "", text, flags=re.M)
+            used = set(re.findall(r"\b[a-z]\w*", words))
+            wrong += [f"{page_id(page)}: {name} is no part of it" for name in sorted(used - named)]
+            wrong += [f"{page_id(page)}: {name} is a word of Mermaid" for name in sorted(used & MERMAID_WORDS)]
+    assert wrong == []
 
 
 def test_no_page_is_exempt_without_need() -> None:
@@ -92,7 +137,8 @@ def test_every_block_is_of_a_language_so_that_no_command_escapes_its_test() -> N
 
 
 def test_every_command_of_the_reliability_page_names_a_test_that_exists() -> None:
-    generated = [block.text for block in document_blocks.blocks() if block.page == document_blocks.GENERATED]
+    of_page = [block for block in document_blocks.blocks() if block.page == document_blocks.GENERATED]
+    generated = [block.text for block in of_page if block.language in COMMANDS]
     named = re.findall(r"pytest '(tests/[\w/]+\.py)::(\w+)", "\n".join(generated))
     assert len(named) == len(generated) > 20
     assert [name for path, name in named if f"def {name}(" not in (ROOT / path).read_text()] == []
