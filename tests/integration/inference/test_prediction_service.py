@@ -54,9 +54,19 @@ def logged(instance: Instance, kind: str, key: str, number: int) -> list[dict[st
 
 
 def test_an_estimate_and_its_rating_can_be_read_in_the_logs_and_metrics(instance: Instance) -> None:
-    status, answer = post(instance, "/api/predict_home_price", HOME, X_Visitor_Id="a", X_Assigned_Variant="production")
+    answers = []
+
+    def is_logged() -> bool:  # a worker that has just started may not have reserved its ids yet
+        status, answer = post(
+            instance, "/api/predict_home_price", HOME, X_Visitor_Id="a", X_Assigned_Variant="production"
+        )
+        assert (status, answer["estimated_price"]) == (200, pytest.approx(price(1200, "Whitefield", 2), abs=0.01))
+        answers.append(answer)
+        return answer["prediction_id"] is not None
+
+    eventually(is_logged, "an estimate with an id")
+    answer = answers[-1]
     number = answer["prediction_id"]
-    assert (status, answer["estimated_price"]) == (200, pytest.approx(price(1200, "Whitefield", 2), abs=0.01))
     rating = {"prediction_id": number, "feedback_type": "rating", "feedback_value": 5}
     assert post(instance, "/api/feedback", rating, X_Visitor_Id="a")[0] == 200
     assert post(instance, "/api/feedback", {**rating, "feedback_value": 3}, X_Visitor_Id="a")[0] == 200
