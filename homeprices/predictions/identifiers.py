@@ -1,4 +1,4 @@
-"""Prediction ids, reserved in blocks ahead of need, and the pseudonyms of visitors and networks.
+"""Prediction ids, reserved in blocks ahead of need; which were issued; the pseudonyms of visitors and networks.
 
 Ids are integers of one database sequence. A request takes its id from memory, and the drain refills the reserve. The
 reserve grows with the traffic, so that it lasts for minutes while PostgreSQL is unavailable. Ids that a killed process
@@ -16,21 +16,28 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 import threading
 import time
+from array import array
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
+from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, text
 
+from homeprices.log import get_logger
 from homeprices.predictions.tables import ID_BLOCK
 
 if TYPE_CHECKING:
     from homeprices.settings import Settings
 
+log = get_logger(__name__)
 
 RESERVE_SECONDS = 600
 """How long the reserve lasts at the measured traffic."""
@@ -39,7 +46,6 @@ MOST_BLOCKS = 1000  # at most a million ids
 RATE_WINDOW_SECONDS = 2.0
 RATE_DECAY = 0.9  # per window, so that the reserve survives a pause in the traffic
 FEWEST_BLOCKS = 20
-ISSUED_BLOCKS_KEPT = 1000  # covers the last minutes; older predictions are in the database
 
 _RESERVE = text("SELECT nextval('prediction_id') FROM generate_series(1, :blocks)")
 
@@ -52,8 +58,6 @@ class IdReserve:
         self._lock = threading.Lock()
         self._current: Iterator[int] = iter(())
         self._blocks: deque[range] = deque()
-        self._issued: deque[range] = deque(maxlen=ISSUED_BLOCKS_KEPT)
-        self._last = 0
         self._taken = 0
         self._rate = 0.0
         self._measured_at = clock()
@@ -65,21 +69,10 @@ class IdReserve:
             if number is None:
                 if not self._blocks:
                     return None
-                block = self._blocks.popleft()
-                self._issued.append(block)
-                self._current = iter(block)
+                self._current = iter(self._blocks.popleft())
                 number = next(self._current)
-            self._last = number
             self._taken += 1
             return number
-
-    def was_issued(self, number: int) -> bool:
-        """Return whether this process has issued the id (recently)."""
-        with self._lock:
-            if not self._issued:
-                return False
-            newest = self._issued[-1]
-            return any(number in block and (block is not newest or number <= self._last) for block in self._issued)
 
     @property
     def left(self) -> int:
@@ -106,6 +99,54 @@ class IdReserve:
             self._rate = max(taken / elapsed, self._rate * RATE_DECAY)
             self._measured_at = self._clock()
         return self._rate
+
+
+SLOTS = 1 << 20  # enough for the last minutes; older predictions are in PostgreSQL
+
+
+class IssuedIds:
+    """The ids of predictions that are on this machine's disk: one file of 8 MiB, shared by all serving processes.
+
+    Slot `id % SLOTS` holds an id. So a look-up reads eight bytes, whatever id a stranger asks for, and an id stays
+    known when its segment is drained or its process is killed. A later id replaces it in the slot.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._file = -1
+
+    def open(self) -> None:
+        """Open the file. If the disk takes none, no id is known here, and PostgreSQL tells which were issued."""
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            log.warning("issued_ids_not_opened", reason=str(error))
+
+    def add(self, numbers: Sequence[int]) -> None:
+        """Add ids, once their records are on disk. A full disk takes none."""
+        runs = groupby(enumerate(numbers), key=lambda item: (item[1] - item[0], item[1] // SLOTS))  # one write each
+        with self._lock, suppress(OSError):
+            for _, run in runs:
+                slots = array("q", [number for _, number in run])
+                os.pwrite(self._file, slots, slots[0] % SLOTS * slots.itemsize)
+
+    def __contains__(self, number: int) -> bool:
+        """Return whether the id was added, and none replaced it."""
+        slot = array("q", [number])
+        try:
+            with self._lock:
+                return os.pread(self._file, slot.itemsize, number % SLOTS * slot.itemsize) == slot.tobytes()
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        """Close the file, which stays for the next process."""
+        with self._lock:
+            if self._file >= 0:
+                os.close(self._file)
+            self._file = -1
 
 
 def reserve(connection: Connection, blocks: int) -> list[range]:

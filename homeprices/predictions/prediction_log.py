@@ -18,7 +18,7 @@ from homeprices.names import Variant
 from homeprices.predictions import identifiers
 from homeprices.predictions.drain import KEPT_MONTHS, DatabaseState, Drain, DrainReport
 from homeprices.predictions.feedback import Feedback
-from homeprices.predictions.identifiers import IdReserve
+from homeprices.predictions.identifiers import IdReserve, IssuedIds
 from homeprices.predictions.spool import Spool
 from homeprices.settings import Settings
 
@@ -55,16 +55,18 @@ class Prediction:
 
 
 class PredictionLog:
-    """The log of one process: its id reserve, its spool and its drain."""
+    """The log of one process: its id reserve, its spool and its drain, and the ids that its machine issued."""
 
     def __init__(
         self,
         spool: Spool,
+        issued: IssuedIds,
         engine: Engine,
         report: Callable[[DrainReport], None] = lambda _: None,
         months: int = KEPT_MONTHS,
     ) -> None:
         self.spool = spool
+        self._issued = issued
         self._engine = engine
         self._ids = IdReserve()
         self._drain = Drain(spool, self._ids, engine, report, months)
@@ -72,12 +74,14 @@ class PredictionLog:
 
     def start(self) -> None:
         """Start the drain, which also reserves ids."""
+        self._issued.open()
         self._drain.start()
 
     def close(self) -> None:
         """Drain what can be drained immediately; the rest stays on disk for the next process."""
         if self._drain.close():
             self.spool.close()
+        self._issued.close()
 
     @property
     def database(self) -> DatabaseState:
@@ -103,6 +107,7 @@ class PredictionLog:
             self.spool.append_many("p", rows)
         except SpoolFull:
             return [None] * len(predictions)
+        self._issued.add([number for number in numbers if number is not None])
         self._drain.wake()
         return numbers
 
@@ -122,11 +127,12 @@ class PredictionLog:
     def issue_status(self, prediction_id: int) -> IssueStatus:
         """Return whether a prediction with this id was issued; `undetermined` while a replica's spool may hold it.
 
-        The answer does not depend on whether this process has reserved the id, because it would show which variant a
-        visitor's feedback was sent to. Waits up to `SETTLE_SECONDS` for an id that another process may have just
-        issued, unless `MOST_WAITING` threads wait already. The drain decides undetermined ids later.
+        At once if it was issued on this machine. The answer does not depend on which process has issued or reserved
+        the id, because it would show which variant a visitor's feedback was sent to. Waits up to `SETTLE_SECONDS` for
+        an id that another machine may have just issued, unless `MOST_WAITING` threads wait already. The drain decides
+        undetermined ids later.
         """
-        if self._ids.was_issued(prediction_id):
+        if prediction_id in self._issued:
             return "issued"
         if self.database == "down":
             return "undetermined"
@@ -188,4 +194,5 @@ def open_prediction_log(
     """Return the prediction log of the settings, not yet started."""
     folder = settings.instance_dir / "spool"
     spool = Spool(folder, limit_bytes=settings.spool_limit_bytes, fsync=settings.spool_fsync)
-    return PredictionLog(spool, engine, report, settings.log_months)
+    issued = IssuedIds(settings.state_dir / "issued_ids")  # of both variants, if they share the folder
+    return PredictionLog(spool, issued, engine, report, settings.log_months)

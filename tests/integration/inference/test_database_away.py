@@ -12,12 +12,13 @@ from sqlalchemy import text
 
 from homeprices.adapters.database import open_engine, transaction, upgrade
 from homeprices.adapters.object_store import S3Bucket
+from homeprices.predictions.feedback import LARGEST_ID
 from homeprices.settings import load_settings
 from local.services.postgres import Database, connect, create, installation, postgres
 from local.supervision import accounts
 from local.supervision.service_spec import ServiceSpec
 from tests.integration.inference.conftest import Make
-from tests.integration.inference.instance import Instance, Memory, eventually, publish, visitors
+from tests.integration.inference.instance import Instance, Memory, eventually, kill, publish, visitors
 from tests.support.free_ports import free_ports
 from tests.support.servers import clean_environment
 from tests.support.servers import running as serving
@@ -47,10 +48,10 @@ def prepare_database(variables: dict[str, str], password: str) -> None:
     upgrade(load_settings(variables, ()))
 
 
-def remark_on_another_workers_estimate(instance: Instance, memory: Memory) -> int:
-    """Send feedback without a visitor id; half of the time another worker gets it. Return the status."""
+def remark(instance: Instance, number: int) -> int:
+    """Send feedback without a visitor id on a new connection, which any worker may take. Return the status."""
     connection = http.client.HTTPConnection("127.0.0.1", instance.port, timeout=60)
-    body = urlencode({"prediction_id": max(memory.estimates), "feedback_type": "accurate"})
+    body = urlencode({"prediction_id": number, "feedback_type": "accurate"})
     connection.request("POST", "/api/feedback", body, {"Content-Type": "application/x-www-form-urlencoded"})
     status = connection.getresponse().status
     connection.close()
@@ -92,12 +93,42 @@ def test_predictions_and_ratings_go_on_without_postgresql_and_drain_when_it_is_b
             rated = len(memory.ratings)
             eventually(lambda: len(memory.ratings) > rated + 300, "ratings without a database")
             assert instance.get("/api/metrics")[0] == 503
-            eventually(lambda: remark_on_another_workers_estimate(instance, memory) == 202, "a 202")
+            assert {remark(instance, max(memory.estimates)) for _ in range(20)} == {200}
+            assert {remark(instance, LARGEST_ID) for _ in range(4)} == {202}
             ending.enter_context(serving(service, log))
             eventually(lambda: instance.health()["database"] == "up", "the database noticed again")
         eventually(lambda: list((instance.folder / "infer-prod" / "spool").iterdir()) == [], "an empty spool")
         assert (memory.failed, memory.wrong, memory.broken, memory.without_id) == ([], [], 0, 0)
         assert_all_is_stored_once(variables, memory)
+
+
+def test_a_killed_workers_estimate_is_known_to_the_other_worker_and_variant_without_postgresql(
+    server: tuple[ServiceSpec, str], s3: S3Bucket, s3_settings: dict[str, str], tmp_path: Path
+) -> None:
+    service, password = server
+    variables = {**s3_settings, **variables_of(service)}
+    publish(s3, tmp_path / "made", "BO1")
+    production = Instance(tmp_path / "state", variables)
+    others = {"MODEL_PREFIX": "candidate_model", "HOMEPRICES_INSTANCE": "infer-cand", "WEB_CONCURRENCY": "1"}
+    candidate = Instance(tmp_path / "state", {**variables, **others})
+    with ExitStack() as ending:
+        with serving(service, tmp_path / "postgres.log"):
+            prepare_database(variables, password)
+            for instance in (production, candidate):
+                instance.start()
+                ending.callback(instance.stop)
+            eventually(lambda: production.serves("BO1"), "BO1 served")
+            eventually(lambda: production.metric('database_up{variant="production"}') == 1, "ids in every worker")
+        home = {"total_sqft": 1200, "location": "Whitefield", "bhk": 2, "bath": 2}
+        number = production.post("/api/predict_home_price", home)[1]["prediction_id"]
+        [segment] = [
+            path
+            for path in (production.folder / "infer-prod" / "spool").glob("*.segment")
+            if b'"id":%d,' % number in path.read_bytes()
+        ]
+        kill(int(segment.stem.split("-")[1]))
+        assert [remark(instance, number) for instance in (production, production, candidate)] == [200] * 3
+        assert [remark(instance, number + 1) for instance in (production, candidate)] == [202] * 2
 
 
 def test_an_instance_that_never_reached_its_database_predicts_without_ids(

@@ -17,7 +17,7 @@ from homeprices.errors import DatabaseUnavailable, SpoolFull
 from homeprices.predictions import log_queries
 from homeprices.predictions.drain import BATCH_RECORDS, REFUSED_FILE, Drain, DrainReport
 from homeprices.predictions.feedback import Feedback
-from homeprices.predictions.identifiers import FEWEST_BLOCKS, IdReserve
+from homeprices.predictions.identifiers import FEWEST_BLOCKS, IdReserve, IssuedIds
 from homeprices.predictions.ingest import insert_batch
 from homeprices.predictions.prediction_log import MOST_WAITING, Prediction, PredictionLog, open_prediction_log
 from homeprices.predictions.spool import Spool
@@ -248,10 +248,10 @@ def test_ids_of_several_processes_never_meet(engine: Engine, tmp_path: Path) -> 
 
 
 def test_without_an_id_or_a_place_an_answer_is_not_logged(settings: Settings, engine: Engine, tmp_path: Path) -> None:
-    unstarted = PredictionLog(Spool(tmp_path / "a", limit_bytes=1 << 30), engine)
+    unstarted = PredictionLog(Spool(tmp_path / "a", limit_bytes=1 << 30), IssuedIds(tmp_path / "ids"), engine)
     assert unstarted.record(PREDICTION) is None
     unstarted.close()
-    full = PredictionLog(Spool(tmp_path / "b", limit_bytes=10), engine)
+    full = PredictionLog(Spool(tmp_path / "b", limit_bytes=10), IssuedIds(tmp_path / "ids"), engine)
     full.start()
     eventually(lambda: full.database == "up")
     assert full.record(PREDICTION) is None
@@ -260,19 +260,25 @@ def test_without_an_id_or_a_place_an_answer_is_not_logged(settings: Settings, en
     full.close()
 
 
-def test_an_estimate_of_this_process_is_known_at_once(log: PredictionLog) -> None:
-    number = log.record(PREDICTION)
+def test_an_estimate_of_this_machine_is_known_to_all_its_processes_whatever_the_database_says(
+    log: PredictionLog, settings: Settings, tmp_path: Path
+) -> None:
+    candidate = settings.model_copy(update={"state_dir": tmp_path, "instance": "infer-cand"})
+    other = open_prediction_log(candidate, open_engine(settings.model_copy(update={"postgres_port": 1})))
+    other.start()
+    number, lost = log.record(PREDICTION), log._ids.take()  # the second as if the process had died before its record
     assert number is not None
-    assert (log.issue_status(number), log.issue_status(number + 10 * FEWEST_BLOCKS * ID_BLOCK)) == (
-        "issued",
-        "never_issued",
-    )
+    assert lost is not None
+    never = number + 10 * FEWEST_BLOCKS * ID_BLOCK
+    assert [log.issue_status(one) for one in (number, lost, never)] == ["issued", "undetermined", "never_issued"]
+    assert [other.issue_status(one) for one in (number, lost, never)] == ["issued", "undetermined", "undetermined"]
+    other.close()
 
 
-def test_an_estimate_that_another_process_gave_a_moment_ago_is_waited_for(
+def test_an_estimate_that_another_machine_gave_a_moment_ago_is_waited_for(
     log: PredictionLog, settings: Settings, engine: Engine, tmp_path: Path
 ) -> None:
-    other = open_prediction_log(settings.model_copy(update={"state_dir": tmp_path, "instance": "other"}), engine)
+    other = open_prediction_log(settings.model_copy(update={"state_dir": tmp_path / "another machine"}), engine)
     other.start()
     eventually(lambda: other.database == "up")
     number = other.record(PREDICTION)
@@ -352,7 +358,7 @@ def test_only_some_may_wait_at_once_and_of_the_others_the_drain_will_tell(
 
 def test_an_id_is_undetermined_while_the_database_is_unavailable(settings: Settings, tmp_path: Path) -> None:
     nowhere = open_engine(settings.model_copy(update={"postgres_port": 1}))
-    log = PredictionLog(Spool(tmp_path, limit_bytes=1 << 30), nowhere)
+    log = PredictionLog(Spool(tmp_path, limit_bytes=1 << 30), IssuedIds(tmp_path / "ids"), nowhere)
     assert log.issue_status(1) == "undetermined"
     log.start()
     eventually(lambda: log.database == "down")
@@ -375,7 +381,7 @@ def test_an_exposure_is_found_by_its_visitor_once_it_is_stored(log: PredictionLo
 
 def test_without_the_database_no_exposure_can_be_found(settings: Settings, tmp_path: Path) -> None:
     nowhere = open_engine(settings.model_copy(update={"postgres_port": 1}))
-    log = PredictionLog(Spool(tmp_path, limit_bytes=1 << 30), nowhere)
+    log = PredictionLog(Spool(tmp_path, limit_bytes=1 << 30), IssuedIds(tmp_path / "ids"), nowhere)
     with pytest.raises(DatabaseUnavailable):
         log.holds_exposure(1, "visitor-1")
 
