@@ -19,7 +19,7 @@ from homeprices.errors import HomePricesError
 from homeprices.files import write_atomic
 from homeprices.log import get_logger
 from homeprices.release import control_record
-from homeprices.release.control_record import ControlRecord
+from homeprices.release.experiment_record import ControlRecord
 
 ACTOR = "router"
 log = get_logger(__name__)

@@ -15,7 +15,7 @@ from pathlib import Path
 from homeprices.errors import InvalidInput
 from homeprices.keys.key_ring import parse_quota
 from homeprices.keys.key_token import HANDLE_PATTERN, handle
-from homeprices.release.control_record import ControlRecord, hundredths
+from homeprices.release.experiment_record import ControlRecord, hundredths
 from homeprices.settings import LOCAL_HOST
 from router.site_config import NO_ADDRESS, RouterKey, RouterSite
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from homeprices.experiment.policies import AnyPolicy
     from homeprices.experiment.policies.segments import SegmentRule
-    from homeprices.release.control_record import ControlRecord
+    from homeprices.release.experiment_record import ControlRecord
 
 
 RECENT = timedelta(hours=24)

@@ -10,71 +10,21 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from datetime import datetime
-from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError
 
 from homeprices.adapters.object_store import Bucket
 from homeprices.errors import Conflict, HomePricesError, InvalidInput, ObjectNotFound, PreconditionFailed
 from homeprices.names import BUNDLE_KIND, Phase
 from homeprices.pricing.manifest import MANIFEST_FILE
 from homeprices.registry.versions import archive_folder, folder, kind_of, utc_now
-from homeprices.release.trial_levels import LevelRule, TrialLevel, with_trial
+from homeprices.release.experiment_record import MAX_SHARE, ControlRecord, first_epoch, updated, with_share
+from homeprices.release.trial_levels import LevelRule
 
 KEY = "control/experiment.json"
-MAX_SHARE = 50.0  # percent; a candidate that gets more than production is no longer a trial
 CHANGE_ATTEMPTS = 20  # each failed attempt means that another writer won, and there are only a few writers
 
 Clock = Callable[[], datetime]
-
-
-class Epoch(BaseModel):
-    """A period with a constant share, in percent, in which no visitor switches variant."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    epoch: int = Field(ge=1)
-    share: float = Field(ge=0, le=MAX_SHARE)
-    since: datetime
-
-
-class ControlRecord(BaseModel):
-    """The record that the router and the analysis read. Share in percent of the visitors; times in UTC.
-
-    A `stopped` experiment has had its share set to zero, by a person or by the router's circuit breaker, until it gets
-    a share again or ends. `epochs` are those of the running experiment, or of the last one. `level` is the error rate
-    at which the running experiment may promote (None: that of the policy), `trials` are the levels of the last year.
-    `phase` is `ramp` or `trial`; None without an experiment, and in records from before there was a ramp.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    schema_version: Literal[1] = 1
-    state: Literal["idle", "running", "stopped"] = "idle"
-    experiment: str | None = None
-    production: str | None = None
-    candidate: str | None = None
-    salt: str = Field(default="", pattern=r"^[0-9a-f]*$", max_length=64)
-    share: float = Field(default=0.0, ge=0, le=MAX_SHARE)
-    epoch: int = Field(default=0, ge=0)
-    epochs: tuple[Epoch, ...] = ()
-    started_at: datetime | None = None
-    phase: Phase | None = None
-    level: float | None = Field(default=None, gt=0, lt=0.5)
-    trials: tuple[TrialLevel, ...] = ()
-    updated_at: datetime | None = None
-    updated_by: str = ""
-    reason: str = ""
-
-    @model_validator(mode="after")
-    def _variants_match_the_state(self) -> ControlRecord:
-        if self.state == "idle" and (self.candidate or self.experiment or self.share):
-            raise ValueError("an idle record has no experiment, no candidate and share 0")
-        if self.state != "idle" and not (self.candidate and self.experiment and self.production):
-            raise ValueError(f"a {self.state} record names its experiment, production and candidate")
-        if self.state == "stopped" and self.share:
-            raise ValueError("a stopped record has share 0")
-        return self
 
 
 def read(bucket: Bucket) -> ControlRecord:
@@ -101,7 +51,7 @@ def change(
             return before
         if after.epoch < before.epoch:
             raise Conflict(f"epoch {after.epoch} is below {before.epoch}, and an epoch never decreases")
-        after = _updated(after, updated_at=clock(), updated_by=actor, reason=reason)
+        after = updated(after, updated_at=clock(), updated_by=actor, reason=reason)
         try:
             bucket.put(KEY, _body(after), if_absent=etag is None, if_match=etag)
         except (PreconditionFailed, ObjectNotFound):  # S3 answers "not found" if the record was deleted meanwhile
@@ -185,7 +135,7 @@ def end_experiment(
     def end(record: ControlRecord) -> ControlRecord:
         serving = production or record.production
         if record.candidate != candidate:
-            return _updated(record, production=serving) if record.state == "idle" else record
+            return updated(record, production=serving) if record.state == "idle" else record
         nothing = {"experiment": None, "candidate": None, "salt": "", "started_at": None, "level": None, "phase": None}
         return with_share(record, 0.0, "idle", clock(), **nothing, production=serving)
 
@@ -201,7 +151,7 @@ def set_production(
         if record.production == production:
             return record
         if record.state == "idle":
-            return _updated(record, production=production)
+            return updated(record, production=production)
         # Half, so that all restarts together spend no more than the trial did (policies/year.py).
         level = record.level and record.level / 2
         candidate, share, phase = str(record.candidate), record.share, record.phase
@@ -209,47 +159,6 @@ def set_production(
 
     _check_versions(production, None)
     return change(bucket, replace, actor, reason, clock)
-
-
-def first_epoch(
-    record: ControlRecord,
-    production: str,
-    candidate: str,
-    salt: str,
-    share: float,
-    at: datetime,
-    state: Literal["idle", "running", "stopped"] = "running",
-    level: float | None = None,
-    phase: Phase | None = "trial",
-) -> ControlRecord:
-    """Return a record with the first epoch of an experiment. Its number follows the last experiment's."""
-    epoch = record.epoch + 1
-    return ControlRecord(
-        state=state if share == 0 else "running",
-        experiment=f"{production}-{candidate}",
-        production=production,
-        candidate=candidate,
-        salt=salt,
-        share=share,
-        epoch=epoch,
-        epochs=(Epoch(epoch=epoch, share=share, since=at),),
-        started_at=at,
-        phase=phase,
-        level=level,
-        trials=with_trial(record.trials, f"{production}-{candidate}", at, level),
-    )
-
-
-def with_share(record: ControlRecord, share: float, state: str, at: datetime, **fields: object) -> ControlRecord:
-    """Return the record with another epoch, which has this share."""
-    epoch = record.epoch + 1
-    epochs = (*record.epochs, Epoch(epoch=epoch, share=share, since=at))
-    return _updated(record, share=share, state=state, epoch=epoch, epochs=epochs, **fields)
-
-
-def _updated(record: ControlRecord, **fields: object) -> ControlRecord:
-    """Return a validated copy with other fields; `model_copy` alone does not validate."""
-    return ControlRecord.model_validate(record.model_copy(update=fields).model_dump())
 
 
 def _contains_write(now: ControlRecord, written: ControlRecord, before: ControlRecord) -> bool:
@@ -287,13 +196,3 @@ def _check_versions(production: str, candidate: str | None) -> None:
 def _check_share(share: float) -> None:
     if not 0 <= share <= MAX_SHARE:
         raise InvalidInput({"share": f"{share!r} is not allowed; from 0 to {MAX_SHARE:g} percent"})
-
-
-HUNDREDTHS = 10_000  # Nginx reads a percentage with two decimals, and truncates the rest
-
-
-def hundredths(share: float) -> int:
-    """Return a share in percent as whole hundredths of a percent, the resolution of Nginx."""
-    if not 0 <= share <= 100:
-        raise ValueError(f"a share is from 0 to 100 percent, not {share!r}")
-    return round(share * 100)

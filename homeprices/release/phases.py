@@ -10,7 +10,8 @@ from homeprices.adapters.object_store import Bucket
 from homeprices.errors import Conflict
 from homeprices.names import Phase
 from homeprices.registry.versions import utc_now
-from homeprices.release.control_record import Clock, ControlRecord, change, first_epoch, with_share
+from homeprices.release.control_record import Clock, change
+from homeprices.release.experiment_record import ControlRecord, first_epoch, with_share
 
 
 def take_step(

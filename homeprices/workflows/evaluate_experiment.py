@@ -23,7 +23,7 @@ from homeprices.names import BUNDLE_KIND
 from homeprices.predictions import drift_reports
 from homeprices.predictions.identifiers import hashed_testers
 from homeprices.registry import bundle_reader, mlflow_mirror, versions
-from homeprices.release import control_record, holds, promotion, replicas
+from homeprices.release import control_record, experiment_record, holds, promotion, replicas
 from homeprices.resources import Resources, open_resources
 from homeprices.workflows import heartbeat, manual_actions
 from homeprices.workflows.auto_revert import PostPromotionAnalysis
@@ -206,7 +206,7 @@ class Evaluation:
         if held is not None and promotion.outcome_of(self._resources.bucket, candidate) is None:
             raise Conflict(str(held))
 
-    def _running_experiment(self, candidate: str) -> control_record.ControlRecord | None:
+    def _running_experiment(self, candidate: str) -> experiment_record.ControlRecord | None:
         """Return the control record of the candidate's experiment; start it if the training run could not."""
         current = control_record.read(self._resources.bucket)
         if current.candidate == candidate:

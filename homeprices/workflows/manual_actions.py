@@ -23,7 +23,7 @@ from homeprices.experiment.decision_log import record_manual_action, record_resu
 from homeprices.experiment.policies.ramp import phase_of
 from homeprices.names import BUNDLE_KIND, CANDIDATE_WANTED_ASSET
 from homeprices.registry import bundle_reader, mlflow_mirror
-from homeprices.release import control_record, holds, phases, promotion
+from homeprices.release import control_record, experiment_record, holds, phases, promotion
 from homeprices.release.replicas import wait_for_version
 from homeprices.workflows.notify_once import notify_once
 
@@ -131,7 +131,7 @@ def repeat(resources: Resources, version: str | None, actor: str, reason: str) -
     return report
 
 
-def _production(record: control_record.ControlRecord, version: str | None) -> str | None:
+def _production(record: experiment_record.ControlRecord, version: str | None) -> str | None:
     """Return the production bundle that an action is about, None if it is about the candidate. Raises Conflict."""
     if version in (None, record.candidate) and record.candidate is not None:
         return None

@@ -25,7 +25,7 @@ from homeprices.names import BUNDLE_KIND, DRIFT_DAG, EVALUATION_DAG, TRAINING_DA
 from homeprices.predictions import drift_reports
 from homeprices.predictions.identifiers import hashed_testers
 from homeprices.registry import bundle_reader, versions
-from homeprices.release import control_record, holds, replicas
+from homeprices.release import control_record, experiment_record, holds, replicas
 
 if TYPE_CHECKING:
     from homeprices.experiment.decision_log import RecordedDecision
@@ -94,7 +94,7 @@ def release_status(resources: Resources) -> str:
     return printable_lines("\n".join([*lines, *(f"replica      {replica}" for replica in replicas.probe(urls))]))
 
 
-def _trial(record: control_record.ControlRecord) -> str:
+def _trial(record: experiment_record.ControlRecord) -> str:
     if not record.experiment:
         return "none"
     return f"{record.experiment} {record.state}, {record.share:g} % of the visitors, epoch {record.epoch}"
@@ -151,7 +151,7 @@ def time_left(policy: policies.AnyPolicy, evidence: Evidence) -> str:
 
 
 def _phase(
-    policy: policies.AnyPolicy, running: control_record.ControlRecord, evidence: Evidence, a_day: float
+    policy: policies.AnyPolicy, running: experiment_record.ControlRecord, evidence: Evidence, a_day: float
 ) -> list[str]:
     """Return the phase with the progress of its step, and which steps were skipped."""
     phase = running.phase or "trial"

@@ -12,7 +12,7 @@ from homeprices.errors import ObjectNotFound
 from homeprices.names import BUNDLE_KIND
 from homeprices.pricing.manifest import MANIFEST_FILE, Manifest
 from homeprices.registry import bundle_reader, versions
-from homeprices.release import control_record
+from homeprices.release import control_record, experiment_record
 from homeprices.workflows.heartbeat import PROCESSES, last_heartbeat
 from monitoring.exporter.metric_table import Sample
 
@@ -25,7 +25,7 @@ class BucketCollector:
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
         self._manifests: dict[str, Manifest] = {}
-        self.record = control_record.ControlRecord()
+        self.record = experiment_record.ControlRecord()
 
     def collect(self) -> list[Sample]:
         """Return the current samples. Raises StorageUnavailable."""
@@ -79,7 +79,7 @@ class BucketCollector:
         return self._manifests[version]
 
 
-def _experiment(record: control_record.ControlRecord) -> Iterator[Sample]:
+def _experiment(record: experiment_record.ControlRecord) -> Iterator[Sample]:
     running = record.state == "running"
     yield Sample("homeprices_experiment_running", float(running))
     yield Sample("homeprices_experiment_stopped", float(record.state == "stopped"))

@@ -18,7 +18,7 @@ from monitoring.exporter.metric_table import Sample
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-    from homeprices.release.control_record import ControlRecord
+    from homeprices.release.experiment_record import ControlRecord
 
 # Maximum number of the epoch's newest exposures that are counted, because more would make the query slow.
 MAX_VISITS = 200_000

@@ -15,7 +15,7 @@ from homeprices.errors import InvalidInput
 from homeprices.foreign_text import printable
 from homeprices.names import EVALUATION_DAG
 from homeprices.registry import versions
-from homeprices.release.control_record import MAX_SHARE
+from homeprices.release.experiment_record import MAX_SHARE
 from homeprices.settings import Settings
 
 ACTIONS = ("hold", "resume", "skip", "repeat", "promote", "roll back", "share")

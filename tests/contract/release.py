@@ -15,7 +15,7 @@ from homeprices.names import BundleKind
 from homeprices.pricing.bundle import MODEL_FILE
 from homeprices.pricing.manifest import Manifest
 from homeprices.registry import bundle_publisher, bundle_reader
-from homeprices.release import control_record, promotion
+from homeprices.release import control_record, experiment_record, promotion
 from tests.contract.bucket import at_once
 from tests.support.bundles import make_draft
 from tests.support.faulty_bucket import DyingBucket, Killed, LostAnswers, OvertakenBucket
@@ -118,7 +118,7 @@ class ReleaseContract:
         assert bundle_publisher.claim(bucket, "BO", "other") == "BO2"
 
     def test_changes_of_the_control_record_at_once_are_all_applied(self, bucket: Bucket) -> None:
-        def step(record: control_record.ControlRecord) -> control_record.ControlRecord:
+        def step(record: experiment_record.ControlRecord) -> experiment_record.ControlRecord:
             return record.model_copy(update={"epoch": record.epoch + 1})
 
         results = at_once(lambda n: control_record.change(bucket, step, f"writer {n}", "count"), 4)

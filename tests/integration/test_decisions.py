@@ -25,7 +25,7 @@ from homeprices.experiment.policies.year import YearRule
 from homeprices.predictions import drift_reports
 from homeprices.predictions.identifiers import hashed_testers
 from homeprices.registry import bundle_publisher, bundle_reader
-from homeprices.release import control_record, holds, promotion
+from homeprices.release import control_record, experiment_record, holds, promotion
 from homeprices.release.traffic_counts import SLOT_SECONDS, DailyTrafficCounts, bucket_start, day_of
 from homeprices.resources import Resources
 from homeprices.workflows import manual_actions
@@ -342,7 +342,7 @@ def test_decision_metric_status_and_pages_say_the_same_of_the_split(
 def test_a_trial_has_its_share_of_the_error_of_a_year_whatever_was_restored(trial: Trial, tmp_path: Path) -> None:
     """The first trial by the bucket alone, the next after its control record is lost, then after the database is."""
 
-    def next_trial(number: int, at: datetime) -> control_record.ControlRecord:
+    def next_trial(number: int, at: datetime) -> experiment_record.ControlRecord:
         bundle_publisher.stage(trial.bucket, f"next{number}", make_draft(tmp_path / str(number), 1.1 + number / 10))
         version = bundle_publisher.publish(trial.bucket, f"next{number}", "CO")
         found = trial.evaluation(f"run{number}", at, "sequential").collect_evidence()

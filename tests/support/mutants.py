@@ -44,6 +44,11 @@ MODULES: dict[str, tuple[str, ...]] = {
         "release/test_promotion.py",
         "release/test_trial_levels.py",
     ),
+    "homeprices/release/experiment_record.py": (
+        "release/test_control_record.py",
+        "release/test_phases.py",
+        "release/test_trial_levels.py",
+    ),
     "homeprices/release/holds.py": ("release/test_holds.py",),
     "homeprices/experiment/policies/sequential.py": (
         "experiment/policies/test_sequential.py",

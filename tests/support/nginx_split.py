@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from homeprices.names import Variant
-from homeprices.release.control_record import HUNDREDTHS, hundredths
+from homeprices.release.experiment_record import HUNDREDTHS, hundredths
 
 HASH_LIMIT = 0xFFFFFFFF
 _MIX = 0x5BD1E995

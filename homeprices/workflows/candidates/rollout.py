@@ -19,7 +19,8 @@ from homeprices.release import control_record, holds, phases
 from homeprices.workflows.notify_once import notify_once
 
 if TYPE_CHECKING:
-    from homeprices.release.control_record import Clock, ControlRecord
+    from homeprices.release.control_record import Clock
+    from homeprices.release.experiment_record import ControlRecord
     from homeprices.resources import Resources
 
 

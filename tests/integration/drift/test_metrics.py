@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from homeprices.release.control_record import ControlRecord
+from homeprices.release.experiment_record import ControlRecord
 from monitoring.exporter.database_collector import DatabaseCollector
 from monitoring.exporter.metric_table import Sample, families
 from tests.integration.drift.conftest import Town

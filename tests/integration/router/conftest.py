@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from homeprices.adapters.object_store import MemoryBucket
-from homeprices.release import control_record
-from homeprices.release.control_record import ControlRecord
+from homeprices.release import control_record, experiment_record
+from homeprices.release.experiment_record import ControlRecord
 from router.agent import Agent
 from router.circuit_breaker import Limits
 from router.control_cache import BucketControl, ControlRecordCache
@@ -50,7 +50,7 @@ def running_record(share: float = 50.0, epoch: int = 1, salt: str = "5a17") -> C
         salt=salt,
         share=share,
         epoch=epoch,
-        epochs=(control_record.Epoch(epoch=epoch, share=share, since=now),),
+        epochs=(experiment_record.Epoch(epoch=epoch, share=share, since=now),),
         started_at=now,
     )
 

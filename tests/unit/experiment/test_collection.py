@@ -7,7 +7,7 @@ import pytest
 from homeprices.errors import Conflict
 from homeprices.experiment import collection
 from homeprices.experiment.policies.sequential import SequentialPolicy
-from homeprices.release.control_record import ControlRecord
+from homeprices.release.experiment_record import ControlRecord
 
 
 def test_without_an_experiment_there_is_no_evidence() -> None:

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from homeprices.adapters.object_store import MemoryBucket
 from homeprices.errors import Conflict, HomePricesError, InvalidInput, NotFound, PreconditionFailed, StorageUnavailable
-from homeprices.release import control_record
-from homeprices.release.control_record import ControlRecord, Epoch
+from homeprices.release import control_record, experiment_record
+from homeprices.release.experiment_record import ControlRecord, Epoch
 from tests.support.factories import Clock
 from tests.support.faulty_bucket import AwayBucket, DyingBucket, Killed, LostAnswers
 
@@ -346,8 +346,8 @@ def test_a_salt_is_16_digits_of_chance_and_at_most_64(bucket: MemoryBucket) -> N
 
 
 def test_a_share_has_the_resolution_of_nginx() -> None:
-    assert [control_record.hundredths(share) for share in (0, 12.344, 12.346, 100)] == [0, 1234, 1235, 10_000]
-    assert control_record.hundredths(100) == control_record.HUNDREDTHS
+    assert [experiment_record.hundredths(share) for share in (0, 12.344, 12.346, 100)] == [0, 1234, 1235, 10_000]
+    assert experiment_record.hundredths(100) == experiment_record.HUNDREDTHS
     for share in (-0.01, 100.01):
         with pytest.raises(ValueError, match="a share is from 0 to 100 percent"):
-            control_record.hundredths(share)
+            experiment_record.hundredths(share)

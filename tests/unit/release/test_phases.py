@@ -9,7 +9,7 @@ import pytest
 from homeprices.adapters.object_store import Bucket, MemoryBucket
 from homeprices.errors import Conflict
 from homeprices.release import control_record, phases
-from homeprices.release.control_record import ControlRecord
+from homeprices.release.experiment_record import ControlRecord
 from homeprices.release.trial_levels import spent
 from tests.support.factories import Clock
 from tests.support.faulty_bucket import DyingBucket, Killed, LostAnswers

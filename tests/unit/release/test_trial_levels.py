@@ -10,7 +10,7 @@ import pytest
 from homeprices.adapters.object_store import MemoryBucket
 from homeprices.errors import DatabaseUnavailable
 from homeprices.release import control_record
-from homeprices.release.control_record import ControlRecord
+from homeprices.release.experiment_record import ControlRecord
 from homeprices.release.trial_levels import YEAR, TrialLevel
 from tests.support.factories import Clock
 from tests.support.faulty_bucket import DyingBucket, Killed, LostAnswers

@@ -9,7 +9,7 @@ import pytest
 from homeprices.adapters.object_store import MemoryBucket
 from homeprices.errors import StorageUnavailable
 from homeprices.release import control_record
-from homeprices.release.control_record import ControlRecord
+from homeprices.release.experiment_record import ControlRecord
 from router.control_cache import BucketControl, CachedRecord, ControlRecordCache, Stop
 
 RUNNING = ControlRecord(

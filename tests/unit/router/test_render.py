@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from homeprices.errors import InvalidInput
-from homeprices.release.control_record import ControlRecord
+from homeprices.release.experiment_record import ControlRecord
 from router.render import TEMPLATE, example, fill_template, is_split, render, revision_of
 from router.site_config import NO_ADDRESS, RouterKey, RouterSite
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homeprices.release.control_record import hundredths
+from homeprices.release.experiment_record import hundredths
 from tests.support.nginx_split import HASH_LIMIT, bound, murmur_hash2, position, unmoved, variant_of
 
 SHARES = st.integers(0, 5000).map(lambda n: n / 100)
