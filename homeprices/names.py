@@ -39,6 +39,9 @@ CANDIDATE_WANTED_ASSET: Final = "candidate_wanted"
 SYNTHETIC_SOURCE: Final = "synthetic listings"
 """The source of a dataset that `data synthesize` wrote."""
 
+PLACE_HEADER: Final = "X-Home-Place"
+"""The header in which a client states the home's place (`pricing.features.place_header`): the router reads no body."""
+
 EXPLAIN_PATH: Final = "/api/explain"
 """The path of an explanation of an estimate."""
 

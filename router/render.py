@@ -15,6 +15,8 @@ from pathlib import Path
 from homeprices.errors import InvalidInput
 from homeprices.keys.key_ring import parse_quota
 from homeprices.keys.key_token import HANDLE_PATTERN, handle
+from homeprices.names import PLACE_HEADER
+from homeprices.pricing.features import place_header
 from homeprices.release.experiment_record import ControlRecord, hundredths
 from homeprices.settings import LOCAL_HOST
 from router.site_config import NO_ADDRESS, RouterKey, RouterSite
@@ -30,6 +32,7 @@ PROBLEM_JSON = (
 )
 _REVISION = "{{revision}}"
 _PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
+_SAFE_PLACE = re.compile(r"[A-Za-z0-9_.~!'()*%-]{1,100}")
 _SAFE_WORD = re.compile(r"[A-Za-z0-9_.-]{0,64}")
 _SAFE_HOST = re.compile(r"(\*\.)?[a-z0-9_.-]{1,255}")
 _SAFE_ADDRESS = re.compile(r"[A-Za-z0-9_.:/\[\]-]{1,255}")
@@ -76,6 +79,7 @@ def _values(record: ControlRecord, site: RouterSite) -> dict[str, str]:
         **_doors(site),
         **_keys(site.keys),
         "split": _split(record),
+        "trial": _trial(record),
         "production_servers": _lines("        server {} max_fails=0;", production),
         "candidate_servers": _lines("        server {} max_fails=0;", candidate),
         "operations_servers": _lines("        server {} max_fails=0;", _addresses("operations", site.operations)),
@@ -96,8 +100,6 @@ def _values(record: ControlRecord, site: RouterSite) -> dict[str, str]:
         "candidate_timeout": f"{round(site.candidate_timeout * 1000)}ms",
         "keepalive_min_timeout": keepalive,
         "experiment": experiment,
-        "epoch": str(record.epoch) if running else "",
-        "epoch_or_null": str(record.epoch) if running else "null",
         "version_json": _version_json(record),
         "problem_json": PROBLEM_JSON,
     }
@@ -150,6 +152,33 @@ def _split(record: ControlRecord) -> str:
         f"        {share // 100}.{share % 100:02}% candidate;\n"
         "        * production;\n"
         "    }"
+    )
+
+
+def _trial(record: ControlRecord) -> str:
+    """Return the maps that tell whether a request is in the experiment: of a trial in some places, by its header.
+
+    `$trial_place` is that place, with which the service compares the home.
+    """
+    epoch = str(record.epoch) if record.state == "running" else ""
+    if not record.places:
+        in_trial = "    map $host $in_trial {\n        default 1;\n    }"
+        stated = '    map $host $trial_place {\n        default "";\n    }'
+    else:
+        header = "$http_" + PLACE_HEADER.lower().replace("-", "_")
+        # The letter before each place, because Nginx takes some words and signs at the start of a value for its own.
+        of_places = _lines(
+            '        "p:{}" 1;', tuple(_one("places", place_header(p), _SAFE_PLACE) for p in record.places)
+        )
+        in_trial = f'    map p:{header} $in_trial {{\n        default "";\n{of_places}\n    }}'
+        stated = f'    map $in_trial $trial_place {{\n        default "";\n        1 {header};\n    }}'
+    return "\n".join(
+        [
+            in_trial,
+            stated,
+            f'    map $in_trial $experiment_epoch {{\n        default "";\n        1 "{epoch}";\n    }}',
+            f"    map $in_trial $epoch_or_null {{\n        default null;\n        1 {epoch or 'null'};\n    }}",
+        ]
     )
 
 

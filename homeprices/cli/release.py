@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import click
 
 from homeprices.cli.command_group import CommandGroup, Refusal, example, resources_of, user_name
 
 if TYPE_CHECKING:
+    from homeprices.adapters.object_store import Bucket
     from homeprices.resources import Resources
     from homeprices.workflows.manual_actions import ActionReport
 
@@ -52,16 +53,31 @@ def status(session: Session) -> None:
     click.echo(release_status(session.resources))
 
 
-@group.command(epilog=example("homeprices release share 30"), context_settings={"ignore_unknown_options": True})
+@group.command(
+    epilog=example("homeprices release share 30", "homeprices release share 20 --region east"),
+    context_settings={"ignore_unknown_options": True},
+)
 @click.argument("percent", type=float)
+@click.option("--places", type=click.File(encoding="utf-8"), help="File with a place a line: try it there only.")
+@click.option("--region", help="Try it in one region: centre, north, east, south-east, south or west.")
+@click.option("--everywhere", is_flag=True, help="Try it in the whole city again.")
 @optional_reason
 @pass_session
-def share(session: Session, percent: float, reason: str) -> None:
-    """Give the candidate PERCENT of the visitors, from 0 to 50."""
-    from homeprices.release import control_record
+def share(
+    session: Session, percent: float, places: IO[str] | None, region: str | None, everywhere: bool, reason: str
+) -> None:
+    """Give the candidate PERCENT of the visitors, from 0 to 50.
 
-    record = control_record.set_share(session.resources.bucket, percent, session.actor, reason)
-    click.echo(f"{record.candidate} gets {record.share:g} % of the visitors from epoch {record.epoch} on.")
+    Other places than before begin the trial again.
+    """
+    from homeprices.release import control_record
+    from homeprices.release.experiment_record import in_places
+
+    bucket = session.resources.bucket
+    chosen = _places(bucket, places, region, everywhere)
+    record = control_record.set_share(bucket, percent, session.actor, reason, places=chosen)
+    where = f" {in_places(record.places)}" if record.places or everywhere else ""
+    click.echo(f"{record.candidate} gets {record.share:g} % of the visitors{where} from epoch {record.epoch} on.")
 
 
 @group.command(epilog=example('homeprices release stop --reason "it is slow"'))
@@ -149,6 +165,19 @@ def revert(session: Session, version: str, reason: str) -> None:
     from homeprices.workflows import manual_actions
 
     _print(manual_actions.revert(session.resources, version, session.actor, reason))
+
+
+def _places(bucket: Bucket, file: IO[str] | None, region: str | None, everywhere: bool) -> tuple[str, ...] | None:
+    """Return the places that the options name; none for the whole city, None without an option."""
+    from homeprices.workflows.candidates import trial_places
+
+    if [file is not None, region is not None, everywhere].count(True) > 1:
+        raise click.UsageError("say one of --places, --region and --everywhere")
+    if file is not None:
+        return trial_places.known_places(bucket, trial_places.read_places(file))
+    if region is not None:
+        return trial_places.places_of_region(bucket, region)
+    return () if everywhere else None
 
 
 def _print(report: ActionReport) -> None:

@@ -102,6 +102,7 @@ def collect_evidence(
         level=record.level,
         segments=found.segments,
         ramp=ramp_progress(connection, record, window) if policy.ramp else None,
+        places=record.places,
     )
 
 

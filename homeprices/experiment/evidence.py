@@ -192,7 +192,7 @@ class Evidence(_Value):
     circuit breaker set the share to zero. `drift` is the finding of the newest drift reports on the two bundles.
     `without` are the networks with the most influence on a result. `segments` are those of the policy. `level` is the
     error rate at which the trial may promote, None in older records and without a policy for a year. `ramp` is None in
-    the trial, and in records from before there was a ramp.
+    the trial, and in records from before there was a ramp. `places` are those of the trial; empty for the whole city.
     """
 
     experiment: str
@@ -212,6 +212,7 @@ class Evidence(_Value):
     segments: tuple[SegmentRatings, ...] = ()
     level: float | None = Field(default=None, gt=0, lt=0.5)
     ramp: RampProgress | None = None
+    places: tuple[str, ...] = ()
 
     @property
     def age(self) -> timedelta:

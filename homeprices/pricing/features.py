@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cached_property, lru_cache
+from urllib.parse import quote
 
 from homeprices.tables.cells import LATER as LATER
 from homeprices.tables.cells import MISSING as MISSING
@@ -15,6 +16,8 @@ from homeprices.tables.cells import tidy as tidy
 
 OTHER_LOCATION = "other"
 """The learned name that stands for every location that the model has not learned."""
+
+PLACES_CACHED = 4096
 
 AREA_TYPES = ("Super built-up Area", "Built-up Area", "Plot Area", "Carpet Area")
 
@@ -42,6 +45,12 @@ def availability_feature(text: str | None) -> str:
 def key_feature(text: str | None) -> str:
     """The text's key; empty when missing."""
     return key_of(text) if text and not is_missing(text) else MISSING
+
+
+@lru_cache(maxsize=PLACES_CACHED)
+def place_header(text: str) -> str:
+    """A place as the header `X-Home-Place` states it: its key, percent-encoded like JavaScript's encodeURIComponent."""
+    return quote(key_of(text), safe="!'()*")
 
 
 class Locations:

@@ -18,7 +18,14 @@ from homeprices.errors import Conflict, HomePricesError, InvalidInput, ObjectNot
 from homeprices.names import BUNDLE_KIND, Phase
 from homeprices.pricing.manifest import MANIFEST_FILE
 from homeprices.registry.versions import archive_folder, folder, kind_of, utc_now
-from homeprices.release.experiment_record import MAX_SHARE, ControlRecord, first_epoch, updated, with_share
+from homeprices.release.experiment_record import (
+    MAX_SHARE,
+    ControlRecord,
+    first_epoch,
+    in_places,
+    updated,
+    with_share,
+)
 from homeprices.release.trial_levels import LevelRule
 
 KEY = "control/experiment.json"
@@ -100,22 +107,39 @@ def start_experiment(
     return change(bucket, begin, actor, reason or f"{candidate} is tried on {share:g} % of the visitors", clock)
 
 
-def set_share(bucket: Bucket, share: float, actor: str, reason: str = "", *, clock: Clock = utc_now) -> ControlRecord:
+def set_share(
+    bucket: Bucket,
+    share: float,
+    actor: str,
+    reason: str = "",
+    *,
+    places: tuple[str, ...] | None = None,
+    clock: Clock = utc_now,
+) -> ControlRecord:
     """Change the running (or stopped) experiment's share, in percent. Zero stops it. Raises Conflict when idle.
 
-    The share is that of the trial, because no automatic actor changes what a person has set: a ramp ends here.
+    The share is that of the trial, because no automatic actor changes what a person has set: a ramp ends here. Other
+    `places` (empty: the whole city; None: as they are) begin the trial again, at half of its level, because the
+    evidence of some places says nothing of others.
     """
     _check_share(share)
     if share == 0:
+        if places is not None:
+            raise InvalidInput({"places": "need a share above 0 percent"})
         return stop_share(bucket, actor, reason or "share set to 0 %", clock=clock)
 
     def set_to(record: ControlRecord) -> ControlRecord:
         if record.state == "idle":
             raise Conflict("no experiment is running, so there is no share to set")
+        if places is not None and places != record.places:
+            production, candidate = str(record.production), str(record.candidate)
+            level = record.level and record.level / 2  # policies/year.py
+            return first_epoch(record, production, candidate, record.salt, share, clock(), level=level, places=places)
         unchanged = record.share == share and record.phase != "ramp"
         return record if unchanged else with_share(record, share, "running", clock(), phase="trial")
 
-    return change(bucket, set_to, actor, reason or f"share set to {share:g} %", clock)
+    where = "" if places is None else f" {in_places(places)}"
+    return change(bucket, set_to, actor, reason or f"share set to {share:g} %{where}", clock)
 
 
 def stop_share(bucket: Bucket, actor: str, reason: str, *, clock: Clock = utc_now) -> ControlRecord:
@@ -136,8 +160,8 @@ def end_experiment(
         serving = production or record.production
         if record.candidate != candidate:
             return updated(record, production=serving) if record.state == "idle" else record
-        nothing = {"experiment": None, "candidate": None, "salt": "", "started_at": None, "level": None, "phase": None}
-        return with_share(record, 0.0, "idle", clock(), **nothing, production=serving)
+        nothing = dict.fromkeys(("experiment", "candidate", "started_at", "level", "phase"))
+        return with_share(record, 0.0, "idle", clock(), **nothing, salt="", places=(), production=serving)
 
     return change(bucket, end, actor, reason, clock)
 
@@ -155,7 +179,8 @@ def set_production(
         # Half, so that all restarts together spend no more than the trial did (policies/year.py).
         level = record.level and record.level / 2
         candidate, share, phase = str(record.candidate), record.share, record.phase
-        return first_epoch(record, production, candidate, record.salt, share, clock(), record.state, level, phase)
+        salt, places = record.salt, record.places
+        return first_epoch(record, production, candidate, salt, share, clock(), record.state, level, phase, places)
 
     _check_versions(production, None)
     return change(bucket, replace, actor, reason, clock)

@@ -14,6 +14,7 @@ from homeprices.names import Phase
 from homeprices.release.trial_levels import TrialLevel, with_trial
 
 MAX_SHARE = 50.0  # percent; a candidate that gets more than production is no longer a trial
+MOST_PLACES = 500
 
 
 class Epoch(BaseModel):
@@ -32,7 +33,8 @@ class ControlRecord(BaseModel):
     A `stopped` experiment has had its share set to zero, by a person or by the router's circuit breaker, until it gets
     a share again or ends. `epochs` are those of the running experiment, or of the last one. `level` is the error rate
     at which the running experiment may promote (None: that of the policy), `trials` are the levels of the last year.
-    `phase` is `ramp` or `trial`; None without an experiment, and in records from before there was a ramp.
+    `phase` is `ramp` or `trial`; None without an experiment, and in records from before there was a ramp. `places` are
+    those in which the candidate is tried, as `key_of` makes them; empty for the whole city.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,14 +52,15 @@ class ControlRecord(BaseModel):
     phase: Phase | None = None
     level: float | None = Field(default=None, gt=0, lt=0.5)
     trials: tuple[TrialLevel, ...] = ()
+    places: tuple[str, ...] = Field(default=(), max_length=MOST_PLACES)
     updated_at: datetime | None = None
     updated_by: str = ""
     reason: str = ""
 
     @model_validator(mode="after")
     def _variants_match_the_state(self) -> ControlRecord:
-        if self.state == "idle" and (self.candidate or self.experiment or self.share):
-            raise ValueError("an idle record has no experiment, no candidate and share 0")
+        if self.state == "idle" and (self.candidate or self.experiment or self.share or self.places):
+            raise ValueError("an idle record has no experiment, no candidate, no places and share 0")
         if self.state != "idle" and not (self.candidate and self.experiment and self.production):
             raise ValueError(f"a {self.state} record names its experiment, production and candidate")
         if self.state == "stopped" and self.share:
@@ -75,6 +78,7 @@ def first_epoch(
     state: Literal["idle", "running", "stopped"] = "running",
     level: float | None = None,
     phase: Phase | None = "trial",
+    places: tuple[str, ...] = (),
 ) -> ControlRecord:
     """Return a record with the first epoch of an experiment. Its number follows the last experiment's."""
     epoch = record.epoch + 1
@@ -90,6 +94,7 @@ def first_epoch(
         started_at=at,
         phase=phase,
         level=level,
+        places=places,
         trials=with_trial(record.trials, f"{production}-{candidate}", at, level),
     )
 
@@ -104,6 +109,13 @@ def with_share(record: ControlRecord, share: float, state: str, at: datetime, **
 def updated(record: ControlRecord, **fields: object) -> ControlRecord:
     """Return a validated copy with other fields; `model_copy` alone does not validate."""
     return ControlRecord.model_validate(record.model_copy(update=fields).model_dump())
+
+
+def in_places(places: tuple[str, ...]) -> str:
+    """Return where a candidate is tried, for people: "in 3 places", or "in the whole city"."""
+    if not places:
+        return "in the whole city"
+    return "in one place" if len(places) == 1 else f"in {len(places)} places"
 
 
 HUNDREDTHS = 10_000  # Nginx reads a percentage with two decimals, and truncates the rest

@@ -54,7 +54,8 @@ def repeat(bucket: Bucket, actor: str, reason: str, *, clock: Clock = utc_now) -
             return with_share(record, record.share, "running", clock())
         level = record.level and record.level / 2  # policies/year.py
         production, candidate = str(record.production), str(record.candidate)
-        return first_epoch(record, production, candidate, record.salt, record.share, clock(), "running", level)
+        salt, share, places = record.salt, record.share, record.places
+        return first_epoch(record, production, candidate, salt, share, clock(), "running", level, places=places)
 
     return change(bucket, begin, actor, reason, clock)
 

@@ -97,7 +97,8 @@ def release_status(resources: Resources) -> str:
 def _trial(record: experiment_record.ControlRecord) -> str:
     if not record.experiment:
         return "none"
-    return f"{record.experiment} {record.state}, {record.share:g} % of the visitors, epoch {record.epoch}"
+    where = f" {experiment_record.in_places(record.places)}" if record.places else ""
+    return f"{record.experiment} {record.state}, {record.share:g} % of the visitors{where}, epoch {record.epoch}"
 
 
 def experiment_status(resources: Resources, clock: Callable[[], datetime] = versions.utc_now) -> str:
@@ -125,6 +126,7 @@ def experiment_status(resources: Resources, clock: Callable[[], datetime] = vers
     lines = [
         f"experiment   {running.experiment} {running.state}, {running.share:g} % of the visitors, day "
         f"{evidence.age / timedelta(days=1):.1f} of at most {policy.longest / timedelta(days=1):g} ({policy.name})",
+        *([f"places       {_named_places(running.places)}"] if running.places else []),
         *_phase(policy, running, evidence, a_day),
         *_variants(evidence),
         f"left out     {_excluded(evidence)}",
@@ -161,6 +163,11 @@ def _phase(
     shares = [epoch.share for epoch in running.epochs]
     skipped = skipped_steps(policy.ramp, shares, a_day, policy.longest)
     return [f"phase        {phase}{progress}", *([f"skipped      {skipped}"] if skipped else [])]
+
+
+def _named_places(places: tuple[str, ...]) -> str:
+    """Return the places of the trial in one line; a win there promotes nothing."""
+    return f"{len(places)}: {textwrap.shorten(', '.join(places), NOTE_LENGTH, placeholder=' …')}"
 
 
 def _bake(resources: Resources, now: datetime) -> str:

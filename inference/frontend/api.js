@@ -23,6 +23,11 @@ export function locationNames() {
   return ask("/api/get_location_names");
 }
 
+// A place as the router compares it in a trial of some places: homeprices/pricing/features.py has the rule.
+export function placeHeader(text) {
+  return encodeURIComponent(text.normalize("NFKC").toLowerCase().trim().replace(/\s+/g, " "));
+}
+
 export function predict(home) {
   return ask("/api/predict_home_price", home);
 }
@@ -40,23 +45,24 @@ export async function explain(home, predictionId) {
   }
 }
 
-export function sendFeedback(remark) {
-  return ask("/api/feedback", remark);
+export function sendFeedback(remark, place) {
+  return ask("/api/feedback", remark, place);
 }
 
-async function ask(path, body) {
-  const response = await reach(path, body);
+async function ask(path, body, place = body?.location) {
+  const response = await reach(path, body, place);
   const answer = await readJson(response);
   if (response.ok) return answer;
   throw new Refused(sentence(response, answer), answer.fields ?? {}, response.status);
 }
 
-async function reach(path, body) {
+async function reach(path, body, place) {
   const request = { signal: AbortSignal.timeout(PATIENCE_MS), headers: { Accept: "application/json" } };
   if (body !== undefined) {
     request.method = "POST";
     request.headers["Content-Type"] = "application/json";
     request.body = JSON.stringify(body);
+    if (place) request.headers["X-Home-Place"] = placeHeader(place);
   }
   try {
     return await fetch(path, request);

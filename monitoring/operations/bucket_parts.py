@@ -41,6 +41,7 @@ class BucketParts:
             "phase": record.phase or (record.experiment and "trial"),
             "experiment": record.experiment,
             "share": record.share,
+            "places": len(record.places),
             "epoch": record.epoch,
             "started_at": _iso(record.started_at),
             "changed_at": _iso(record.updated_at),

@@ -35,6 +35,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # for `cd tests/load && locu
 try:
     from homeprices.adapters.object_store import open_bucket
     from homeprices.errors import HomePricesError, SettingsError
+    from homeprices.names import PLACE_HEADER
+    from homeprices.pricing.features import place_header
     from homeprices.settings import load_settings
     from tests.load.addresses import new_address
     from tests.load.listings import Listing, find_raw, listings_of
@@ -143,8 +145,11 @@ class Visitor(HttpUser):
 
     def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any] | None:
         """The response, or None without one; a connection that was closed while idle is retried once."""
+        headers = {PLACE_HEADER: place_header(body["location"])} if "location" in body else {}
         for attempt in (1, 2):
-            with self.client.post(path, json=body, timeout=PATIENCE_SECONDS, catch_response=True) as response:
+            with self.client.post(
+                path, json=body, headers=headers, timeout=PATIENCE_SECONDS, catch_response=True
+            ) as response:
                 if attempt == 1 and closed_before_the_first_byte(response):
                     response.request_meta["name"] = f"{path} (retried)"
                     response.success()

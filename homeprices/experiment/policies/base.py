@@ -98,6 +98,18 @@ NOT_ROBUST = RobustnessRule(trimmed=0, without_any_network=False)
 """The rule of schema version 1."""
 
 
+def in_its_places(decision: Decision, evidence: Evidence, longest: timedelta) -> Decision:
+    """Return the decision of a trial in some places, which promotes nothing: the other places have not seen it."""
+    if not evidence.places or decision.outcome != "promote":
+        return decision
+    reason = (
+        f"{decision.reason} The trial is in some places only ({len(evidence.places)}), which say nothing of others: "
+        "`homeprices release share PERCENT --everywhere` tries the candidate in the whole city."
+    )
+    outcome: Outcome = "inconclusive" if evidence.age >= longest else "continue"
+    return decision.model_copy(update={"outcome": outcome, "reason": reason})
+
+
 def with_old_values(document: Any, old: Mapping[str, Any]) -> Any:
     """Return a policy document in which schema version 1 keeps its behaviour, so that its decisions can be replayed.
 

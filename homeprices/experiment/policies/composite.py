@@ -24,6 +24,7 @@ from homeprices.experiment.policies.base import (
     RobustnessRule,
     VoiceRule,
     breaker_stopped,
+    in_its_places,
     time_is_up,
     with_old_values,
 )
@@ -82,6 +83,10 @@ class CompositePolicy(BaseModel):
         return self.rating_weight * variant.mean_rating / HIGHEST_RATING + self.speed_weight * speed
 
     def decide(self, evidence: Evidence) -> Decision:
+        """Return the decision by the evidence; a trial in some places promotes nothing."""
+        return in_its_places(self._decide(evidence), evidence, self.longest)
+
+    def _decide(self, evidence: Evidence) -> Decision:
         """Check harm first, then benefit, then time. Continue while there is too little evidence and time is left."""
         finding, scores = self._compare(evidence)
         if evidence.stopped is not None:

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from homeprices.experiment.policies.base import Decision, in_its_places
 from homeprices.experiment.policies.limits import Document
 from homeprices.names import Phase
 
 if TYPE_CHECKING:
     from homeprices.experiment.evidence import Evidence, RampProgress
-    from homeprices.experiment.policies.base import Decision
 
 HarmCheck = Literal["errors", "slow", "price_errors", "ratings"]
 TAKEN = "ramp_share"
@@ -96,10 +96,12 @@ def with_ramp(
     longest: timedelta,
     harms: Callable[[RampStep], Sequence[str]],
 ) -> Decision:
-    """Return the decision of a look in the ramp: nothing is promoted, and the next step is taken or not.
+    """Return the decision of a look: in the ramp nothing is promoted, and the next step is taken or not.
 
-    `harms` returns the checks of a step that find harm. The statistic `TAKEN` has the share of the step that is taken.
+    A trial in some places promotes nothing either. `harms` returns the checks of a step that find harm. The statistic
+    `TAKEN` has the share of the step that is taken.
     """
+    decision = in_its_places(decision, evidence, longest)
     progress = evidence.ramp
     if progress is None or not steps or decision.outcome not in ("promote", "continue"):
         return decision

@@ -41,6 +41,7 @@ def explain_home_price() -> dict[str, Any]:
     fields = read_fields(request)
     number = fields.pop(PREDICTION_ID, None)
     home = Home.parse(fields)
+    g.caller.require_stated_place(home.location)
     _require_exposure(g.caller, number)
     model = app_state().live.current()
     g.model_version = model.version

@@ -80,11 +80,12 @@ def respond_all(state: AppState, plain: Sequence[PlainRequest]) -> list[PlainRes
 
 
 def _parse(state: AppState, plain: PlainRequest) -> PredictionRequest | None:
+    caller = state.caller_of(plain.environ)
     try:
         home = Home.parse(read_json(plain.body))
+        caller.require_stated_place(home.location)
     except (HomePricesError, HTTPException):
         return None
-    caller = state.caller_of(plain.environ)
     return PredictionRequest(caller, home, plain.started) if state.access.permits(caller, "predict") else None
 
 

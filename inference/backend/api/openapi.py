@@ -7,13 +7,14 @@ with the routes and with the responses of a running instance.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 from pydantic import BaseModel
 
 from homeprices.keys.key_ring import Scope
-from homeprices.names import PREDICT_PATH
+from homeprices.names import PLACE_HEADER, PREDICT_PATH
 from homeprices.pricing.inputs import INPUTS
 from inference.backend.api.batch_formats import CSV_COLUMNS, CSV_TYPE, NDJSON_TYPES
 from inference.backend.api.batch_routes import LARGEST_BATCH_BYTES, MOST_HOMES, NOTES_HEADER
@@ -78,6 +79,7 @@ def _for_visitors() -> dict[str, Any]:
                 (400, 401, 403, 413, 415, 422, 429, 500, 503),
                 scope="predict",
                 body=home,
+                headers=[PLACE_PARAMETER],
                 note=f"At most {LARGEST_BODY_BYTES // 1024} KiB.",
             )
         },
@@ -90,6 +92,7 @@ def _for_visitors() -> dict[str, Any]:
                 (400, 401, 403, 404, 413, 415, 422, 429, 503),
                 scope="feedback",
                 body=feedback,
+                headers=[PLACE_PARAMETER],
                 note="A second feedback of the same visitor, estimate and type replaces the first.",
             )
         },
@@ -212,6 +215,7 @@ def _operation(
     scope: Scope | None = None,
     body: dict[str, Any] | None = None,
     query: type[BaseModel] | None = None,
+    headers: Sequence[dict[str, Any]] = (),
     note: str | None = None,
 ) -> dict[str, Any]:
     responses = {**{status: _problem(status) for status in problems}, **answers}
@@ -220,12 +224,22 @@ def _operation(
         operation["description"] = note
     if scope:
         operation["security"] = [{}, {"key": [scope]}]
-    if query:
-        operation["parameters"] = _parameters(query)
+    if query or headers:
+        operation["parameters"] = [*(_parameters(query) if query else ()), *headers]
     if body:
         operation["requestBody"] = {"required": True, "content": body}
     operation["responses"] = {str(status): responses[status] for status in sorted(responses)}
     return operation
+
+
+PLACE_PARAMETER = {
+    "name": PLACE_HEADER,
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "maxLength": 900},
+    "description": "The location in small letters, percent-encoded. A candidate that is tried in some places answers "
+    "only requests that state one of them; without it production answers.",
+}
 
 
 def _parameters(query: type[BaseModel]) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from werkzeug.exceptions import BadRequest, HTTPException, UnsupportedMediaType
 from homeprices.errors import HomePricesError, InvalidInput, SettingsError, Unavailable
 from homeprices.foreign_text import printable
 from homeprices.log import get_logger
+from homeprices.names import PLACE_HEADER
 from homeprices.settings import Settings
 from homeprices.tables.json_rows import json_object
 
@@ -138,6 +139,6 @@ def allow_origins(app: Flask, settings: Settings) -> None:
         response.headers["Access-Control-Expose-Headers"] = "X-Variant, X-Model-Version, X-Request-ID, Retry-After"
         if request.method == "OPTIONS":
             response.headers["Access-Control-Allow-Methods"] = "GET, POST, OPTIONS"
-            response.headers["Access-Control-Allow-Headers"] = "Content-Type"
+            response.headers["Access-Control-Allow-Headers"] = f"Content-Type, {PLACE_HEADER}"
             response.headers["Access-Control-Max-Age"] = PREFLIGHT_SECONDS
         return response

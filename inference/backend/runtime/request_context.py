@@ -15,9 +15,12 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 
+from homeprices.errors import InvalidInput
 from homeprices.keys.key_check import VerifiedKey
-from homeprices.names import Variant
+from homeprices.names import PLACE_HEADER, Variant
 from homeprices.predictions.identifiers import NetworkHash, VisitorHash
+from homeprices.pricing.features import place_header
+from homeprices.pricing.inputs import LOCATION
 from homeprices.settings import Settings
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
@@ -37,7 +40,8 @@ class Caller:
 
     `trusted`: the request came from a trusted network, if only through the router. `insider`: so does the visitor, who
     may know variant and version. `returning`: the visitor's cookie came with the request, or a trusted network named
-    the visitor. `fallback`: the assigned variant could not answer. `key`: the id of the API key. `scopes`: what it may
+    the visitor. `place`: of the home, as its client stated it to the router, in a trial of some places. `fallback`: the
+    assigned variant could not answer. `key`: the id of the API key. `scopes`: what it may
     do. `key_problem`: why it is refused.
     """
 
@@ -49,11 +53,21 @@ class Caller:
     returning: bool = False
     assigned_variant: Variant | None = None
     epoch: int | None = None
+    place: str | None = None
     fallback: bool = False
     signature: str | None = None  # of the cookie that the router may set for a new visitor
     key: str | None = None
     scopes: frozenset[str] = NO_SCOPES
     key_problem: str | None = None
+
+    def require_stated_place(self, location: str) -> None:
+        """Raise InvalidInput if the place that the router was told is not that of the home.
+
+        With a place of the trial in the header and a home elsewhere, a visitor could see the candidate's price outside
+        of the experiment, learn the variant, and then choose whether to be counted.
+        """
+        if self.place is not None and self.place.casefold() != place_header(location).casefold():
+            raise InvalidInput({LOCATION: f"{location[:100]!r} is not the place that {PLACE_HEADER} states"})
 
     @property
     def unblinded(self) -> bool:
@@ -118,6 +132,7 @@ def _reader(settings: Settings) -> Callable[..., Caller]:
             returning=bool(visitor) and headers.get("HTTP_X_VISITOR_NEW") != "1",
             assigned_variant=_variant(headers.get("HTTP_X_ASSIGNED_VARIANT")),
             epoch=_epoch(headers.get("HTTP_X_EXPERIMENT_EPOCH", "")),
+            place=headers.get("HTTP_X_EXPERIMENT_PLACE"),
             fallback=headers.get("HTTP_X_VARIANT_FALLBACK") == "1",
             signature=signature(visitor, cookie_key) if cookie_key else None,
             key=key,

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
+from homeprices.names import PLACE_HEADER
+from homeprices.pricing.features import place_header
 from inference.translations import catalogue
 from router.frontend import STATIC
 from tests.support.browser import accessibility_violations, frontend
@@ -48,6 +50,28 @@ def test_a_home_becomes_an_estimate_in_lakh_and_in_rupees_with_its_range(page: P
     expect(page.locator("#made-by")).to_have_text("Model BO1, answered in 2 ms")
     expect(page.locator("#notice")).to_be_hidden()
     assert service.homes == [{"location": "Whitefield", "total_sqft": 1200, "bhk": 2, "bath": 2}]
+
+
+def test_every_request_about_a_home_states_its_place_as_the_router_compares_it(
+    page: Page, service: PriceService
+) -> None:
+    estimated(page)
+    page.get_by_role("radio", name="Accurate").check(force=True)
+    page.get_by_role("button", name="Send").click()
+    expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
+    posts = [headers for headers in service.headers if "Content-Length" in headers]
+    assert {headers.get(PLACE_HEADER) for headers in posts} == {"whitefield"}
+    assert len(posts) >= 3, "an estimate, its reasons, and feedback"
+    names = [
+        "Electronic City",
+        "  J.P.  Nagar (7th Phase) ",
+        "Rock'n Roll*",
+        "ಬೆಂಗಳೂರು",
+        "Sarjapura - Attibele Road",
+        "~!",
+    ]
+    script = "async (names) => names.map((await import('/api.js')).placeHeader)"
+    assert page.evaluate(script, names) == [place_header(name) for name in names]
 
 
 def test_the_page_says_what_the_model_has_learned_from(page: Page) -> None:

@@ -112,11 +112,11 @@ class Router:
         self.visitors.append(Visitor(self.site.listen, headers=headers))
         return self.visitors[-1]
 
-    def visitor_of(self, variant: str) -> Visitor:
+    def visitor_of(self, variant: str, **headers: str) -> Visitor:
         """Return a visitor with a cookie, assigned to that variant. A fallback does not count as production."""
         for _ in range(200):
             visitor = self.visitor().arrive()
-            reply = visitor.predict()
+            reply = visitor.predict(**headers)
             if reply.variant == variant and not reply.fallback:
                 return visitor
         raise AssertionError(f"none of 200 visitors is assigned to {variant}")

@@ -122,3 +122,12 @@ def test_after_an_unexpected_error_the_view_answers_each_request_alone(
     answer = ask(backend, "application/json", HOME)
     assert (answer.status_code, batches, len(backend.log.predictions)) == (200, [1, 1], 1)
     assert backend.metric("requests_in_flight") == 0
+
+
+@pytest.mark.parametrize("media_type", ["application/json", BY_THE_VIEW])
+def test_a_home_elsewhere_than_stated_gets_no_price_and_leaves_no_record(backend: Backend, media_type: str) -> None:
+    in_trial = {**FROM_ROUTER, "X-Experiment-Place": "whitefield"}
+    assert ask(backend, media_type, HOME, headers=in_trial).status_code == 200
+    refused = ask(backend, media_type, {**HOME, "location": "Indira Nagar"}, headers=in_trial)
+    assert (refused.status_code, list(refused.get_json()["fields"])) == (422, ["location"])
+    assert [one.inputs["location"] for one in backend.log.predictions] == ["Whitefield"]

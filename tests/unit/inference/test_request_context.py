@@ -7,6 +7,7 @@ import pytest
 from werkzeug.datastructures import Headers
 from werkzeug.test import EnvironBuilder
 
+from homeprices.errors import InvalidInput
 from homeprices.predictions.identifiers import NetworkHash, VisitorHash
 from homeprices.settings import Settings, load_settings
 from inference.backend.runtime.request_context import Caller, open_callers
@@ -148,3 +149,20 @@ def test_a_visitor_returns_whose_id_the_router_has_not_just_made() -> None:
 )
 def test_an_insider_is_in_a_trusted_network_all_the_way(peer: str, forwarded: str, insider: bool) -> None:
     assert caller(peer, X_Forwarded_For=forwarded).insider == insider
+
+
+@pytest.mark.parametrize("location", ["Whitefield", " WHITEFIELD ", "Whitefield\u200b"])
+def test_the_place_that_the_router_was_told_is_that_of_the_home_in_any_spelling(location: str) -> None:
+    caller(**FROM_ROUTER, X_Experiment_Place="whitefield").require_stated_place(location)
+    caller(**FROM_ROUTER).require_stated_place("Atlantis")  # no trial of some places, so nothing was told
+
+
+def test_a_home_elsewhere_is_refused_because_its_price_would_show_the_variant_outside_of_the_experiment() -> None:
+    told = caller(**FROM_ROUTER, X_Experiment_Place="electronic%20city")
+    told.require_stated_place("Electronic  City")
+    with pytest.raises(InvalidInput, match="location: 'Whitefield' is not the place that X-Home-Place states"):
+        told.require_stated_place("Whitefield")
+
+
+def test_a_stranger_states_no_place_to_a_service() -> None:
+    assert caller("192.0.2.1", **FROM_ROUTER, X_Experiment_Place="whitefield").place is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -86,10 +87,10 @@ def test_each_quota_of_a_key_has_a_limit_once() -> None:
 
 
 def test_the_epoch_is_sent_only_while_an_experiment_runs() -> None:
-    assert 'X-Experiment-Epoch "3"' in render(RUNNING, SITE)
+    epochs = re.compile(r"map \$in_trial \$(?:experiment_epoch|epoch_or_null) \{\s+default (.*?);\s+1 (.*?);")
+    assert epochs.findall(render(RUNNING, SITE)) == [('""', '"3"'), ("null", "3")]
     stopped = render(RUNNING.model_copy(update={"state": "stopped", "share": 0.0}), SITE)
-    assert 'X-Experiment-Epoch ""' in stopped
-    assert '"epoch":null' in stopped
+    assert epochs.findall(stopped) == [('""', '""'), ("null", "null")]
 
 
 def test_all_replicas_are_listed_and_one_without_an_address_is_never_used() -> None:
@@ -142,3 +143,21 @@ def test_workers_run_as_a_user_only_where_one_is_named() -> None:
 def test_a_template_and_values_that_do_not_match_are_rejected() -> None:
     with pytest.raises(InvalidInput, match="extra, missing"):
         fill_template("{{missing}} {{known}}", {"known": "1", "extra": "2"})
+
+
+def test_a_trial_in_some_places_is_of_requests_that_state_one() -> None:
+    text = render(RUNNING.model_copy(update={"places": ("electronic city", "ಬೆಂಗಳೂರು", "~tilde", "default")}), SITE)
+    [block] = re.findall(r"map p:\$http_x_home_place \$in_trial \{\n(.*?)\n    \}", text, re.DOTALL)
+    assert [line.strip() for line in block.splitlines()] == [
+        'default "";',
+        '"p:electronic%20city" 1;',
+        f'"p:{quote("ಬೆಂಗಳೂರು")}" 1;',
+        '"p:~tilde" 1;',
+        '"p:default" 1;',
+    ]
+    assert revision_of(text) != revision_of(render(RUNNING, SITE))
+
+
+def test_a_place_that_does_not_fit_into_the_table_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="places"):
+        render(RUNNING.model_copy(update={"places": ("x" * 101,)}), SITE)
