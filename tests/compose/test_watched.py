@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.compose.compose_stack import WATCHERS, ComposeStack
+from tests.compose.compose_stack import FILES, WATCHERS, ComposeStack
 from tests.compose.prometheus_api import Prometheus
+from tests.support import runbook
 from tests.unit.monitoring.alert_rules import rules
 from tests.unit.monitoring.named_metrics import FOREIGN, exported, used
 
 WITHOUT_IMAGE = {"airflow"}  # the StatsD exporter's
 APPEARS_WITH_AN_EVENT = {"ALERTS"}
 WAITS_FOR_A_REPORT = {name for family in exported() for name in family if name.startswith("homeprices_drift_")}
+PUBLISHED = {"6001": "INFER_PROD", "6002": "INFER_CAND", "6500": "FRONTEND", "7000": "ROUTER", "8080": "AIRFLOW"}
+COMMANDS = sorted({cause.compose for alert in runbook.sections() for cause in runbook.causes(alert)})
 WAITS_FOR_A_KEY = {"router_key_requests_total", "router_key_last_used_timestamp_seconds"}
 
 
@@ -67,3 +72,12 @@ def test_the_exporter_reads_the_database_and_may_change_nothing(stack: ComposeSt
     assert prometheus.value('homeprices_bundle_number{variant="production"}') == 1
     assert prometheus.value("homeprices_experiment_running") == 1
     assert prometheus.value('homeprices_process_last_success_timestamp_seconds{process="training"}')
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_of_the_runbook_ends_without_an_error_and_says_something(stack: ComposeStack, command: str) -> None:
+    if command.startswith("curl "):
+        command = re.sub(r"(?<=127\.0\.0\.1:)\d+", lambda port: str(stack.ports[PUBLISHED[port[0]]]), command)
+    words = shlex.split(command.replace("docker compose exec ", "docker compose exec -T "))  # no terminal here
+    done = stack.run(*words, COMPOSE_FILE=":".join(FILES))
+    assert done.stdout.strip()
