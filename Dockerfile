@@ -95,7 +95,7 @@ CMD ["python", "-m", "router.frontend"]
 
 FROM runtime AS mlflow
 COPY --from=packages-mlflow /opt/venv /opt/venv
-COPY compose/healthy.py compose/mlflow_server.py /app/compose/
+COPY compose/healthy.py compose/mlflow_process.py compose/mlflow_server.py /app/compose/
 CMD ["python", "-m", "compose.mlflow_server"]
 
 FROM runtime AS airflow

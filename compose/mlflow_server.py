@@ -14,12 +14,14 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NoReturn
+
+from compose import mlflow_process
 
 USER = "homeprices"
 PASSWORD, DATABASE = "MLFLOW_AUTH_ADMIN_PASSWORD", "MLFLOW_BACKEND_STORE_URI"
 SHORTEST = 16
 EX_USAGE = 64
-COMMAND = ("mlflow", "server", "--app-name", "basic-auth", "--serve-artifacts", "--workers", "1")
 
 
 def problem(environ: Mapping[str, str]) -> str | None:
@@ -62,11 +64,11 @@ def set_password(database: str, password: str) -> None:
         store.update_user(USER, password=password, is_admin=True)
 
 
-def main() -> int:
-    """Run the server; return 64 after one line on standard error when a variable is missing."""
+def main() -> NoReturn:
+    """Run the server. Exits with 64 after one line on standard error when a variable is missing."""
     if (reason := problem(os.environ)) is not None:
         print(f"mlflow_server: {reason}", file=sys.stderr)
-        return EX_USAGE
+        sys.exit(EX_USAGE)
     os.environ |= {
         "MLFLOW_AUTH_CONFIG_PATH": str(write_private(configuration(os.environ[DATABASE]))),
         # Routes without a rule for users are closed too.
@@ -75,13 +77,8 @@ def main() -> int:
         "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(16),
     }
     set_password(os.environ[DATABASE], os.environ[PASSWORD])
-
-    from mlflow.cli import cli  # takes seconds, and needs the settings
-
-    sys.argv = list(COMMAND)
-    cli()
-    return 0
+    mlflow_process.run("--app-name", "basic-auth", "--serve-artifacts")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

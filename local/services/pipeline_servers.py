@@ -140,10 +140,11 @@ def mlflow(home: Path, port: int, database_url: str, bucket: str, env: Mapping[s
     hosts = f"localhost:{port},{LOOPBACK}:{port}"
     return ServiceSpec(
         name="mlflow",
-        argv=(sys.executable, "-m", "mlflow", "server", "--serve-artifacts", "--workers", "1"),
+        argv=(sys.executable, "-m", "compose.mlflow_process", "--serve-artifacts"),
         ready=probes.answers(f"http://{LOOPBACK}:{port}/health"),
         env={
             **env,
+            "PYTHONPATH": str(ROOT),
             "MLFLOW_HOST": LOOPBACK,
             "MLFLOW_PORT": str(port),
             # In the environment rather than in the arguments, which every user of the machine can read.

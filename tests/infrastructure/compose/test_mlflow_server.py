@@ -122,6 +122,18 @@ def test_the_health_check_needs_no_password_and_tells_nothing(server: Server) ->
     assert (answer.status_code, answer.text) == (200, "OK")
 
 
+def test_the_server_is_one_process(server: Server) -> None:
+    assert server.process.children(recursive=True) == []
+
+
+def test_an_unknown_host_is_refused(server: Server) -> None:
+    answer = httpx.get(
+        f"{server.url}/ajax-api/2.0/mlflow/experiments/get?experiment_id=0",
+        headers={"Host": "evil.example"}, auth=("homeprices", PASSWORD), timeout=60,
+    )  # fmt: skip
+    assert (answer.status_code, "Invalid Host header" in answer.text) == (403, True)
+
+
 def test_the_pipeline_logs_runs_and_files_with_the_password(server: Server, tmp_path: Path) -> None:
     tracking = client(server)
     run = tracking.parent_run("first")
