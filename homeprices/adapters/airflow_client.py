@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
+from homeprices.adapters.certificates import certificates
 from homeprices.errors import InvalidInput, NotFound, Unavailable
 from homeprices.foreign_text import LONG, printable
 
@@ -27,7 +28,7 @@ class AirflowClient:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._client = httpx.Client(base_url=settings.airflow_url, timeout=TIMEOUT_SECONDS)
+        self._client = httpx.Client(base_url=settings.airflow_url, timeout=TIMEOUT_SECONDS, verify=certificates())
         self._token: str | None = None
 
     def __enter__(self) -> Self:

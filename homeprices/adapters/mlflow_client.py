@@ -21,6 +21,7 @@ from urllib.parse import quote
 import httpx
 
 from homeprices.adapters import mlflow_experiment
+from homeprices.adapters.certificates import certificates
 from homeprices.adapters.mlflow_experiment import DELETED, DOES_NOT_EXIST
 from homeprices.errors import InvalidInput, TrackingRefused, TrackingUnavailable
 from homeprices.log import get_logger
@@ -54,7 +55,9 @@ class MlflowClient:
         self._public = (settings.mlflow_public_url or self._base).rstrip("/")
         self._clock = clock
         # No connection is kept alive: a task makes few calls, minutes apart.
-        transport = httpx.HTTPTransport(retries=CONNECT_RETRIES, limits=httpx.Limits(max_keepalive_connections=0))
+        transport = httpx.HTTPTransport(
+            verify=certificates(), retries=CONNECT_RETRIES, limits=httpx.Limits(max_keepalive_connections=0)
+        )
         password = settings.mlflow_password.get_secret_value()  # beyond loopback MLflow asks for it
         login = httpx.BasicAuth(settings.mlflow_username, password) if password else None
         self._client = httpx.Client(timeout=TIMEOUT, transport=transport, auth=login)

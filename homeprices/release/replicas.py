@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from homeprices.adapters.certificates import certificates
 from homeprices.errors import InvalidInput, NotReady
 from homeprices.names import Variant
 from homeprices.settings import Settings
@@ -82,7 +83,7 @@ def probe(urls: Sequence[str], *, resolve: Resolve | None = None) -> list[Replic
     """Return what every replica of `urls` serves. A replica that does not answer has a `problem`."""
     if not urls:
         raise InvalidInput({"urls": "no serving instance is configured"})
-    with httpx.Client(timeout=PROBE_TIMEOUT_SECONDS, trust_env=False) as client:
+    with httpx.Client(timeout=PROBE_TIMEOUT_SECONDS, trust_env=False, verify=certificates()) as client:
         return [replica for url in urls for replica in _probe_url(client, url, resolve or _addresses)]
 
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import httpx
 
+from homeprices.adapters.certificates import certificates
 from homeprices.errors import NotFound, TrackingUnavailable, Unavailable
 from homeprices.names import BATCH_DAG, DRIFT_DAG, EVALUATION_DAG, TRAINING_DAG
 from homeprices.workflows.heartbeat import Process
@@ -87,7 +88,7 @@ class AirflowCollector:
     def collect(self) -> list[Sample]:
         """Return the health of each component. Raises Unavailable."""
         try:
-            body = httpx.get(self._url, timeout=TIMEOUT_SECONDS).raise_for_status().json()
+            body = httpx.get(self._url, timeout=TIMEOUT_SECONDS, verify=certificates()).raise_for_status().json()
             health = {part: (body.get(part) or {}).get("status") for part in AIRFLOW_COMPONENTS}
         except (httpx.HTTPError, ValueError, AttributeError) as error:
             raise Unavailable(f"Airflow does not report its health at {self._url}: {error}") from error
@@ -109,7 +110,7 @@ class MlflowCollector:
     def collect(self) -> list[Sample]:
         """Return no samples: success alone is the result. Raises TrackingUnavailable."""
         try:
-            httpx.get(self._url, timeout=TIMEOUT_SECONDS).raise_for_status()
+            httpx.get(self._url, timeout=TIMEOUT_SECONDS, verify=certificates()).raise_for_status()
         except httpx.HTTPError as error:
             raise TrackingUnavailable(f"MLflow does not answer at {self._url}: {error}") from error
         return []

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from homeprices.adapters.airflow_client import AirflowClient
+from homeprices.adapters.certificates import certificates
 from homeprices.errors import HomePricesError, NotFound, Unavailable
 from homeprices.foreign_text import LONG, printable
 from homeprices.names import VARIANTS, Variant
@@ -81,7 +82,8 @@ class ServiceParts:
     def _router(self) -> Data:
         url = f"{self._settings.router_url.rstrip('/')}/router/version"
         try:
-            told = httpx.get(url, timeout=TIMEOUT_SECONDS, trust_env=False).raise_for_status().json()
+            answer = httpx.get(url, timeout=TIMEOUT_SECONDS, trust_env=False, verify=certificates())
+            told = answer.raise_for_status().json()
             return {
                 "share": float(told["share"]),
                 "candidate": told.get("candidate") and printable(str(told["candidate"])),
