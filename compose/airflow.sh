@@ -10,7 +10,7 @@ case ",${COMPOSE_PROFILES:-}," in
     export AIRFLOW__CELERY__FLOWER_BASIC_AUTH="${HOMEPRICES_AIRFLOW_USER:?}:${HOMEPRICES_AIRFLOW_PASSWORD:?}"
     ;;
   *)
-    export AIRFLOW__CORE__EXECUTOR=LocalExecutor
+    export AIRFLOW__CORE__EXECUTOR=compose.airflow_executor.WarmLocalExecutor
     if [ "${2:-}" = celery ]; then
       echo "airflow.sh: the scheduler runs tasks itself; set COMPOSE_PROFILES=celery in .env or in the environment," \
         "so that all of Airflow switches to the workers (--profile celery alone starts them without using them)" >&2

@@ -69,7 +69,7 @@ def configuration(stack: Stack, home: Path, dags: Path) -> dict[str, str]:
     secret = stack.credentials
     sections: dict[str, dict[str, object]] = {
         "CORE": {
-            "EXECUTOR": "LocalExecutor",
+            "EXECUTOR": "compose.airflow_executor.WarmLocalExecutor",
             "PARALLELISM": 4,  # each task is a forked process with its own memory
             "DAGS_FOLDER": dags,
             "LOAD_EXAMPLES": False,
