@@ -40,6 +40,12 @@ def test_a_trial_has_its_level_before_it_starts_and_keeps_it_through_changes_of_
     assert levels(bucket) == [("BO1-CO1", 0.05)]
 
 
+@pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
+def test_a_level_is_an_error_rate_of_less_than_one_half(level: float) -> None:
+    with pytest.raises(ValueError, match="level"):
+        ControlRecord(level=level)
+
+
 def test_a_trial_that_ended_has_spent_its_level_for_a_year(bucket: MemoryBucket, clock: Clock) -> None:
     start(bucket, clock)
     ended = control_record.end_experiment(bucket, "CO1", "person", "no", clock=clock)

@@ -12,7 +12,7 @@ from homeprices.cli import main
 from homeprices.errors import Conflict, InvalidInput
 from homeprices.experiment.policies import from_document, load
 from homeprices.release import control_record, phases
-from homeprices.release.experiment_record import MOST_PLACES, ControlRecord, in_places
+from homeprices.release.experiment_record import ControlRecord, in_places
 from homeprices.resources import Resources
 from homeprices.settings import load_settings
 from homeprices.workflows import status
@@ -98,8 +98,10 @@ def test_what_names_no_known_place_is_refused_by_name(trial: MemoryBucket) -> No
         trial_places.known_places(trial, [f"Nowhere {n}" for n in range(12)])
     with pytest.raises(InvalidInput, match="other"):
         trial_places.known_places(trial, ["other"])
-    with pytest.raises(InvalidInput, match=f"are 0; from 1 to {MOST_PLACES} are allowed"):
+    with pytest.raises(InvalidInput, match="are 0; from 1 to 500 are allowed"):
         trial_places.known_places(trial, [])
+    with pytest.raises(ValueError, match="at most 500 items"):
+        ControlRecord(places=tuple(map(str, range(501))))
     with pytest.raises(Conflict, match="no production bundle"):
         trial_places.known_places(MemoryBucket(), ["Whitefield"])
 
