@@ -7,6 +7,7 @@ const EXPLAIN_RETRIES = 2;
 const RETRY_MS = 1500;
 
 const TOO_SLOW = say("This took too long. Please try again.");
+let place = "";
 const AWAY = say("The price service cannot be reached. Are you online?");
 
 // An answer that is no estimate: `fields` says what is wrong with which input, `message` the rest. Fields of an answer
@@ -21,11 +22,6 @@ export class Refused extends Error {
 
 export function locationNames() {
   return ask("/api/get_location_names");
-}
-
-// A place as the router compares it in a trial of some places: homeprices/pricing/features.py has the rule.
-export function placeHeader(text) {
-  return encodeURIComponent(text.normalize("NFKC").toLowerCase().trim().replace(/\s+/g, " "));
 }
 
 export function predict(home) {
@@ -45,24 +41,25 @@ export async function explain(home, predictionId) {
   }
 }
 
-export function sendFeedback(remark, place) {
-  return ask("/api/feedback", remark, place);
+export function sendFeedback(remark) {
+  return ask("/api/feedback", remark);
 }
 
-async function ask(path, body, place = body?.location) {
-  const response = await reach(path, body, place);
+async function ask(path, body) {
+  const response = await reach(path, body);
   const answer = await readJson(response);
   if (response.ok) return answer;
   throw new Refused(sentence(response, answer), answer.fields ?? {}, response.status);
 }
 
-async function reach(path, body, place) {
+async function reach(path, body) {
   const request = { signal: AbortSignal.timeout(PATIENCE_MS), headers: { Accept: "application/json" } };
   if (body !== undefined) {
     request.method = "POST";
     request.headers["Content-Type"] = "application/json";
     request.body = JSON.stringify(body);
-    if (place) request.headers["X-Home-Place"] = placeHeader(place);
+    place = body.location ?? place; // feedback is about the newest home
+    request.headers["X-Home-Place"] = encodeURIComponent(place.normalize("NFKC").toLowerCase().trim().replace(/\s+/g, " "));
   }
   try {
     return await fetch(path, request);

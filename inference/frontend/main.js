@@ -238,7 +238,7 @@ function takeMeant() {
 
 async function giveOne(remark) {
   try {
-    await sendFeedback(remark, estimated?.home.location);
+    await sendFeedback(remark);
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     const { feedback_value: value, feedback_text: text, ...others } = error.fields;

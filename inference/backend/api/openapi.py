@@ -14,13 +14,13 @@ from typing import Any
 from pydantic import BaseModel
 
 from homeprices.keys.key_ring import Scope
-from homeprices.names import PLACE_HEADER, PREDICT_PATH
+from homeprices.names import PREDICT_PATH
 from homeprices.pricing.inputs import INPUTS
 from inference.backend.api.batch_formats import CSV_COLUMNS, CSV_TYPE, NDJSON_TYPES
 from inference.backend.api.batch_routes import LARGEST_BATCH_BYTES, MOST_HOMES, NOTES_HEADER
 from inference.backend.api.explain_schemas import all_components, with_explanation
 from inference.backend.api.operator_routes import Drift, Lines, Rows, Window
-from inference.backend.api.schemas import VARIANT, VERSION, Schema, reference
+from inference.backend.api.schemas import PLACE_PARAMETER, VARIANT, VERSION, Schema, reference
 from inference.backend.estimate_page import with_page
 from inference.backend.runtime.http import FORM_TYPES, JSON_TYPE, LARGEST_BODY_BYTES, PROBLEM_TYPE
 from inference.backend.runtime.service_metrics import CONTENT_TYPE as PROMETHEUS_TYPE
@@ -230,16 +230,6 @@ def _operation(
         operation["requestBody"] = {"required": True, "content": body}
     operation["responses"] = {str(status): responses[status] for status in sorted(responses)}
     return operation
-
-
-PLACE_PARAMETER = {
-    "name": PLACE_HEADER,
-    "in": "header",
-    "required": False,
-    "schema": {"type": "string", "maxLength": 900},
-    "description": "The location in small letters, percent-encoded. A candidate that is tried in some places answers "
-    "only requests that state one of them; without it production answers.",
-}
 
 
 def _parameters(query: type[BaseModel]) -> list[dict[str, Any]]:

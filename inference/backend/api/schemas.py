@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, get_args
 
 from homeprices.errors import BundleFault
-from homeprices.names import Variant
+from homeprices.names import PLACE_HEADER, Variant
 from homeprices.pricing.inputs import INPUTS, OPTIONAL, TEXT_LIMIT, InputField
 from inference.backend.api.operator_routes import STATUSES
 from inference.backend.api.original_clients import HEALTHY, health_schemas, metrics_schemas
@@ -17,6 +17,15 @@ BLINDED = ("variant", "model_version")  # omitted from responses to visitors
 VERSION: Schema = {"type": "string", "pattern": "^(BO|CO)[1-9][0-9]*$", "examples": ["BO3"]}
 VARIANT: Schema = {"type": "string", "enum": list(get_args(Variant))}
 TIME: Schema = {"type": "string", "format": "date-time"}
+
+PLACE_PARAMETER: Schema = {
+    "name": PLACE_HEADER,
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "maxLength": 900},
+    "description": "The location in small letters, percent-encoded. A candidate that is tried in some places answers "
+    "only requests that state one of them; without it production answers.",
+}
 
 
 def reference(name: str) -> Schema:
