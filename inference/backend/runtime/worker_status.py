@@ -9,10 +9,14 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from homeprices.log import get_logger
+
+LOCK_ATTEMPTS, LOCK_SECONDS = 100, 0.01
 
 log = get_logger(__name__)
 
@@ -31,8 +35,7 @@ class WorkerStatusFiles:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._file.unlink(missing_ok=True)  # left by an earlier process with the same pid
-            self._lock = os.open(self._file.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock = _locked(self._file.with_suffix(".lock"))
         except OSError as error:
             log.warning("worker_status_write_failed", reason=str(error))
         self.write(None)
@@ -67,6 +70,31 @@ def same_version(workers: list[dict[str, Any]]) -> str | None:
     return versions.pop() if len(versions) == 1 else None
 
 
+def _locked(path: Path) -> int:
+    """Return a descriptor of the lock file at this path, locked.
+
+    A reader may meet the new file before it is locked, take it for that of a killed worker, and remove it. The worker
+    would hold the lock of a file that nobody finds, so it makes another one.
+    """
+    for _ in range(LOCK_ATTEMPTS):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        with suppress(BlockingIOError):  # of a reader, who holds it for an instant
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_at(descriptor, path):
+                return descriptor
+        os.close(descriptor)
+        time.sleep(LOCK_SECONDS)
+    raise BlockingIOError(f"{path} stays locked by another process")
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Return whether the path still leads to the open file."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
 def _read_living(lock: Path) -> dict[str, Any] | None:
     file = lock.with_suffix(".json")
     try:
@@ -75,8 +103,9 @@ def _read_living(lock: Path) -> dict[str, Any] | None:
         return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        file.unlink(missing_ok=True)
-        lock.unlink(missing_ok=True)
+        if _is_at(descriptor, lock):  # else another reader has removed it, and a new worker may have made its own
+            file.unlink(missing_ok=True)
+            lock.unlink(missing_ok=True)
     except BlockingIOError:
         return _read(file, int(lock.stem))
     finally:
