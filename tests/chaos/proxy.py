@@ -94,8 +94,10 @@ class FaultProxy:
         self.opened += 1
         try:
             from_server, to_server = await asyncio.open_connection(LOOPBACK, self.upstream)
-        except OSError:
+        except (OSError, asyncio.CancelledError) as error:  # cancelled: the proxy ends just now
             writer.transport.abort()
+            if isinstance(error, asyncio.CancelledError):
+                raise
             return
         connection = _Connection(writer, to_server)
         self._connections.add(connection)
@@ -140,6 +142,7 @@ class FaultProxy:
         self._loop.run_until_complete(self._set(NONE))
         started.set()
         self._loop.run_forever()
+        self._loop.run_until_complete(asyncio.sleep(0.01))  # what was accepted begins, or nobody would close it
         for task in asyncio.all_tasks(self._loop):
             task.cancel()
         self._loop.run_until_complete(asyncio.sleep(0.01))
