@@ -283,3 +283,10 @@ def test_only_the_largest_reasons_are_named_and_the_others_are_one_number(
     assert reason["input"] == "total_sqft" and found["other_reasons"] > 0
     parts = found["typical_home"]["estimated_price"] + reason["lakh"] + found["other_reasons"]
     assert round(parts, 2) == found["estimated_price"]
+
+
+def test_a_home_in_another_place_than_stated_is_not_explained(served: Backend) -> None:
+    stated = {"X-Experiment-Place": "indira%20nagar"}
+    assert served.client.post(EXPLAIN, json={**HOME, "location": "Indira  Nagar"}, headers=stated).status_code == 200
+    refused = served.client.post(EXPLAIN, json=HOME, headers=stated)
+    assert (refused.status_code, list(refused.get_json()["fields"])) == (422, ["location"])
