@@ -103,7 +103,7 @@ def take_mlflow(browser: Browser, settings: Settings, file: Path, scheme: Scheme
     published = tracking.runs(f"{training_runs.OF_TRAINING} AND tags.bundle != 'none'", 1)
     context = browser.new_context(viewport=WIDE, color_scheme=scheme, reduced_motion="reduce")
     page = context.new_page()
-    page.goto(tracking.run_url(published[0]["info"]["run_id"]), wait_until="networkidle")
+    page.goto(tracking.run_url(published[0]["info"]["run_id"]))  # not until the network is idle: a worker keeps it busy
     page.get_by_role("button", name="Load more").wait_for()  # the runs of the estimators are there
     page.get_by_text("Registered models", exact=True).wait_for()
     page.get_by_role("button", name="Close", exact=True).click()  # MLflow's assistant
