@@ -13,7 +13,6 @@ import http.client
 import json
 import platform
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -28,7 +27,7 @@ from homeprices.names import PREDICT_PATH
 from homeprices.settings import load_settings
 from tests.integration.inference.instance import Instance, eventually, upload
 from tests.integration.predictions.conftest import database_variables
-from tests.support.servers import Servers, open_s3
+from tests.support.servers import Servers, open_s3, temporary_servers
 
 CONNECTIONS = 8
 REFUSALS = 60
@@ -144,17 +143,10 @@ def main() -> int:
     parser.add_argument("--requests", type=int, default=8_000)
     parser.add_argument("--out", type=Path)
     chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        folder.chmod(0o755)
+    with temporary_servers() as (folder, servers):
         prepare(folder, [])
-        servers = Servers(folder / "servers")
-        servers.folder.mkdir()
-        try:
-            bundle = folder / "models/price_check_BO1"
-            measured = [measure(servers, folder, bundle, replicas, chosen.requests) for replicas in (1, 3)]
-        finally:
-            servers.close()
+        bundle = folder / "models/price_check_BO1"
+        measured = [measure(servers, folder, bundle, replicas, chosen.requests) for replicas in (1, 3)]
     report = {
         "machine": platform.machine(),
         "python": sys.version.split()[0],

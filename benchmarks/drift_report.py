@@ -13,7 +13,6 @@ import argparse
 import http.client
 import json
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -32,7 +31,7 @@ from homeprices.drift.samples import baseline_of_sample, sample_of_visits
 from homeprices.settings import load_settings
 from tests.integration.inference.instance import Instance, publish
 from tests.integration.predictions.conftest import database_variables
-from tests.support.servers import Servers, open_s3
+from tests.support.servers import Servers, open_s3, temporary_servers
 
 ALLOWED_MS = 200.0
 PATHS = ("/api/drift_report", "/api/drift_report?variant=candidate", "/api/drift_report?hours=168")
@@ -172,15 +171,8 @@ def main() -> int:
     parser.add_argument("--out", type=Path)
     chosen = parser.parse_args()
     busy = machine.busy_share()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        servers = Servers(folder / "servers")
-        servers.folder.mkdir()
-        try:
-            measured = measure(folder, servers, visits=chosen.visits, requests=chosen.requests)
-        finally:
-            servers.close()
+    with temporary_servers() as (folder, servers):
+        measured = measure(folder, servers, visits=chosen.visits, requests=chosen.requests)
     report = {"machine": machine.describe(), "busy_with_else": round(busy, 2), **measured}
     content = json.dumps(report, indent=1)
     print(content)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from homeprices.names import PREDICT_PATH
 from homeprices.settings import load_settings
 from tests.integration.inference.instance import Instance, eventually, publish
 from tests.integration.predictions.conftest import database_variables
-from tests.support.servers import Servers, open_s3
+from tests.support.servers import open_s3, temporary_servers
 
 HOME = {"total_sqft": 1200, "location": "Whitefield", "bhk": 2, "bath": 2}
 UP = 'database_up{variant="production"}'
@@ -39,24 +38,17 @@ def main() -> int:
     parser.add_argument("--out", type=Path)
     chosen = parser.parse_args()
     busy = machine.busy_share()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        servers = Servers(folder / "servers")
-        servers.folder.mkdir()
+    with temporary_servers() as (folder, servers):
+        variables = {**database_variables(servers.postgres("feedback")), **servers.s3("feedback")}
+        upgrade(load_settings(variables, ()))
+        publish(open_s3(variables), folder / "made", "BO1")
+        instance = Instance(folder / "state", {**variables, "WEB_CONCURRENCY": str(chosen.workers)})
         try:
-            variables = {**database_variables(servers.postgres("feedback")), **servers.s3("feedback")}
-            upgrade(load_settings(variables, ()))
-            publish(open_s3(variables), folder / "made", "BO1")
-            instance = Instance(folder / "state", {**variables, "WEB_CONCURRENCY": str(chosen.workers)})
-            try:
-                instance.start()
-                eventually(lambda: instance.serves("BO1") and instance.metric(UP) == 1, "every worker serves")
-                found = measure(instance, chosen.pairs)
-            finally:
-                instance.stop()
+            instance.start()
+            eventually(lambda: instance.serves("BO1") and instance.metric(UP) == 1, "every worker serves")
+            found = measure(instance, chosen.pairs)
         finally:
-            servers.close()
+            instance.stop()
     report = {"machine": machine.describe(), "busy_share": busy, "workers": chosen.workers, **found}
     content = json.dumps(report, indent=1)
     print(content)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import tempfile
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,7 +30,7 @@ from homeprices.resources import Resources
 from homeprices.settings import load_settings
 from homeprices.workflows.candidates.shadow import compare_in_shadow
 from tests.integration.predictions.conftest import database_variables
-from tests.support.servers import Servers
+from tests.support.servers import temporary_servers
 
 ALLOWED_SECONDS, ALLOWED_MEGABYTES = 60.0, 500.0
 OF_A_VISITOR = 3
@@ -109,20 +108,13 @@ def main() -> int:
     production, candidate = (
         preparation.bundle(chosen.home, chosen.listings, simple=simple) for simple in (True, False)
     )
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        servers = Servers(folder / "servers")
-        servers.folder.mkdir()
-        try:
-            url = servers.postgres("shadow")
-            variables = {**database_variables(url), "MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
-            upgrade(load_settings(variables, ()))
-            log_homes(url, chosen.listings, chosen.homes)
-            with multiprocessing.get_context("spawn").Pool(1) as pool:
-                measured = pool.apply(compare, (variables, production, candidate))
-        finally:
-            servers.close()
+    with temporary_servers() as (_, servers):
+        url = servers.postgres("shadow")
+        variables = {**database_variables(url), "MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
+        upgrade(load_settings(variables, ()))
+        log_homes(url, chosen.listings, chosen.homes)
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            measured = pool.apply(compare, (variables, production, candidate))
     content = json.dumps({"machine": machine.describe(), **measured}, indent=1)
     print(content)
     if chosen.out:

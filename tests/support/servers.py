@@ -12,6 +12,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -193,3 +194,17 @@ def _die_with_parent(signum: signal.Signals) -> processes.Child:
     except (OSError, AttributeError):
         return lambda: None
     return partial(prctl, PR_SET_PDEATHSIG, int(signum))
+
+
+@contextmanager
+def temporary_servers() -> Iterator[tuple[Path, Servers]]:
+    """Yield a temporary folder and servers with their data in it; stop the servers and remove the folder at the end."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # PostgreSQL runs as another user
+        servers = Servers(folder / "servers")
+        servers.folder.mkdir()
+        try:
+            yield folder, servers
+        finally:
+            servers.close()
