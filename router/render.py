@@ -156,9 +156,10 @@ def _split(record: ControlRecord) -> str:
 
 
 def _trial(record: ControlRecord) -> str:
-    """Return the maps that tell whether a request is in the experiment: of a trial in some places, by its header.
+    """Return the maps of the variables that depend on the places of the trial.
 
-    `$trial_place` is that place, with which the service compares the home.
+    `$in_trial` is 1 for a request in the experiment: for each, or for those whose header names a place of the trial.
+    `$trial_place` is that place, which the service compares with the home.
     """
     epoch = str(record.epoch) if record.state == "running" else ""
     if not record.places:
@@ -166,7 +167,7 @@ def _trial(record: ControlRecord) -> str:
         stated = '    map $host $trial_place {\n        default "";\n    }'
     else:
         header = "$http_" + PLACE_HEADER.lower().replace("-", "_")
-        # The letter before each place, because Nginx takes some words and signs at the start of a value for its own.
+        # A prefix for each place, because Nginx reserves some words, and reads a value that starts with ~ as a pattern.
         of_places = _lines(
             '        "p:{}" 1;', tuple(_one("places", place_header(p), _SAFE_PLACE) for p in record.places)
         )

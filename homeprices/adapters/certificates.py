@@ -10,8 +10,8 @@ import httpx
 
 @cache
 def certificates() -> ssl.SSLContext:
-    """Return the TLS context of this process's HTTP clients.
+    """Return the TLS context that all HTTP clients of this process share.
 
-    Each client would read the certificates again, also one of plain HTTP: 38 ms of processor time.
+    A client without it reads the certificates, also for plain HTTP, which takes 37 ms of processor time.
     """
     return httpx.create_ssl_context()

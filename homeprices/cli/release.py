@@ -68,7 +68,7 @@ def share(
 ) -> None:
     """Give the candidate PERCENT of the visitors, from 0 to 50.
 
-    Other places than before begin the trial again.
+    A change of the places starts the trial again.
     """
     from homeprices.release import control_record
     from homeprices.release.experiment_record import in_places
@@ -172,7 +172,7 @@ def _places(bucket: Bucket, file: IO[str] | None, region: str | None, everywhere
     from homeprices.workflows.candidates import trial_places
 
     if [file is not None, region is not None, everywhere].count(True) > 1:
-        raise click.UsageError("say one of --places, --region and --everywhere")
+        raise click.UsageError("--places, --region and --everywhere exclude each other; use one of them")
     if file is not None:
         return trial_places.known_places(bucket, trial_places.read_places(file))
     if region is not None:

@@ -118,9 +118,9 @@ def set_share(
 ) -> ControlRecord:
     """Change the running (or stopped) experiment's share, in percent. Zero stops it. Raises Conflict when idle.
 
-    The share is that of the trial, because no automatic actor changes what a person has set: a ramp ends here. Other
-    `places` (empty: the whole city; None: as they are) begin the trial again, at half of its level, because the
-    evidence of some places says nothing of others.
+    The share is that of the trial, because no automatic actor changes what a person has set: a ramp ends here. A
+    change of `places` (empty: the whole city; None: no change) starts the trial again, at half of its level, because
+    the evidence of some places says nothing of others.
     """
     _check_share(share)
     if share == 0:

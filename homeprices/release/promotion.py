@@ -124,7 +124,7 @@ def claim_outcome(
         raise Conflict(f"{candidate} is no candidate")
     decided = outcome_of(bucket, candidate)
     if decided is None and not bucket.exists(versions.folder(candidate) + MANIFEST_FILE):
-        decided = outcome_of(bucket, candidate)  # another caller may have decided, and ended the trial, in between
+        decided = outcome_of(bucket, candidate)  # another caller may have ended the trial since the first read
         if decided is None:
             raise NotFound(f"{candidate} is no candidate: models/ has no such complete bundle")
     if decided is None:

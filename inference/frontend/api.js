@@ -7,8 +7,9 @@ const EXPLAIN_RETRIES = 2;
 const RETRY_MS = 1500;
 
 const TOO_SLOW = say("This took too long. Please try again.");
-let place = "";
 const AWAY = say("The price service cannot be reached. Are you online?");
+
+let place = "";
 
 // An answer that is no estimate: `fields` says what is wrong with which input, `message` the rest. Fields of an answer
 // with a status are the service's own words, which are English.

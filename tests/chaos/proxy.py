@@ -142,7 +142,7 @@ class FaultProxy:
         self._loop.run_until_complete(self._set(NONE))
         started.set()
         self._loop.run_forever()
-        self._loop.run_until_complete(asyncio.sleep(0.01))  # what was accepted begins, or nobody would close it
+        self._loop.run_until_complete(asyncio.sleep(0.01))  # start pending accepts, which close their sockets
         for task in asyncio.all_tasks(self._loop):
             task.cancel()
         self._loop.run_until_complete(asyncio.sleep(0.01))

@@ -40,9 +40,9 @@ class Caller:
 
     `trusted`: the request came from a trusted network, if only through the router. `insider`: so does the visitor, who
     may know variant and version. `returning`: the visitor's cookie came with the request, or a trusted network named
-    the visitor. `place`: of the home, as its client stated it to the router, in a trial of some places. `fallback`: the
-    assigned variant could not answer. `key`: the id of the API key. `scopes`: what it may
-    do. `key_problem`: why it is refused.
+    the visitor. `place`: the header `X-Home-Place` of a request in a trial of some places, else None. `fallback`: the
+    assigned variant could not answer. `key`: the id of the API key. `scopes`: what it may do. `key_problem`: why it is
+    refused.
     """
 
     trusted: bool
@@ -61,10 +61,10 @@ class Caller:
     key_problem: str | None = None
 
     def require_stated_place(self, location: str) -> None:
-        """Raise InvalidInput if the place that the router was told is not that of the home.
+        """Raise InvalidInput if the header names another place than the home has.
 
-        With a place of the trial in the header and a home elsewhere, a visitor could see the candidate's price outside
-        of the experiment, learn the variant, and then choose whether to be counted.
+        Otherwise a visitor could name a place of the trial, send a home in another place, and compare its price with
+        production's. So the visitor would learn the variant, and could then join the experiment in one variant only.
         """
         if self.place is not None and self.place.casefold() != place_header(location).casefold():
             raise InvalidInput({LOCATION: f"{location[:100]!r} is not the place that {PLACE_HEADER} states"})

@@ -73,12 +73,12 @@ def same_version(workers: list[dict[str, Any]]) -> str | None:
 def _locked(path: Path) -> int:
     """Return a descriptor of the lock file at this path, locked.
 
-    A reader may meet the new file before it is locked, take it for that of a killed worker, and remove it. The worker
-    would hold the lock of a file that nobody finds, so it makes another one.
+    Creates the file again if a reader has removed it: a file that is not locked yet looks like that of a killed worker.
+    Raises BlockingIOError if another process keeps the lock.
     """
     for _ in range(LOCK_ATTEMPTS):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        with suppress(BlockingIOError):  # of a reader, who holds it for an instant
+        with suppress(BlockingIOError):  # a reader holds the lock for an instant
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _is_at(descriptor, path):
                 return descriptor
@@ -103,7 +103,7 @@ def _read_living(lock: Path) -> dict[str, Any] | None:
         return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if _is_at(descriptor, lock):  # else another reader has removed it, and a new worker may have made its own
+        if _is_at(descriptor, lock):  # otherwise a reader has removed it, and the path may lead to a new worker's file
             file.unlink(missing_ok=True)
             lock.unlink(missing_ok=True)
     except BlockingIOError:

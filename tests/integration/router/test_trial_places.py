@@ -1,4 +1,4 @@
-"""A trial in some places under real Nginx: which requests are in the experiment, and what the service is told."""
+"""A trial in some places under real Nginx: which requests are in the experiment, and the headers to the service."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_outside_of_the_places_production_answers_and_the_record_is_of_no_epoch(
     assert priced - {("production", 2)} == {("candidate", 2), ("production", None)}
 
 
-def test_no_client_tells_a_service_its_place_or_epoch(router: Router) -> None:
+def test_headers_of_a_client_do_not_reach_the_service_as_place_or_epoch(router: Router) -> None:
     claim = {"X-Experiment-Place": "electronic%20city", "X-Experiment-Epoch": "2"}
     in_some_places(router, share=50)
     router.visitor().arrive().predict(**claim)

@@ -1,4 +1,4 @@
-"""A process reads the certificates once, whatever it asks."""
+"""A process reads the certificates once, for all of its HTTP clients."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from monitoring.exporter.service_collectors import AirflowCollector, MlflowColle
 
 @pytest.fixture
 def closed_port() -> Iterator[int]:
-    """A port on which nobody listens."""
+    """A port without a listener."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield bound.getsockname()[1]

@@ -137,7 +137,7 @@ def test_the_command_tries_a_candidate_in_a_region_in_named_places_and_everywher
     assert control_record.read(trial).places == EAST
     assert say("--everywhere") == (0, "CO1 gets 20 % of the visitors in the whole city from epoch 4 on.\n")
     code, said = say("--everywhere", "--region", "east")
-    assert (code, "one of --places, --region and --everywhere" in said) == (2, True)
+    assert (code, "--places, --region and --everywhere exclude each other" in said) == (2, True)
     listed.write_text("Whitefeild\n")
     code, said = say("--places", str(listed))
     assert (code, "did you mean 'Whitefield'?" in said) == (1, True)
