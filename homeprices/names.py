@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final, Literal
 
 Variant = Literal["production", "candidate"]
-BundleKind = Literal["BO", "CO"]
+BundleKind = Literal["BO", "CO", "RO"]
 ModelPrefix = Literal["best_model", "candidate_model"]
 
 VARIANTS: Final[tuple[Variant, Variant]] = ("production", "candidate")
@@ -21,6 +21,9 @@ with the last share, watched as the new production."""
 
 BUNDLE_KIND: Final[Mapping[Variant, BundleKind]] = {"production": "BO", "candidate": "CO"}
 """The kind of bundle that a variant serves: the letters before the number of its versions."""
+
+REGIONAL_KIND: Final[BundleKind] = "RO"
+"""The kind of a regional bundle: production in the places for which its candidate was promoted."""
 
 MODEL_PREFIX: Final[Mapping[Variant, ModelPrefix]] = {"production": "best_model", "candidate": "candidate_model"}
 """The value of the environment variable `MODEL_PREFIX` of a variant's serving instances."""

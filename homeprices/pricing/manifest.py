@@ -19,13 +19,13 @@ from pydantic import (
 )
 
 from homeprices.foreign_text import printable
-from homeprices.names import BUNDLE_KIND, BundleKind
+from homeprices.names import BUNDLE_KIND, REGIONAL_KIND, BundleKind
 from homeprices.pricing.inputs import INPUT
 
 MANIFEST_FILE = "manifest.json"
 DRAFT_FILE = "draft.json"
 
-Version = Annotated[str, Field(pattern=r"^(BO|CO)[1-9][0-9]*$")]
+Version = Annotated[str, Field(pattern=r"^(BO|CO|RO)[1-9][0-9]*$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 # Relative, slash-separated, no part that starts with a dot: a manifest cannot point outside its folder.
 FileName = Annotated[
@@ -127,8 +127,8 @@ class Manifest(Draft):
 
 
 def _kind(version: str) -> BundleKind:
-    production, candidate = BUNDLE_KIND["production"], BUNDLE_KIND["candidate"]
-    return production if version.startswith(production) else candidate
+    kinds = (*BUNDLE_KIND.values(), REGIONAL_KIND)
+    return next((kind for kind in kinds if version.startswith(kind)), BUNDLE_KIND["candidate"])
 
 
 if TYPE_CHECKING:

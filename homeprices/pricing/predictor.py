@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import onnxruntime
@@ -57,6 +57,20 @@ class _OneHome(threading.local):
         if self._location is not None:
             self._location[0, 0] = location
         return self._feed
+
+
+class PriceModel(Protocol):
+    """What prices homes: a `Predictor`, or several of them behind one version."""
+
+    @property
+    def version(self) -> str:
+        """The version of the bundle."""
+
+    def estimate(self, homes: Sequence[Home]) -> list[Estimate]:
+        """Return an estimate for each home, in order. Raises BundleRefused."""
+
+    def estimate_seconds(self) -> float:
+        """Return the processor time of an estimate in seconds."""
 
 
 class Predictor:

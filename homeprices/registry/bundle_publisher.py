@@ -33,7 +33,7 @@ from homeprices.registry.bundle_reader import (
 from homeprices.registry.versions import BUNDLE_FILE_KEY, Kind, kind_of, number_of, utc_now, version_name
 
 CLAIM_ATTEMPTS = 100  # each failed attempt means that another writer took a number, so the limit is never reached
-_CLAIM = re.compile(r"claims/((?:BO|CO|train_V)[1-9][0-9]*)\.json")
+_CLAIM = re.compile(r"claims/((?:BO|CO|RO|train_V)[1-9][0-9]*)\.json")
 DATASET_KEY = re.compile(r"data/raw/(train_V[1-9][0-9]*)\.(?:csv|jsonl|json|parquet)")
 
 
@@ -151,13 +151,15 @@ def publish(
     return version
 
 
-def republish(bucket: Bucket, source: str, *, owner: str, published_by: str) -> str:
-    """Publish the files of a published bundle as the next BO, for a promotion or a revert. Return the version."""
-    earlier = claimed(bucket, BUNDLE_KIND["production"], owner)
+def republish(
+    bucket: Bucket, source: str, *, owner: str, published_by: str, kind: BundleKind = BUNDLE_KIND["production"]
+) -> str:
+    """Publish the files of a published bundle as the next BO or RO, for a promotion or a revert. Return the version."""
+    earlier = claimed(bucket, kind, owner)
     if earlier and is_complete(bucket, earlier):
         return earlier
     content = read_manifest(bucket, source)
-    version = claim(bucket, BUNDLE_KIND["production"], owner)
+    version = claim(bucket, kind, owner)
     manifest = content.publish(version=version, promoted_from=source, published_by=published_by)
     _write(bucket, manifest, lambda name: read_file(bucket, source, name))
     return version

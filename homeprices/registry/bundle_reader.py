@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from homeprices.adapters.object_store import Bucket, Entry
 from homeprices.errors import BundleRefused, NotFound, ObjectNotFound
 from homeprices.log import get_logger
-from homeprices.names import BUNDLE_KIND, BundleKind
+from homeprices.names import BUNDLE_KIND, REGIONAL_KIND, BundleKind
 from homeprices.pricing.bundle import COLUMNS_FILE, Bundle
 from homeprices.pricing.manifest import DRAFT_FILE, MANIFEST_FILE, Columns, Draft, FileDigest, Manifest
 from homeprices.registry import versions
@@ -77,7 +77,8 @@ def ignored_folders(bucket: Bucket) -> list[str]:
         match = BUNDLE_FILE_KEY.fullmatch(entry.key)
         folder = "/".join(entry.key.split("/")[:2])
         folders[folder] = match[1] if match else folders.get(folder)
-    own = {version for kind in BUNDLE_KIND.values() for version in published(bucket, kind)}
+    folders.pop(versions.REGIONS_KEY, None)
+    own = {version for kind in (*BUNDLE_KIND.values(), REGIONAL_KIND) for version in published(bucket, kind)}
     # A claimed version without a manifest is being written, was interrupted, or is being archived.
     own |= {entry.key.removeprefix("claims/").removesuffix(".json") for entry in bucket.list("claims/")}
     return sorted(folder for folder, version in folders.items() if version not in own)

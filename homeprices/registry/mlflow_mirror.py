@@ -13,7 +13,7 @@ from homeprices.adapters.mlflow_client import MlflowClient
 from homeprices.adapters.mlflow_experiment import ALREADY_EXISTS, DOES_NOT_EXIST
 from homeprices.errors import HomePricesError, TrackingRefused
 from homeprices.log import get_logger
-from homeprices.names import BUNDLE_KIND
+from homeprices.names import BUNDLE_KIND, REGIONAL_KIND
 from homeprices.pricing.manifest import MANIFEST_FILE
 from homeprices.registry import bundle_reader, versions
 from homeprices.registry.versions import BUNDLE_FILE_KEY
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 REGISTERED_MODEL = "bangalore_home_prices"
 DESCRIPTION = f"""Prices of homes in Bangalore in lakh rupees, each with an interval that holds 90 % of the prices.
 
-One version per bundle: `BO` bundles are for production, `CO` bundles are candidates that visitors try. The alias
-`production` is what visitors get, and `candidate` is on trial. The source of a version is its bundle in the bucket. The
-bucket is the source of truth: the next release undoes what is changed here.
+One version per bundle: `BO` bundles are for production, `RO` bundles for production in some places, `CO` bundles are
+candidates that visitors try. The alias `production` is what visitors get, and `candidate` is on trial. The source of a
+version is its bundle in the bucket. The bucket is the source of truth: the next release undoes what is changed here.
 
 Load it: `mlflow.pyfunc.load_model("models:/{REGISTERED_MODEL}@production")`
 """
@@ -48,7 +48,8 @@ def sync_registered_model(tracking: MlflowClient, bucket: Bucket, new: str | Non
     """
     _create_model(tracking)
     registered = _registered(tracking)
-    for version in [version for kind in BUNDLE_KIND.values() for version in bundle_reader.published(bucket, kind)]:
+    kinds = (*BUNDLE_KIND.values(), REGIONAL_KIND)
+    for version in [version for kind in kinds for version in bundle_reader.published(bucket, kind)]:
         if version not in registered:
             source = f"s3://{bucket.name}/{versions.folder(version).rstrip('/')}"
             manifest = bundle_reader.read_manifest(bucket, version)

@@ -1,7 +1,7 @@
 """Version names and the key prefixes of bundles.
 
-`BO{n}` is a production ("best") bundle, `CO{n}` a candidate, `train_V{n}` a dataset. `bundle_publisher.claim` issues
-the numbers, and never issues one twice.
+`BO{n}` is a production ("best") bundle, `RO{n}` a regional one, `CO{n}` a candidate, `train_V{n}` a dataset.
+`bundle_publisher.claim` issues the numbers, and never issues one twice.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ from typing import Literal
 
 from homeprices.errors import InvalidInput
 
-Kind = Literal["BO", "CO", "train_V"]
+Kind = Literal["BO", "CO", "RO", "train_V"]
 
-_VERSION = re.compile(r"(BO|CO|train_V)([1-9][0-9]*)")
-BUNDLE_FILE_KEY = re.compile(r"(?:models|archive)/price_check_((?:BO|CO)[1-9][0-9]*)/(.+)")
+_VERSION = re.compile(r"(BO|CO|RO|train_V)([1-9][0-9]*)")
+REGIONS_KEY = "models/regions.json"
+"""The record of the regional bundles, beside the bundles, because the services may read there."""
+
+BUNDLE_FILE_KEY = re.compile(r"(?:models|archive)/price_check_((?:BO|CO|RO)[1-9][0-9]*)/(.+)")
 
 
 def utc_now() -> datetime:
@@ -41,7 +44,7 @@ def number_of(version: str) -> int:
 def bundle_name(version: str) -> str:
     """Return the folder name of a bundle, for example `price_check_BO3`. Raises InvalidInput for a dataset."""
     if kind_of(version) == "train_V":
-        raise InvalidInput({"version": f"{version!r} is a dataset; a bundle is BO or CO and a number, such as BO1"})
+        raise InvalidInput({"version": f"{version!r} is a dataset; a bundle is BO, CO or RO and a number, such as BO1"})
     return f"price_check_{version}"
 
 
@@ -59,5 +62,5 @@ def _parse(version: str) -> tuple[Kind, int]:
     match = _VERSION.fullmatch(version)
     if not match:
         raise InvalidInput({"version": f"{version!r} is not a version name such as BO1, CO1 or train_V1"})
-    kind: Kind = match[1]  # type: ignore[assignment]  # the pattern allows these three only
+    kind: Kind = match[1]  # type: ignore[assignment]  # the pattern allows these only
     return kind, int(match[2])

@@ -17,7 +17,8 @@ from flask import Blueprint, Response, g, request
 from homeprices.errors import BundleRefused, InvalidInput
 from homeprices.names import PREDICT_PATH
 from homeprices.pricing.home import Home
-from homeprices.pricing.predictor import Estimate, Predictor
+from homeprices.pricing.predictor import Estimate
+from homeprices.registry.production_models import ProductionModels
 from inference.backend.api.batch_formats import Answer, BatchForm, Row, form_of, parse_row
 from inference.backend.runtime.app_state import AppState, app_state
 from inference.backend.runtime.prediction_service import (
@@ -61,10 +62,10 @@ def _answer(service: AppState, form: BatchForm) -> Response:
         read.complete(rows)
         del body
         homes = len(rows)
-        model = service.live.current()
+        models = service.live.models()
         caller = replace(g.caller, assigned_variant=None, fallback=False, epoch=None)
-        g.model_version = model.version
-        pieces = [form.write(_price(service, caller, model, piece, errors)) for piece in _pieces(rows)]
+        g.model_version = models.version
+        pieces = [form.write(_price(service, caller, models, piece, errors)) for piece in _pieces(rows)]
         service.metrics.batch_size.observe(homes)
         noted = {NOTES_HEADER: "; ".join(read.notes)} if read.notes else {}
         return Response(form.join(pieces), content_type=form.media_type, headers=noted)
@@ -80,16 +81,16 @@ def _pieces(rows: list[Row]) -> Iterator[list[Row]]:
 
 
 def _price(
-    service: AppState, caller: Caller, model: Predictor, rows: Sequence[Row], errors: ErrorBudget
+    service: AppState, caller: Caller, models: ProductionModels, rows: Sequence[Row], errors: ErrorBudget
 ) -> list[Answer]:
     """The responses for some rows, in order, logged with one write."""
     started = time.perf_counter()
     parsed = [parse_row(row) for row in rows]
     homes = [row for row in parsed if isinstance(row, Home)]
-    estimates = estimate_all(model, homes)
+    estimates = estimate_all(models, homes)
     milliseconds = round((time.perf_counter() - started) * 1000 / len(rows), 3)
     records = [
-        to_log_record(service.settings.variant, caller, model, home, estimate, milliseconds)
+        to_log_record(service.settings.variant, caller, models, home, estimate, milliseconds)
         for home, estimate in zip(homes, estimates, strict=True)
         if isinstance(estimate, Estimate)
     ]
@@ -100,6 +101,7 @@ def _price(
     for row in parsed:
         outcome = next(next_estimate) if isinstance(row, Home) else row
         if isinstance(row, Home) and isinstance(outcome, Estimate):
+            model = models.model_for(row)
             response = to_response(service.settings.variant, model, row, outcome, next(next_number))
             answers.append(shown_to(caller, response))
         elif isinstance(outcome, BundleRefused):

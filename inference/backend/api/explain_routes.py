@@ -43,7 +43,7 @@ def explain_home_price() -> dict[str, Any]:
     home = Home.parse(fields)
     g.caller.require_stated_place(home.location)
     _require_exposure(g.caller, number)
-    model = app_state().live.current()
+    model = app_state().live.models().model_for(home)
     g.model_version = model.version
     try:
         answer = explanation_of(model, home)

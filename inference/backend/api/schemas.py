@@ -14,7 +14,7 @@ Schema = dict[str, Any]
 
 BLINDED = ("variant", "model_version")  # omitted from responses to visitors
 
-VERSION: Schema = {"type": "string", "pattern": "^(BO|CO)[1-9][0-9]*$", "examples": ["BO3"]}
+VERSION: Schema = {"type": "string", "pattern": "^(BO|CO|RO)[1-9][0-9]*$", "examples": ["BO3"]}
 VARIANT: Schema = {"type": "string", "enum": list(get_args(Variant))}
 TIME: Schema = {"type": "string", "format": "date-time"}
 
@@ -155,13 +155,20 @@ def _batch_error() -> Schema:
 
 
 _HEALTH_OF_VISITORS = ("time", "version")
-_HEALTH_OF_INSIDERS = ("state", "instance", "variant", "model_version", "workers", "refused_version", "refused_for",
-                       "database", "spool_records", *health_schemas())  # fmt: skip
+_HEALTH_OF_INSIDERS = ("state", "instance", "variant", "model_version", "regional_versions", "workers",
+                       "refused_version", "refused_for", "database", "spool_records", *health_schemas())  # fmt: skip
 
 
 def _health() -> Schema:
     version = {"type": ["string", "null"], "pattern": VERSION["pattern"]}
-    worker = _object("A worker process.", pid={"type": "integer"}, model_version=version)
+    regional = {"type": "array", "items": VERSION}
+    worker = _object(
+        "A worker process.",
+        ("regional_versions",),
+        pid={"type": "integer"},
+        model_version=version,
+        regional_versions=regional,
+    )
     return _object(
         "State of this instance; any response means that it is alive. Visitors see status, time and API version.",
         _HEALTH_OF_VISITORS + _HEALTH_OF_INSIDERS,
@@ -178,6 +185,11 @@ def _health() -> Schema:
         model_version={
             **version,
             "description": "the version that every worker serves; null when they differ or serve nothing",
+        },
+        regional_versions={
+            **regional,
+            "type": ["array", "null"],
+            "description": "those that every worker serves in some places; null when they differ",
         },
         workers={"type": "array", "items": worker},
         refused_version={**version, "description": "the newest version, if it was rejected"},

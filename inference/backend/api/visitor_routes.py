@@ -20,7 +20,7 @@ from inference.backend.runtime.app_state import app_state
 from inference.backend.runtime.http import JSON_TYPE, read_fields
 from inference.backend.runtime.prediction_service import PredictionRequest, shown_refusal, shown_to
 from inference.backend.runtime.request_context import Caller
-from inference.backend.runtime.worker_status import same_version
+from inference.backend.runtime.worker_status import same_regional_versions, same_version
 
 blueprint = Blueprint("predict", __name__)
 
@@ -97,6 +97,7 @@ def health() -> dict[str, Any]:
         "instance": state.settings.instance,
         "variant": state.settings.variant,
         "model_version": same_version(workers),
+        "regional_versions": same_regional_versions(workers),
         "workers": workers,
         "refused_version": state.live.refused,
         "refused_for": state.live.fault,

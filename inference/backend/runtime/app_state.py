@@ -123,7 +123,7 @@ def app_state() -> AppState:
 
 def _poll_reporter(metrics: Metrics, workers: WorkerStatusFiles) -> Callable[[PollResult], None]:
     """Return a function that publishes a poll's result to Prometheus and, if the version changed, to other workers."""
-    published: str | None = None
+    published: tuple[str | None, tuple[str, ...]] = None, ()
 
     def report(result: PollResult) -> None:
         nonlocal published
@@ -133,10 +133,10 @@ def _poll_reporter(metrics: Metrics, workers: WorkerStatusFiles) -> Callable[[Po
         metrics.model_stale.set(result.stale)
         if result.model:
             metrics.model_trained.set(result.model.bundle.manifest.created_at.timestamp())
-        version = result.model.version if result.model else None
-        if published != version:
-            workers.write(version)
-            published = version
+        served = (result.model.version if result.model else None, result.regional)
+        if published != served:
+            workers.write(*served)
+            published = served
 
     return report
 

@@ -23,6 +23,7 @@ from homeprices.names import BUNDLE_KIND, Variant
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.predictor import Predictor
 from homeprices.registry import bundle_reader
+from homeprices.registry.production_models import ProductionModels, RegionalModels
 from inference.backend.runtime.process import release_free_memory
 
 log = get_logger(__name__)
@@ -43,13 +44,17 @@ Outcome = Literal["unchanged", "reloaded", "rejected", "not_published", "unavail
 
 @dataclass(frozen=True)
 class PollResult:
-    """The result of a poll. `model` is served from now on; `refused` is the rejected version, `fault` the reason."""
+    """The result of a poll. `model` is served from now on; `refused` is the rejected version, `fault` the reason.
+
+    `regional` are the regional versions that are served beside it.
+    """
 
     outcome: Outcome
     model: Predictor | None
     stale: bool
     refused: str | None
     fault: BundleFault | None = None
+    regional: tuple[str, ...] = ()
 
 
 @dataclass
@@ -80,6 +85,9 @@ class LiveModel:
         self._report = report
         self._clock = clock
         self._model: Predictor | None = None
+        self._regional: RegionalModels | None = None
+        if variant == "production":
+            self._regional = RegionalModels(bucket, cache, lambda model: require_speed(model, self._model), clock)
         self._state: State = "starting"
         self._rejection: _Rejection | None = None
         self._outcome: Outcome | None = None
@@ -99,6 +107,15 @@ class LiveModel:
             )
         return model
 
+    def models(self) -> ProductionModels:
+        """Return the model, and those of production's regions beside it. Raises NoModel."""
+        return ProductionModels(self.current(), self._regional.by_place if self._regional else {})
+
+    @property
+    def regional_versions(self) -> tuple[str, ...]:
+        """The regional versions that are served, oldest first."""
+        return self._regional.versions if self._regional else ()
+
     @property
     def state(self) -> State:
         """`starting`: no model yet; `ok`; `idle`: no candidate; `stale`: cached, not confirmed by the bucket."""
@@ -106,13 +123,19 @@ class LiveModel:
 
     @property
     def refused(self) -> str | None:
-        """The newest version, if it was rejected."""
-        return self._rejection.version if self._rejection else None
+        """The newest version, or else a regional one, if it was rejected."""
+        return self._refusal[0] if self._refusal else None
 
     @property
     def fault(self) -> BundleFault | None:
         """Why that version was rejected."""
-        return self._rejection.fault if self._rejection else None
+        return self._refusal[1] if self._refusal else None
+
+    @property
+    def _refusal(self) -> tuple[str, BundleFault] | None:
+        if self._rejection:
+            return self._rejection.version, self._rejection.fault
+        return self._regional.refused if self._regional else None
 
     def start(self) -> None:
         """Start polling, and wait for a first model from the bucket or, if it does not answer, from the cache."""
@@ -129,14 +152,20 @@ class LiveModel:
         outcome: Outcome
         try:
             outcome = self._load_newest()
+            if self._regional:
+                self._follow_regions(self._regional)
         except (Unavailable, OSError) as error:
             outcome = "unavailable"
             if self._outcome != outcome:
                 log.warning("bucket_unavailable", reason=str(error))
         self._outcome = outcome
-        self._report(PollResult(outcome, self._model, self._state == "stale", self.refused, self.fault))
+        self._tell(outcome)
         self._polled.set()
         return outcome
+
+    def _tell(self, outcome: Outcome) -> None:
+        stale = self._state == "stale"
+        self._report(PollResult(outcome, self._model, stale, self.refused, self.fault, self.regional_versions))
 
     def _run(self) -> None:
         while not self._closing.is_set():
@@ -168,6 +197,16 @@ class LiveModel:
             else:
                 break
         return "rejected"
+
+    def _follow_regions(self, regional: RegionalModels) -> None:
+        try:
+            if regional.poll():
+                log.info("regional_models_changed", versions=regional.versions, places=len(regional.by_place))
+                release_free_memory()
+        except Unavailable:
+            raise
+        except HomePricesError as error:  # a damaged record: the places keep the models that they have
+            log.error("regional_record_rejected", reason=str(error))
 
     def _nothing_published(self) -> Outcome:
         self._rejection = None
@@ -222,7 +261,9 @@ class LiveModel:
                 if self._model is None and self._state == "starting":
                     self._model, self._state = model, "stale"
             log.warning("cached_model_loaded", version=model.version)
-            self._report(PollResult("unavailable", self._model, self._state == "stale", self.refused, self.fault))
+            if self._regional:
+                self._regional.take_from_cache()
+            self._tell("unavailable")
             return
 
     def _cached(self) -> list[Path]:

@@ -12,6 +12,7 @@ from homeprices.names import Variant
 from homeprices.predictions.prediction_log import Prediction, PredictionLog
 from homeprices.pricing.home import Home
 from homeprices.pricing.predictor import PRICE_DIGITS, Estimate, Predictor
+from homeprices.registry.production_models import ProductionModels
 from inference.backend.runtime.live_model import LiveModel
 from inference.backend.runtime.request_context import Caller
 from inference.backend.runtime.service_metrics import Metrics
@@ -42,14 +43,14 @@ class PredictionService:
     def predict(self, requests: Sequence[PredictionRequest]) -> list[PredictionResponse | BundleRefused]:
         """Return the logged response to each request, in order, or the reason why the model has no price for that home.
 
-        All responses come from one model. Raises NoModel, and logs nothing then.
+        Each response comes from the model of the home's place. Raises NoModel, and logs nothing then.
         """
-        model = self._live.current()
-        estimates = estimate_all(model, [request.home for request in requests])
+        models = self._live.models()
+        estimates = estimate_all(models, [request.home for request in requests])
         now = time.perf_counter()
         seconds = [now - request.started for request in requests]
         records = [
-            to_log_record(self._variant, request.caller, model, request.home, estimate, _milliseconds(spent))
+            to_log_record(self._variant, request.caller, models, request.home, estimate, _milliseconds(spent))
             for request, estimate, spent in zip(requests, estimates, seconds, strict=True)
             if isinstance(estimate, Estimate)
         ]
@@ -59,6 +60,7 @@ class PredictionService:
             if isinstance(estimate, Estimate):
                 prediction_id = next(prediction_ids)
                 self._count(request.caller, prediction_id, spent)
+                model = models.model_for(request.home)
                 responses.append(self._respond(model, request.home, estimate, prediction_id, spent))
             else:
                 responses.append(estimate)
@@ -85,18 +87,18 @@ class PredictionService:
             self._metrics.unlogged.inc()
 
 
-def estimate_all(model: Predictor, homes: Sequence[Home]) -> list[Estimate | BundleRefused]:
+def estimate_all(models: ProductionModels, homes: Sequence[Home]) -> list[Estimate | BundleRefused]:
     """Return a rounded estimate for each home, in order, or the reason why the model has none for that home."""
     try:
-        return [_rounded(estimate) for estimate in model.estimate(homes)]
+        return [_rounded(estimate) for estimate in models.estimate(homes)]
     except BundleRefused as error:
         if len(homes) == 1:
             return [error]
-    return [estimate_all(model, [home])[0] for home in homes]
+    return [estimate_all(models, [home])[0] for home in homes]
 
 
 def to_log_record(
-    variant: Variant, caller: Caller, model: Predictor, home: Home, estimate: Estimate, milliseconds: float
+    variant: Variant, caller: Caller, models: ProductionModels, home: Home, estimate: Estimate, milliseconds: float
 ) -> Prediction:
     """Return the record of a prediction in the log."""
     return Prediction(
@@ -105,7 +107,7 @@ def to_log_record(
         assigned_variant=caller.assigned_variant,
         served_variant=variant,
         fallback=caller.fallback,
-        bundle=model.version,
+        bundle=models.model_for(home).version,
         epoch=caller.epoch,
         inputs=home.model_dump(exclude_none=True),
         estimate=estimate.price,

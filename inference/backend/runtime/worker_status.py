@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -40,9 +41,9 @@ class WorkerStatusFiles:
             log.warning("worker_status_write_failed", reason=str(error))
         self.write(None)
 
-    def write(self, model_version: str | None) -> None:
-        """Record the version that this worker serves from now on."""
-        status = json.dumps({"pid": self._pid, "model_version": model_version})
+    def write(self, model_version: str | None, regional: Sequence[str] = ()) -> None:
+        """Record the version that this worker serves from now on, and the regional ones beside it."""
+        status = json.dumps({"pid": self._pid, "model_version": model_version, "regional_versions": list(regional)})
         temporary = self._file.with_suffix(".new")
         try:
             temporary.write_text(status)
@@ -68,6 +69,12 @@ def same_version(workers: list[dict[str, Any]]) -> str | None:
     """Return the version that every one of these workers serves; None when they differ, or one serves nothing."""
     versions = {worker["model_version"] for worker in workers}
     return versions.pop() if len(versions) == 1 else None
+
+
+def same_regional_versions(workers: list[dict[str, Any]]) -> list[str] | None:
+    """Return the regional versions that every one of these workers serves; None when they differ."""
+    served = {tuple(worker.get("regional_versions", ())) for worker in workers}
+    return list(served.pop()) if len(served) == 1 else None
 
 
 def _locked(path: Path) -> int:
@@ -118,5 +125,5 @@ def _read(file: Path, pid: int) -> dict[str, Any]:
     try:
         status: dict[str, Any] = json.loads(file.read_text())
     except (OSError, ValueError):
-        return {"pid": pid, "model_version": None}
+        return {"pid": pid, "model_version": None, "regional_versions": []}
     return status

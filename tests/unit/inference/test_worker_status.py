@@ -15,9 +15,9 @@ from inference.backend.runtime.worker_status import WorkerStatusFiles, same_vers
 def test_a_worker_reports_its_version(tmp_path: Path) -> None:
     workers = WorkerStatusFiles(tmp_path)
     workers.open()
-    assert workers.read() == [{"pid": os.getpid(), "model_version": None}]
+    assert workers.read() == [{"pid": os.getpid(), "model_version": None, "regional_versions": []}]
     workers.write("BO2")
-    assert workers.read() == [{"pid": os.getpid(), "model_version": "BO2"}]
+    assert workers.read() == [{"pid": os.getpid(), "model_version": "BO2", "regional_versions": []}]
     workers.close()
     assert (workers.read(), list(tmp_path.iterdir())) == ([], [])
 
@@ -65,7 +65,7 @@ def test_a_worker_whose_new_file_a_reader_took_for_that_of_a_killed_one_register
     workers.open()
     assert between == []
     workers.write("BO1")
-    assert others.read() == [{"pid": os.getpid(), "model_version": "BO1"}]
+    assert others.read() == [{"pid": os.getpid(), "model_version": "BO1", "regional_versions": []}]
     workers.close()
 
 
@@ -106,7 +106,7 @@ def test_a_worker_with_an_unreadable_file_serves_nothing(tmp_path: Path) -> None
     workers = WorkerStatusFiles(tmp_path)
     workers.open()
     (tmp_path / f"{os.getpid()}.json").write_text("{")
-    assert workers.read() == [{"pid": os.getpid(), "model_version": None}]
+    assert workers.read() == [{"pid": os.getpid(), "model_version": None, "regional_versions": []}]
     workers.close()
 
 
