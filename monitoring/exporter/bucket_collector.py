@@ -11,7 +11,7 @@ from homeprices.adapters.object_store import Bucket
 from homeprices.errors import ObjectNotFound
 from homeprices.names import BUNDLE_KIND
 from homeprices.pricing.manifest import MANIFEST_FILE, Manifest
-from homeprices.registry import bundle_reader, versions
+from homeprices.registry import bundle_reader, regional_record, versions
 from homeprices.release import control_record, experiment_record
 from homeprices.workflows.heartbeat import PROCESSES, last_heartbeat
 from monitoring.exporter.metric_table import Sample
@@ -43,6 +43,8 @@ class BucketCollector:
             yield Sample("homeprices_bundle_created_timestamp_seconds", manifest.created_at.timestamp(), labels)
             for metric, value in manifest.metrics.items():
                 yield Sample("homeprices_bundle_metric", value, {**labels, "metric": metric})
+        for bundle in regional_record.read(self._bucket).in_production:
+            yield Sample("homeprices_regional_places", len(bundle.places), {"version": bundle.version})
 
     def _processes(self) -> Iterator[Sample]:
         for process in PROCESSES:

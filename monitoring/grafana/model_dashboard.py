@@ -30,6 +30,11 @@ VERSIONS = Row(
             Prom("model_version_number", "{{variant}} {{instance}}"),
         ),
         lines(
+            "Regional bundles",
+            "Places in which production serves each, by the regional record.",
+            Prom("homeprices_regional_places", "{{version}}"),
+        ),
+        lines(
             "Stale or rejected",
             "Stale: loaded from the local copy, not confirmed by the bucket. Rejected: number of the version that failed its checks.",
             Prom("max by (variant) (model_stale)", "{{variant}} stale"),

@@ -11,9 +11,9 @@ from typing import Any
 from homeprices.adapters.object_store import Bucket
 from homeprices.errors import HomePricesError, ObjectNotFound
 from homeprices.foreign_text import LONG, printable
-from homeprices.names import BUNDLE_KIND, VARIANTS
+from homeprices.names import BUNDLE_KIND, REGIONAL_KIND, VARIANTS
 from homeprices.pricing.manifest import Manifest
-from homeprices.registry import bundle_reader, versions
+from homeprices.registry import bundle_reader, regional_record, versions
 from homeprices.release import control_record, holds
 from homeprices.workflows.heartbeat import PROCESSES, last_heartbeat
 from monitoring.operations.parts import Data
@@ -36,6 +36,10 @@ class BucketParts:
         record = control_record.read(self._bucket)
         found: Data = {
             "production": bundle_reader.highest(self._bucket, BUNDLE_KIND["production"]),
+            "regional": [
+                {"version": bundle.version, "places": len(bundle.places), "since": _iso(bundle.since)}
+                for bundle in regional_record.read(self._bucket).in_production
+            ],
             "candidate": bundle_reader.highest(self._bucket, BUNDLE_KIND["candidate"]),
             "state": record.state,
             "phase": record.phase or (record.experiment and "trial"),
@@ -61,7 +65,8 @@ class BucketParts:
         archived = bundle_reader.complete_bundles(self._bucket, f"archive/price_check_{BUNDLE_KIND['candidate']}")
         shown = [self._bundle(version) for version in reversed(production[-RELEASES_SHOWN:])]
         # Of all, because reverts may have moved a promotion out of those that are shown; a manifest is read once.
-        promoted = {self._bundle(version).get("promoted_from") for version in production}
+        all_of_them = [*production, *bundle_reader.published(self._bucket, REGIONAL_KIND)]
+        promoted = {self._bundle(version).get("promoted_from") for version in all_of_them}
         ended = [version for version in archived[-RELEASES_SHOWN:] if version not in promoted]
         newest = {"production": shown, "number": len(production), "rolled_back": ended[::-1]}
         return newest | {"shadow": self._shadow()}
