@@ -32,7 +32,7 @@ def workflow() -> Any:
     on_failure_callback=notify_failure,
     params={
         "source": Param("data/batch/", type="string", minLength=1, description="prefix of the files to score"),
-        "bundle": Param("production", type="string", pattern=r"^(production|(BO|CO)[1-9]\d*)$"),
+        "bundle": Param("production", type="string", pattern=r"^(production|(BO|CO|RO)[1-9]\d*)$"),
         # Null by default: Airflow's form cannot be sent with an empty text.
         "job": Param(None, type=["null", "string"], maxLength=120, description="name of the results (default: run id)"),
     },

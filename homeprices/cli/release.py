@@ -93,13 +93,14 @@ def stop(session: Session, reason: str) -> None:
 
 @group.command(epilog=example('homeprices release promote --reason "better in every segment"'))
 @candidate_option
+@click.option("--regional", is_flag=True, help="For the places of its trial only.")
 @required_reason
 @pass_session
-def promote(session: Session, candidate: str | None, reason: str) -> None:
+def promote(session: Session, candidate: str | None, regional: bool, reason: str) -> None:
     """Publish the candidate as the next production bundle."""
     from homeprices.workflows import manual_actions
 
-    _print(manual_actions.promote(session.resources, candidate, session.actor, reason))
+    _print(manual_actions.promote(session.resources, candidate, session.actor, reason, regional=regional))
 
 
 @group.command(epilog=example('homeprices release rollback --reason "it undervalues villas"'))
@@ -157,14 +158,22 @@ def repeat(session: Session, version: str | None, reason: str) -> None:
 
 
 @group.command(epilog=example('homeprices release revert --to BO1 --reason "BO2 undervalues villas"'))
-@click.option("--to", "version", required=True, help="For example BO1.")
+@click.option("--to", "version", help="Bundle that returns, for example BO1.")
+@click.option("--regional", help="Regional bundle that is taken back, for example RO1.")
 @required_reason
 @pass_session
-def revert(session: Session, version: str, reason: str) -> None:
-    """Publish an earlier production bundle as the next one."""
+def revert(session: Session, version: str | None, regional: str | None, reason: str) -> None:
+    """Publish an earlier production bundle as the next one, or take a regional one back."""
+    from homeprices.names import BUNDLE_KIND, REGIONAL_KIND
+    from homeprices.registry.versions import kind_of
     from homeprices.workflows import manual_actions
 
-    _print(manual_actions.revert(session.resources, version, session.actor, reason))
+    if (version is None) is (regional is None):
+        raise click.UsageError("one of --to and --regional is required")
+    for option, given, kind in (("--to", version, BUNDLE_KIND["production"]), ("--regional", regional, REGIONAL_KIND)):
+        if given is not None and kind_of(given) != kind:
+            raise click.UsageError(f"{option} takes a version such as {kind}1, not {given}")
+    _print(manual_actions.revert(session.resources, str(version or regional), session.actor, reason))
 
 
 def _places(bucket: Bucket, file: IO[str] | None, region: str | None, everywhere: bool) -> tuple[str, ...] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,7 @@ MOST_PRICES = 50_000
 # every request. Batches, and requests that did not pass the router, have no assigned variant: one caller could send ten
 # thousand of them and cause a retraining.
 _COUNTS = "visitor IS NOT NULL AND returning_visitor IS NOT FALSE AND assigned_variant IS NOT NULL"
-_IN_WINDOW = "bundle = :bundle AND served_variant = :variant AND ts >= :since AND ts < :until"
+_IN_WINDOW = "bundle = ANY(:bundles) AND served_variant = :variant AND ts >= :since AND ts < :until"
 # One home for each visitor: twenty homes of one visitor are not independent, and the tests assume independence.
 _VISITS = text(
     f"""
@@ -62,13 +63,16 @@ def visits(
     since: datetime,
     until: datetime,
     most: int = MOST_VISITS,
+    regional: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """Return the newest home of each visitor that this bundle served: its inputs, `estimate`, `low` and `high`.
+
+    `regional` are the bundles that served some places instead, whose visitors belong to the same production.
 
     Requests without the visitor's cookie, batches, requests that did not pass the router, and rows that no service can
     have written are left out; `left_out` counts them.
     """
-    values = {"variant": variant, "bundle": bundle, "since": since, "until": until, "most": most}
+    values = {"variant": variant, "bundles": [bundle, *regional], "since": since, "until": until, "most": most}
     return [
         {**row.inputs, "estimate": row.estimate, "low": row.interval_low, "high": row.interval_high}
         for row in connection.execute(_VISITS, values)
@@ -76,10 +80,16 @@ def visits(
 
 
 def left_out(
-    connection: Connection, variant: Variant, bundle: str, *, since: datetime, until: datetime
+    connection: Connection,
+    variant: Variant,
+    bundle: str,
+    *,
+    since: datetime,
+    until: datetime,
+    regional: Sequence[str] = (),
 ) -> dict[str, int]:
     """Return the number of predictions that `visits` excludes from the window, by reason, if there are any."""
-    values = {"variant": variant, "bundle": bundle, "since": since, "until": until}
+    values = {"variant": variant, "bundles": [bundle, *regional], "since": since, "until": until}
     counts = connection.execute(_LEFT_OUT, values).mappings().one()
     return {reason: count for reason, count in counts.items() if count}
 
@@ -136,20 +146,35 @@ class Observation:
 
 
 def observe(
-    connection: Connection, variant: Variant, bundle: Bundle, until: datetime, hours: int, production: str | None = None
+    connection: Connection,
+    variant: Variant,
+    bundle: Bundle,
+    until: datetime,
+    hours: int,
+    production: str | None = None,
+    regional: Sequence[str] = (),
 ) -> Observation:
-    """Compare the variant's visitors of the last `hours` before `until`; a candidate's also with `production`'s."""
+    """Compare the variant's visitors of the last `hours` before `until`; a candidate's also with `production`'s.
+
+    `regional` are the regional bundles of production. Their visitors are compared with what the general bundle has
+    learned, which is the whole city; the error is that of the general bundle alone.
+    """
     since = until - timedelta(hours=hours)
-    visits = live_comparison.visits(connection, variant, bundle.version, since=since, until=until)
+    served = regional if variant == "production" else ()
+    visits = live_comparison.visits(connection, variant, bundle.version, since=since, until=until, regional=served)
     prices = live_comparison.actual_prices(connection, bundle.version, until=until)
-    before = live_comparison.visits(connection, variant, bundle.version, since=since - BEFORE, until=since)
+    earlier = since - BEFORE
+    before = live_comparison.visits(connection, variant, bundle.version, since=earlier, until=since, regional=served)
     summary = compare(baseline_of_bundle(bundle.reference()), sample_of_visits(visits)).summary()
-    if left_out := live_comparison.left_out(connection, variant, bundle.version, since=since, until=until):
+    left_out = live_comparison.left_out(connection, variant, bundle.version, since=since, until=until, regional=served)
+    if left_out:
         summary["left_out"] = left_out
     summary["error"] = _error(bundle, prices, visits)
     summary["segments"] = compare_segments(before, visits, Locations(bundle.columns.locations))
     if production is not None:
-        beside = live_comparison.visits(connection, "production", production, since=since, until=until)
+        beside = live_comparison.visits(
+            connection, "production", production, since=since, until=until, regional=regional
+        )
         summary["arms"] = compare_variants(beside, visits)
     return Observation(variant, bundle.version, since, until, summary)
 

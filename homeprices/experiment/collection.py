@@ -14,10 +14,13 @@ from homeprices.errors import BundleRefused, Conflict, InvalidInput
 from homeprices.experiment import exposures
 from homeprices.experiment.aggregation import ExperimentRows, RescoredPrice, aggregate
 from homeprices.experiment.evidence import Evidence, RampProgress
+from homeprices.names import BUNDLE_KIND
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.home import Home
-from homeprices.pricing.predictor import Estimate, Predictor
+from homeprices.pricing.predictor import Estimate, Predictor, PriceModel
 from homeprices.registry import bundle_reader
+from homeprices.registry.production_models import open_production
+from homeprices.registry.versions import kind_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -60,6 +63,7 @@ def collect_evidence(
         since=record.started_at,
         until=now,
         recent=max(record.started_at, now - RECENT),
+        regional=record.regional,
     )
     exposures.raise_statement_timeout(connection)
     p99 = exposures.p99_milliseconds(connection, window)
@@ -103,6 +107,7 @@ def collect_evidence(
         segments=found.segments,
         ramp=ramp_progress(connection, record, window) if policy.ramp else None,
         places=record.places,
+        regional=record.regional,
     )
 
 
@@ -159,7 +164,7 @@ HOMES_AT_ONCE = 1000
 
 
 class Rescorer:
-    """Prices logged inputs with a bundle from the bucket.
+    """Prices logged inputs with a bundle from the bucket; for a production bundle, with the regional ones beside it.
 
     Raises StorageUnavailable and ObjectNotFound. A rejected bundle prices nothing.
     """
@@ -179,9 +184,14 @@ class Rescorer:
 
     def _estimates(self, version: str, homes: list[Home]) -> list[Estimate]:
         with tempfile.TemporaryDirectory() as temporary:
-            predictor = Predictor(Bundle.open(bundle_reader.fetch(self._bucket, version, Path(temporary))))
+            predictor = self._open(version, Path(temporary))
             pieces = (homes[start : start + HOMES_AT_ONCE] for start in range(0, len(homes), HOMES_AT_ONCE))
             return [estimate for piece in pieces for estimate in predictor.estimate(piece)]
+
+    def _open(self, version: str, folder: Path) -> PriceModel:
+        if kind_of(version) == BUNDLE_KIND["production"]:
+            return open_production(self._bucket, version, folder)
+        return Predictor(Bundle.open(bundle_reader.fetch(self._bucket, version, folder)))
 
 
 def logged_home(inputs: dict[str, Any]) -> Home | None:

@@ -193,6 +193,7 @@ class Evidence(_Value):
     `without` are the networks with the most influence on a result. `segments` are those of the policy. `level` is the
     error rate at which the trial may promote, None in older records and without a policy for a year. `ramp` is None in
     the trial, and in records from before there was a ramp. `places` are those of the trial; empty for the whole city.
+    `regional` are the regional bundles of production; None in records from before there were any.
     """
 
     experiment: str
@@ -213,6 +214,7 @@ class Evidence(_Value):
     level: float | None = Field(default=None, gt=0, lt=0.5)
     ramp: RampProgress | None = None
     places: tuple[str, ...] = ()
+    regional: tuple[str, ...] | None = None
 
     @property
     def age(self) -> timedelta:

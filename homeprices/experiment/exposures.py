@@ -30,7 +30,8 @@ class ExperimentWindow:
     """The experiment of `candidate` against `production` in its epochs, from `since` (inclusive) to `until`
     (exclusive).
 
-    `recent` is the start of the last 24 hours; an answer that takes longer than `slow_over_ms` is slow.
+    `recent` is the start of the last 24 hours; an answer that takes longer than `slow_over_ms` is slow. `regional` are
+    the bundles that production serves in some places.
     """
 
     production: str
@@ -40,6 +41,12 @@ class ExperimentWindow:
     until: datetime
     recent: datetime
     slow_over_ms: float | None = None
+    regional: tuple[str, ...] = ()
+
+    @property
+    def in_production(self) -> list[str]:
+        """The versions that production serves."""
+        return [self.production, *self.regional]
 
 
 @dataclass(frozen=True)
@@ -99,8 +106,9 @@ class ActualPrice:
 # Valid numbers only: PostgreSQL sorts NaN above infinity.
 _SOUND = f"NOT fallback AND milliseconds >= 0 AND milliseconds < {LONGEST_MILLISECONDS}"
 _OF_ITS_VARIANT = """(
-      (assigned_variant = 'production' AND bundle = :production)
-      OR (assigned_variant = 'candidate' AND bundle = CASE WHEN fallback THEN :production ELSE :candidate END)
+      (assigned_variant = 'production' AND bundle = ANY(:in_production))
+      OR (assigned_variant = 'candidate' AND fallback AND bundle = ANY(:in_production))
+      OR (assigned_variant = 'candidate' AND NOT fallback AND bundle = :candidate)
     )"""
 _VISITS = f"""
     prediction_logs.ts >= :since AND prediction_logs.ts < :until AND prediction_logs.visitor IS NOT NULL
@@ -272,6 +280,7 @@ def left_out(connection: Connection, window: ExperimentWindow) -> dict[str, int]
 def _rows(connection: Connection, statement: TextClause, window: ExperimentWindow) -> list[dict[str, Any]]:
     values = {
         **vars(window),
+        "in_production": window.in_production,
         "epochs": list(window.epochs),
         "slow_over_ms": window.slow_over_ms if window.slow_over_ms is not None else "Infinity",
     }

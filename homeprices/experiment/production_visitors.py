@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,15 +10,21 @@ from sqlalchemy import Connection, text
 
 from homeprices.predictions.feedback import PRICE_ERROR_SQL, RATED_SQL, RATING_SQL, SOUND_FEEDBACK
 from homeprices.predictions.log_queries import LONGEST_MILLISECONDS, SOUND_VISIT
+from homeprices.pricing.features import key_of
+from homeprices.pricing.inputs import LOCATION
 
 
 @dataclass(frozen=True)
 class TimeWindow:
-    """From `since` (inclusive) to `until` (exclusive); of one bundle, or of any bundle in production."""
+    """From `since` (inclusive) to `until` (exclusive); of one bundle, or of any bundle in production.
+
+    With `spellings`, only homes whose location is one of these texts.
+    """
 
     since: datetime
     until: datetime
     bundle: str | None = None
+    spellings: list[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -35,8 +42,15 @@ _PRODUCTION_SOUND = f"milliseconds >= 0 AND milliseconds < {LONGEST_MILLISECONDS
 _ANSWERS = f"""
     served_variant = 'production' AND visitor IS NOT NULL AND returning_visitor IS NOT FALSE
     AND ts >= :since AND ts < :until
-    AND (CAST(:bundle AS text) IS NULL OR bundle = :bundle) AND {SOUND_VISIT}
+    AND (CAST(:bundle AS text) IS NULL OR bundle = :bundle)
+    AND (CAST(:spellings AS text[]) IS NULL OR inputs ->> '{LOCATION}' = ANY(:spellings)) AND {SOUND_VISIT}
 """
+_SPELLINGS = text(
+    f"""
+    SELECT DISTINCT inputs ->> '{LOCATION}' FROM prediction_logs
+    WHERE served_variant = 'production' AND ts >= :since AND ts < :until AND inputs ->> '{LOCATION}' IS NOT NULL
+    """  # noqa: S608
+)
 _PRODUCTION_P99 = text(
     f"""
     SELECT percentile_cont(0.99) WITHIN GROUP (ORDER BY milliseconds) FROM prediction_logs
@@ -69,6 +83,12 @@ _PRODUCTION_VISITORS = text(
     SELECT answers, slow, stars, error FROM came LEFT JOIN rated USING (visitor) LEFT JOIN priced USING (visitor)
     """  # noqa: S608
 )
+
+
+def spellings_of(connection: Connection, places: Collection[str], window: TimeWindow) -> list[str]:
+    """Return the texts by which production's visitors of the window named one of these places (keys)."""
+    named = connection.execute(_SPELLINGS, vars(window)).scalars()
+    return sorted(name for name in named if key_of(name) in places)
 
 
 def production_p99(connection: Connection, window: TimeWindow) -> float | None:

@@ -17,6 +17,7 @@ from homeprices.adapters.object_store import Bucket
 from homeprices.errors import Conflict, HomePricesError, InvalidInput, ObjectNotFound, PreconditionFailed
 from homeprices.names import BUNDLE_KIND, Phase
 from homeprices.pricing.manifest import MANIFEST_FILE
+from homeprices.registry import regional_record
 from homeprices.registry.versions import archive_folder, folder, kind_of, utc_now
 from homeprices.release.experiment_record import (
     MAX_SHARE,
@@ -102,7 +103,8 @@ def start_experiment(
         salt = record.salt if record.candidate == candidate else new_salt()
         at = clock()
         given = level and level(record.trials, at)
-        return first_epoch(record, production, candidate, salt, share, at, level=given, phase=phase)
+        regional = regional_record.read(bucket).versions
+        return first_epoch(record, production, candidate, salt, share, at, level=given, phase=phase, regional=regional)
 
     return change(bucket, begin, actor, reason or f"{candidate} is tried on {share:g} % of the visitors", clock)
 
@@ -134,7 +136,10 @@ def set_share(
         if places is not None and places != record.places:
             production, candidate = str(record.production), str(record.candidate)
             level = record.level and record.level / 2  # policies/year.py
-            return first_epoch(record, production, candidate, record.salt, share, clock(), level=level, places=places)
+            salt, at, regional = record.salt, clock(), record.regional
+            return first_epoch(
+                record, production, candidate, salt, share, at, level=level, places=places, regional=regional
+            )
         unchanged = record.share == share and record.phase != "ramp"
         return record if unchanged else with_share(record, share, "running", clock(), phase="trial")
 
@@ -161,7 +166,7 @@ def end_experiment(
         if record.candidate != candidate:
             return updated(record, production=serving) if record.state == "idle" else record
         nothing = dict.fromkeys(("experiment", "candidate", "started_at", "level", "phase"))
-        return with_share(record, 0.0, "idle", clock(), **nothing, salt="", places=(), production=serving)
+        return with_share(record, 0.0, "idle", clock(), **nothing, salt="", places=(), regional=(), production=serving)
 
     return change(bucket, end, actor, reason, clock)
 
@@ -169,18 +174,22 @@ def end_experiment(
 def set_production(
     bucket: Bucket, production: str, actor: str, reason: str, *, clock: Clock = utc_now
 ) -> ControlRecord:
-    """Record that another bundle is in production. A running experiment restarts against it, with the same visitors."""
+    """Record that another bundle is in production, general or regional.
+
+    A running experiment restarts against it, with the same visitors.
+    """
 
     def replace(record: ControlRecord) -> ControlRecord:
-        if record.production == production:
+        regional = regional_record.read(bucket).versions
+        if record.production == production and (record.state == "idle" or record.regional == regional):
             return record
         if record.state == "idle":
             return updated(record, production=production)
         # Half, so that all restarts together spend no more than the trial did (policies/year.py).
         level = record.level and record.level / 2
         candidate, share, phase = str(record.candidate), record.share, record.phase
-        salt, places = record.salt, record.places
-        return first_epoch(record, production, candidate, salt, share, clock(), record.state, level, phase, places)
+        salt, state, at = record.salt, record.state, clock()
+        return first_epoch(record, production, candidate, salt, share, at, state, level, phase, record.places, regional)
 
     _check_versions(production, None)
     return change(bucket, replace, actor, reason, clock)

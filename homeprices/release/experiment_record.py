@@ -11,10 +11,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from homeprices.names import Phase
+from homeprices.registry.regional_record import MOST_PLACES
 from homeprices.release.trial_levels import TrialLevel, with_trial
 
 MAX_SHARE = 50.0  # percent; a candidate that gets more than production is no longer a trial
-MOST_PLACES = 500
 
 
 class Epoch(BaseModel):
@@ -34,7 +34,8 @@ class ControlRecord(BaseModel):
     a share again or ends. `epochs` are those of the running experiment, or of the last one. `level` is the error rate
     at which the running experiment may promote (None: that of the policy), `trials` are the levels of the last year.
     `phase` is `ramp` or `trial`; None without an experiment, and in records from before there was a ramp. `places` are
-    those in which the candidate is tried, as `key_of` makes them; empty for the whole city.
+    those in which the candidate is tried, as `key_of` makes them; empty for the whole city. `regional` are the regional
+    bundles that were in production beside `production` when the experiment began.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,6 +54,7 @@ class ControlRecord(BaseModel):
     level: float | None = Field(default=None, gt=0, lt=0.5)
     trials: tuple[TrialLevel, ...] = ()
     places: tuple[str, ...] = Field(default=(), max_length=MOST_PLACES)
+    regional: tuple[str, ...] = ()
     updated_at: datetime | None = None
     updated_by: str = ""
     reason: str = ""
@@ -79,6 +81,7 @@ def first_epoch(
     level: float | None = None,
     phase: Phase | None = "trial",
     places: tuple[str, ...] = (),
+    regional: tuple[str, ...] = (),
 ) -> ControlRecord:
     """Return a record with the first epoch of an experiment. Its number follows the last experiment's."""
     epoch = record.epoch + 1
@@ -95,6 +98,7 @@ def first_epoch(
         phase=phase,
         level=level,
         places=places,
+        regional=regional,
         trials=with_trial(record.trials, f"{production}-{candidate}", at, level),
     )
 

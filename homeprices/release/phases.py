@@ -54,8 +54,10 @@ def repeat(bucket: Bucket, actor: str, reason: str, *, clock: Clock = utc_now) -
             return with_share(record, record.share, "running", clock())
         level = record.level and record.level / 2  # policies/year.py
         production, candidate = str(record.production), str(record.candidate)
-        salt, share, places = record.salt, record.share, record.places
-        return first_epoch(record, production, candidate, salt, share, clock(), "running", level, places=places)
+        salt, share, places, regional = record.salt, record.share, record.places, record.regional
+        return first_epoch(
+            record, production, candidate, salt, share, clock(), "running", level, places=places, regional=regional
+        )
 
     return change(bucket, begin, actor, reason, clock)
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 from homeprices.adapters.object_store import Bucket
 from homeprices.errors import Conflict, NotFound, ObjectNotFound, PreconditionFailed
-from homeprices.names import BUNDLE_KIND
+from homeprices.names import BUNDLE_KIND, REGIONAL_KIND
 from homeprices.pricing.manifest import MANIFEST_FILE
-from homeprices.registry import bundle_publisher, bundle_reader, versions
+from homeprices.registry import bundle_publisher, bundle_reader, regional_record, versions
 from homeprices.release import control_record
 
 Outcome = Literal["promote", "rollback"]
@@ -31,18 +31,47 @@ def promote(
     actor: str,
     reason: str,
     *,
+    places: tuple[str, ...] = (),
     clock: control_record.Clock = versions.utc_now,
 ) -> str:
-    """Make the candidate's bundle the next BO, and return that version.
+    """Make the candidate's bundle the next BO, or the next RO for some places, and return that version.
 
     Copies the bundle, calls `wait(version)` (which returns when production serves it, or raises NotReady), ends the
-    experiment, and archives the candidate. The candidate keeps its share until production serves its model.
+    experiment, and archives the candidate. The candidate keeps its share until production serves its model. A BO takes
+    the place of all regional bundles, because its trial compared it with all of production. The first call decides the
+    places; a repeated one keeps them. Raises Conflict when there is no room for another regional bundle.
     """
-    claim_outcome(bucket, candidate, "promote", actor, clock=clock)
-    version = bundle_publisher.republish(bucket, candidate, owner=f"promote:{candidate}", published_by=actor)
-    if bundle_reader.highest(bucket, BUNDLE_KIND["production"]) == version:  # otherwise it has been reverted
+    if places and outcome_of(bucket, candidate) is None:
+        regional_record.require_room(bucket, places)
+    claim_outcome(bucket, candidate, "promote", actor, places=places, clock=clock)
+    if places := _claimed_places(bucket, candidate):
+        version = _publish_regional(bucket, candidate, places, actor, reason, clock)
+        serves = version in regional_record.read(bucket).versions
+    else:
+        version = bundle_publisher.republish(bucket, candidate, owner=f"promote:{candidate}", published_by=actor)
+        serves = bundle_reader.highest(bucket, BUNDLE_KIND["production"]) == version
+    if serves:  # otherwise it has been taken back
         wait(version)
+        if not places:
+            regional_record.end_before(bucket, version, actor, reason, clock=clock)
     _end_trial(bucket, candidate, actor, reason, clock)
+    return version
+
+
+def _publish_regional(
+    bucket: Bucket,
+    candidate: str,
+    places: tuple[str, ...],
+    actor: str,
+    reason: str,
+    clock: control_record.Clock,
+) -> str:
+    owner = f"promote:{candidate}"
+    version = bundle_publisher.republish(bucket, candidate, owner=owner, published_by=actor, kind=REGIONAL_KIND)
+    general = bundle_reader.highest(bucket, BUNDLE_KIND["production"])
+    if general is None:
+        raise Conflict("there is no production bundle yet, so there is none beside which a regional one could stand")
+    regional_record.add(bucket, version, places, general, actor, reason, clock=clock)
     return version
 
 
@@ -59,8 +88,9 @@ def revert(
 ) -> str:
     """Republish an earlier BO as the next BO, wait until production serves it, and return the new version.
 
-    A running experiment restarts against it. A repeated call reverts once. Raises Conflict when `to` is in
-    production already, NotFound when there is no such bundle.
+    A running experiment restarts against it. A repeated call reverts once. The regional bundles that the last promotion
+    has ended return with the bundle that it replaced. Raises Conflict when `to` is in production already, NotFound when
+    there is no such bundle.
     """
     if versions.kind_of(to) != BUNDLE_KIND["production"]:
         raise Conflict(f"{to} is no production bundle; only a BO can be brought back")
@@ -71,9 +101,29 @@ def revert(
         version = production  # an earlier call got this far
     else:
         version = bundle_publisher.republish(bucket, to, owner=f"revert:{to}:over:{production}", published_by=actor)
+    before, reverted = ([None, None, *bundle_reader.published(bucket, BUNDLE_KIND["production"])])[-3:-1]
+    if before == to and reverted is not None:
+        regional_record.restore(bucket, reverted, actor, reason, clock=clock)
     wait(version)
     control_record.set_production(bucket, version, actor, reason, clock=clock)
     return version
+
+
+def take_back(
+    bucket: Bucket, version: str, wait: Wait, actor: str, reason: str, *, clock: control_record.Clock = versions.utc_now
+) -> str:
+    """Take a regional bundle out of production, wait until no replica serves it, and return the general version.
+
+    A running experiment restarts, because what production serves has changed. A repeated call changes nothing. Raises
+    NotFound for a version that never was regional production.
+    """
+    general = bundle_reader.highest(bucket, BUNDLE_KIND["production"])
+    if general is None or regional_record.read(bucket).find(version) is None:
+        raise NotFound(f"{version} is no regional bundle of production")
+    regional_record.end(bucket, version, actor, reason, clock=clock)
+    wait(version)
+    control_record.set_production(bucket, general, actor, reason, clock=clock)
+    return general
 
 
 def resume_interrupted(bucket: Bucket, actor: str, *, clock: control_record.Clock = versions.utc_now) -> list[str]:
@@ -113,9 +163,17 @@ def _leave_one_candidate(bucket: Bucket, actor: str, clock: control_record.Clock
 
 
 def claim_outcome(
-    bucket: Bucket, candidate: str, outcome: Outcome, actor: str, *, clock: control_record.Clock = versions.utc_now
+    bucket: Bucket,
+    candidate: str,
+    outcome: Outcome,
+    actor: str,
+    *,
+    places: tuple[str, ...] = (),
+    clock: control_record.Clock = versions.utc_now,
 ) -> None:
-    """Decide the outcome of a candidate, once. `promote` and `roll_back` call this first.
+    """Decide the outcome of a candidate, and the places of a promotion (none: the whole city), once.
+
+    `promote` and `roll_back` call this first.
 
     Raises Conflict when another outcome was decided, NotFound when there is no such candidate, and BundleRefused for
     the promotion of a damaged bundle, because a promotion that cannot be copied could never complete.
@@ -130,7 +188,8 @@ def claim_outcome(
     if decided is None:
         if outcome == "promote":
             bundle_reader.verify(bucket, candidate)
-        body = json.dumps({"outcome": outcome, "actor": actor, "at": clock().isoformat()}).encode()
+        where = {"places": list(places)} if places else {}
+        body = json.dumps({"outcome": outcome, "actor": actor, "at": clock().isoformat(), **where}).encode()
         try:
             bucket.put(_outcome_key(candidate), body, if_absent=True)
         except PreconditionFailed:  # another caller, or the repetition of our own PUT
@@ -141,15 +200,24 @@ def claim_outcome(
 
 def outcome_of(bucket: Bucket, candidate: str) -> Outcome | None:
     """Return the decided outcome of a candidate, or None."""
+    claim = _outcome_claim(bucket, candidate)
+    return None if claim is None else claim["outcome"]
+
+
+def _claimed_places(bucket: Bucket, candidate: str) -> tuple[str, ...]:
+    return tuple((_outcome_claim(bucket, candidate) or {}).get("places", ()))
+
+
+def _outcome_claim(bucket: Bucket, candidate: str) -> dict[str, Any] | None:
     try:
-        outcome: Outcome = json.loads(bucket.get(_outcome_key(candidate)).body)["outcome"]
+        claim: dict[str, Any] = json.loads(bucket.get(_outcome_key(candidate)).body)
     except ObjectNotFound:
         return None
-    return outcome
+    return claim
 
 
 def rejected_bundles(bucket: Bucket) -> list[str]:
-    """Return reverted production bundles and rolled-back candidates, each newest first.
+    """Return reverted production bundles, regional ones that were taken back, and rolled-back candidates, newest first.
 
     Another trial of one of them would give the same model a second chance.
     """
@@ -161,7 +229,8 @@ def rejected_bundles(bucket: Bucket) -> list[str]:
         if (bundle_reader.read_manifest(bucket, after).promoted_from or "").startswith(BUNDLE_KIND["production"])
     ]
     candidates = [version for version in archived if outcome_of(bucket, version) == "rollback"]
-    return [*reverted[::-1], *sorted(candidates, key=versions.number_of, reverse=True)]
+    regional = regional_record.taken_back(regional_record.read(bucket))
+    return [*reverted[::-1], *regional, *sorted(candidates, key=versions.number_of, reverse=True)]
 
 
 def _end_trial(bucket: Bucket, candidate: str, actor: str, reason: str, clock: control_record.Clock) -> None:

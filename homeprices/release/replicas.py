@@ -17,7 +17,8 @@ import httpx
 
 from homeprices.adapters.certificates import certificates
 from homeprices.errors import InvalidInput, NotReady
-from homeprices.names import Variant
+from homeprices.names import REGIONAL_KIND, Variant
+from homeprices.registry.versions import kind_of
 from homeprices.settings import Settings
 
 POLL_SECONDS = 0.5
@@ -30,6 +31,7 @@ Resolve = Callable[[str, int], list[str]]
 class Replica:
     """One address of a serving instance and the version that it serves; None means no model, or a `problem`.
 
+    `regional` are the regional versions that it serves; None while its workers differ.
     `database`: whether the instance reaches PostgreSQL (`up`, `down`). `spool_records`: those that it has not stored.
     """
 
@@ -38,11 +40,13 @@ class Replica:
     instance: str | None = None
     version: str | None = None
     problem: str | None = None
+    regional: tuple[str, ...] | None = field(default=None, compare=False)
     database: str | None = field(default=None, compare=False)
     spool_records: int | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
-        state = self.problem or (f"serves {self.version}" if self.version else "serves no model")
+        served = ", ".join([*filter(None, [self.version]), *(self.regional or ())])
+        state = self.problem or f"serves {served or 'no model'}"
         return f"{self.instance or self.url} at {self.address} {state}"
 
 
@@ -51,32 +55,43 @@ def wait_until_served(
     version: str | None,
     timeout_seconds: float,
     *,
+    gone: bool = False,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
     resolve: Resolve | None = None,
 ) -> list[Replica]:
     """Return when all workers of all replicas of `urls` serve `version`; None waits until no replica has a model.
 
-    Raises NotReady after `timeout_seconds`. Its message names the other replicas and what they serve.
+    A regional version is served beside the general one. With `gone`, wait until no replica serves it. Raises NotReady
+    after `timeout_seconds`. Its message names the other replicas and what they serve.
     """
     deadline = clock() + timeout_seconds
     while True:
         replicas = probe(urls, resolve=resolve)
-        behind = [replica for replica in replicas if replica.problem or replica.version != version]
+        behind = [replica for replica in replicas if replica.problem or not _follows(replica, version, gone)]
         if not behind:
             return replicas
         if clock() >= deadline:
-            wanted = version or "no model"
+            wanted = f"do not serve {version or 'no model'}" if not gone else f"may still serve {version}"
             raise NotReady(
-                f"after {timeout_seconds:g} s {len(behind)} of {len(replicas)} replicas do not serve {wanted}: "
+                f"after {timeout_seconds:g} s {len(behind)} of {len(replicas)} replicas {wanted}: "
                 + "; ".join(map(str, behind))
             )
         sleep(POLL_SECONDS)
 
 
-def wait_for_version(settings: Settings, variant: Variant, version: str) -> None:
-    """Return when every replica of a variant serves `version`. Raises NotReady after the settings' replica timeout."""
-    wait_until_served(settings.replica_urls(variant), version, settings.replica_timeout_seconds)
+def _follows(replica: Replica, version: str | None, gone: bool) -> bool:
+    if version is None or kind_of(version) != REGIONAL_KIND:
+        return replica.version == version
+    return replica.regional is not None and (version in replica.regional) is not gone
+
+
+def wait_for_version(settings: Settings, variant: Variant, version: str, *, gone: bool = False) -> None:
+    """Return when every replica of a variant serves `version`, or none with `gone` (of a regional version).
+
+    Raises NotReady after the settings' replica timeout.
+    """
+    wait_until_served(settings.replica_urls(variant), version, settings.replica_timeout_seconds, gone=gone)
 
 
 def probe(urls: Sequence[str], *, resolve: Resolve | None = None) -> list[Replica]:
@@ -114,6 +129,7 @@ def _probe_address(client: httpx.Client, url: str, host: str, address: str) -> R
             address,
             health.get("instance"),
             health.get("model_version"),
+            regional=_versions(health.get("regional_versions")),
             database=health.get("database"),
             spool_records=health.get("spool_records"),
         )
@@ -121,6 +137,10 @@ def _probe_address(client: httpx.Client, url: str, host: str, address: str) -> R
         return Replica(url, address, problem=f"does not answer: {str(error) or type(error).__name__}")
     except (ValueError, AttributeError):
         return Replica(url, address, problem="answers something that is not a health document")
+
+
+def _versions(value: object) -> tuple[str, ...] | None:
+    return tuple(map(str, value)) if isinstance(value, list) else None
 
 
 def _addresses(host: str, port: int) -> list[str]:

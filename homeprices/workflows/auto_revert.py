@@ -18,10 +18,16 @@ from homeprices.experiment.evidence import ClusteredProportion, SampleMoments, c
 from homeprices.experiment.exposures import raise_statement_timeout
 from homeprices.experiment.policies import document_of
 from homeprices.experiment.policies.post_promotion import BEFORE, Baseline, PostPromotionEvidence, PostPromotionRule
-from homeprices.experiment.production_visitors import ProductionVisitor, TimeWindow, production_p99, production_visitors
+from homeprices.experiment.production_visitors import (
+    ProductionVisitor,
+    TimeWindow,
+    production_p99,
+    production_visitors,
+    spellings_of,
+)
 from homeprices.log import get_logger
-from homeprices.names import BUNDLE_KIND
-from homeprices.registry import bundle_reader, mlflow_mirror, versions
+from homeprices.names import BUNDLE_KIND, REGIONAL_KIND
+from homeprices.registry import bundle_reader, mlflow_mirror, regional_record, versions
 from homeprices.release import holds, promotion, replicas, traffic_counts
 from homeprices.workflows.notify_once import notify_once
 
@@ -40,7 +46,7 @@ log = get_logger(__name__)
 
 
 class PostPromotionAnalysis:
-    """The analysis of the current production."""
+    """The analysis of the current production, and of each regional bundle beside it."""
 
     def __init__(
         self, resources: Resources, policy: AnyPolicy, clock: Callable[[], datetime] = versions.utc_now
@@ -48,14 +54,21 @@ class PostPromotionAnalysis:
         self._resources, self._policy, self._clock = resources, policy, clock
 
     def run(self) -> str:
-        """Analyze production and revert it if it does harm; return the result as a sentence."""
-        production = bundle_reader.highest(self._resources.bucket, BUNDLE_KIND["production"])
-        if production is None:
+        """Analyze production and revert what does harm; return the result, a sentence for each bundle."""
+        general = bundle_reader.highest(self._resources.bucket, BUNDLE_KIND["production"])
+        if general is None:
             return "There is no production yet."
+        record = regional_record.read(self._resources.bucket)
+        ended = [bundle.version for bundle in record.bundles if bundle.ended_by == ACTOR]
+        with transaction(self._resources.engine) as connection:
+            ended = [version for version in ended if self._unfinished(connection, version)]
+        return " ".join(self._analyze(version) for version in (general, *record.versions, *ended))
+
+    def _analyze(self, production: str) -> str:
         if (held := holds.hold_on(self._resources.bucket, production)) is not None:
             return str(held)
         with transaction(self._resources.engine) as connection:
-            begun = self._unfinished(connection)
+            begun = self._unfinished(connection, production)
             origin = decision_log.promotion_to(connection, production)
             since = origin and decision_log.bake_start(connection, origin)
         if begun is not None:
@@ -95,8 +108,11 @@ class PostPromotionAnalysis:
             return f"{production} has passed its bake window."
         return None
 
-    def _unfinished(self, connection: Connection) -> RecordedDecision | None:
+    def _unfinished(self, connection: Connection, analyzed: str) -> RecordedDecision | None:
         """Return a recorded revert that was not finished, or None."""
+        if versions.kind_of(analyzed) == REGIONAL_KIND:
+            decided = decision_log.find(connection, f"bake:{analyzed}")
+            return decided if decided is not None and decided.result_version is None else None
         production = bundle_reader.highest(self._resources.bucket, BUNDLE_KIND["production"])
         for version in reversed(bundle_reader.published(self._resources.bucket, BUNDLE_KIND["production"])):
             decided = decision_log.find(connection, f"bake:{version}")
@@ -111,13 +127,19 @@ class PostPromotionAnalysis:
         return bundle_reader.read_manifest(self._resources.bucket, production).promoted_from == decided.candidate
 
     def _revert(self, decided: RecordedDecision) -> str:
-        """Publish the previous bundle as the next production, wait until it is served, record and notify."""
+        """Publish the previous bundle as the next production, wait until it is served, record and notify.
+
+        A regional bundle leaves its places to the previous one.
+        """
         resources = self._resources
-        wait = partial(replicas.wait_for_version, resources.settings, "production")
-        version = promotion.revert(resources.bucket, decided.candidate, wait, ACTOR, decided.reason, clock=self._clock)
+        regional = versions.kind_of(decided.production) == REGIONAL_KIND
+        wait = partial(replicas.wait_for_version, resources.settings, "production", gone=regional)
+        act, which = (promotion.take_back, decided.production) if regional else (promotion.revert, decided.candidate)
+        version = act(resources.bucket, which, wait, ACTOR, decided.reason, clock=self._clock)
         mlflow_mirror.try_sync_registered_model(resources, new=version)
         page = decision_report.publish(resources, decided.key)
-        title = f"{decided.production} is taken back: {decided.candidate} is in production again, as {version}"
+        again = "its places get what they had before" if regional else f"{decided.candidate} is in production again"
+        title = f"{decided.production} is taken back: {again}{'' if regional else f', as {version}'}"
         # Notify before recording the result: if this process dies in between, the next run does both, and sends once.
         notify_once(resources, decided.key, Notification(title, decided.reason, page))
         with transaction(resources.engine) as connection:
@@ -134,8 +156,14 @@ def collect_evidence(
     production: str,
     now: datetime,
 ) -> PostPromotionEvidence:
-    """Return the evidence of the new production, compared with the same hours a week (or else a day) earlier."""
-    baseline, before = _baseline(connection, bake, origin.ts, now)
+    """Return the evidence of the new production, compared with the same hours a week (or else a day) earlier.
+
+    Visitors of a regional bundle are compared with those of its places. Failures are those of all of production,
+    because routers do not count them by place.
+    """
+    entry = regional_record.read(bucket).find(production)
+    places = None if entry is None else entry.places
+    baseline, before = _baseline(connection, bake, origin.ts, now, places)
     p99 = None if before is None else production_p99(connection, before)
     slow_over = bake.slow_over(p99)
     new = production_visitors(connection, TimeWindow(origin.ts, now, production), slow_over)
@@ -158,11 +186,17 @@ def collect_evidence(
 
 
 def _baseline(
-    connection: Connection, bake: PostPromotionRule, since: datetime, now: datetime
+    connection: Connection,
+    bake: PostPromotionRule,
+    since: datetime,
+    now: datetime,
+    places: tuple[str, ...] | None,
 ) -> tuple[Baseline, TimeWindow | None]:
     names: tuple[Baseline, Baseline] = ("week", "day")
     for name in names:
         window = TimeWindow(since - BEFORE[name], now - BEFORE[name])
+        if places is not None:  # those of a regional bundle are compared with themselves
+            window = replace(window, spellings=spellings_of(connection, places, window))
         if len(production_visitors(connection, window, bake.slow_at_least_ms)) >= bake.visitors:
             return name, window
     return "none", None

@@ -160,13 +160,15 @@ class Evaluation:
         candidate = decision["candidate"]
         self._check_hold(candidate)
         wait = partial(replicas.wait_for_version, self._resources.settings, "production")
+        places = tuple(decision["evidence"].get("places", ()))
         version = promotion.promote(
-            self._resources.bucket, candidate, wait, ACTOR, decision["reason"], clock=self._clock
+            self._resources.bucket, candidate, wait, ACTOR, decision["reason"], places=places, clock=self._clock
         )
         with transaction(self._resources.engine) as connection:
             decision_log.record_result(connection, decision["key"], version)
         decision = {**decision, "result_version": version}
-        self._notify(f"{candidate} is promoted: production is {version} now", decision)
+        where = f" {experiment_record.in_places(places)}" if places else ""
+        self._notify(f"{candidate} is promoted: production is {version} now{where}", decision)
         self._record_heartbeat(decision)
         return decision
 

@@ -21,13 +21,14 @@ from homeprices.errors import Conflict, HomePricesError
 from homeprices.experiment import policies
 from homeprices.experiment.decision_log import record_manual_action, record_result
 from homeprices.experiment.policies.ramp import phase_of
-from homeprices.names import BUNDLE_KIND, CANDIDATE_WANTED_ASSET
-from homeprices.registry import bundle_reader, mlflow_mirror
+from homeprices.names import BUNDLE_KIND, CANDIDATE_WANTED_ASSET, REGIONAL_KIND
+from homeprices.registry import bundle_reader, mlflow_mirror, regional_record, versions
 from homeprices.release import control_record, experiment_record, holds, phases, promotion
 from homeprices.release.replicas import wait_for_version
 from homeprices.workflows.notify_once import notify_once
 
 if TYPE_CHECKING:
+    from homeprices.adapters.object_store import Bucket
     from homeprices.resources import Resources
 
 
@@ -42,13 +43,20 @@ class ActionReport:
     not_propagated: list[str] = field(default_factory=list)
 
 
-def promote(resources: Resources, candidate: str | None, actor: str, reason: str) -> ActionReport:
-    """Publish the candidate as the next production bundle, regardless of the experiment."""
+def promote(
+    resources: Resources, candidate: str | None, actor: str, reason: str, *, regional: bool = False
+) -> ActionReport:
+    """Publish the candidate as the next production bundle, regardless of the experiment.
+
+    `regional`: for the places of its trial only. Raises Conflict if its trial is in the whole city.
+    """
     candidate = candidate or _candidate(resources)
-    report, action = ActionReport(), _decided(resources, candidate, "promote", actor, reason)
+    places = _places_of_trial(resources, candidate) if regional else ()
+    report, action = ActionReport(), _decided(resources, candidate, "promote", actor, reason, places)
     wait = partial(wait_for_version, resources.settings, "production")
-    version = promotion.promote(resources.bucket, candidate, wait, actor, reason)
-    report.done.append(f"{candidate} is in production as {version}.")
+    version = promotion.promote(resources.bucket, candidate, wait, actor, reason, places=places)
+    where = f" {experiment_record.in_places(places)}" if places else ""
+    report.done.append(f"{candidate} is in production as {version}{where}.")
     action.record(report, version)
     _propagate(resources, report, reason, want_candidate=True, new=version)
     return report
@@ -66,7 +74,9 @@ def roll_back(resources: Resources, candidate: str | None, actor: str, reason: s
 
 
 def revert(resources: Resources, to: str, actor: str, reason: str) -> ActionReport:
-    """Publish an earlier production bundle as the next one."""
+    """Publish an earlier production bundle as the next one; take a regional one (`RO`) out of production."""
+    if versions.kind_of(to) == REGIONAL_KIND:
+        return _take_back(resources, to, actor, reason)
     report = ActionReport()
     wait = partial(wait_for_version, resources.settings, "production")
     version = promotion.revert(resources.bucket, to, wait, actor, reason)
@@ -75,6 +85,17 @@ def revert(resources: Resources, to: str, actor: str, reason: str) -> ActionRepo
     replaced = [name for name in published if name != version][-1]
     ManualAction(resources, "revert", f"person:revert:{version}", replaced, to, actor, reason).record(report, version)
     _propagate(resources, report, reason, want_candidate=False, new=version)
+    return report
+
+
+def _take_back(resources: Resources, version: str, actor: str, reason: str) -> ActionReport:
+    report = ActionReport()
+    wait = partial(wait_for_version, resources.settings, "production", gone=True)
+    general = promotion.take_back(resources.bucket, version, wait, actor, reason)
+    report.done.append(f"{version} is taken back; its places get what they had before.")
+    key = f"person:revert:{version}"
+    ManualAction(resources, "revert", key, version, general, actor, reason).record(report, general)
+    _propagate(resources, report, reason, want_candidate=False)
     return report
 
 
@@ -104,7 +125,7 @@ def resume(resources: Resources, actor: str, reason: str) -> ActionReport:
 def skip(resources: Resources, version: str | None, actor: str, reason: str) -> ActionReport:
     """End the present step of the candidate's ramp, or the bake window of a production bundle."""
     record, report = control_record.read(resources.bucket), ActionReport()
-    if (production := _production(record, version)) is not None:
+    if (production := _production(resources.bucket, record, version)) is not None:
         return _bake(resources, "skip", production, actor, reason)
     if not phases.done_before(record, actor, reason):
         steps = policies.load(resources.settings.policy).ramp
@@ -122,7 +143,7 @@ def skip(resources: Resources, version: str | None, actor: str, reason: str) -> 
 def repeat(resources: Resources, version: str | None, actor: str, reason: str) -> ActionReport:
     """Begin the present step of the ramp, the trial, or the bake window of a production bundle again."""
     record, report = control_record.read(resources.bucket), ActionReport()
-    if (production := _production(record, version)) is not None:
+    if (production := _production(resources.bucket, record, version)) is not None:
         return _bake(resources, "repeat", production, actor, reason)
     record = phases.repeat(resources.bucket, actor, reason)
     report.done.append(f"{record.candidate} begins its {record.phase} with {record.share:g} % of the visitors again.")
@@ -131,10 +152,12 @@ def repeat(resources: Resources, version: str | None, actor: str, reason: str) -
     return report
 
 
-def _production(record: experiment_record.ControlRecord, version: str | None) -> str | None:
+def _production(bucket: Bucket, record: experiment_record.ControlRecord, version: str | None) -> str | None:
     """Return the production bundle that an action is about, None if it is about the candidate. Raises Conflict."""
     if version in (None, record.candidate) and record.candidate is not None:
         return None
+    if version is not None and version in regional_record.read(bucket).versions:
+        return version
     if record.production is None or version not in (None, record.production):
         raise Conflict(f"{version or 'nothing'} is neither on trial nor in production")
     return record.production
@@ -208,10 +231,24 @@ class ManualAction:
                 record_result(connection, self.key, version)
 
 
-def _decided(resources: Resources, candidate: str, outcome: promotion.Outcome, actor: str, reason: str) -> ManualAction:
+def _places_of_trial(resources: Resources, candidate: str) -> tuple[str, ...]:
+    record = control_record.read(resources.bucket)
+    if record.candidate != candidate or not record.places:
+        raise Conflict(f"{candidate} has no trial in some places, so there is no region to promote it for")
+    return record.places
+
+
+def _decided(
+    resources: Resources,
+    candidate: str,
+    outcome: promotion.Outcome,
+    actor: str,
+    reason: str,
+    places: tuple[str, ...] = (),
+) -> ManualAction:
     """Claim the outcome and record it, if the database answers, before it takes effect: a later run can finish it."""
     opponent = _opponent(resources, candidate)
-    promotion.claim_outcome(resources.bucket, candidate, outcome, actor)
+    promotion.claim_outcome(resources.bucket, candidate, outcome, actor, places=places)
     action = ManualAction(resources, outcome, f"person:{outcome}:{candidate}", opponent, candidate, actor, reason)
     action.record(ActionReport())
     return action

@@ -27,7 +27,7 @@ from homeprices.log import get_logger
 from homeprices.names import BUNDLE_KIND, VARIANTS, Variant
 from homeprices.predictions import drift_reports
 from homeprices.pricing.bundle import Bundle
-from homeprices.registry import bundle_reader, versions
+from homeprices.registry import bundle_reader, regional_record, versions
 from homeprices.resources import Resources, open_resources
 from homeprices.workflows import heartbeat
 
@@ -83,6 +83,7 @@ class DriftMonitor:
             "production": bundle_reader.highest(bucket, BUNDLE_KIND["production"]),
             "candidate": bundle_reader.highest(bucket, BUNDLE_KIND["candidate"]),
         }
+        regional = regional_record.read(bucket).versions
         summaries: dict[str, str] = {}
         engine = open_engine(self._resources.settings, statement_timeout_seconds=STATEMENT_SECONDS)
         try:
@@ -94,7 +95,7 @@ class DriftMonitor:
                     bundle = Bundle.open(bundle_reader.fetch(bucket, version, Path(folder)))
                     for hours in windows:
                         with transaction(engine) as connection:
-                            comparison = observe(connection, variant, bundle, now, hours, baseline)
+                            comparison = observe(connection, variant, bundle, now, hours, baseline, regional)
                             drift_reports.store(connection, comparison.report(self._run_id))
                         summaries.setdefault(variant, str(comparison.summary["sentence"]))
         finally:

@@ -24,10 +24,11 @@ from homeprices.foreign_text import printable_lines
 from homeprices.names import BUNDLE_KIND, DRIFT_DAG, EVALUATION_DAG, TRAINING_DAG
 from homeprices.predictions import drift_reports
 from homeprices.predictions.identifiers import hashed_testers
-from homeprices.registry import bundle_reader, versions
+from homeprices.registry import bundle_reader, regional_record, versions
 from homeprices.release import control_record, experiment_record, holds, replicas
 
 if TYPE_CHECKING:
+    from homeprices.adapters.object_store import Bucket
     from homeprices.experiment.decision_log import RecordedDecision
     from homeprices.resources import Resources
     from homeprices.settings import Settings
@@ -76,6 +77,7 @@ def release_status(resources: Resources) -> str:
     record = control_record.read(bucket)
     lines = [
         f"production   {bundle_reader.highest(bucket, BUNDLE_KIND['production']) or 'none'}",
+        *(f"regional     {found}" for found in _regional(bucket)),
         f"candidate    {bundle_reader.highest(bucket, BUNDLE_KIND['candidate']) or 'none'}",
         f"experiment   {_trial(record)}",
     ]
@@ -94,6 +96,15 @@ def release_status(resources: Resources) -> str:
     return printable_lines("\n".join([*lines, *(f"replica      {replica}" for replica in replicas.probe(urls))]))
 
 
+def _regional(bucket: Bucket) -> list[str]:
+    """Return each regional bundle of production, with its places."""
+    bundles = regional_record.read(bucket).in_production
+    return [
+        f"{bundle.version} since {bundle.since:%Y-%m-%d %H:%M} UTC in {_named_places(bundle.places)}"
+        for bundle in bundles
+    ]
+
+
 def _trial(record: experiment_record.ControlRecord) -> str:
     if not record.experiment:
         return "none"
@@ -109,7 +120,9 @@ def experiment_status(resources: Resources, clock: Callable[[], datetime] = vers
     running = control_record.read(resources.bucket)
     if running.experiment is None:
         production = running.production or bundle_reader.highest(resources.bucket, BUNDLE_KIND["production"])
-        return f"No experiment is running; {production or 'nothing'} is in production{_bake(resources, clock())}."
+        beside = "".join(f"; {found}" for found in _regional(resources.bucket))
+        baking = _bake(resources, clock())
+        return f"No experiment is running; {production or 'nothing'} is in production{baking}{beside}."
     policy = policies.load(resources.settings.policy)
     with transaction(resources.engine) as connection:
         evidence = collect_evidence(
@@ -166,7 +179,7 @@ def _phase(
 
 
 def _named_places(places: tuple[str, ...]) -> str:
-    """Return the places of the trial in one line; a win there promotes nothing."""
+    """Return some places in one line."""
     return f"{len(places)}: {textwrap.shorten(', '.join(places), NOTE_LENGTH, placeholder=' …')}"
 
 

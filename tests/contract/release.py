@@ -14,7 +14,7 @@ from homeprices.errors import Conflict, PreconditionFailed
 from homeprices.names import BundleKind
 from homeprices.pricing.bundle import MODEL_FILE
 from homeprices.pricing.manifest import Manifest
-from homeprices.registry import bundle_publisher, bundle_reader
+from homeprices.registry import bundle_publisher, bundle_reader, regional_record
 from homeprices.release import control_record, experiment_record, promotion
 from tests.contract.bucket import at_once
 from tests.support.bundles import make_draft
@@ -208,6 +208,51 @@ class ReleaseContract:
             check,
             self.kill_every,
         )
+
+    def test_a_regional_promotion_survives_a_kill_after_every_operation(
+        self, bucket: RangedBucket, drafts: list[Path]
+    ) -> None:
+        def check(bucket: Bucket) -> None:
+            assert bundle_reader.published(bucket, "RO") == ["RO1"]
+            assert (bundle_reader.published(bucket, "BO"), bundle_reader.highest(bucket, "CO")) == (["BO1"], None)
+            assert regional_record.read(bucket).version_by_place == {"whitefield": "RO1"}
+            record = control_record.read(bucket)
+            assert (record.state, record.production, record.places) == ("idle", "BO1", ())
+            assert list(bucket.list("models/price_check_CO")) == []
+
+        def promote(bucket: Bucket) -> object:
+            return promotion.promote(bucket, "CO1", in_production, "test", "better", places=("whitefield",))
+
+        survive_every_kill(bucket, lambda b: start_trial(b, drafts), promote, check, self.kill_every)
+
+    def test_a_regional_bundle_is_taken_back_whatever_kills_it(self, bucket: RangedBucket, drafts: list[Path]) -> None:
+        def prepare(bucket: Bucket) -> None:
+            start_trial(bucket, drafts)
+            promotion.promote(bucket, "CO1", in_production, "test", "better", places=("whitefield",))
+            publish(bucket, drafts[2], "third", "CO")
+            control_record.start_experiment(bucket, "BO1", "CO2", 20, "test")
+            assert control_record.read(bucket).regional == ("RO1",)
+
+        def check(bucket: Bucket) -> None:
+            assert regional_record.read(bucket).versions == ()
+            record = control_record.read(bucket)
+            assert (record.state, record.candidate, record.regional, len(record.epochs)) == ("running", "CO2", (), 1)
+
+        def take_back(bucket: Bucket) -> object:
+            return promotion.take_back(bucket, "RO1", in_production, "test", "it does harm")
+
+        survive_every_kill(bucket, prepare, take_back, check, self.kill_every)
+
+    def test_regional_bundles_that_are_promoted_and_ended_at_once_are_all_recorded(self, bucket: Bucket) -> None:
+        def change(number: int) -> object:
+            if number == 0:
+                return regional_record.end(bucket, "RO9", "person:asha", "harm")
+            return regional_record.add(bucket, f"RO{number}", (f"place {number}",), "BO1", "test", "better")
+
+        regional_record.add(bucket, "RO9", ("whitefield",), "BO1", "test", "better")
+        results = at_once(change, 3)
+        assert not [result for result in results if isinstance(result, Exception)], results
+        assert set(regional_record.read(bucket).versions) == {"RO1", "RO2"}
 
     def test_a_put_that_is_refused_leaves_the_other_writers_object(self, bucket: Bucket, drafts: list[Path]) -> None:
         start_trial(bucket, drafts)

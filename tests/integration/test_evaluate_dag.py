@@ -1,6 +1,7 @@
 """The evaluation as Airflow runs it: every task of the DAG, its branches and XComs, on a real bucket and database.
 
-The tests are one story, in this order: continued, promoted, reverted, held, failed, invalid, rolled back.
+The tests are one story, in this order: continued, promoted, reverted, held, failed, invalid, rolled back,
+promoted in some places.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import pytest
 from sqlalchemy import Engine
 
 from homeprices.adapters.object_store import S3Bucket
-from homeprices.registry import bundle_publisher, bundle_reader
+from homeprices.registry import bundle_publisher, bundle_reader, regional_record
 from homeprices.release import control_record, holds
 from tests.support.bundles import make_draft
 from tests.support.fake_servers import Hook, Mailbox, mail_server, webhook
@@ -224,3 +225,23 @@ def test_a_broken_split_is_invalid_and_a_worse_candidate_with_a_sound_one_loses(
     trial.visits("candidate", 120, ts=an_hour_ago(), bundle="CO2")
     assert end(scheduler.run()) == "roll_back"
     assert bundle_reader.highest(trial.bucket, "CO") is None
+
+
+def test_a_candidate_that_wins_in_its_places_is_promoted_there_and_a_person_takes_it_back(
+    trial: Trial, scheduler: Scheduler, tmp_path: Path
+) -> None:
+    bundle_publisher.stage(trial.bucket, "regional", make_draft(tmp_path / "regional", 1.3))
+    assert bundle_publisher.publish(trial.bucket, "regional", "CO") == "CO3"
+    since = datetime.now(UTC) - timedelta(hours=2)
+    control_record.start_experiment(trial.bucket, "BO3", "CO3", 20.0, "tests", clock=lambda: since)
+    control_record.set_share(trial.bucket, 20.0, "tests", places=("whitefield",), clock=lambda: since)
+    trial.visits("production", 400, [2.0, 3.0], ts=an_hour_ago(), bundle="BO3")
+    trial.visits("candidate", 100, 5.0, ts=an_hour_ago(), bundle="CO3")
+    assert end(scheduler.run()) == "promote"
+    assert trial.decisions()[-1][1:] == ("promote", "RO1")
+    assert regional_record.read(trial.bucket).version_by_place == {"whitefield": "RO1"}
+    assert bundle_reader.highest(trial.bucket, "BO") == "BO3"
+    states = scheduler.run(action="revert", version="RO1", reason="Whitefield complains")
+    assert (states["run"], states["run_manual_action"]) == ("success", "success")
+    assert trial.decisions()[-1] == ("person:revert:RO1", "revert", "BO3")
+    assert regional_record.read(trial.bucket).versions == ()

@@ -127,20 +127,3 @@ def test_a_person_skips_and_repeats_a_bake_window(trial: Trial) -> None:
     person.run_manual_action("repeat", "BO2", "ann", "it is not")
     assert watched().startswith("BO2 shows no harm so far")
     assert [outcome for _, outcome, _ in trial.decisions()] == ["promote", "skip", "repeat"]
-
-
-def test_a_trial_in_some_places_counts_its_epoch_only_and_promotes_nothing(trial: Trial) -> None:
-    began = NOW - timedelta(hours=5)
-    trial.begin(began)
-    control_record.set_share(trial.bucket, 20, "tests", places=("whitefield",), clock=lambda: began)
-    trial.visits("production", 400, [2.0, 3.0, 4.0])
-    trial.visits("candidate", 100, [4.0, 5.0, 4.0])
-    trial.visits("production", 50, 5.0, epoch=None)  # homes in other places, as the router assigns them
-    look = trial.evaluation("run1", policy="demo")
-    collected = look.collect_evidence()
-    assert collected["evidence"]["places"] == ["whitefield"]
-    assert collected["evidence"]["production"]["visitors"] == 400
-    decided = look.decide(collected)
-    assert (decided["outcome"], decided["ends"]) == ("continue", False)
-    assert "The trial is in some places only (1)" in decided["reason"]
-    assert "places       1: whitefield" in experiment_status(trial.resources, clock=lambda: NOW)

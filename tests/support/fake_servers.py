@@ -118,9 +118,10 @@ def webhook(failures: int = 0, host: str = "127.0.0.1") -> Iterator[Hook]:
 Answer = Callable[[], tuple[int, bytes]]
 
 
-def serves(version: str | None, instance: str = "infer-prod") -> Answer:
+def serves(version: str | None, instance: str = "infer-prod", **more: object) -> Answer:
     """Return the health document of an instance whose workers all serve `version`."""
-    return lambda: (200, json.dumps({"status": "ok", "instance": instance, "model_version": version}).encode())
+    document = {"status": "ok", "instance": instance, "model_version": version, **more}
+    return lambda: (200, json.dumps(document).encode())
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from sqlalchemy import Engine, delete, insert, select, text
 from homeprices.adapters.object_store import Bucket, MemoryBucket, RangedBucket
 from homeprices.experiment import policies
 from homeprices.predictions.tables import ab_decisions, drift_reports, prediction_logs, user_feedback
-from homeprices.registry import bundle_publisher, bundle_reader
+from homeprices.registry import bundle_publisher, bundle_reader, regional_record
 from homeprices.release import control_record
 from homeprices.resources import Resources
 from homeprices.settings import Settings, load_settings
@@ -26,7 +26,7 @@ NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
 class Replica(ThreadingHTTPServer):
-    """Reports in `/api/health` the highest version of its kind, unless it is held back."""
+    """Reports in `/api/health` the highest version of its kind, and the regional ones, unless it is held back."""
 
     def __init__(self, bucket: Bucket, kind: str) -> None:
         self.bucket, self.kind, self.held_back = bucket, kind, False
@@ -42,7 +42,8 @@ class Health(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         replica: Replica = self.server  # type: ignore[assignment]
         version = None if replica.held_back else bundle_reader.highest(replica.bucket, replica.kind)  # type: ignore[arg-type]
-        body = json.dumps({"instance": "replica", "model_version": version}).encode()
+        regional = list(regional_record.read(replica.bucket).versions) if replica.kind == "BO" else []
+        body = json.dumps({"instance": "replica", "model_version": version, "regional_versions": regional}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

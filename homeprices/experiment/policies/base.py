@@ -99,9 +99,17 @@ NOT_ROBUST = RobustnessRule(trimmed=0, without_any_network=False)
 
 
 def in_its_places(decision: Decision, evidence: Evidence, longest: timedelta) -> Decision:
-    """Return the decision of a trial in some places, which promotes nothing: the other places have not seen it."""
+    """Return the decision of a trial in some places, with where it promotes the candidate.
+
+    Before there were regional bundles, such a trial promoted nothing. Records of that time keep their decisions.
+    """
     if not evidence.places or decision.outcome != "promote":
         return decision
+    if evidence.regional is not None:
+        of = "the one place" if len(evidence.places) == 1 else f"the {len(evidence.places)} places"
+        return decision.model_copy(
+            update={"reason": f"{decision.reason} It holds for {of} of the trial, and no other."}
+        )
     reason = (
         f"{decision.reason} The trial is in some places only ({len(evidence.places)}), which say nothing of others: "
         "`homeprices release share PERCENT --everywhere` tries the candidate in the whole city."

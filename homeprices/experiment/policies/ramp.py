@@ -98,7 +98,7 @@ def with_ramp(
 ) -> Decision:
     """Return the decision of a look: in the ramp nothing is promoted, and the next step is taken or not.
 
-    A trial in some places promotes nothing either. `harms` returns the checks of a step that find harm. The statistic
+    `harms` returns the checks of a step that find harm. The statistic
     `TAKEN` has the share of the step that is taken.
     """
     decision = in_its_places(decision, evidence, longest)

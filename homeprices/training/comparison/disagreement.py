@@ -18,7 +18,7 @@ from homeprices.foreign_text import printable
 from homeprices.pricing.features import OTHER_LOCATION
 from homeprices.pricing.home import Home
 from homeprices.pricing.inputs import BEDROOMS
-from homeprices.pricing.predictor import Estimate, Predictor
+from homeprices.pricing.predictor import Estimate, PriceModel
 
 FARTHEST = 10
 """The homes that are kept as examples."""
@@ -91,7 +91,7 @@ class Disagreement(_Frozen):
 class DisagreementMeter:
     """Prices homes with two bundles and keeps what a `Disagreement` needs: under 50 bytes a home."""
 
-    def __init__(self, first: Predictor, second: Predictor) -> None:
+    def __init__(self, first: PriceModel, second: PriceModel) -> None:
         self._first, self._second = first, second
         self._places: dict[str, int] = {}
         self._rows: list[Numbers] = []
@@ -166,7 +166,7 @@ _PRICE, _LOG_RATIO, _WIDTH, _BEDROOMS, _PLACE = range(5)
 _COLUMNS = 5
 
 
-def estimates(predictor: Predictor, homes: Sequence[Home]) -> list[Estimate | None]:
+def estimates(predictor: PriceModel, homes: Sequence[Home]) -> list[Estimate | None]:
     """Return an estimate for each home, in order; None for a home that the model cannot price."""
     try:
         return list(predictor.estimate(homes))

@@ -28,8 +28,9 @@ from homeprices.log import get_logger
 from homeprices.names import BUNDLE_KIND
 from homeprices.predictions import log_queries
 from homeprices.pricing.bundle import Bundle
-from homeprices.pricing.predictor import Predictor
+from homeprices.pricing.predictor import Predictor, PriceModel
 from homeprices.registry import bundle_reader, versions
+from homeprices.registry.production_models import open_production
 from homeprices.training.comparison.disagreement import Disagreement, DisagreementMeter, estimates
 from homeprices.workflows.candidates import shadow_page
 
@@ -101,7 +102,7 @@ def compare_in_shadow(
         )
         return ShadowReport(production=production, at=now, logged=len(asked), sentence=sentence)
     with tempfile.TemporaryDirectory() as temporary:
-        first = Predictor(Bundle.open(bundle_reader.fetch(resources.bucket, production, Path(temporary))))
+        first = open_production(resources.bucket, production, Path(temporary))
         folder = folder or bundle_reader.fetch_staged(resources.bucket, run_id, Path(temporary))
         second = Predictor(Bundle.open_draft(folder))
         found = compare_logged(first, second, asked, rule)
@@ -121,7 +122,7 @@ def compare_in_shadow(
     return report
 
 
-def compare_logged(first: Predictor, second: Predictor, asked: Sequence[str], rule: ShadowRule) -> Disagreement:
+def compare_logged(first: PriceModel, second: PriceModel, asked: Sequence[str], rule: ShadowRule) -> Disagreement:
     """Return the comparison of two models on logged inputs, each a text of JSON, in pieces of bounded memory."""
     meter = DisagreementMeter(first, second)
     for start in range(0, len(asked), HOMES_AT_ONCE):
@@ -130,7 +131,7 @@ def compare_logged(first: Predictor, second: Predictor, asked: Sequence[str], ru
     return meter.result(rule.factor, rule.place_homes)
 
 
-def paired_prices(first: Predictor, second: Predictor, told: Sequence[dict[str, Any]]) -> PairedPriceError:
+def paired_prices(first: PriceModel, second: PriceModel, told: Sequence[dict[str, Any]]) -> PairedPriceError:
     """Return the paired comparison of both models' errors on homes whose actual price a visitor reported."""
     prices = [ActualPrice(**row) for row in told]
     homes = [(price, home) for price in prices if (home := logged_home(price.inputs)) is not None]

@@ -9,8 +9,8 @@ from homeprices.data.regions import GENERAL, REGIONS, region_of
 from homeprices.errors import Conflict, InvalidInput
 from homeprices.names import BUNDLE_KIND
 from homeprices.pricing.features import OTHER_LOCATION, Locations, key_of, place_header
-from homeprices.registry import bundle_reader
-from homeprices.release.experiment_record import MOST_PLACES
+from homeprices.registry import bundle_reader, regional_record
+from homeprices.registry.regional_record import MOST_PLACES
 
 if TYPE_CHECKING:
     from homeprices.adapters.object_store import Bucket
@@ -46,7 +46,9 @@ def places_of_region(bucket: Bucket, region: str) -> tuple[str, ...]:
 
 
 def known_places(bucket: Bucket, named: Iterable[str]) -> tuple[str, ...]:
-    """Return the keys of the named places, sorted. Raises Conflict without a production bundle.
+    """Return the keys of the named places, sorted.
+
+    Raises Conflict without a production bundle, or without room for another regional one.
 
     Raises InvalidInput for no place, too many, and for those that production's model does not know: there the trial
     would have no visitor.
@@ -63,7 +65,9 @@ def known_places(bucket: Bucket, named: Iterable[str]) -> tuple[str, ...]:
     for key, name in keys.items():
         if len(place_header(key)) > LONGEST_HEADER:
             raise InvalidInput({"places": f"{name!r} is too long: {LONGEST_HEADER} characters, percent-encoded"})
-    return tuple(sorted(keys))
+    places = tuple(sorted(keys))
+    regional_record.require_room(bucket, places)  # now, not when the candidate has won
+    return places
 
 
 def _learned(bucket: Bucket) -> list[str]:

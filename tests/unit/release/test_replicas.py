@@ -38,9 +38,10 @@ def url(port: int) -> str:
     return f"http://127.0.0.1:{port}"
 
 
-def wait(ports: list[int], version: str | None, seconds: float = 2) -> list[str | None]:
+def wait(ports: list[int], version: str | None, seconds: float = 2, gone: bool = False) -> list[str | None]:
     watch = Stopwatch()
-    found = wait_until_served([url(p) for p in ports], version, seconds, clock=watch, sleep=watch.sleep)
+    urls = [url(port) for port in ports]
+    found = wait_until_served(urls, version, seconds, gone=gone, clock=watch, sleep=watch.sleep)
     return [replica.version for replica in found]
 
 
@@ -69,6 +70,23 @@ def test_a_replica_that_stays_behind_is_named_with_what_it_serves() -> None:
 def test_a_replica_without_a_model_is_named() -> None:
     with health_server(serves(None)) as port, pytest.raises(NotReady, match=r"infer-prod at 127.0.0.1 serves no model"):
         wait([port], "BO2")
+
+
+def test_a_regional_version_is_waited_for_beside_the_general_one() -> None:
+    def regional(*versions: str) -> list[str]:
+        return list(versions)
+
+    answers = iter([None, regional(), regional("RO1", "RO2")])  # None: its workers differ, or it knows no regions
+    with health_server(lambda: serves("BO1", regional_versions=next(answers))()) as port:
+        assert wait([port], "RO2") == ["BO1"]
+    answers = iter([None, regional("RO1", "RO2"), regional("RO1")])
+    with health_server(lambda: serves("BO1", regional_versions=next(answers))()) as port:
+        assert wait([port], "RO2", gone=True) == ["BO1"]
+    with (
+        health_server(serves("BO1", regional_versions=["RO1"])) as port,
+        pytest.raises(NotReady, match=r"1 of 1 replicas may still serve RO1: .* serves BO1, RO1$"),
+    ):
+        wait([port], "RO1", gone=True)
 
 
 def test_an_idle_candidate_is_waited_for_as_well() -> None:

@@ -11,6 +11,7 @@ from homeprices.adapters.object_store import MemoryBucket
 from homeprices.cli import main
 from homeprices.errors import Conflict, InvalidInput
 from homeprices.experiment.policies import from_document, load
+from homeprices.registry import regional_record
 from homeprices.release import control_record, phases
 from homeprices.release.experiment_record import ControlRecord, in_places
 from homeprices.resources import Resources
@@ -106,6 +107,13 @@ def test_what_names_no_known_place_is_refused_by_name(trial: MemoryBucket) -> No
         trial_places.known_places(MemoryBucket(), ["Whitefield"])
 
 
+def test_places_without_room_for_another_regional_bundle_are_refused(trial: MemoryBucket) -> None:
+    for number in (1, 2, 3):
+        regional_record.add(trial, f"RO{number}", (f"place {number}",), "BO1", "test", "better")
+    with pytest.raises(Conflict, match="release revert --regional RO1"):
+        trial_places.known_places(trial, ["Whitefield"])
+
+
 @pytest.mark.parametrize("body", [b"\xff\xfe\x00", b"a" * (trial_places.MOST_CHARACTERS + 1)])
 def test_a_file_that_is_no_list_of_places_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidInput, match="places"):
@@ -121,13 +129,36 @@ def test_a_region_is_the_places_of_it_that_production_knows(trial: MemoryBucket)
         trial_places.places_of_region(trial, "north")
 
 
+def command(bucket: MemoryBucket, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
+    code = main(["release", "--actor", "asha", *words], resources(bucket))
+    printed = capsys.readouterr()
+    return code, printed.out + printed.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "one of --to and --regional is required"),
+        (("--to", "BO1", "--regional", "RO1"), "one of --to and --regional is required"),
+        (("--to", "RO1"), "--to takes a version such as BO1, not RO1"),
+        (("--regional", "BO1"), "--regional takes a version such as RO1, not BO1"),
+        (("--regional", "east"), "'east' is not a version name"),
+        (("--regional", "RO7"), "RO7 is no regional bundle of production"),
+    ],
+)
+def test_a_revert_names_either_what_returns_or_what_is_taken_back(
+    trial: MemoryBucket, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], said: str
+) -> None:
+    code, printed = command(trial, capsys, "revert", *words, "--reason", "x")
+    assert code != 0
+    assert said in printed
+
+
 def test_the_command_tries_a_candidate_in_a_region_in_named_places_and_everywhere(
     trial: MemoryBucket, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def say(*words: str) -> tuple[int, str]:
-        code = main(["release", "--actor", "asha", "share", "20", *words], resources(trial))
-        printed = capsys.readouterr()
-        return code, printed.out + printed.err
+        return command(trial, capsys, "share", "20", *words)
 
     assert say("--region", "east") == (0, "CO1 gets 20 % of the visitors in one place from epoch 2 on.\n")
     assert "20 % of the visitors in one place, epoch 2" in status.release_status(resources(trial))
@@ -138,6 +169,8 @@ def test_the_command_tries_a_candidate_in_a_region_in_named_places_and_everywher
     assert say("--everywhere") == (0, "CO1 gets 20 % of the visitors in the whole city from epoch 4 on.\n")
     code, said = say("--everywhere", "--region", "east")
     assert (code, "--places, --region and --everywhere exclude each other" in said) == (2, True)
+    code, said = command(trial, capsys, "promote", "--regional", "--reason", "x")
+    assert (code, "has no trial in some places" in said) == (1, True)
     listed.write_text("Whitefeild\n")
     code, said = say("--places", str(listed))
     assert (code, "did you mean 'Whitefield'?" in said) == (1, True)
@@ -145,7 +178,15 @@ def test_the_command_tries_a_candidate_in_a_region_in_named_places_and_everywher
 
 
 @pytest.mark.parametrize("policy", [load("composite"), load("sequential"), from_document({"rule": "sequential"})])
-def test_a_win_in_some_places_promotes_nothing_and_says_what_does(policy: object) -> None:
+def test_a_win_in_some_places_promotes_there(policy: object) -> None:
+    won = look((3.2, 4.6), rated=(4000, 1000), places=EAST, regional=())
+    decided = policy.decide(won)  # type: ignore[attr-defined]
+    assert decided.outcome == "promote"
+    assert "It holds for the 2 places of the trial, and no other." in decided.reason
+
+
+@pytest.mark.parametrize("policy", [load("composite"), load("sequential"), from_document({"rule": "sequential"})])
+def test_a_record_from_before_there_were_regional_bundles_keeps_its_decision(policy: object) -> None:
     won = look((3.2, 4.6), rated=(4000, 1000))
     assert policy.decide(won).outcome == "promote"  # type: ignore[attr-defined]
     decided = policy.decide(won.model_copy(update={"places": EAST}))  # type: ignore[attr-defined]
