@@ -24,6 +24,8 @@ from homeprices.pricing.inputs import INPUT
 
 MANIFEST_FILE = "manifest.json"
 DRAFT_FILE = "draft.json"
+WAITING_FILE = "waiting.json"
+"""The manifest of a candidate that waits for its trial: under this name no reader takes the folder for a bundle."""
 
 Version = Annotated[str, Field(pattern=r"^(BO|CO|RO)[1-9][0-9]*$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

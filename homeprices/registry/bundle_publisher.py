@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from homeprices.adapters.object_store import Bucket
 from homeprices.errors import Conflict, NotFound, ObjectNotFound, PreconditionFailed
 from homeprices.names import BUNDLE_KIND, BundleKind
 from homeprices.pricing.bundle import Bundle
-from homeprices.pricing.manifest import DRAFT_FILE, MANIFEST_FILE, Manifest
+from homeprices.pricing.manifest import DRAFT_FILE, MANIFEST_FILE, WAITING_FILE, Manifest
 from homeprices.registry import versions
 from homeprices.registry.bundle_reader import (
     complete_bundles,
@@ -29,6 +30,7 @@ from homeprices.registry.bundle_reader import (
     require_digest,
     staged_draft,
     staging_folder,
+    waiting,
 )
 from homeprices.registry.versions import BUNDLE_FILE_KEY, Kind, kind_of, number_of, utc_now, version_name
 
@@ -72,6 +74,8 @@ def _survey(bucket: Bucket, kind: Kind) -> tuple[set[int], set[int]]:
     for prefix in (f"models/price_check_{kind}", f"archive/price_check_{kind}"):
         seen |= _numbers(bucket, prefix, BUNDLE_FILE_KEY, kind)
         completed |= {number_of(version) for version in complete_bundles(bucket, prefix)}
+    if kind == BUNDLE_KIND["candidate"]:
+        completed |= {number_of(version) for version in waiting(bucket)}
     return completed, seen
 
 
@@ -85,7 +89,7 @@ def _valid_claim(bucket: Bucket, kind: Kind, claims: set[int], completed: set[in
     overtaken_below = max(completed, default=0)
     for number in sorted(claims, reverse=True):  # newest first: a repeated step finds its claim at once
         valid = number in completed or number > overtaken_below
-        if valid and _owner(bucket, version_name(kind, number)) == owner:
+        if valid and owner_of(bucket, version_name(kind, number)) == owner:
             return version_name(kind, number)
     return None
 
@@ -96,11 +100,12 @@ def _take(bucket: Bucket, version: str, owner: str, at: datetime) -> bool:
         bucket.put(claim_key(version), body, if_absent=True)
     except PreconditionFailed:
         # The client repeats a PUT whose answer was lost. Then the key exists, and may be ours.
-        return _owner(bucket, version) == owner
+        return owner_of(bucket, version) == owner
     return True
 
 
-def _owner(bucket: Bucket, version: str) -> str | None:
+def owner_of(bucket: Bucket, version: str) -> str | None:
+    """Return who claimed a version, None without a claim that can be read."""
     try:
         return str(json.loads(bucket.get(claim_key(version)).body)["owner"])
     except (ObjectNotFound, ValueError, KeyError, TypeError):
@@ -133,11 +138,13 @@ def publish(
     owner: str | None = None,
     promoted_from: str | None = None,
     published_by: str = "pipeline",
+    waits: bool = False,
 ) -> str:
     """Publish the draft of `run_id` as the next version of its kind, and return that version.
 
-    The same owner (by default the run) always gets the same version. Raises NotFound when there is no draft,
-    BundleRefused when a staged file differs from it.
+    The same owner (by default the run) always gets the same version. A candidate that `waits` is complete but not
+    published: no replica serves it before `publish_waiting`. Raises NotFound when there is no draft, BundleRefused when
+    a staged file differs from it.
     """
     owner = owner or f"publish:{run_id}"
     earlier = claimed(bucket, kind, owner)
@@ -147,8 +154,22 @@ def publish(
     version = claim(bucket, kind, owner)
     prefix = staging_folder(run_id)
     manifest = draft.publish(version=version, promoted_from=promoted_from, published_by=published_by)
-    _write(bucket, manifest, lambda name: bucket.get(prefix + name).body)
+    _write(bucket, manifest, lambda name: bucket.get(prefix + name).body, WAITING_FILE if waits else MANIFEST_FILE)
     return version
+
+
+def publish_waiting(bucket: Bucket, candidate: str) -> None:
+    """Publish a candidate that waits; do nothing if it is published or archived."""
+    source = versions.folder(candidate)
+    try:
+        body = bucket.get(source + WAITING_FILE).body
+    except ObjectNotFound:
+        return
+    with suppress(PreconditionFailed):  # our own repeated PUT, or another process
+        bucket.put(source + MANIFEST_FILE, body, if_absent=True)
+    bucket.delete(source + WAITING_FILE)
+    if bucket.exists(versions.archive_folder(candidate) + MANIFEST_FILE):  # archived between the read and the PUT
+        archive(bucket, candidate)
 
 
 def republish(
@@ -181,6 +202,9 @@ def archive(bucket: Bucket, candidate: str) -> None:
     if versions.kind_of(candidate) != BUNDLE_KIND["candidate"]:
         raise Conflict(f"{candidate} is no candidate; only candidates are archived")
     source, target = versions.folder(candidate), versions.archive_folder(candidate)
+    if bucket.exists(source + WAITING_FILE):
+        with suppress(ObjectNotFound):  # another process publishes it at this moment
+            _move(bucket, source + WAITING_FILE, target + MANIFEST_FILE)
     if bucket.exists(source + MANIFEST_FILE):
         _move(bucket, source + MANIFEST_FILE, target + MANIFEST_FILE)
     elif not bucket.exists(target + MANIFEST_FILE):
@@ -189,14 +213,14 @@ def archive(bucket: Bucket, candidate: str) -> None:
         _move(bucket, entry.key, target + entry.key.removeprefix(source))
 
 
-def _write(bucket: Bucket, manifest: Manifest, read: Callable[[str], bytes]) -> None:
+def _write(bucket: Bucket, manifest: Manifest, read: Callable[[str], bytes], commit: str = MANIFEST_FILE) -> None:
     prefix = versions.folder(manifest.version)
     for name, expected in manifest.files.items():
         body = read(name)
         require_digest(body, expected, f"{name} for {manifest.version}")
-        _put_once(bucket, prefix + name, body, manifest_key=prefix + MANIFEST_FILE)
+        _put_once(bucket, prefix + name, body, manifest_key=prefix + commit)
     try:
-        bucket.put(prefix + MANIFEST_FILE, manifest.model_dump_json(indent=2).encode(), if_absent=True)
+        bucket.put(prefix + commit, manifest.model_dump_json(indent=2).encode(), if_absent=True)
     except PreconditionFailed:
         # Our own repeated PUT, or a second process of the same owner. The claim excludes all others.
         return

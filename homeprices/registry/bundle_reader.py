@@ -22,7 +22,7 @@ from homeprices.errors import BundleRefused, NotFound, ObjectNotFound
 from homeprices.log import get_logger
 from homeprices.names import BUNDLE_KIND, REGIONAL_KIND, BundleKind
 from homeprices.pricing.bundle import COLUMNS_FILE, Bundle
-from homeprices.pricing.manifest import DRAFT_FILE, MANIFEST_FILE, Columns, Draft, FileDigest, Manifest
+from homeprices.pricing.manifest import DRAFT_FILE, MANIFEST_FILE, WAITING_FILE, Columns, Draft, FileDigest, Manifest
 from homeprices.registry import versions
 from homeprices.registry.versions import BUNDLE_FILE_KEY, number_of
 
@@ -41,6 +41,20 @@ def complete_bundles(bucket: Bucket, prefix: str) -> list[str]:
             manifests[match[1]] = entry
     copies = _copies(bucket, manifests)
     return sorted(manifests.keys() - copies, key=number_of)
+
+
+def waiting(bucket: Bucket) -> list[str]:
+    """Return the candidates that are complete but not published, because they wait; lowest number first.
+
+    They have `waiting.json` in place of `manifest.json`, so no replica serves them.
+    """
+    names: dict[str, set[str]] = {}
+    for entry in bucket.list(f"models/price_check_{BUNDLE_KIND['candidate']}"):
+        if match := BUNDLE_FILE_KEY.fullmatch(entry.key):
+            names.setdefault(match[1], set()).add(match[2])
+    waits = (version for version, files in names.items() if WAITING_FILE in files and MANIFEST_FILE not in files)
+    found = [version for version in waits if not bucket.exists(versions.archive_folder(version) + MANIFEST_FILE)]
+    return sorted(found, key=number_of)
 
 
 def _copies(bucket: Bucket, manifests: dict[str, Entry]) -> set[str]:
@@ -99,6 +113,8 @@ def highest(bucket: Bucket, kind: BundleKind) -> str | None:
 FOLDERS_NAMED = 20
 INSTALL_ATTEMPTS = 5  # each failed attempt means that another process installed the same bundle meanwhile
 
+_PLACES = (versions.folder, versions.archive_folder)
+
 _Draft = TypeVar("_Draft", bound=Draft)
 
 _COPY_OF: WeakKeyDictionary[Bucket, dict[tuple[str, str], str]] = WeakKeyDictionary()
@@ -116,9 +132,10 @@ def partially_archived(bucket: Bucket) -> list[str]:
 
 
 def is_complete(bucket: Bucket, version: str) -> bool:
-    """Return whether the bundle was published, and is in use or archived."""
-    prefixes = (versions.folder(version), versions.archive_folder(version))
-    return any(bucket.exists(prefix + MANIFEST_FILE) for prefix in prefixes)
+    """Return whether the bundle was published, and is in use or archived, or waits as a candidate."""
+    # A candidate that stops waiting gets its next name before it loses this one.
+    keys = (versions.folder(version) + WAITING_FILE, *(place(version) + MANIFEST_FILE for place in _PLACES))
+    return any(bucket.exists(key) for key in keys)
 
 
 def read_manifest(bucket: Bucket, version: str) -> Manifest:
@@ -208,14 +225,19 @@ def require_digest(body: bytes, expected: FileDigest, what: str) -> None:
 
 
 def read_file(bucket: Bucket, version: str, name: str) -> bytes:
-    """Return a file of a bundle, from `models/` or `archive/`. While a candidate is archived, its files are in both."""
-    try:
-        return bucket.get(versions.folder(version) + name).body
-    except ObjectNotFound:
+    """Return a file of a bundle, from `models/` or `archive/`. While a candidate is archived, its files are in both.
+
+    The manifest of a candidate that waits has another name.
+    """
+    keys = [place(version) + name for place in _PLACES]
+    if name == MANIFEST_FILE and versions.kind_of(version) == BUNDLE_KIND["candidate"]:
+        keys.insert(0, versions.folder(version) + WAITING_FILE)
+    for key in keys:
         try:
-            return bucket.get(versions.archive_folder(version) + name).body
+            return bucket.get(key).body
         except ObjectNotFound:
-            raise ObjectNotFound(f"there is no {name} of a bundle {version} in the bucket {bucket.name}") from None
+            continue
+    raise ObjectNotFound(f"there is no {name} of a bundle {version} in the bucket {bucket.name}")
 
 
 def _install(arriving: Path, target: Path, version: str) -> None:

@@ -14,14 +14,17 @@ from typing import Any, Literal
 from homeprices.adapters.object_store import Bucket
 from homeprices.errors import Conflict, NotFound, ObjectNotFound, PreconditionFailed
 from homeprices.names import BUNDLE_KIND, REGIONAL_KIND
-from homeprices.pricing.manifest import MANIFEST_FILE
+from homeprices.pricing.manifest import MANIFEST_FILE, WAITING_FILE
 from homeprices.registry import bundle_publisher, bundle_reader, regional_record, versions
 from homeprices.release import control_record
 
-Outcome = Literal["promote", "rollback"]
+Outcome = Literal["promote", "rollback", "withdraw"]
+"""How the way of a candidate ends. One that is withdrawn waited, and never met a visitor."""
+
 Wait = Callable[[str], None]
 
-_VERB = {"promote": "promote", "rollback": "roll back"}
+_VERB = {"promote": "promote", "rollback": "roll back", "withdraw": "withdraw"}
+_UNDONE = {"rollback": "rollback", "withdraw": "withdrawal"}
 
 
 def promote(
@@ -43,7 +46,7 @@ def promote(
     """
     if places and outcome_of(bucket, candidate) is None:
         regional_record.require_room(bucket, places)
-    claim_outcome(bucket, candidate, "promote", actor, places=places, clock=clock)
+    claim_outcome(bucket, candidate, "promote", actor, reason, places=places, clock=clock)
     if places := _claimed_places(bucket, candidate):
         version = _publish_regional(bucket, candidate, places, actor, reason, clock)
         serves = version in regional_record.read(bucket).versions
@@ -79,7 +82,15 @@ def roll_back(
     bucket: Bucket, candidate: str, actor: str, reason: str, *, clock: control_record.Clock = versions.utc_now
 ) -> None:
     """End the trial of a candidate without promotion: set its share to zero and archive its bundle."""
-    claim_outcome(bucket, candidate, "rollback", actor, clock=clock)
+    claim_outcome(bucket, candidate, "rollback", actor, reason, clock=clock)
+    _end_trial(bucket, candidate, actor, reason, clock)
+
+
+def withdraw(
+    bucket: Bucket, candidate: str, actor: str, reason: str, *, clock: control_record.Clock = versions.utc_now
+) -> None:
+    """Archive a candidate that waits. If its trial begins at this moment, end that too."""
+    claim_outcome(bucket, candidate, "withdraw", actor, reason, clock=clock)
     _end_trial(bucket, candidate, actor, reason, clock)
 
 
@@ -129,16 +140,17 @@ def take_back(
 def resume_interrupted(bucket: Bucket, actor: str, *, clock: control_record.Clock = versions.utc_now) -> list[str]:
     """Finish what an interrupted run left incomplete. Return one sentence for each thing that was done.
 
-    Completes decided rollbacks and ends an experiment whose candidate is archived. Leaves a decided promotion to the
-    promoting task, because it has to wait for production. If several candidates were published at once, archives those
-    that are not on trial: only one candidate is tried at a time.
+    Completes decided rollbacks and withdrawals, and ends an experiment whose candidate is archived. Leaves a decided
+    promotion to the promoting task, because it has to wait for production. If several candidates were published without
+    the queue, archives those that are not on trial: only one candidate is tried at a time.
     """
     done = []
-    ending = {*bundle_reader.partially_archived(bucket), *bundle_reader.published(bucket, BUNDLE_KIND["candidate"])}
+    published = bundle_reader.published(bucket, BUNDLE_KIND["candidate"])
+    ending = {*bundle_reader.partially_archived(bucket), *published, *bundle_reader.waiting(bucket)}
     for candidate in sorted(ending, key=versions.number_of):
-        if outcome_of(bucket, candidate) == "rollback":
-            roll_back(bucket, candidate, actor, "an interrupted rollback was finished", clock=clock)
-            done.append(f"the rollback of {candidate} was finished")
+        if (outcome := outcome_of(bucket, candidate)) in _UNDONE:
+            _end_trial(bucket, candidate, actor, f"an interrupted {_UNDONE[outcome]} was finished", clock)
+            done.append(f"the {_UNDONE[outcome]} of {candidate} was finished")
     return done + _leave_one_candidate(bucket, actor, clock)
 
 
@@ -167,13 +179,14 @@ def claim_outcome(
     candidate: str,
     outcome: Outcome,
     actor: str,
+    reason: str = "",
     *,
     places: tuple[str, ...] = (),
     clock: control_record.Clock = versions.utc_now,
 ) -> None:
     """Decide the outcome of a candidate, and the places of a promotion (none: the whole city), once.
 
-    `promote` and `roll_back` call this first.
+    `promote`, `roll_back` and `withdraw` call this first.
 
     Raises Conflict when another outcome was decided, NotFound when there is no such candidate, and BundleRefused for
     the promotion of a damaged bundle, because a promotion that cannot be copied could never complete.
@@ -181,17 +194,21 @@ def claim_outcome(
     if versions.kind_of(candidate) != BUNDLE_KIND["candidate"]:
         raise Conflict(f"{candidate} is no candidate")
     decided = outcome_of(bucket, candidate)
-    if decided is None and not bucket.exists(versions.folder(candidate) + MANIFEST_FILE):
+    names = (WAITING_FILE, MANIFEST_FILE) if outcome == "withdraw" else (MANIFEST_FILE,)
+    if decided is None and not any(bucket.exists(versions.folder(candidate) + name) for name in names):
         decided = outcome_of(bucket, candidate)  # another caller may have ended the trial since the first read
         if decided is None:
-            raise NotFound(f"{candidate} is no candidate: models/ has no such complete bundle")
+            waits = bucket.exists(versions.folder(candidate) + WAITING_FILE)
+            why = "it waits, and no visitor has met it" if waits else "models/ has no such complete bundle"
+            raise NotFound(f"{candidate} is no candidate on trial: {why}")
     if decided is None:
         if outcome == "promote":
             bundle_reader.verify(bucket, candidate)
         where = {"places": list(places)} if places else {}
-        body = json.dumps({"outcome": outcome, "actor": actor, "at": clock().isoformat(), **where}).encode()
+        claim = {"outcome": outcome, "actor": actor, "at": clock().isoformat(), "reason": reason, **where}
+        body = json.dumps(claim)
         try:
-            bucket.put(_outcome_key(candidate), body, if_absent=True)
+            bucket.put(_outcome_key(candidate), body.encode(), if_absent=True)
         except PreconditionFailed:  # another caller, or the repetition of our own PUT
             decided = outcome_of(bucket, candidate)
     if decided not in (None, outcome):
@@ -214,6 +231,11 @@ def _outcome_claim(bucket: Bucket, candidate: str) -> dict[str, Any] | None:
     except ObjectNotFound:
         return None
     return claim
+
+
+def reason_of(bucket: Bucket, candidate: str) -> str:
+    """Return why the outcome of a candidate was decided; empty without one, or in a record that has no reason."""
+    return str((_outcome_claim(bucket, candidate) or {}).get("reason", ""))
 
 
 def rejected_bundles(bucket: Bucket) -> list[str]:

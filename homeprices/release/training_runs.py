@@ -18,7 +18,7 @@ from homeprices.adapters.object_store import Bucket
 from homeprices.errors import BundleRefused, TrackingRefused, TrackingUnavailable
 from homeprices.foreign_text import printable
 from homeprices.names import BUNDLE_KIND
-from homeprices.pricing.manifest import MANIFEST_FILE, Manifest
+from homeprices.pricing.manifest import MANIFEST_FILE, WAITING_FILE, Manifest
 from homeprices.registry import bundle_reader
 from homeprices.registry.versions import folder, kind_of, number_of
 from homeprices.release import control_record, promotion
@@ -89,10 +89,12 @@ def outcomes(bucket: Bucket, manifests: dict[str, Manifest]) -> dict[str, str]:
             became[candidate] = f"promoted as {promoted[candidate]}, {became[promoted[candidate]]}"
         elif candidate == on_trial:
             became[candidate] = "on trial"
-        elif promotion.outcome_of(bucket, candidate) == "rollback":
+        elif (outcome := promotion.outcome_of(bucket, candidate)) == "rollback":
             became[candidate] = "rolled back"
+        elif outcome == "withdraw":
+            became[candidate] = f"withdrawn: {promotion.reason_of(bucket, candidate)}"
         else:
-            in_use = bucket.exists(folder(candidate) + MANIFEST_FILE)
+            in_use = any(bucket.exists(folder(candidate) + name) for name in (WAITING_FILE, MANIFEST_FILE))
             became[candidate] = "waits for its trial" if in_use else "archived without a trial"
     return became
 
@@ -101,12 +103,13 @@ def read_manifests(bucket: Bucket) -> tuple[dict[str, Manifest], list[str]]:
     """Return the manifest of every bundle, and a sentence for each that is damaged."""
     found: dict[str, Manifest] = {}
     damaged = []
-    for prefix in ("models/price_check_", "archive/price_check_"):
-        for version in bundle_reader.complete_bundles(bucket, prefix):
-            try:
-                found[version] = bundle_reader.read_manifest(bucket, version)
-            except BundleRefused as error:
-                damaged.append(f"{version} is missing: {error}")
+    places = ("models/price_check_", "archive/price_check_")
+    complete = (version for prefix in places for version in bundle_reader.complete_bundles(bucket, prefix))
+    for version in (*complete, *bundle_reader.waiting(bucket)):
+        try:
+            found[version] = bundle_reader.read_manifest(bucket, version)
+        except BundleRefused as error:
+            damaged.append(f"{version} is missing: {error}")
     return found, damaged
 
 

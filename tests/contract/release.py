@@ -15,7 +15,7 @@ from homeprices.names import BundleKind
 from homeprices.pricing.bundle import MODEL_FILE
 from homeprices.pricing.manifest import Manifest
 from homeprices.registry import bundle_publisher, bundle_reader, regional_record
-from homeprices.release import control_record, experiment_record, promotion
+from homeprices.release import candidate_queue, control_record, experiment_record, promotion
 from tests.contract.bucket import at_once
 from tests.support.bundles import make_draft
 from tests.support.faulty_bucket import DyingBucket, Killed, LostAnswers, OvertakenBucket
@@ -31,6 +31,14 @@ def drafts(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def publish(bucket: Bucket, draft: Path, run_id: str, kind: BundleKind) -> str:
     bundle_publisher.stage(bucket, run_id, draft)
     version = bundle_publisher.publish(bucket, run_id, kind)
+    bundle_publisher.discard_staging(bucket, run_id)
+    return version
+
+
+def wait_in_queue(bucket: Bucket, draft: Path, run_id: str) -> str:
+    """Publish a candidate that waits for the slot, and return its version."""
+    bundle_publisher.stage(bucket, run_id, draft)
+    version = bundle_publisher.publish(bucket, run_id, "CO", waits=True)
     bundle_publisher.discard_staging(bucket, run_id)
     return version
 
@@ -60,9 +68,10 @@ def assert_consistent(bucket: Bucket) -> None:
     seen = set()
     for entry in bucket.list(""):
         place, _, rest = entry.key.partition("/")
-        if place in ("models", "archive") and rest.endswith("/manifest.json"):
+        if place in ("models", "archive") and rest.endswith(("/manifest.json", "/waiting.json")):
             manifest = Manifest.model_validate_json(bucket.get(entry.key).body)
-            assert rest == f"price_check_{manifest.version}/manifest.json"
+            names = ("manifest.json", "waiting.json") if place == "models" else ("manifest.json",)
+            assert rest in {f"price_check_{manifest.version}/{name}" for name in names}
             assert manifest.version not in seen
             seen.add(manifest.version)
             for name, expected in manifest.files.items():
@@ -139,6 +148,29 @@ class ReleaseContract:
         promotion.resume_interrupted(bucket, "test")
         assert bundle_reader.published(bucket, "CO") == [on_trial]
         assert_consistent(bucket)
+
+    def test_of_two_publishers_one_gets_the_slot_and_the_other_waits_whenever_one_overtakes_the_other(
+        self, bucket: RangedBucket, drafts: list[Path]
+    ) -> None:
+        def go(through: Bucket, number: int) -> str | None:
+            version = wait_in_queue(through, drafts[number], f"run {number}")
+            return candidate_queue.take(through, version, f"run {number}", "it came")
+
+        for operations in range(0, 10_000, self.kill_every):
+            empty(bucket)
+            publish(bucket, drafts[0], "first", "BO")
+            slow = OvertakenBucket(bucket, operations, lambda: go(bucket, 2))
+            taken = go(slow, 1)
+            published = bundle_reader.published(bucket, "CO")
+            assert published == [taken] == [candidate_queue.holder(bucket)], f"overtaken after {operations} operations"
+            assert promotion.resume_interrupted(bucket, "next run") == []
+            if slow.overtaken:
+                assert sorted([*published, *candidate_queue.waiting(bucket)]) == ["CO1", "CO2"]
+            assert_consistent(bucket)
+            if not slow.overtaken:
+                assert operations > 10, "nothing was done, so nothing was shown"
+                return
+        raise AssertionError("it never came to its end")
 
     def test_two_promotions_at_once_make_one_production_bundle(self, bucket: Bucket, drafts: list[Path]) -> None:
         start_trial(bucket, drafts)

@@ -179,6 +179,18 @@ def test_a_candidate_that_ends_leaves_the_instance_idle(world: World) -> None:
         live.current()
 
 
+def test_a_candidate_that_waits_is_not_served_beside_the_one_on_trial(world: World) -> None:
+    live = world.live("candidate")
+    for version in ("CO1", "CO2"):
+        world.publish(version, factor=2.0)
+    waits = "models/price_check_CO2/"
+    world.bucket.copy(waits + "manifest.json", waits + "waiting.json")
+    world.bucket.delete(waits + "manifest.json")
+    assert (live.poll(), live.current().version) == ("reloaded", "CO1")
+    world.bucket.delete("models/price_check_CO1/manifest.json")
+    assert (live.poll(), live.state) == ("not_published", "idle")
+
+
 def test_a_bad_candidate_does_not_bring_back_an_earlier_one(world: World) -> None:
     world.publish("CO1")
     world.publish("CO2", spoil="flipped byte")
