@@ -111,9 +111,9 @@ def bangalore_home_prices_pipeline() -> None:
 
     @task.branch
     def branch_on_publication(published: dict[str, Any]) -> str | None:
-        """Choose the next task: wait for production, start the experiment, or end the run (nothing was published)."""
+        """Choose the next task: wait for production, start the experiment, or end the run (nothing, or it waits)."""
         follows = {BUNDLE_KIND["production"]: "wait_for_production", BUNDLE_KIND["candidate"]: "start_experiment"}
-        return follows.get(published["kind"]) if published["version"] else None
+        return follows.get(published["kind"]) if published["version"] and not published.get("waits") else None
 
     @task(outlets=[CANDIDATE_WANTED])
     def wait_for_production(published: dict[str, Any]) -> str:

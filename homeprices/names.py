@@ -15,9 +15,9 @@ ModelPrefix = Literal["best_model", "candidate_model"]
 
 VARIANTS: Final[tuple[Variant, Variant]] = ("production", "candidate")
 
-Phase = Literal["shadow", "ramp", "trial", "bake"]
-"""Where a model is on its way to production: compared on logged homes, given a growing share of the visitors, on trial
-with the last share, watched as the new production."""
+Phase = Literal["shadow", "waiting", "ramp", "trial", "bake"]
+"""Where a model is on its way to production: compared on logged homes, waiting for the slot, given a growing share of
+the visitors, on trial with the last share, watched as the new production."""
 
 BUNDLE_KIND: Final[Mapping[Variant, BundleKind]] = {"production": "BO", "candidate": "CO"}
 """The kind of bundle that a variant serves: the letters before the number of its versions."""

@@ -8,6 +8,7 @@ import click
 
 from homeprices.cli.command_group import CommandGroup, example, resources_of, user_name
 from homeprices.errors import DatabaseUnavailable, NotReady
+from homeprices.release import candidate_queue
 
 
 @click.group("candidate", cls=CommandGroup, label="candidate: ")
@@ -23,12 +24,15 @@ def publish(context: click.Context, folder: Path, actor: str) -> None:
     """Check the draft bundle in FOLDER, compare it with production, and publish it as the next candidate.
 
     It is checked as the pipeline checks its own, and compared with production on the hold-out and on what visitors
-    asked for. Then its trial begins.
+    asked for. Then its trial begins, or it waits for the end of another.
     """
     from homeprices.workflows.candidates import publication
 
     resources, person = resources_of(context), f"person:{actor}"
     version = publication.publish_folder(resources, folder, person, click.echo)
+    if (why := candidate_queue.why_waiting(resources.bucket).get(version)) is not None:
+        click.echo(f"{version} waits: {why}.")
+        return
     click.echo(f"{version} is published.")
     try:
         publication.start_trial(resources, version, person, f"{version} is {actor}'s own candidate")

@@ -98,7 +98,6 @@ def _exists(bucket: Bucket, candidate: str) -> bool:
     """Return whether a candidate is in `models/` and not in the archive."""
     if bucket.exists(versions.archive_folder(candidate) + MANIFEST_FILE):
         return False
-    # In this order, because publication writes the second before it deletes the first.
     return any(bucket.exists(versions.folder(candidate) + name) for name in (WAITING_FILE, MANIFEST_FILE))
 
 

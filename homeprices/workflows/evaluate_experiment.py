@@ -27,7 +27,7 @@ from homeprices.release import control_record, experiment_record, holds, promoti
 from homeprices.resources import Resources, open_resources
 from homeprices.workflows import heartbeat, manual_actions
 from homeprices.workflows.auto_revert import PostPromotionAnalysis
-from homeprices.workflows.candidates import rollout
+from homeprices.workflows.candidates import rollout, selection
 from homeprices.workflows.notify_once import notify_once
 
 ACTOR = "evaluation"
@@ -93,6 +93,8 @@ class Evaluation:
                 raise InvalidInput({"share": "is required: percent of the visitors, from 0 to 50"})
             case _:
                 raise InvalidInput({"action": f"{action!r} is not one of {', '.join(manual_actions.ACTIONS)}"})
+        if action in ("promote", "roll back"):
+            selection.try_fill_slot(self._resources, ACTOR, self._clock)
         return [*report.done, *report.not_propagated]
 
     def analyze_new_production(self) -> str:
@@ -105,7 +107,7 @@ class Evaluation:
         bundle_reader.warn_of_ignored_folders(bucket)
         for sentence in promotion.resume_interrupted(bucket, ACTOR, clock=self._clock):
             log.info("interrupted_release_finished", result=sentence)
-        candidate = bundle_reader.highest(bucket, BUNDLE_KIND["candidate"])
+        candidate = selection.fill_slot(self._resources, ACTOR, self._clock)
         if candidate is None:
             return {"nothing": "There is no candidate."}
         if (held := holds.hold_on(bucket, candidate)) is not None:
@@ -170,6 +172,7 @@ class Evaluation:
         where = f" {experiment_record.in_places(places)}" if places else ""
         self._notify(f"{candidate} is promoted: production is {version} now{where}", decision)
         self._record_heartbeat(decision)
+        selection.try_fill_slot(self._resources, ACTOR, self._clock)
         return decision
 
     def roll_back(self, decision: dict[str, Any]) -> dict[str, Any]:
@@ -178,6 +181,7 @@ class Evaluation:
         promotion.roll_back(self._resources.bucket, decision["candidate"], ACTOR, decision["reason"], clock=self._clock)
         self._notify(f"{decision['candidate']} is rolled back", decision)
         self._record_heartbeat(decision)
+        selection.try_fill_slot(self._resources, ACTOR, self._clock)
         return decision
 
     def continue_experiment(self, decision: dict[str, Any]) -> str:

@@ -23,7 +23,7 @@ from homeprices.experiment.decision_log import record_manual_action, record_resu
 from homeprices.experiment.policies.ramp import phase_of
 from homeprices.names import BUNDLE_KIND, CANDIDATE_WANTED_ASSET, REGIONAL_KIND
 from homeprices.registry import bundle_reader, mlflow_mirror, regional_record, versions
-from homeprices.release import control_record, experiment_record, holds, phases, promotion
+from homeprices.release import candidate_queue, control_record, experiment_record, holds, phases, promotion
 from homeprices.release.replicas import wait_for_version
 from homeprices.workflows.notify_once import notify_once
 
@@ -63,13 +63,28 @@ def promote(
 
 
 def roll_back(resources: Resources, candidate: str | None, actor: str, reason: str) -> ActionReport:
-    """End the trial and archive the candidate, regardless of the experiment."""
+    """End the trial and archive the candidate, regardless of the experiment; withdraw one that waits."""
     candidate = candidate or _candidate(resources)
+    if promotion.outcome_of(resources.bucket, candidate) == "withdraw" or candidate in candidate_queue.waiting(
+        resources.bucket
+    ):
+        return _withdraw(resources, candidate, actor, reason)
     report, action = ActionReport(), _decided(resources, candidate, "rollback", actor, reason)
     promotion.roll_back(resources.bucket, candidate, actor, reason)
     report.done.append(f"{candidate} is rolled back; all visitors are with production.")
     action.record(report)
     _propagate(resources, report, reason, want_candidate=True)
+    return report
+
+
+def _withdraw(resources: Resources, candidate: str, actor: str, reason: str) -> ActionReport:
+    """Archive a candidate that waits. No new one is asked for, because the trial of another goes on."""
+    report = ActionReport([f"{candidate} is withdrawn, and waits no longer."])
+    production = bundle_reader.highest(resources.bucket, BUNDLE_KIND["production"]) or "none"
+    promotion.withdraw(resources.bucket, candidate, actor, reason)
+    key = f"person:rollback:{candidate}"
+    ManualAction(resources, "rollback", key, production, candidate, actor, reason).record(report)
+    notify_once(resources, key, Notification(report.done[0], reason))
     return report
 
 
@@ -241,14 +256,14 @@ def _places_of_trial(resources: Resources, candidate: str) -> tuple[str, ...]:
 def _decided(
     resources: Resources,
     candidate: str,
-    outcome: promotion.Outcome,
+    outcome: Literal["promote", "rollback"],
     actor: str,
     reason: str,
     places: tuple[str, ...] = (),
 ) -> ManualAction:
     """Claim the outcome and record it, if the database answers, before it takes effect: a later run can finish it."""
     opponent = _opponent(resources, candidate)
-    promotion.claim_outcome(resources.bucket, candidate, outcome, actor, places=places)
+    promotion.claim_outcome(resources.bucket, candidate, outcome, actor, reason, places=places)
     action = ManualAction(resources, outcome, f"person:{outcome}:{candidate}", opponent, candidate, actor, reason)
     action.record(ActionReport())
     return action

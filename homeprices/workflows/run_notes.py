@@ -70,7 +70,7 @@ def shadowed(found: Result) -> str:
 
 
 def publication(published: Result) -> str:
-    """Return what the run published, or why it published nothing."""
+    """Return what the run published, or why it published nothing; a candidate that waits says for what."""
     if published["version"]:
         return f"published {published['version']}: {published['reason']}"
     return f"nothing published: {published['reason']}"

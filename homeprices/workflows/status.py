@@ -25,7 +25,7 @@ from homeprices.names import BUNDLE_KIND, DRIFT_DAG, EVALUATION_DAG, TRAINING_DA
 from homeprices.predictions import drift_reports
 from homeprices.predictions.identifiers import hashed_testers
 from homeprices.registry import bundle_reader, regional_record, versions
-from homeprices.release import control_record, experiment_record, holds, replicas
+from homeprices.release import candidate_queue, control_record, experiment_record, holds, replicas
 
 if TYPE_CHECKING:
     from homeprices.adapters.object_store import Bucket
@@ -79,6 +79,7 @@ def release_status(resources: Resources) -> str:
         f"production   {bundle_reader.highest(bucket, BUNDLE_KIND['production']) or 'none'}",
         *(f"regional     {found}" for found in _regional(bucket)),
         f"candidate    {bundle_reader.highest(bucket, BUNDLE_KIND['candidate']) or 'none'}",
+        *_waiting(bucket),
         f"experiment   {_trial(record)}",
     ]
     if record.experiment:
@@ -105,6 +106,11 @@ def _regional(bucket: Bucket) -> list[str]:
     ]
 
 
+def _waiting(bucket: Bucket) -> list[str]:
+    """Return a line for each candidate that waits, with the reason."""
+    return [f"waiting      {version}: {why}" for version, why in candidate_queue.why_waiting(bucket).items()]
+
+
 def _trial(record: experiment_record.ControlRecord) -> str:
     if not record.experiment:
         return "none"
@@ -122,7 +128,8 @@ def experiment_status(resources: Resources, clock: Callable[[], datetime] = vers
         production = running.production or bundle_reader.highest(resources.bucket, BUNDLE_KIND["production"])
         beside = "".join(f"; {found}" for found in _regional(resources.bucket))
         baking = _bake(resources, clock())
-        return f"No experiment is running; {production or 'nothing'} is in production{baking}{beside}."
+        first = f"No experiment is running; {production or 'nothing'} is in production{baking}{beside}."
+        return printable_lines("\n".join([first, *_waiting(resources.bucket)]), most=LINE_LENGTH)
     policy = policies.load(resources.settings.policy)
     with transaction(resources.engine) as connection:
         evidence = collect_evidence(
@@ -149,6 +156,7 @@ def experiment_status(resources: Resources, clock: Callable[[], datetime] = vers
         f"now          {_outcome(policy.decide(evidence))}",
         *_segments(policy, evidence),
         f"still        {time_left(policy, evidence)}",
+        *_waiting(resources.bucket),
         *paused_lines(resources.settings),
     ]
     if (held := holds.read(resources.bucket)) is not None:

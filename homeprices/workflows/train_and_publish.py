@@ -182,23 +182,26 @@ class TrainingRun:
     def publish_bundle(self, draft: dict[str, Any], shadowed: dict[str, Any] | None = None) -> dict[str, Any]:
         """Publish the draft, or not, and return its version (None if it was not published) with the reason.
 
-        `shadowed` is the result of `shadow_candidate`.
+        A candidate that `waits` has a version, and no trial yet. `shadowed` is the result of `shadow_candidate`.
         """
         kind, version = draft["kind"], None
         reason = self._rejection_reason(draft, shadowed)
         if reason is None and kind == BUNDLE_KIND["production"]:
             version = bundle_publisher.publish(self._bucket, self._run_id, kind, published_by=self._run_id)
         elif reason is None:
-            version, reason = publication.publish_alone(self._bucket, self._run_id, published_by=self._run_id)
+            from homeprices.workflows.candidates import selection
+
+            version, reason = selection.publish_or_wait(self._resources, self._run_id, self._run_id, ACTOR)
+        waits = version is not None and reason is not None
         reason = reason or f"{draft['estimator']} is published as {version}"
         log.info("publication_decided", version=version, reason=reason)
         self._tracking.log(self._parent(), tags={"publication": reason, "bundle": version or "none"})
         self._tracking.finish(self._parent(), name=f"{draft['dataset']} -> {version or 'nothing published'}")
         bundle_publisher.discard_staging(self._bucket, self._run_id)
         self._register(version)
-        if version is None:
+        if version is None or waits:
             self._record_heartbeat(reason)
-        return {"kind": kind, "version": version, "reason": reason}
+        return {"kind": kind, "version": version, "reason": reason, "waits": waits}
 
     def wait_for_production(self, published: dict[str, Any]) -> str:
         """Wait until every production replica serves the version, record it as production, and return it."""
@@ -225,8 +228,6 @@ class TrainingRun:
             return None
         if shadowed and shadowed["stopped"]:
             return str(shadowed["stopped"])
-        if pending := bundle_reader.highest(self._bucket, BUNDLE_KIND["candidate"]):
-            return f"{pending} is on trial; one candidate is tried at a time"
         if not self._bucket.exists(bundle_reader.staging_folder(self._run_id) + DRAFT_FILE):
             return "an earlier attempt of this step had a reason not to publish it"
         # After a promotion since, the comparison was with a model that visitors no longer meet.

@@ -1,7 +1,7 @@
 """The last steps to a trial, shared by the pipeline and by a person who publishes a candidate of their own.
 
 A person's bundle goes the same way: digests, golden inputs, limits and behaviour are checked, it is compared with
-production on the hold-out and in shadow, and claims the next version.
+production on the hold-out and in shadow, claims the next version, and waits for the slot (`selection.py`).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from homeprices.log import get_logger
 from homeprices.names import BUNDLE_KIND
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.manifest import DRAFT_FILE, MANIFEST_FILE, Draft
-from homeprices.registry import bundle_publisher, bundle_reader, datasets, mlflow_mirror
-from homeprices.release import promotion, replicas
+from homeprices.registry import bundle_publisher, bundle_reader, datasets, mlflow_mirror, versions
+from homeprices.release import candidate_queue, promotion, replicas
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,11 +41,16 @@ log = get_logger(__name__)
 
 
 def hold_out_objection(
-    bucket: Bucket, folder: Path, holdout: pd.DataFrame, store: Callable[[Comparison], None]
+    bucket: Bucket,
+    folder: Path,
+    holdout: pd.DataFrame,
+    store: Callable[[Comparison], None],
+    version: str | None = None,
 ) -> str | None:
     """Return why the draft in `folder` must not be tried, by its estimates of the hold-out; None if it may.
 
-    `store` gets the comparison with production. Raises BundleRefused, PublicationRefused.
+    `version` is that of a candidate that waits: of two that are equal, only the later one leaves. `store` gets the
+    comparison with production. Raises BundleRefused, PublicationRefused.
     """
     from homeprices.training import challenger
 
@@ -56,11 +61,22 @@ def hold_out_objection(
         store(comparison)
         if reason := comparison.rejection_reason():
             return reason
-        for rejected in promotion.rejected_bundles(bucket)[:REJECTED_BUNDLES_COMPARED]:
-            other = bundle_reader.fetch(bucket, rejected, Path(temporary))
+        rejected = promotion.rejected_bundles(bucket)[:REJECTED_BUNDLES_COMPARED]
+        others = dict.fromkeys(rejected, "which has lost; it waits for new data") | _rivals(bucket, version)
+        for name, what in others.items():
+            other = bundle_reader.fetch(bucket, name, Path(temporary))
             if challenger.has_same_predictions(folder, other, holdout):
-                return f"its estimates equal those of {rejected}, which has lost; it waits for new data"
+                return f"its estimates equal those of {name}, {what}"
     return None
+
+
+def _rivals(bucket: Bucket, version: str | None) -> dict[str, str]:
+    """Return the candidates that came before, each with what it does. The same model is tried once."""
+    found = dict.fromkeys(candidate_queue.waiting(bucket), "which waits")
+    if (taken := candidate_queue.holder(bucket)) is not None:
+        found[taken] = "which is on trial"
+    before = versions.number_of(version) if version else None
+    return {name: what for name, what in found.items() if before is None or versions.number_of(name) < before}
 
 
 def store_comparison(bucket: Bucket, run_id: str, comparison: Comparison) -> None:
@@ -68,22 +84,6 @@ def store_comparison(bucket: Bucket, run_id: str, comparison: Comparison) -> Non
     name = bundle_reader.staging_folder(run_id).split("/")[1]
     report = comparison.model_dump(mode="json") | {"why_not": comparison.rejection_reason()}
     bucket.put(f"{GATE_REPORTS}{name}.json", json.dumps(report, indent=1).encode())
-
-
-def publish_alone(bucket: Bucket, run_id: str, published_by: str) -> tuple[str, None] | tuple[None, str]:
-    """Publish the draft of a run as the next candidate; return its version, or the reason why it was withdrawn.
-
-    The pipeline and a person may publish at the same time. Only one candidate can be tried, so whoever finds another
-    one withdraws its own.
-    """
-    version = bundle_publisher.publish(bucket, run_id, CANDIDATE, published_by=published_by)
-    published = bundle_reader.published(bucket, CANDIDATE)
-    others = [other for other in published if other != version]
-    if version not in published or not others:
-        return version, None
-    bundle_publisher.archive(bucket, version)
-    log.warning("candidate_withdrawn", version=version, other=others[-1])
-    return None, f"{others[-1]} was published at the same time; {version} is withdrawn"
 
 
 def start_trial(resources: Resources, candidate: str, actor: str, reason: str) -> None:
@@ -103,25 +103,26 @@ def start_trial(resources: Resources, candidate: str, actor: str, reason: str) -
 
 
 def publish_folder(resources: Resources, folder: Path, actor: str, say: Callable[[str], None]) -> str:
-    """Publish the draft bundle in `folder` as the next candidate, and return its version.
+    """Publish the draft bundle in `folder` as the next candidate, which may have to wait, and return its version.
 
     `say` gets a sentence after each step. The same content gets the same version, so the command can be repeated after
     a kill. Raises InvalidInput, BundleRefused and PublicationRefused for a folder that is wrong, Conflict for a
     candidate that must not be tried now, and Unavailable.
     """
-    from homeprices.workflows.candidates import shadow
+    from homeprices.workflows.candidates import selection, shadow
 
     bucket, draft = resources.bucket, check_folder(folder)
     run_id = f"own-{hashlib.sha256((folder / DRAFT_FILE).read_bytes()).hexdigest()[:16]}"
     earlier = bundle_publisher.claimed(bucket, CANDIDATE, f"publish:{run_id}")
     if earlier and bundle_reader.is_complete(bucket, earlier):
-        if earlier not in bundle_reader.published(bucket, CANDIDATE):
+        if earlier in candidate_queue.waiting(bucket):
+            selection.fill_slot(resources, actor)  # an earlier call may have been killed before that
+        if earlier not in (*bundle_reader.published(bucket, CANDIDATE), *bundle_reader.waiting(bucket)):
             raise Conflict(f"this bundle was {earlier}, which has ended; one that was trained again may be published")
         return earlier
     if bundle_reader.highest(bucket, PRODUCTION) is None:
         raise Conflict("there is no production bundle yet, with which a candidate is compared; run `make train` first")
-    _require_free_slot(bucket)
-    holdout = _hold_out(bucket, draft)
+    holdout = hold_out(bucket, draft)
     say(f"{folder} is whole and passes every check.")
 
     def judge(comparison: Comparison) -> None:
@@ -139,7 +140,7 @@ def publish_folder(resources: Resources, folder: Path, actor: str, say: Callable
     if reason is None:
         bundle_publisher.stage(bucket, run_id, folder)
         # Unique, because lists of runs find a bundle by this member.
-        version, reason = publish_alone(bucket, run_id, f"{actor}, {run_id}")
+        version, reason = selection.publish_or_wait(resources, run_id, f"{actor}, {run_id}", actor)
         bundle_publisher.discard_staging(bucket, run_id)
     _try_close_run(resources, run_id, version, reason)
     if version is None:
@@ -185,13 +186,8 @@ def check_folder(folder: Path) -> Draft:
     return draft
 
 
-def _require_free_slot(bucket: Bucket) -> None:
-    if pending := bundle_reader.highest(bucket, CANDIDATE):
-        raise Conflict(f"{pending} is on trial; one candidate is tried at a time. Publish this one after its end")
-
-
-def _hold_out(bucket: Bucket, draft: Draft) -> pd.DataFrame:
-    """Return the hold-out rows of the dataset that a draft was trained on. Raises InvalidInput."""
+def hold_out(bucket: Bucket, draft: Draft) -> pd.DataFrame:
+    """Return the hold-out rows of the dataset that a draft or candidate was trained on. Raises InvalidInput."""
     reference = draft.dataset
     name = f"train_V{reference.version}"
     try:

@@ -28,6 +28,7 @@ from homeprices.log import get_logger
 from homeprices.names import BUNDLE_KIND
 from homeprices.predictions import log_queries
 from homeprices.pricing.bundle import Bundle
+from homeprices.pricing.manifest import MANIFEST_FILE
 from homeprices.pricing.predictor import Predictor, PriceModel
 from homeprices.registry import bundle_reader, versions
 from homeprices.registry.production_models import open_production
@@ -80,10 +81,10 @@ def compare_in_shadow(
     folder: Path | None = None,
     clock: Callable[[], datetime] = versions.utc_now,
 ) -> ShadowReport:
-    """Compare a draft with the production bundle on logged homes, store the report, and return it.
+    """Compare a draft, or a candidate, with the production bundle on logged homes, store the report, and return it.
 
-    The draft is in `folder`, by default the staged one of the run, which is read only if there are enough homes. A
-    repeated call replaces the report of the run. Raises DatabaseUnavailable, StorageUnavailable, NotFound without a
+    It is in `folder`, by default the staged draft of the run, which is read only if there are enough homes. A repeated
+    call replaces the report of the run. Raises DatabaseUnavailable, StorageUnavailable, NotFound without a
     draft, and BundleRefused when one of the two cannot be loaded.
     """
     now, policy = clock(), policies.load(resources.settings.policy)
@@ -104,7 +105,7 @@ def compare_in_shadow(
     with tempfile.TemporaryDirectory() as temporary:
         first = open_production(resources.bucket, production, Path(temporary))
         folder = folder or bundle_reader.fetch_staged(resources.bucket, run_id, Path(temporary))
-        second = Predictor(Bundle.open_draft(folder))
+        second = Predictor(Bundle.open(folder) if (folder / MANIFEST_FILE).exists() else Bundle.open_draft(folder))
         found = compare_logged(first, second, asked, rule)
         prices = paired_prices(first, second, told)
     objection = rule.objection(found)

@@ -1,4 +1,4 @@
-"""Candidates that a training run does not publish: one waits, one equals another, one is clearly worse."""
+"""Candidates that a training run does not publish: one equals another, one is clearly worse."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from tests.support.trial import database_variables
 # ruff: noqa: F811 (fixtures)
 
 
-def test_a_second_candidate_waits_and_one_that_equals_production_is_not_published(
+def test_a_second_candidate_equals_the_first_and_one_that_equals_production_is_not_published(
     bucket: MemoryBucket, mlflow_uri: str
 ) -> None:
     for n in (1, 2):
@@ -43,7 +43,7 @@ def test_a_second_candidate_waits_and_one_that_equals_production_is_not_publishe
     assert heartbeat.last_heartbeat(bucket, "training") is None, "what was published is yet to be served"
     third = run(bucket, mlflow_uri, "waits:3")
     published = third.publish_bundle(train(third))
-    assert published["version"] is None and "CO1 is on trial" in published["reason"]
+    assert published["version"] is None and "equal those of CO1, which is on trial" in published["reason"]
     note = heartbeat.last_heartbeat(bucket, "training")
     assert note is not None and (note.outcome, note.run) == (published["reason"], "waits:3")
 

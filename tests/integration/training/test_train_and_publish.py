@@ -219,7 +219,7 @@ def test_the_list_of_runs_and_the_comparison_show_what_was_trained_and_what_beca
     assert [(one["run"], one["version"], one["outcome"]) for one in listed["runs"]] == [
         ("listed:5", None, "has published nothing yet"),
         ("listed:4", None, "build_bundle failed: no space left on the disk"),
-        ("listed:3", None, "nothing published: CO1 is on trial; one candidate is tried at a time"),
+        ("listed:3", None, "nothing published: its estimates equal those of CO1, which is on trial"),
         ("listed:2", "CO1", "waits for its trial"),
         ("listed:1", "BO1", "in production"),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,9 @@ from tests.contract.release import (  # noqa: F401
     survive_every_kill,
     wait_in_queue,
 )
-from tests.support.faulty_bucket import LostAnswers, OvertakenBucket
+from tests.support.faulty_bucket import DyingBucket, Killed, LostAnswers, OvertakenBucket
 from tests.support.stored import document_pattern, key_pattern, members, pinned
+from tests.support.trial import copy_of
 
 # ruff: noqa: F811 (fixtures)
 
@@ -110,6 +112,36 @@ def test_an_answer_that_is_lost_costs_no_slot(bucket: MemoryBucket) -> None:
     assert bundle_reader.published(bucket, "CO") == ["CO1"]
 
 
+def test_a_run_finds_its_candidate_again_though_a_later_one_is_published(bucket: MemoryBucket) -> None:
+    take(bucket, "CO2")
+    assert bundle_publisher.publish(bucket, "one", "CO", waits=True) == "CO1"
+
+
+def test_the_slot_is_never_seen_free_while_its_candidate_is_published(drafts: list[Path]) -> None:
+    for operations in range(20):
+        bucket = MemoryBucket()
+        queue_of_two(bucket, drafts)
+        with pytest.raises(Killed):
+            candidate_queue.take(DyingBucket(bucket, bucket_operations_to_claim(bucket)), "CO1", "test", "the best")
+        assert bundle_reader.published(bucket, "CO") == []
+
+        def publish_it(bucket: MemoryBucket = bucket) -> None:
+            bundle_publisher.publish_waiting(bucket, "CO1")
+
+        assert candidate_queue.holder(OvertakenBucket(bucket, operations, publish_it)) == "CO1", operations
+
+
+def bucket_operations_to_claim(bucket: MemoryBucket) -> int:
+    """After how many operations `take` has claimed the slot."""
+    for operations in range(100):
+        tried = copy_of(bucket)
+        with suppress(Killed):
+            candidate_queue.take(DyingBucket(tried, operations), "CO1", "test", "the best")
+        if tried.exists(candidate_queue.KEY):
+            return operations
+    raise AssertionError("the slot was not claimed")
+
+
 def test_a_damaged_slot_is_named(bucket: MemoryBucket) -> None:
     bucket.put(candidate_queue.KEY, b"{}")
     with pytest.raises(HomePricesError, match=r"control/slot.json is no slot"):
@@ -147,9 +179,10 @@ def test_of_a_withdrawal_and_the_slot_at_once_the_withdrawal_wins(drafts: list[P
         slow, quick = (lambda b: take(b, "CO2"), withdraw) if slow_takes else (withdraw, lambda b: take(b, "CO2"))
         overtaken = OvertakenBucket(bucket, operations, lambda b=bucket, quick=quick: quick(b))  # type: ignore[misc]
         slow(overtaken)
+        if not slow_takes or overtaken.overtaken:
+            assert bundle_reader.published(bucket, "CO") == [], "replicas would serve it until the next evaluation"
         promotion.resume_interrupted(bucket, "next run")
         if not slow_takes or overtaken.overtaken:
-            assert bundle_reader.published(bucket, "CO") == [], operations
             assert take(bucket, "CO1") == "CO1" and bundle_reader.waiting(bucket) == []
         assert_consistent(bucket)
         if not overtaken.overtaken:

@@ -277,14 +277,18 @@ def test_a_candidate_waits_for_production_and_for_the_slot(
     folder = own_draft(tmp_path / "own")
     bundle_publisher.stage(site.bucket, "other", own_draft(tmp_path / "other", 1.1))
     bundle_publisher.publish(site.bucket, "other", "CO")
-    assert "CO1 is on trial; one candidate is tried at a time" in refused(site, folder, capsys)
-    promotion.roll_back(site.bucket, "CO1", "tests", "it lost")
+    assert site.publish(folder) == 0 and capsys.readouterr().out.endswith("\nCO2 waits: CO1 has the slot.\n")
+    assert site.publish(folder) == 0 and bundle_reader.published(site.bucket, "CO") == ["CO1"]
+    again = own_draft(tmp_path / "again", git_revision="another")
+    assert "its estimates equal those of CO2, which waits" in refused(site, again, capsys)
     equal = own_draft(folder, 1.1, metrics={"median_ape": 0.086})
+    assert "its estimates equal those of CO1, which is on trial" in refused(site, equal, capsys)
+    promotion.roll_back(site.bucket, "CO1", "tests", "it lost")
     assert "its estimates equal those of CO1, which has lost" in refused(site, equal, capsys)
     worse = own_draft(folder, 1.3, metrics={"median_ape": 0.231})
     assert "it is clearly worse than BO1" in refused(site, worse, capsys)
     site.bucket.delete("models/price_check_BO1/manifest.json")
-    assert "there is no production bundle yet" in refused(site, own_draft(folder), capsys)
+    assert "there is no production bundle yet" in refused(site, own_draft(folder, 1.06), capsys)
 
 
 def test_a_candidate_whose_trial_has_ended_is_not_published_again(
@@ -296,28 +300,13 @@ def test_a_candidate_whose_trial_has_ended_is_not_published_again(
     assert "this bundle was CO1, which has ended" in refused(site, folder, capsys)
 
 
-def test_of_two_candidates_at_the_same_time_one_is_withdrawn(
-    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def meanwhile(*_: object) -> tuple[list[str], list[Any]]:
-        """The pipeline publishes its own while this one is compared."""
-        bundle_publisher.stage(site.bucket, "other", own_draft(tmp_path / "other", 1.1))
-        bundle_publisher.publish(site.bucket, "other", "CO")
-        return [], []
-
-    monkeypatch.setattr(shadow, "_logged", meanwhile)
-    assert "CO1 was published at the same time; CO2 is withdrawn" in refused(site, own_draft(tmp_path / "own"), capsys)
-    assert bundle_reader.published(site.bucket, "CO") == ["CO1"]
-    assert promotion.rejected_bundles(site.bucket) == [], "it has not lost"
-
-
 def test_a_publication_that_is_killed_after_any_step_gives_one_version(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = own_draft(tmp_path / "own")
     monkeypatch.setattr(publication, "check_folder", lambda _: Bundle.open_draft(folder).manifest)
-    monkeypatch.setattr(publication, "_hold_out", lambda *_: None)
-    monkeypatch.setattr(publication, "hold_out_objection", lambda *_: None)
+    monkeypatch.setattr(publication, "hold_out", lambda *_: None)
+    monkeypatch.setattr(publication, "hold_out_objection", lambda *_, **__: None)
     monkeypatch.setattr(publication, "_try_close_run", lambda *_: None)
     monkeypatch.setattr(mlflow_mirror, "try_sync_registered_model", lambda *_, **__: None)
     for operations in range(200):
