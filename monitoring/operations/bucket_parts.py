@@ -14,7 +14,7 @@ from homeprices.foreign_text import LONG, printable
 from homeprices.names import BUNDLE_KIND, REGIONAL_KIND, VARIANTS
 from homeprices.pricing.manifest import Manifest
 from homeprices.registry import bundle_reader, regional_record, versions
-from homeprices.release import control_record, holds
+from homeprices.release import candidate_queue, control_record, holds
 from homeprices.workflows.heartbeat import PROCESSES, last_heartbeat
 from monitoring.operations.parts import Data
 from monitoring.operations.stored_pages import SHADOW
@@ -52,6 +52,7 @@ class BucketParts:
             "changed_by": printable(record.updated_by),
             "reason": printable(record.reason, LONG),
             "hold": self._hold(),
+            "waiting": self._waiting(),
             "last_success": {},
         }
         for process in PROCESSES:
@@ -108,6 +109,11 @@ class BucketParts:
             if times:
                 return max(times)
         return None
+
+    def _waiting(self) -> list[Data]:
+        """Return the candidates that wait for the slot, each with the reason."""
+        reasons = candidate_queue.why_waiting(self._bucket)
+        return [self._bundle(version) | {"why": printable(why, LONG)} for version, why in reasons.items()]
 
     def _hold(self) -> Data | None:
         held = holds.read(self._bucket)

@@ -45,7 +45,7 @@ def quiet_parts() -> dict[str, Data]:
             "production": "BO2", "candidate": None, "state": "idle", "phase": None, "experiment": None,
             "share": 0.0, "epoch": 3,
             "started_at": None, "changed_at": _minutes_ago(300), "changed_by": "evaluation",
-            "reason": "the composite is better", "hold": None,
+            "reason": "the composite is better", "hold": None, "waiting": [],
             "last_success": {"evaluation": {"at": _minutes_ago(20), "outcome": "continue"},
                              "drift": {"at": _minutes_ago(500), "outcome": ""}, "training": None},
         },

@@ -14,7 +14,7 @@ from homeprices.reporting.charts import in_page, new_figure
 from monitoring.operations import bucket_parts
 from monitoring.operations.bucket_parts import BucketParts
 from monitoring.operations.stored_pages import StoredPages
-from tests.contract.release import drafts, in_production, publish  # noqa: F401
+from tests.contract.release import drafts, in_production, publish, wait_in_queue  # noqa: F401
 
 
 def test_a_promoted_candidate_is_not_rolled_back_after_any_number_of_releases(
@@ -35,6 +35,18 @@ def test_a_promoted_candidate_is_not_rolled_back_after_any_number_of_releases(
     found = BucketParts(bucket).releases()
     assert [one["version"] for one in found["production"]] == ["BO4", "BO3"]
     assert (found["number"], found["rolled_back"]) == (4, ["CO2"])
+
+
+def test_candidates_that_wait_are_listed_with_the_reason(drafts: list[Path]) -> None:  # noqa: F811
+    bucket = MemoryBucket()
+    publish(bucket, drafts[0], "first", "BO")
+    publish(bucket, drafts[1], "second", "CO")
+    assert BucketParts(bucket).release()["waiting"] == []
+    wait_in_queue(bucket, drafts[2], "third")
+    found = BucketParts(bucket).release()
+    [one] = found["waiting"]
+    assert (one["version"], one["why"], one["published_by"]) == ("CO2", "CO1 has the slot", "pipeline")
+    assert found["candidate"] == "CO1"
 
 
 @pytest.mark.parametrize("body", [None, b"{", b"[]", b'{"page": "x"}'])
