@@ -52,8 +52,8 @@ def requesting_person() -> str:
         "version": Param(
             None,
             type=["null", "string"],
-            pattern=r"^((BO|CO|RO)[1-9]\d{0,8})?$",
-            description="CO1, BO1 or RO1; empty: the candidate, else production.",
+            pattern=r"^((BO|CO|RO)[1-9]\d{0,8}|shadow)?$",
+            description="CO1, BO1 or RO1; shadow: the next candidate; empty: the candidate, else production.",
         ),
         "reason": Param(
             None, type=["null", "string"], maxLength=500, description="Required for a manual action; recorded."

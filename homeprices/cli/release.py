@@ -32,7 +32,9 @@ class Session:
 pass_session = click.make_pass_decorator(Session)
 optional_reason = click.option("--reason", default="", help="For the record.")
 required_reason = click.option("--reason", required=True, help="For the record.")
-version_option = click.option("--version", help="For example CO1 or BO2 (default: the candidate, else production).")
+version_option = click.option(
+    "--version", help="For example CO1 or BO2; shadow: the next candidate (default: the candidate, else production)."
+)
 candidate_option = click.option("--candidate", help="For example CO1 (default: the candidate on trial).")
 
 
@@ -119,7 +121,7 @@ def rollback(session: Session, candidate: str | None, reason: str) -> None:
 @required_reason
 @pass_session
 def hold(session: Session, version: str | None, reason: str) -> None:
-    """Lock the candidate or production against automatic changes."""
+    """Lock the candidate or production against automatic changes, or keep candidates in shadow."""
     from homeprices.workflows import manual_actions
 
     _print(manual_actions.hold(session.resources, version, session.actor, reason))
@@ -140,7 +142,7 @@ def resume(session: Session, reason: str) -> None:
 @required_reason
 @pass_session
 def skip(session: Session, version: str | None, reason: str) -> None:
-    """End the step of the candidate's ramp, or the bake window of production."""
+    """End the step of the candidate's ramp, or the bake window of production, or let a candidate skip shadow."""
     from homeprices.workflows import manual_actions
 
     _print(manual_actions.skip(session.resources, version, session.actor, reason))
@@ -151,7 +153,7 @@ def skip(session: Session, version: str | None, reason: str) -> None:
 @required_reason
 @pass_session
 def repeat(session: Session, version: str | None, reason: str) -> None:
-    """Begin the step of the ramp, the trial, or the bake window again."""
+    """Begin the step of the ramp, the trial, the bake window, or the comparison in shadow again."""
     from homeprices.workflows import manual_actions
 
     _print(manual_actions.repeat(session.resources, version, session.actor, reason))

@@ -77,6 +77,8 @@ def why_waiting(bucket: Bucket) -> dict[str, str]:
     """Return for each candidate that waits why it does, as a sentence."""
     taken, held = holder(bucket), holds.read(bucket)
     reason = f"{taken} has the slot" if taken else "the next evaluation gives the slot to the best that waits"
+    if (shadow := holds.hold_on(bucket, holds.SHADOW)) is not None:
+        reason = str(shadow)
     found = bundle_reader.waiting(bucket)
     return {version: str(held) if held and held.version == version else reason for version in found if version != taken}
 

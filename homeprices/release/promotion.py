@@ -238,6 +238,19 @@ def reason_of(bucket: Bucket, candidate: str) -> str:
     return str((_outcome_claim(bucket, candidate) or {}).get("reason", ""))
 
 
+def opponent_of(bucket: Bucket, candidate: str) -> str:
+    """Return the production bundle that a candidate is, or was, compared with; `none` without one."""
+    record = control_record.read(bucket)
+    if record.candidate == candidate and record.production:
+        return record.production
+    others = (
+        version
+        for version in reversed(bundle_reader.published(bucket, BUNDLE_KIND["production"]))
+        if bundle_reader.read_manifest(bucket, version).promoted_from != candidate
+    )
+    return next(others, "none")
+
+
 def rejected_bundles(bucket: Bucket) -> list[str]:
     """Return reverted production bundles, regional ones that were taken back, and rolled-back candidates, newest first.
 

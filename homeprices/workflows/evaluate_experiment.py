@@ -23,7 +23,7 @@ from homeprices.names import BUNDLE_KIND
 from homeprices.predictions import drift_reports
 from homeprices.predictions.identifiers import hashed_testers
 from homeprices.registry import bundle_reader, mlflow_mirror, versions
-from homeprices.release import control_record, experiment_record, holds, promotion, replicas
+from homeprices.release import candidate_queue, control_record, experiment_record, holds, promotion, replicas
 from homeprices.resources import Resources, open_resources
 from homeprices.workflows import heartbeat, manual_actions
 from homeprices.workflows.auto_revert import PostPromotionAnalysis
@@ -109,7 +109,8 @@ class Evaluation:
             log.info("interrupted_release_finished", result=sentence)
         candidate = selection.fill_slot(self._resources, ACTOR, self._clock)
         if candidate is None:
-            return {"nothing": "There is no candidate."}
+            waits = [f"{version} waits: {why}." for version, why in candidate_queue.why_waiting(bucket).items()]
+            return {"nothing": " ".join(waits) or "There is no candidate."}
         if (held := holds.hold_on(bucket, candidate)) is not None:
             return {"nothing": str(held)}
         if pending := self._pending(candidate):

@@ -50,8 +50,10 @@ def promote(
 
     `regional`: for the places of its trial only. Raises Conflict if its trial is in the whole city.
     """
+    from homeprices.workflows.candidates import trial_places
+
     candidate = candidate or _candidate(resources)
-    places = _places_of_trial(resources, candidate) if regional else ()
+    places = trial_places.places_of(resources.bucket, candidate) if regional else ()
     report, action = ActionReport(), _decided(resources, candidate, "promote", actor, reason, places)
     wait = partial(wait_for_version, resources.settings, "production")
     version = promotion.promote(resources.bucket, candidate, wait, actor, reason, places=places)
@@ -65,26 +67,15 @@ def promote(
 def roll_back(resources: Resources, candidate: str | None, actor: str, reason: str) -> ActionReport:
     """End the trial and archive the candidate, regardless of the experiment; withdraw one that waits."""
     candidate = candidate or _candidate(resources)
-    if promotion.outcome_of(resources.bucket, candidate) == "withdraw" or candidate in candidate_queue.waiting(
-        resources.bucket
-    ):
-        return _withdraw(resources, candidate, actor, reason)
+    if promotion.outcome_of(resources.bucket, candidate) == "withdraw" or _no_visitor_yet(resources, candidate):
+        from homeprices.workflows.candidates import by_hand
+
+        return by_hand.withdraw(resources, candidate, actor, reason)
     report, action = ActionReport(), _decided(resources, candidate, "rollback", actor, reason)
     promotion.roll_back(resources.bucket, candidate, actor, reason)
     report.done.append(f"{candidate} is rolled back; all visitors are with production.")
     action.record(report)
     _propagate(resources, report, reason, want_candidate=True)
-    return report
-
-
-def _withdraw(resources: Resources, candidate: str, actor: str, reason: str) -> ActionReport:
-    """Archive a candidate that waits. No new one is asked for, because the trial of another goes on."""
-    report = ActionReport([f"{candidate} is withdrawn, and waits no longer."])
-    production = bundle_reader.highest(resources.bucket, BUNDLE_KIND["production"]) or "none"
-    promotion.withdraw(resources.bucket, candidate, actor, reason)
-    key = f"person:rollback:{candidate}"
-    ManualAction(resources, "rollback", key, production, candidate, actor, reason).record(report)
-    notify_once(resources, key, Notification(report.done[0], reason))
     return report
 
 
@@ -115,30 +106,32 @@ def _take_back(resources: Resources, version: str, actor: str, reason: str) -> A
 
 
 def hold(resources: Resources, version: str | None, actor: str, reason: str) -> ActionReport:
-    """Prevent automatic actors from ending the candidate's trial or reverting production."""
+    """Prevent automatic actors from ending the candidate's trial, reverting production, or leaving shadow."""
     report, held = ActionReport(), holds.set_hold(resources.bucket, version, actor, reason)
     report.done.append(f"{held}.")
-    _note(
+    note(
         resources, report, "hold", f"person:hold:{held.version}:{held.at.isoformat()}", held.version, held.actor, reason
     )
     return report
 
 
 def resume(resources: Resources, actor: str, reason: str) -> ActionReport:
-    """Lift the hold."""
-    report, held = ActionReport(), holds.lift(resources.bucket)
-    if held is None:
-        report.done.append("Nothing was held.")
-        return report
-    report.done.append(f"{held.version} is no longer held.")
-    _note(
-        resources, report, "resume", f"person:resume:{held.version}:{held.at.isoformat()}", held.version, actor, reason
-    )
-    return report
+    """Lift the holds, of a bundle and of the phase `shadow`."""
+    report = ActionReport()
+    for held in (holds.lift(resources.bucket), holds.lift(resources.bucket, holds.SHADOW_KEY)):
+        if held is not None:
+            report.done.append(f"{held.version} is no longer held.")
+            key = f"person:resume:{held.version}:{held.at.isoformat()}"
+            note(resources, report, "resume", key, held.version, actor, reason)
+    return report if report.done else ActionReport(["Nothing was held."])
 
 
 def skip(resources: Resources, version: str | None, actor: str, reason: str) -> ActionReport:
-    """End the present step of the candidate's ramp, or the bake window of a production bundle."""
+    """End the present step of the candidate's ramp, or the bake window of a production bundle, or skip shadow."""
+    if version and _no_visitor_yet(resources, version):
+        from homeprices.workflows.candidates import by_hand
+
+        return by_hand.skip_shadow(resources, version, actor, reason)
     record, report = control_record.read(resources.bucket), ActionReport()
     if (production := _production(resources.bucket, record, version)) is not None:
         return _bake(resources, "skip", production, actor, reason)
@@ -151,20 +144,29 @@ def skip(resources: Resources, version: str | None, actor: str, reason: str) -> 
         record = phases.take_step(resources.bucket, str(record.experiment), record.epoch, share, phase, actor, reason)
     report.done.append(f"{record.candidate} gets {record.share:g} % of the visitors ({record.phase}).")
     key = f"person:skip:{record.experiment}:{record.epoch}"
-    _note(resources, report, "skip", key, str(record.candidate), actor, reason)
+    note(resources, report, "skip", key, str(record.candidate), actor, reason)
     return report
 
 
 def repeat(resources: Resources, version: str | None, actor: str, reason: str) -> ActionReport:
-    """Begin the present step of the ramp, the trial, or the bake window of a production bundle again."""
+    """Begin the present step of the ramp, the trial, the bake window of a production bundle, or shadow again."""
+    if version and _no_visitor_yet(resources, version):
+        from homeprices.workflows.candidates import by_hand
+
+        return by_hand.repeat_shadow(resources, version, actor, reason)
     record, report = control_record.read(resources.bucket), ActionReport()
     if (production := _production(resources.bucket, record, version)) is not None:
         return _bake(resources, "repeat", production, actor, reason)
     record = phases.repeat(resources.bucket, actor, reason)
     report.done.append(f"{record.candidate} begins its {record.phase} with {record.share:g} % of the visitors again.")
     key = f"person:repeat:{record.experiment}:{record.epoch}"
-    _note(resources, report, "repeat", key, str(record.candidate), actor, reason)
+    note(resources, report, "repeat", key, str(record.candidate), actor, reason)
     return report
+
+
+def _no_visitor_yet(resources: Resources, version: str) -> bool:
+    """Return whether an action is about the phase `shadow`, or a candidate that waits."""
+    return version == holds.SHADOW or version in candidate_queue.waiting(resources.bucket)
 
 
 def _production(bucket: Bucket, record: experiment_record.ControlRecord, version: str | None) -> str | None:
@@ -202,7 +204,7 @@ def share(resources: Resources, percent: float, actor: str, reason: str) -> Acti
     return ActionReport([given])
 
 
-def _note(
+def note(
     resources: Resources,
     report: ActionReport,
     outcome: Literal["hold", "resume", "skip", "repeat"],
@@ -246,13 +248,6 @@ class ManualAction:
                 record_result(connection, self.key, version)
 
 
-def _places_of_trial(resources: Resources, candidate: str) -> tuple[str, ...]:
-    record = control_record.read(resources.bucket)
-    if record.candidate != candidate or not record.places:
-        raise Conflict(f"{candidate} has no trial in some places, so there is no region to promote it for")
-    return record.places
-
-
 def _decided(
     resources: Resources,
     candidate: str,
@@ -262,7 +257,7 @@ def _decided(
     places: tuple[str, ...] = (),
 ) -> ManualAction:
     """Claim the outcome and record it, if the database answers, before it takes effect: a later run can finish it."""
-    opponent = _opponent(resources, candidate)
+    opponent = promotion.opponent_of(resources.bucket, candidate)
     promotion.claim_outcome(resources.bucket, candidate, outcome, actor, reason, places=places)
     action = ManualAction(resources, outcome, f"person:{outcome}:{candidate}", opponent, candidate, actor, reason)
     action.record(ActionReport())
@@ -296,16 +291,3 @@ def _candidate(resources: Resources) -> str:
     if candidate is None:
         raise Conflict("there is no candidate")
     return candidate
-
-
-def _opponent(resources: Resources, candidate: str) -> str:
-    """Return the production bundle that the candidate is, or was, compared with."""
-    record = control_record.read(resources.bucket)
-    if record.candidate == candidate and record.production:
-        return record.production
-    others = (
-        version
-        for version in reversed(bundle_reader.published(resources.bucket, BUNDLE_KIND["production"]))
-        if bundle_reader.read_manifest(resources.bucket, version).promoted_from != candidate
-    )
-    return next(others, "none")

@@ -84,8 +84,7 @@ def release_status(resources: Resources) -> str:
     ]
     if record.experiment:
         lines.append(f"phase        {record.phase or 'trial'}")
-    if (held := holds.read(bucket)) is not None:
-        lines.append(f"hold         {held}")
+    lines += [f"hold         {held}" for held in holds.every(bucket)]
     if record.updated_at:
         lines.append(f"last change  {record.updated_at:%Y-%m-%d %H:%M:%S} UTC by {record.updated_by}: {record.reason}")
     if folders := bundle_reader.ignored_folders(bucket):
@@ -159,8 +158,7 @@ def experiment_status(resources: Resources, clock: Callable[[], datetime] = vers
         *_waiting(resources.bucket),
         *paused_lines(resources.settings),
     ]
-    if (held := holds.read(resources.bucket)) is not None:
-        lines.append(f"hold         {held}")
+    lines += [f"hold         {held}" for held in holds.every(resources.bucket)]
     if newest:
         lines.append(f"last look    {newest[0].ts:%Y-%m-%d %H:%M} UTC: {newest[0].outcome} (decision {newest[0].id})")
     return printable_lines("\n".join(lines), most=LINE_LENGTH)

@@ -15,6 +15,7 @@ from homeprices.errors import InvalidInput
 from homeprices.foreign_text import printable
 from homeprices.names import EVALUATION_DAG
 from homeprices.registry import versions
+from homeprices.release import holds
 from homeprices.release.experiment_record import MAX_SHARE
 from homeprices.settings import Settings
 
@@ -49,10 +50,11 @@ def order_of(form: Mapping[str, str]) -> Order:
         wrong["reason"] = "is required: it is recorded with the action"
     elif len(reason) > LONGEST_REASON:
         wrong["reason"] = f"has {len(reason)} characters; at most {LONGEST_REASON} are allowed"
-    version = form.get("version") or None if action in OF_A_VERSION else None
+    version = form.get("of") or form.get("version") or None if action in OF_A_VERSION else None
     if version is not None:
         try:
-            versions.bundle_name(version)
+            if version != holds.SHADOW:
+                versions.bundle_name(version)
         except InvalidInput as error:
             wrong |= error.fields
     share = _share(form.get("share", ""), wrong) if action == "share" else None

@@ -51,7 +51,8 @@ class BucketParts:
             "changed_at": _iso(record.updated_at),
             "changed_by": printable(record.updated_by),
             "reason": printable(record.reason, LONG),
-            "hold": self._hold(),
+            "hold": self._hold(holds.KEY),
+            "shadow_hold": self._hold(holds.SHADOW_KEY),
             "waiting": self._waiting(),
             "last_success": {},
         }
@@ -115,8 +116,8 @@ class BucketParts:
         reasons = candidate_queue.why_waiting(self._bucket)
         return [self._bundle(version) | {"why": printable(why, LONG)} for version, why in reasons.items()]
 
-    def _hold(self) -> Data | None:
-        held = holds.read(self._bucket)
+    def _hold(self, key: str) -> Data | None:
+        held = holds.read(self._bucket, key)
         if held is None:
             return None
         return {

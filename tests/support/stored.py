@@ -11,7 +11,7 @@ from typing import Any
 PINNED = Path(__file__).parents[1] / "pinned"
 
 _PARTS_OF_KEYS = (
-    (r"(?<=[/_])(BO|CO)[1-9]\d*", r"\1{n}"),
+    (r"(?<=[/_])(BO|CO|RO)[1-9]\d*", r"\1{n}"),
     (r"train_V\d+", "train_V{n}"),
     (r"^(staging)/[^/]+", r"\1/{run}"),
     (r"/out_of_fold/\w+\.npz$", "/out_of_fold/{estimator}.npz"),

@@ -76,6 +76,8 @@ def fill_slot(resources: Resources, actor: str, clock: Clock = versions.utc_now)
     if (taken := candidate_queue.holder(bucket)) is not None:
         bundle_publisher.publish_waiting(bucket, taken)  # a writer may have died between slot and publication
         return taken
+    if holds.hold_on(bucket, holds.SHADOW) is not None:
+        return None
     waiting = [version for version in candidate_queue.waiting(bucket) if holds.hold_on(bucket, version) is None]
     production = bundle_reader.highest(bucket, publication.PRODUCTION)
     if not waiting or production is None:
@@ -83,7 +85,7 @@ def fill_slot(resources: Resources, actor: str, clock: Clock = versions.utc_now)
     if len(waiting) == 1 and _compared_with(resources, waiting[0]) == production:
         chosen, reason = waiting[0], "it waited alone"
     else:
-        contenders = _compare(resources, waiting, actor, clock)
+        contenders = compare_again(resources, waiting, actor, clock)
         if not contenders:
             return None
         chosen, reason = choose(contenders)
@@ -113,7 +115,9 @@ def choose(contenders: Sequence[Contender]) -> tuple[str, str]:
     return best, f"of {len(contenders)} that waited, its error on {measured} is the smallest ({errors[best]:.2%})"
 
 
-def _compare(resources: Resources, waiting: Sequence[str], actor: str, clock: Clock) -> list[Contender]:
+def compare_again(
+    resources: Resources, waiting: Sequence[str], actor: str, clock: Clock = versions.utc_now
+) -> list[Contender]:
     """Compare each candidate with production again; return those that pass, and withdraw the others."""
     bucket, contenders = resources.bucket, []
     manifests = {}
@@ -147,7 +151,7 @@ def _withdraw(bucket: Bucket, version: str, actor: str, reason: str, clock: Cloc
 
 def _judge(resources: Resources, manifest: Manifest, holdout: pd.DataFrame | None, clock: Clock) -> Contender | str:
     """Return the errors of a candidate, or why it leaves the queue."""
-    bucket, version, run_id = resources.bucket, manifest.version, _run_of(resources, manifest.version)
+    bucket, version, run_id = resources.bucket, manifest.version, run_of(resources.bucket, manifest.version)
     measured = manifest.metrics.get(publication.METRIC, 1.0)
 
     def store(comparison: Comparison) -> None:
@@ -181,7 +185,7 @@ def _hold_out(resources: Resources, newest: Manifest) -> pd.DataFrame | None:
 
 def _compared_with(resources: Resources, version: str) -> str | None:
     """Return the production that a candidate was compared with, in shadow and on the hold-out; None if they differ."""
-    page = bundle_reader.staging_folder(_run_of(resources, version)).split("/")[1]
+    page = bundle_reader.staging_folder(run_of(resources.bucket, version)).split("/")[1]
     found = set()
     for key in (f"{publication.GATE_REPORTS}{page}.json", f"{shadow.FOLDER}{page}.json"):
         try:
@@ -191,6 +195,6 @@ def _compared_with(resources: Resources, version: str) -> str | None:
     return str(found.pop()) if len(found) == 1 else None
 
 
-def _run_of(resources: Resources, version: str) -> str:
+def run_of(bucket: Bucket, version: str) -> str:
     """Return the run that published a candidate, under whose name its reports are stored."""
-    return (bundle_publisher.owner_of(resources.bucket, version) or version).removeprefix("publish:")
+    return (bundle_publisher.owner_of(bucket, version) or version).removeprefix("publish:")

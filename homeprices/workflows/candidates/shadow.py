@@ -32,6 +32,7 @@ from homeprices.pricing.manifest import MANIFEST_FILE
 from homeprices.pricing.predictor import Predictor, PriceModel
 from homeprices.registry import bundle_reader, versions
 from homeprices.registry.production_models import open_production
+from homeprices.release import holds
 from homeprices.training.comparison.disagreement import Disagreement, DisagreementMeter, estimates
 from homeprices.workflows.candidates import shadow_page
 
@@ -95,6 +96,9 @@ def compare_in_shadow(
     if rule is None:
         sentence = f"The policy {policy.name} has no shadow comparison."
         return ShadowReport(production=production, at=now, sentence=sentence)
+    comes = folder is None or not (folder / MANIFEST_FILE).exists()
+    if (skip := holds.shadow_skip(resources.bucket, run_id, comes=comes)) is not None:
+        return ShadowReport(production=production, at=now, sentence=f"{skip}.")
     asked, told = _logged(resources, rule, now)
     if len(asked) < rule.least_homes:
         sentence = (

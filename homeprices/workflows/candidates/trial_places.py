@@ -11,6 +11,7 @@ from homeprices.names import BUNDLE_KIND
 from homeprices.pricing.features import OTHER_LOCATION, Locations, key_of, place_header
 from homeprices.registry import bundle_reader, regional_record
 from homeprices.registry.regional_record import MOST_PLACES
+from homeprices.release import control_record
 
 if TYPE_CHECKING:
     from homeprices.adapters.object_store import Bucket
@@ -68,6 +69,14 @@ def known_places(bucket: Bucket, named: Iterable[str]) -> tuple[str, ...]:
     places = tuple(sorted(keys))
     regional_record.require_room(bucket, places)  # now, not when the candidate has won
     return places
+
+
+def places_of(bucket: Bucket, candidate: str) -> tuple[str, ...]:
+    """Return the places in which a candidate is tried. Raises Conflict without a trial in some places."""
+    record = control_record.read(bucket)
+    if record.candidate != candidate or not record.places:
+        raise Conflict(f"{candidate} has no trial in some places, so there is no region to promote it for")
+    return record.places
 
 
 def _learned(bucket: Bucket) -> list[str]:

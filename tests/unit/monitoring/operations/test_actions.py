@@ -56,6 +56,13 @@ def test_an_action_from_this_machine_starts_a_run_of_the_evaluation() -> None:
         ]  # fmt: skip
 
 
+@pytest.mark.parametrize("of", ["CO4", "shadow"])
+def test_an_action_may_be_about_another_candidate_or_about_shadow(of: str) -> None:
+    assert order_of({**FORM, "of": of}).version == of
+    with pytest.raises(InvalidInput, match="is not a version name"):
+        order_of({**FORM, "of": "bake"})
+
+
 def test_a_trusted_network_alone_may_look_and_not_act() -> None:
     with page() as (client, airflow):
         assert 'name="key"' in client.get("/operations", environ_base=CONTAINER).text
