@@ -8,7 +8,6 @@ import click
 
 from homeprices.cli.command_group import CommandGroup, example, resources_of, user_name
 from homeprices.errors import DatabaseUnavailable, NotReady
-from homeprices.release import candidate_queue
 
 
 @click.group("candidate", cls=CommandGroup, label="candidate: ")
@@ -26,6 +25,7 @@ def publish(context: click.Context, folder: Path, actor: str) -> None:
     It is checked as the pipeline checks its own, and compared with production on the hold-out and on what visitors
     asked for. Then its trial begins, or it waits for the end of another.
     """
+    from homeprices.release import candidate_queue
     from homeprices.workflows.candidates import publication
 
     resources, person = resources_of(context), f"person:{actor}"

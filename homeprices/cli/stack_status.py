@@ -78,6 +78,9 @@ def _release(release: dict[str, Any]) -> Iterator[str]:
     state, phase = release["state"], f", {release['phase']}" if release["phase"] else ""
     share = f", {state}{phase}, {release['share']:g} % of the visitors" if state != "idle" else ""
     yield f"candidate    {release['candidate'] or 'none'}{share}"
+    for name, models in release.get("phases", {}).items():
+        if name not in (release["phase"], "waiting"):
+            yield f"{name:12} {models}"
     for one in release.get("waiting", ()):
         yield f"waiting      {one['version']}: {one['why']}"
     if release["changed_at"]:

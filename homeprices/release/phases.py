@@ -1,17 +1,117 @@
-"""Changes of the phase of a running experiment: the next step of the ramp, a step or trial that a person repeats.
+"""Which models are in which phase, and changes of the phase of a running experiment: the next step, a repetition.
 
-Each is one change of the control record, made once: the evaluation names the epoch that it decided on, and a person's
-action that is repeated with the same reason has no other effect.
+Each change is one of the control record, made once: the evaluation names the epoch that it decided on, and a person's
+action that is repeated with the same reason has no other effect. Metric, status and operations page read the phases
+here, from the bucket alone, so that they have the same word while the database is away.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 from homeprices.adapters.object_store import Bucket
-from homeprices.errors import Conflict
-from homeprices.names import Phase
+from homeprices.errors import Conflict, HomePricesError, ObjectNotFound
+from homeprices.names import BUNDLE_KIND, Phase
+from homeprices.registry import bundle_reader, regional_record
 from homeprices.registry.versions import utc_now
+from homeprices.release import candidate_queue, control_record
 from homeprices.release.control_record import Clock, change
 from homeprices.release.experiment_record import ControlRecord, first_epoch, with_share
+
+BAKE_KEY = "control/bake.json"
+SHADOW_KEY = "control/in-shadow.json"
+MOST_BAKES = 10  # entries; those that no longer are in production leave first
+LONGEST_COMPARISON = timedelta(hours=1)
+"""In shadow, of which most are over in half a minute; after that its process has died."""
+
+
+class Stay(BaseModel):
+    """The run whose draft is in shadow: `model` is None when none is, and `until` when the stay ends at the latest."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str | None
+    until: datetime | None
+
+
+_Record = TypeVar("_Record", bound=BaseModel)
+NOBODY = Stay(model=None, until=None)
+
+
+class Bakes(BaseModel):
+    """When the bake window of each production bundle that is watched ends."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    until: dict[str, datetime]
+
+
+def models_in(bucket: Bucket, now: datetime) -> dict[Phase, str]:
+    """Return which models are in each phase; a phase without a model is left out."""
+    found: dict[Phase, str] = {}
+    compared = _in_shadow(bucket)
+    if compared.model and compared.until is not None and now <= compared.until:
+        found["shadow"] = compared.model
+    if waiting := candidate_queue.why_waiting(bucket):
+        found["waiting"] = ", ".join(waiting)
+    record = control_record.read(bucket)
+    if record.candidate:
+        found[record.phase or "trial"] = record.candidate
+    if bakes := bake(bucket, now):
+        found["bake"] = ", ".join(bakes)
+    return found
+
+
+def bake(bucket: Bucket, now: datetime) -> dict[str, datetime]:
+    """Return the bundles of production, general and regional, in their bake window, with when that ends."""
+    found = _read(bucket, BAKE_KEY, Bakes) or Bakes(until={})
+    if not found.until:
+        return {}
+    serving = (bundle_reader.highest(bucket, BUNDLE_KIND["production"]), *regional_record.read(bucket).versions)
+    return {version: until for version, until in found.until.items() if version in serving and now <= until}
+
+
+def record_bake(bucket: Bucket, version: str, until: datetime | None) -> None:
+    """Record that a bundle of production is watched until then, None if it is not; write only a change.
+
+    The next evaluation repairs a change that two writers at once have lost.
+    """
+    before = _read(bucket, BAKE_KEY, Bakes) or Bakes(until={})
+    bakes = {name: end for name, end in before.until.items() if name != version}
+    after = Bakes(until=bakes if until is None else {**bakes, version: until})
+    if after != before:
+        newest = dict(list(after.until.items())[-MOST_BAKES:])
+        bucket.put(BAKE_KEY, Bakes(until=newest).model_dump_json(indent=2).encode())
+
+
+@contextmanager
+def in_shadow(bucket: Bucket, run: str, now: datetime) -> Iterator[None]:
+    """Record while the draft of a run is compared in shadow."""
+    mine = Stay(model=run, until=now + LONGEST_COMPARISON)
+    bucket.put(SHADOW_KEY, mine.model_dump_json(indent=2).encode())
+    try:
+        yield
+    finally:
+        if _in_shadow(bucket) == mine:  # otherwise another run has begun since
+            bucket.put(SHADOW_KEY, NOBODY.model_dump_json(indent=2).encode())
+
+
+def _in_shadow(bucket: Bucket) -> Stay:
+    return _read(bucket, SHADOW_KEY, Stay) or NOBODY
+
+
+def _read(bucket: Bucket, key: str, schema: type[_Record]) -> _Record | None:
+    try:
+        return schema.model_validate_json(bucket.get(key).body)
+    except ObjectNotFound:
+        return None
+    except ValidationError as error:
+        raise HomePricesError(f"{key} names no phase: {error.errors()[0]['msg']}") from error
 
 
 def take_step(

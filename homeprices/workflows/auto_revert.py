@@ -16,7 +16,7 @@ from homeprices.adapters.notifications import Notification
 from homeprices.experiment import decision_log, decision_report
 from homeprices.experiment.evidence import ClusteredProportion, SampleMoments, clustered_proportion, sample_moments
 from homeprices.experiment.exposures import raise_statement_timeout
-from homeprices.experiment.policies import document_of
+from homeprices.experiment.policies import document_of, load
 from homeprices.experiment.policies.post_promotion import BEFORE, Baseline, PostPromotionEvidence, PostPromotionRule
 from homeprices.experiment.production_visitors import (
     ProductionVisitor,
@@ -28,7 +28,7 @@ from homeprices.experiment.production_visitors import (
 from homeprices.log import get_logger
 from homeprices.names import BUNDLE_KIND, REGIONAL_KIND
 from homeprices.registry import bundle_reader, mlflow_mirror, regional_record, versions
-from homeprices.release import holds, promotion, replicas, traffic_counts
+from homeprices.release import holds, phases, promotion, replicas, traffic_counts
 from homeprices.workflows.notify_once import notify_once
 
 if TYPE_CHECKING:
@@ -55,38 +55,44 @@ class PostPromotionAnalysis:
 
     def run(self) -> str:
         """Analyze production and revert what does harm; return the result, a sentence for each bundle."""
-        general = bundle_reader.highest(self._resources.bucket, BUNDLE_KIND["production"])
+        bucket = self._resources.bucket
+        general = bundle_reader.highest(bucket, BUNDLE_KIND["production"])
         if general is None:
             return "There is no production yet."
-        record = regional_record.read(self._resources.bucket)
+        record = regional_record.read(bucket)
         ended = [bundle.version for bundle in record.bundles if bundle.ended_by == ACTOR]
         with transaction(self._resources.engine) as connection:
             ended = [version for version in ended if self._unfinished(connection, version)]
-        return " ".join(self._analyze(version) for version in (general, *record.versions, *ended))
+        results = {version: self._analyze(version) for version in (general, *record.versions, *ended)}
+        for version, (_, until) in results.items():
+            phases.record_bake(bucket, version, until)
+        return " ".join(result for result, _ in results.values())
 
-    def _analyze(self, production: str) -> str:
+    def _analyze(self, production: str) -> tuple[str, datetime | None]:
+        """Return the result for a bundle, and when its bake window ends; None if it is not watched."""
         if (held := holds.hold_on(self._resources.bucket, production)) is not None:
-            return str(held)
+            return str(held), phases.bake(self._resources.bucket, self._clock()).get(production)
         with transaction(self._resources.engine) as connection:
             begun = self._unfinished(connection, production)
             origin = decision_log.promotion_to(connection, production)
             since = origin and decision_log.bake_start(connection, origin)
         if begun is not None:
-            return self._revert(begun)
+            return self._revert(begun), None
         if origin is None:
-            return f"{production} is not watched: no promotion on record led to it."
+            return f"{production} is not watched: no promotion on record led to it.", None
         if isinstance(since, decision_log.RecordedDecision):
-            return f"{production} is not watched: {since.actor} has skipped its bake window ({since.reason})."
+            return f"{production} is not watched: {since.actor} has skipped its bake window ({since.reason}).", None
         origin = replace(origin, ts=since or origin.ts)
         if (reason := self._not_analyzed(production, origin)) is not None:
-            return reason
+            return reason, None
+        until = origin.ts + self._policy.bake.longest
         with transaction(self._resources.engine) as connection:
             raise_statement_timeout(connection)
             bucket = self._resources.bucket
             evidence = collect_evidence(connection, bucket, self._policy.bake, origin, production, self._clock())
         verdict = self._policy.bake.evaluate(evidence)
         if verdict.outcome == "continue":
-            return verdict.reason
+            return verdict.reason, until
         with transaction(self._resources.engine) as connection:
             decided = decision_log.record_revert(
                 connection,
@@ -98,7 +104,7 @@ class PostPromotionAnalysis:
                 policy_document=document_of(self._policy),
                 software={"git_revision": self._resources.settings.git_revision},
             )
-        return self._revert(decided)
+        return self._revert(decided), None
 
     def _not_analyzed(self, production: str, origin: RecordedDecision) -> str | None:
         """Return why this production is not analyzed, or None."""
@@ -146,6 +152,15 @@ class PostPromotionAnalysis:
             decision_log.record_result(connection, decided.key, version)
         decision_report.publish(resources, decided.key)  # the report now shows the result
         return f"{title}. {decided.reason}"
+
+
+def bake_end(resources: Resources, connection: Connection, version: str) -> datetime | None:
+    """Return when the bake window of a production bundle ends; None if it is not watched."""
+    origin = decision_log.promotion_to(connection, version)
+    since = origin and decision_log.bake_start(connection, origin)
+    if origin is None or origin.actor.startswith(PERSON) or not isinstance(since, datetime):
+        return None
+    return since + load(resources.settings.policy).bake.longest
 
 
 def collect_evidence(

@@ -23,7 +23,7 @@ from homeprices.names import BUNDLE_KIND
 from homeprices.predictions import drift_reports
 from homeprices.predictions.identifiers import hashed_testers
 from homeprices.registry import bundle_reader, mlflow_mirror, versions
-from homeprices.release import candidate_queue, control_record, experiment_record, holds, promotion, replicas
+from homeprices.release import candidate_queue, control_record, experiment_record, holds, phases, promotion, replicas
 from homeprices.resources import Resources, open_resources
 from homeprices.workflows import heartbeat, manual_actions
 from homeprices.workflows.auto_revert import PostPromotionAnalysis
@@ -169,6 +169,9 @@ class Evaluation:
         )
         with transaction(self._resources.engine) as connection:
             decision_log.record_result(connection, decision["key"], version)
+            since = decision_log.get(connection, decision["id"]).ts
+        if places or bundle_reader.highest(self._resources.bucket, BUNDLE_KIND["production"]) == version:
+            phases.record_bake(self._resources.bucket, version, since + self._policy.bake.longest)
         decision = {**decision, "result_version": version}
         where = f" {experiment_record.in_places(places)}" if places else ""
         self._notify(f"{candidate} is promoted: production is {version} now{where}", decision)

@@ -184,6 +184,8 @@ def _bake(
     resources: Resources, outcome: Literal["skip", "repeat"], version: str, actor: str, reason: str
 ) -> ActionReport:
     """Record that the bake window of a production bundle ends now, or begins now. Raises DatabaseUnavailable."""
+    from homeprices.workflows import auto_revert
+
     said = "is no longer watched" if outcome == "skip" else "begins its bake window again"
     report = ActionReport([f"{version} {said}."])
     key = f"person:{outcome}:{version}:{hashlib.sha256(f'{actor}:{reason}'.encode()).hexdigest()[:16]}"
@@ -191,6 +193,8 @@ def _bake(
         record_manual_action(
             connection, key, outcome=outcome, production=version, candidate=version, reason=reason, actor=actor
         )
+        until = auto_revert.bake_end(resources, connection, version)
+    phases.record_bake(resources.bucket, version, until)
     notify_once(resources, key, Notification(report.done[0], reason))
     return report
 

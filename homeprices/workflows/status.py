@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from homeprices.adapters.airflow_client import AirflowClient
 from homeprices.adapters.database import transaction
-from homeprices.errors import DatabaseUnavailable, NotFound, Unavailable
+from homeprices.errors import NotFound, Unavailable
 from homeprices.experiment import decision_log, policies
 from homeprices.experiment.collection import Rescorer, collect_evidence
 from homeprices.experiment.evidence import Evidence
@@ -21,11 +21,12 @@ from homeprices.experiment.policies.sequential import SequentialPolicy
 from homeprices.experiment.policies.year import promotion_error
 from homeprices.experiment.sample_ratio import recorded_split
 from homeprices.foreign_text import printable_lines
-from homeprices.names import BUNDLE_KIND, DRIFT_DAG, EVALUATION_DAG, TRAINING_DAG
+from homeprices.names import BUNDLE_KIND, DRIFT_DAG, EVALUATION_DAG, REGIONAL_KIND, TRAINING_DAG
 from homeprices.predictions import drift_reports
 from homeprices.predictions.identifiers import hashed_testers
 from homeprices.registry import bundle_reader, regional_record, versions
-from homeprices.release import candidate_queue, control_record, experiment_record, holds, replicas
+from homeprices.registry.versions import kind_of
+from homeprices.release import candidate_queue, control_record, experiment_record, holds, phases, replicas
 
 if TYPE_CHECKING:
     from homeprices.adapters.object_store import Bucket
@@ -82,8 +83,9 @@ def release_status(resources: Resources) -> str:
         *_waiting(bucket),
         f"experiment   {_trial(record)}",
     ]
-    if record.experiment:
-        lines.append(f"phase        {record.phase or 'trial'}")
+    lines += [
+        f"phase        {phase}: {models}" for phase, models in phases.models_in(bucket, versions.utc_now()).items()
+    ]
     lines += [f"hold         {held}" for held in holds.every(bucket)]
     if record.updated_at:
         lines.append(f"last change  {record.updated_at:%Y-%m-%d %H:%M:%S} UTC by {record.updated_by}: {record.reason}")
@@ -190,18 +192,12 @@ def _named_places(places: tuple[str, ...]) -> str:
 
 
 def _bake(resources: Resources, now: datetime) -> str:
-    """Return the bake window of production as a part of a sentence; empty without one or without the database."""
-    try:
-        with transaction(resources.engine) as connection:
-            production = bundle_reader.highest(resources.bucket, BUNDLE_KIND["production"])
-            origin = decision_log.promotion_to(connection, production) if production else None
-            since = decision_log.bake_start(connection, origin) if origin else None
-    except DatabaseUnavailable:
-        return ""
-    longest = policies.load(resources.settings.policy).bake.longest
-    if origin is None or not isinstance(since, datetime) or origin.actor.startswith("person") or now - since > longest:
-        return ""
-    return f", phase bake until {since + longest:%Y-%m-%d %H:%M} UTC"
+    """Return the bake windows of production as a part of a sentence; empty without one."""
+    bakes = phases.bake(resources.bucket, now)
+    return "".join(
+        f", phase bake{f' of {version}' if kind_of(version) == REGIONAL_KIND else ''} until {until:%Y-%m-%d %H:%M} UTC"
+        for version, until in bakes.items()
+    )
 
 
 def _variants(evidence: Evidence) -> list[str]:

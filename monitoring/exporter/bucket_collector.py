@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
+from typing import get_args
 
 from homeprices.adapters import notifications
 from homeprices.adapters.notifications import CHANNELS
 from homeprices.adapters.object_store import Bucket
 from homeprices.errors import ObjectNotFound
-from homeprices.names import BUNDLE_KIND
+from homeprices.names import BUNDLE_KIND, Phase
 from homeprices.pricing.manifest import MANIFEST_FILE, Manifest
 from homeprices.registry import bundle_reader, regional_record, versions
-from homeprices.release import control_record, experiment_record
+from homeprices.release import control_record, experiment_record, phases
 from homeprices.workflows.heartbeat import PROCESSES, last_heartbeat
 from monitoring.exporter.metric_table import Sample
 
@@ -22,15 +23,21 @@ class BucketCollector:
 
     name = "bucket"
 
-    def __init__(self, bucket: Bucket) -> None:
-        self._bucket = bucket
+    def __init__(self, bucket: Bucket, clock: Callable[[], datetime] = versions.utc_now) -> None:
+        self._bucket, self._clock = bucket, clock
         self._manifests: dict[str, Manifest] = {}
         self.record = experiment_record.ControlRecord()
 
     def collect(self) -> list[Sample]:
         """Return the current samples. Raises StorageUnavailable."""
         self.record = control_record.read(self._bucket)
-        return [*self._bundles(), *self._processes(), *_experiment(self.record), *self._notices()]
+        return [
+            *self._bundles(),
+            *self._processes(),
+            *_experiment(self.record),
+            *self._phases(),
+            *self._notices(),
+        ]
 
     def _bundles(self) -> Iterator[Sample]:
         for variant, kind in BUNDLE_KIND.items():
@@ -55,6 +62,12 @@ class BucketCollector:
             if moments:
                 name = "homeprices_process_last_success_timestamp_seconds"
                 yield Sample(name, max(moments).timestamp(), {"process": process})
+
+    def _phases(self) -> Iterator[Sample]:
+        """Export every phase: production may bake while one candidate is on trial, and others wait."""
+        found = phases.models_in(self._bucket, self._clock())
+        for phase in get_args(Phase):
+            yield Sample("homeprices_experiment_phase", float(phase in found), {"phase": phase})
 
     def _notices(self) -> Iterator[Sample]:
         """Export a zero for every channel, because the first failure is an increase only if a zero preceded it."""
@@ -85,9 +98,6 @@ def _experiment(record: experiment_record.ControlRecord) -> Iterator[Sample]:
     running = record.state == "running"
     yield Sample("homeprices_experiment_running", float(running))
     yield Sample("homeprices_experiment_stopped", float(record.state == "stopped"))
-    for phase in ("ramp", "trial"):
-        here = record.experiment is not None and (record.phase or "trial") == phase
-        yield Sample("homeprices_experiment_phase", float(here), {"phase": phase})
     share = record.share / 100 if running else 0.0
     yield Sample("homeprices_experiment_planned_share", share, {"variant": "candidate"})
     yield Sample("homeprices_experiment_planned_share", 1 - share, {"variant": "production"})

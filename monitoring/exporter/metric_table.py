@@ -20,7 +20,7 @@ METRICS: dict[str, tuple[tuple[str, ...], str]] = {
     "homeprices_regional_places": (("version",), "Places in which production serves this regional bundle"),
     "homeprices_process_last_success_timestamp_seconds": (("process",), "Last successful end of a recurring process"),
     "homeprices_experiment_running": ((), "1 while a candidate has a share of the visitors"),
-    "homeprices_experiment_phase": (("phase",), "1 for the phase of the experiment, ramp or trial, else 0"),
+    "homeprices_experiment_phase": (("phase",), "1 while a model is in that phase, else 0"),
     "homeprices_experiment_stopped": ((), "1 while an experiment's share is held at zero"),
     "homeprices_experiment_started_timestamp_seconds": ((), "When the experiment began; absent without one"),
     "homeprices_experiment_planned_share": (("variant",), "Share of the visitors by the control record, 0 to 1"),

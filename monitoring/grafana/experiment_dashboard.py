@@ -41,7 +41,7 @@ SPLIT = Row(
         ),
         stat(
             "Phase",
-            "1 for the phase of the experiment: ramp or trial.",
+            "1 while a model is in that phase, on its way from shadow to production.",
             Prom("homeprices_experiment_phase", "{{phase}}"),
             width=4,
         ),

@@ -14,7 +14,7 @@ from homeprices.foreign_text import LONG, printable
 from homeprices.names import BUNDLE_KIND, REGIONAL_KIND, VARIANTS
 from homeprices.pricing.manifest import Manifest
 from homeprices.registry import bundle_reader, regional_record, versions
-from homeprices.release import candidate_queue, control_record, holds
+from homeprices.release import candidate_queue, control_record, holds, phases
 from homeprices.workflows.heartbeat import PROCESSES, last_heartbeat
 from monitoring.operations.parts import Data
 from monitoring.operations.stored_pages import SHADOW
@@ -43,6 +43,7 @@ class BucketParts:
             "candidate": bundle_reader.highest(self._bucket, BUNDLE_KIND["candidate"]),
             "state": record.state,
             "phase": record.phase or (record.experiment and "trial"),
+            "phases": phases.models_in(self._bucket, self._clock()),
             "experiment": record.experiment,
             "share": record.share,
             "places": len(record.places),

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine
 
 from homeprices.experiment import decision_log, policies
-from homeprices.release import control_record
+from homeprices.release import control_record, phases
 from homeprices.workflows.auto_revert import PostPromotionAnalysis
 from homeprices.workflows.evaluate_experiment import Evaluation
 from homeprices.workflows.status import experiment_status
@@ -110,6 +110,7 @@ def test_a_person_skips_and_repeats_a_bake_window(trial: Trial) -> None:
     one = Evaluation(trial.resources, "run1", policies.load("demo"), clock=lambda: NOW)
     promoted = one.promote(one.decide(one.collect_evidence()))
     assert promoted["result_version"] == "BO2"
+    assert phases.models_in(trial.bucket, NOW) == {"bake": "BO2"}, "before the next evaluation"
     with trial.engine.connect() as connection:
         found = decision_log.find(connection, "run1")
     assert found is not None
@@ -124,6 +125,9 @@ def test_a_person_skips_and_repeats_a_bake_window(trial: Trial) -> None:
         assert person.run_manual_action("skip", None, "ann", "it is known") == ["BO2 is no longer watched."]
     assert watched() == "BO2 is not watched: person:ann has skipped its bake window (it is known)."
     assert "bake" not in experiment_status(trial.resources, clock=lambda: found.ts)
+    assert phases.models_in(trial.bucket, found.ts) == {}
     person.run_manual_action("repeat", "BO2", "ann", "it is not")
+    assert phases.models_in(trial.bucket, found.ts) == {"bake": "BO2"}
     assert watched().startswith("BO2 shows no harm so far")
+    assert phases.models_in(trial.bucket, found.ts) == {"bake": "BO2"}
     assert [outcome for _, outcome, _ in trial.decisions()] == ["promote", "skip", "repeat"]

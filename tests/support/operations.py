@@ -42,7 +42,8 @@ def quiet_parts() -> dict[str, Data]:
               "median_error": 0.161, "dataset": 1, "git_revision": "0123abcd"}  # fmt: skip
     return {
         "release": {
-            "production": "BO2", "candidate": None, "state": "idle", "phase": None, "experiment": None,
+            "production": "BO2", "candidate": None, "state": "idle", "phase": None, "phases": {"bake": "BO2"},
+            "experiment": None,
             "share": 0.0, "epoch": 3,
             "started_at": None, "changed_at": _minutes_ago(300), "changed_by": "evaluation",
             "reason": "the composite is better", "hold": None, "shadow_hold": None,
@@ -81,6 +82,7 @@ def trial_parts() -> dict[str, Data]:
         "candidate": "CO3",
         "state": "running",
         "phase": "trial",
+        "phases": {"waiting": "CO4", "trial": "CO3", "bake": "BO2"},
         "experiment": "BO2-CO3",
         "share": 20.0,
     }

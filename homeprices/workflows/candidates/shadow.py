@@ -32,7 +32,7 @@ from homeprices.pricing.manifest import MANIFEST_FILE
 from homeprices.pricing.predictor import Predictor, PriceModel
 from homeprices.registry import bundle_reader, versions
 from homeprices.registry.production_models import open_production
-from homeprices.release import holds
+from homeprices.release import holds, phases
 from homeprices.training.comparison.disagreement import Disagreement, DisagreementMeter, estimates
 from homeprices.workflows.candidates import shadow_page
 
@@ -106,7 +106,7 @@ def compare_in_shadow(
             "comparison, so the trial may begin."
         )
         return ShadowReport(production=production, at=now, logged=len(asked), sentence=sentence)
-    with tempfile.TemporaryDirectory() as temporary:
+    with phases.in_shadow(resources.bucket, run_id, now), tempfile.TemporaryDirectory() as temporary:
         first = open_production(resources.bucket, production, Path(temporary))
         folder = folder or bundle_reader.fetch_staged(resources.bucket, run_id, Path(temporary))
         second = Predictor(Bundle.open(folder) if (folder / MANIFEST_FILE).exists() else Bundle.open_draft(folder))

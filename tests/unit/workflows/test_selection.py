@@ -11,8 +11,8 @@ import pytest
 from homeprices.adapters.object_store import MemoryBucket
 from homeprices.errors import DatabaseUnavailable, InvalidInput
 from homeprices.experiment.evidence import PairedPriceError, SampleMoments
-from homeprices.registry import bundle_publisher, bundle_reader, mlflow_mirror
-from homeprices.release import candidate_queue, holds, promotion
+from homeprices.registry import bundle_publisher, bundle_reader, mlflow_mirror, versions
+from homeprices.release import candidate_queue, holds, phases, promotion
 from homeprices.workflows import manual_actions
 from homeprices.workflows.candidates import publication, selection, shadow
 from homeprices.workflows.candidates.selection import Contender, choose
@@ -87,18 +87,28 @@ def test_the_best_by_actual_prices_takes_the_slot(site: Site, tmp_path: Path, mo
     assert "its error on actual prices" in json.loads(site.bucket.get(candidate_queue.KEY).body)["reason"]
 
 
-def test_shadow_is_repeated_against_a_new_production_and_stops_who_disagrees(site: Site, tmp_path: Path) -> None:
+def test_shadow_is_repeated_against_a_new_production_and_stops_who_disagrees(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert site.publish(own_draft(tmp_path / "a", 1.05)) == 0
     folder = with_other_prices(own_draft(tmp_path / "b", 1.06, metrics={"median_ape": 0.0725}))
     assert site.publish(folder) == 0, "visitors asked for nothing yet"
     assert candidate_queue.waiting(site.bucket) == ["CO2"]
     site.asked += [json.dumps({**HOME, "location": "Nowhere", "total_sqft": 1000 + n}) for n in range(600)]
     promotion.promote(site.bucket, "CO1", in_production, "evaluation", "better")
+    during, compare = [], shadow.compare_logged
+
+    def looked_at(*compared: Any) -> Any:
+        during.append(phases.models_in(site.bucket, versions.utc_now()))
+        return compare(*compared)
+
+    monkeypatch.setattr(shadow, "compare_logged", looked_at)
     assert fill(site) is None and bundle_reader.waiting(site.bucket) == []
     reason = promotion.reason_of(site.bucket, "CO2")
     assert reason.startswith("stopped in shadow: it differs from BO2 by more than a factor of 3")
     page = reason.rpartition("/operations/shadow/")[2].rstrip(")")
     assert json.loads(site.bucket.get(f"reports/shadow/{page}.json").body)["production"] == "BO2"
+    assert during == [{"shadow": page, "waiting": "CO2"}] and phases.models_in(site.bucket, versions.utc_now()) == {}
     assert promotion.rejected_bundles(site.bucket) == [], "it met no visitor"
 
 

@@ -88,8 +88,10 @@ def test_a_skip_is_for_one_of_two_that_come_at_the_same_moment() -> None:
 def test_a_candidate_that_waits_takes_no_skip_of_the_next_and_has_its_own(site: Site, tmp_path: Path) -> None:
     assert site.publish(own_draft(tmp_path / "a")) == 0
     assert site.publish(with_other_prices(own_draft(tmp_path / "b", 1.06, metrics={"median_ape": 0.0725}))) == 0
-    disagreement(site)
     act(site, "skip", reason="for the next")
+    act(site, "repeat")
+    assert json.loads(site.bucket.get(holds.SKIP_KEY).body)["run"] is None, "it is no candidate that comes"
+    disagreement(site)
     assert act(site, "skip", "CO2") == ["CO2 skips the comparison in shadow. The one on the hold-out is made."]
     promotion.roll_back(site.bucket, "CO1", "evaluation", "worse")
     waits(site, tmp_path, "later", 1.1, 0.1)
