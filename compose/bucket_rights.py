@@ -43,6 +43,7 @@ class Rights:
 
 _KEPT = ("data/raw/", "claims/", "control/", "reports/", "notices/", "airflow-logs/")
 _MOVED = ("staging/", "models/", "archive/", "batch/")
+HOLDS = ("control/hold.json", "control/shadow-hold.json")
 _OBSERVED = ("models/", "archive/", "control/", "data/raw/", "reports/")
 
 RIGHTS: Mapping[str, Rights] = {
@@ -76,13 +77,13 @@ RIGHTS: Mapping[str, Rights] = {
         (Grant("Observe", (READ,), _OBSERVED), Grant("ReadKeys", (READ,), (KEY_RING,))),
         (*_OBSERVED, "claims/", KEY_RING),
     ),
-    # Airflow tasks: train, publish, promote, archive and score. They may not delete datasets and claims.
+    # Airflow tasks: train, publish, promote, archive, score, and lift holds. They may not delete datasets and claims.
     "pipeline": Rights(
         (
             Grant("ReadAndWrite", (READ, WRITE, MULTIPART), (*_KEPT, *_MOVED)),
             Grant("Traffic", (READ,), ("traffic/",)),
             Grant("ReadBatchSources", (READ,), ("data/batch/",)),
-            Grant("Replace", (DELETE,), _MOVED),
+            Grant("Replace", (DELETE,), (*_MOVED, *HOLDS)),
         ),
         (*_KEPT, *_MOVED, "traffic/", "data/batch/"),
     ),

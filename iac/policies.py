@@ -12,7 +12,7 @@ from typing import Any
 import pulumi
 
 from compose import bucket_rights
-from compose.bucket_rights import DELETE, MULTIPART, READ, WRITE
+from compose.bucket_rights import DELETE, HOLDS, MULTIPART, READ, WRITE
 from iac.stack_names import StackNames
 
 Text = str | pulumi.Output[str]
@@ -131,7 +131,7 @@ def whole_host(names: StackNames) -> Document:
                 "models/", "archive/", "batch/", "mlflow/", "keys/"]  # fmt: skip
     return document(
         _objects(names, "ReadAndWrite", [READ, WRITE, MULTIPART], prefixes),
-        _objects(names, "Replace", [DELETE], ["staging/", "models/", "archive/", "batch/", "mlflow/"]),
+        _objects(names, "Replace", [DELETE], ["staging/", "models/", "archive/", "batch/", "mlflow/", *HOLDS]),
         _objects(names, "ReadBatchSources", [READ], ["data/batch/"]),
         _objects(names, "Releases", [READ], ["deploy/"]),
         _listing(names, [*prefixes, "data/batch/"]),

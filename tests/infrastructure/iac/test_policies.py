@@ -66,6 +66,7 @@ def expected(objects: dict[str, str], listed: str) -> set[tuple[str, str, str]]:
                 "traffic/*": "r",
                 "data/batch/*": "r",
                 **dict.fromkeys(("staging/*", "models/*", "archive/*", "batch/*"), "rwmd"),
+                **dict.fromkeys(("control/hold.json*", "control/shadow-hold.json*"), "d"),
             },
             "data/raw/ claims/ control/ reports/ notices/ airflow-logs/ staging/ models/ archive/ batch/ traffic/ "
             "data/batch/",

@@ -20,7 +20,7 @@ from homeprices.adapters.object_store import S3Bucket
 from homeprices.keys import key_ring
 from homeprices.names import BundleKind
 from homeprices.registry import bundle_publisher, bundle_reader, datasets
-from homeprices.release import control_record, promotion
+from homeprices.release import control_record, holds, promotion
 from homeprices.release.traffic_counts import PREFIX as TRAFFIC
 from local.ports import LOOPBACK
 from local.services.seaweedfs import seaweedfs
@@ -107,6 +107,14 @@ def test_a_key_reads_writes_and_deletes_what_its_policy_names_and_nothing_else(e
         assert is_done(s3.create_multipart_upload, **where) == allows(name, WRITE, key), f"upload {key}"
         assert is_done(s3.delete_object, **where) == allows(name, DELETE, key), f"delete {key}"
         client(endpoint, OWNER).put_object(**where, Body=b"before")
+
+
+def test_the_pipeline_lifts_a_hold_that_airflow_was_asked_to_lift(endpoint: str) -> None:
+    bucket = bucket_of(endpoint, "pipeline")
+    bucket_of(endpoint, OWNER).delete(holds.KEY)
+    for version, key in (("BO1", holds.KEY), (holds.SHADOW, holds.SHADOW_KEY)):
+        assert holds.set_hold(bucket, version, "person:ann", "a holiday") == holds.lift(bucket, key)
+        assert holds.read(bucket, key) is None
 
 
 @pytest.mark.parametrize("name", RIGHTS)
