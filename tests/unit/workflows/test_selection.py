@@ -249,3 +249,24 @@ def test_a_publication_beside_one_that_waits_is_killed_after_any_step_and_ends_t
             continue
         break
     assert operations > 30
+
+
+def test_a_choice_that_withdraws_one_is_killed_after_any_step_and_ends_the_same(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = Runs(site, tmp_path, monkeypatch)
+    for operations in range(500):
+        bucket = runs.begin_again()
+        for run in ("one", "two"):
+            bundle_publisher.publish(bucket, run, "CO", waits=True)
+        bucket.put("models/price_check_CO1/model.onnx", b"damaged")
+        try:
+            fill(site, DyingBucket(bucket, operations))
+        except Killed:
+            promotion.resume_interrupted(bucket, "next run")
+            assert fill(site, bucket) == "CO2" and bundle_reader.published(bucket, "CO") == ["CO2"]
+            assert promotion.reason_of(bucket, "CO1").startswith("it is damaged")
+            assert not list(bucket.list("models/price_check_CO1/")) and bundle_reader.waiting(bucket) == []
+            continue
+        break
+    assert operations > 30
