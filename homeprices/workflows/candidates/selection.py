@@ -3,6 +3,8 @@
 The slot goes to the candidate with the smallest error on the actual prices that visitors reported, else on the
 hold-out. If production has changed, or if several wait, each is first compared with production again, in shadow and on
 the hold-out: a disagreement or a loss there withdraws it. Every step can be killed and repeated by any caller.
+
+Most evaluations find the slot taken, so they import neither pandas nor the checks of a draft.
 """
 
 from __future__ import annotations
@@ -17,10 +19,11 @@ from typing import TYPE_CHECKING
 from homeprices.errors import BundleRefused, HomePricesError, InvalidInput, ObjectNotFound
 from homeprices.experiment.evidence import PairedPriceError
 from homeprices.log import get_logger
+from homeprices.names import BUNDLE_KIND
 from homeprices.pricing.manifest import Manifest
 from homeprices.registry import bundle_publisher, bundle_reader, mlflow_mirror, versions
 from homeprices.release import candidate_queue, holds, promotion
-from homeprices.workflows.candidates import publication, shadow
+from homeprices.workflows.candidates import shadow
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,7 +61,7 @@ def publish_or_wait(
     Without a version, the sentence says why the candidate has left the queue.
     """
     bucket = resources.bucket
-    version = bundle_publisher.publish(bucket, run_id, publication.CANDIDATE, published_by=published_by, waits=True)
+    version = bundle_publisher.publish(bucket, run_id, BUNDLE_KIND["candidate"], published_by=published_by, waits=True)
     candidate_queue.drop_oldest(bucket, actor, clock=clock)
     if fill_slot(resources, actor, clock) == version:
         return version, None
@@ -79,7 +82,7 @@ def fill_slot(resources: Resources, actor: str, clock: Clock = versions.utc_now)
     if holds.hold_on(bucket, holds.SHADOW) is not None:
         return None
     waiting = [version for version in candidate_queue.waiting(bucket) if holds.hold_on(bucket, version) is None]
-    production = bundle_reader.highest(bucket, publication.PRODUCTION)
+    production = bundle_reader.highest(bucket, BUNDLE_KIND["production"])
     if not waiting or production is None:
         return None
     if len(waiting) == 1 and _compared_with(resources, waiting[0]) == production:
@@ -151,6 +154,8 @@ def _withdraw(bucket: Bucket, version: str, actor: str, reason: str, clock: Cloc
 
 def _judge(resources: Resources, manifest: Manifest, holdout: pd.DataFrame | None, clock: Clock) -> Contender | str:
     """Return the errors of a candidate, or why it leaves the queue."""
+    from homeprices.workflows.candidates import publication
+
     bucket, version, run_id = resources.bucket, manifest.version, run_of(resources.bucket, manifest.version)
     measured = manifest.metrics.get(publication.METRIC, 1.0)
 
@@ -176,6 +181,8 @@ def _judge(resources: Resources, manifest: Manifest, holdout: pd.DataFrame | Non
 
 def _hold_out(resources: Resources, newest: Manifest) -> pd.DataFrame | None:
     """Return the hold-out of the newest dataset, None if the bucket no longer has it: the manifests have errors too."""
+    from homeprices.workflows.candidates import publication
+
     try:
         return publication.hold_out(resources.bucket, newest)
     except InvalidInput as error:
@@ -185,6 +192,8 @@ def _hold_out(resources: Resources, newest: Manifest) -> pd.DataFrame | None:
 
 def _compared_with(resources: Resources, version: str) -> str | None:
     """Return the production that a candidate was compared with, in shadow and on the hold-out; None if they differ."""
+    from homeprices.workflows.candidates import publication
+
     page = bundle_reader.staging_folder(run_of(resources.bucket, version)).split("/")[1]
     found = set()
     for key in (f"{publication.GATE_REPORTS}{page}.json", f"{shadow.FOLDER}{page}.json"):
