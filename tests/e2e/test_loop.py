@@ -1,6 +1,7 @@
 """The whole loop through a real scheduler: empty bucket → BO1 → CO1 → visitors → BO2; a worse CO2 → rollback → CO3.
 
-The tests of this module run in order on one stack.
+Then CO3 wins in one place and is taken back there, and others go through the ramp: one is harmed in it, one wins, and
+one harms a segment. The tests of this module run in order on one stack.
 """
 
 from __future__ import annotations
@@ -19,14 +20,17 @@ import pytest
 from sqlalchemy import text
 
 from homeprices.data import synthetic
-from homeprices.registry import bundle_reader
-from homeprices.release import control_record
+from homeprices.registry import bundle_publisher, bundle_reader, regional_record
+from homeprices.release import candidate_queue, control_record, promotion
+from homeprices.workflows import manual_actions
+from homeprices.workflows.candidates import trial_places
 from local.supervision import status_board
 from tests.e2e import doors
 from tests.e2e.reader import Reader
 from tests.e2e.running_stack import ROOT, TRAINING_SECONDS, RunningStack, wait_until
-from tests.e2e.visitors import Visitors
+from tests.e2e.visitors import HOME, Visitors
 from tests.support import document_blocks, notebook
+from tests.support.bundles import make_draft
 from tests.support.document_blocks import Block
 from tests.support.fake_servers import Hook, webhook
 from tests.support.programs import CURL, GIT, REAL_LISTINGS
@@ -34,8 +38,21 @@ from tests.support.programs import CURL, GIT, REAL_LISTINGS
 PIPELINE = "bangalore_home_prices_pipeline"
 DRIFTING_VISITORS = 160  # four fifths of them meet production, where a drift of 100 homes asks for a new model
 ENOUGH_ANSWERS = 60  # of the candidate: the policy decides on 50
-MOST_VISITS = 2000
+RAMP_ANSWERS = 20  # of the candidate in the first step
+MOST_VISITS = 2500
 LISTINGS = 3000
+
+WITH_A_RAMP = """
+schema_version: 2
+rule: sequential
+name: with-a-ramp
+version: 1
+least_duration: P0D
+burst: null
+year: null
+ramp: [{share: 5, least_exposures: 15, least_duration: PT0S}, 20]
+segments: {rated_visitors: 15, expected_visitors: 100}
+"""
 
 pytestmark = pytest.mark.timeout(3000)
 
@@ -48,11 +65,18 @@ def hook() -> Iterator[Hook]:
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory, hook: Hook) -> Iterator[RunningStack]:
+def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The policy of the stack, which each look reads: first the published rule, which decides on few visitors."""
+    file = tmp_path_factory.mktemp("policy") / "policy.yaml"
+    file.write_text((ROOT / "homeprices/experiment/policies/composite.yaml").read_text())
+    return file
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, hook: Hook, policy: Path) -> Iterator[RunningStack]:
     """A stack in a folder of its own, on ports of its own."""
     offset = int(os.environ.get("E2E_PORT_OFFSET", "3000"))
-    # The published rule, which decides on as few visitors as a test has time for.
-    running = RunningStack(tmp_path_factory.mktemp("stack"), offset, HOMEPRICES_POLICY="composite")
+    running = RunningStack(tmp_path_factory.mktemp("stack"), offset, HOMEPRICES_POLICY=str(policy))
     running.environ["SLACK_WEBHOOK_URL"] = hook.url
     running.environ["DATASET"] = str(synthetic_listings(tmp_path_factory.mktemp("listings"), seed=7))
     try:
@@ -253,21 +277,129 @@ def test_visitors_who_ask_for_other_homes_are_noticed_once_and_start_one_trainin
     assert notices(hook).count("A new model is asked for because of drift") == 1
 
 
+def test_a_candidate_that_wins_in_a_place_is_production_there_until_a_person_takes_it_back(
+    stack: RunningStack, policy: Path
+) -> None:
+    policy.write_text(WITH_A_RAMP)
+    bucket = stack.resources.bucket
+    places = trial_places.known_places(bucket, ["Whitefield"])
+    record = control_record.set_share(bucket, 40, "tests", places=places)
+    wait_for_epoch(stack, record.epoch)
+    visitors = Visitors(stack.router, stars=lambda variant: 5 if variant == "candidate" else 3)
+    visitors.visit({**HOME, "location": "Hebbal"})
+    visit_until_enough(stack, visitors, "CO3")
+    with visitors.coming() as tally:
+        stack.evaluate()
+        outcome, reason = last_decision(stack)
+        assert outcome == "promote", f"{reason} {tally}"
+        assert "It holds for the one place of the trial, and no other." in reason
+        wait_until(lambda: tally.answers["production RO1"] > 20, 60, "answers of RO1")
+        elsewhere = Visitors(stack.router, stars=lambda _: 4)
+        elsewhere.visit({**HOME, "location": "Hebbal"})
+        assert not elsewhere.tally.answers["production RO1"]
+        report = manual_actions.revert(stack.resources, "RO1", "person:tests", "its places complain")
+        assert report.done == ["RO1 is taken back; its places get what they had before."]
+        before = tally.answers["production BO2"]
+        wait_until(lambda: tally.answers["production BO2"] > before + 20, 60, "answers of BO2")
+    assert visitors.tally.failures == elsewhere.tally.failures == []
+    assert regional_record.read(bucket).versions == ()
+
+
+def test_a_candidate_that_is_harmed_in_the_ramp_ends_there(stack: RunningStack, tmp_path: Path) -> None:
+    candidate = next_candidate(stack, tmp_path, factor=1.1)
+    assert (control_record.read(stack.resources.bucket).share, phase(stack)) == (5, "ramp")
+    visitors = Visitors(stack.router, stars=lambda variant: 1 if variant == "candidate" else 5)
+    visit_until_enough(stack, visitors, candidate)
+    with visitors.coming() as tally:
+        stack.evaluate()
+    outcome, reason = last_decision(stack)
+    assert outcome == "rollback", f"{reason} {tally}"
+    assert tally.failures == []
+
+
+def test_a_better_candidate_takes_the_steps_of_the_ramp_and_is_promoted(stack: RunningStack, tmp_path: Path) -> None:
+    candidate = next_candidate(stack, tmp_path, factor=1.2)
+    visitors = Visitors(stack.router, stars=lambda variant: 5 if variant == "candidate" else 3)
+    visit_until_enough(stack, visitors, candidate, RAMP_ANSWERS)
+    with visitors.coming() as tally:
+        stack.evaluate()
+        assert (control_record.read(stack.resources.bucket).share, phase(stack)) == (20, "trial"), last_decision(stack)
+        visit_until_enough(stack, visitors, candidate)
+        stack.evaluate()
+        outcome, reason = last_decision(stack)
+        assert outcome == "promote", f"{reason} {tally}"
+        wait_until(lambda: tally.answers["production BO3"] > 20, 60, "answers of BO3")
+    assert tally.failures == []
+
+
+def test_a_candidate_that_harms_a_region_is_not_promoted(stack: RunningStack, tmp_path: Path) -> None:
+    candidate = next_candidate(stack, tmp_path, factor=1.3)
+    wait_for_epoch(stack, control_record.set_share(stack.resources.bucket, 40, "tests").epoch)
+    east = Visitors(stack.router, stars=lambda variant: 5 if variant == "candidate" else 1)
+    north = Visitors(stack.router, stars=lambda variant: 1 if variant == "candidate" else 4)
+    while min(of.tally.answers[f"candidate {candidate}"] for of in (east, north)) < ENOUGH_ANSWERS / 2:
+        assert east.tally.answers.total() < MOST_VISITS, east.tally
+        east.visit()
+        east.visit()
+        north.visit({**HOME, "location": "Hebbal"})
+    wait_until(lambda: all(logged(stack, of) == sent(of) for of in (east, north)), 60, "every visit in the log")
+    stack.evaluate()
+    outcome, reason = last_decision(stack)
+    assert outcome == "continue", reason
+    assert f"nothing is promoted while {candidate} is worse in" in reason
+    assert "north" in reason
+    assert east.tally.failures == north.tally.failures == []
+
+
 def test_a_second_up_finds_everything_as_it_was(stack: RunningStack) -> None:
     stack.local("down")
     assert not [p.pid for p in psutil.process_iter() if str(stack.folder) in " ".join(cmdline(p))]
     stack.up()
     stack.connect()
-    assert stack.health("production")["model_version"] == "BO2"
+    assert stack.health("production")["model_version"] == "BO3"
 
 
-def visit_until_enough(stack: RunningStack, visitors: Visitors, candidate: str) -> None:
+def visit_until_enough(stack: RunningStack, visitors: Visitors, candidate: str, answers: int = ENOUGH_ANSWERS) -> None:
     """Send visitors until a decision is possible: a router may read the control record later than this test."""
-    while visitors.tally.answers[f"candidate {candidate}"] < ENOUGH_ANSWERS:
-        assert visitors.tally.answers.total() < MOST_VISITS, visitors.tally
-        visitors.visit()
-    every = (len(visitors.tally.predicted), len(visitors.tally.rated))
-    wait_until(lambda: logged(stack, visitors) == every, 60, "every visit in the log")
+    counted = Visitors(stack.router, visitors.stars)
+    while counted.tally.answers[f"candidate {candidate}"] < answers:
+        assert counted.tally.answers.total() < MOST_VISITS, counted.tally
+        counted.visit()
+    visitors.tally.failures.extend(counted.tally.failures)
+    wait_until(lambda: logged(stack, counted) == sent(counted), 60, "every visit in the log")
+
+
+def sent(visitors: Visitors) -> tuple[int, int]:
+    """Return how many predictions and ratings these visitors got."""
+    return len(visitors.tally.predicted), len(visitors.tally.rated)
+
+
+def wait_for_epoch(stack: RunningStack, epoch: int) -> None:
+    """Wait until the router assigns visitors by this epoch of the control record."""
+    port = stack.resources.settings.router_metrics_port
+    told = f"router_experiment_epoch {epoch}.0"
+    wait_until(lambda: told in httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=60).text, 60, told)
+
+
+def next_candidate(stack: RunningStack, folder: Path, factor: float) -> str:
+    """Publish a model of another price level as the next candidate, and wait until visitors meet it."""
+    bucket = stack.resources.bucket
+    for waiting in candidate_queue.waiting(bucket):
+        promotion.withdraw(bucket, waiting, "tests", "its place is needed")
+    if (running := control_record.read(bucket).candidate) is not None:  # one that waited has taken the slot
+        promotion.roll_back(bucket, running, "tests", "its place is needed")
+    bundle_publisher.stage(bucket, f"factor-{factor}", make_draft(folder, factor))
+    candidate = bundle_publisher.publish(bucket, f"factor-{factor}", "CO")
+    stack.wait_for_version("candidate", candidate)
+    stack.evaluate()
+    record = control_record.read(bucket)
+    assert record.candidate == candidate
+    wait_for_epoch(stack, record.epoch)
+    return candidate
+
+
+def phase(stack: RunningStack) -> str | None:
+    return control_record.read(stack.resources.bucket).phase
 
 
 def last_decision(stack: RunningStack) -> tuple[str, str]:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 import httpx
 
+from homeprices.names import PLACE_HEADER
+from homeprices.pricing.features import place_header
 from tests.load.addresses import new_address
 
 HOME = {"total_sqft": 1200, "location": "Whitefield", "bhk": 2, "bath": 2}
@@ -46,7 +48,9 @@ class Visitors:
         self._client.cookies.clear()
         self._client.headers["X-Forwarded-For"] = new_address()
         self._client.get("/api/get_location_names")  # gives the cookie, as to the form
-        answer = self._post("/api/predict_home_price", home or HOME)
+        home = home or HOME
+        self._client.headers[PLACE_HEADER] = place_header(str(home["location"]))  # as the form states it
+        answer = self._post("/api/predict_home_price", home)
         if answer is None or answer.status_code != 200:
             return
         body = answer.json()
