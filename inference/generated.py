@@ -14,7 +14,9 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from homeprices.pricing.inputs import AREA, INPUTS, LOCATION, TEXT_LIMIT, InputField
+from homeprices.input_field import InputField
+from homeprices.pricing.inputs import AREA, INPUTS, LOCATION, TEXT_LIMIT
+from homeprices.words import GROUP_HINT, GROUPS_LEARNED, ITEM
 from inference import translations
 from inference.backend import estimate_page
 from inference.backend.api import openapi
@@ -39,7 +41,7 @@ def form_fields() -> str:
         "</div>",
         "",
         "<details>",
-        "  <summary>More about the home <span>optional, for a closer estimate</span></summary>",
+        f"  <summary>More about the {ITEM} <span>optional, for a closer estimate</span></summary>",
         '  <div class="row halves">',
         *("  " + line for line in _indented(optional)),
         "  </div>",
@@ -53,19 +55,20 @@ def _indented(fields: Sequence[str]) -> list[str]:
 
 
 def _location(field: InputField) -> str:
+    """The field of `LOCATION`. Its ids are those that the script knows, whatever the name of the input."""
     name = field.name
     return f"""\
 <div class="field">
-  <label for="{name}">{field.label}</label>
+  <label for="location">{field.label}</label>
   <div class="combobox">
-    <input id="{name}" name="{name}" type="text" role="combobox" maxlength="{TEXT_LIMIT}" autocomplete="off"
+    <input id="location" name="{name}" type="text" role="combobox" maxlength="{TEXT_LIMIT}" autocomplete="off"
            autocapitalize="words" spellcheck="false" placeholder="{field.example}" required
-           aria-autocomplete="list" aria-expanded="false" aria-controls="{name}-list"
-           aria-describedby="{name}-hint {name}-error" data-missing="Name a {field.noun}">
-    <ul id="{name}-list" role="listbox" aria-label="Locations" hidden></ul>
+           aria-autocomplete="list" aria-expanded="false" aria-controls="location-list"
+           aria-describedby="location-hint {name}-error" data-missing="Name a {field.noun}">
+    <ul id="location-list" role="listbox" aria-label="{GROUPS_LEARNED.capitalize()}" hidden></ul>
   </div>
-  <p id="{name}-hint" class="hint">Type a few letters. Places that are not listed can be priced too.</p>
-  <p id="{name}-count" class="unseen" role="status"></p>
+  <p id="location-hint" class="hint">{GROUP_HINT}</p>
+  <p id="location-count" class="unseen" role="status"></p>
   <p id="{name}-error" class="error" hidden></p>
 </div>
 """
@@ -129,7 +132,7 @@ def _names(field: InputField) -> str:
 
 def _limits(field: InputField) -> str:
     low, high = field.limits or (0, 0)
-    return f' min="{low:.0f}" max="{high:.0f}"'
+    return f' min="{low:.12g}" max="{high:.12g}"'
 
 
 def _rules(field: InputField, *described_by: str) -> str:
@@ -141,7 +144,7 @@ def _rules(field: InputField, *described_by: str) -> str:
     if field.limits:
         low, high = field.limits
         if field.unit:
-            wrong = f"Enter an {field.noun} from {low:,.0f} to {high:,.0f} {field.unit}"
+            wrong = f"Enter {field.article.lower()} {field.noun} from {low:,.12g} to {high:,.12g} {field.unit}"
         else:
             wrong = f"Enter {low:,.0f} to {high:,.0f} {field.noun}"
         rules += f' data-wrong="{wrong}"'
@@ -154,7 +157,7 @@ def table() -> str:
     for field in INPUTS:
         if field.limits:
             low, high = field.limits
-            values = f"{'a number' if field.kind == 'number' else 'a whole number'}, {low:,.0f} to {high:,.0f}"
+            values = f"{'a number' if field.kind == 'number' else 'a whole number'}, {low:,.12g} to {high:,.12g}"
         else:
             values = ", ".join(field.choices) or f"text of at most {TEXT_LIMIT} characters"
         needed = "required" if field.required else "optional"
@@ -164,12 +167,15 @@ def table() -> str:
 
 def generated() -> dict[Path, str]:
     """The content of each generated file."""
-    form = _replaced(FORM.read_text(encoding="utf-8"), form_fields() + "      ")
+    form = translations.in_own_words(_replaced(FORM.read_text(encoding="utf-8"), form_fields() + "      "))
     return {
         OPENAPI: openapi.text(),
         FORM: form,
         **{page_in(language): translations.in_language(form, language) for language in translations.OTHERS},
-        **{problem_page(language): estimate_page.nginx_page(language) + "\n" for language in estimate_page.catalogue()},
+        **{
+            problem_page(language): estimate_page.nginx_page(language) + "\n"
+            for language in (translations.ENGLISH, *translations.OTHERS)
+        },
         DOCUMENT: _replaced(DOCUMENT.read_text(encoding="utf-8"), "\n" + table() + "\n"),
     }
 

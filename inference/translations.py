@@ -14,10 +14,12 @@ from html import escape, unescape
 from pathlib import Path
 
 from homeprices.pricing.inputs import INPUTS
+from homeprices.words import ICON
 
 FRONTEND = Path(__file__).with_name("frontend")
 CATALOGUE = Path(__file__).with_name("messages.json")
 ENGLISH, OTHERS = "en", ("hi", "kn")
+ALL = (ENGLISH, *OTHERS)
 
 NOT_KNOWN = "not known"
 """How an explanation names a missing value."""
@@ -25,6 +27,10 @@ NOT_KNOWN = "not known"
 _TEXT = re.compile(r"(?<=>)[^<>]+(?=<)")
 _ATTRIBUTE = re.compile(r'(?<= )(title|aria-label|content|data-missing|data-wrong|data-price-per)="([^"]*)"')
 _SAID = re.compile(r'\bsay\(\s*"((?:[^"\\]|\\.)*)"')
+
+_CARRIED = re.compile(r'  <script type="application/json" id="messages">.*?</script>\n')
+
+_SYMBOL = re.compile(r'(<symbol id="house"[^>]*><path d=")[^"]*')
 
 Told = Callable[[str], str]
 
@@ -35,16 +41,44 @@ def catalogue() -> dict[str, dict[str, str]]:
     return found
 
 
+def in_own_words(page: str) -> str:
+    """Return the English page with the catalogue's own English (`en`) of a message, if it has one.
+
+    Another domain (documentations/your-own-model.md) words the form there, and keeps the page and its scripts. The
+    symbol is that of `words`, and a link to a language without any message is left out.
+    """
+    offered = {language for message in catalogue().values() for language in message}
+    absent = {*OTHERS} - offered if {*OTHERS} & offered else {ENGLISH, *OTHERS}
+    for language in absent:
+        page = re.sub(rf'<a href="\?lang={language}"[^>]*>[^<]*</a>', "", page)
+    page = _SYMBOL.sub(rf"\g<1>{ICON}", page)
+    return _carrying(with_messages(page, lambda message: _in(ENGLISH).get(message, message)), _in(ENGLISH))
+
+
+def _in(language: str) -> dict[str, str]:
+    return {english: told[language] for english, told in catalogue().items() if language in told}
+
+
+def _carrying(page: str, messages: dict[str, str]) -> str:
+    """Return a page that carries those of the messages that its script asks for; unchanged without one."""
+    page = _CARRIED.sub("", page)
+    carried = {english: messages[english] for english in script_messages() if english in messages}
+    if not carried:
+        return page
+    block = json.dumps(carried, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    return page.replace("</head>", f'  <script type="application/json" id="messages">{block}</script>\n</head>')
+
+
 def in_language(page: str, language: str) -> str:
-    """Return the English page in another language."""
-    messages = {english: told[language] for english, told in catalogue().items() if language in told}
+    """Return the English page in another language; unchanged if the catalogue has no message in it."""
+    messages = _in(language)
+    if not messages:
+        return page
     page = with_messages(page, lambda message: messages.get(message, message))
     page = page.replace('<html lang="en">', f'<html lang="{language}">').replace(' aria-current="true"', "")
     page = page.replace(f'hreflang="{language}"', f'hreflang="{language}" aria-current="true"')
     page = page.replace('?lang=en" method="post"', f'?lang={language}" method="post"')
-    carried = {english: messages[english] for english in script_messages() if english in messages}
-    block = json.dumps(carried, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-    return page.replace("</head>", f'  <script type="application/json" id="messages">{block}</script>\n</head>')
+    return _carrying(page, _in(ENGLISH) | messages)
 
 
 def with_messages(page: str, told: Told) -> str:

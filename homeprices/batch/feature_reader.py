@@ -21,7 +21,8 @@ from homeprices.errors import InvalidInput
 from homeprices.pricing.features import Locations
 from homeprices.pricing.home import FEATURES, Home
 from homeprices.pricing.inputs import INPUT, INPUTS, LOCATION, OPTIONAL, REQUIRED, TEXTS, WHOLE_NUMBERS, limits_of
-from homeprices.tables.ratios import MEASURED, measure
+from homeprices.tables.quantities import MEASURED
+from homeprices.tables.ratios import measure
 
 CACHED_SPELLINGS = 100_000
 """Per column; when there are more, the cache is cleared."""
@@ -61,7 +62,7 @@ class FeatureReader:
     def __init__(self, locations: Locations) -> None:
         self._features: dict[str, Callable[[Home], Any]] = {
             **FEATURES,
-            LOCATION: lambda home: locations.match(home.location),
+            LOCATION: lambda home: locations.match(home.place),
         }
         self._spellings: dict[str, dict[str, Any]] = {field.name: {} for field in INPUTS}
 

@@ -16,17 +16,18 @@ from homeprices.batch.feature_reader import FeatureReader
 from homeprices.batch.object_file import ObjectFile
 from homeprices.batch.plan import Plan, Slice
 from homeprices.batch.results import PartitionManifest, PartitionWriter
-from homeprices.data.columns import UNIT_COLUMNS, in_square_feet, unit_columns
+from homeprices.data.columns import converted_areas, unit_columns
 from homeprices.errors import Conflict, DatasetRefused, InvalidInput, ObjectNotFound, PreconditionFailed
 from homeprices.foreign_text import printable
 from homeprices.log import get_logger
 from homeprices.pricing.features import OTHER_LOCATION, Locations
 from homeprices.pricing.home import Home
-from homeprices.pricing.inputs import AREA, INPUT, INPUTS, NUMBERS, OPTIONAL, REQUIRED, TEXTS
+from homeprices.pricing.inputs import AREA, INPUT, INPUTS, LOCATION, NUMBERS, OPTIONAL, REQUIRED, TEXTS
 from homeprices.pricing.manifest import MANIFEST_FILE
 from homeprices.pricing.predictor import Predictor
 from homeprices.tables.blocks import Block, Fault
 from homeprices.tables.commas import CommaColumn, has_commas, pointed, text_of_number
+from homeprices.tables.quantities import UNIT_COLUMNS
 from homeprices.tables.ratios import OF_HOMES, Floats, RatioCounts, refusals
 from homeprices.tables.reader import Table, open_table
 
@@ -121,7 +122,7 @@ def _score(
     if not len(features.rows):
         return features.measured
     prices, low, high = predictor.price_columns(features.columns)
-    location = pa.array(features.columns["location"], pa.string()).dictionary_encode()
+    location = pa.array(features.columns[LOCATION], pa.string()).dictionary_encode()
     columns = {
         "file": pa.DictionaryArray.from_arrays(np.zeros(len(prices), dtype=np.int32), [key]),
         "row": features.rows + block.first_row,
@@ -129,7 +130,7 @@ def _score(
         "low": low,
         "high": high,
         "location": location,
-        "location_known": features.columns["location"] != OTHER_LOCATION,
+        "location_known": features.columns[LOCATION] != OTHER_LOCATION,
     }
     if ID in batch.schema.names:
         columns[ID] = batch.column(ID).take(pa.array(features.rows)).cast(pa.string())
@@ -154,7 +155,7 @@ BATCH_ROWS = 32_768
 ID = "id"
 """A column that is copied to the results, so that they can be joined."""
 
-UNITS = UNIT_COLUMNS[AREA]
+UNITS = UNIT_COLUMNS.get(AREA, frozenset())
 _NAMES_SHOWN = 20
 COLUMNS = (*REQUIRED, *OPTIONAL, ID, *sorted(UNITS))
 
@@ -232,7 +233,7 @@ def as_batch(block: Block) -> tuple[pa.RecordBatch, dict[int, Fault]]:
     unit, faults = unit_columns(block.names).get(AREA), dict(block.faults)
     areas = None
     if unit is not None and AREA in block.names:
-        areas, wrong = in_square_feet(block.column(AREA), block.column(unit), unit)
+        areas, wrong = converted_areas(block.column(AREA), block.column(unit), unit)
         faults = wrong | faults
     if block.batch is not None:
         batch = block.batch

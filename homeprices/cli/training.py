@@ -12,6 +12,7 @@ import click
 
 from homeprices.cli.command_group import CommandGroup, example
 from homeprices.errors import HomePricesError, InvalidInput
+from homeprices.words import ITEMS
 
 DEFAULT_SEED = 7
 MAX_SEED = 2**31 - 1
@@ -62,7 +63,7 @@ def run_options(preset: str) -> Callable[[Command], Command]:
 @group.command(epilog=example("homeprices training evaluate --train a.csv --test b.csv --inputs form --seed 1 --json"))
 @click.option("--train", type=click.Path(path_type=Path), required=True, help="File of listings to train on.")
 @click.option("--test", type=click.Path(path_type=Path), required=True, help="File of listings to score.")
-@click.option("--inputs", type=click.Choice(["form", "all"]), required=True, help="Inputs of the homes to score.")
+@click.option("--inputs", type=click.Choice(["form", "all"]), required=True, help=f"Inputs of the {ITEMS} to score.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @run_options(preset="full")
 def evaluate(
@@ -136,7 +137,7 @@ def parallel(backend: str, jobs: int | None) -> AbstractContextManager[Any]:
 def _readable(scores: dict[str, Any]) -> str:
     lines = [
         f"{scores['title']}, from {'the four fields of the form' if scores['inputs'] == 'form' else 'all inputs'}",
-        f"trained on {scores['rows']['train']['used']:,} homes, scored on {scores['rows']['test']['used']:,}, "
+        f"trained on {scores['rows']['train']['used']:,} {ITEMS}, scored on {scores['rows']['test']['used']:,}, "
         f"{scores['seconds']:.0f} s",
     ]
     for name, value in scores["metrics"].items():

@@ -1,4 +1,4 @@
-"""Cleaning: from raw listings to clean ones, and areas in any unit to square feet.
+"""Cleaning: from raw listings to clean ones, by the declarations of `listing`.
 
 A row is rejected for missing or unreadable values, never because it is unusual: a model that is measured only on homes
 with usual prices looks better than it is.
@@ -12,39 +12,39 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from homeprices.data.listing import MISSING_REASONS, RULES, UNKNOWN_WORDS
+from homeprices.data.listing import PARSERS as PARSERS
 from homeprices.errors import DatasetRefused
-from homeprices.pricing.features import AREA_TYPES, area_type_feature
-from homeprices.pricing.inputs import OPTIONAL, REQUIRED, TEXTS
-from homeprices.tables.cells import UNKNOWN, is_missing, key_of, number, status, word
+from homeprices.pricing.inputs import NUMBERS, OPTIONAL, REQUIRED, SPELT, TEXTS
+from homeprices.tables.cells import key_of, number, word
 from homeprices.tables.ratios import Outside, measure_ratios
-from homeprices.tables.units import bedrooms, parse_area
 
 CLEAN_COLUMNS = (*REQUIRED, *OPTIONAL, "price")
 
-MIN_SQUARE_FEET_A_BEDROOM = 300.0
 MAX_REFUSED_SHARE = 0.30
 """The public data loses 7 %. Above this limit, a column has most likely changed its meaning."""
 
-TOO_SMALL = "under_300_sqft_a_bedroom"
 CELL_SHOWN, FIRST_SHOWN, UNKNOWN_SHOWN = 40, 3, 10
 
-CAUSE = {
-    "no_area": "total_sqft",
-    "no_size": "size",
-    "no_location": "location",
-    "no_bath": "bath",
-    "no_price": "price",
-    TOO_SMALL: "total_sqft",
+LISTED_AS: dict[str, tuple[str, Callable[[str], float | None]]] = {
+    column: (spelling.name, spelling.read) for column, spelling in SPELT.items()
+}
+"""Raw columns whose name is not the input's: the input, and how its text is read (`3 BHK`)."""
+
+_LISTED_IN = {name: column for column, (name, _) in LISTED_AS.items()}
+_READ = {**dict(LISTED_AS.values()), **PARSERS}
+
+CAUSE = {reason: _LISTED_IN.get(name, name) for name, reason in MISSING_REASONS.items()} | {
+    reason: column for reason, (column, _) in RULES.items()
 }
 """The raw column that each reason is about."""
 
 REASONS = tuple(CAUSE)
-_MEASURED = ("total_sqft", "bhk", "bath", "balcony", "price")
 
 
 @dataclass(frozen=True, eq=False)
 class Cleaned:
-    """Clean listings: CLEAN_COLUMNS in square feet and lakh rupees; missing text is '', a missing balcony NaN.
+    """Clean listings: CLEAN_COLUMNS; missing text is '', a missing number NaN.
 
     `refused` counts rows by the first reason of REASONS that holds; `duplicates` are exact repetitions, dropped.
     """
@@ -73,23 +73,14 @@ class Cleaned:
             "refused_share": round(self.refused_share, 6),
             "missing": {name: int(self.rows[name].isin(["", np.nan]).sum()) for name in OPTIONAL},
         }
-        found = {
-            "unknown_availability": self.unknown_availability(),
-            "unknown_area_type": self.unknown_area_type(),
-            "outside": {one.ratio.column: {"rows": one.rows, "share": round(one.share, 6)} for one in self.outside},
-        }
+        found: dict[str, object] = {f"unknown_{name}": self.unknown_words(name) for name in UNKNOWN_WORDS}
+        found["outside"] = {one.ratio.column: {"rows": one.rows, "share": round(one.share, 6)} for one in self.outside}
         return report | {name: value for name, value in found.items() if value}
 
-    def unknown_availability(self) -> dict[str, int]:
-        """The most frequent availabilities that are neither ready nor later, cut to a readable length, with rows."""
-        return self._unknown("availability", lambda text: status(text) == UNKNOWN)
-
-    def unknown_area_type(self) -> dict[str, int]:
-        """The most frequent area types that are none of the known ones, cut to a readable length, with rows."""
-        return self._unknown("area_type", lambda text: not is_missing(text) and not area_type_feature(text))
-
-    def _unknown(self, column: str, is_unknown: Callable[[str], bool]) -> dict[str, int]:
-        counts = self.rows[column].value_counts()
+    def unknown_words(self, name: str) -> dict[str, int]:
+        """The most frequent texts of an input that are not understood, cut to a readable length, with rows."""
+        is_unknown = UNKNOWN_WORDS[name][0]
+        counts = self.rows[name].value_counts()
         unknown = [(text, int(count)) for text, count in counts.items() if is_unknown(str(text))]
         return {str(text)[:CELL_SHOWN]: count for text, count in unknown[:UNKNOWN_SHOWN]}
 
@@ -101,10 +92,8 @@ class Cleaned:
             for reason, count in self.refused.items()
             if count
         ]
-        for unknown, meaning in (
-            (self.unknown_availability(), "availability that is neither ready nor a date, taken as unknown"),
-            (self.unknown_area_type(), f"area type that is none of {', '.join(AREA_TYPES)}, taken as missing"),
-        ):
+        for name, (_, meaning) in UNKNOWN_WORDS.items():
+            unknown = self.unknown_words(name)
             if unknown:
                 said.append(f"{meaning}: {', '.join(f'{text!r} {count:,}' for text, count in unknown.items())}")
         return [*said, *(one.sentence() for one in self.outside)]
@@ -113,32 +102,9 @@ class Cleaned:
 def clean(raw: pd.DataFrame) -> Cleaned:
     """Return the clean listings of a raw table (columns of `schema.COLUMNS`, text). Each row is judged on its own."""
     text = raw.fillna("").astype(str)
-    rows = pd.DataFrame(
-        {
-            "total_sqft": _each(text["total_sqft"], parse_area).astype(float),
-            "location": _text(text["location"]),
-            "bhk": _each(text["size"], bedrooms).astype(float),
-            "bath": _positive(text["bath"]),
-            "area_type": _text(text["area_type"]),
-            "balcony": _number(text["balcony"]),
-            "availability": _text(text["availability"]),
-            "society": _text(text["society"]),
-            "price": _positive(text["price"]),
-        },
-        index=raw.index,
-    )
-    reason = np.select(
-        [
-            rows["total_sqft"].isna(),
-            rows["bhk"].isna(),
-            rows["location"] == "",
-            rows["bath"].isna(),
-            rows["price"].isna(),
-            rows["total_sqft"] / rows["bhk"] < MIN_SQUARE_FEET_A_BEDROOM,
-        ],
-        REASONS,
-        default="",
-    )
+    rows = pd.DataFrame({name: _column(name, text) for name in CLEAN_COLUMNS}, index=raw.index)
+    wrong = [rows[name].isna() | (rows[name] == "") for name in MISSING_REASONS]
+    reason = np.select([*wrong, *(has(rows) for _, has in RULES.values())], REASONS, default="")
     kept = rows[reason == ""]
     unique = kept[~as_keys(kept).duplicated()]
     return Cleaned(
@@ -147,7 +113,7 @@ def clean(raw: pd.DataFrame) -> Cleaned:
         duplicates=len(kept) - len(unique),
         refused={name: int((reason == name).sum()) for name in REASONS},
         first_refused={name: _first(text.loc[reason == name, column]) for name, column in CAUSE.items()},
-        outside=measure_ratios({name: rows[name].to_numpy(float) for name in _MEASURED}, [*rows.index]),
+        outside=measure_ratios({name: rows[name].to_numpy(float) for name in (*NUMBERS, "price")}, [*rows.index]),
     )
 
 
@@ -176,6 +142,16 @@ def require_usable(cleaned: Cleaned) -> None:
         raise DatasetRefused({"file": f"{problem}. First: {first}" if first else problem})
 
 
+def _column(name: str, text: pd.DataFrame) -> pd.Series:
+    """The clean values of an input, or of the price, in every row of a raw table."""
+    cells = text[_LISTED_IN.get(name, name)]
+    if name in TEXTS:
+        return _text(cells)
+    if name in _READ:
+        return _each(cells, _READ[name]).astype(float)
+    return _number(cells) if name in OPTIONAL else _positive(cells)
+
+
 def _each(column: pd.Series, parse: Callable[[str], float | str | None]) -> pd.Series:
     """Apply `parse` to every cell, once per distinct text."""
     values = {text: parse(text) for text in column.unique()}
@@ -195,10 +171,3 @@ def _number(column: pd.Series) -> pd.Series:
 def _positive(column: pd.Series) -> pd.Series:
     numbers = _number(column)
     return numbers.where(numbers > 0)
-
-
-PARSERS: dict[str, Callable[[str], float | None]] = {"total_sqft": parse_area}
-"""How a number is read that people write in several ways, by the name of the input."""
-
-LISTED_AS: dict[str, tuple[str, Callable[[str], float | None]]] = {"size": ("bhk", bedrooms)}
-"""Raw columns whose name is not the input's: the input, and how its text is read (`3 BHK`)."""

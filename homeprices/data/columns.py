@@ -12,17 +12,10 @@ from homeprices.tables.blocks import Fault
 from homeprices.tables.cells import is_missing, number
 from homeprices.tables.commas import Places
 from homeprices.tables.json_rows import text_of
+from homeprices.tables.quantities import UNIT_COLUMNS
 from homeprices.tables.units import LAKHS, SQUARE_FEET, area_factor, area_parts, lakh_factor
 
 _CELL_SHOWN = 40
-
-UNIT_COLUMNS = {
-    "price": frozenset({"price_unit", "price_units", "unit_of_price", "price_in"}),
-    "total_sqft": frozenset(
-        {"area_unit", "area_units", "unit_of_area", "total_sqft_unit", "total_sqft_units", "sqft_unit", "area_in"}
-    ),
-}
-"""Names of a column of units, by the column that it describes. A currency is no unit of a price: it names no lakh."""
 
 Table = dict[str, list[str]]
 Factor = TypeVar("Factor", float, Decimal)
@@ -68,7 +61,7 @@ def with_units(
     return changed, notes
 
 
-def in_square_feet(areas: Sequence[Any], units: Sequence[Any], column: str) -> tuple[list[Any], dict[int, Fault]]:
+def converted_areas(areas: Sequence[Any], units: Sequence[Any], column: str) -> tuple[list[Any], dict[int, Fault]]:
     """Areas in square feet by the units beside them, as `with_units` reads them, and the rows of an unknown unit.
 
     An area that is no number stays as it is.

@@ -1,8 +1,8 @@
 """The data contract: pandera schemas of raw and clean listings, and checks of the meaning of each column.
 
 `cleaning` rejects single rows. The contract rejects a whole table: one that violates its schema, or one in which a
-column has changed its meaning, for example prices in rupees. Its limits are wide, apply to the table as a whole, and
-never decide about a single home.
+column has changed its meaning, for example prices in another unit. Its limits are wide, apply to the table as a whole,
+and never decide about a single home.
 
 This module is imported where it is used, because importing pandera takes most of a second.
 """
@@ -10,27 +10,20 @@ This module is imported where it is used, because importing pandera takes most o
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
-from homeprices.data.cleaning import (
-    CELL_SHOWN,
-    CLEAN_COLUMNS,
-    MIN_SQUARE_FEET_A_BEDROOM,
-    TOO_SMALL,
-    Cleaned,
-    clean,
-    require_usable,
-)
+from homeprices.data import listing
+from homeprices.data.cleaning import CELL_SHOWN, CLEAN_COLUMNS, Cleaned, clean, require_usable
+from homeprices.data.listing import MISSING_REASONS, RULES
 from homeprices.data.schema import COLUMNS, NUMBER_COLUMNS, Listings, is_number_or_missing, named, read_file
 from homeprices.errors import DatasetRefused
-from homeprices.pricing.features import LATER, READY, area_type_feature, availability_feature
-from homeprices.pricing.inputs import OPTIONAL, TEXTS
-from homeprices.tables.ratios import RUPEES_A_LAKH, refusals
+from homeprices.pricing.inputs import OPTIONAL, REQUIRED, TEXTS
+from homeprices.tables.ratios import refusals
 
 FAILURES_SHOWN = 3
 
@@ -71,6 +64,12 @@ def _text_column(*checks: pa.Check) -> pa.Column:
     return pa.Column(None, [pa.Check(_is_text, name="text"), single, *checks])
 
 
+def _required_column(name: str, reason: str) -> pa.Column:
+    if name in TEXTS:
+        return _text_column(pa.Check(lambda column: column != "", name=reason))
+    return _number(reason, _above_zero(reason))
+
+
 def _optional_column(name: str) -> pa.Column:
     if name in TEXTS:
         return _text_column()
@@ -78,24 +77,21 @@ def _optional_column(name: str) -> pa.Column:
 
 
 RAW = pa.DataFrameSchema({name: _raw_column(name) for name in COLUMNS}, strict=True, ordered=True, name="raw listings")
-"""Nine columns of text as downloaded. Blank cells are '' and allowed here; `cleaning` rejects single rows."""
+"""Text as downloaded. Blank cells are '' and allowed here; `cleaning` rejects single rows."""
 
 CLEAN = pa.DataFrameSchema(
     {
-        "total_sqft": _number("no_area", _above_zero("no_area")),
-        "location": _text_column(pa.Check(lambda column: column != "", name="no_location")),
-        "bhk": _number("no_size", _above_zero("no_size")),
-        "bath": _number("no_bath", _above_zero("no_bath")),
+        **{name: _required_column(name, MISSING_REASONS[name]) for name in REQUIRED},
         **{name: _optional_column(name) for name in OPTIONAL},
-        "price": _number("no_price", _above_zero("no_price")),
+        "price": _required_column("price", MISSING_REASONS["price"]),
     },
-    checks=pa.Check(lambda rows: rows["total_sqft"] >= MIN_SQUARE_FEET_A_BEDROOM * rows["bhk"], name=TOO_SMALL),
+    checks=[pa.Check(lambda rows, wrong=wrong: ~wrong(rows), name=reason) for reason, (_, wrong) in RULES.items()],
     strict=True,
     ordered=True,
     unique=list(CLEAN_COLUMNS),
     name="clean listings",
 )
-"""Square feet, lakh rupees, single spaces; missing text is '', a missing number NaN; no row twice."""
+"""In the units of the inputs, single spaces; missing text is '', a missing number NaN; no row twice."""
 
 
 @dataclass(frozen=True)
@@ -106,19 +102,11 @@ class Meaning:
     what: str
     low: float
     high: float
+    measure: Callable[[pd.DataFrame], float]
+    """NaN for rows without a value."""
 
 
-# Wide: the medians of the public data are 1,300 square feet, 3 bedrooms, 70 lakh and 5,500 rupees per square foot.
-MEANINGS = (
-    Meaning("total_sqft", "square feet in the middle", 300, 10_000),
-    Meaning("size", "bedrooms in the middle", 1, 10),
-    Meaning("bath", "baths a bedroom in the middle", 0.3, 3),
-    Meaning("balcony", "balconies in the middle", 0, 8),
-    Meaning("price", "rupees a square foot in the middle", 500, 100_000),
-    Meaning("area_type", "share of area types that are known", 0.5, 1),
-    Meaning("availability", "share of availabilities that are `ready` or later", 0.5, 1),
-    Meaning("location", "share of locations that hold a letter", 0.5, 1),
-)
+MEANINGS = tuple(Meaning(*members) for members in listing.MEANINGS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,26 +170,8 @@ def measure_meanings(rows: pd.DataFrame) -> list[tuple[Meaning, float]]:
     """
     if len(rows) < MIN_ROWS_FOR_MEANING:
         return []
-    found = {
-        "total_sqft": rows["total_sqft"].median(),
-        "size": rows["bhk"].median(),
-        "bath": (rows["bath"] / rows["bhk"]).median(),
-        "balcony": rows["balcony"].median(),
-        "price": (rows["price"] * RUPEES_A_LAKH / rows["total_sqft"]).median(),
-        "area_type": _share(bool(area_type_feature(text)) for text in rows["area_type"] if text),
-        "availability": _share(_dated_or_ready(text) for text in rows["availability"] if text),
-        "location": _share(any(letter.isalpha() for letter in text) for text in rows["location"]),
-    }
-    return [(meaning, float(found[meaning.column])) for meaning in MEANINGS if not math.isnan(found[meaning.column])]
-
-
-def _dated_or_ready(text: str) -> bool:
-    return availability_feature(text) in (READY, LATER)
-
-
-def _share(answers: Iterable[bool]) -> float:
-    values = list(answers)
-    return sum(values) / len(values) if values else math.nan
+    found = [(meaning, float(meaning.measure(rows))) for meaning in MEANINGS]
+    return [(meaning, value) for meaning, value in found if not math.isnan(value)]
 
 
 def _require(schema: pa.DataFrameSchema, table: pd.DataFrame) -> None:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from homeprices.data.cleaning import Cleaned, as_keys
+from homeprices.data.listing import HOME_COLUMNS as HOME_COLUMNS
 from homeprices.errors import InvalidInput
 from homeprices.pricing.home import Home
 from homeprices.pricing.inputs import OPTIONAL, REQUIRED, TEXTS, WHOLE_NUMBERS
@@ -26,8 +27,6 @@ from homeprices.pricing.manifest import DatasetReference
 from homeprices.tables.cells import key_of
 
 SHARE = 0.15
-# Fixed: a new input must not move homes between the sides.
-HOME_COLUMNS = ("total_sqft", "location", "bhk", "bath", "area_type", "balcony", "availability", "society")
 
 # Changing this changes the hold-out, and with it every comparison between an old model and a new one.
 SALT = "homeprices hold-out 1"
@@ -133,7 +132,7 @@ def to_homes(rows: pd.DataFrame, *, form: bool = False) -> list[Home]:
 
 
 def to_priced_homes(rows: pd.DataFrame, *, form: bool = False) -> tuple[list[Home], npt.NDArray[np.float64]]:
-    """`to_homes` with their prices, lakh rupees."""
+    """`to_homes` with their prices."""
     homes, prices = [], []
     for values, price in zip(_fields(rows, form), rows["price"].tolist(), strict=True):
         if (home := _parsed(values)) is not None:

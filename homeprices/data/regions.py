@@ -24,6 +24,8 @@ Region = Literal["centre", "north", "east", "south-east", "south", "west", "gene
 
 REGIONS: tuple[Region, ...] = get_args(Region)
 GENERAL: Region = "general"
+SIMULATED: Region = "south"
+"""The region that simulations change: a fifth of the synthetic listings."""
 
 _PLACES: dict[Region, str] = {
     "centre": (

@@ -1,4 +1,4 @@
-"""The schema of the raw table: nine columns of text as downloaded.
+"""The schema of the raw table: the columns of `listing` as text, as downloaded.
 
 Reading rejects a file that is not this table. It accepts blank and odd cells, because `cleaning` rejects single rows.
 """
@@ -13,15 +13,14 @@ from typing import Any
 import pandas as pd
 
 from homeprices.data.columns import unit_columns, with_units
+from homeprices.data.listing import COLUMNS as COLUMNS
+from homeprices.data.listing import MEASURES as MEASURES
+from homeprices.data.listing import NUMBER_COLUMNS as NUMBER_COLUMNS
 from homeprices.errors import DatasetRefused, InvalidInput
 from homeprices.tables.cells import is_missing, number
 from homeprices.tables.commas import with_points
 from homeprices.tables.json_rows import text_of
 from homeprices.tables.reader import Format, read_whole
-
-COLUMNS = ("area_type", "availability", "location", "size", "society", "total_sqft", "bath", "balcony", "price")
-NUMBER_COLUMNS = ("bath", "balcony", "price")
-MEASURES = ("total_sqft", *NUMBER_COLUMNS)
 
 MAX_BYTES = 32 * 2**20
 """Some 500,000 listings. Reading one takes memory of about twelve times its size."""
@@ -33,7 +32,7 @@ _CELL_SHOWN, _COLUMNS_SHOWN = 40, 20
 
 @dataclass(frozen=True, eq=False)
 class Listings:
-    """The raw table of a file: nine columns of stripped text (blank: ''), indexed by line number in the file.
+    """The raw table of a file: its columns as stripped text (blank: ''), indexed by line number in the file.
 
     Decimal commas of a column are points here, and the units of a column of units are applied.
     """

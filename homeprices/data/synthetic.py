@@ -12,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from homeprices.data.cleaning import MIN_SQUARE_FEET_A_BEDROOM
+from homeprices.data.listing import COLUMNS, MIN_SQUARE_FEET_A_BEDROOM
 from homeprices.data.localities import LOCALITIES
-from homeprices.data.schema import COLUMNS
 from homeprices.tables.units import SQUARE_FEET
 
 DEFAULT_ROWS = 13_320
@@ -65,6 +64,9 @@ _HOUSE_BEDROOMS = {2: 0.18, 3: 0.22, 4: 0.36, 5: 0.12, 6: 0.07, 7: 0.03, 8: 0.02
 _SITES = {600: 0.10, 1200: 0.38, 1500: 0.14, 2400: 0.16, 4000: 0.04}
 _CROWDED_SHARE = 0.060  # small sites with many rooms, under 300 square feet a bedroom
 _LATER = [f"{year}-{month}" for year in (18, 19, 20, 21) for month in ("Mar", "May", "Aug", "Oct", "Dec")]
+
+PLACE_WEIGHTS = {place.name: place.weight for place in LOCALITIES}
+"""How many listings each place has, relative to the others."""
 
 Numbers = npt.NDArray[np.float64]
 

@@ -28,9 +28,11 @@ from homeprices.drift.samples import (
     baseline_of_sample,
     sample_of_visits,
 )
+from homeprices.input_field import InputField
 from homeprices.pricing.features import Locations
-from homeprices.pricing.inputs import INPUTS, InputField
+from homeprices.pricing.inputs import INPUTS, LOCATION
 from homeprices.pricing.manifest import NumberReference, TextReference
+from homeprices.words import GROUPS, ITEMS
 
 Status = Literal["ok", "insufficient_data"]
 
@@ -215,12 +217,12 @@ def segments_of(locations: Locations) -> dict[str, Callable[[Visit], bool]]:
     segments: dict[str, Callable[[Visit], bool]] = {}
     for field in INPUTS:
         if field.segment_limit is not None:
-            segments[f"homes of up to {field.segment_limit} {field.noun}"] = partial(_is_small, field)
-            segments[f"homes of more than {field.segment_limit} {field.noun}"] = partial(_is_large, field)
+            segments[f"{ITEMS} of up to {field.segment_limit} {field.noun}"] = partial(_is_small, field)
+            segments[f"{ITEMS} of more than {field.segment_limit} {field.noun}"] = partial(_is_large, field)
     return {
         **segments,
-        "places that the model knows": lambda visit: str(visit.get("location", "")) in locations,
-        "other places": lambda visit: str(visit.get("location", "")) not in locations,
+        f"{GROUPS} that the model knows": lambda visit: str(visit.get(LOCATION, "")) in locations,
+        f"other {GROUPS}": lambda visit: str(visit.get(LOCATION, "")) not in locations,
     }
 
 

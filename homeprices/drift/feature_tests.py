@@ -30,7 +30,7 @@ from homeprices.drift.two_sample_statistics import (
     numeric_histogram,
 )
 from homeprices.pricing.features import OTHER_LOCATION
-from homeprices.pricing.inputs import WHOLE_NUMBERS
+from homeprices.pricing.inputs import LOCATION, WHOLE_NUMBERS
 from homeprices.pricing.manifest import NumberReference, TextReference
 
 NEW_SHOWN = 5
@@ -85,7 +85,7 @@ def test_categorical(
     """Test whether the shares of categories, of any single one, or of missing values have changed."""
     new = {word: count for word, count in current.counts.items() if word not in reference.counts}
     matched = current
-    if name == "location":
+    if name == LOCATION:
         matched, new = matched_locations(reference, current)
     present = sum(reference.counts.values())
     found = Finding(

@@ -20,7 +20,7 @@ import pandas as pd
 from pydantic import ValidationError
 
 from homeprices.data.cleaning import LISTED_AS, PARSERS
-from homeprices.data.columns import UNIT_COLUMNS, unit_columns
+from homeprices.data.columns import unit_columns
 from homeprices.data.schema import MEASURES, interpreted, stripped
 from homeprices.drift.repetitions import Counted, without_repetitions
 from homeprices.drift.samples import (
@@ -40,6 +40,7 @@ from homeprices.pricing.inputs import OPTIONAL, REQUIRED
 from homeprices.pricing.manifest import Reference
 from homeprices.tables.blocks import INPUTS
 from homeprices.tables.cells import number, word
+from homeprices.tables.quantities import UNIT_COLUMNS
 from homeprices.tables.ratios import OF_HOMES, measure_ratios, refusals
 from homeprices.tables.reader import Whole, read_whole
 
@@ -51,7 +52,7 @@ OTHER_NAMES = {"estimate": PREDICTION, "prediction": PREDICTION, "predicted_pric
 VISITOR, MOMENT = "visitor", "ts"
 """Columns of the prediction log, besides INPUTS (the home): the visitor (a keyed hash), and the time (UTC)."""
 
-UNITS = frozenset().union(*UNIT_COLUMNS.values())
+UNITS: frozenset[str] = frozenset().union(*UNIT_COLUMNS.values())
 COLUMNS = frozenset({*NUMBER_FEATURES, *TEXT_FEATURES, *LISTED_AS, *OTHER_NAMES, INPUTS, VISITOR, MOMENT, *UNITS})
 """What is read of a file."""
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from homeprices.foreign_text import quoted
 from homeprices.pricing.inputs import INPUTS
+from homeprices.words import ITEMS
 
 KOLMOGOROV_SMIRNOV = "Kolmogorov-Smirnov"
 MANN_WHITNEY = "Mann-Whitney"
@@ -124,13 +125,13 @@ def feature_sentence(found: Finding, p_value: float, *, significant: bool) -> st
     if found.status == "not_in_current":
         return f"The {name} is not in what was compared."
     if found.status == "insufficient_data" or not found.tests:
-        return f"The {name} is known of {found.current_rows:,} homes, too few to say anything." + _news(found)
+        return f"The {name} is known of {found.current_rows:,} {ITEMS}, too few to say anything." + _news(found)
     if not significant:
         small = any(test.p_value < TOO_SMALL_BELOW and not test.matters for test in found.tests)
         return f"The {name} has not changed{_shown(p_value)}." + small * TOO_SMALL + _news(found)
     if deciding_test(found) == MISSING_VALUES:
         before, after = _percent(found.reference_missing), _percent(found.current_missing)
-        return f"The {name} is missing in {after} of the homes, instead of {before}{_shown(p_value)}." + _news(found)
+        return f"The {name} is missing in {after} of the {ITEMS}, instead of {before}{_shown(p_value)}." + _news(found)
     return f"The {name} has changed: {_change(found)}{_shown(p_value)}." + _news(found)
 
 
@@ -141,7 +142,7 @@ DESCRIBED = 3
 def overall_sentence(rows: int, by_feature: Mapping[str, str], drifted: tuple[str, ...]) -> str:
     """Describe a comparison with enough data in a few sentences."""
     if not drifted:
-        return f"Nothing has changed in {rows:,} homes."
+        return f"Nothing has changed in {rows:,} {ITEMS}."
     others = ", ".join(NAMES.get(name, name) for name in drifted[DESCRIBED:])
     return " ".join(by_feature[name] for name in drifted[:DESCRIBED]) + (f" Also changed: {others}." if others else "")
 
@@ -149,23 +150,23 @@ def overall_sentence(rows: int, by_feature: Mapping[str, str], drifted: tuple[st
 def insufficient_sentence(rows: int, reference_rows: int, least: int, distinct: tuple[int, int] | None) -> str:
     """Say which side of a comparison has too few homes. `distinct` counts the different homes of both sides."""
     if rows < least:
-        return f"{rows:,} homes are too few to say anything."
+        return f"{rows:,} {ITEMS} are too few to say anything."
     if reference_rows < least:
         return (
-            f"{rows:,} homes cannot be compared: the reference has {reference_rows:,}, at least {least:,} are needed."
+            f"{rows:,} {ITEMS} cannot be compared: the reference has {reference_rows:,}, at least {least:,} are needed."
         )
     if distinct and min(distinct) < least:
         return (
-            f"{rows:,} homes cannot be compared with {reference_rows:,}: only {distinct[0]:,} and {distinct[1]:,} of "
+            f"{rows:,} {ITEMS} cannot be compared with {reference_rows:,}: only {distinct[0]:,} and {distinct[1]:,} of "
             f"them differ from each other, at least {least:,} are needed on both sides."
         )
-    return f"{rows:,} homes cannot be compared: no feature is known of at least {least:,} homes on both sides."
+    return f"{rows:,} {ITEMS} cannot be compared: no feature is known of at least {least:,} {ITEMS} on both sides."
 
 
 def _change(found: Finding) -> str:
     if found.moved:
         return "; ".join(
-            f"{quoted(word.name)} is {_percent(word.current_share)} of the homes, instead of "
+            f"{quoted(word.name)} is {_percent(word.current_share)} of the {ITEMS}, instead of "
             f"{'at most ' if word.at_most else ''}{_percent(word.reference_share)}"
             for word in found.moved[:3]
         )

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from homeprices.drift.findings import NAMES
 from homeprices.reporting import html
 from homeprices.reporting.charts import daily_values, in_page, share_bars
+from homeprices.words import ITEMS
 
 History = Mapping[str, Sequence[tuple[str, float, bool]]]
 """By feature: (ISO date, stability index beyond chance, whether there was drift), oldest first."""
@@ -25,7 +26,7 @@ def render(
     indicators = summary["drift_indicators"].items()
     ordered = sorted(indicators, key=lambda item: (not item[1]["significant_drift"], item[1]["p_value"]))
     counts = (
-        f"{summary['data_points']:,} homes against {summary['reference_points']:,} of the reference. Without any "
+        f"{summary['data_points']:,} {ITEMS} against {summary['reference_points']:,} of the reference. Without any "
         f"drift, at most {100 * summary['alpha']:g} % of such reports find some."
     )
     return html.page(
@@ -50,7 +51,7 @@ def _feature(name: str, indicator: Mapping[str, Any], history: Sequence[tuple[st
     ]
     parts = [heading.format(name), _paragraph(indicator["sentence"])]
     if indicator["bars"]:
-        parts.append(_chart(in_page(share_bars(indicator["bars"]), f"{name}: share of homes")))
+        parts.append(_chart(in_page(share_bars(indicator["bars"]), f"{name}: share of {ITEMS}")))
     parts.append(_paragraph(tests + "; ".join(effects), "facts"))
     if history:
         parts.append(_chart(in_page(daily_values(history, "stability index"), f"{name}: stability index by day")))

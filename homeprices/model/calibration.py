@@ -23,11 +23,10 @@ import pandas as pd
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.model_selection import KFold
 
-from homeprices.model.feature_columns import Column, Lookup, Matrix, Number, Ratio, rounded_log
+from homeprices.model.feature_columns import Matrix
 from homeprices.model.feature_matrix import FeatureTransformer, Prices, form_only
+from homeprices.model.features_by_estimator import TELLING, interval_features
 from homeprices.model.onnx_builder import OnnxBuilder, add_tree, constant_ensemble, ensemble_of
-from homeprices.pricing.features import AREA_TYPES, MISSING
-from homeprices.pricing.inputs import AREA, BATHS, BEDROOMS, LOCATION, SOCIETY
 
 COVERAGE = 0.9
 FOLDS = 4
@@ -46,12 +45,11 @@ must not decide a split of a tree."""
 SHIFTS = np.linspace(-0.1, 0.05, 61)
 """Candidates for the bias correction, in log price."""
 
+MISSING_BELOW = -0.5
+"""A column of `TELLING` is below it where its input is missing."""
+
 LARGEST_ERROR = 0.3
 """Relative errors are capped here, because a home that is further off is mispriced in either case."""
-
-# A missing value is -1.
-_BALCONY = Number("balcony", missing=-1.0)
-_AREA_TYPE = Lookup("area_type", "code", {name: float(i) for i, name in enumerate(AREA_TYPES)}, -1.0)
 
 
 @dataclass(frozen=True)
@@ -82,11 +80,11 @@ class ConformalInterval:
         """The names of both bounds, [N, 1] float32.
 
         The matrix has `width` columns, and `places` are the positions of the design's columns in it. The conformal
-        correction is one more tree: `form` where both balconies and area type are missing, else `full`.
+        correction is one more tree: `form` where all of `TELLING` are missing, else `full`.
         """
         step = graph.add("Round", [graph.add("Mul", [log_estimate, graph.constant(STEPS)])])
         matrix = graph.add("Concat", [matrix, step], axis=1)
-        missing = [(places[self.design.columns.index(one)], -0.5) for one in (_BALCONY, _AREA_TYPE)]
+        missing = [(places[self.design.columns.index(one)], MISSING_BELOW) for one in TELLING]
         bounds = []
         for side, operator, sign in ((0, "Min", -1), (1, "Max", 1)):
             trees = (
@@ -103,7 +101,7 @@ def fit_interval(
     inputs: pd.DataFrame, log_form: Prices, log_full: Prices, log_prices: Prices, seed: int
 ) -> ConformalInterval:
     """Return the interval fitted on out-of-fold log estimates of these homes, from the form's and from all inputs."""
-    design = _design(inputs)
+    design = interval_features(inputs)
     both = pd.concat([form_only(inputs), inputs], ignore_index=True)
     estimates = np.concatenate([log_form, log_full])
     errors = np.concatenate([log_prices, log_prices]) - estimates
@@ -169,38 +167,15 @@ def _tails(errors: Prices) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _design(inputs: pd.DataFrame) -> FeatureTransformer:
-    """Features by which the error varies. None is learned from a price, so that no row's error leaks into them."""
-    counts = inputs[LOCATION].value_counts()
-    societies = inputs[SOCIETY].value_counts()
-    columns: list[Column] = [
-        Number(AREA),
-        Number(BEDROOMS),
-        Number(BATHS),
-        Ratio(AREA, BEDROOMS),
-        Lookup(LOCATION, "listings", _log_counts(counts), 0.0),
-        _BALCONY,
-        _AREA_TYPE,
-        Lookup(SOCIETY, "listings", _log_counts(societies), 0.0),
-    ]
-    return FeatureTransformer(columns)
-
-
-def _log_counts(counts: pd.Series) -> dict[str, float]:
-    """The logarithm of one more than each count, by its text; without the count of missing texts."""
-    logs = rounded_log(counts + 1).tolist()
-    return {str(text): log for text, log in zip(counts.index, logs, strict=True) if text != MISSING}
-
-
 def _matrix(design: FeatureTransformer, inputs: pd.DataFrame, log_estimates: Prices) -> Matrix:
     steps = np.rint(np.asarray(log_estimates, dtype=np.float32) * np.float32(STEPS))
     return np.hstack([design.transform(inputs), steps[:, None]])
 
 
 def _of_form(inputs: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    """Whether a home has the form's fields only, or only a housing complex more, which reveals little."""
-    missing = inputs["balcony"].isna() & (inputs["area_type"] == MISSING)
-    return np.asarray(missing, dtype=bool)
+    """Whether a home has the form's fields only, or only what reveals little more."""
+    told = np.hstack([column.values(inputs) for column in TELLING])
+    return np.asarray((told < MISSING_BELOW).all(axis=1), dtype=bool)
 
 
 def best_bias_correction(errors: Prices) -> float:

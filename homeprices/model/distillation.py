@@ -26,7 +26,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from homeprices.model.feature_columns import Matrix, rounded_log
 from homeprices.model.feature_matrix import FeatureEncoder, FeatureTransformer, Prices, form_only
-from homeprices.model.isotonic_curves import IsotonicCurves, fit_curves
+from homeprices.model.isotonic_curves import FIT_FOR_CURVES, IsotonicCurves, fit_curves
 from homeprices.model.presets import Preset, TeacherSettings
 from homeprices.pricing.inputs import AREA, OPTIONAL
 
@@ -47,8 +47,8 @@ def distill(
     settings: TeacherSettings,
     preset: Preset,
     seed: int,
-) -> tuple[Any, IsotonicCurves]:
-    """Return (student on all features, isotonic curves on the form's inputs), fitted on training rows.
+) -> tuple[Any, IsotonicCurves | None]:
+    """Return (student on all features, isotonic curves on the form's inputs if they fit), fitted on training rows.
 
     `matrix` holds the cross-fitted features of `inputs`. The teacher is fitted on it, so that it weighs encodings by
     their accuracy on unseen rows. Predictions, and the student, use the encodings of all rows. Cross-fitted encodings
@@ -68,15 +68,12 @@ def distill(
     teachers = Parallel()(delayed(fit_teacher)(*task, settings, shared, seed) for task in [*of_form, *of_all])
     teacher_of_form, teacher_of_all = mean_of(teachers[: len(of_form)]), mean_of(teachers[len(of_form) :])
     # The student and the curves are fitted on the same teachers, independently of each other.
-    student, curves = Parallel()(
-        (
-            delayed(_fit_student)(design, inputs, teacher_of_form, teacher_of_all, preset, seed),
-            delayed(fit_curves)(
-                lambda homes: teacher_of_form.predict(design.transform(homes)[:, form]), inputs, preset.knots
-            ),
-        )
-    )
-    return student, curves
+    fitted = [delayed(_fit_student)(design, inputs, teacher_of_form, teacher_of_all, preset, seed)]
+    if FIT_FOR_CURVES:
+        of_kind = lambda homes: teacher_of_form.predict(design.transform(homes)[:, form])  # noqa: E731
+        fitted.append(delayed(fit_curves)(of_kind, inputs, preset.knots))
+    student, *curves = Parallel()(fitted)
+    return student, curves[0] if curves else None
 
 
 def _missing_row(design: FeatureTransformer, inputs: pd.DataFrame) -> Matrix:

@@ -19,7 +19,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
 from homeprices.errors import InvalidInput
-from homeprices.model.feature_matrix import ONE_HOT, TARGET_ENCODED, TARGET_ENCODED_FILLED, FeatureEncoder
+from homeprices.model.feature_matrix import FeatureEncoder
+from homeprices.model.features_by_estimator import ONE_HOT, TARGET_ENCODED, TARGET_ENCODED_FILLED
 from homeprices.model.presets import Preset, TeacherSettings
 
 STACKING_FOLDS = 2

@@ -1,4 +1,4 @@
-"""Isotonic curves: a teacher's price as a non-decreasing function of area, per location, bedrooms and baths.
+"""Isotonic curves: a teacher's price as a non-decreasing function of area, per location and counts (rooms).
 
 Each curve is the isotonic regression of the teacher's predictions. This costs a third of a point of median error,
 while a tree ensemble that is constrained in each of its trees loses a whole point.
@@ -18,10 +18,10 @@ from scipy.optimize import isotonic_regression
 from homeprices.model.feature_columns import Matrix, rounded_log
 from homeprices.model.onnx_builder import OnnxBuilder
 from homeprices.pricing.features import OTHER_LOCATION
-from homeprices.pricing.inputs import AREA, BATHS, BEDROOMS, LOCATION
+from homeprices.pricing.inputs import AREA, COUNTS, LOCATION, REQUIRED
 
 MAX_ROOMS = 9
-"""Homes with this many bedrooms or baths, or more, have no curve: they are too few and too different."""
+"""Homes with this much of a count (bedrooms), or more, have no curve: they are too few and too different."""
 
 # A curve follows the teacher most closely near the median area of its homes: the standard deviation of these weights,
 # in log area, and the weight far away.
@@ -35,7 +35,10 @@ TAILS = (0.0, 0.001, 0.998, 0.9995)
 KINDS_PER_BATCH = 100
 """Kinds of homes predicted at once. Each is predicted at every knot; all together would take hundreds of megabytes."""
 
-_KIND = [LOCATION, BEDROOMS, BATHS]
+_KIND = [LOCATION, *COUNTS]
+
+FIT_FOR_CURVES = {AREA, *_KIND} == {*REQUIRED} and bool(COUNTS)
+"""A curve holds for a home whose other required inputs are its kind."""
 
 # Model inputs -> log price
 PredictLogPrice = Callable[[pd.DataFrame], npt.NDArray[np.float64]]
@@ -43,9 +46,9 @@ PredictLogPrice = Callable[[pd.DataFrame], npt.NDArray[np.float64]]
 
 @dataclass(frozen=True, eq=False)
 class IsotonicCurves:
-    """Curves of log price (lakh rupees) over `knots` of log area (square feet): `curves` is [rows, knots].
+    """Curves of log price over `knots` of log area: `curves` is [rows, knots].
 
-    `rows` is [locations + 1, rooms + 1, rooms + 1], the row of a kind of home or -1.
+    `rows` is [locations + 1, rooms + 1, ...], a dimension for each count: the row of a kind of home or -1.
     """
 
     locations: tuple[str, ...]
@@ -87,10 +90,8 @@ class IsotonicCurves:
         """The curve of each home's kind, [N]; one past the last where it has none."""
         place = {name: i for i, name in enumerate(self.locations)}
         location = inputs[LOCATION].map(place).fillna(len(self.locations)).to_numpy(np.int64)
-        rooms = [
-            np.minimum(inputs[name].to_numpy(np.float32), MAX_ROOMS).astype(np.int64) for name in (BEDROOMS, BATHS)
-        ]
-        row = self.rows[location, rooms[0], rooms[1]]
+        rooms = [np.minimum(inputs[name].to_numpy(np.float32), MAX_ROOMS).astype(np.int64) for name in COUNTS]
+        row = self.rows[(location, *rooms)]
         return np.where(row < 0, len(self.curves), row)
 
     def _row_node(self, graph: OnnxBuilder) -> str:
@@ -99,7 +100,7 @@ class IsotonicCurves:
         place = {name: i for i, name in enumerate(self.locations)}
         rows = self.rows[[place.get(name, len(self.locations)) for name in (*asked, "")]]
         rows = np.where(rows < 0, len(self.curves), rows)
-        rooms = graph.add("Concat", [graph.number(BEDROOMS), graph.number(BATHS)], axis=1)
+        rooms = graph.add("Concat", [graph.number(name) for name in COUNTS], axis=1)
         rooms = graph.add("Cast", [graph.add("Min", [rooms, graph.constant(MAX_ROOMS)])], to=_INT64)
         kind = graph.add("Concat", [graph.category_index(LOCATION), rooms], axis=1)
         return graph.add("GatherND", [graph.array(rows[..., None]), kind])
@@ -107,16 +108,13 @@ class IsotonicCurves:
 
 def fit_curves(teacher: PredictLogPrice, inputs: pd.DataFrame, knots: int) -> IsotonicCurves:
     """Return the curves of a teacher on form inputs, for every kind of home here with fewer than MAX_ROOMS rooms."""
-    homes = inputs[(inputs[BEDROOMS] < MAX_ROOMS) & (inputs[BATHS] < MAX_ROOMS)]
+    homes = inputs[(inputs[list(COUNTS)] < MAX_ROOMS).all(axis=1)]
     kinds = homes.groupby(_KIND, sort=True)[AREA].median().reset_index()
     locations = tuple(sorted({str(name) for name in kinds[LOCATION]} | {OTHER_LOCATION}))
     place = {name: i for i, name in enumerate(locations)}
-    rows = np.full((len(locations) + 1, MAX_ROOMS + 1, MAX_ROOMS + 1), -1, dtype=np.int64)
-    rows[
-        kinds[LOCATION].map(place).to_numpy(np.int64),
-        kinds[BEDROOMS].to_numpy(np.int64),
-        kinds[BATHS].to_numpy(np.int64),
-    ] = np.arange(len(kinds))
+    rows = np.full((len(locations) + 1, *(MAX_ROOMS + 1 for _ in COUNTS)), -1, dtype=np.int64)
+    counts = (kinds[name].to_numpy(np.int64) for name in COUNTS)
+    rows[(kinds[LOCATION].map(place).to_numpy(np.int64), *counts)] = np.arange(len(kinds))
     areas = _knots(inputs[AREA].to_numpy(np.float64), knots)
     predictions = _teacher_predictions(teacher, inputs, kinds, areas)
     log_areas = rounded_log(areas).astype(np.float32)

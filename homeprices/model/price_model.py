@@ -25,7 +25,7 @@ from homeprices.model.feature_matrix import FeatureTransformer, Prices, blank_in
 from homeprices.model.isotonic_curves import IsotonicCurves
 from homeprices.model.onnx_builder import OnnxBuilder, add_tree, constant_ensemble, converted, ensemble_of
 from homeprices.pricing.features import Locations
-from homeprices.pricing.inputs import NUMBERS, REQUIRED, TEXTS
+from homeprices.pricing.inputs import LOCATION, NUMBERS, REQUIRED, TEXTS
 from homeprices.pricing.predictor import HIGH_OUTPUT, LOW_OUTPUT, OUTPUT
 
 
@@ -143,7 +143,7 @@ class PriceModel:
         for design in (self.features, *([self.interval.design] if self.interval else [])):
             for name, values in design.categories().items():
                 known[name] |= values
-        known["location"].update(self.curves.locations if self.curves else ())
+        known[LOCATION].update(self.curves.locations if self.curves else ())
         return {name: sorted(values) for name, values in known.items()}
 
     def _curves_node(

@@ -16,13 +16,14 @@ from pydantic import (
 )
 
 from homeprices.errors import InvalidInput
-from homeprices.pricing.inputs import bounded
+from homeprices.input_field import bounded
+from homeprices.words import ITEM, PRICE_UNIT
 
 FeedbackType = Literal["rating", "accurate", "too_high", "too_low", "actual_price"]
 
 STARS = (1, 5)
-# The most expensive listing of the public data has 3,600 lakh; no home costs ten times that.
-ACTUAL_PRICE_LIMITS_LAKH = (0.1, 100_000.0)
+# In the unit of prices. The most expensive listing of the public data has 3,600; nothing costs ten times that.
+ACTUAL_PRICE_LIMITS = (0.1, 100_000.0)
 TEXT_LIMIT = 2_000
 QUICK_FEEDBACK_STARS: Mapping[FeedbackType, int] = {"accurate": 5, "too_high": 2, "too_low": 2}
 """The stars that quick feedback counts as, where the same visitor gave no rating of that prediction."""
@@ -40,7 +41,7 @@ RATING_SQL = (
 
 SOUND_FEEDBACK = f"""(CASE feedback_type
     WHEN 'rating' THEN feedback_value BETWEEN {STARS[0]} AND {STARS[1]}
-    WHEN 'actual_price' THEN feedback_value BETWEEN {ACTUAL_PRICE_LIMITS_LAKH[0]} AND {ACTUAL_PRICE_LIMITS_LAKH[1]}
+    WHEN 'actual_price' THEN feedback_value BETWEEN {ACTUAL_PRICE_LIMITS[0]} AND {ACTUAL_PRICE_LIMITS[1]}
     ELSE true
 END IS TRUE)"""
 """SQL condition on a row of `user_feedback`: its value is one that the service accepts. Others are inserted by hand."""
@@ -55,7 +56,7 @@ LARGEST_ID = 2**53 - 1  # what a browser's numbers can hold exactly
 
 _VALUED = {
     "rating": "a whole number of stars from 1 to 5",
-    "actual_price": "a price in lakh rupees from 0.1 to 100,000",
+    "actual_price": f"a price in {PRICE_UNIT} from 0.1 to 100,000",
 }
 
 
@@ -129,14 +130,14 @@ def _problem(kind: str, value: float | None) -> str | None:
     if kind == "rating":
         fits = STARS[0] <= value <= STARS[1] and value == int(value)
     else:
-        fits = ACTUAL_PRICE_LIMITS_LAKH[0] <= value <= ACTUAL_PRICE_LIMITS_LAKH[1]
+        fits = ACTUAL_PRICE_LIMITS[0] <= value <= ACTUAL_PRICE_LIMITS[1]
     return None if fits else f"must be {_VALUED[kind]}"
 
 
 def prediction_id_of(value: Any) -> int:
     """Return the id of a prediction in a JSON object or a form; None is a missing field. Raises InvalidInput."""
     if value is None:
-        raise InvalidInput({"prediction_id": "is required: the one of your estimate of this home"})
+        raise InvalidInput({"prediction_id": f"is required: the one of your estimate of this {ITEM}"})
     try:
         return _PREDICTION_ID.validate_python(value)
     except ValidationError as error:

@@ -132,15 +132,15 @@ def _whole_days(since: datetime, until: datetime) -> tuple[datetime, datetime]:
 # have written, and count them. The tables' constraints cannot hold these conditions, because older rows are kept.
 
 VISITOR_CHARACTERS = 200
-LARGEST_PRICE_LAKH = 1e9
+LARGEST_PRICE = 1e9
 LONGEST_MILLISECONDS = 1e9  # eleven days; the square of a larger number may overflow
 LARGEST_NUMBER = 1e12
 
 SOUND_VISIT = f"""(
     prediction_logs.id BETWEEN 1 AND {LARGEST_ID} AND jsonb_typeof(inputs) = 'object'
     AND (prediction_logs.visitor IS NULL OR length(prediction_logs.visitor) BETWEEN 1 AND {VISITOR_CHARACTERS})
-    AND estimate > 0 AND estimate < {LARGEST_PRICE_LAKH} AND interval_low > 0 AND interval_low <= interval_high
-    AND interval_high < {LARGEST_PRICE_LAKH}
+    AND estimate > 0 AND estimate < {LARGEST_PRICE} AND interval_low > 0 AND interval_low <= interval_high
+    AND interval_high < {LARGEST_PRICE}
 )"""
 """SQL condition on a row of `prediction_logs`, never null. The upper bounds also refuse NaN, which sorts above them."""
 

@@ -13,10 +13,13 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from homeprices.pricing.inputs import COUNTS, INPUT
+from homeprices.words import GROUPS, IN, ITEMS, SHORT_PRICE_UNIT
+
 LEAST_HOMES = 50
 """With 50 homes, the standard error of a median error of 16 % is about 3 %."""
 
-MOST_BEDROOMS = 5
+MOST_COUNTED = 5
 """Homes with more bedrooms are of one kind."""
 
 Listed = Literal["unknown", "up_to_9", "below_10", "10_to_49", "50_and_more"]
@@ -43,7 +46,7 @@ class Measured(_Frozen):
 
 
 class Kind(NamedTuple):
-    """A kind of home; None stands for any. `bedrooms` are at most `MOST_BEDROOMS`."""
+    """A kind of home; None stands for any. `bedrooms` are at most `MOST_COUNTED`."""
 
     listed: Listed | None = None
     bedrooms: int | None = None
@@ -54,7 +57,7 @@ class Segment(Measured):
     """A kind of home, with what was measured of it."""
 
     listed: Listed | None = None
-    bedrooms: Annotated[int, Field(ge=1, le=MOST_BEDROOMS)] | None = None
+    bedrooms: Annotated[int, Field(ge=1, le=MOST_COUNTED)] | None = None
     band: Band | None = None
 
     @property
@@ -76,7 +79,7 @@ class Accuracy(_Frozen):
     segments: list[Segment] = Field(min_length=1)
     grades: dict[Grade, Measured]
 
-    def of(self, listings: int, bedrooms: float, estimate: float) -> Segment:
+    def of(self, listings: int, bedrooms: float | None, estimate: float) -> Segment:
         """Return the narrowest measured kind of a home whose place has so many training homes, 0 if it is unknown."""
         kinds = kinds_of(listings, bedrooms, estimate, self.bands)
         return next(self._by_kind[kind] for kind in kinds if kind in self._by_kind)
@@ -92,14 +95,15 @@ class Accuracy(_Frozen):
 
     def described(self, kind: Segment) -> str:
         """Return a kind in words: `homes in places listed 10 to 49 times, with 2 bedrooms, estimated up to 61 lakh`."""
-        words = [f"homes in places {_LISTED[kind.listed]}" if kind.listed else "homes of every kind"]
+        words = [f"{ITEMS} {IN} {GROUPS} {_LISTED[kind.listed]}" if kind.listed else f"{ITEMS} of every kind"]
         if kind.bedrooms is not None:
-            more = " or more" if kind.bedrooms == MOST_BEDROOMS else ""
-            words.append(f"with {kind.bedrooms}{more} bedroom{'s' * (kind.bedrooms > 1)}")
+            more = " or more" if kind.bedrooms == MOST_COUNTED else ""
+            noun = INPUT[COUNTS[0]].noun
+            words.append(f"with {kind.bedrooms}{more} {noun if kind.bedrooms > 1 else noun.removesuffix('s')}")
         if kind.band is not None:
             low, high = self.price_range(kind.band)
             ends = f"{low:.0f} to {high:.0f}" if low and high else f"up to {high:.0f}" if high else f"above {low:.0f}"
-            words.append(f"estimated {'at ' * bool(low and high)}{ends} lakh")
+            words.append(f"estimated {'at ' * bool(low and high)}{ends} {SHORT_PRICE_UNIT}")
         return ", ".join(words)
 
 
@@ -112,10 +116,11 @@ _LISTED: dict[Listed, str] = {
 }
 
 
-def kinds_of(listings: int, bedrooms: float, estimate: float, bands: tuple[float, float]) -> Iterator[Kind]:
+def kinds_of(listings: int, bedrooms: float | None, estimate: float, bands: tuple[float, float]) -> Iterator[Kind]:
     """Yield the kinds that a home is of, from the narrowest to the widest."""
     listed, band = _listed(listings), _band(estimate, bands)
-    yield Kind(listed, min(MOST_BEDROOMS, max(1, int(bedrooms))), band)
+    if bedrooms is not None:
+        yield Kind(listed, min(MOST_COUNTED, max(1, int(bedrooms))), band)
     yield Kind(listed, None, band)
     yield Kind(listed)
     if listings < 10:

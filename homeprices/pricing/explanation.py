@@ -30,16 +30,16 @@ Prices = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Explanation:
-    """The estimate of a home, that of the typical home, and what each input adds to it, in lakh rupees.
+    """The estimate of a home, that of the typical home, and what each input adds to it.
 
-    All are rounded as estimates are, and `estimate` is exactly `baseline` and the sum of `lakh`, largest first.
+    All are rounded as estimates are, and `estimate` is exactly `baseline` and the sum of `added`, largest first.
     `typical` holds the inputs of the typical home that the visitor's home has, too.
     """
 
     estimate: Estimate
     price: float
     baseline: float
-    lakh: Mapping[str, float]
+    added: Mapping[str, float]
     typical: Mapping[str, Feature]
 
 

@@ -14,13 +14,12 @@ import pandas as pd
 from homeprices.errors import InvalidInput
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.home import Home
-from homeprices.pricing.inputs import BEDROOMS, INPUT, SIZE
+from homeprices.pricing.inputs import INPUT, SPELT
 from homeprices.pricing.manifest import MANIFEST_FILE
 from homeprices.pricing.predictor import PRICE_DIGITS, Predictor
 from homeprices.tables.cells import is_missing, number
-from homeprices.tables.units import bedrooms
 
-TAKEN = (*INPUT, SIZE)
+TAKEN = (*INPUT, *SPELT)
 ANSWERED = ("estimated_price", "low", "high")
 HOMES_A_CALL = 4096  # bounds the memory of a call of the model
 ROWS_SHOWN = 3
@@ -37,7 +36,7 @@ class FrameModel:
     def predict(self, homes: pd.DataFrame) -> pd.DataFrame:
         """Return price and interval of each row in lakh rupees, rounded as in the API; the index is that of `homes`.
 
-        Columns have the API's names; `size` may give the bedrooms. Other columns are ignored. An absent column, None,
+        Columns have the API's names, or those of `SPELT`. Other columns are ignored. An absent column, None,
         NaN and NA are missing. Raises InvalidInput that names the first wrong rows: then no row is priced.
         """
         parsed = _homes(homes)
@@ -65,7 +64,7 @@ def _homes(frame: pd.DataFrame) -> list[Home]:
     for label, cells in zip(frame.index, zip(*columns, strict=True), strict=True):
         given = {name: cell for name, cell in zip(names, cells, strict=True) if cell is not None}
         try:
-            homes.append(Home.parse(_with_bedrooms({name: _plain(value) for name, value in given.items()})))
+            homes.append(Home.parse(_with_spelt({name: _plain(value) for name, value in given.items()})))
         except InvalidInput as error:
             problems = (f"{name} {_shown(given.get(name))}: {why}" for name, why in error.fields.items())
             refused.append(f"row {label}: {', '.join(problems)}")
@@ -81,17 +80,22 @@ def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
-def _with_bedrooms(values: dict[str, Any]) -> dict[str, Any]:
-    """The inputs with the bedrooms from `size`. Raises InvalidInput when it has none, or contradicts the input."""
-    size = values.pop(SIZE, None)
-    if size is None or is_missing(str(size)):
-        return values
-    found = bedrooms(str(size))
-    if found is None:
-        raise InvalidInput({SIZE: "must be bedrooms such as 2 BHK, 4 Bedroom or 2"})
-    if BEDROOMS in values and number(str(values[BEDROOMS])) != found:
-        raise InvalidInput({SIZE: f"is not {_shown(values[BEDROOMS])}, which {BEDROOMS} is; give one of them"})
-    return {**values, BEDROOMS: int(found)}
+def _with_spelt(values: dict[str, Any]) -> dict[str, Any]:
+    """The inputs with those that a column of `SPELT` gives.
+
+    Raises InvalidInput when a text holds no number, or contradicts the input.
+    """
+    for column, spelling in SPELT.items():
+        text, name = values.pop(column, None), spelling.name
+        if text is None or is_missing(str(text)):
+            continue
+        found = spelling.read(str(text))
+        if found is None:
+            raise InvalidInput({column: f"must be {spelling.expected}"})
+        if name in values and number(str(values[name])) != found:
+            raise InvalidInput({column: f"is not {_shown(values[name])}, which {name} is; give one of them"})
+        values[name] = int(found)
+    return values
 
 
 def _shown(value: Any) -> str:

@@ -12,8 +12,9 @@ from pydantic_core import PydanticCustomError
 
 from homeprices.errors import InvalidInput
 from homeprices.foreign_text import quoted
+from homeprices.input_field import InputField, bounded
 from homeprices.pricing.features import choice_of, tidy
-from homeprices.pricing.inputs import INPUT, INPUTS, TEXT_LIMIT, InputField, bounded
+from homeprices.pricing.inputs import INPUT, INPUTS, LOCATION, TEXT_LIMIT
 from homeprices.tables.cells import has_controls, is_missing, number
 
 _WHOLE_BODY = "body"
@@ -120,6 +121,11 @@ class Home(create_model("_Declared", __base__=_Home, **_FIELDS)):  # type: ignor
         def __getattr__(self, name: str) -> Any:
             """The value of a declared input."""
 
+    @property
+    def place(self) -> str:
+        """The text of `LOCATION`, as the visitor wrote it."""
+        return str(getattr(self, LOCATION))
+
     @classmethod
     def parse(cls, values: Mapping[str, Any], name_values: bool = False) -> Home:
         """Return the home in a JSON object or a form; numbers may be text.
@@ -167,7 +173,7 @@ def _sentence(name: str, kind: str, message: str) -> str:
     if field and field.limits:
         low, high = field.limits
         number = "a number" if field.kind == "number" else "a whole number"
-        return f"must be {number} from {low:,.0f} to {high:,.0f} {field.unit}".rstrip()
+        return f"must be {number} from {low:,.12g} to {high:,.12g} {field.unit}".rstrip()
     return f"must be text of 1 to {TEXT_LIMIT} characters"
 
 

@@ -2,67 +2,39 @@
 
 The validated home, the API's schema, the web form, the columns of batches, the features that drift compares and the
 inputs of a bundle's graph are derived from `INPUTS`. To add an optional input, declare it here, read it from listings
-(`data/schema.py`, `data/cleaning.py`), use it in the model (`model/feature_matrix.py`), and run `make inputs`. The
-prediction log stores inputs as JSON and needs no migration.
+(`data/listing.py`), use it in the model (`model/features_by_estimator.py`), and run `make inputs`. The prediction log
+stores inputs as JSON and needs no migration.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Mapping
 
+from homeprices.input_field import InputField, Spelling
 from homeprices.pricing.features import AREA_TYPES, area_type_feature, availability_feature, key_feature
 from homeprices.tables.cells import LONGEST_TEXT
-from homeprices.tables.units import SQUARE_FEET
+from homeprices.tables.units import SQUARE_FEET, bedrooms
 
 TEXT_LIMIT = LONGEST_TEXT
 SMALL_BEDROOMS = 2
 
-# Names for code that computes with one particular input.
-AREA, LOCATION, BEDROOMS, BATHS, SOCIETY = "total_sqft", "location", "bhk", "bath", "society"
+BEDROOMS, BATHS, SOCIETY = "bhk", "bath", "society"
 
-SIZE = "size"
-"""The listings' own column for the bedrooms: `2 BHK`, `4 Bedroom`."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class InputField:
-    """One input. A `number` may have decimals, a `whole` may not; both are float32 in the graph, a missing one NaN."""
-
-    name: str
-    kind: Literal["number", "whole", "text"]
-    description: str
-    """For the API's schema and the documents."""
-    example: float | str
-    drift_name: str
-    """The subject of the sentences of drift reports."""
-    label: str
-    """In the form, `abbreviates` is its long form."""
-    abbreviates: str = ""
-    noun: str = ""
-    """In the form's messages: `Enter 1 to 50 bedrooms`."""
-    required: bool = False
-    limits: tuple[float, float] | None = None
-    unit: str = ""
-    unit_symbol: str = ""
-    other_units: tuple[tuple[str, float], ...] = ()
-    """Units that the form converts, as (symbol, how much of `unit` it is)."""
-    choices: tuple[str, ...] = ()
-    """Every text that is accepted; empty: any text."""
-    options: tuple[tuple[str, str], ...] = ()
-    """The options of the form, as (value, label), if it does not take free text."""
-    start: int | None = None
-    """The form's initial value."""
-    feature: Callable[[str | None], str] | None = None
-    """A text in the model's vocabulary; None: matched with the locations that the model has learned."""
-    segment_limit: int | None = None
-    """Drift also compares homes up to this value with homes above it, each with its own kind."""
-
-    @property
-    def is_text(self) -> bool:
-        return self.kind == "text"
-
+# The roles of inputs, for code that does not know what is priced.
+AREA, LOCATION = "total_sqft", "location"
+"""A required number that the price never falls with, and a required text whose values the model learns."""
+COUNTS: tuple[str, ...] = (BEDROOMS, BATHS)
+"""Required whole numbers; by the first one, kinds of homes are told apart. There may be none."""
+SECOND = BEDROOMS
+"""The number that is shown of a listing, with the area."""
+PRICE_BANDS = (50.0, 100.0)
+"""Limits between the bands of prices by which an experiment is judged, in the unit of prices."""
+PROBED_AREAS = (300.0, 10_000.0)
+"""Between these, validation checks that the price does not fall."""
+SPELT: Mapping[str, Spelling] = {
+    "size": Spelling(BEDROOMS, bedrooms, "bedrooms such as 2 BHK, 4 Bedroom or 2", "2 BHK")
+}
+"""The listings' own columns for an input, whose text holds its number."""
 
 INPUTS = (
     InputField(
@@ -173,25 +145,6 @@ WHOLE_NUMBERS = frozenset(field.name for field in INPUTS if field.kind == "whole
 TEXTS = tuple(field.name for field in INPUTS if field.is_text)
 REQUIRED = tuple(field.name for field in INPUTS if field.required)
 OPTIONAL = tuple(field.name for field in INPUTS if not field.required)
-
-
-MOST_UNKNOWN = 10
-"""The most unknown fields of a request that an error names."""
-
-
-def bounded(values: Mapping[str, Any], known: Container[str]) -> tuple[dict[str, Any], int]:
-    """Return the known fields with the first `MOST_UNKNOWN` unknown ones, and how many more there are.
-
-    A field that is left out would cost about 2 KB in the validation and 100 bytes in the answer.
-    """
-    kept: dict[str, Any] = {}
-    unknown = 0
-    for name, value in values.items():
-        if name in known:
-            kept[name] = value
-        elif (unknown := unknown + 1) <= MOST_UNKNOWN:
-            kept[name] = None
-    return kept, max(0, unknown - MOST_UNKNOWN)
 
 
 def limits_of(name: str) -> tuple[float, float]:

@@ -21,6 +21,7 @@ from pydantic import (
 from homeprices.foreign_text import printable
 from homeprices.names import BUNDLE_KIND, REGIONAL_KIND, BundleKind
 from homeprices.pricing.inputs import INPUT
+from homeprices.words import PRICE_UNIT
 
 MANIFEST_FILE = "manifest.json"
 DRAFT_FILE = "draft.json"
@@ -165,7 +166,7 @@ class Columns(_Frozen):
     def signature(self) -> str:
         """The inputs and outputs of the graph in one line: `area: number, ... -> estimate, low, high`."""
         taken = ", ".join(f"{spec.name}: {spec.type}" for spec in self.inputs)
-        return f"{taken} -> estimate, low, high in lakh rupees"
+        return f"{taken} -> estimate, low, high in {PRICE_UNIT}"
 
 
 # `reference.json`: binned features and predictions of the training rows, the baseline of drift for live traffic.

@@ -18,14 +18,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from homeprices.pricing.accuracy import Accuracy, Segment
 from homeprices.pricing.home import Home
-from homeprices.pricing.inputs import AREA, BEDROOMS, INPUT, TEXT_LIMIT, WHOLE_NUMBERS
+from homeprices.pricing.inputs import AREA, COUNTS, INPUT, SECOND, TEXT_LIMIT, WHOLE_NUMBERS
 from homeprices.pricing.manifest import Reference, TextReference
+from homeprices.words import COUNTED
 
 MARKET_FILE = "market.json"
-CITY = "Bangalore"
 MOST_LISTINGS = 20_000
 MOST_LISTINGS_A_PLACE = 40
-RUPEES_A_LAKH = 100_000
 
 Name = Annotated[str, Field(min_length=1, max_length=TEXT_LIMIT)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -62,8 +61,8 @@ class Listings(_Frozen):
             raise ValueError("the columns of the listings have different lengths")
         if any(number >= len(self.places) for number in self.place):
             raise ValueError("a listing is in a place that has no name")
-        if not {AREA, BEDROOMS} <= self.numbers.keys():
-            raise ValueError("the listings have no area or no bedrooms")
+        if not {AREA, SECOND} <= self.numbers.keys():
+            raise ValueError(f"the listings have no {INPUT[AREA].noun} or no {INPUT[SECOND].noun}")
         return self
 
 
@@ -72,8 +71,9 @@ class Comparable:
     """A listing that resembles a home. `alike` is from 0 to 1."""
 
     place: str
-    bedrooms: int
     area: float
+    second: float
+    """The number of the input `SECOND`."""
     rupees_per_sqft: float
     alike: float
 
@@ -92,7 +92,7 @@ class Market(_Frozen):
         if self.accuracy is None:
             return None
         listings = self.places[place].homes if place in self.places else 0
-        return self.accuracy.of(listings, getattr(home, BEDROOMS), estimate)
+        return self.accuracy.of(listings, getattr(home, COUNTS[0]) if COUNTS else None, estimate)
 
     @cached_property
     def _columns(self) -> tuple[npt.NDArray[np.int64], dict[str, npt.NDArray[np.float32]]]:
@@ -119,8 +119,8 @@ class Market(_Frozen):
         return [
             Comparable(
                 place=self.listings.places[places[row]],
-                bedrooms=int(numbers[BEDROOMS][row]),
                 area=float(numbers[AREA][row]),
+                second=float(numbers[SECOND][row]),
                 rupees_per_sqft=self.listings.rupees_per_sqft[row],
                 alike=float(share),
             )
@@ -144,9 +144,9 @@ def has_vocabulary(name: str) -> bool:
     return bool(INPUT[name].choices or INPUT[name].options)
 
 
-def rupees_per_sqft(lakh: Any, area: Any) -> Any:
-    """Return rupees a square foot for a price in lakh rupees, or for an array of prices."""
-    return lakh * RUPEES_A_LAKH / area
+def rate_of(price: Any, area: Any) -> Any:
+    """Return the price of one unit of the area (`words.RATE`) for a price, or for an array of prices."""
+    return price * COUNTED / area
 
 
 def _likeness(values: npt.NDArray[np.float32], value: float) -> npt.NDArray[np.float32]:

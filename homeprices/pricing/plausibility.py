@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from homeprices.pricing.home import Home
-from homeprices.pricing.inputs import AREA, BATHS, BEDROOMS, INPUT, NUMBERS
-from homeprices.tables.units import AREA_A_BEDROOM, BATHS_A_BEDROOM
+from homeprices.pricing.inputs import INPUT, NUMBERS
+from homeprices.tables.quantities import TOGETHER
 
 
 def unusual_inputs(home: Home, ranges: Mapping[str, tuple[float, float]]) -> dict[str, str]:
@@ -14,13 +14,13 @@ def unusual_inputs(home: Home, ranges: Mapping[str, tuple[float, float]]) -> dic
 
     `ranges` holds the smallest and the largest value of each number in training.
     """
-    area, bedrooms, baths = getattr(home, AREA), getattr(home, BEDROOMS), getattr(home, BATHS)
-    counted = _counted(BEDROOMS, bedrooms)
     found = {}
-    if not AREA_A_BEDROOM[0] <= area / bedrooms <= AREA_A_BEDROOM[1]:
-        found[AREA] = f"{area:,.12g} square feet with {counted}: homes have {_range(AREA_A_BEDROOM)} each"
-    if not BATHS_A_BEDROOM[0] <= baths / bedrooms <= BATHS_A_BEDROOM[1]:
-        found[BATHS] = f"{_counted(BATHS, baths)} with {counted}: homes have {_range(BATHS_A_BEDROOM)} for each bedroom"
+    for name, by, limits, sentence in TOGETHER:
+        one, other = getattr(home, name), getattr(home, by)
+        if not limits[0] <= one / other <= limits[1]:
+            found[name] = sentence.format(
+                one=f"{one:,.12g}", counted=_counted(name, one), other=_counted(by, other), limits=_range(limits)
+            )
     for name in NUMBERS:
         value = getattr(home, name)
         if value is None or name in found or name not in ranges:

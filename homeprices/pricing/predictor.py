@@ -19,6 +19,7 @@ from homeprices.pricing.home import FEATURES, Home
 from homeprices.pricing.inputs import LOCATION
 from homeprices.pricing.market import Market, typical_of_reference
 from homeprices.pricing.plausibility import unusual_inputs
+from homeprices.words import PRICE_UNIT
 
 PRICE_DIGITS = 2  # decimals of a lakh in an answer: 1,000 rupees
 OUTPUT = "estimate"
@@ -122,7 +123,7 @@ class Predictor:
 
     def place_of(self, home: Home) -> str | None:
         """Return the learned location of a home; None for an unknown one."""
-        name = self._locations.match(home.location)
+        name = self._locations.match(home.place)
         return name if name != OTHER_LOCATION else None
 
     def typical_home(self, place: str | None) -> Mapping[str, float | str]:
@@ -140,7 +141,7 @@ class Predictor:
         """One estimate per home, in order. Raises BundleRefused when a price is not finite and positive."""
         if not homes:
             return []
-        names = [self._locations.match(home.location) for home in homes]
+        names = [self._locations.match(home.place) for home in homes]
         feed = self._one.filled(homes[0], names[0]) if len(homes) == 1 else self._feed(homes, names)
         answers = [column.ravel().tolist() for column in self._session.run(self._outputs, feed, None)]
         if self._has_interval:
@@ -152,7 +153,7 @@ class Predictor:
         estimates = []
         for price, low, high, name in zip(prices, lows, highs, names, strict=True):
             if not 0 < low <= price <= high < math.inf:  # also rejects NaN
-                reason = f"the model answers {price} lakh rupees ({low} to {high})"
+                reason = f"the model answers {price} {PRICE_UNIT} ({low} to {high})"
                 raise BundleRefused(f"{self.version}: {reason}", "answers")
             estimates.append(Estimate(price, low, high, name, name != OTHER_LOCATION))
         return estimates
@@ -175,7 +176,7 @@ class Predictor:
         low, high = answers[1:] if self._has_interval else (prices * factors[0], prices * factors[1])
         wrong = ~((low > 0) & (low <= prices) & (prices <= high) & (high < math.inf))
         if wrong.any():
-            reason = f"the model answers {prices[wrong][0]} lakh rupees ({low[wrong][0]} to {high[wrong][0]})"
+            reason = f"the model answers {prices[wrong][0]} {PRICE_UNIT} ({low[wrong][0]} to {high[wrong][0]})"
             raise BundleRefused(f"{self.version}: {reason}", "answers")
         return prices, low, high
 

@@ -17,6 +17,7 @@ from homeprices.names import BUNDLE_KIND, REGIONAL_KIND
 from homeprices.pricing.manifest import MANIFEST_FILE
 from homeprices.registry import bundle_reader, versions
 from homeprices.registry.versions import BUNDLE_FILE_KEY
+from homeprices.words import DESCRIBED, PRICE_UNIT
 
 if TYPE_CHECKING:
     from homeprices.adapters.object_store import Bucket
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from homeprices.resources import Resources
 
 REGISTERED_MODEL = "bangalore_home_prices"
-DESCRIPTION = f"""Prices of homes in Bangalore in lakh rupees, each with an interval that holds 90 % of the prices.
+DESCRIPTION = f"""{DESCRIBED} in {PRICE_UNIT}, each with an interval that holds 90 % of the prices.
 
 One version per bundle: `BO` bundles are for production, `RO` bundles for production in some places, `CO` bundles are
 candidates that visitors try. The alias `production` is what visitors get, and `candidate` is on trial. The source of a

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from homeprices.data.localities import LOCALITIES
-from homeprices.data.regions import REGIONS, region_of
+from homeprices.data.regions import REGIONS, SIMULATED, region_of
+from homeprices.data.synthetic import PLACE_WEIGHTS
 from homeprices.experiment.confidence_sequences import always_valid_p, holm
 from homeprices.experiment.evidence import Evidence, SampleMoments, SegmentRatings
 from homeprices.experiment.policies.limits import Margins
@@ -32,8 +32,8 @@ from homeprices.simulation.visitors import (
     rating_probabilities,
 )
 
-DIFFERS = "south"
-"""The region whose effect may differ: a fifth of the synthetic listings."""
+DIFFERS = SIMULATED
+"""The region whose effect may differ."""
 OTHER_SHARES = ((0.45, 0.55), (0.3, 0.4, 0.3), (0.9, 0.1))
 """Shares of the visitors by bedrooms, price and known place, in the order of the default rule's names."""
 
@@ -71,9 +71,9 @@ class SegmentRun:
 
 def region_shares() -> dict[str, float]:
     """Return the share of each region among the synthetic listings."""
-    whole = sum(place.weight for place in LOCALITIES)
+    whole = sum(PLACE_WEIGHTS.values())
     return {
-        region: sum(place.weight for place in LOCALITIES if region_of(place.name) == region) / whole
+        region: sum(weight for name, weight in PLACE_WEIGHTS.items() if region_of(name) == region) / whole
         for region in REGIONS
     }
 

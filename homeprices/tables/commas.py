@@ -8,6 +8,7 @@ from typing import Any
 from homeprices.errors import DatasetRefused
 from homeprices.tables.cells import CommaForms, comma_forms, has_decimal_comma, with_decimal_point
 from homeprices.tables.json_rows import text_of
+from homeprices.tables.quantities import RANGED
 from homeprices.tables.units import area_parts
 
 MIXED_SHARE = 0.01
@@ -81,7 +82,7 @@ class CommaColumn:
 
 
 def _numbers_of(name: str, cell: str) -> tuple[str, ...]:
-    if name != "total_sqft":
+    if name not in RANGED:
         return (cell,)
     parts = area_parts(cell)
     return parts[:-1] if parts else ()
@@ -95,7 +96,7 @@ def pointed(name: str, cell: str) -> str:
     """A cell of a column that has decimal commas (`CommaColumn.judge`), with a decimal point."""
     if not _has_decimal(name, cell):
         return cell
-    parts = area_parts(cell) if name == "total_sqft" else (cell, "")
+    parts = area_parts(cell) if name in RANGED else (cell, "")
     assert parts is not None, "only an area has a decimal comma here"
     return " - ".join(with_decimal_point(part) for part in parts[:-1]) + parts[-1]
 

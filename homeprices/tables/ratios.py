@@ -1,8 +1,8 @@
-"""Count the rows of a table with an impossible price per square foot, area per bedroom or baths per bedroom.
+"""Count the rows of a table with an impossible ratio of two columns, of those in `quantities.RATIOS`.
 
-A median does not reveal a fifth of the prices in rupees. A single such row is no reason to refuse the table or the row,
-because cleaning never judges a home by its price. A share of them means that a column holds two units. Without a price,
-area and baths per bedroom still reveal areas in square metres. Serving imports this module, so it has no pandas.
+A median does not reveal a fifth of the prices in another unit. A single such row is no reason to refuse the table or
+the row, because cleaning never judges a home by its price. A share of them means that a column holds two units. Without
+a price, the other ratios still reveal another unit of the area. Serving imports this module, so it has no pandas.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from homeprices.tables.cells import number
-from homeprices.tables.units import AREA_A_BEDROOM, BATHS_A_BEDROOM
-
-RUPEES_A_LAKH = 100_000
+from homeprices.tables.quantities import EXCHANGED, MEASURED, SCALED
+from homeprices.tables.quantities import RATIOS as _RATIOS
 
 MIN_ROWS = 3
 """Fewer rows outside are typing errors in a table of any length."""
@@ -89,13 +88,7 @@ OF_HOMES = Limit(0.15, 30, explained=True)
 the answer to each says what is unusual. So they are refused only for what another unit explains. A few may be alike.
 """
 
-RATIOS = (
-    Ratio("price", "total_sqft", "rupees a square foot", 500, 100_000, 0.0015,
-          "{price:,.12g} lakh for {total_sqft:,.12g} square feet", RUPEES_A_LAKH),
-    Ratio("total_sqft", "bhk", "square feet a bedroom", *AREA_A_BEDROOM, 0.004,
-          "{total_sqft:,.12g} square feet with {bhk:g} bedrooms"),
-    Ratio("bath", "bhk", "baths a bedroom", *BATHS_A_BEDROOM, 0.0002, "{bath:,.12g} baths with {bhk:g} bedrooms"),
-)  # fmt: skip
+RATIOS = tuple(Ratio(*members) for members in _RATIOS)
 
 
 @dataclass(frozen=True)
@@ -194,10 +187,6 @@ class RatioCounts:
         )
 
 
-MEASURED = ("total_sqft", "bhk", "bath")
-"""What a table of homes without prices has."""
-
-
 _NUMBERS = frozenset({int, float, Decimal})
 _LARGEST = 10**15  # more is no area, and an integer of hundreds of digits is no float
 
@@ -229,18 +218,9 @@ def _exchanged(one: str, other: str) -> Callable[[Columns], dict[str, Floats]]:
 
 
 CAUSES: tuple[tuple[str, Collection[str], Callable[[Columns], dict[str, Floats]]], ...] = (
-    ("prices in crore, not in lakh rupees", {"price"}, _scaled("price", 100)),
-    ("prices in rupees, not in lakh rupees", {"price"}, _scaled("price", 1 / RUPEES_A_LAKH)),
-    ("prices in thousand rupees, not in lakh", {"price"}, _scaled("price", 0.01)),
-    ("areas in square metres or square yards, not in square feet", {"total_sqft"}, _scaled("total_sqft", 10)),
-    *(
-        (f"the columns {one} and {other} exchanged", {one, other}, _exchanged(one, other))
-        for one, other in (
-            ("price", "total_sqft"), ("price", "bath"), ("price", "balcony"), ("total_sqft", "bath"),
-            ("total_sqft", "bhk"),
-        )
-    ),
-)  # fmt: skip
+    *((cause, {column}, _scaled(column, factor)) for cause, column, factor in SCALED),
+    *((f"the columns {one} and {other} exchanged", {one, other}, _exchanged(one, other)) for one, other in EXCHANGED),
+)
 """What people get wrong, the columns that it takes, and what makes it right again."""
 
 EXPLAINED = 0.6

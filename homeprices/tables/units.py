@@ -33,12 +33,6 @@ LAKHS: Mapping[str, Decimal] = {
 }
 """Lakh rupees in one of each unit of a price. A blank unit is the dataset's own, lakh."""
 
-AREA_A_BEDROOM = (100.0, 10_000.0)
-"""Square feet. Of the public listings 0.4 % lie outside; those are errors or plots."""
-
-BATHS_A_BEDROOM = (0.3, 3.0)
-"""None of the public listings lies outside."""
-
 LONGEST_QUANTITY = 100
 """Characters of a trimmed cell that may be an area or a size."""
 

@@ -25,7 +25,7 @@ from homeprices.model.price_model import Estimates, PriceModel
 from homeprices.pricing.bundle import COLUMNS_FILE, MODEL_FILE, Bundle, digest
 from homeprices.pricing.features import MISSING
 from homeprices.pricing.home import Home
-from homeprices.pricing.inputs import NUMBERS, OPTIONAL
+from homeprices.pricing.inputs import LOCATION, NUMBERS, OPTIONAL
 from homeprices.pricing.manifest import (
     DRAFT_FILE,
     INTERVAL_LOG_WIDTH,
@@ -190,7 +190,7 @@ def _golden(path: Path, model: PriceModel, holdout: pd.DataFrame) -> tuple[Golde
     full, form = to_homes(holdout), to_homes(holdout, form=True)
     step = max(1, len(full) // GOLDEN_HOMES)
     homes = [*full[::step][:GOLDEN_HOMES], *form[::step][:GOLDEN_HOMES]]
-    homes.append(homes[0].model_copy(update={"location": "A Place Nobody Knows"}))
+    homes.append(homes[0].model_copy(update={LOCATION: "A Place Nobody Knows"}))
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     rows = pd.DataFrame([_row(home) for home in homes])
     estimates = _run(session, model, model.encode(rows))

@@ -21,6 +21,7 @@ from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.home import Home
 from homeprices.pricing.manifest import DRAFT_FILE
 from homeprices.pricing.predictor import Estimate, Predictor
+from homeprices.words import ITEM, ITEMS
 
 SAME_RELATIVE = 1e-3
 """Smaller differences are invisible: visitors see lakh rupees with at most two decimals."""
@@ -63,11 +64,13 @@ class Comparison(BaseModel):
     def rejection_reason(self) -> str | None:
         """Return the reason why the candidate must not be published; None if it may."""
         if self.same:
-            return f"its estimates equal those of {self.production} on every hold-out home, so nothing would be learned"
+            return (
+                f"its estimates equal those of {self.production} on every hold-out {ITEM}, so nothing would be learned"
+            )
         for one, described in ((self.form, "by the form's fields"), (self.full, "by all their inputs")):
             if one.clearly_worse:
                 return (
-                    f"it is clearly worse than {self.production}: on {one.homes:,} hold-out homes, described "
+                    f"it is clearly worse than {self.production}: on {one.homes:,} hold-out {ITEMS}, described "
                     f"{described}, its median error is {one.candidate:.1%} against {one.production:.1%}; with "
                     f"{CONFIDENCE:.0%} confidence it is {one.low:.1%} to {one.high:.1%} larger"
                 )

@@ -25,6 +25,7 @@ from homeprices.model.price_model import PriceModel
 from homeprices.training import ratio_study
 from homeprices.training.cross_validation import CrossValidation, cross_validate, select_estimator
 from homeprices.training.regression_metrics import bootstrap, coverage, measure, measure_slices
+from homeprices.words import ITEMS
 
 MIN_TRAINING_ROWS = 50
 """Fewer rows are too few for nested folds."""
@@ -154,7 +155,7 @@ def as_markdown(results: Iterable[CrossValidation], homes: int, seed: int, prese
     """The comparison table of `documentations/models.md`, below a line that states data, folds, seed and preset."""
     times = f"{preset.repeats} repeat{'s' if preset.repeats > 1 else ''} for publishable estimators"
     head = (
-        f"{homes:,} homes, {preset.folds} folds, {times}, seed {seed}, preset {preset.name}; "
+        f"{homes:,} {ITEMS}, {preset.folds} folds, {times}, seed {seed}, preset {preset.name}; "
         "means over the folds. Median error and share within 20 %."
     )
     lines = [

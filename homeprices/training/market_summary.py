@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from homeprices.pricing.features import MISSING, OTHER_LOCATION
-from homeprices.pricing.inputs import AREA, BEDROOMS, INPUTS, LOCATION, NUMBERS, TEXT_LIMIT, WHOLE_NUMBERS
+from homeprices.pricing.inputs import AREA, COUNTS, INPUTS, LOCATION, NUMBERS, TEXT_LIMIT, WHOLE_NUMBERS
 from homeprices.pricing.market import (
     MOST_LISTINGS,
     MOST_LISTINGS_A_PLACE,
@@ -22,7 +22,7 @@ from homeprices.pricing.market import (
     Market,
     PlaceMarket,
     has_vocabulary,
-    rupees_per_sqft,
+    rate_of,
 )
 
 AREA_DIGITS = 2
@@ -33,26 +33,26 @@ def summarize_market(training: pd.DataFrame, inputs: pd.DataFrame) -> Market:
 
     Homes whose location the model has not learned are no place of their own, but keep its name as listings.
     """
-    per_sqft = pd.Series(rupees_per_sqft(training["price"], training[AREA]), index=training.index)
+    rates = pd.Series(rate_of(training["price"], training[AREA]), index=training.index)
     groups = {str(place): rows.index for place, rows in inputs.groupby(LOCATION, sort=True)}
     places = {
-        place: _place(inputs.loc[index], per_sqft[index]) for place, index in groups.items() if place != OTHER_LOCATION
+        place: _place(inputs.loc[index], rates[index]) for place, index in groups.items() if place != OTHER_LOCATION
     }
     most = max(1, min(MOST_LISTINGS_A_PLACE, MOST_LISTINGS // len(groups)))
     chosen = pd.Index([line for index in groups.values() for line in _spread(training.loc[index], most)])
     names = inputs[LOCATION].where(inputs[LOCATION] != OTHER_LOCATION, training[LOCATION])[chosen]
     return Market(
-        city=_place(inputs, per_sqft),
+        city=_place(inputs, rates),
         places=places,
-        listings=_listings(training.loc[chosen], names.str.slice(0, TEXT_LIMIT), per_sqft[chosen]),
+        listings=_listings(training.loc[chosen], names.str.slice(0, TEXT_LIMIT), rates[chosen]),
     )
 
 
-def _place(inputs: pd.DataFrame, per_sqft: pd.Series) -> PlaceMarket:
+def _place(inputs: pd.DataFrame, rates: pd.Series) -> PlaceMarket:
     typical = {field.name: _typical(inputs[field.name]) for field in INPUTS if field.name != LOCATION}
     return PlaceMarket(
         homes=len(inputs),
-        rupees_per_sqft=_whole_rupees(per_sqft.median()),
+        rupees_per_sqft=_whole(rates.median()),
         typical={name: value for name, value in typical.items() if value is not None},
     )
 
@@ -73,19 +73,19 @@ def _typical(column: pd.Series) -> float | str | None:
 
 def _spread(rows: pd.DataFrame, most: int) -> Sequence[Any]:
     """Return the labels of at most so many rows, at even distances in the order of their areas."""
-    ordered = rows.sort_values([AREA, BEDROOMS, "price"], kind="stable").index
+    ordered = rows.sort_values([AREA, *COUNTS[:1], "price"], kind="stable").index
     if len(ordered) <= most:
         return list(ordered)
     return list(ordered[np.linspace(0, len(ordered) - 1, most).round().astype(int)])
 
 
-def _listings(rows: pd.DataFrame, names: pd.Series, per_sqft: pd.Series) -> Listings:
+def _listings(rows: pd.DataFrame, names: pd.Series, rates: pd.Series) -> Listings:
     places = sorted(set(names))
     position = {name: number for number, name in enumerate(places)}
     return Listings(
         places=places,
         place=[position[name] for name in names],
-        rupees_per_sqft=[_whole_rupees(value) for value in per_sqft],
+        rupees_per_sqft=[_whole(value) for value in rates],
         numbers={
             name: [None if pd.isna(value) else round(float(value), AREA_DIGITS) for value in rows[name]]
             for name in NUMBERS
@@ -93,5 +93,5 @@ def _listings(rows: pd.DataFrame, names: pd.Series, per_sqft: pd.Series) -> List
     )
 
 
-def _whole_rupees(value: float) -> float:
+def _whole(value: float) -> float:
     return max(1.0, float(round(value)))

@@ -19,7 +19,8 @@ import homeprices
 from homeprices.pricing import pyfunc_loader
 from homeprices.pricing.bundle import MODEL_FILE
 from homeprices.pricing.frame_model import ANSWERED
-from homeprices.pricing.inputs import BEDROOMS, INPUTS, SIZE
+from homeprices.pricing.inputs import INPUTS, SPELT
+from homeprices.words import PRICE_UNIT
 
 MLMODEL_FILE = "MLmodel"
 CODE_FOLDER = "pyfunc"
@@ -31,11 +32,14 @@ _COPIED = (
     "__init__.py",
     "errors.py",
     "foreign_text.py",
+    "input_field.py",
     "names.py",
     "pricing/*.py",
     "tables/__init__.py",
     "tables/cells.py",
+    "tables/quantities.py",
     "tables/units.py",
+    "words.py",
 )
 _REQUIREMENTS_FILE, _ENVIRONMENT_FILE = "requirements.txt", "python_env.yaml"
 _EXAMPLE_FILE, _SERVING_EXAMPLE_FILE = "input_example.json", "serving_input_example.json"
@@ -71,7 +75,8 @@ def _mlmodel(created_at: datetime, run_id: str | None) -> dict[str, Any]:
     """The content of `MLmodel`, written as JSON, which is valid YAML."""
     # MLflow rejects whole numbers where the signature has `double`, and columns of text or None. So the signature
     # allows any type, and the rules of the API apply.
-    taken = [_column(field.name, "any", required=field.required and field.name != BEDROOMS) for field in INPUTS]
+    spelt = {spelling.name for spelling in SPELT.values()}
+    taken = [_column(field.name, "any", required=field.required and field.name not in spelt) for field in INPUTS]
     return {
         "flavors": {
             "onnx": {"data": MODEL_FILE, "onnx_version": version("onnx"), "providers": ["CPUExecutionProvider"]},
@@ -83,7 +88,7 @@ def _mlmodel(created_at: datetime, run_id: str | None) -> dict[str, Any]:
             },
         },
         "signature": {
-            "inputs": json.dumps([*taken, _column(SIZE, "any", required=False)]),
+            "inputs": json.dumps([*taken, *(_column(name, "any", required=False) for name in SPELT)]),
             "outputs": json.dumps([_column(name, "double", required=True) for name in ANSWERED]),
         },
         "saved_input_example_info": {
@@ -94,8 +99,11 @@ def _mlmodel(created_at: datetime, run_id: str | None) -> dict[str, Any]:
         },
         "metadata": {
             **{field.name: f"{field.description}{'' if field.required else ' (optional)'}" for field in INPUTS},
-            SIZE: f"the dataset's spelling of {BEDROOMS}, such as 2 BHK; one of the two is required",
-            **dict.fromkeys(ANSWERED, "lakh rupees"),
+            **{
+                column: f"the dataset's spelling of {one.name}, such as {one.example}; one of the two is required"
+                for column, one in SPELT.items()
+            },
+            **dict.fromkeys(ANSWERED, PRICE_UNIT),
         },
         "utc_time_created": created_at.strftime("%Y-%m-%d %H:%M:%S.%f"),
         "run_id": run_id,
@@ -107,7 +115,7 @@ def _column(name: str, kind: str, *, required: bool) -> dict[str, Any]:
 
 
 def _example() -> dict[str, Any]:
-    """Two homes: with every input, and with the required ones only."""
+    """Two items: with every input, and with the required ones only."""
     full = [field.example for field in INPUTS]
     least = [field.example if field.required else None for field in INPUTS]
     return {"columns": [field.name for field in INPUTS], "data": [full, least]}

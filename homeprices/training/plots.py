@@ -13,9 +13,10 @@ from matplotlib.figure import Figure
 
 from homeprices.model.feature_matrix import Prices
 from homeprices.model.price_model import Estimates, PriceModel
-from homeprices.pricing.inputs import INPUT, NUMBERS, TEXTS
+from homeprices.pricing.inputs import INPUT, LOCATION, NUMBERS, TEXTS
 from homeprices.reporting.charts import COLOURS, INK, log_scale, new_figure, short_label
 from homeprices.training.regression_metrics import HoldoutScore
+from homeprices.words import GROUPS_LEARNED, ITEMS, PRICE_UNIT
 
 WIDTH, HEIGHT = 6.0, 3.8  # inches
 DOTS_PER_INCH = 80
@@ -62,14 +63,14 @@ def _actual_and_estimated(axes: Axes, prices: Prices, estimates: Prices) -> None
     axes.plot(ends, ends, color=INK, linewidth=1)
     log_scale(axes.xaxis)
     log_scale(axes.yaxis)
-    axes.set(xlabel="price, lakh rupees", ylabel="estimate from the form's fields, lakh rupees")
+    axes.set(xlabel=f"price, {PRICE_UNIT}", ylabel=f"estimate from the form's fields, {PRICE_UNIT}")
 
 
 def _relative_errors(axes: Axes, prices: Prices, estimates: Prices) -> None:
     axes.hist(100 * np.clip(estimates / prices - 1, -1, 2), bins=60, color=COLOURS[0])
     axes.axvline(0, color=INK, linewidth=1)
     axes.set(
-        xlabel="error of the estimate, % of the price (over 200 % counted as 200 %)", ylabel="homes of the hold-out"
+        xlabel="error of the estimate, % of the price (over 200 % counted as 200 %)", ylabel=f"{ITEMS} of the hold-out"
     )
 
 
@@ -78,7 +79,7 @@ def _residuals(axes: Axes, prices: Prices, estimates: Prices) -> None:
     axes.axhline(1, color=INK, linewidth=1)
     log_scale(axes.xaxis)
     log_scale(axes.yaxis)
-    axes.set(xlabel="estimate, lakh rupees", ylabel="price as a multiple of the estimate")
+    axes.set(xlabel=f"estimate, {PRICE_UNIT}", ylabel="price as a multiple of the estimate")
 
 
 def _intervals(axes: Axes, prices: Prices, estimates: Estimates) -> None:
@@ -92,17 +93,17 @@ def _intervals(axes: Axes, prices: Prices, estimates: Estimates) -> None:
         axes.scatter(position[chosen], prices[shown][chosen], s=8, color=colour, label=f"price, {label}", zorder=2)
     axes.legend(fontsize="small", frameon=False, labelcolor=INK, loc="upper left")
     log_scale(axes.yaxis)
-    axes.set(xlabel="homes in rising order of the estimate", ylabel="lakh rupees", xticks=[])
+    axes.set(xlabel=f"{ITEMS} in rising order of the estimate", ylabel=PRICE_UNIT, xticks=[])
 
 
 def _error_by_location(axes: Axes, holdout: pd.DataFrame, estimates: Prices) -> None:
     error = (holdout["price"] / estimates - 1).abs()
-    counts = holdout["location"].value_counts().sort_index().sort_values(ascending=False, kind="stable")
+    counts = holdout[LOCATION].value_counts().sort_index().sort_values(ascending=False, kind="stable")
     shown = counts.index[:LOCATIONS_SHOWN]
-    by_location = error.groupby(holdout["location"]).median().loc[shown].sort_values(kind="stable")
+    by_location = error.groupby(holdout[LOCATION]).median().loc[shown].sort_values(kind="stable")
     axes.barh([short_label(str(name)) for name in by_location.index], 100 * by_location.to_numpy(), color=COLOURS[0])
     axes.tick_params(axis="y", labelsize="small")
-    axes.set(xlabel="median error, %, of the locations with most homes")
+    axes.set(xlabel=f"median error, %, of the {GROUPS_LEARNED} with most {ITEMS}")
 
 
 def _what_matters(axes: Axes, importance: dict[str, float]) -> None:

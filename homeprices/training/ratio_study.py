@@ -15,6 +15,7 @@ import numpy as np
 
 from homeprices.model.feature_matrix import Prices
 from homeprices.training.regression_metrics import bootstrap, terciles
+from homeprices.words import APPRAISALS, ITEMS
 
 RANGES: dict[str, tuple[float, float]] = {
     "median_ratio": (0.90, 1.10),
@@ -31,9 +32,9 @@ TITLES = {"median_ratio": "median ratio", "cod": "COD", "prd": "PRD", "prb": "PR
 
 EXPLANATION = (
     "A ratio is an estimate divided by the price. COD is the mean distance of the ratios from their median, in "
-    "percent. A PRD above 1 or a PRB below 0 means that dear homes are estimated too low beside cheap ones. Brackets "
-    "in the head hold what the assessors' association (IAAO, Standard on Ratio Studies, 2013) accepts of appraisals "
-    "of older or unlike houses; brackets in the rows hold 95 % intervals by bootstrap. IAAO compares with prices of "
+    f"percent. A PRD above 1 or a PRB below 0 means that dear {ITEMS} are estimated too low beside cheap ones. "
+    f"Brackets in the head hold what the assessors' association (IAAO, Standard on Ratio Studies, 2013) accepts of "
+    f"{APPRAISALS}; brackets in the rows hold 95 % intervals by bootstrap. IAAO compares with prices of "
     "sales; these are asking prices. Chance alone raises the ratios of the cheap third and lowers those of the dear "
     "third."
 )
@@ -98,9 +99,9 @@ def ratio_study(prices: Prices, estimates: Prices, seed: int) -> list[RatioStudy
 def verdict(studies: list[RatioStudy]) -> str:
     """Return where the intervals of all homes lie against IAAO's ranges, as a sentence."""
     if not studies:
-        return f"fewer than {LEAST_HOMES} homes are too few for a ratio study."
+        return f"fewer than {LEAST_HOMES} {ITEMS} are too few for a ratio study."
     found = ", ".join(f"{TITLES[name]} {where}" for name, where in studies[0].compared().items())
-    return f"of all homes, the intervals lie against IAAO's ranges as follows: {found}."
+    return f"of all {ITEMS}, the intervals lie against IAAO's ranges as follows: {found}."
 
 
 def as_json(studies: list[RatioStudy]) -> list[dict[str, Any]]:
@@ -116,7 +117,7 @@ def as_text(study: RatioStudy) -> tuple[str, ...]:
 def head() -> tuple[str, ...]:
     """Return the head of that table, with IAAO's ranges."""
     ranges = (f"{TITLES[name]} ({low:g} to {high:g})" for name, (low, high) in RANGES.items())
-    return ("homes", "count", *ranges)
+    return (ITEMS, "count", *ranges)
 
 
 def _compared(interval: tuple[float, float], accepted: tuple[float, float]) -> str:

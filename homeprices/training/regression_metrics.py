@@ -15,8 +15,9 @@ from homeprices.model.feature_matrix import Prices
 from homeprices.model.price_model import Estimates
 from homeprices.pricing.accuracy import LEAST_HOMES, Accuracy, Kind, Measured, Segment, kinds_of
 from homeprices.pricing.features import key_of
-from homeprices.pricing.inputs import BEDROOMS, LOCATION
+from homeprices.pricing.inputs import COUNTS, INPUT, LOCATION
 from homeprices.pricing.predictor import PRICE_DIGITS
+from homeprices.words import SHORT_PRICE_UNIT
 
 Inside = npt.NDArray[np.bool_]
 
@@ -110,19 +111,30 @@ def segments(rows: pd.DataFrame, training: pd.DataFrame) -> dict[str, dict[str, 
 
     `rows` are clean and have prices. A row is in one group of each kind; a group can be empty.
     """
-    prices, bedrooms = rows["price"].to_numpy(np.float64), rows[BEDROOMS].to_numpy(np.float64)
-    counts = training["location"].map(key_of).value_counts()
-    listings = rows["location"].map(key_of).map(counts).fillna(0).to_numpy(np.int64)
+    prices = rows["price"].to_numpy(np.float64)
+    by_count = {name: rows[name].to_numpy(np.float64) for name in COUNTS[:1]}
+    counts = training[LOCATION].map(key_of).value_counts()
+    listings = rows[LOCATION].map(key_of).map(counts).fillna(0).to_numpy(np.int64)
+    group = INPUT[LOCATION].drift_name
     low, high = np.quantile(prices, [1 / 3, 2 / 3])
-    titles = (f"up to {low:.0f} lakh", f"{low:.0f} to {high:.0f} lakh", f"above {high:.0f} lakh")
+    titles = tuple(
+        f"{band} {SHORT_PRICE_UNIT}" for band in (f"up to {low:.0f}", f"{low:.0f} to {high:.0f}", f"above {high:.0f}")
+    )
     return {
         "price": dict(zip(titles, terciles(prices).values(), strict=True)),
-        "size": {**{f"{n} bhk": bedrooms == n for n in (1, 2, 3, 4)}, "5 bhk and more": bedrooms >= 5},
+        "size": {
+            title: inside
+            for name, counted in by_count.items()
+            for title, inside in {
+                **{f"{n} {name}": counted == n for n in (1, 2, 3, 4)},
+                f"5 {name} and more": counted >= 5,
+            }.items()
+        },
         "location": {
-            "location listed 50 times and more": listings >= 50,
-            "location listed 10 to 49 times": (listings >= 10) & (listings < 50),
-            "location listed up to 9 times": (listings > 0) & (listings < 10),
-            "location never listed": listings == 0,
+            f"{group} listed 50 times and more": listings >= 50,
+            f"{group} listed 10 to 49 times": (listings >= 10) & (listings < 50),
+            f"{group} listed up to 9 times": (listings > 0) & (listings < 10),
+            f"{group} never listed": listings == 0,
         },
     }
 
@@ -160,11 +172,10 @@ def measure_accuracy(score: HoldoutScore, listings: Mapping[str, int]) -> Accura
     estimates = np.round(score.form.price, PRICE_DIGITS)
     error = np.abs(score.form.price - score.prices) / score.prices
     low, high = np.round(np.quantile(estimates, [1 / 3, 2 / 3]), PRICE_DIGITS).tolist()
+    counted = score.rows[COUNTS[0]].tolist() if COUNTS else [None] * len(estimates)
     homes = [
         (listings.get(place, 0), bedrooms, estimate)
-        for place, bedrooms, estimate in zip(
-            score.inputs[LOCATION], score.rows[BEDROOMS].tolist(), estimates.tolist(), strict=True
-        )
+        for place, bedrooms, estimate in zip(score.inputs[LOCATION], counted, estimates.tolist(), strict=True)
     ]
     members: dict[Kind, list[int]] = defaultdict(list)
     for number, home in enumerate(homes):

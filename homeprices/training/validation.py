@@ -16,12 +16,13 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from homeprices.errors import BundleRefused, PublicationRefused
+from homeprices.input_field import InputField
 from homeprices.pricing.bundle import Bundle
-from homeprices.pricing.features import AREA_TYPES
 from homeprices.pricing.home import Home
-from homeprices.pricing.inputs import AREA, BATHS, BEDROOMS, INPUTS, LOCATION, limits_of
+from homeprices.pricing.inputs import AREA, COUNTS, INPUT, INPUTS, LOCATION, PROBED_AREAS, limits_of
 from homeprices.pricing.manifest import DRAFT_FILE, FileDigest
 from homeprices.pricing.predictor import Estimate, Predictor
+from homeprices.words import EVERYWHERE, ITEMS, SHORT_PRICE_UNIT
 
 MAX_MEGABYTES = 25
 BYTES_A_MEGABYTE = 1_000_000
@@ -90,9 +91,9 @@ def _beats_constant(metrics: dict[str, float]) -> Check:
 # Monotone models sum float32 numbers, so the last of seven digits may decrease. A real violation is far larger.
 FALL_TOLERANCE = 1e-5
 AREA_STEPS = 60
-PROBED_AREAS = (300.0, 10_000.0)
 PROBED_LOCATIONS = 40
-PROBED_BEDROOMS = (1, 2, 3, 4, 6)
+PROBED_COUNTS = (1, 2, 3, 4, 6)
+NO_SUCH_PLACE = f"No Such Place In {EVERYWHERE}"
 
 # Even the largest and the smallest home that the form accepts must be priced within this factor of the range of
 # training estimates. For homes larger or smaller than all of those, the limit grows in proportion to the area.
@@ -115,10 +116,10 @@ class Check(BaseModel):
 def check_behaviour(predictor: Predictor) -> list[Check]:
     """Every behaviour check of a loaded model."""
     checks: list[tuple[str, Callable[[Predictor], list[str]]]] = [
-        ("more area never costs less", _falls_with_area),
+        (f"more {INPUT[AREA].noun} never costs less", _falls_with_area),
         ("a spelling with other capitals or spaces changes nothing", _spelling_matters),
-        ("an unknown location is priced as other", _unknown_refused),
-        ("extreme and minimal homes have sane prices", _insane_extremes),
+        (f"an unknown {INPUT[LOCATION].noun} is priced as other", _unknown_refused),
+        (f"extreme and minimal {ITEMS} have sane prices", _insane_extremes),
         ("any subset of the optional fields is priced", _subsets_fail),
     ]
     return [_run(name, find, predictor) for name, find in checks]
@@ -134,17 +135,20 @@ def _run(name: str, find: Callable[[Predictor], list[str]], predictor: Predictor
 
 
 def _falls_with_area(predictor: Predictor) -> list[str]:
-    areas = np.geomspace(*PROBED_AREAS, AREA_STEPS).round(1).tolist()
+    areas = np.geomspace(*PROBED_AREAS, AREA_STEPS).round(2 if PROBED_AREAS[0] < 1 else 1).tolist()
+    optional = {field.name: field.example for field in INPUTS if not field.required and _has_vocabulary(field)}
+    unit = INPUT[AREA].unit_symbol
     broken = []
-    for location, bedrooms in itertools.product(_some_locations(predictor), PROBED_BEDROOMS):
-        for more in ({}, {"area_type": AREA_TYPES[2], "balcony": 1, "availability": "Ready To Move"}):
-            smallest = _home(areas[0], location, bedrooms, bedrooms, **more)
+    for location, count in itertools.product(_some_locations(predictor), PROBED_COUNTS if COUNTS else (0,)):
+        for more in ({}, optional):
+            smallest = _home(areas[0], location, **dict.fromkeys(COUNTS, count), **more)
             homes = [smallest.model_copy(update={AREA: area}) for area in areas]
             prices = [estimate.price for estimate in predictor.estimate(homes)]
             for (small, less), (large, price) in itertools.pairwise(zip(areas, prices, strict=True)):
                 if price < less * (1 - FALL_TOLERANCE):
+                    named = "".join(f", {count} {INPUT[name].noun}" for name in COUNTS[:1])
                     broken.append(
-                        f"{location}, {bedrooms} bedrooms: {small} sq ft {less:.2f} lakh, {large} sq ft {price:.2f}"
+                        f"{location}{named}: {small} {unit} {less:.2f} {SHORT_PRICE_UNIT}, {large} {unit} {price:.2f}"
                     )
     return broken
 
@@ -153,32 +157,33 @@ def _spelling_matters(predictor: Predictor) -> list[str]:
     broken = []
     for location in _some_locations(predictor):
         spellings = [location, location.upper(), location.lower(), f"  {location.replace(' ', '   ')} "]
-        homes = [_home(1200, spelling) for spelling in spellings]
+        homes = [_home(INPUT[AREA].example, spelling) for spelling in spellings]
         if len({(estimate.price, estimate.location) for estimate in predictor.estimate(homes)}) > 1:
             broken.append(location)
     return broken
 
 
 def _unknown_refused(predictor: Predictor) -> list[str]:
-    home = _home(1200, "No Such Place In Bangalore")
+    home = _home(INPUT[AREA].example, NO_SUCH_PLACE)
     estimate = predictor.estimate([home])[0]
-    return [f"{home.location} is taken for {estimate.location}"] if estimate.location_known else []
+    return [f"{home.place} is taken for {estimate.location}"] if estimate.location_known else []
 
 
 def _insane_extremes(predictor: Predictor) -> list[str]:
     seen = predictor.bundle.reference().prediction
     smallest, largest = predictor.bundle.columns.ranges[AREA]
     broken = []
-    locations = [*_some_locations(predictor)[:: PROBED_LOCATIONS // 5], "No Such Place In Bangalore"]
-    areas, bedroom_counts, bath_counts = limits_of(AREA), limits_of(BEDROOMS), limits_of(BATHS)
-    for location, area, bedrooms, baths in itertools.product(locations, areas, bedroom_counts, bath_counts):
-        home = _home(area, location, bedrooms, baths)
+    locations = [*_some_locations(predictor)[:: PROBED_LOCATIONS // 5], NO_SUCH_PLACE]
+    extremes = itertools.product(locations, limits_of(AREA), itertools.product(*map(limits_of, COUNTS)))
+    for location, area, counts in extremes:
+        home = _home(area, location, **dict(zip(COUNTS, counts, strict=True)))
         low, price, high = _triple(predictor.estimate([home])[0])
         lowest = seen.minimum / SANE_FACTOR * min(1.0, area / smallest)
         highest = seen.maximum * SANE_FACTOR * max(1.0, area / largest)
         if not (0 < low <= price <= high < math.inf and lowest <= price <= highest):
-            described = f"{location}, {area:.0f} sq ft, {bedrooms} bedrooms, {baths} baths"
-            broken.append(f"{described}: {low:.2f} {price:.2f} {high:.2f} lakh")
+            counted = "".join(f", {n} {INPUT[name].noun}" for name, n in zip(COUNTS, counts, strict=True))
+            described = f"{location}, {area:,.12g} {INPUT[AREA].unit_symbol}{counted}"
+            broken.append(f"{described}: {low:.2f} {price:.2f} {high:.2f} {SHORT_PRICE_UNIT}")
     return broken
 
 
@@ -186,7 +191,7 @@ def _subsets_fail(predictor: Predictor) -> list[str]:
     optional: dict[str, Any] = {field.name: field.example for field in INPUTS if not field.required}
     location = _some_locations(predictor)[0]
     homes = [
-        _home(1200, location, **{name: optional[name] for name in names})
+        _home(INPUT[AREA].example, location, **{name: optional[name] for name in names})
         for size in range(len(optional) + 1)
         for names in itertools.combinations(optional, size)
     ]
@@ -202,8 +207,16 @@ def _some_locations(predictor: Predictor) -> list[str]:
     """Known locations at regular distances over the alphabet, and one unknown location."""
     names = predictor.locations
     step = max(1, len(names) // PROBED_LOCATIONS)
-    return [*names[::step], "No Such Place In Bangalore"]
+    return [*names[::step], NO_SUCH_PLACE]
 
 
-def _home(area: float, location: str, bedrooms: float = 2, baths: float = 2, **optional: Any) -> Home:
-    return Home.parse({AREA: area, LOCATION: location, BEDROOMS: bedrooms, BATHS: baths, **optional})
+def _has_vocabulary(field: InputField) -> bool:
+    """Whether an input is a number or one of a few texts, and no name."""
+    return not field.is_text or bool(field.choices or field.options)
+
+
+_EXAMPLE = {field.name: field.example for field in INPUTS if field.required}
+
+
+def _home(area: float | str, location: str, **others: Any) -> Home:
+    return Home.parse({**_EXAMPLE, AREA: area, LOCATION: location, **others})

@@ -15,12 +15,13 @@ import pandas as pd
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from homeprices import words
 from homeprices.model.estimators import estimator
 from homeprices.model.price_model import PriceModel
 from homeprices.names import SYNTHETIC_SOURCE
 from homeprices.pricing.accuracy import GRADES, LEAST_HOMES
 from homeprices.pricing.bundle import Bundle
-from homeprices.pricing.inputs import AREA, BEDROOMS, INPUT, INPUTS, NUMBERS, limits_of
+from homeprices.pricing.inputs import AREA, COUNTS, INPUT, INPUTS, LOCATION, NUMBERS, limits_of
 from homeprices.pricing.manifest import Columns, DatasetReference, Draft
 from homeprices.pricing.market import MOST_LISTINGS_A_PLACE, Market
 from homeprices.reporting import html
@@ -30,6 +31,7 @@ from homeprices.training.plots import draw
 from homeprices.training.ratio_study import RatioStudy
 from homeprices.training.regression_metrics import ALL_INPUTS_PREFIX, HoldoutScore, bootstrap, measure_slices
 from homeprices.training.validation import Report, inspect
+from homeprices.words import ITEMS, PRICE_UNIT
 
 SEED = 1
 """Seed of the bootstrap, fixed so that the same model has the same report."""
@@ -88,8 +90,8 @@ def _page(
     origin = f" ({dataset.described()})" if dataset.described() else ""
     facts = (
         f"Dataset train_V{dataset.version}{origin}: {dataset.rows:,} rows, {dataset.rows_used:,} of them used. "
-        f"Measured on {holdout_rows:,} homes that the model has never seen, none excluded. Prices in lakh rupees; in "
-        "brackets the 95 % interval of a metric, by bootstrap."
+        f"Measured on {holdout_rows:,} {ITEMS} that the model has never seen, none excluded. Prices in {PRICE_UNIT}; "
+        "in brackets the 95 % interval of a metric, by bootstrap."
     )
     groups = [
         (each["name"], each["count"], f"{each['median_ape']:.1%}", f"{each['within_20']:.1%}", f"{each['covered']:.0%}")
@@ -103,8 +105,8 @@ def _page(
         Markup("<p>{}</p>").format(facts),
         heading("Metrics"),
         html.table(metrics, ("metric", "form fields", "all inputs")),
-        heading("By price, size and location"),
-        html.table(groups, ("homes", "count", "median error", "within 20 %", "within the interval")),
+        heading(f"By price, size and {INPUT[LOCATION].drift_name}"),
+        html.table(groups, (ITEMS, "count", "median error", "within 20 %", "within the interval")),
         heading("Ratio study"),
         Markup("<p>{}</p>").format(ratio_study.EXPLANATION),
         *(
@@ -134,9 +136,11 @@ def _table(metrics: dict[str, float], spans: dict[str, tuple[float, float]]) -> 
     return [(name, formatted(name), formatted(ALL_INPUTS_PREFIX + name)) for name in names]
 
 
-_CARD = jinja2.Environment(  # noqa: S701  (Markdown; every value is this project's own)
+_ENVIRONMENT = jinja2.Environment(  # noqa: S701  (Markdown; every value is this project's own)
     undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
-).from_string(Path(__file__).with_name("model_card.md.jinja").read_text())
+)
+_ENVIRONMENT.filters["figure"] = "{:.12g}".format
+_CARD = _ENVIRONMENT.from_string(Path(__file__).with_name("model_card.md.jinja").read_text())
 
 _TITLES = {
     "median_ape": "median error",
@@ -182,7 +186,9 @@ def model_card(
         required=[field.drift_name for field in INPUTS if field.required],
         optional=[field.drift_name for field in INPUTS if not field.required],
         areas=limits_of(AREA),
-        rooms=limits_of(BEDROOMS),
+        rooms=[limits_of(name) for name in COUNTS[:1]],
+        area=INPUT[AREA],
+        words=words,
         learned_areas=columns.ranges[AREA],
         market=market,
         most_listings_a_place=MOST_LISTINGS_A_PLACE,

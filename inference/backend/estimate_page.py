@@ -19,13 +19,13 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from homeprices.pricing.home import Home
-from homeprices.pricing.inputs import AREA, BEDROOMS, INPUT, LOCATION
+from homeprices.pricing.inputs import AREA, COUNTS, INPUT
+from homeprices.words import GROUP, ITEM, ITEMS, SYMBOL, TITLE, WITH_CURRENCY, number_and_unit
 from inference.backend.runtime.http import FORM_TYPES, JSON_TYPE, PROBLEM_TYPE
 
 CATALOGUE = Path(__file__).parents[1] / "messages.json"
 ENGLISH = "en"
 HTML_TYPE = "text/html"
-LAKH_A_CRORE = 100
 POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 Say = Callable[..., str]
@@ -77,16 +77,16 @@ def with_page(answer: dict[str, Any]) -> dict[str, Any]:
 def page(home: Home, answer: Mapping[str, Any], language: str) -> str:
     """Return the page of the estimate of a home."""
     say, interval = _sayer(language), answer["interval"]
-    low, high = (f"₹{_price(interval[end], say)}" for end in ("low", "high"))
-    rooms = say("{rooms} BHK", rooms=getattr(home, BEDROOMS))
-    described = f"{getattr(home, LOCATION)}, {getattr(home, AREA):,.12g} {say(INPUT[AREA].unit_symbol)}, {rooms}"
+    low, high = (f"{SYMBOL}{_price(interval[end], say)}" for end in ("low", "high"))
+    counted = [say(f"{{rooms}} {INPUT[name].label}", rooms=getattr(home, name)) for name in COUNTS[:1]]
+    described = ", ".join([home.place, f"{getattr(home, AREA):,.12g} {say(INPUT[AREA].unit_symbol)}", *counted])
     notices = [] if answer["location_known"] else [say(NOT_KNOWN)]
     return _PAGE.render(
         language=language,
         say=say,
         title=say(ESTIMATED),
         described=described,
-        price=say("{unit} rupees", unit=_price(answer["estimated_price"], say)),
+        price=say(WITH_CURRENCY, unit=_price(answer["estimated_price"], say)),
         often=say(UNUSUAL)
         if answer.get("unusual")
         else say(USUAL, share=f"{100 * interval['coverage']:.0f}", low=low, high=high),
@@ -158,12 +158,13 @@ def catalogue() -> dict[str, dict[str, str]]:
 
 
 def _sayer(language: str) -> Say:
-    messages = catalogue()[language]
+    messages = catalogue()[ENGLISH] | catalogue().get(language, {})
     return lambda english, **values: messages.get(english, english).format(**values)
 
 
-def _price(lakh: float, say: Say) -> str:
-    return f"{lakh:.1f} {say('lakh')}" if lakh < LAKH_A_CRORE else f"{lakh / LAKH_A_CRORE:.2f} {say('crore')}"
+def _price(price: float, say: Say) -> str:
+    number, unit = number_and_unit(price)
+    return f"{number} {say(unit)}" if unit else number
 
 
 ESTIMATED = "Estimated price"
@@ -174,11 +175,13 @@ AWAY = "No answer at the moment. Please try again."
 BUSY = "That was a lot at once. Please wait a moment and try again."
 NOTHING_HERE = "There is nothing at this address"
 REFUSED = "The service did not accept this (status {status})."
-NOT_KNOWN = "This model does not know the place; it was priced as another one."
-USUAL = "{share} % of such homes are listed between {low} and {high}."
-UNUSUAL = "How often such a home is listed within this range is not known."
+NOT_KNOWN = f"This model does not know the {GROUP}; it was priced as another one."
+USUAL = f"{{share}} % of such {ITEMS} are listed between {{low}} and {{high}}."
+UNUSUAL = f"How often such a {ITEM} is listed within this range is not known."
 
-_PAGE = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).from_string("""\
+_ENVIRONMENT = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+_ENVIRONMENT.globals.update(TITLE=TITLE, ITEM=ITEM)
+_PAGE = _ENVIRONMENT.from_string("""\
 <!doctype html>
 <html lang="{{ language }}">
 <head>
@@ -189,7 +192,7 @@ _PAGE = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True
   <link rel="stylesheet" href="/style.css">
 </head>
 <body>
-  <header class="top"><p class="name">{{ say("Bangalore home prices") }}</p></header>
+  <header class="top"><p class="name">{{ say(TITLE) }}</p></header>
   <main>
     <section class="card">
       <h1>{{ title }}</h1>
@@ -201,7 +204,7 @@ _PAGE = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True
       {% for notice in notices %}
       <p class="notice">{{ notice }}</p>
       {% endfor %}
-      <p><a href="/?lang={{ language }}">{{ say("Price another home") }}</a></p>
+      <p><a href="/?lang={{ language }}">{{ say("Price another " + ITEM) }}</a></p>
     </section>
   </main>
   <footer><p>{{ say("Statistical estimates; no valuation.") }}</p></footer>

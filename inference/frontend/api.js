@@ -11,8 +11,7 @@ const AWAY = say("The price service cannot be reached. Are you online?");
 
 let place = "";
 
-// An answer that is no estimate: `fields` says what is wrong with which input, `message` the rest. Fields of an answer
-// with a status are the service's own words, which are English.
+// An answer that is no estimate. `fields` says what is wrong with which input; with a status, in the service's English.
 export class Refused extends Error {
   constructor(message, fields = {}, status = 0) {
     super(message);
@@ -59,7 +58,7 @@ async function reach(path, body) {
     request.method = "POST";
     request.headers["Content-Type"] = "application/json";
     request.body = JSON.stringify(body);
-    place = body.location ?? place; // feedback is about the newest home
+    place = body[document.getElementById("location").name] ?? place; // feedback is about the newest home
     request.headers["X-Home-Place"] = encodeURIComponent(place.normalize("NFKC").toLowerCase().trim().replace(/\s+/g, " "));
   }
   try {

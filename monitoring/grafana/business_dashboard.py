@@ -1,6 +1,7 @@
 """The Business dashboard: demand, homes, feedback and satisfaction."""
 
-from homeprices.pricing.inputs import AREA, BEDROOMS
+from homeprices.pricing.inputs import AREA, COUNTS, INPUT, LOCATION
+from homeprices.words import ADDED, COUNTED, DEMAND, ITEMS, PRICE_UNIT, RATE, RATE_NOTE
 from monitoring.grafana.panels import Dashboard, Prom, Row, Sql, bars, lines, stat, table
 
 WINDOW = "WHERE $__timeFilter(ts)"
@@ -13,7 +14,7 @@ ACTUAL = (
     "WHERE $__timeFilter(user_feedback.ts) AND feedback_type = 'actual_price' AND verified AND feedback_value > 0"
 )
 
-DEMAND = Row(
+TRAFFIC = Row(
     "Demand",
     (
         stat(
@@ -55,26 +56,29 @@ DEMAND = Row(
 )
 
 HOMES = Row(
-    "Homes",
+    ITEMS.capitalize(),
     (
         table(
-            "Estimates by area",
-            "The most frequent areas; median estimate in lakh rupees, and per square foot in rupees.",
+            f"Estimates by {DEMAND[0]}",
+            f"The most frequent {DEMAND[1]}; median estimate in {PRICE_UNIT}, and {RATE_NOTE}.",
             Sql(
-                "SELECT inputs->>'location' AS area, count(*) AS estimates,\n"
-                "  round(percentile_cont(0.5) WITHIN GROUP (ORDER BY estimate)::numeric, 1) AS median_lakh,\n"
-                f"  round(percentile_cont(0.5) WITHIN GROUP (ORDER BY estimate * 100000 / nullif((inputs->>'{AREA}')::float, 0))::numeric)\n"
-                "    AS rupees_per_sqft\n"
+                f"SELECT inputs->>'{LOCATION}' AS {DEMAND[0]}, count(*) AS estimates,\n"
+                f"  round(percentile_cont(0.5) WITHIN GROUP (ORDER BY estimate)::numeric, 1) AS median_{ADDED},\n"
+                f"  round(percentile_cont(0.5) WITHIN GROUP (ORDER BY estimate * {COUNTED} / nullif((inputs->>'{AREA}')::float, 0))::numeric)\n"
+                f"    AS {RATE}\n"
                 f"FROM prediction_logs {WINDOW} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 25"
             ),
         ),
-        bars(
-            "Estimates by bedrooms",
-            "Number of bedrooms in the requests.",
-            Sql(
-                f"SELECT inputs->>'{BEDROOMS}' AS {BEDROOMS}, count(*) AS estimates FROM prediction_logs {WINDOW} GROUP BY 1 ORDER BY 1 LIMIT 20"
-            ),
-            width=12,
+        *(
+            bars(
+                f"Estimates by {INPUT[name].noun}",
+                f"{INPUT[name].drift_name.capitalize()} in the requests.",
+                Sql(
+                    f"SELECT inputs->>'{name}' AS {name}, count(*) AS estimates FROM prediction_logs {WINDOW} GROUP BY 1 ORDER BY 1 LIMIT 20"
+                ),
+                width=12,
+            )
+            for name in COUNTS[:1]
         ),
     ),
 )
@@ -115,9 +119,9 @@ OPINION = Row(
         ),
         table(
             "Largest differences from actual prices",
-            "Lakh rupees.",
+            f"{PRICE_UNIT.capitalize()}.",
             Sql(
-                "SELECT inputs->>'location' AS area, round(estimate::numeric, 1) AS estimate, feedback_value AS actual, bundle\n"
+                f"SELECT inputs->>'{LOCATION}' AS {DEMAND[0]}, round(estimate::numeric, 1) AS estimate, feedback_value AS actual, bundle\n"
                 f"{ACTUAL} ORDER BY abs(estimate / feedback_value - 1) DESC LIMIT 20"
             ),
             width=16,
@@ -128,7 +132,7 @@ OPINION = Row(
 DASHBOARD = Dashboard(
     "homeprices-business",
     "Business",
-    "Estimates by area, feedback rate, satisfaction.",
-    (DEMAND, HOMES, OPINION),
+    f"Estimates by {DEMAND[0]}, feedback rate, satisfaction.",
+    (TRAFFIC, HOMES, OPINION),
     window="now-7d",
 )

@@ -1,5 +1,6 @@
 """The Experiment dashboard: the split of visitors, ratings by variant, guardrails, decisions."""
 
+from homeprices.words import PRICE_UNIT
 from monitoring.grafana.panels import Annotation, Dashboard, Prom, Row, Sql, lines, stat, table
 
 # Verified ratings by assigned variant, without fallbacks.
@@ -144,7 +145,7 @@ GUARDRAILS = Row(
         ),
         lines(
             "Estimate by variant",
-            "Median, lakh rupees.",
+            f"Median, {PRICE_UNIT}.",
             Sql(
                 "SELECT $__timeGroupAlias(ts, $__interval), assigned_variant AS metric,\n"
                 "  percentile_cont(0.5) WITHIN GROUP (ORDER BY estimate) AS median\n"

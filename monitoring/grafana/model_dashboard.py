@@ -1,5 +1,6 @@
 """The Model dashboard: versions, age, the distribution of estimates, and drift by feature."""
 
+from homeprices.words import ADDED, BAND, PRICE_UNIT
 from monitoring.grafana.experiment_dashboard import DECISIONS
 from monitoring.grafana.panels import Dashboard, Prom, Row, Sql, bars, lines, stat
 
@@ -64,9 +65,9 @@ ANSWERS = Row(
     (
         bars(
             "Distribution of the estimates",
-            "Number of estimates in each band of 25 lakh rupees, by served variant.",
+            f"Number of estimates in each band of {BAND} {PRICE_UNIT}, by served variant.",
             Sql(
-                "SELECT lpad((least(floor(estimate / 25), 20) * 25)::text, 3, '0') AS lakh,\n"
+                f"SELECT lpad((least(floor(estimate / {BAND}), 20) * {BAND})::text, {len(str(20 * BAND))}, '0') AS {ADDED},\n"
                 "  count(*) FILTER (WHERE served_variant = 'production') AS production,\n"
                 "  count(*) FILTER (WHERE served_variant = 'candidate') AS candidate\n"
                 "FROM prediction_logs WHERE $__timeFilter(ts) GROUP BY 1 ORDER BY 1"
@@ -75,7 +76,7 @@ ANSWERS = Row(
         ),
         lines(
             "Estimates over time",
-            "10th, 50th and 90th percentile, lakh rupees.",
+            f"10th, 50th and 90th percentile, {PRICE_UNIT}.",
             Sql(
                 "SELECT $__timeGroupAlias(ts, $__interval), served_variant AS metric,\n"
                 "  percentile_cont(0.1) WITHIN GROUP (ORDER BY estimate) AS tenth,\n"

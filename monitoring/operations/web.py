@@ -14,6 +14,7 @@ from homeprices.errors import HomePricesError, Unavailable
 from homeprices.foreign_text import LONG, printable
 from homeprices.log import get_logger
 from homeprices.resources import Resources
+from homeprices.words import ITEMS
 from monitoring.operations import formatting
 from monitoring.operations.access import AccessControl, Tokens, refuse_other_sites
 from monitoring.operations.actions import ACTIONS, LONGEST_REASON, order_of, request_action
@@ -41,6 +42,7 @@ def create_app(resources: Resources, status: Status, access: AccessControl, toke
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_FORM_BYTES
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.filters.update(formatting.FILTERS)
+    app.jinja_env.globals["ITEMS"] = ITEMS
     settings, stored, tokens = resources.settings, StoredPages(resources.bucket), tokens or Tokens()
     places = BoundedSemaphore(MOST_REQUESTS)
 

@@ -19,7 +19,7 @@ from homeprices import names
 ROOT = Path(__file__).parents[2]
 
 LAYERS = [
-    {"names", "foreign_text"},
+    {"names", "foreign_text", "input_field", "words"},
     {"errors"},
     {"settings", "files", "tables"},
     {"log", "pricing", "reporting"},
@@ -63,8 +63,8 @@ HEAVY = {
 }
 NEVER_IN_SERVING = {*HEAVY, "airflow", "mlflow", "pandas"}
 
-SERVING = {"names", "foreign_text", "errors", "settings", "files", "tables", "log", "pricing", "adapters", "resources",
-           "predictions", "registry", "release", "keys"}  # fmt: skip
+SERVING = {"names", "foreign_text", "input_field", "words", "errors", "settings", "files", "tables", "log", "pricing",
+           "adapters", "resources", "predictions", "registry", "release", "keys"}  # fmt: skip
 """What `inference` and `router` may import of the library."""
 
 LONGEST_FILE = 300

@@ -20,11 +20,15 @@ from homeprices.experiment.confidence_sequences import always_valid_p, half_widt
 from homeprices.experiment.evidence import Evidence, SegmentRatings
 from homeprices.experiment.policies.limits import Document
 from homeprices.experiment.treatment_effect import stratified_difference
-from homeprices.pricing.inputs import BEDROOMS, LOCATION, SMALL_BEDROOMS
+from homeprices.pricing.inputs import COUNTS, INPUT, LOCATION, PRICE_BANDS
+from homeprices.words import GROUP, SHORT_PRICE_UNIT
 
 MOST_LIMITS = 5
 """Limits between bands, at most: the evidence of every look holds each segment."""
-KNOWN, UNKNOWN = "known place", "unknown place"
+KNOWN, UNKNOWN = f"known {GROUP}", f"unknown {GROUP}"
+
+
+_SMALL = tuple(limit for name in COUNTS[:1] if (limit := INPUT[name].segment_limit) is not None)
 
 
 class SegmentRule(Document):
@@ -40,8 +44,8 @@ class SegmentRule(Document):
     """
 
     regions: tuple[Region, ...] = REGIONS
-    bedrooms: tuple[int, ...] = Field(default=(SMALL_BEDROOMS,), max_length=MOST_LIMITS)
-    price_lakh: tuple[float, ...] = Field(default=(50.0, 100.0), max_length=MOST_LIMITS)
+    bedrooms: tuple[int, ...] = Field(default=_SMALL, max_length=MOST_LIMITS)
+    price_lakh: tuple[float, ...] = Field(default=PRICE_BANDS, max_length=MOST_LIMITS)
     known_place: bool = True
     error_rate: float = Field(default=0.05, gt=0, lt=0.5)
     margin: float = Field(default=0.0, ge=-4, le=0)
@@ -73,8 +77,8 @@ class SegmentRule(Document):
         """The names of all segments, in a fixed order."""
         return (
             *(f"region {region}" for region in self.regions),
-            *_bands(self.bedrooms, "bedrooms"),
-            *_bands(self.price_lakh, "lakh"),
+            *(band for name in COUNTS[:1] for band in _bands(self.bedrooms, INPUT[name].noun)),
+            *_bands(self.price_lakh, SHORT_PRICE_UNIT),
             *((KNOWN, UNKNOWN) if self.known_place else ()),
         )
 
@@ -84,14 +88,16 @@ class SegmentRule(Document):
         `price` is production's estimate in lakh rupees, and `known` whether it knows the place; None for inputs that it
         cannot price. A visitor is in no segment of a kind whose value is missing.
         """
-        place, bedrooms = inputs.get(LOCATION), inputs.get(BEDROOMS)
+        place = inputs.get(LOCATION)
         found = []
         if isinstance(place, str) and (region := region_of(place)) in self.regions:
             found.append(f"region {region}")
-        if isinstance(bedrooms, int | float) and not isinstance(bedrooms, bool):
-            found += _band(bedrooms, self.bedrooms, "bedrooms")
+        for name in COUNTS[:1]:
+            count = inputs.get(name)
+            if isinstance(count, int | float) and not isinstance(count, bool):
+                found += _band(count, self.bedrooms, INPUT[name].noun)
         if price is not None:
-            found += _band(price, self.price_lakh, "lakh")
+            found += _band(price, self.price_lakh, SHORT_PRICE_UNIT)
         if self.known_place and known is not None:
             found.append(KNOWN if known else UNKNOWN)
         return tuple(found)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from homeprices.experiment.policies.limits import Document
+from homeprices.words import GROUPS, ITEMS
 
 if TYPE_CHECKING:
     from homeprices.training.comparison.disagreement import Disagreement
@@ -38,7 +39,7 @@ class ShadowRule(Document):
             failed = f" ({overall.failed:,} of them it cannot price)" if overall.failed else ""
             return (
                 f"it differs from {first} by more than a factor of {self.factor:g} on {overall.beyond:.1%} of "
-                f"{found.homes:,} homes that visitors asked for{failed}, and {self.share:.1%} may"
+                f"{found.homes:,} {ITEMS} that visitors asked for{failed}, and {self.share:.1%} may"
             )
         moved = [
             (abs(group.apart.ratio - 1), group)
@@ -49,9 +50,9 @@ class ShadowRule(Document):
         if farthest is None or distance <= self.place_move:
             return None
         more = sum(other > self.place_move for other, _ in moved) - 1
-        others = f", and {more} more places move too far" if more else ""
+        others = f", and {more} more {GROUPS} move too far" if more else ""
         change = f"{distance:.0%} {'higher' if farthest.apart.ratio > 1 else 'lower'}"  # type: ignore[operator]
         return (
             f"its median estimate for {farthest.name} is {change} than that of {first}, on {farthest.apart.homes:,} "
-            f"homes that visitors asked for, and {self.place_move:.0%} is allowed{others}"
+            f"{ITEMS} that visitors asked for, and {self.place_move:.0%} is allowed{others}"
         )

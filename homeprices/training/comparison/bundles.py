@@ -20,6 +20,7 @@ from homeprices.pricing.home import Home
 from homeprices.pricing.predictor import Predictor
 from homeprices.training.challenger import bootstrap_difference
 from homeprices.training.regression_metrics import Inside, segments
+from homeprices.words import ITEMS
 
 HOMES_A_CALL = 4096  # bounds the memory of a call of the model
 LEAST_HOMES = 10
@@ -50,7 +51,7 @@ class Paired(_Frozen):
     def verdict(self, first: str, second: str) -> str:
         """Return which of the two named models is more accurate, as far as the interval tells."""
         if self.interval is None:
-            return "too few homes"
+            return f"too few {ITEMS}"
         low, high = self.interval
         if low > 0:
             return f"{first} is more accurate"
@@ -105,7 +106,7 @@ def compare(
     rows = priceable(rows)
     unseen = rows[~_is_in(rows, seen)]
     if len(unseen) < LEAST_HOMES:
-        problem = f"{len(unseen)} homes are in the training rows of neither bundle; at least {LEAST_HOMES} are needed"
+        problem = f"{len(unseen)} {ITEMS} are in the training rows of neither bundle; at least {LEAST_HOMES} are needed"
         raise InvalidInput({"on": f"{on}: {problem}"})
     groups = segments(unseen, trained_on[0])
     return BundleComparison(

@@ -17,13 +17,14 @@ from pydantic import BaseModel, ConfigDict
 from homeprices.foreign_text import printable
 from homeprices.pricing.features import OTHER_LOCATION
 from homeprices.pricing.home import Home
-from homeprices.pricing.inputs import BEDROOMS
+from homeprices.pricing.inputs import COUNTS, INPUT
 from homeprices.pricing.predictor import Estimate, PriceModel
+from homeprices.words import GROUPS, SHORT_PRICE_UNIT
 
 FARTHEST = 10
 """The homes that are kept as examples."""
 
-MOST_BEDROOMS = 5
+MOST_COUNTED = 5
 """Homes with at least so many are one group."""
 
 Numbers = npt.NDArray[np.float64]
@@ -118,7 +119,7 @@ class DisagreementMeter:
         place = self._places.setdefault(one.location, len(self._places))
         ratio = math.inf if two is None else math.log(two.price / one.price)
         width = math.nan if two is None else _log_width(two) / _log_width(one)
-        return one.price, ratio, width, min(getattr(home, BEDROOMS), MOST_BEDROOMS), place
+        return one.price, ratio, width, _count(home), place
 
     def result(self, factor: float, place_homes: int) -> Disagreement:
         """Return the comparison of all homes so far: `beyond` of this factor, places from so many homes on."""
@@ -141,29 +142,35 @@ class DisagreementMeter:
     def _groups(self, rows: Numbers, place_homes: int) -> dict[Literal["price", "size", "place"], dict[str, Chosen]]:
         if not len(rows):
             return {}
-        prices, bedrooms, places = rows[:, _PRICE], rows[:, _BEDROOMS], rows[:, _PLACE].astype(np.int64)
+        prices, bedrooms, places = rows[:, _PRICE], rows[:, _COUNT], rows[:, _PLACE].astype(np.int64)
         low, high = np.quantile(prices, [1 / 3, 2 / 3])
         counts = np.bincount(places, minlength=len(self._places))
         named = {name: places == number for name, number in self._places.items() if counts[number] >= place_homes}
         return {
             "price": {
-                f"up to {low:.0f} lakh": prices <= low,
-                f"{low:.0f} to {high:.0f} lakh": (prices > low) & (prices <= high),
-                f"above {high:.0f} lakh": prices > high,
+                f"up to {low:.0f} {SHORT_PRICE_UNIT}": prices <= low,
+                f"{low:.0f} to {high:.0f} {SHORT_PRICE_UNIT}": (prices > low) & (prices <= high),
+                f"above {high:.0f} {SHORT_PRICE_UNIT}": prices > high,
             },
             "size": {
-                **{f"bedrooms: {n}": bedrooms == n for n in range(1, MOST_BEDROOMS)},
-                f"bedrooms: {MOST_BEDROOMS} and more": bedrooms == MOST_BEDROOMS,
+                f"{INPUT[name].noun}: {n}{' and more' * (n == MOST_COUNTED)}": bedrooms == n
+                for name in COUNTS[:1]
+                for n in range(1, MOST_COUNTED + 1)
             },
             "place": {
-                "unknown places" if name == OTHER_LOCATION else name: named[name]
+                f"unknown {GROUPS}" if name == OTHER_LOCATION else name: named[name]
                 for name in sorted(named, key=lambda name: (-_moved(rows[named[name]]), name))
             },
         }
 
 
-_PRICE, _LOG_RATIO, _WIDTH, _BEDROOMS, _PLACE = range(5)
+_PRICE, _LOG_RATIO, _WIDTH, _COUNT, _PLACE = range(5)
 _COLUMNS = 5
+
+
+def _count(home: Home) -> int:
+    """The first count of a home, at most `MOST_COUNTED`; 0 if homes have none."""
+    return min(getattr(home, COUNTS[0]), MOST_COUNTED) if COUNTS else 0
 
 
 def estimates(predictor: PriceModel, homes: Sequence[Home]) -> list[Estimate | None]:

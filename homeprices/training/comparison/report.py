@@ -8,11 +8,13 @@ from markupsafe import Markup
 
 from homeprices.reporting import html
 from homeprices.training.comparison.bundles import APART, BundleComparison, OfInputs, Paired
+from homeprices.words import ITEMS
 
 TITLES = {"form": "from the form's fields", "all": "from all inputs"}
 NOTE = (
     "Errors are medians of the absolute percentage error. In brackets stands the 95 % interval of the difference, by "
-    "paired bootstrap over the same homes. Of twenty segments without a difference, one shows a difference by chance."
+    f"paired bootstrap over the same {ITEMS}. Of twenty segments without a difference, one shows a difference by "
+    "chance."
 )
 
 
@@ -31,15 +33,15 @@ def as_page(found: BundleComparison) -> str:
         ]
         parts += [
             Markup("<h2>Estimates {}</h2>").format(TITLES[of_inputs.inputs]),
-            html.table(rows, ("homes", "count", found.first, found.second, "difference", "")),
+            html.table(rows, (ITEMS, "count", found.first, found.second, "difference", "")),
             Markup("<p>{}</p>").format(_rest(found, of_inputs)),
         ]
     return html.page(f"{found.first} and {found.second}", *parts, Markup('<p class="facts">{}</p>').format(NOTE))
 
 
 def _head(found: BundleComparison) -> str:
-    known = f"; {found.known:,} homes that one of them was trained on are left out" if found.known else ""
-    return f"{found.first} and {found.second} on {found.homes:,} homes: {found.on}{known}."
+    known = f"; {found.known:,} {ITEMS} that one of them was trained on are left out" if found.known else ""
+    return f"{found.first} and {found.second} on {found.homes:,} {ITEMS}: {found.on}{known}."
 
 
 def _lines(found: BundleComparison, of_inputs: OfInputs) -> Iterator[str]:
@@ -47,7 +49,7 @@ def _lines(found: BundleComparison, of_inputs: OfInputs) -> Iterator[str]:
     for name, paired in _groups(of_inputs):
         one, two = _errors(paired)
         errors = f"{found.first} {one:>6}  {found.second} {two:>6}  {_difference(paired)}"
-        yield f"  {name:<34} {paired.homes:>6,} homes  {errors}  {paired.verdict(found.first, found.second)}"
+        yield f"  {name:<34} {paired.homes:>6,} {ITEMS}  {errors}  {paired.verdict(found.first, found.second)}"
     yield f"  {_rest(found, of_inputs)}"
 
 
@@ -70,7 +72,7 @@ def _difference(paired: Paired) -> str:
 def _rest(found: BundleComparison, of_inputs: OfInputs) -> str:
     one, two = of_inputs.covered
     return (
-        f"{found.second} is closer for {of_inputs.overall.second_closer:.0%} of the homes. "
+        f"{found.second} is closer for {of_inputs.overall.second_closer:.0%} of the {ITEMS}. "
         f"The intervals hold {one:.1%} ({found.first}) and {two:.1%} ({found.second}) of the prices. "
-        f"The two estimates differ by more than {APART:.0%} for {of_inputs.apart:.1%} of the homes."
+        f"The two estimates differ by more than {APART:.0%} for {of_inputs.apart:.1%} of the {ITEMS}."
     )

@@ -34,6 +34,7 @@ from homeprices.registry import bundle_reader, versions
 from homeprices.registry.production_models import open_production
 from homeprices.release import holds, phases
 from homeprices.training.comparison.disagreement import Disagreement, DisagreementMeter, estimates
+from homeprices.words import ITEMS
 from homeprices.workflows.candidates import shadow_page
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def compare_in_shadow(
     asked, told = _logged(resources, rule, now)
     if len(asked) < rule.least_homes:
         sentence = (
-            f"Visitors asked for {len(asked):,} homes in {rule.days} days. {rule.least_homes:,} are needed for a "
+            f"Visitors asked for {len(asked):,} {ITEMS} in {rule.days} days. {rule.least_homes:,} are needed for a "
             "comparison, so the trial may begin."
         )
         return ShadowReport(production=production, at=now, logged=len(asked), sentence=sentence)
@@ -170,8 +171,8 @@ def _sentence(found: Disagreement, rule: ShadowRule, objection: str | None) -> s
         return f"The candidate is stopped before any visitor: {objection}."
     beyond = found.overall.beyond if found.overall else 0.0
     return (
-        f"On {found.homes:,} homes that visitors asked {found.first} for, the candidate differs by more than a factor "
-        f"of {rule.factor:g} on {beyond:.1%}, so the trial may begin."
+        f"On {found.homes:,} {ITEMS} that visitors asked {found.first} for, the candidate differs by more than a "
+        f"factor of {rule.factor:g} on {beyond:.1%}, so the trial may begin."
     )
 
 

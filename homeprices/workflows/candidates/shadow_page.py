@@ -12,6 +12,7 @@ from homeprices.experiment.evidence import PairedPriceError
 from homeprices.foreign_text import quoted
 from homeprices.reporting import html
 from homeprices.training.comparison.disagreement import Apart, Disagreement, FarHome
+from homeprices.words import GROUPS, ITEM, ITEMS, PRICE_UNIT
 
 if TYPE_CHECKING:
     from homeprices.experiment.policies.shadow_rule import ShadowRule
@@ -23,7 +24,7 @@ LEAST_VISITORS = 30
 
 ERROR_RATE, EXPECTED_VISITORS = 0.05, 500.0  # of the interval of the price errors, as in the default policy
 
-HEAD = ("homes", "cannot be priced", "median change", "1 in 100 changes by", "beyond the factor", "interval's width")
+HEAD = (ITEMS, "cannot be priced", "median change", "1 in 100 changes by", "beyond the factor", "interval's width")
 
 
 def render(report: ShadowReport, rule: ShadowRule) -> str:
@@ -33,8 +34,9 @@ def render(report: ShadowReport, rule: ShadowRule) -> str:
         return html.page("Shadow comparison", report.sentence)
     by = {kind: [each for each in found.groups if each.by == kind] for kind in ("size", "price", "place")}
     everywhere = [("all", found.overall)] if found.overall else []
-    place_note = f"The {len(by['place'])} places with at least {rule.place_homes} homes, those that move most first" + (
-        f"; {PLACES_SHOWN} are shown." if len(by["place"]) > PLACES_SHOWN else "."
+    place_note = (
+        f"The {len(by['place'])} {GROUPS} with at least {rule.place_homes} {ITEMS}, those that move most first"
+        + (f"; {PLACES_SHOWN} are shown." if len(by["place"]) > PLACES_SHOWN else ".")
     )
     return html.page(
         f"The candidate in shadow of {found.first}",
@@ -44,13 +46,13 @@ def render(report: ShadowReport, rule: ShadowRule) -> str:
         _table(everywhere + [(each.name, each.apart) for each in by["size"] + by["price"]]),
         Markup("<h2>By place</h2><p>{}</p>").format(place_note),
         _table([(each.name, each.apart) for each in by["place"][:PLACES_SHOWN]]),
-        Markup("<h2>The homes that differ most</h2>"),
+        Markup("<h2>The {} that differ most</h2>").format(ITEMS),
         html.table([_far(home) for home in found.farthest], ("", found.first, "candidate", "factor")),
         Markup("<h2>Actual prices</h2><p>{}</p>").format(prices_sentence(report.prices, found)),
         html.details("Rule", rule.model_dump(mode="json")),
         Markup('<p class="facts">{}</p>').format(
-            "The homes are what visitors asked production for; nothing of this comparison is in the prediction log or "
-            "in an experiment. Prices are in lakh rupees."
+            f"The {ITEMS} are what visitors asked production for; nothing of this comparison is in the prediction log "
+            f"or in an experiment. Prices are in {PRICE_UNIT}."
         ),
     )
 
@@ -60,11 +62,11 @@ def _facts(report: ShadowReport, rule: ShadowRule) -> dict[str, object]:
     one, two = found.microseconds if found else (0.0, 0.0)
     return {
         "compared": f"{report.at:%Y-%m-%d %H:%M} UTC",
-        "logged homes": f"{report.logged:,} of the last {rule.days} days, the newest first, at most {rule.homes:,}",
+        f"logged {ITEMS}": f"{report.logged:,} of the last {rule.days} days, the newest first, at most {rule.homes:,}",
         "left out": f"{report.logged - (found.homes if found else 0):,} that production cannot price",
-        "stopped": f"beyond a factor of {rule.factor:g} on more than {rule.share:.1%} of the homes, or if the median "
-        f"of a place with {rule.place_homes} homes moves by more than {rule.place_move:.0%}",
-        "CPU time of a call with one home": f"{one:.0f} µs, the candidate {two:.0f} µs",
+        "stopped": f"beyond a factor of {rule.factor:g} on more than {rule.share:.1%} of the {ITEMS}, or if the median "
+        f"of a place with {rule.place_homes} {ITEMS} moves by more than {rule.place_move:.0%}",
+        f"CPU time of a call with one {ITEM}": f"{one:.0f} µs, the candidate {two:.0f} µs",
     }
 
 

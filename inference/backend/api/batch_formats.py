@@ -18,11 +18,13 @@ from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from homeprices.errors import DatasetRefused, InvalidInput, MalformedTable
 from homeprices.foreign_text import printable
+from homeprices.input_field import MOST_UNKNOWN
 from homeprices.pricing.home import Home
-from homeprices.pricing.inputs import INPUT, MOST_UNKNOWN, NUMBERS, REQUIRED
+from homeprices.pricing.inputs import INPUT, NUMBERS, REQUIRED
 from homeprices.tables.blocks import Block
 from homeprices.tables.commas import text_of_number, with_points
-from homeprices.tables.ratios import MEASURED, OF_HOMES, Floats, RatioCounts, measure, refusals
+from homeprices.tables.quantities import MEASURED
+from homeprices.tables.ratios import OF_HOMES, Floats, RatioCounts, measure, refusals
 from homeprices.tables.reader import Format, Table, open_table
 from inference.backend.runtime.http import JSON_TYPE
 

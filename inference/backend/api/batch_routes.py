@@ -19,6 +19,7 @@ from homeprices.names import PREDICT_PATH
 from homeprices.pricing.home import Home
 from homeprices.pricing.predictor import Estimate
 from homeprices.registry.production_models import ProductionModels
+from homeprices.words import ITEMS
 from inference.backend.api.batch_formats import Answer, BatchForm, Row, form_of, parse_row
 from inference.backend.runtime.app_state import AppState, app_state
 from inference.backend.runtime.prediction_service import (
@@ -58,7 +59,7 @@ def _answer(service: AppState, form: BatchForm) -> Response:
         read = form.read(body)
         rows = list(islice(read, MOST_HOMES + 1))
         if len(rows) > MOST_HOMES:
-            raise InvalidInput({"body": f"holds more than {MOST_HOMES:,} homes"})
+            raise InvalidInput({"body": f"holds more than {MOST_HOMES:,} {ITEMS}"})
         read.complete(rows)
         del body
         homes = len(rows)

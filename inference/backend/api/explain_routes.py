@@ -13,13 +13,15 @@ from typing import Any
 from flask import Blueprint, g, request
 
 from homeprices.errors import BundleRefused, NotFound
+from homeprices.input_field import InputField
 from homeprices.names import EXPLAIN_PATH
 from homeprices.predictions.feedback import prediction_id_of
 from homeprices.pricing.explanation import Explanation, Feature, explain, is_blank
 from homeprices.pricing.home import FEATURES, Home
-from homeprices.pricing.inputs import AREA, INPUT, InputField
-from homeprices.pricing.market import CITY, Comparable, rupees_per_sqft
+from homeprices.pricing.inputs import AREA, COUNTS, INPUT, SECOND, WHOLE_NUMBERS
+from homeprices.pricing.market import Comparable, rate_of
 from homeprices.pricing.predictor import PRICE_DIGITS, Predictor
+from homeprices.words import ADDED, EVERYWHERE, IN, ITEM, ITEMS, RATE, SHOWN, WHOLE
 from inference.backend.runtime.app_state import app_state
 from inference.backend.runtime.http import read_fields
 from inference.backend.runtime.prediction_service import shown_refusal, shown_to
@@ -30,7 +32,7 @@ MOST_REASONS = 4
 MOST_COMPARABLES = 5
 ALIKE_DIGITS = 2
 SHARE_DIGITS = 4
-NO_MARKET = "this model was trained before listings were kept with it, so the typical home is that of the whole city"
+NO_MARKET = f"this model was trained before listings were kept with it, so the typical {ITEM} is that of {WHOLE}"
 
 blueprint = Blueprint("explain", __name__)
 
@@ -41,7 +43,7 @@ def explain_home_price() -> dict[str, Any]:
     fields = read_fields(request)
     number = fields.pop(PREDICTION_ID, None)
     home = Home.parse(fields)
-    g.caller.require_stated_place(home.location)
+    g.caller.require_stated_place(home.place)
     _require_exposure(g.caller, number)
     model = app_state().live.models().model_for(home)
     g.model_version = model.version
@@ -66,7 +68,7 @@ def _require_exposure(caller: Caller, number: Any) -> None:
 
 
 def explanation_of(model: Predictor, home: Home) -> dict[str, Any]:
-    """Return the members of the answer that do not depend on the caller. Prices in lakh rupees. Raises BundleRefused.
+    """Return the members of the answer that do not depend on the caller. Raises BundleRefused.
 
     `typical_home.estimated_price`, the reasons and `other_reasons` sum to `estimated_price`.
     """
@@ -75,8 +77,8 @@ def explanation_of(model: Predictor, home: Home) -> dict[str, Any]:
     market = model.market
     local = market.places.get(place) if market and place else None
     area = getattr(home, AREA)
-    reasons = [(name, lakh) for name, lakh in found.lakh.items() if lakh]
-    where = place if local and place else CITY
+    reasons = [(name, added) for name, added in found.added.items() if added]
+    where = place if local and place else EVERYWHERE
     answer: dict[str, Any] = {
         "estimated_price": found.price,
         "location_known": found.estimate.location_known,
@@ -88,12 +90,12 @@ def explanation_of(model: Predictor, home: Home) -> dict[str, Any]:
             "inputs": {name: _shown(INPUT[name], value) for name, value in found.typical.items()},
         },
         "reasons": [
-            {"input": name, "lakh": lakh, "sentence": _sentence(INPUT[name], home, found, where)}
-            for name, lakh in reasons[:MOST_REASONS]
+            {"input": name, ADDED: added, "sentence": _sentence(INPUT[name], home, found, where)}
+            for name, added in reasons[:MOST_REASONS]
         ],
-        "other_reasons": round(sum(lakh for _, lakh in reasons[MOST_REASONS:]), PRICE_DIGITS),
-        "rupees_per_sqft": {
-            "home": round(rupees_per_sqft(found.price, area)),
+        "other_reasons": round(sum(added for _, added in reasons[MOST_REASONS:]), PRICE_DIGITS),
+        RATE: {
+            "home": round(rate_of(found.price, area)),
             "place": round(local.rupees_per_sqft) if local else None,
             "city": round(market.city.rupees_per_sqft) if market else None,
         },
@@ -119,9 +121,14 @@ def _accuracy(model: Predictor, home: Home, place: str | None, estimate: float) 
         "median_error": round(segment.median_ape, SHARE_DIGITS),
         "within_20": round(segment.within_20, SHARE_DIGITS),
         "homes": segment.homes,
-        "kind": {"listed": segment.listed, "bedrooms": segment.bedrooms, "price_from": low, "price_to": high},
+        "kind": {
+            "listed": segment.listed,
+            **({"bedrooms": segment.bedrooms} if COUNTS else {}),
+            "price_from": low,
+            "price_to": high,
+        },
         "sentence": f"Half of such estimates were within {error} of the listed price, measured on {segment.homes:,} "
-        f"homes that the model had not seen: {market.accuracy.described(segment)}.",
+        f"{ITEMS} that the model had not seen: {market.accuracy.described(segment)}.",
     }
 
 
@@ -132,9 +139,9 @@ def _percent(share: float) -> str:
 def _comparable(one: Comparable) -> dict[str, Any]:
     return {
         "place": one.place,
-        "bedrooms": one.bedrooms,
-        "area": round(one.area, PRICE_DIGITS),
-        "rupees_per_sqft": round(one.rupees_per_sqft),
+        SHOWN[1]: int(one.second) if SECOND in WHOLE_NUMBERS else one.second,
+        SHOWN[0]: round(one.area, PRICE_DIGITS),
+        RATE: round(one.rupees_per_sqft),
         "alike": round(one.alike, ALIKE_DIGITS),
     }
 
@@ -145,8 +152,8 @@ def _sentence(field: InputField, home: Home, found: Explanation, where: str) -> 
     typical = found.typical[field.name]
     subject = _counted(field, given) if not field.is_text else f"{field.drift_name} {given}"
     if is_blank(typical):
-        return f"{subject}, compared with a home for which it is not known"
-    return f"{subject}, where homes in {where} typically have {_shown(field, typical)}"
+        return f"{subject}, compared with a {ITEM} for which it is not known"
+    return f"{subject}, where {ITEMS} {IN} {where} typically have {_shown(field, typical)}"
 
 
 def _counted(field: InputField, number: str) -> str:

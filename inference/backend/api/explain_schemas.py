@@ -6,8 +6,9 @@ from typing import Any, get_args
 
 from homeprices.names import EXPLAIN_PATH, PREDICT_PATH
 from homeprices.predictions.feedback import LARGEST_ID
-from homeprices.pricing.accuracy import MOST_BEDROOMS, Grade, Listed
-from homeprices.pricing.inputs import INPUTS, TEXT_LIMIT
+from homeprices.pricing.accuracy import MOST_COUNTED, Grade, Listed
+from homeprices.pricing.inputs import AREA, COUNTS, INPUT, INPUTS, SECOND, TEXT_LIMIT, WHOLE_NUMBERS
+from homeprices.words import A_UNIT, ADDED, CITY, ITEM, ITEMS, PRICE_UNIT, RATE, RATE_UNIT, SHOWN
 from inference.backend.api.explain_routes import MOST_COMPARABLES, MOST_REASONS, PREDICTION_ID
 from inference.backend.api.feedback_schemas import feedback_components
 from inference.backend.api.schemas import BLINDED, VARIANT, VERSION, Schema, components, reference
@@ -16,10 +17,15 @@ from inference.backend.runtime.http import JSON_TYPE
 
 COMPONENT, REQUEST = "Explanation", "ExplanationRequest"
 
-_LAKH: Schema = {"type": "number", "description": "lakh rupees"}
-_RUPEES: Schema = {"type": "integer", "minimum": 0}
-_MAYBE_RUPEES: Schema = {**_RUPEES, "type": ["integer", "null"]}
+_PRICE: Schema = {"type": "number", "description": PRICE_UNIT}
+_RATE: Schema = {"type": "integer", "minimum": 0}
+_MAYBE_RATE: Schema = {**_RATE, "type": ["integer", "null"]}
 _PLACE: Schema = {"type": "string", "maxLength": TEXT_LIMIT}
+_SHOWN: dict[str, Schema] = {
+    SHOWN[1]: {"type": "integer" if SECOND in WHOLE_NUMBERS else "number", "minimum": 0},
+    SHOWN[0]: {"type": "number", "minimum": 0, "description": INPUT[AREA].unit},
+    RATE: _RATE,
+}
 _NAME: Schema = {"type": "string", "enum": [field.name for field in INPUTS]}
 
 
@@ -31,7 +37,7 @@ def with_explanation(paths: dict[str, Any]) -> dict[str, Any]:
     explain = {
         **predict,
         "operationId": "explainHomePrice",
-        "summary": "Explain the estimate of a home",
+        "summary": f"Explain the estimate of a {ITEM}",
         "description": "The model of the visitor's estimates answers. Nothing is recorded as an estimate.",
         "requestBody": {**predict["requestBody"], "content": body},
         "responses": {
@@ -57,52 +63,53 @@ def _request(home: Schema) -> Schema:
         "description": "of an estimate of this visitor; API keys and trusted networks need none",
     }
     properties = {**home["properties"], PREDICTION_ID: number}
-    return {**home, "description": "A home, and an estimate of it.", "properties": properties}
+    return {**home, "description": f"A {ITEM}, and an estimate of it.", "properties": properties}
 
 
 def _explanation() -> Schema:
     return object_schema(
-        "Why an estimate is what it is. The typical home's price, the reasons and `other_reasons` sum to the estimate.",
+        "Why an estimate is what it is. "
+        f"The typical {ITEM}'s price, the reasons and `other_reasons` sum to the estimate.",
         (*BLINDED, "notice", "accuracy"),
-        estimated_price={**_LAKH, "exclusiveMinimum": 0},
+        estimated_price={**_PRICE, "exclusiveMinimum": 0},
         location_known={"type": "boolean"},
         accuracy=_accuracy(),
         typical_home=object_schema(
-            "The median home of the place in training, or of the city if the place is not known.",
+            f"The median {ITEM} of the place in training, or of {CITY} if the place is not known.",
             place=_PLACE,
-            homes={"type": ["integer", "null"], "minimum": 1, "description": "homes of the place in training"},
-            estimated_price={**_LAKH, "exclusiveMinimum": 0},
+            homes={"type": ["integer", "null"], "minimum": 1, "description": f"{ITEMS} of the place in training"},
+            estimated_price={**_PRICE, "exclusiveMinimum": 0},
             inputs={
                 "type": "object",
-                "description": "its inputs as a visitor reads them, of those that the home of the request has, too",
+                "description": f"its inputs as a visitor reads them, of those that the {ITEM} of the request has, too",
                 "additionalProperties": {"type": "string"},
             },
         ),
         reasons={
             "type": "array",
             "maxItems": MOST_REASONS,
-            "description": "exact Shapley values of inputs that differ from the typical home's, largest first",
+            "description": f"exact Shapley values of inputs that differ from the typical {ITEM}'s, largest first",
             "items": object_schema(
-                "What an input adds to the price.", input=_NAME, lakh=_LAKH, sentence={"type": "string"}
+                "What an input adds to the price.", input=_NAME, **{ADDED: _PRICE}, sentence={"type": "string"}
             ),
         },
-        other_reasons={**_LAKH, "description": "lakh rupees that all further inputs add together"},
-        rupees_per_sqft=object_schema(
-            "Rupees a square foot: of this estimate, and medians of the listings in training.",
-            home=_RUPEES,
-            place=_MAYBE_RUPEES,
-            city=_MAYBE_RUPEES,
-        ),
+        other_reasons={**_PRICE, "description": f"{PRICE_UNIT} that all further inputs add together"},
+        **{
+            RATE: object_schema(
+                f"{RATE_UNIT.capitalize()}: of this estimate, and medians of the listings in training.",
+                home=_RATE,
+                place=_MAYBE_RATE,
+                city=_MAYBE_RATE,
+            )
+        },
         comparables={
             "type": "array",
             "maxItems": MOST_COMPARABLES,
-            "description": "the training listings that are most like the home, of its place if that is known",
+            "description": f"the training listings that are most like the {ITEM}, of its place if that is known",
             "items": object_schema(
-                "A listing: its asking price a square foot, and how much it is alike (Gower's coefficient).",
+                f"A listing: its asking price {A_UNIT}, and how much it is alike (Gower's coefficient).",
                 place=_PLACE,
-                bedrooms={"type": "integer", "minimum": 0},
-                area={"type": "number", "minimum": 0, "description": "square feet"},
-                rupees_per_sqft=_RUPEES,
+                **_SHOWN,
                 alike={"type": "number", "minimum": 0, "maximum": 1},
             ),
         },
@@ -115,23 +122,28 @@ def _explanation() -> Schema:
 def _accuracy() -> Schema:
     """The schema of `accuracy`, of which bundles that are older than it have none."""
     share: Schema = {"type": "number", "minimum": 0, "maximum": 1}
-    limit: Schema = {"type": ["number", "null"], "description": "lakh rupees; null: no limit"}
+    limit: Schema = {"type": ["number", "null"], "description": f"{PRICE_UNIT}; null: no limit"}
+    counted: Schema = {
+        "type": ["integer", "null"],
+        "minimum": 1,
+        "maximum": MOST_COUNTED,
+        "description": f"{MOST_COUNTED}: or more",
+    }
     kind = object_schema(
-        "The kind of home that was measured, widened until it had enough homes; null stands for any.",
+        f"The kind of {ITEM} that was measured, widened until it had enough {ITEMS}; null stands for any.",
         listed={"enum": [*get_args(Listed), None], "description": "how often the place is listed in training"},
-        bedrooms={"type": ["integer", "null"], "minimum": 1, "maximum": MOST_BEDROOMS,
-                  "description": f"{MOST_BEDROOMS}: or more"},
+        **({"bedrooms": counted} if COUNTS else {}),
         price_from=limit,
         price_to=limit,
     )  # fmt: skip
     found = object_schema(
-        "How close estimates of such homes came to the listed prices of the hold-out. Null for an unusual home, and of "
-        "a model that was trained before this was measured.",
+        f"How close estimates of such {ITEMS} came to the listed prices of the hold-out. "
+        f"Null for an unusual {ITEM}, and of a model that was trained before this was measured.",
         grade={"type": "string", "enum": list(get_args(Grade)), "description": "by the median error of the kind"},
-        grade_within_20={**share, "description": "of all hold-out homes with this grade, the share within 20 %"},
+        grade_within_20={**share, "description": f"of all hold-out {ITEMS} with this grade, the share within 20 %"},
         median_error={"type": "number", "minimum": 0, "description": "half of the estimates were this close or closer"},
         within_20={**share, "description": "the share of the kind with an error of at most 20 %"},
-        homes={"type": "integer", "minimum": 1, "description": "hold-out homes of the kind"},
+        homes={"type": "integer", "minimum": 1, "description": f"hold-out {ITEMS} of the kind"},
         kind=kind,
         sentence={"type": "string"},
     )

@@ -83,7 +83,7 @@ def _parse(state: AppState, plain: PlainRequest) -> PredictionRequest | None:
     caller = state.caller_of(plain.environ)
     try:
         home = Home.parse(read_json(plain.body))
-        caller.require_stated_place(home.location)
+        caller.require_stated_place(home.place)
     except (HomePricesError, HTTPException):
         return None
     return PredictionRequest(caller, home, plain.started) if state.access.permits(caller, "predict") else None

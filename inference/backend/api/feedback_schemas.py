@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import get_args
 
 from homeprices.predictions.feedback import (
-    ACTUAL_PRICE_LIMITS_LAKH,
+    ACTUAL_PRICE_LIMITS,
     LARGEST_ID,
     QUICK_FEEDBACK_STARS,
     STARS,
     TEXT_LIMIT,
     FeedbackType,
 )
+from homeprices.words import PRICE_UNIT
 from inference.backend.api.schemas import Schema
 from inference.backend.api.schemas import _object as object_schema
 
@@ -22,10 +23,10 @@ def feedback_components() -> dict[str, Schema]:
 
 
 def _feedback() -> Schema:
-    low, high = ACTUAL_PRICE_LIMITS_LAKH
+    low, high = ACTUAL_PRICE_LIMITS
     value = {
         "type": ["number", "null"],
-        "description": "stars of a rating, lakh rupees of an actual_price, else omitted",
+        "description": f"stars of a rating, {PRICE_UNIT} of an actual_price, else omitted",
     }
     schema = object_schema(
         "A visitor's feedback on an estimate.",

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from homeprices.keys.key_ring import Scope
 from homeprices.names import PREDICT_PATH
 from homeprices.pricing.inputs import INPUTS
+from homeprices.words import ITEM, ITEMS, PRICE_UNIT, TITLE
 from inference.backend.api.batch_formats import CSV_COLUMNS, CSV_TYPE, NDJSON_TYPES
 from inference.backend.api.batch_routes import LARGEST_BATCH_BYTES, MOST_HOMES, NOTES_HEADER
 from inference.backend.api.explain_schemas import all_components, with_explanation
@@ -38,7 +39,7 @@ REASONS = {
     415: "This media type is not supported.",
     422: "A value is not allowed; `fields` names each.",
     429: "Too many requests, counted by the router: `detail` names the limit, Retry-After says when to try again.",
-    500: "The model has no price for this home, or the service failed.",
+    500: f"The model has no price for this {ITEM}, or the service failed.",
     503: "A dependency is unavailable; Retry-After says when to try again.",
 }
 
@@ -55,9 +56,9 @@ def document() -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {
-            "title": "Bangalore home prices",
+            "title": TITLE,
             "version": API_VERSION,
-            "description": "Estimates of home prices in lakh rupees, and feedback on them.",
+            "description": f"Estimates of {ITEM} prices in {PRICE_UNIT}, and feedback on them.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "paths": {**with_explanation(_for_visitors()), **_for_probes(), **_for_operators(), **_contract()},
@@ -74,7 +75,7 @@ def _for_visitors() -> dict[str, Any]:
         PREDICT_PATH: {
             "post": _operation(
                 "predictHomePrice",
-                "Estimate the price of a home",
+                f"Estimate the price of a {ITEM}",
                 {200: with_page(_answer("Estimate", "The estimate.", modelled=True))},
                 (400, 401, 403, 413, 415, 422, 429, 500, 503),
                 scope="predict",
@@ -110,11 +111,11 @@ def _for_visitors() -> dict[str, Any]:
 
 def _batch() -> dict[str, Any]:
     homes = {"type": "array", "items": reference("Home"), "maxItems": MOST_HOMES}
-    lines = {"type": "string", "description": "One home per line, as a JSON object."}
-    table = {"type": "string", "description": "A header with field names of Home, then one home per line."}
+    lines = {"type": "string", "description": f"One {ITEM} per line, as a JSON object."}
+    table = {"type": "string", "description": f"A header with field names of Home, then one {ITEM} per line."}
     rows = {"type": "array", "items": reference("BatchRow"), "maxItems": MOST_HOMES}
     answer = {
-        "description": "One row per home, in the order of the request.",
+        "description": f"One row per {ITEM}, in the order of the request.",
         "headers": {**_headers(modelled=True), NOTES_HEADER: _noted()},
         "content": {
             JSON_TYPE: {"schema": rows},
@@ -129,12 +130,12 @@ def _batch() -> dict[str, Any]:
     }
     return _operation(
         "predictHomePrices",
-        "Estimate the prices of many homes",
+        f"Estimate the prices of many {ITEMS}",
         {200: answer},
         (400, 401, 403, 413, 415, 422, 429, 500, 503),
         scope="batch",
         body=body,
-        note=f"At most {MOST_HOMES:,} homes and {LARGEST_BATCH_BYTES // 2**20} MiB. A row that cannot be priced "
+        note=f"At most {MOST_HOMES:,} {ITEMS} and {LARGEST_BATCH_BYTES // 2**20} MiB. A row that cannot be priced "
         "gets an error, the others get estimates. Batches are not part of an experiment.",
     )
 

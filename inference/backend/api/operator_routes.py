@@ -13,12 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from homeprices.adapters.database import snapshot, transaction
 from homeprices.errors import InvalidInput
+from homeprices.input_field import bounded
 from homeprices.log import get_logger
 from homeprices.names import Variant
 from homeprices.predictions import drift_reports, log_queries
 from homeprices.predictions.drift_reports import Report
 from homeprices.predictions.log_queries import LogType, hour_of
-from homeprices.pricing.inputs import bounded
 from inference.backend.api.original_clients import drift_members, metrics_members
 from inference.backend.runtime.app_state import app_state
 from inference.backend.runtime.process import read_log_tail

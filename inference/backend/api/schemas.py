@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any, get_args
 
 from homeprices.errors import BundleFault
+from homeprices.input_field import InputField
 from homeprices.names import PLACE_HEADER, Variant
-from homeprices.pricing.inputs import INPUTS, OPTIONAL, TEXT_LIMIT, InputField
+from homeprices.pricing.inputs import INPUTS, OPTIONAL, TEXT_LIMIT
+from homeprices.words import ITEM, ITEMS, PRICE_UNIT
 from inference.backend.api.operator_routes import STATUSES
 from inference.backend.api.original_clients import HEALTHY, health_schemas, metrics_schemas
 
@@ -101,22 +103,22 @@ def _input(field: InputField) -> Schema:
 
 def _home() -> Schema:
     properties = {field.name: _input(field) for field in INPUTS}
-    return _object("A home. Numbers may be sent as text, as forms do.", OPTIONAL, **properties)
+    return _object(f"A {ITEM}. Numbers may be sent as text, as forms do.", OPTIONAL, **properties)
 
 
 def _interval() -> Schema:
     return _object(
-        "Prediction interval in lakh rupees: it contains the price of a share `coverage` of such homes.",
+        f"Prediction interval in {PRICE_UNIT}: it contains the price of a share `coverage` of such {ITEMS}.",
         low={"type": "number", "exclusiveMinimum": 0},
         high={"type": "number", "exclusiveMinimum": 0},
         coverage={"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1, "examples": [0.9],
-                  "description": "not claimed for a home with `unusual`: of such homes no share is known"},
+                  "description": f"not claimed for a {ITEM} with `unusual`: of such {ITEMS} no share is known"},
     )  # fmt: skip
 
 
 def _estimated() -> dict[str, Schema]:
     return {
-        "estimated_price": {"type": "number", "exclusiveMinimum": 0, "description": "lakh rupees", "examples": [69.91]},
+        "estimated_price": {"type": "number", "exclusiveMinimum": 0, "description": PRICE_UNIT, "examples": [69.91]},
         "prediction_id": _ID,
         "interval": reference("Interval"),
         "variant": {**VARIANT, **_TRUSTED_ONLY},
@@ -124,7 +126,7 @@ def _estimated() -> dict[str, Schema]:
         "location_known": {"type": "boolean", "description": "false: not known to the model, priced as `other`"},
         "unusual": {
             "type": "object",
-            "description": "what makes the home unlike those of the training data, by input; only of such a home",
+            "description": f"what makes the {ITEM} unlike those of the training data, by input; only of such a {ITEM}",
             "additionalProperties": {"type": "string"},
         },
     }

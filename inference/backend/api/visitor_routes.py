@@ -31,7 +31,7 @@ def predict_home_price() -> dict[str, Any] | Response:
     state = app_state()
     try:
         home = Home.parse(read_fields(request))
-        g.caller.require_stated_place(home.location)
+        g.caller.require_stated_place(home.place)
         [response] = state.predictions.predict([PredictionRequest(g.caller, home, g.started)])
         if isinstance(response, BundleRefused):
             raise shown_refusal(g.caller, response)

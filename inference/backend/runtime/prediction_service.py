@@ -13,6 +13,7 @@ from homeprices.predictions.prediction_log import Prediction, PredictionLog
 from homeprices.pricing.home import Home
 from homeprices.pricing.predictor import PRICE_DIGITS, Estimate, Predictor
 from homeprices.registry.production_models import ProductionModels
+from homeprices.words import GROUPS_LEARNED, ITEM
 from inference.backend.runtime.live_model import LiveModel
 from inference.backend.runtime.request_context import Caller
 from inference.backend.runtime.service_metrics import Metrics
@@ -72,9 +73,9 @@ class PredictionService:
         response = to_response(self._variant, model, home, estimate, prediction_id)
         response["response_time_ms"] = _milliseconds(spent)
         if not estimate.location_known:
-            unknown = f"{home.location} is not among the locations that this model knows"
+            unknown = f"{home.place} is not among the {GROUPS_LEARNED} that this model knows"
             response["notice"] = f"{unknown}; it was priced as other"
-            if suggestion := model.suggested_location(home.location):
+            if suggestion := model.suggested_location(home.place):
                 response["suggested_location"] = suggestion
         return response
 
@@ -151,7 +152,7 @@ def shown_to(caller: Caller, answer: dict[str, Any]) -> dict[str, Any]:
 
 def shown_refusal(caller: Caller, error: BundleRefused) -> BundleRefused:
     """Return the reason why a model has no price, without the version's name except to a caller who may know it."""
-    return error if caller.unblinded else BundleRefused("the model has no price for this home", error.fault)
+    return error if caller.unblinded else BundleRefused(f"the model has no price for this {ITEM}", error.fault)
 
 
 def _rounded(estimate: Estimate) -> Estimate:

@@ -217,5 +217,5 @@ def test_the_market_of_a_bundle_is_that_of_its_training_homes(folder: Path, spli
     predictor = Predictor(bundle)
     for home in to_homes(split[1])[:20]:
         found = explain(predictor, home, predictor.typical_home(home.location))
-        assert round(found.baseline + sum(found.lakh.values()), 2) == found.price
+        assert round(found.baseline + sum(found.added.values()), 2) == found.price
         assert found.price == round(predictor.estimate([home])[0].price, 2)

@@ -9,7 +9,8 @@ from joblib import parallel_config, register_parallel_backend  # type: ignore[im
 from joblib._parallel_backends import ThreadingBackend  # type: ignore[import-untyped]
 
 from homeprices.model.estimators import estimator
-from homeprices.model.feature_matrix import TARGET_ENCODED_FILLED, learn_locations, model_inputs
+from homeprices.model.feature_matrix import learn_locations, model_inputs
+from homeprices.model.features_by_estimator import TARGET_ENCODED_FILLED
 from homeprices.model.fitting import fit
 from homeprices.model.hyperparameters import FOLDS, SPACE, FormTeacher, search_hyperparameters
 from homeprices.model.presets import TeacherSettings

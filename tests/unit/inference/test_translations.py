@@ -70,3 +70,17 @@ def test_a_page_is_in_one_language_and_carries_no_other(language: str) -> None:
 def test_a_text_without_a_translation_stays_english() -> None:
     page = translations.in_language('<html lang="en"><head></head><p title="New input">New input &amp; more</p>', "hi")
     assert '<p title="New input">New input &amp; more</p>' in page
+
+
+def test_another_domain_words_the_english_page_and_shows_no_link_to_a_language_without_messages(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    page, message = FORM.read_text(encoding="utf-8"), "What is this home worth?"
+    assert translations.in_own_words(page) == page, "homes have no English beside the page's"
+    own = {message: {"en": "What is this <stone> worth?"}, "This home": {"en": "This stone"}}
+    monkeypatch.setattr(translations, "catalogue", lambda: own)
+    worded = translations.in_own_words(page)
+    assert "<h1>What is this &lt;stone&gt; worth?</h1>" in worded and "?lang=" not in worded.split("<form")[0]
+    assert '<script type="application/json" id="messages">{"This home":"This stone"}</script>' in worded
+    assert translations.in_own_words(worded) == worded, "a second run changes nothing"
+    assert translations.in_language(worded, "hi") == worded, "no message is in Hindi"

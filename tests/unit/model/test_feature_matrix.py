@@ -10,7 +10,8 @@ import pytest
 
 from homeprices.model.calibration import fit_interval
 from homeprices.model.feature_columns import Column, Lookup, Number, rounded_log
-from homeprices.model.feature_matrix import join, target_encoded_features
+from homeprices.model.feature_matrix import join
+from homeprices.model.features_by_estimator import target_encoded_features
 from homeprices.model.isotonic_curves import IsotonicCurves
 
 HOMES = pd.DataFrame(

@@ -135,8 +135,8 @@ def test_the_values_are_those_of_the_models_formula(model: Predictor) -> None:
     of_bedrooms = (worth(1200, 3) - worth(1200, 2) + worth(1800, 3) - worth(1800, 2)) / 2
     assert found.price == round(worth(1800, 3), 2)
     assert found.baseline == round(worth(1200, 2), 2)
-    assert found.lakh == pytest.approx({"total_sqft": of_area, "bhk": of_bedrooms}, abs=0.02)
-    assert list(found.lakh) == ["total_sqft", "bhk"]
+    assert found.added == pytest.approx({"total_sqft": of_area, "bhk": of_bedrooms}, abs=0.02)
+    assert list(found.added) == ["total_sqft", "bhk"]
     assert found.typical == TYPICAL
 
 
@@ -157,17 +157,17 @@ def test_baseline_and_values_sum_to_the_estimate(
 ) -> None:
     found = explain(model, home, {"total_sqft": area, "bhk": float(bedrooms), "bath": float(baths), "balcony": 2.0})
     assert found.price == round(model.estimate([home])[0].price, 2)
-    assert round(found.baseline + sum(found.lakh.values()), 2) == found.price
+    assert round(found.baseline + sum(found.added.values()), 2) == found.price
     typical = home.model_copy(update={"total_sqft": area, "bhk": bedrooms, "bath": baths})
     assert found.baseline == pytest.approx(model.estimate([typical])[0].price, abs=0.006)
-    assert found.lakh.get("bath", 0) == 0, "the model ignores it"
-    assert "balcony" not in found.lakh, "the model does not take it"
+    assert found.added.get("bath", 0) == 0, "the model ignores it"
+    assert "balcony" not in found.added, "the model does not take it"
 
 
 def test_a_typical_home_is_explained_by_nothing(model: Predictor) -> None:
     home = Home(total_sqft=1200, location="Whitefield", bhk=2, bath=2)
     found = explain(model, home, TYPICAL)
-    assert (found.lakh, found.baseline) == ({}, found.price)
+    assert (found.added, found.baseline) == ({}, found.price)
 
 
 def test_an_input_without_a_typical_value_is_compared_with_a_missing_one(model: Predictor) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from homeprices.errors import InvalidInput
+from homeprices.input_field import InputField
 from homeprices.pricing.features import Locations
 from homeprices.pricing.home import FEATURES, Home
-from homeprices.pricing.inputs import INPUT, INPUTS, NUMBERS, OPTIONAL, REQUIRED, TEXTS, InputField, limits_of
+from homeprices.pricing.inputs import INPUT, INPUTS, NUMBERS, OPTIONAL, REQUIRED, TEXTS, limits_of
 from homeprices.pricing.manifest import Input
 
 FORM = {field.name: field.example for field in INPUTS if field.required}

@@ -52,7 +52,7 @@ def test_a_market_that_the_manifest_does_not_list_is_not_read(tmp_path: Path) ->
 
 def test_comparables_are_the_most_alike_of_the_place_first(folder: Path) -> None:
     found = MARKET.comparables(HOME, "Whitefield", 5)
-    assert [(one.place, one.area, one.bedrooms) for one in found] == [
+    assert [(one.place, one.area, one.second) for one in found] == [
         ("Whitefield", area, 2) for area in (1200, 1350, 1100, 900)
     ] + [("Whitefield", 1600, 3)]
     assert found[0].alike == pytest.approx((1200 / 1250 + 1 + 1) / 3)
