@@ -30,10 +30,13 @@ LEFT_OUT = ("HOMEPRICES_", "AWS_", "POSTGRES_", "AIRFLOW_", "COVERAGE_")
 
 
 class RunningStack:
-    """A stack started by `python -m local up` in `folder`, with every port moved by `offset` and its own settings."""
+    """A stack started by `python -m local up` in `folder`, with every port moved by `offset` and its own settings.
 
-    def __init__(self, folder: Path, offset: int, **settings: str) -> None:
-        self.folder = folder
+    `root` is the project that it runs.
+    """
+
+    def __init__(self, folder: Path, offset: int, *, root: Path = ROOT, **settings: str) -> None:
+        self.folder, self.root = folder, root
         self.ports = Ports.moved_by(str(offset))
         self.connected = False
         keep = {name: value for name, value in os.environ.items() if not name.startswith(LEFT_OUT)}
@@ -43,7 +46,7 @@ class RunningStack:
         """Run `python -m local ...`; on failure the test fails with its output."""
         command = [sys.executable, "-m", "local", *words]
         done = subprocess.run(
-            command, cwd=ROOT, env=self.environ, capture_output=True, text=True, timeout=seconds, check=False
+            command, cwd=self.root, env=self.environ, capture_output=True, text=True, timeout=seconds, check=False
         )
         assert done.returncode == 0, (
             f"{' '.join(words)} ended with {done.returncode}:\n{done.stdout[-6000:]}\n{done.stderr[-3000:]}"
@@ -75,7 +78,7 @@ class RunningStack:
         """Run a command of the project as a user of the running stack."""
         command = [sys.executable, *words]
         return subprocess.run(
-            command, cwd=ROOT, env=self.tool_environ, capture_output=True, text=True, timeout=120, check=False
+            command, cwd=self.root, env=self.tool_environ, capture_output=True, text=True, timeout=120, check=False
         )
 
     def health(self, variant: str) -> dict[str, Any]:

@@ -26,6 +26,15 @@ from homeprices.workflows import manual_actions
 from homeprices.workflows.candidates import trial_places
 from local.supervision import status_board
 from tests.e2e import doors
+from tests.e2e.evidence import (
+    ENOUGH_ANSWERS,
+    MOST_VISITS,
+    last_decision,
+    logged,
+    sent,
+    visit_until_enough,
+    wait_for_epoch,
+)
 from tests.e2e.reader import Reader
 from tests.e2e.running_stack import ROOT, TRAINING_SECONDS, RunningStack, wait_until
 from tests.e2e.visitors import HOME, Visitors
@@ -37,9 +46,7 @@ from tests.support.programs import CURL, GIT, REAL_LISTINGS
 
 PIPELINE = "bangalore_home_prices_pipeline"
 DRIFTING_VISITORS = 160  # four fifths of them meet production, where a drift of 100 homes asks for a new model
-ENOUGH_ANSWERS = 60  # of the candidate: the policy decides on 50
 RAMP_ANSWERS = 20  # of the candidate in the first step
-MOST_VISITS = 2500
 LISTINGS = 3000
 
 WITH_A_RAMP = """
@@ -359,28 +366,6 @@ def test_a_second_up_finds_everything_as_it_was(stack: RunningStack) -> None:
     assert stack.health("production")["model_version"] == "BO3"
 
 
-def visit_until_enough(stack: RunningStack, visitors: Visitors, candidate: str, answers: int = ENOUGH_ANSWERS) -> None:
-    """Send visitors until a decision is possible: a router may read the control record later than this test."""
-    counted = Visitors(stack.router, visitors.stars)
-    while counted.tally.answers[f"candidate {candidate}"] < answers:
-        assert counted.tally.answers.total() < MOST_VISITS, counted.tally
-        counted.visit()
-    visitors.tally.failures.extend(counted.tally.failures)
-    wait_until(lambda: logged(stack, counted) == sent(counted), 60, "every visit in the log")
-
-
-def sent(visitors: Visitors) -> tuple[int, int]:
-    """Return how many predictions and ratings these visitors got."""
-    return len(visitors.tally.predicted), len(visitors.tally.rated)
-
-
-def wait_for_epoch(stack: RunningStack, epoch: int) -> None:
-    """Wait until the router assigns visitors by this epoch of the control record."""
-    port = stack.resources.settings.router_metrics_port
-    told = f"router_experiment_epoch {epoch}.0"
-    wait_until(lambda: told in httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=60).text, 60, told)
-
-
 def next_candidate(stack: RunningStack, folder: Path, factor: float) -> str:
     """Publish a model of another price level as the next candidate, and wait until visitors meet it."""
     bucket = stack.resources.bucket
@@ -402,13 +387,6 @@ def phase(stack: RunningStack) -> str | None:
     return control_record.read(stack.resources.bucket).phase
 
 
-def last_decision(stack: RunningStack) -> tuple[str, str]:
-    """Return outcome and reason of the newest decision."""
-    with stack.resources.engine.connect() as connection:
-        row = connection.execute(text("select outcome, reason from ab_decisions order by ts desc limit 1")).one()
-    return row.outcome, row.reason
-
-
 def asked_by_drift(stack: RunningStack) -> set[str]:
     """Return the pipeline runs that an asset event started."""
     return {run["dag_run_id"] for run in stack.airflow.runs(PIPELINE) if run["run_type"] == "asset_triggered"}
@@ -421,18 +399,6 @@ def notices(hook: Hook) -> list[str]:
 
 def serving_processes(stack: RunningStack) -> set[int]:
     return {worker["pid"] for variant in ("production", "candidate") for worker in stack.health(variant)["workers"]}
-
-
-def logged(stack: RunningStack, visitors: Visitors) -> tuple[int, int]:
-    """Return how many predictions and ratings of these visitors the log holds."""
-    counted = text(
-        "select (select count(*) from prediction_logs where id = any(:predicted)),"
-        " (select count(*) from user_feedback where prediction_id = any(:rated))"
-    )
-    tally = visitors.tally
-    with stack.resources.engine.connect() as connection:
-        predictions, ratings = connection.execute(counted, {"predicted": tally.predicted, "rated": tally.rated}).one()
-    return predictions, ratings
 
 
 def after_training(stack: RunningStack) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -35,21 +35,28 @@ class Tally:
 
 
 class Visitors:
-    """Each visit is a new visitor with a new cookie: one prediction, then one rating by `stars(variant)`."""
+    """Each visit is a new visitor with a new cookie: one prediction of `home`, then one rating by `stars(variant)`."""
 
-    def __init__(self, router: str, stars: Callable[[str], int], pause_seconds: float = PAUSE_SECONDS) -> None:
-        self.router, self.stars, self.tally = router, stars, Tally()
+    def __init__(
+        self,
+        router: str,
+        stars: Callable[[str], int],
+        pause_seconds: float = PAUSE_SECONDS,
+        home: Mapping[str, object] = HOME,
+    ) -> None:
+        self.router, self.stars, self.tally, self.home = router, stars, Tally(), home
         self._pause_seconds = pause_seconds
         self._client = httpx.Client(base_url=router, timeout=60)
         weakref.finalize(self, self._client.close)
 
-    def visit(self, home: dict[str, object] | None = None) -> None:
+    def visit(self, home: Mapping[str, object] | None = None) -> None:
         """Request and rate one prediction, and count both."""
         self._client.cookies.clear()
         self._client.headers["X-Forwarded-For"] = new_address()
         self._client.get("/api/get_location_names")  # gives the cookie, as to the form
-        home = home or HOME
-        self._client.headers[PLACE_HEADER] = place_header(str(home["location"]))  # as the form states it
+        home = home or self.home
+        if "location" in home:  # stated as the form does
+            self._client.headers[PLACE_HEADER] = place_header(str(home["location"]))
         answer = self._post("/api/predict_home_price", home)
         if answer is None or answer.status_code != 200:
             return
@@ -65,7 +72,7 @@ class Visitors:
         if rated is not None and rated.is_success:
             self.tally.rated.append(body["prediction_id"])
 
-    def _post(self, path: str, body: dict[str, object]) -> httpx.Response | None:
+    def _post(self, path: str, body: Mapping[str, object]) -> httpx.Response | None:
         try:
             answer = self._client.post(path, json=body)
         except (httpx.RemoteProtocolError, httpx.ReadError):  # closed while idle: nothing of an answer was seen
