@@ -84,7 +84,7 @@ def test_a_change_of_what_nobody_is_known_to_read_reaches_everything(change: str
 
 @pytest.mark.parametrize("change", ["LICENSE", "tests/chaos/test_soak.py", "tests/durations.json"])
 def test_a_change_that_no_suite_reads_reaches_at_most_the_rules_of_layout(change: str) -> None:
-    assert len(changed.reached([change])) < 20
+    assert len(changed.reached([change])) <= 20
 
 
 def test_every_program_reaches_a_test() -> None:
