@@ -1,10 +1,14 @@
-"""Small valid bundles for tests: a real ONNX graph, price = factor x location factor x area^0.9 x rooms^0.1."""
+"""Small valid bundles for tests: a real ONNX graph, price = factor x location factor x area^0.9 x rooms^0.1.
+
+Their inputs are those in a role (`pricing/inputs.py`), so that tests of releases hold for other domains, too.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +17,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from homeprices.pricing.accuracy import Accuracy, Measured, Segment
 from homeprices.pricing.bundle import COLUMNS_FILE, MODEL_FILE, digest
+from homeprices.pricing.inputs import AREA, COUNTS, LOCATION, NUMBERS
+from homeprices.pricing.inputs import INPUTS as DECLARED
 from homeprices.pricing.manifest import (
     DRAFT_FILE,
     MANIFEST_FILE,
@@ -26,6 +32,14 @@ from homeprices.pricing.manifest import (
     TextReference,
 )
 from homeprices.pricing.market import MARKET_FILE, Listings, Market, PlaceMarket
+from homeprices.words import COUNTED
+
+EXAMPLE = {field.name: field.example for field in DECLARED if field.required}
+INPUTS = (AREA, LOCATION, *COUNTS)
+USUAL = float(EXAMPLE[AREA])
+AREA_RANGE = (USUAL / 4, USUAL * 25 / 6)
+ROOMS = (1, 6)
+OPTIONAL_NUMBERS = [name for name in NUMBERS if name not in EXAMPLE]
 
 LOCATION_LEVELS = {"Electronic City": 0.9, "Indira Nagar": 2.0, "Rajaji Nagar": 1.8, "Whitefield": 1.2}
 OTHER_LEVEL = 1.0
@@ -63,32 +77,36 @@ def make_draft(folder: Path, factor: float = 1.0) -> Path:
     return folder
 
 
-def price(total_sqft: float, location: str, bhk: int, factor: float = 1.0) -> float:
-    """Return the price these bundles predict, in lakh rupees."""
-    return float(factor * 0.1 * LOCATION_LEVELS.get(location, OTHER_LEVEL) * total_sqft**0.9 * bhk**0.1)
+def price(area: float, location: str, rooms: int, factor: float = 1.0) -> float:
+    """Return the price these bundles predict, in the unit of prices. Without counts, `rooms` does not matter."""
+    by_rooms = rooms**0.1 if COUNTS else 1.0
+    return float(factor * 0.1 * LOCATION_LEVELS.get(location, OTHER_LEVEL) * area**0.9 * by_rooms)
 
 
-AREAS = (650.0, 900.0, 1100.0, 1200.0, 1350.0, 1600.0, 2400.0)
+AREAS = tuple(USUAL * share / 24 for share in (13, 18, 22, 24, 27, 32, 48))
+"""650 to 2,400 square feet."""
 
 
 def make_market(places: Sequence[str] = tuple(LOCATION_LEVELS), factor: float = 1.0) -> Market:
-    """Return the market of seven homes in each place, at the prices of these bundles; the typical one has 1,200."""
-    homes = [(place, area, 1 + int(area > 800) + int(area > 1500)) for place in sorted(places) for area in AREAS]
-    typical = {"total_sqft": 1200.0, "bhk": 2.0, "bath": 2.0, "area_type": "Super built-up Area"}
+    """Return the market of seven homes in each place, at the prices of these bundles; the typical one is as usual."""
+    homes = [(place, area, 1 + int(area > USUAL * 2 / 3) + int(area > USUAL * 5 / 4)) for place in sorted(places)
+             for area in AREAS]  # fmt: skip
+    typical: dict[str, float | str] = {AREA: USUAL, **dict.fromkeys(COUNTS, 2.0)}
+    typical |= {field.name: str(field.example) for field in DECLARED if field.choices and not field.required}
     by_place = {
-        place: PlaceMarket(homes=len(AREAS), rupees_per_sqft=_per_sqft(place, 1200.0, 2, factor), typical=typical)
+        place: PlaceMarket(homes=len(AREAS), rupees_per_sqft=_rate(place, USUAL, 2, factor), typical=typical)
         for place in places
     }
-    city = PlaceMarket(homes=len(homes), rupees_per_sqft=7_500.0, typical={**typical, "total_sqft": 1100.0})
+    city = PlaceMarket(homes=len(homes), rupees_per_sqft=7_500.0, typical={**typical, AREA: USUAL * 11 / 12})
+    blank: list[float | None] = [None for _ in homes]
     listings = Listings(
         places=sorted(places),
         place=[sorted(places).index(place) for place, _, _ in homes],
-        rupees_per_sqft=[_per_sqft(*home, factor) for home in homes],
+        rupees_per_sqft=[_rate(*home, factor) for home in homes],
         numbers={
-            "total_sqft": [area for _, area, _ in homes],
-            "bhk": [bhk for _, _, bhk in homes],
-            "bath": [bhk for _, _, bhk in homes],
-            "balcony": [None for _ in homes],
+            AREA: [area for _, area, _ in homes],
+            **{name: [rooms for _, _, rooms in homes] for name in COUNTS},
+            **dict.fromkeys(OPTIONAL_NUMBERS, blank),
         },
     )
     return Market(city=city, places=by_place, listings=listings, accuracy=ACCURACY)
@@ -111,8 +129,8 @@ ACCURACY = Accuracy(
 """The accuracy in `make_market`, whose places have seven homes each."""
 
 
-def _per_sqft(place: str, area: float, bhk: int, factor: float) -> float:
-    return float(round(price(area, place, bhk, factor) * 100_000 / area))
+def _rate(place: str, area: float, rooms: int, factor: float) -> float:
+    return float(round(price(area, place, rooms, factor) * COUNTED / area))
 
 
 def write_files(folder: Path, factor: float, idle_work: int = 0) -> None:
@@ -122,15 +140,10 @@ def write_files(folder: Path, factor: float, idle_work: int = 0) -> None:
     (folder / COLUMNS_FILE).write_text(
         json.dumps(
             {
-                "inputs": [
-                    {"name": "total_sqft", "type": "number"},
-                    {"name": "location", "type": "text"},
-                    {"name": "bhk", "type": "number"},
-                    {"name": "bath", "type": "number"},
-                ],
+                "inputs": [{"name": name, "type": "text" if name == LOCATION else "number"} for name in INPUTS],
                 "locations": sorted(LOCATION_LEVELS),
                 "interval": {"coverage": 0.9, "lower_factor": LOWER_FACTOR, "upper_factor": UPPER_FACTOR},
-                "ranges": {"total_sqft": [300, 5000], "bhk": [1, 6], "bath": [1, 6]},
+                "ranges": {AREA: AREA_RANGE, **dict.fromkeys(COUNTS, ROOMS)},
             }
         )
     )
@@ -155,7 +168,11 @@ def _write(folder: Path, factor: float, idle_work: int = 0) -> Draft:
         metrics={"median_ape": 0.2, "mean_ape": 0.25},
         golden=tuple(
             _golden(area, location, bhk, factor)
-            for area, location, bhk in ((1200.0, "Whitefield", 2), (2400.0, "Indira Nagar", 4), (800.0, "Nowhere", 1))
+            for area, location, bhk in (
+                (USUAL, "Whitefield", 2),
+                (2 * USUAL, "Indira Nagar", 4),
+                (USUAL * 2 / 3, "Nowhere", 1),
+            )
         ),
         files=_digests(folder),
     )
@@ -169,7 +186,7 @@ def _digests(folder: Path) -> dict[str, FileDigest]:
 def _golden(area: float, location: str, bhk: int, factor: float) -> Golden:
     answer = price(area, location, bhk, factor)
     return Golden(
-        input={"total_sqft": area, "location": location, "bhk": bhk, "bath": bhk},
+        input={**EXAMPLE, AREA: area, LOCATION: location, **dict.fromkeys(COUNTS, bhk)},
         estimated_price=answer,
         low=answer * LOWER_FACTOR,
         high=answer * UPPER_FACTOR,
@@ -177,35 +194,37 @@ def _golden(area: float, location: str, bhk: int, factor: float) -> Golden:
 
 
 def _graph(factor: float, idle_work: int) -> onnx.ModelProto:
-    """Return the graph of exp(0.9 log area + 0.1 log bhk + location level) x factor; bath is accepted and ignored."""
+    """Return the graph of exp(0.9 log area + 0.1 log rooms + location level) x factor; other counts are ignored."""
     number, text = TensorProto.FLOAT, TensorProto.STRING
-    constants = {"area_power": 0.9, "bhk_power": 0.1, "bath_power": 0.0, "factor": 0.1 * factor}
+    powers = {f"{name}_power": 0.0 if number else 0.1 for number, name in enumerate(COUNTS)}
+    constants = {"area_power": 0.9, **powers, "factor": 0.1 * factor}
+    products = ["level", *"abc"[: len(COUNTS) + 1]]
     nodes = [
         helper.make_node(
             "LabelEncoder",
-            ["location"],
+            [LOCATION],
             ["level"],
             domain="ai.onnx.ml",
             keys_strings=sorted(LOCATION_LEVELS),
             values_floats=[LOCATION_LEVELS[name] for name in sorted(LOCATION_LEVELS)],
             default_float=OTHER_LEVEL,
         ),
-        helper.make_node("Pow", ["total_sqft", "area_power"], ["by_area"]),
-        helper.make_node("Pow", ["bhk", "bhk_power"], ["by_bhk"]),
-        helper.make_node("Pow", ["bath", "bath_power"], ["by_bath"]),
-        helper.make_node("Mul", ["level", "by_area"], ["a"]),
-        helper.make_node("Mul", ["a", "by_bhk"], ["b"]),
-        helper.make_node("Mul", ["b", "by_bath"], ["c"]),
-        helper.make_node("Mul", ["c", "factor"], ["estimate"]),
+        helper.make_node("Pow", [AREA, "area_power"], ["by_area"]),
+        *(helper.make_node("Pow", [name, f"{name}_power"], [f"by_{name}"]) for name in COUNTS),
+        *(
+            helper.make_node("Mul", [before, f"by_{name}"], [after])
+            for (before, after), name in zip(pairwise(products), ("area", *COUNTS), strict=True)
+        ),
+        helper.make_node("Mul", [products[-1], "factor"], ["estimate"]),
     ]
     initializers = [numpy_helper.from_array(np.array([v], dtype=np.float32), name) for name, v in constants.items()]
     if idle_work:  # the area, many times over, and the largest of that
         nodes[1] = helper.make_node("Pow", ["again", "area_power"], ["by_area"])
-        nodes.insert(1, helper.make_node("Tile", ["total_sqft", "times"], ["copies"]))
+        nodes.insert(1, helper.make_node("Tile", [AREA, "times"], ["copies"]))
         nodes.insert(2, helper.make_node("ReduceMax", ["copies", "columns"], ["again"], keepdims=1))
         initializers.append(numpy_helper.from_array(np.array([1, idle_work], dtype=np.int64), "times"))
         initializers.append(numpy_helper.from_array(np.array([1], dtype=np.int64), "columns"))
-    inputs = [("total_sqft", number), ("location", text), ("bhk", number), ("bath", number)]
+    inputs = [(name, text if name == LOCATION else number) for name in INPUTS]
     graph = helper.make_graph(
         nodes,
         "prices_for_tests",
@@ -236,10 +255,9 @@ def _reference(factor: float) -> Reference:
     return Reference(
         rows=950,
         features={
-            "total_sqft": number(300, 5000),
-            "bhk": number(1, 6),
-            "bath": number(1, 6),
-            "location": TextReference(counts={"Whitefield": 500, "Indira Nagar": 450}, missing=0),
+            AREA: number(*AREA_RANGE),
+            **{name: number(*ROOMS) for name in COUNTS},
+            LOCATION: TextReference(counts={"Whitefield": 500, "Indira Nagar": 450}, missing=0),
         },
         prediction=number(20 * factor, 500 * factor),
     )
