@@ -19,6 +19,8 @@ USERS ?= 20
 TIME ?= 2m
 CANDIDATE ?=
 CHANGED ?=
+NAME ?=
+TO ?=
 PARTS ?= tests/integration
 PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 
@@ -26,7 +28,7 @@ export PYTHONUNBUFFERED := 1
 # The stack and the tests start hundreds of processes, each of which would compile every module that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install up down status logs traffic train evaluate split stop-candidate screenshots notebook test test-unit \
+.PHONY: help install up down status logs traffic train evaluate split stop-candidate screenshots notebook new-domain test test-unit \
 	test-infrastructure test-integration test-e2e lint format lock clean
 
 help: ## list the targets
@@ -88,6 +90,9 @@ screenshots: $(READY) ## renew the screenshots of the form and the operations pa
 
 notebook: $(READY) ## run the notebook on the running stack and keep its outputs
 	@$(PYTHON) -m tests.support.notebook documentations/notebooks/bangalore_home_prices.ipynb
+
+new-domain: $(READY) ## copy the project with another domain: make new-domain NAME=diamonds TO=../diamonds
+	@$(PYTHON) -m local.new_domain '$(NAME)' $(if $(TO),'$(TO)')
 
 test: $(READY) ## all tests against real servers, with coverage (CHANGED=1: those that your changes can reach)
 	@$(PYTHON) tests/run_tests.py $(if $(CHANGED),--changed $(CHANGED))
