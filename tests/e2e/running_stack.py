@@ -25,8 +25,15 @@ ROOT = Path(__file__).parents[2]
 UP_SECONDS = 900
 TRAINING_SECONDS = 900
 """Enough for a machine that has other work; a training takes less than a minute."""
+OFFSETS = {"loop": 0, "lifecycle": 200, "runbook": 400, "second domain": 1100}
+"""Of the stacks that may run at once, to `E2E_PORT_OFFSET`."""
 LEFT_OUT = ("HOMEPRICES_", "AWS_", "POSTGRES_", "AIRFLOW_", "COVERAGE_")
 """Settings of the machine's user; and the measurement of coverage, which doubles the processor time of a stack."""
+
+
+def port_offset(stack: str) -> int:
+    """Return by how much the ports of one of these stacks are higher than the default ones."""
+    return int(os.environ.get("E2E_PORT_OFFSET", "3000")) + OFFSETS[stack]
 
 
 class RunningStack:

@@ -7,7 +7,6 @@ one harms a segment. The tests of this module run in order on one stack.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -36,7 +35,7 @@ from tests.e2e.evidence import (
     wait_for_epoch,
 )
 from tests.e2e.reader import Reader
-from tests.e2e.running_stack import ROOT, TRAINING_SECONDS, RunningStack, wait_until
+from tests.e2e.running_stack import ROOT, TRAINING_SECONDS, RunningStack, port_offset, wait_until
 from tests.e2e.visitors import HOME, Visitors
 from tests.support import document_blocks, notebook
 from tests.support.bundles import make_draft
@@ -82,8 +81,7 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory, hook: Hook, policy: Path) -> Iterator[RunningStack]:
     """A stack in a folder of its own, on ports of its own."""
-    offset = int(os.environ.get("E2E_PORT_OFFSET", "3000"))
-    running = RunningStack(tmp_path_factory.mktemp("stack"), offset, HOMEPRICES_POLICY=str(policy))
+    running = RunningStack(tmp_path_factory.mktemp("stack"), port_offset("loop"), HOMEPRICES_POLICY=str(policy))
     running.environ["SLACK_WEBHOOK_URL"] = hook.url
     running.environ["DATASET"] = str(synthetic_listings(tmp_path_factory.mktemp("listings"), seed=7))
     try:

@@ -7,7 +7,6 @@ and killed processes, a taken port, a PostgreSQL that does not start. The tests 
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ import pytest
 
 from homeprices.release import control_record
 from tests.e2e.night import FAULT_SECONDS, Night, busy, damaged, send
-from tests.e2e.running_stack import RunningStack, wait_until
+from tests.e2e.running_stack import RunningStack, port_offset, wait_until
 from tests.integration.inference.instance import publish
 from tests.support import runbook
 from tests.support.programs import CURL, PROMTOOL
@@ -45,7 +44,7 @@ pytestmark = [pytest.mark.timeout(1200), PROMTOOL.mark, CURL.mark]
 def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
     """A stack with a spool of 64 KB and without a training: the tests publish small bundles."""
     folder = tmp_path_factory.mktemp("stack")
-    offset = int(os.environ.get("E2E_PORT_OFFSET", "3000")) + 400
+    offset = port_offset("runbook")
     stack = RunningStack(folder, offset, HOMEPRICES_SPOOL_LIMIT_BYTES=str(SPOOL_BYTES))
     (folder / "first-run-done").touch()
     try:

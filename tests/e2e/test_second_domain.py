@@ -21,7 +21,7 @@ from homeprices.registry import bundle_reader
 from homeprices.release import control_record
 from local import new_domain
 from tests.e2e.evidence import last_decision, logged, visit_until_enough
-from tests.e2e.running_stack import ROOT, RunningStack, wait_until
+from tests.e2e.running_stack import ROOT, RunningStack, port_offset, wait_until
 from tests.e2e.visitors import Visitors
 from tests.support.browser import chromium
 from tests.support.programs import CHROMIUM, GIT
@@ -102,7 +102,7 @@ def stack(
     copy: Path, checks: subprocess.Popen[str], diamonds: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningStack]:
     """The stack of the copy, on ports of its own."""
-    offset = int(os.environ.get("E2E_PORT_OFFSET", "3000")) + 2000
+    offset = port_offset("second domain")
     running = RunningStack(tmp_path_factory.mktemp("stack"), offset, root=copy, HOMEPRICES_POLICY="composite")
     running.environ["DATASET"] = str(diamonds)
     try:

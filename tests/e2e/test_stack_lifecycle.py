@@ -15,10 +15,10 @@ import psutil
 import pytest
 
 from local.supervision import processes, status_board
-from tests.e2e.running_stack import ROOT, RunningStack, wait_until
+from tests.e2e.running_stack import ROOT, RunningStack, port_offset, wait_until
 from tests.support.servers import open_s3
 
-OFFSET = int(os.environ.get("E2E_PORT_OFFSET", "3000")) + 200
+OFFSET = port_offset("lifecycle")
 FRONTEND_PORT = 6500 + OFFSET
 
 pytestmark = pytest.mark.timeout(300)
