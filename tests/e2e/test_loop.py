@@ -1,7 +1,7 @@
 """The whole loop through a real scheduler: empty bucket → BO1 → CO1 → visitors → BO2; a worse CO2 → rollback → CO3.
 
 Then CO3 wins in one place and is taken back there, and others go through the ramp: one is harmed in it, one wins, and
-one harms a segment. The tests of this module run in order on one stack.
+one harms a region. Another is stopped in shadow. The tests of this module run in order on one stack.
 """
 
 from __future__ import annotations
@@ -356,6 +356,22 @@ def test_a_candidate_that_harms_a_region_is_not_promoted(stack: RunningStack, tm
     assert east.tally.failures == north.tally.failures == []
 
 
+def test_a_candidate_that_disagrees_with_production_is_stopped_in_shadow(
+    stack: RunningStack, policy: Path, tmp_path: Path
+) -> None:
+    policy.write_text(f"{WITH_A_RAMP}shadow: {{least_homes: 100, factor: 1.01}}\n")
+    before = bundle_reader.published(stack.resources.bucket, "CO")
+    visitors = Visitors(stack.router, stars=lambda _: 3, pause_seconds=0.2)
+    with visitors.coming() as tally:
+        import_listings(stack, synthetic_listings(tmp_path, seed=101))
+        wait_until(lambda: stopped_in_shadow(stack), TRAINING_SECONDS, "a run whose candidate is stopped in shadow")
+    assert tally.failures == []
+    assert (bundle_reader.published(stack.resources.bucket, "CO"), candidate_queue.waiting(stack.resources.bucket)) == (
+        before,
+        [],
+    )
+
+
 def test_a_second_up_finds_everything_as_it_was(stack: RunningStack) -> None:
     stack.local("down")
     assert not [p.pid for p in psutil.process_iter() if str(stack.folder) in " ".join(cmdline(p))]
@@ -383,6 +399,12 @@ def next_candidate(stack: RunningStack, folder: Path, factor: float) -> str:
 
 def phase(stack: RunningStack) -> str | None:
     return control_record.read(stack.resources.bucket).phase
+
+
+def stopped_in_shadow(stack: RunningStack) -> list[str]:
+    """Return the notes of the pipeline runs whose candidate was stopped in shadow."""
+    notes = [str(run["note"]) for run in stack.airflow.runs(PIPELINE)]
+    return [note for note in notes if note.startswith("nothing published: stopped in shadow: ")]
 
 
 def asked_by_drift(stack: RunningStack) -> set[str]:
