@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -104,3 +105,21 @@ def test_the_command_says_what_it_replaced_and_what_to_run_next(
 def test_an_example_stays_small(name: str) -> None:
     example = new_domain.read(name)
     assert (len(example.files) + 1 <= MOST_FILES, example.lines() <= MOST_LINES) == (True, True), example.lines()
+
+
+def test_the_example_of_diamonds_says_how_far_its_files_differ() -> None:
+    example = new_domain.read("diamonds")
+    rows = re.findall(
+        r"^\| `([^`]+)` \|\s*(\d*)\s*\| (\d+) \| (\S+(?: \S+)?) \|$", (example.folder / "README.md").read_text(), re.M
+    )
+    assert {row[0] for row in rows} == {*example.files}
+    for name, before, after, differences in rows:
+        ours, theirs = ROOT / name, example.folder / name
+        assert int(after) == len(theirs.read_text().splitlines()), name
+        if differences == "new":
+            assert not ours.exists(), name
+            continue
+        compare = ["git", "diff", "--no-index", "--numstat", str(ours), str(theirs)]
+        added, removed, _ = subprocess.run(compare, capture_output=True, text=True, check=False).stdout.split("\t")
+        lines = len(ours.read_text().splitlines())
+        assert (int(before), differences) == (lines, f"+{added} −{removed}"), name
