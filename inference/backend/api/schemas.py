@@ -163,13 +163,13 @@ _HEALTH_OF_INSIDERS = ("state", "instance", "variant", "model_version", "regiona
 
 def _health() -> Schema:
     version = {"type": ["string", "null"], "pattern": VERSION["pattern"]}
-    regional = {"type": "array", "items": VERSION}
+    served = {"type": "array", "items": VERSION}
     worker = _object(
         "A worker process.",
         ("regional_versions",),
         pid={"type": "integer"},
         model_version=version,
-        regional_versions=regional,
+        regional_versions=served,
     )
     return _object(
         "State of this instance; any response means that it is alive. Visitors see status, time and API version.",
@@ -184,14 +184,11 @@ def _health() -> Schema:
         version={"type": "string"},
         instance={"type": "string"},
         variant=VARIANT,
-        model_version={
-            **version,
-            "description": "the version that every worker serves; null when they differ or serve nothing",
-        },
+        model_version={**version, "description": "of every worker; null when they differ or serve nothing"},
         regional_versions={
-            **regional,
+            **served,
             "type": ["array", "null"],
-            "description": "those that every worker serves in some places; null when they differ",
+            "description": "in some places; null when workers differ",
         },
         workers={"type": "array", "items": worker},
         refused_version={**version, "description": "the newest version, if it was rejected"},
@@ -203,14 +200,13 @@ def _health() -> Schema:
 
 
 def _traffic() -> Schema:
-    by_variant = {"type": "object", "additionalProperties": {"type": "object"}}
     return _object(
         "Traffic and feedback by serving variant.",
         tuple(metrics_schemas()),
         hours={"type": "integer"},
         since=TIME,
         until=TIME,
-        variants=by_variant,
+        variants={"type": "object", "additionalProperties": {"type": "object"}},
         **metrics_schemas(),
     )
 
@@ -250,32 +246,23 @@ def _drift() -> Schema:
         },
         "required": ["reference_mean", "current_mean", "drift_percentage", "significant_drift"],
     }
+    properties = {
+        "status": {"type": "string", "enum": list(STATUSES)},
+        "timestamp": TIME,
+        "age_seconds": number,
+        "hours": whole,
+        "variant": VARIANT,
+        "model_version": {**VERSION, "type": ["string", "null"]},
+        "data_points": whole,
+        "drift_indicators": {"type": "object", "additionalProperties": indicator},
+        "overall_drift_detected": flag,
+        "sentence": {"type": "string"},
+    }
     return {
         "type": "object",
         "description": "The newest stored report: a variant's traffic compared with the training data of its model.",
-        "properties": {
-            "status": {"type": "string", "enum": list(STATUSES)},
-            "timestamp": TIME,
-            "age_seconds": number,
-            "hours": whole,
-            "variant": VARIANT,
-            "model_version": {**VERSION, "type": ["string", "null"]},
-            "data_points": whole,
-            "drift_indicators": {"type": "object", "additionalProperties": indicator},
-            "overall_drift_detected": flag,
-            "sentence": {"type": "string"},
-        },
-        "required": [
-            "status",
-            "timestamp",
-            "age_seconds",
-            "hours",
-            "variant",
-            "model_version",
-            "data_points",
-            "drift_indicators",
-            "overall_drift_detected",
-        ],
+        "properties": properties,
+        "required": [name for name in properties if name != "sentence"],
     }
 
 
