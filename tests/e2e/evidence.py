@@ -6,20 +6,24 @@ import httpx
 from sqlalchemy import text
 
 from tests.e2e.running_stack import RunningStack, wait_until
-from tests.e2e.visitors import Visitors
+from tests.e2e.visitors import Tally, Visitors
 
 ENOUGH_ANSWERS = 60  # of the candidate: the policy decides on 50
 MOST_VISITS = 2500
 
 
-def visit_until_enough(stack: RunningStack, visitors: Visitors, candidate: str, answers: int = ENOUGH_ANSWERS) -> None:
-    """Send visitors until a decision is possible: a router may read the control record later than this test."""
+def visit_until_enough(stack: RunningStack, visitors: Visitors, candidate: str, answers: int = ENOUGH_ANSWERS) -> Tally:
+    """Send more such visitors until a decision is possible, and return what they got, all of which the log holds.
+
+    A router may read the control record later than this test.
+    """
     counted = Visitors(stack.router, visitors.stars, home=visitors.home)
     while counted.tally.answers[f"candidate {candidate}"] < answers:
         assert counted.tally.answers.total() < MOST_VISITS, counted.tally
         counted.visit()
     visitors.tally.failures.extend(counted.tally.failures)
     wait_until(lambda: logged(stack, counted) == sent(counted), 60, "every visit in the log")
+    return counted.tally
 
 
 def sent(visitors: Visitors) -> tuple[int, int]:
