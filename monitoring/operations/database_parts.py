@@ -36,9 +36,10 @@ _DECISIONS = text(
     ORDER BY id DESC LIMIT :most
     """
 )
+# The revert of a regional bundle publishes nothing: its result is the general bundle, which stands already.
 _PUBLISHED = text(
     """
-    SELECT result_version, id, ts, policy FROM ab_decisions WHERE result_version IS NOT NULL
+    SELECT result_version, id, ts, policy FROM ab_decisions WHERE result_version <> candidate
     ORDER BY id DESC LIMIT :most
     """
 )

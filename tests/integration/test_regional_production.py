@@ -20,6 +20,7 @@ from homeprices.resources import Resources
 from homeprices.workflows import manual_actions
 from homeprices.workflows.auto_revert import PostPromotionAnalysis
 from homeprices.workflows.status import experiment_status, release_status
+from monitoring.operations.database_parts import DatabaseParts
 from tests.support.bundles import make_draft, price
 from tests.support.fake_servers import Hook
 from tests.support.faulty_bucket import DyingBucket, Killed
@@ -189,6 +190,7 @@ def test_a_person_promotes_for_the_places_of_the_trial_and_takes_back(trial: Tri
     assert report.done == ["RO1 is taken back; its places get what they had before."]
     assert [row[1:] for row in trial.decisions()] == [("promote", "RO1"), ("revert", "BO1")]
     assert control_record.read(trial.bucket).production == "BO1"
+    assert DatabaseParts(trial.engine).decisions()["published"].keys() == {"RO1"}
 
 
 def test_visitors_of_a_region_belong_to_productions_traffic(trial: Trial) -> None:
