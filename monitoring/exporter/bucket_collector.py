@@ -50,8 +50,10 @@ class BucketCollector:
             yield Sample("homeprices_bundle_created_timestamp_seconds", manifest.created_at.timestamp(), labels)
             for metric, value in manifest.metrics.items():
                 yield Sample("homeprices_bundle_metric", value, {**labels, "metric": metric})
-        for bundle in regional_record.read(self._bucket).in_production:
-            yield Sample("homeprices_regional_places", len(bundle.places), {"version": bundle.version})
+        # Always a series: without one, a panel cannot tell that there is none from that the exporter is away.
+        places = {bundle.version: len(bundle.places) for bundle in regional_record.read(self._bucket).in_production}
+        for version, number in (places or {"none": 0}).items():
+            yield Sample("homeprices_regional_places", number, {"version": version})
 
     def _processes(self) -> Iterator[Sample]:
         for process in PROCESSES:

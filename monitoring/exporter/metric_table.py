@@ -17,7 +17,7 @@ METRICS: dict[str, tuple[tuple[str, ...], str]] = {
     "homeprices_bundle_number": (BUNDLE_LABELS, "Number of the highest complete bundle: 3 for BO3"),
     "homeprices_bundle_created_timestamp_seconds": (BUNDLE_LABELS, "When that bundle's model was trained"),
     "homeprices_bundle_metric": ((*BUNDLE_LABELS, "metric"), "That bundle's hold-out metrics, from its manifest"),
-    "homeprices_regional_places": (("version",), "Places in which production serves this regional bundle"),
+    "homeprices_regional_places": (("version",), "Places in which production serves this regional bundle; none: 0"),
     "homeprices_process_last_success_timestamp_seconds": (("process",), "Last successful end of a recurring process"),
     "homeprices_experiment_running": ((), "1 while a candidate has a share of the visitors"),
     "homeprices_experiment_phase": (("phase",), "1 while a model is in that phase, else 0"),

@@ -11,6 +11,7 @@ from homeprices.errors import Conflict, HomePricesError, NotFound, NotReady
 from homeprices.registry import bundle_reader, regional_record
 from homeprices.registry.versions import REGIONS_KEY
 from homeprices.release import control_record, promotion
+from monitoring.exporter.bucket_collector import BucketCollector
 from tests.contract.release import assert_consistent, in_production, publish, start_trial
 from tests.support.factories import Clock
 
@@ -157,3 +158,13 @@ def test_a_promotion_without_room_decides_nothing(trial: MemoryBucket) -> None:
         promote(trial)
     assert promotion.outcome_of(trial, "CO1") is None
     promotion.roll_back(trial, "CO1", "person:asha", "there is no room")
+
+
+def test_the_metric_has_the_places_of_each_bundle_and_a_series_without_one(trial: MemoryBucket) -> None:
+    def exported() -> dict[str, float]:
+        found = [one for one in BucketCollector(trial).collect() if one.name == "homeprices_regional_places"]
+        return {one.labels["version"]: one.value for one in found}
+
+    assert exported() == {"none": 0}
+    promote(trial)
+    assert exported() == {"RO1": 2}
