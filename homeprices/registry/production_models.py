@@ -10,6 +10,7 @@ from pathlib import Path
 
 from homeprices.adapters.object_store import Bucket
 from homeprices.errors import BundleFault, BundleRefused, HomePricesError, ObjectNotFound
+from homeprices.files import write_atomic
 from homeprices.log import get_logger
 from homeprices.names import REGIONAL_KIND
 from homeprices.pricing.bundle import Bundle
@@ -90,7 +91,7 @@ class RegionalModels:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._bucket, self._cache, self._check, self._clock = bucket, cache, check, clock
-        self._record = RegionalRecord()
+        self._record = self._stored = RegionalRecord()
         self._models: dict[str, Predictor] = {}
         self._refused: dict[str, tuple[BundleFault, float]] = {}
         self.by_place: Mapping[str, Predictor] = {}
@@ -113,13 +114,20 @@ class RegionalModels:
         """
         record = regional_record.read(self._bucket)
         changed = self._follow(record)
-        if changed:
-            self._cache.mkdir(parents=True, exist_ok=True)
-            copy = self._cache / f".{RECORD_COPY}.new"
-            copy.write_text(record.model_dump_json())
-            copy.replace(self._cache / RECORD_COPY)
-            self._remove_others(record.versions)
+        if record != self._stored:
+            self._store(record)
         return changed
+
+    def _store(self, record: RegionalRecord) -> None:
+        """Store a copy of the record for a start without the bucket. If the disk takes none, the next poll tries."""
+        try:
+            self._cache.mkdir(parents=True, exist_ok=True)
+            write_atomic(self._cache / RECORD_COPY, record.model_dump_json())
+        except OSError as error:
+            log.warning("regional_record_copy_failed", reason=str(error))
+            return
+        self._stored = record
+        self._remove_others(record.versions)
 
     def take_from_cache(self) -> None:
         """Serve what the copies in the cache hold, while the bucket does not answer."""

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from homeprices.pricing.home import Home
-from homeprices.registry import regional_record
+from homeprices.registry import production_models, regional_record
 from homeprices.registry.production_models import RECORD_COPY, RETRY_SECONDS
 from homeprices.registry.versions import REGIONS_KEY
 from inference.backend.runtime.worker_status import same_regional_versions
@@ -87,6 +87,23 @@ def test_a_damaged_regional_record_and_an_absent_bucket_change_nothing(world: Wo
     restarted.close()
     assert (restarted.state, restarted.regional_versions) == ("stale", ("RO1",))
     assert restarted.models().model_for(home("whitefield")).version == "RO1"
+
+
+def test_a_disk_that_takes_no_copy_of_the_record_is_tried_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.publish("BO1")
+    world.publish("RO1")
+    regional_record.add(world.bucket, "RO1", ("whitefield",), "BO1", "test", "better")
+    live = world.live()
+
+    def full(*_: object) -> None:
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(production_models, "write_atomic", full)
+        assert (live.poll(), live.regional_versions) == ("reloaded", ("RO1",))
+    assert not (world.folder / "cache" / RECORD_COPY).exists()
+    live.poll()
+    assert (world.folder / "cache" / RECORD_COPY).exists()
 
 
 def test_without_the_record_in_the_cache_the_general_model_serves_every_place(world: World) -> None:
