@@ -24,7 +24,7 @@ BEDROOMS, BATHS, SOCIETY = "bhk", "bath", "society"
 AREA, LOCATION = "total_sqft", "location"
 """A required number that the price never falls with, and a required text whose values the model learns."""
 COUNTS: tuple[str, ...] = (BEDROOMS, BATHS)
-"""Required whole numbers; by the first one, kinds of homes are told apart. There may be none."""
+"""Required whole numbers. The first one divides homes into kinds. There may be none."""
 SECOND = BEDROOMS
 """The number that is shown of a listing, with the area."""
 PRICE_BANDS = (50.0, 100.0)

@@ -40,7 +40,7 @@ class Stay(BaseModel):
 
 
 _Record = TypeVar("_Record", bound=BaseModel)
-NOBODY = Stay(model=None, until=None)
+NOT_IN_SHADOW = Stay(model=None, until=None)
 
 
 class Bakes(BaseModel):
@@ -98,11 +98,11 @@ def in_shadow(bucket: Bucket, run: str, now: datetime) -> Iterator[None]:
         yield
     finally:
         if _in_shadow(bucket) == mine:  # otherwise another run has begun since
-            bucket.put(SHADOW_KEY, NOBODY.model_dump_json(indent=2).encode())
+            bucket.put(SHADOW_KEY, NOT_IN_SHADOW.model_dump_json(indent=2).encode())
 
 
 def _in_shadow(bucket: Bucket) -> Stay:
-    return _read(bucket, SHADOW_KEY, Stay) or NOBODY
+    return _read(bucket, SHADOW_KEY, Stay) or NOT_IN_SHADOW
 
 
 def _read(bucket: Bucket, key: str, schema: type[_Record]) -> _Record | None:

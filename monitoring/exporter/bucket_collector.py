@@ -50,7 +50,7 @@ class BucketCollector:
             yield Sample("homeprices_bundle_created_timestamp_seconds", manifest.created_at.timestamp(), labels)
             for metric, value in manifest.metrics.items():
                 yield Sample("homeprices_bundle_metric", value, {**labels, "metric": metric})
-        # Always a series: without one, a panel cannot tell that there is none from that the exporter is away.
+        # Always a series, because a panel without one looks as if the exporter did not answer.
         places = {bundle.version: len(bundle.places) for bundle in regional_record.read(self._bucket).in_production}
         for version, number in (places or {"none": 0}).items():
             yield Sample("homeprices_regional_places", number, {"version": version})

@@ -36,7 +36,7 @@ _DECISIONS = text(
     ORDER BY id DESC LIMIT :most
     """
 )
-# The revert of a regional bundle publishes nothing: its result is the general bundle, which stands already.
+# The revert of a regional bundle publishes nothing. Its result is the general bundle, which was published before.
 _PUBLISHED = text(
     """
     SELECT result_version, id, ts, policy FROM ab_decisions WHERE result_version <> candidate

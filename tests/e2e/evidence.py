@@ -34,8 +34,8 @@ def sent(visitors: Visitors) -> tuple[int, int]:
 def wait_for_epoch(stack: RunningStack, epoch: int) -> None:
     """Wait until the router assigns visitors by this epoch of the control record."""
     port = stack.resources.settings.router_metrics_port
-    told = f"router_experiment_epoch {epoch}.0"
-    wait_until(lambda: told in httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=60).text, 60, told)
+    line = f"router_experiment_epoch {epoch}.0"
+    wait_until(lambda: line in httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=60).text, 60, line)
 
 
 def last_decision(stack: RunningStack) -> tuple[str, str]:
