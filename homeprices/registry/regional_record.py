@@ -188,8 +188,12 @@ def _ended(
 
 
 def _restored(bundles: tuple[RegionalBundle, ...], ended_by: str) -> tuple[RegionalBundle, ...]:
+    """Put into production what a bundle, which leaves, has ended: the newest, as far as there is room."""
+    stay = [bundle for bundle in bundles if bundle.ended_by is None and bundle.version != ended_by]
+    ended = [bundle.version for bundle in bundles if bundle.ended_by == ended_by]
+    returning = ended[max(len(ended) + len(stay) - MOST_IN_PRODUCTION, 0) :]
     return tuple(
-        bundle.model_copy(update={"ended_by": None}) if bundle.ended_by == ended_by else bundle for bundle in bundles
+        bundle.model_copy(update={"ended_by": None}) if bundle.version in returning else bundle for bundle in bundles
     )
 
 

@@ -136,7 +136,7 @@ def shadow_skip(bucket: Bucket, run: str, *, comes: bool) -> ShadowSkip | None:
 def end_skip(bucket: Bucket, run: str) -> None:
     """End a skip that is for the candidate of a run, because a person wants the comparison."""
     skip = _skip(bucket)[0]
-    if skip is not None and skip.run == run:  # no run has this name; the pipeline may delete nothing in control/
+    if skip is not None and skip.run == run:  # no run has this name; the pipeline may not delete the skip
         bucket.put(SKIP_KEY, skip.model_copy(update={"run": ""}).model_dump_json(indent=2).encode())
 
 

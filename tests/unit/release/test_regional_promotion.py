@@ -135,6 +135,23 @@ def test_there_is_room_for_three_and_the_newest_has_a_place_that_several_name(bu
     assert regional_record.taken_back(regional_record.read(bucket)) == ["RO4"]
 
 
+def test_no_more_than_three_return(bucket: MemoryBucket) -> None:
+    def add(number: int, *places: str, over: str = "BO1") -> None:
+        regional_record.add(bucket, f"RO{number}", places, over, "test", "better")
+
+    for number in (1, 2, 3):
+        add(number, f"place {number}")
+    regional_record.end_before(bucket, "BO2", "test", "better everywhere")
+    add(4, "place 4", over="BO2")
+    regional_record.restore(bucket, "BO2", "watch", "harm")
+    assert regional_record.read(bucket).versions == ("RO2", "RO3", "RO4")
+    add(5, "place 2", "place 3")
+    add(6, "place 6")
+    assert regional_record.read(bucket).versions == ("RO4", "RO5", "RO6")
+    regional_record.end(bucket, "RO5", "watch", "harm")
+    assert regional_record.read(bucket).versions == ("RO3", "RO4", "RO6")
+
+
 def test_the_record_keeps_its_newest_entries(bucket: MemoryBucket) -> None:
     for number in range(1, 30):
         regional_record.add(bucket, f"RO{number}", ("whitefield",), "BO1", "test", "better")
