@@ -94,13 +94,13 @@ class RunningStack:
         return dict(httpx.get(f"{url}/api/health", timeout=60).json())
 
     def wait_for_run(self, dag_id: str, run_id: str, seconds: float = TRAINING_SECONDS) -> dict[str, Any]:
-        """Return the finished run; the test fails with its task states unless it succeeded."""
+        """Return the finished run; the test fails with its task states and its note unless it succeeded."""
         run = wait_until(
             lambda: r if (r := self.airflow.run(dag_id, run_id))["state"] in {"success", "failed"} else None,
             seconds, f"the end of {dag_id} {run_id}",
         )  # fmt: skip
         tasks = {t["task_id"]: t["state"] for t in self.airflow.tasks(dag_id, run_id)}
-        assert run["state"] == "success", tasks
+        assert run["state"] == "success", f"{run['note']} {tasks}"
         return run
 
     def wait_until_ready(self, service: str) -> None:
