@@ -70,14 +70,20 @@ def share(
 ) -> None:
     """Give the candidate PERCENT of the visitors, from 0 to 50.
 
-    A change of the places starts the trial again.
+    A change of the places starts the trial again, after a shadow comparison on the homes of these places.
     """
     from homeprices.release import control_record
     from homeprices.release.experiment_record import in_places
+    from homeprices.workflows.candidates import trial_places
 
     bucket = session.resources.bucket
     chosen = _places(bucket, places, region, everywhere)
-    record = control_record.set_share(bucket, percent, session.actor, reason, places=chosen)
+    if chosen:
+        record, compared = trial_places.begin_in(session.resources, percent, chosen, session.actor, reason)
+        if compared:
+            click.echo(compared)
+    else:
+        record = control_record.set_share(bucket, percent, session.actor, reason, places=chosen)
     where = f" {in_places(record.places)}" if record.places or everywhere else ""
     click.echo(f"{record.candidate} gets {record.share:g} % of the visitors{where} from epoch {record.epoch} on.")
 

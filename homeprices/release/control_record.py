@@ -90,7 +90,7 @@ def start_experiment(
     Raises Conflict when the candidate is archived, or when another candidate that still exists is on trial.
     """
     _check_versions(production, candidate)
-    _check_share(share)
+    check_share(share)
     if bucket.exists(archive_folder(candidate) + MANIFEST_FILE):
         raise Conflict(f"{candidate} has ended and is in the archive; it is not tried again")
 
@@ -116,15 +116,18 @@ def set_share(
     reason: str = "",
     *,
     places: tuple[str, ...] | None = None,
+    candidate: str | None = None,
     clock: Clock = utc_now,
 ) -> ControlRecord:
-    """Change the running (or stopped) experiment's share, in percent. Zero stops it. Raises Conflict when idle.
+    """Change the running (or stopped) experiment's share, in percent. Zero stops it.
+
+    Raises Conflict when idle, and when `candidate` is given and is no longer the one on trial.
 
     The share is that of the trial, because no automatic actor changes what a person has set: a ramp ends here. A
     change of `places` (empty: the whole city; None: no change) starts the trial again, at half of its level, because
     the evidence of some places says nothing of others.
     """
-    _check_share(share)
+    check_share(share)
     if share == 0:
         if places is not None:
             raise InvalidInput({"places": "need a share above 0 percent"})
@@ -133,12 +136,14 @@ def set_share(
     def set_to(record: ControlRecord) -> ControlRecord:
         if record.state == "idle":
             raise Conflict("no experiment is running, so there is no share to set")
+        if candidate not in (None, record.candidate):
+            raise Conflict(f"{candidate} is no longer on trial; {record.candidate} is")
         if places is not None and places != record.places:
-            production, candidate = str(record.production), str(record.candidate)
+            production, tried = str(record.production), str(record.candidate)
             level = record.level and record.level / 2  # policies/year.py
             salt, at, regional = record.salt, clock(), record.regional
             return first_epoch(
-                record, production, candidate, salt, share, at, level=level, places=places, regional=regional
+                record, production, tried, salt, share, at, level=level, places=places, regional=regional
             )
         unchanged = record.share == share and record.phase != "ramp"
         return record if unchanged else with_share(record, share, "running", clock(), phase="trial")
@@ -227,6 +232,7 @@ def _check_versions(production: str, candidate: str | None) -> None:
         raise InvalidInput({"candidate": f"{candidate!r} is not a candidate such as CO1"})
 
 
-def _check_share(share: float) -> None:
+def check_share(share: float) -> None:
+    """Raise InvalidInput for a share, in percent, that is not allowed."""
     if not 0 <= share <= MAX_SHARE:
         raise InvalidInput({"share": f"{share!r} is not allowed; from 0 to {MAX_SHARE:g} percent"})

@@ -1,8 +1,13 @@
-"""The places of a trial: those that a person names, or a region of the city, as production's model knows them."""
+"""The places of a trial: those that a person names, or a region of the city, as production's model knows them.
+
+Before the trial begins there, the candidate prices the logged homes of these places, as every candidate does with all.
+"""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from homeprices.data.regions import GENERAL, REGIONS, region_of
@@ -12,9 +17,11 @@ from homeprices.pricing.features import OTHER_LOCATION, Locations, key_of, place
 from homeprices.registry import bundle_reader, regional_record
 from homeprices.registry.regional_record import MOST_PLACES
 from homeprices.release import control_record
+from homeprices.release.experiment_record import ControlRecord, in_places
 
 if TYPE_CHECKING:
     from homeprices.adapters.object_store import Bucket
+    from homeprices.resources import Resources
 
 LONGEST_HEADER = 100
 """Characters of a place as the header states it; Nginx keeps the places in a table of entries of this size."""
@@ -77,6 +84,32 @@ def places_of(bucket: Bucket, candidate: str) -> tuple[str, ...]:
     if record.candidate != candidate or not record.places:
         raise Conflict(f"{candidate} has no trial in some places, so there is no region to promote it for")
     return record.places
+
+
+def begin_in(
+    resources: Resources, percent: float, places: tuple[str, ...], actor: str, reason: str
+) -> tuple[ControlRecord, str]:
+    """Try the candidate in these places, unless its shadow comparison there stops it; return the record and a sentence.
+
+    The places of the present trial are not compared again. Raises Conflict when the comparison stops it, without an
+    experiment, and when another candidate takes the slot meanwhile; DatabaseUnavailable, StorageUnavailable.
+    """
+    from homeprices.workflows.candidates import selection, shadow  # they read bundles, which most commands do not
+
+    bucket = resources.bucket
+    control_record.check_share(percent)
+    before = control_record.read(bucket)
+    sentence = ""
+    if before.candidate is not None and percent > 0 and before.places != places:
+        run_id = selection.run_of(bucket, before.candidate)
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = bundle_reader.fetch(bucket, before.candidate, Path(temporary))
+            report = shadow.compare_in_shadow(resources, run_id, folder, places=places)
+        if report.stopped:
+            raise Conflict(f"{before.candidate} is not tried {in_places(places)}: {report.stopped}")
+        sentence = report.sentence
+    record = control_record.set_share(bucket, percent, actor, reason, places=places, candidate=before.candidate)
+    return record, sentence
 
 
 def _learned(bucket: Bucket) -> list[str]:

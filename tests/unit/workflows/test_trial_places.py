@@ -17,7 +17,7 @@ from homeprices.release.experiment_record import ControlRecord, in_places
 from homeprices.resources import Resources
 from homeprices.settings import load_settings
 from homeprices.workflows import status
-from homeprices.workflows.candidates import trial_places
+from homeprices.workflows.candidates import shadow, trial_places
 from tests.contract.release import publish
 from tests.support.factories import Clock
 from tests.unit.experiment.looks import look
@@ -155,16 +155,21 @@ def test_a_revert_names_either_what_returns_or_what_is_taken_back(
 
 
 def test_the_command_tries_a_candidate_in_a_region_in_named_places_and_everywhere(
-    trial: MemoryBucket, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trial: MemoryBucket, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(shadow, "_logged", lambda *_: ([], []))
+    compared = "Visitors asked for 0 homes in {} in 7 days. 500 are needed for a comparison, so the trial may begin.\n"
+
     def say(*words: str) -> tuple[int, str]:
         return command(trial, capsys, "share", "20", *words)
 
-    assert say("--region", "east") == (0, "CO1 gets 20 % of the visitors in one place from epoch 2 on.\n")
+    said = compared.format("one place") + "CO1 gets 20 % of the visitors in one place from epoch 2 on.\n"
+    assert say("--region", "east") == (0, said)
     assert "20 % of the visitors in one place, epoch 2" in status.release_status(resources(trial))
     listed = tmp_path / "places.txt"
     listed.write_text("Whitefield\nIndira Nagar\n")
-    assert say("--places", str(listed)) == (0, "CO1 gets 20 % of the visitors in 2 places from epoch 3 on.\n")
+    said = compared.format("2 places") + "CO1 gets 20 % of the visitors in 2 places from epoch 3 on.\n"
+    assert say("--places", str(listed)) == (0, said)
     assert control_record.read(trial).places == EAST
     assert say("--everywhere") == (0, "CO1 gets 20 % of the visitors in the whole city from epoch 4 on.\n")
     code, said = say("--everywhere", "--region", "east")
