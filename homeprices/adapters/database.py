@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from psycopg2 import OperationalError
 from psycopg2.extensions import POLL_OK, POLL_READ, connection, set_wait_callback
-from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import NullPool
@@ -48,7 +48,7 @@ MIGRATIONS = Path(__file__).parents[1] / "migrations"
 
 def open_engine(settings: Settings, *, statement_timeout_seconds: float = STATEMENT_TIMEOUT_SECONDS) -> Engine:
     """Return a bounded pool of connections to the settings' database. Connects on first use."""
-    return create_engine(
+    engine = create_engine(
         settings.database_url,
         pool_size=POOL_SIZE,
         max_overflow=POOL_OVERFLOW,
@@ -57,6 +57,8 @@ def open_engine(settings: Settings, *, statement_timeout_seconds: float = STATEM
         hide_parameters=True,
         connect_args=_connect_arguments(statement_timeout_seconds),
     )
+    event.listen(engine, "checkin", _end_raised_timeout)
+    return engine
 
 
 @contextmanager
@@ -64,6 +66,20 @@ def transaction(engine: Engine) -> Iterator[Connection]:
     """Open a transaction and commit it at the end. Raises DatabaseUnavailable when PostgreSQL does not answer."""
     with _translated(engine), engine.begin() as connection:
         yield connection
+
+
+def raise_statement_timeout(connection: Connection, seconds: float) -> None:
+    """Allow each statement of this transaction so many seconds, on the server and on the client side."""
+    connection.execute(text(f"SET LOCAL statement_timeout = '{seconds}s'"))
+    driver = connection.connection.driver_connection
+    if isinstance(driver, TimeoutConnection):
+        driver.answer_seconds = seconds + SILENCE_SECONDS
+
+
+def _end_raised_timeout(driver: connection | None, _: object) -> None:
+    """Give a connection that returns to the pool the timeout of its engine again; None is one that was closed."""
+    if isinstance(driver, TimeoutConnection):
+        vars(driver).pop("answer_seconds", None)
 
 
 @contextmanager
@@ -172,7 +188,7 @@ class TimeoutConnection(connection):
     """A connection that gives up after `connect_seconds` and, for each statement, `answer_seconds` (None: never)."""
 
     connect_seconds: ClassVar[float]
-    answer_seconds: ClassVar[float | None]
+    answer_seconds: float | None
     connected = False
 
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from homeprices.adapters.database import raise_statement_timeout
 from homeprices.adapters.object_store import Bucket
 from homeprices.errors import BundleRefused, Conflict, InvalidInput
 from homeprices.experiment import exposures
@@ -65,7 +66,7 @@ def collect_evidence(
         recent=max(record.started_at, now - RECENT),
         regional=record.regional,
     )
-    exposures.raise_statement_timeout(connection)
+    raise_statement_timeout(connection, exposures.STATEMENT_TIMEOUT_SECONDS)
     p99 = exposures.p99_milliseconds(connection, window)
     if "production" in p99:
         window = replace(window, slow_over_ms=policy.slow_over(p99["production"]))

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, TextClause, text
 
+from homeprices.adapters.database import raise_statement_timeout
 from homeprices.names import VARIANTS, Variant
 from homeprices.predictions.feedback import RATED_SQL, RATING_SQL, SOUND_FEEDBACK
 from homeprices.predictions.log_queries import LONGEST_MILLISECONDS, SOUND_VISIT
@@ -224,11 +225,6 @@ _REQUESTS = text(
 )
 
 
-def raise_statement_timeout(connection: Connection) -> None:
-    """Allow the statements of this transaction more time than a visitor would wait."""
-    connection.execute(text(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT_SECONDS}s'"))
-
-
 def visitors(connection: Connection, window: ExperimentWindow) -> list[VisitorExposures]:
     """Return every visitor of the experiment."""
     rows = _rows(connection, _VISITORS, window)
@@ -255,7 +251,7 @@ def prices(connection: Connection, window: ExperimentWindow) -> list[ActualPrice
 
 def requests_a_day(connection: Connection, until: datetime) -> float:
     """Return the requests a day that can be exposures, of either variant, in the days before `until`."""
-    raise_statement_timeout(connection)
+    raise_statement_timeout(connection, STATEMENT_TIMEOUT_SECONDS)
     values = {"since": until - timedelta(days=PACE_DAYS), "until": until}
     return float(connection.execute(_REQUESTS, values).scalar_one()) / PACE_DAYS
 

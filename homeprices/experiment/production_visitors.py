@@ -57,6 +57,8 @@ _PRODUCTION_P99 = text(
     WHERE {_ANSWERS} AND {_PRODUCTION_SOUND} AND NOT fallback
     """  # noqa: S608 (made of this module's own constants)
 )
+# No join by visitor: PostgreSQL expects one row of `answers`, whose many conditions it takes for independent, and joins
+# thousands of visitors pair by pair.
 _PRODUCTION_VISITORS = text(
     f"""
     WITH answers AS (
@@ -68,19 +70,18 @@ _PRODUCTION_VISITORS = text(
         WHERE verified AND NOT fallback AND ts < :until
           AND {RATED_SQL} AND {SOUND_FEEDBACK}
         ORDER BY answers.id, feedback_type = 'rating' DESC, user_feedback.ts DESC, user_feedback.id DESC
-    ), rated AS (
-        SELECT visitor, avg(stars) AS stars FROM opinions GROUP BY visitor
-    ), priced AS (
-        SELECT answers.visitor, avg({PRICE_ERROR_SQL}) AS error
+    ), seen AS (
+        SELECT visitor, 1 AS answers,
+               ({_PRODUCTION_SOUND} AND NOT fallback AND milliseconds > :slow_over_ms) IS TRUE AS slow,
+               CAST(NULL AS double precision) AS stars, CAST(NULL AS double precision) AS error
+        FROM answers
+        UNION ALL SELECT visitor, 0, false, stars, NULL FROM opinions
+        UNION ALL SELECT answers.visitor, 0, false, NULL, {PRICE_ERROR_SQL}
         FROM answers JOIN user_feedback ON prediction_id = answers.id
         WHERE verified AND NOT fallback AND ts < :until AND feedback_type = 'actual_price' AND {SOUND_FEEDBACK}
-        GROUP BY answers.visitor
-    ), came AS (
-        SELECT visitor, count(*) AS answers,
-               count(*) FILTER (WHERE {_PRODUCTION_SOUND} AND NOT fallback AND milliseconds > :slow_over_ms) AS slow
-        FROM answers GROUP BY visitor
     )
-    SELECT answers, slow, stars, error FROM came LEFT JOIN rated USING (visitor) LEFT JOIN priced USING (visitor)
+    SELECT sum(answers) AS answers, count(*) FILTER (WHERE slow) AS slow, avg(stars) AS stars, avg(error) AS error
+    FROM seen GROUP BY visitor
     """  # noqa: S608
 )
 

@@ -11,11 +11,11 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from homeprices.adapters.database import transaction
+from homeprices.adapters.database import raise_statement_timeout, transaction
 from homeprices.adapters.notifications import Notification
 from homeprices.experiment import decision_log, decision_report
 from homeprices.experiment.evidence import ClusteredProportion, SampleMoments, clustered_proportion, sample_moments
-from homeprices.experiment.exposures import raise_statement_timeout
+from homeprices.experiment.exposures import STATEMENT_TIMEOUT_SECONDS
 from homeprices.experiment.policies import document_of, load
 from homeprices.experiment.policies.post_promotion import BEFORE, Baseline, PostPromotionEvidence, PostPromotionRule
 from homeprices.experiment.production_visitors import (
@@ -87,7 +87,7 @@ class PostPromotionAnalysis:
             return reason, None
         until = origin.ts + self._policy.bake.longest
         with transaction(self._resources.engine) as connection:
-            raise_statement_timeout(connection)
+            raise_statement_timeout(connection, STATEMENT_TIMEOUT_SECONDS)
             bucket = self._resources.bucket
             evidence = collect_evidence(connection, bucket, self._policy.bake, origin, production, self._clock())
         verdict = self._policy.bake.evaluate(evidence)

@@ -114,6 +114,22 @@ def test_a_statement_that_takes_too_long_is_given_up(settings: Settings) -> None
     engine.dispose()
 
 
+def test_a_transaction_may_allow_its_statements_more_time(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "SILENCE_SECONDS", 0.1)
+    engine = database.open_engine(settings, statement_timeout_seconds=0.2)
+    with database.transaction(engine) as connection:
+        first = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        database.raise_statement_timeout(connection, 30)
+        connection.execute(text("SELECT pg_sleep(0.8)"))
+    with pytest.raises(DatabaseUnavailable, match="statement timeout"), database.transaction(engine) as connection:
+        assert connection.execute(text("SELECT pg_backend_pid()")).scalar_one() == first, "it is used again"
+        connection.execute(text("SELECT pg_sleep(30)"))
+    with database.transaction(engine) as connection:
+        limit = connection.connection.driver_connection.answer_seconds  # type: ignore[union-attr]
+    assert limit == pytest.approx(0.3)
+    engine.dispose()
+
+
 @pytest.fixture
 def silent_server() -> Iterator[int]:
     """The port of a server that takes what it is sent and never answers."""
