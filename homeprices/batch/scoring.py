@@ -121,7 +121,8 @@ def _score(
     writer.refuse(key, block.first_row, features.refused, None if block.batch else block.lines)
     if not len(features.rows):
         return features.measured
-    prices, low, high = predictor.price_columns(features.columns)
+    changes = _price_changes(predictor, batch, features.rows)
+    prices, low, high = predictor.price_columns(features.columns, changes)
     location = pa.array(features.columns[LOCATION], pa.string()).dictionary_encode()
     columns = {
         "file": pa.DictionaryArray.from_arrays(np.zeros(len(prices), dtype=np.int32), [key]),
@@ -138,6 +139,15 @@ def _score(
         columns[ID] = pa.nulls(len(prices), pa.string())
     writer.add(pa.table(columns))
     return features.measured
+
+
+def _price_changes(predictor: Predictor, batch: pa.RecordBatch, rows: Any) -> Any:
+    """The change of the price level of the place of each of these rows, computed once for each spelling."""
+    if predictor.place_prices_as_of is None:
+        return 1.0
+    places = batch.column(LOCATION).take(pa.array(rows)).cast(pa.string()).dictionary_encode()
+    changes = np.array([predictor.price_change(place) for place in places.dictionary.to_pylist()])
+    return changes[places.indices.to_numpy()]
 
 
 def _judge(counts: RatioCounts, key: str, writer: PartitionWriter) -> None:

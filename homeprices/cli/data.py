@@ -43,13 +43,15 @@ def import_file(resources: Resources, path: Path, announce: Announce | None, sou
     Raises Refusal with a line for each fault of the file, or OSError.
     """
     from homeprices.data.contract import accept
+    from homeprices.data.listing_dates import local_day
     from homeprices.data.schema import MAX_BYTES
     from homeprices.registry.datasets import store
+    from homeprices.registry.versions import utc_now
 
     with path.open("rb") as file:
         body = file.read(MAX_BYTES + 1)  # one byte more shows that the file is too large
     try:
-        accepted = accept(body)
+        accepted = accept(body, local_day(utc_now()))
     except DatasetRefused as error:
         named = {name: "" if name == "file" else f"{name}: " for name in error.fields}
         faults = [f"{path.name}: {named[name]}{problem}" for name, problem in error.fields.items()]

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import date
 
 import numpy as np
 import pandas as pd
 
 from homeprices.data.listing import MISSING_REASONS, RULES, UNKNOWN_WORDS
 from homeprices.data.listing import PARSERS as PARSERS
+from homeprices.data.listing_dates import AFTER_IMPORT, ALLOWED, LISTED_ON, NO_DAY, parse_day
 from homeprices.errors import DatasetRefused
 from homeprices.pricing.inputs import NUMBERS, OPTIONAL, REQUIRED, SPELT, TEXTS
 from homeprices.tables.cells import key_of, number, word
@@ -44,9 +46,10 @@ REASONS = tuple(CAUSE)
 
 @dataclass(frozen=True, eq=False)
 class Cleaned:
-    """Clean listings: CLEAN_COLUMNS; missing text is '', a missing number NaN.
+    """Clean listings: CLEAN_COLUMNS; missing text is '', a missing number NaN. `listed_on` too, if the table has it.
 
-    `refused` counts rows by the first reason of REASONS that holds; `duplicates` are exact repetitions, dropped.
+    `refused` counts rows by the first reason of REASONS, or of the dates, that holds; `duplicates` are exact
+    repetitions, dropped.
     """
 
     rows: pd.DataFrame
@@ -88,7 +91,7 @@ class Cleaned:
         """Notes for a person, a line each: rejected rows, unknown words, impossible ratios."""
         said = [f"{self.raw_rows:,} rows: {len(self.rows):,} used, {self.duplicates:,} repetitions dropped"]
         said += [
-            f"refused, {reason}: {count:,} ({', '.join(self.first_refused.get(reason, ()))})"
+            f"refused, {reason}: {count:,} ({', '.join(self.first_refused.get(reason, ()))}){allowed_for(reason)}"
             for reason, count in self.refused.items()
             if count
         ]
@@ -99,20 +102,29 @@ class Cleaned:
         return [*said, *(one.sentence() for one in self.outside)]
 
 
-def clean(raw: pd.DataFrame) -> Cleaned:
-    """Return the clean listings of a raw table (columns of `schema.COLUMNS`, text). Each row is judged on its own."""
+def clean(raw: pd.DataFrame, until: date | None = None) -> Cleaned:
+    """Return the clean listings of a raw table (columns of `schema.COLUMNS`, text). Each row is judged on its own.
+
+    In a table with `listed_on`, a row without a day is rejected, and one with a day after `until`, that of the import.
+    """
     text = raw.fillna("").astype(str)
     rows = pd.DataFrame({name: _column(name, text) for name in CLEAN_COLUMNS}, index=raw.index)
-    wrong = [rows[name].isna() | (rows[name] == "") for name in MISSING_REASONS]
-    reason = np.select([*wrong, *(has(rows) for _, has in RULES.values())], REASONS, default="")
+    wrong = {reason: rows[name].isna() | (rows[name] == "") for name, reason in MISSING_REASONS.items()}
+    wrong |= {reason: has(rows) for reason, (_, has) in RULES.items()}
+    causes = CAUSE
+    if LISTED_ON in raw.columns:
+        rows[LISTED_ON] = _each(text[LISTED_ON], parse_day).astype(object)
+        wrong |= {NO_DAY: rows[LISTED_ON] == "", AFTER_IMPORT: rows[LISTED_ON] > (until or date.max).isoformat()}
+        causes = CAUSE | {NO_DAY: LISTED_ON, AFTER_IMPORT: LISTED_ON}
+    reason = np.select(list(wrong.values()), list(wrong), default="")
     kept = rows[reason == ""]
     unique = kept[~as_keys(kept).duplicated()]
     return Cleaned(
         unique,
         raw_rows=len(raw),
         duplicates=len(kept) - len(unique),
-        refused={name: int((reason == name).sum()) for name in REASONS},
-        first_refused={name: _first(text.loc[reason == name, column]) for name, column in CAUSE.items()},
+        refused={name: int((reason == name).sum()) for name in causes},
+        first_refused={name: _first(text.loc[reason == name, column]) for name, column in causes.items()},
         outside=measure_ratios({name: rows[name].to_numpy(float) for name in (*NUMBERS, "price")}, [*rows.index]),
     )
 
@@ -138,8 +150,15 @@ def require_usable(cleaned: Cleaned) -> None:
             f"at most {MAX_REFUSED_SHARE:.0%} may be"
         )
     if problem:
-        first = "; ".join(f"{name} {places[0]}" for name, places in cleaned.first_refused.items() if places)
+        first = "; ".join(
+            f"{name} {places[0]}{allowed_for(name)}" for name, places in cleaned.first_refused.items() if places
+        )
         raise DatasetRefused({"file": f"{problem}. First: {first}" if first else problem})
+
+
+def allowed_for(reason: str) -> str:
+    """Return what a reason asks for, behind a colon; '' for a reason whose name says it."""
+    return f": {ALLOWED[reason]}" if reason in ALLOWED else ""
 
 
 def _column(name: str, text: pd.DataFrame) -> pd.Series:

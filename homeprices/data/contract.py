@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ import pandera.pandas as pa
 from homeprices.data import listing
 from homeprices.data.cleaning import CELL_SHOWN, CLEAN_COLUMNS, Cleaned, clean, require_usable
 from homeprices.data.listing import MISSING_REASONS, RULES
+from homeprices.data.listing_dates import LISTED_ON, NO_DAY, parse_day
 from homeprices.data.schema import COLUMNS, NUMBER_COLUMNS, Listings, is_number_or_missing, named, read_file
 from homeprices.errors import DatasetRefused
 from homeprices.pricing.inputs import OPTIONAL, REQUIRED, TEXTS
@@ -94,6 +96,14 @@ CLEAN = pa.DataFrameSchema(
 """In the units of the inputs, single spaces; missing text is '', a missing number NaN; no row twice."""
 
 
+_DAY = pa.Column(None, pa.Check(lambda column: column.map(parse_day) == column, name=NO_DAY))
+
+DATED_RAW = RAW.add_columns({LISTED_ON: pa.Column(None, pa.Check(_is_text, name="text"))})
+DATED_CLEAN = CLEAN.add_columns({LISTED_ON: _DAY})
+DATED_CLEAN.unique = [*CLEAN_COLUMNS, LISTED_ON]
+"""The schemas of a table with `listed_on`: a home may be listed twice at one price, on two days."""
+
+
 @dataclass(frozen=True)
 class Meaning:
     """A statistic of a column (a median or a share), and the range in which the column keeps its meaning."""
@@ -122,15 +132,17 @@ class Accepted:
         return [*ignored, *self.listings.notes, *self.cleaned.sentences()]
 
 
-def accept(body: bytes) -> Accepted:
+def accept(body: bytes, until: date | None = None) -> Accepted:
     """Read, clean and check a file of listings: all checks of `data import` and of both files of `evaluate`.
+
+    `until` is the day of the import: no listing can be later.
 
     Raises DatasetRefused with a line for each fault, and one that names the ignored columns.
     """
     listings = read_file(body)
     try:
         require_raw(listings.table)
-        cleaned = clean(listings.table)
+        cleaned = clean(listings.table, until)
         require_training_rows(cleaned)
     except DatasetRefused as error:
         raise DatasetRefused(error.fields | named(listings.ignored)) from None
@@ -139,7 +151,7 @@ def accept(body: bytes) -> Accepted:
 
 def require_raw(table: pd.DataFrame) -> None:
     """Raise DatasetRefused, with one line per column, when a raw table violates the contract."""
-    _require(RAW, table)
+    _require(DATED_RAW if LISTED_ON in table.columns else RAW, table)
 
 
 def require_training_rows(cleaned: Cleaned) -> None:
@@ -151,7 +163,7 @@ def require_training_rows(cleaned: Cleaned) -> None:
         require_usable(cleaned)
     except DatasetRefused as error:  # areas in square metres are too small for their bedrooms: the ratio says why
         raise DatasetRefused(error.fields | ratios) from None
-    _require(CLEAN, cleaned.rows)
+    _require(DATED_CLEAN if LISTED_ON in cleaned.rows.columns else CLEAN, cleaned.rows)
     changed = {
         meaning.column: f"{found:,.4g} {meaning.what}; expected {meaning.low:g} to {meaning.high:,g}. "
         "The column no longer means what it did"

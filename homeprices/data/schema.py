@@ -1,4 +1,4 @@
-"""The schema of the raw table: the columns of `listing` as text, as downloaded.
+"""The schema of the raw table: the columns of `listing` as text, as downloaded, and `listed_on` if it is there.
 
 Reading rejects a file that is not this table. It accepts blank and odd cells, because `cleaning` rejects single rows.
 """
@@ -6,7 +6,7 @@ Reading rejects a file that is not this table. It accepts blank and odd cells, b
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from homeprices.data.columns import unit_columns, with_units
 from homeprices.data.listing import COLUMNS as COLUMNS
 from homeprices.data.listing import MEASURES as MEASURES
 from homeprices.data.listing import NUMBER_COLUMNS as NUMBER_COLUMNS
+from homeprices.data.listing_dates import LISTED_ON
 from homeprices.errors import DatasetRefused, InvalidInput
 from homeprices.tables.cells import is_missing, number
 from homeprices.tables.commas import with_points
@@ -69,8 +70,8 @@ def read_file(body: bytes) -> Listings:
 
 
 def used_columns(header: Sequence[str]) -> tuple[str, ...]:
-    """The columns of a header that `listings_of` needs: COLUMNS, and columns of units."""
-    return (*COLUMNS, *unit_columns(header).values())
+    """The columns of a header that `listings_of` needs: COLUMNS, `listed_on` if it is there, and columns of units."""
+    return (*COLUMNS, *([LISTED_ON] if LISTED_ON in header else []), *unit_columns(header).values())
 
 
 def listings_of(header: Sequence[str], lines: Sequence[int], columns: Mapping[str, list[str]]) -> Listings:
@@ -84,8 +85,13 @@ def listings_of(header: Sequence[str], lines: Sequence[int], columns: Mapping[st
     except DatasetRefused as error:
         raise DatasetRefused(error.fields | named(ignored)) from None
     index = pd.Index(lines, name="line")
-    table = pd.DataFrame({name: cells[name] for name in COLUMNS}, index=index, dtype=object)
+    table = pd.DataFrame({name: cells[name] for name in raw_columns(cells)}, index=index, dtype=object)
     return Listings(table, ignored, notes)
+
+
+def raw_columns(names: Iterable[str]) -> list[str]:
+    """The columns of a raw table: COLUMNS, and `listed_on` if it is among the names."""
+    return [*COLUMNS, *([LISTED_ON] if LISTED_ON in names else [])]
 
 
 def interpreted(
@@ -117,7 +123,7 @@ def named(ignored: tuple[str, ...]) -> dict[str, str]:
 
 def to_csv(table: pd.DataFrame) -> bytes:
     """The table as the CSV file that `read_listings` reads."""
-    return table.loc[:, list(COLUMNS)].to_csv(index=False, lineterminator="\n").encode()
+    return table.loc[:, raw_columns(table.columns)].to_csv(index=False, lineterminator="\n").encode()
 
 
 def stripped(name: str, cells: Sequence[Any], lines: Sequence[int]) -> list[str]:

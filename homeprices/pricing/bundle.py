@@ -20,7 +20,7 @@ from homeprices.pricing.manifest import (
     Manifest,
     Reference,
 )
-from homeprices.pricing.market import MARKET_FILE, Market
+from homeprices.pricing.market import MARKET_FILE, PLACE_PRICES_FILE, Market, PlacePrices
 
 MODEL_FILE = "model.onnx"
 COLUMNS_FILE = "columns.json"
@@ -68,6 +68,18 @@ class Bundle:
     def market(self) -> Market | None:
         """The market of the training rows; None in a bundle that is older than the file. Raises BundleRefused."""
         return _read(self.folder, MARKET_FILE, Market) if MARKET_FILE in self.manifest.files else None
+
+    def place_prices(self) -> PlacePrices | None:
+        """The price levels at which the model has learned prices; None if it uses none. Raises BundleRefused."""
+        as_of = self.manifest.place_prices_as_of
+        if as_of is None:
+            return None
+        if PLACE_PRICES_FILE not in self.manifest.files:
+            raise BundleRefused(f"{self.folder.name}: the manifest does not list {PLACE_PRICES_FILE}")
+        table = _read(self.folder, PLACE_PRICES_FILE, PlacePrices)
+        if table.as_of != as_of:
+            raise BundleRefused(f"{self.folder.name}: {PLACE_PRICES_FILE} is of {table.as_of}, not of {as_of}")
+        return table
 
 
 def digest(path: Path) -> FileDigest:

@@ -60,7 +60,7 @@ def explain(model: Predictor, home: Home, typical: Mapping[str, Feature]) -> Exp
     if len(names) > MOST_COMPARED:
         raise ValueError(f"{len(names)} inputs are compared, at most {MOST_COMPARED} can be")
     columns = _coalitions({**given, LOCATION: estimate.location}, {name: typical[name] for name in names})
-    prices = model.price_columns(columns)[0]
+    prices = model.price_columns(columns, model.price_change(home.place))[0]
     prices[-1] = estimate.price  # that of the single home, because a batch may differ from it in the last digits
     price, baseline = (round(float(one), PRICE_DIGITS) for one in (prices[-1], prices[0]))
     values = dict(zip(names, shapley_values(prices).tolist(), strict=True))

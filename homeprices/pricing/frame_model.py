@@ -16,6 +16,7 @@ from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.home import Home
 from homeprices.pricing.inputs import INPUT, SPELT
 from homeprices.pricing.manifest import MANIFEST_FILE
+from homeprices.pricing.market import PlacePrices
 from homeprices.pricing.predictor import PRICE_DIGITS, Predictor
 from homeprices.tables.cells import is_missing, number
 
@@ -27,11 +28,17 @@ _VALUE_SHOWN = 40
 
 
 class FrameModel:
-    """The model of a bundle folder, published or draft."""
+    """The model of a bundle folder, published or draft.
 
-    def __init__(self, folder: Path) -> None:
+    `place_prices` is a table that `homeprices features --as-of` has written: a model that uses place prices prices at
+    its levels, and without it at those of its training. Raises BundleRefused.
+    """
+
+    def __init__(self, folder: Path, place_prices: Path | None = None) -> None:
         published = (folder / MANIFEST_FILE).exists()
         self._predictor = Predictor(Bundle.open(folder) if published else Bundle.open_draft(folder))
+        if place_prices is not None:
+            self._predictor.use_place_prices(PlacePrices.model_validate_json(place_prices.read_bytes()))
 
     def predict(self, homes: pd.DataFrame) -> pd.DataFrame:
         """Return price and interval of each row in lakh rupees, rounded as in the API; the index is that of `homes`.

@@ -6,7 +6,7 @@ A change that an older reader must not ignore raises `schema_version`.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
@@ -93,7 +93,11 @@ class Golden(_Frozen):
 
 
 class Draft(_Frozen):
-    """A bundle that has no version yet. `metrics` are of the hold-out; `created_at` is when the model was trained."""
+    """A bundle that has no version yet. `metrics` are of the hold-out; `created_at` is when the model was trained.
+
+    `place_prices_as_of` is the day at whose price levels the model has learned prices; None for a model that uses no
+    place prices, and not written then.
+    """
 
     schema_version: Literal[1] = 1
     created_at: datetime
@@ -105,6 +109,14 @@ class Draft(_Frozen):
     metrics: dict[str, float]
     golden: tuple[Golden, ...] = Field(min_length=1)
     files: dict[FileName, FileDigest] = Field(min_length=1)
+    place_prices_as_of: date | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_day(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = write(self)
+        if written.get("place_prices_as_of", "") is None:
+            del written["place_prices_as_of"]
+        return written
 
     def publish(self, *, version: str, promoted_from: str | None, published_by: str) -> Manifest:
         """The manifest of this bundle under a version (`BO3`, `CO7`). A promotion calls it on a manifest."""

@@ -1,22 +1,24 @@
 """The market that a model was trained on: typical homes of places, rupees a square foot, some listings, and the
-accuracy of estimates by kind of home.
+accuracy of estimates by kind of home. And place prices, by which an estimate follows the market since then.
 
-`market.json` of a bundle holds it. Serving reads the file at the first explanation, never for a prediction. Bundles
-from before it have none.
+`market.json` of a bundle holds the market. Serving reads the file at the first explanation, never for a prediction.
+Bundles from before it have none. `place_prices.json` is in the bundles of models that use place prices.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from homeprices.pricing.accuracy import Accuracy, Segment
+from homeprices.pricing.features import key_of
 from homeprices.pricing.home import Home
 from homeprices.pricing.inputs import AREA, COUNTS, INPUT, SECOND, TEXT_LIMIT, WHOLE_NUMBERS
 from homeprices.pricing.manifest import Reference, TextReference
@@ -25,6 +27,12 @@ from homeprices.words import COUNTED
 MARKET_FILE = "market.json"
 MOST_LISTINGS = 20_000
 MOST_LISTINGS_A_PLACE = 40
+
+PLACE_PRICES_FILE = "place_prices.json"
+PLACE_PRICE_DAYS: Final = 90
+MOST_PLACE_PRICES = 20_000
+MOST_CHANGE = 4.0
+"""Prices of a place that change more than by this factor, up or down, since the training are a fault of a table."""
 
 Name = Annotated[str, Field(min_length=1, max_length=TEXT_LIMIT)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -126,6 +134,58 @@ class Market(_Frozen):
             )
             for row, share in zip(rows[nearest].tolist(), alike[nearest].tolist(), strict=True)
         ]
+
+
+class GroupPrice(_Frozen):
+    """The price level of a place, a region or the city (`words.RATE`), and its listings in the last 90 days."""
+
+    rupees_per_sqft: Positive
+    listings: int = Field(ge=0)
+
+
+class PlacePrice(GroupPrice):
+    """The price level of a place, and its region."""
+
+    region: Name
+
+
+class PlacePrices(_Frozen):
+    """The price levels that were known on a day, before any listing of that day: a point-in-time table.
+
+    `places` has a place by its key (`key_of`), if it was listed before the day. `data.place_prices` computes the table.
+    """
+
+    schema_version: Literal[1] = 1
+    as_of: date
+    days: Literal[90] = PLACE_PRICE_DAYS
+    city: GroupPrice
+    regions: dict[Name, GroupPrice] = Field(max_length=MOST_PLACE_PRICES)
+    places: dict[Name, PlacePrice] = Field(max_length=MOST_PLACE_PRICES)
+
+    @model_validator(mode="after")
+    def _regions_are_there(self) -> PlacePrices:
+        if missing := {place.region for place in self.places.values()} - self.regions.keys():
+            raise ValueError(f"a place is in a region that has no price: {min(missing)}")
+        return self
+
+    def change_since(self, base: PlacePrices, place: str) -> float:
+        """Return the price level of a place as a multiple of its level in an earlier table, for any spelling.
+
+        The levels compared are of the place if both tables have it, else of its region, else of the city.
+        """
+        key = key_of(place)
+        now, then = self.places.get(key), base.places.get(key)
+        if now is not None and then is not None:
+            return now.rupees_per_sqft / then.rupees_per_sqft
+        known = now or then
+        if known is not None and known.region in self.regions and known.region in base.regions:
+            return self.regions[known.region].rupees_per_sqft / base.regions[known.region].rupees_per_sqft
+        return self.city.rupees_per_sqft / base.city.rupees_per_sqft
+
+    def largest_change_since(self, base: PlacePrices) -> float:
+        """Return the largest factor by which any place or the city has changed, up or down, at least 1."""
+        changes = [self.change_since(base, place) for place in ("", *self.places)]
+        return max(max(change, 1 / change) for change in changes)
 
 
 def typical_of_reference(reference: Reference) -> dict[str, float | str]:

@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from datetime import date
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
@@ -17,7 +18,7 @@ from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.features import OTHER_LOCATION, Locations
 from homeprices.pricing.home import FEATURES, Home
 from homeprices.pricing.inputs import LOCATION
-from homeprices.pricing.market import Market, typical_of_reference
+from homeprices.pricing.market import MOST_CHANGE, Market, PlacePrices, typical_of_reference
 from homeprices.pricing.plausibility import unusual_inputs
 from homeprices.words import PRICE_UNIT
 
@@ -89,7 +90,45 @@ class Predictor:
         outputs = {item.name for item in session.get_outputs()}
         self._has_interval = {LOW_OUTPUT, HIGH_OUTPUT} <= outputs
         self._outputs = [OUTPUT, LOW_OUTPUT, HIGH_OUTPUT] if self._has_interval else [OUTPUT]
+        self._base = bundle.place_prices()
+        self._now: PlacePrices | None = None
         self.replay_golden()
+
+    @property
+    def base_place_prices(self) -> PlacePrices | None:
+        """The price levels at which the model has learned prices; None for a model that uses no place prices."""
+        return self._base
+
+    @property
+    def place_prices_as_of(self) -> date | None:
+        """The day at whose price levels this model prices; None for a model that uses no place prices."""
+        return None if self._base is None else (self._now or self._base).as_of
+
+    def use_place_prices(self, table: PlacePrices | None) -> None:
+        """Price at the levels of a table from now on; with None, at those of the training.
+
+        A model without place prices, and one that is newer than the table, price as before. Raises BundleRefused when a
+        level has changed more than MOST_CHANGE-fold since the training.
+        """
+        if self._base is None:
+            return
+        if table is None or table.as_of <= self._base.as_of:
+            self._now = None
+            return
+        if (change := table.largest_change_since(self._base)) > MOST_CHANGE:
+            reason = (
+                f"the place prices of {table.as_of} differ up to {change:.1f}-fold from those of {self._base.as_of}"
+            )
+            raise BundleRefused(f"{self.version}: {reason}; at most {MOST_CHANGE:g}-fold is allowed")
+        self._now = table  # one assignment: a call that runs now prices with the table before or with this one
+
+    def price_change(self, place: str) -> float:
+        """Return by what every price in a place is multiplied, because its price level has changed since the training.
+
+        1.0 for a model without place prices. `place` may be in any spelling, known to the model or not.
+        """
+        now, base = self._now, self._base
+        return 1.0 if now is None or base is None else now.change_since(base, place)
 
     @property
     def version(self) -> str:
@@ -150,6 +189,12 @@ class Predictor:
             [prices] = answers
             lows = [price * self._interval.lower_factor for price in prices]
             highs = [price * self._interval.upper_factor for price in prices]
+        if self._now is not None:
+            changes = [self.price_change(home.place) for home in homes]
+            prices, lows, highs = (
+                [value * change for value, change in zip(values, changes, strict=True)]
+                for values in (prices, lows, highs)
+            )
         estimates = []
         for price, low, high, name in zip(prices, lows, highs, names, strict=True):
             if not 0 < low <= price <= high < math.inf:  # also rejects NaN
@@ -164,10 +209,13 @@ class Predictor:
             for name, kind in self._inputs
         }
 
-    def price_columns(self, columns: Mapping[str, np.ndarray[Any, Any]]) -> tuple[np.ndarray[Any, Any], ...]:
+    def price_columns(
+        self, columns: Mapping[str, np.ndarray[Any, Any]], changes: np.ndarray[Any, Any] | float = 1.0
+    ) -> tuple[np.ndarray[Any, Any], ...]:
         """Prices, lows and highs in lakh rupees [N] for feature columns: an array [N] for each input of the graph.
 
-        Raises BundleRefused when a price is not finite, positive and inside its interval.
+        `changes` are the `price_change` of each place, or of all. Raises BundleRefused when a price is not finite,
+        positive and inside its interval.
         """
         feed = {name: columns[name].astype(_DTYPES[kind], copy=False).reshape(-1, 1) for name, kind in self._inputs}
         answers = [column.ravel().astype(np.float64) for column in self._session.run(self._outputs, feed, None)]
@@ -178,7 +226,7 @@ class Predictor:
         if wrong.any():
             reason = f"the model answers {prices[wrong][0]} {PRICE_UNIT} ({low[wrong][0]} to {high[wrong][0]})"
             raise BundleRefused(f"{self.version}: {reason}", "answers")
-        return prices, low, high
+        return prices * changes, low * changes, high * changes
 
     def replay_golden(self) -> None:
         """Predict the golden inputs again. Raises BundleRefused when a prediction differs from the recorded one."""

@@ -10,18 +10,23 @@ import hashlib
 import json
 import re
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from homeprices.adapters.object_store import Bucket
+from homeprices.data.listing_dates import local_day
 from homeprices.data.schema import read_listings
 from homeprices.errors import Conflict, InvalidInput, NotFound, ObjectNotFound, PreconditionFailed
 from homeprices.pricing.manifest import DatasetReference
 from homeprices.registry.bundle_publisher import DATASET_KEY, claim, claim_key
-from homeprices.registry.versions import number_of
+from homeprices.registry.versions import number_of, utc_now
 from homeprices.tables.reader import Format
+
+if TYPE_CHECKING:
+    from homeprices.data.cleaning import Cleaned
+    from homeprices.data.preparation import PreparedDataset
 
 PREFIX = "data/raw/"
 
@@ -65,7 +70,7 @@ def import_csv(bucket: Bucket, body: bytes, source: str) -> Dataset:
     # Imported here, because most processes only read datasets, and importing pandera takes most of a second.
     from homeprices.data.contract import accept
 
-    accepted = accept(body)
+    accepted = accept(body, local_day(utc_now()))
     return store(bucket, body, source, rows=accepted.cleaned.raw_rows, format=accepted.listings.format)
 
 
@@ -131,13 +136,36 @@ def _origin(bucket: Bucket, name: str) -> dict[str, Any]:
         return {}
 
 
-def split(bucket: Bucket, reference: DatasetReference) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the clean (training, hold-out) rows of a bundle's dataset. Raises as `read` does."""
-    # Imported here, because the services read the names of datasets only.
-    from homeprices.data import cleaning, preparation
+def prepared(bucket: Bucket, reference: DatasetReference) -> PreparedDataset:
+    """Return the rows of a bundle's dataset, divided as for that bundle. Raises as `read` does.
 
-    raw = read(bucket, Dataset.model_validate(reference.model_dump()))
-    return preparation.split(cleaning.clean(raw).rows, reference.holdout or preparation.SALT)
+    Raises InvalidInput for a hold-out by time that is not the dataset's own.
+    """
+    # Imported here, because the services read the names of datasets only.
+    from homeprices.data import preparation
+
+    cleaned = clean(bucket, Dataset.model_validate(reference.model_dump()))
+    made = preparation.prepare(cleaned)
+    rule = reference.holdout or preparation.SALT
+    if rule == made.rule:
+        return made
+    if rule.startswith(preparation.BY_TIME):
+        raise InvalidInput({"dataset.holdout": f"is {rule!r}; that of train_V{reference.version} is {made.rule!r}"})
+    return preparation.PreparedDataset(cleaned.rows, preparation.unseen_by(cleaned.rows, rule), made.quality, rule)
+
+
+def split(bucket: Bucket, reference: DatasetReference) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the clean (training, hold-out) rows of a bundle's dataset. Raises as `prepared` does."""
+    found = prepared(bucket, reference)
+    return found.training, found.holdout
+
+
+def clean(bucket: Bucket, dataset: Dataset) -> Cleaned:
+    """Return the clean listings of a dataset; none is later than its import. Raises as `read` does."""
+    from homeprices.data import cleaning
+
+    imported = dataset.imported_at
+    return cleaning.clean(read(bucket, dataset), None if imported is None else local_day(imported))
 
 
 def read(bucket: Bucket, dataset: Dataset) -> pd.DataFrame:

@@ -38,7 +38,7 @@ from homeprices.pricing.manifest import (
     Input,
     Interval,
 )
-from homeprices.pricing.market import MARKET_FILE, Market
+from homeprices.pricing.market import MARKET_FILE, PLACE_PRICES_FILE, Market
 from homeprices.pricing.predictor import HIGH_OUTPUT, LOW_OUTPUT, OUTPUT
 from homeprices.training.bundle_metadata import reference_distributions
 from homeprices.training.cross_validation import cross_validate
@@ -95,6 +95,9 @@ def build_bundle(
     (out / REFERENCE_FILE).write_text(reference.model_dump_json(indent=1))
     (out / MARKET_FILE).write_text(_market(training, inputs, score).model_dump_json())
     _write(out / "quality.json", quality)
+    base = prepared.base if prepared.time_adjusted else None
+    if base is not None:
+        (out / PLACE_PRICES_FILE).write_text(base.model_dump_json())
     price_model.save(model, out / "model.skops")
     draft = Draft(
         created_at=created_at,
@@ -106,6 +109,7 @@ def build_bundle(
         metrics=_metrics(score, float(training["price"].median())),
         golden=_golden(out / MODEL_FILE, model, prepared.holdout),
         files={path.name: digest(path) for path in sorted(out.iterdir()) if path.name in _BEFORE_REPORT},
+        place_prices_as_of=base.as_of if base else None,
     )
     write_report(Bundle(out, draft, columns), model, training, score, quality=quality, onnx_difference=difference)
     draft = draft.model_copy(update={"files": _digests(out)})
@@ -113,7 +117,10 @@ def build_bundle(
     return draft
 
 
-_BEFORE_REPORT = {MODEL_FILE, COLUMNS_FILE, REFERENCE_FILE, MARKET_FILE, "quality.json", "model.skops"}
+_BEFORE_REPORT = {
+    *(MODEL_FILE, COLUMNS_FILE, REFERENCE_FILE, MARKET_FILE, PLACE_PRICES_FILE),
+    *("quality.json", "model.skops"),
+}
 
 
 def score_holdout(model: PriceModel, rows: pd.DataFrame) -> HoldoutScore:

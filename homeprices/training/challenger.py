@@ -14,11 +14,13 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from homeprices.data.preparation import SALT, to_priced_homes
-from homeprices.errors import PublicationRefused
+from homeprices.data.listing_dates import LISTED_ON
+from homeprices.data.preparation import BY_TIME, SALT, TIME_FACTOR, Holdout, priceable, to_priced_homes, unseen_by
+from homeprices.errors import InvalidInput, PublicationRefused
 from homeprices.model.feature_matrix import Prices
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.home import Home
+from homeprices.pricing.inputs import LOCATION
 from homeprices.pricing.manifest import DRAFT_FILE
 from homeprices.pricing.predictor import Estimate, Predictor
 from homeprices.words import ITEM, ITEMS
@@ -28,6 +30,9 @@ SAME_RELATIVE = 1e-3
 
 DRAWS = 1_000
 CONFIDENCE = 0.95
+LEAST_UNSEEN = 50
+"""Homes of a hold-out by time that the other model has not learned either, without which nothing is compared."""
+
 SEED = 1
 """Fixed, so that the comparison of two models is reproducible."""
 
@@ -77,21 +82,21 @@ class Comparison(BaseModel):
         return None
 
 
-def compare_with_champion(candidate: Path, production: Path, rows: pd.DataFrame) -> Comparison:
+def compare_with_champion(candidate: Path, production: Path, holdout: Holdout) -> Comparison:
     """Compare two bundle folders on clean hold-out rows, from the form's fields and from all inputs.
 
-    Raises BundleRefused when one of them cannot be loaded, PublicationRefused when production was trained with another
-    hold-out, because it may have learned the prices that it would be scored on.
+    A model with place prices prices each home at the level of its place on the day of the listing. Raises BundleRefused
+    when one of them cannot be loaded, PublicationRefused when production was trained with another hold-out, because it
+    may have learned the prices that it would be scored on.
     """
     one, other = _open(candidate), _open(production)
-    salt = other.bundle.manifest.dataset.holdout
-    if salt not in (None, SALT):
-        raise PublicationRefused(
-            f"{other.version} was trained with the hold-out {salt!r} and may have learned from rows of {SALT!r}; "
-            "nothing can be compared with it. Publish a first model again"
-        )
+    rows = _unseen(holdout.rows, other)
+    changes = [_changes(model, Holdout(rows, holdout.base)) for model in (one, other)]
     form, full = (to_priced_homes(rows, form=form) for form in (True, False))
-    answers = [(one.estimate(homes), other.estimate(homes)) for homes, _ in (form, full)]
+    answers = [
+        tuple(_scaled(model.estimate(homes), change) for model, change in zip((one, other), changes, strict=True))
+        for homes, _ in (form, full)
+    ]
     return Comparison(
         production=other.version,
         same=all(_agree(mine, theirs) for mine, theirs in answers),
@@ -100,14 +105,54 @@ def compare_with_champion(candidate: Path, production: Path, rows: pd.DataFrame)
     )
 
 
-def has_same_predictions(candidate: Path, other: Path, rows: pd.DataFrame) -> bool:
+def has_same_predictions(candidate: Path, other: Path, holdout: Holdout) -> bool:
     """Whether two bundle folders give the same estimates and bounds for all clean rows, from the form and all inputs.
 
     Raises BundleRefused when one of them cannot be loaded.
     """
     one, two = _open(candidate), _open(other)
-    described = (to_priced_homes(rows, form=form)[0] for form in (True, False))
-    return all(_agree(one.estimate(homes), two.estimate(homes)) for homes in described)
+    first, second = (_changes(model, holdout) for model in (one, two))
+    described = [to_priced_homes(holdout.rows, form=form)[0] for form in (True, False)]
+    return all(_agree(_scaled(one.estimate(homes), first), _scaled(two.estimate(homes), second)) for homes in described)
+
+
+def _unseen(rows: pd.DataFrame, production: Predictor) -> pd.DataFrame:
+    """The hold-out rows that production has not learned either. Raises PublicationRefused."""
+    rule = production.bundle.manifest.dataset.holdout or SALT
+    if rule == SALT and LISTED_ON not in rows:
+        return rows
+    try:
+        if rule != SALT and not rule.startswith(BY_TIME):
+            raise InvalidInput({"holdout": f"is {rule!r}"})
+        unseen = rows[unseen_by(rows, rule)]
+    except InvalidInput:
+        unseen = rows[:0]
+    if len(unseen) < LEAST_UNSEEN:
+        raise PublicationRefused(
+            f"{production.version} was trained with the hold-out {rule!r} and may have learned from rows of this one "
+            f"({len(unseen)} of {len(rows):,} are in both, at least {LEAST_UNSEEN} are needed); nothing can be "
+            "compared with it. Publish a first model again"
+        )
+    return unseen
+
+
+def _changes(model: Predictor, holdout: Holdout) -> Prices | None:
+    """The price level of each priceable row at its day as a multiple of the model's level; None for no change."""
+    if model.base_place_prices is None or holdout.base is None:
+        return None
+    rows = priceable(holdout.rows)
+    since = [holdout.base.change_since(model.base_place_prices, place) for place in rows[LOCATION].tolist()]
+    changes: Prices = rows[TIME_FACTOR].fillna(1.0).to_numpy(np.float64) * np.array(since, dtype=np.float64)
+    return changes
+
+
+def _scaled(estimates: list[Estimate], changes: Prices | None) -> list[Estimate]:
+    if changes is None:
+        return estimates
+    return [
+        one._replace(price=one.price * change, low=one.low * change, high=one.high * change)
+        for one, change in zip(estimates, changes.tolist(), strict=True)
+    ]
 
 
 def _paired(

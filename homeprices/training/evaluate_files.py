@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ import pandas as pd
 
 from homeprices.data import contract
 from homeprices.data.cleaning import Cleaned
+from homeprices.data.listing_dates import local_day
 from homeprices.data.preparation import home_keys
 from homeprices.data.schema import MAX_BYTES
 from homeprices.errors import DatasetRefused
@@ -121,7 +123,7 @@ def accept_file(path: Path, option: str) -> contract.Accepted:
     with path.open("rb") as file:
         body = file.read(MAX_BYTES + 1)
     try:
-        accepted = contract.accept(body)
+        accepted = contract.accept(body, local_day(datetime.now(UTC)))
     except DatasetRefused as error:
         fields = {f"{path}: {name}": f"{option}: {problem}" for name, problem in error.fields.items()}
         raise DatasetRefused(fields) from None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from homeprices.adapters.mlflow_client import MlflowClient
 from homeprices.adapters.notifications import Notification
-from homeprices.data import cleaning, preparation
+from homeprices.data import preparation
 from homeprices.errors import HomePricesError, NotFound, ObjectNotFound
 from homeprices.log import get_logger
 from homeprices.names import BUNDLE_KIND
@@ -65,11 +65,9 @@ class TrainingRun:
 
         Raises DatasetRefused, which names what is wrong.
         """
-        from homeprices.data import contract
+        from homeprices.workflows.features.prepare_listings import prepare_listings
 
-        cleaned = cleaning.clean(datasets.read(self._bucket, datasets.Dataset.model_validate(dataset)))
-        contract.require_training_rows(cleaned)
-        prepared = preparation.prepare(cleaned)
+        prepared = prepare_listings(self._bucket, dataset, self._seed)
         self._bucket.put(self._prepared_key, prepared.to_parquet())
         size = self._options.preset or self._settings.training_effort
         return {"dataset": dataset, "quality": prepared.quality, "preset": size}
@@ -235,7 +233,7 @@ class TrainingRun:
         if shadowed and shadowed["production"] != now and (stopped := self.shadow_candidate(draft)["stopped"]):
             return str(stopped)
         with self._staged() as folder:
-            holdout = self._prepared().holdout
+            holdout = self._prepared().listed_holdout
             return publication.hold_out_objection(self._bucket, folder, holdout, self._store_comparison)
 
     def _store_comparison(self, comparison: Comparison) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from homeprices.pricing.accuracy import Accuracy, Measured, Segment
 from homeprices.pricing.bundle import COLUMNS_FILE, MODEL_FILE, digest
+from homeprices.pricing.features import key_of
 from homeprices.pricing.inputs import AREA, COUNTS, LOCATION, NUMBERS
 from homeprices.pricing.inputs import INPUTS as DECLARED
 from homeprices.pricing.manifest import (
@@ -31,7 +32,16 @@ from homeprices.pricing.manifest import (
     Reference,
     TextReference,
 )
-from homeprices.pricing.market import MARKET_FILE, Listings, Market, PlaceMarket
+from homeprices.pricing.market import (
+    MARKET_FILE,
+    PLACE_PRICES_FILE,
+    GroupPrice,
+    Listings,
+    Market,
+    PlaceMarket,
+    PlacePrice,
+    PlacePrices,
+)
 from homeprices.words import COUNTED
 
 EXAMPLE = {field.name: field.example for field in DECLARED if field.required}
@@ -55,18 +65,21 @@ def make_bundle(
     promoted_from: str | None = None,
     idle_work: int = 0,
     market: Market | None = None,
+    place_prices: PlacePrices | None = None,
 ) -> Path:
     """Write a complete published bundle into `folder` and return it. `factor` scales every price.
 
     `idle_work` adds so many unused operations to each prediction; a million take about a millisecond. Without a
-    `market`, the bundle is as those that are older than this file.
+    `market`, the bundle is as those that are older than this file. With `place_prices` its model uses them.
     """
-    if market is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / MARKET_FILE).write_text(market.model_dump_json())
-    manifest = _write(folder, factor, idle_work).publish(
-        version=version, promoted_from=promoted_from, published_by="tests"
-    )
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in ((MARKET_FILE, market), (PLACE_PRICES_FILE, place_prices)):
+        if content is not None:
+            (folder / name).write_text(content.model_dump_json())
+    draft = _write(folder, factor, idle_work)
+    if place_prices is not None:
+        draft = draft.model_copy(update={"place_prices_as_of": place_prices.as_of})
+    manifest = draft.publish(version=version, promoted_from=promoted_from, published_by="tests")
     (folder / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=2))
     return folder
 
@@ -110,6 +123,18 @@ def make_market(places: Sequence[str] = tuple(LOCATION_LEVELS), factor: float = 
         },
     )
     return Market(city=city, places=by_place, listings=listings, accuracy=ACCURACY)
+
+
+def make_place_prices(as_of: date, **levels: float) -> PlacePrices:
+    """Return the table of a day in which all levels are 5,000, times what is named for `city`, `region` or a place."""
+    group = {
+        name: GroupPrice(rupees_per_sqft=5_000 * levels.get(name, 1.0), listings=90) for name in ("city", "region")
+    }
+    places = {
+        key_of(name): PlacePrice(rupees_per_sqft=5_000 * levels.get(key_of(name), 1.0), listings=9, region="region")
+        for name in LOCATION_LEVELS
+    }
+    return PlacePrices(as_of=as_of, city=group["city"], regions={"region": group["region"]}, places=places)
 
 
 ACCURACY = Accuracy(

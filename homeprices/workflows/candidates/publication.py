@@ -24,9 +24,8 @@ from homeprices.registry import bundle_publisher, bundle_reader, datasets, mlflo
 from homeprices.release import candidate_queue, promotion, replicas
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from homeprices.adapters.object_store import Bucket
+    from homeprices.data.preparation import Holdout
     from homeprices.resources import Resources
     from homeprices.training.challenger import Comparison
 
@@ -43,7 +42,7 @@ log = get_logger(__name__)
 def hold_out_objection(
     bucket: Bucket,
     folder: Path,
-    holdout: pd.DataFrame,
+    holdout: Holdout,
     store: Callable[[Comparison], None],
     version: str | None = None,
 ) -> str | None:
@@ -166,7 +165,7 @@ def check_folder(folder: Path) -> Draft:
     Raises InvalidInput for a folder without one, BundleRefused (files, digests, schemas, golden inputs) and
     PublicationRefused (behaviour, size, accuracy).
     """
-    from homeprices.data.preparation import SALT
+    from homeprices.data.preparation import BY_TIME, SALT
     from homeprices.training import validation
 
     if not folder.is_dir():
@@ -178,7 +177,7 @@ def check_folder(folder: Path) -> Draft:
     draft = bundle.manifest
     if own := {DRAFT_FILE, MANIFEST_FILE} & draft.files.keys():
         raise BundleRefused(f"{folder.name}: {DRAFT_FILE} lists {', '.join(sorted(own))}, which publication writes")
-    if draft.dataset.holdout != SALT:
+    if draft.dataset.holdout != SALT and not str(draft.dataset.holdout).startswith(BY_TIME):
         held = f"was trained with the hold-out {draft.dataset.holdout!r}, not {SALT!r}"
         raise InvalidInput({"dataset.holdout": f"{folder.name} {held}, so it may have learned the prices of that one"})
     bundle.market()
@@ -186,12 +185,12 @@ def check_folder(folder: Path) -> Draft:
     return draft
 
 
-def hold_out(bucket: Bucket, draft: Draft) -> pd.DataFrame:
+def hold_out(bucket: Bucket, draft: Draft) -> Holdout:
     """Return the hold-out rows of the dataset that a draft or candidate was trained on. Raises InvalidInput."""
     reference = draft.dataset
     name = f"train_V{reference.version}"
     try:
-        return datasets.split(bucket, reference)[1]
+        return datasets.prepared(bucket, reference).listed_holdout
     except ObjectNotFound:
         raise InvalidInput(
             {"dataset.key": f"there is no {reference.key} in the bucket; {name} must be there"}

@@ -26,9 +26,8 @@ from homeprices.release import candidate_queue, holds, promotion
 from homeprices.workflows.candidates import shadow
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from homeprices.adapters.object_store import Bucket
+    from homeprices.data.preparation import Holdout
     from homeprices.release.control_record import Clock
     from homeprices.resources import Resources
     from homeprices.training.challenger import Comparison
@@ -152,7 +151,7 @@ def _withdraw(bucket: Bucket, version: str, actor: str, reason: str, clock: Cloc
         log.warning("candidate_withdrawn", version=version, reason=reason)
 
 
-def _judge(resources: Resources, manifest: Manifest, holdout: pd.DataFrame | None, clock: Clock) -> Contender | str:
+def _judge(resources: Resources, manifest: Manifest, holdout: Holdout | None, clock: Clock) -> Contender | str:
     """Return the errors of a candidate, or why it leaves the queue."""
     from homeprices.workflows.candidates import publication
 
@@ -179,7 +178,7 @@ def _judge(resources: Resources, manifest: Manifest, holdout: pd.DataFrame | Non
     return Contender(version, report.prices, measured)
 
 
-def _hold_out(resources: Resources, newest: Manifest) -> pd.DataFrame | None:
+def _hold_out(resources: Resources, newest: Manifest) -> Holdout | None:
     """Return the hold-out of the newest dataset, None if the bucket no longer has it: the manifests have errors too."""
     from homeprices.workflows.candidates import publication
 

@@ -4,6 +4,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,18 @@ from onnx import helper
 
 from homeprices.errors import BundleRefused
 from homeprices.pricing.bundle import Bundle, digest
+from homeprices.pricing.explanation import explain
 from homeprices.pricing.home import Home
 from homeprices.pricing.predictor import Predictor
-from tests.support.bundles import LOCATION_LEVELS, LOWER_FACTOR, UPPER_FACTOR, make_bundle, make_draft, price
+from tests.support.bundles import (
+    LOCATION_LEVELS,
+    LOWER_FACTOR,
+    UPPER_FACTOR,
+    make_bundle,
+    make_draft,
+    make_place_prices,
+    price,
+)
 
 HOME = Home(total_sqft=1200, location="Whitefield", bhk=2, bath=2)
 
@@ -269,3 +279,65 @@ def test_a_graph_without_the_estimate_is_refused(tmp_path: Path) -> None:
     (folder / "model.onnx").write_bytes(model.SerializeToString())
     with pytest.raises(BundleRefused, match="no output named estimate"):
         Predictor(reopened(folder))
+
+
+THEN, NOW = date(2026, 1, 1), date(2026, 6, 1)
+
+
+@pytest.fixture
+def dated(tmp_path: Path) -> Predictor:
+    """A model that uses place prices."""
+    return Predictor(Bundle.open(make_bundle(tmp_path / "BO1", "BO1", place_prices=make_place_prices(THEN))))
+
+
+def test_every_price_follows_the_level_of_its_place(dated: Predictor) -> None:
+    unlisted = HOME.model_copy(update={"location": "Atlantis"})
+    before, other = dated.estimate([HOME, unlisted])
+    dated.use_place_prices(make_place_prices(NOW, whitefield=1.2, city=0.9))
+    after, of_city = dated.estimate([HOME.model_copy(update={"location": " WHITEFIELD"}), unlisted])
+    for name in ("price", "low", "high"):
+        assert getattr(after, name) == pytest.approx(1.2 * getattr(before, name))
+        assert getattr(of_city, name) == pytest.approx(0.9 * getattr(other, name))
+    assert dated.place_prices_as_of == NOW
+    dated.use_place_prices(None)
+    assert dated.estimate([HOME]) == [before] and dated.place_prices_as_of == THEN
+
+
+def test_an_explanation_follows_the_level_too(dated: Predictor) -> None:
+    home = HOME.model_copy(update={"total_sqft": 2_000.0})
+    before = explain(dated, home, {"total_sqft": 1_200.0, "bhk": 2.0, "bath": 2.0})
+    dated.use_place_prices(make_place_prices(NOW, whitefield=1.5))
+    after = explain(dated, home, {"total_sqft": 1_200.0, "bhk": 2.0, "bath": 2.0})
+    assert (after.price, after.baseline) == pytest.approx((1.5 * before.price, 1.5 * before.baseline), abs=0.02)
+    assert after.price == pytest.approx(after.baseline + sum(after.added.values()))
+
+
+def test_a_table_that_is_older_than_the_model_changes_nothing(dated: Predictor) -> None:
+    [before] = dated.estimate([HOME])
+    dated.use_place_prices(make_place_prices(THEN, whitefield=2.0))
+    assert dated.estimate([HOME]) == [before]
+
+
+@pytest.mark.parametrize("level", [4.1, 0.2])
+def test_a_table_whose_levels_differ_manyfold_is_refused_and_the_old_one_stays(dated: Predictor, level: float) -> None:
+    dated.use_place_prices(make_place_prices(NOW, whitefield=1.2))
+    before = dated.estimate([HOME])
+    with pytest.raises(BundleRefused, match="4-fold is allowed"):
+        dated.use_place_prices(make_place_prices(date(2026, 7, 1), whitefield=level))
+    assert dated.estimate([HOME]) == before
+
+
+def test_a_model_without_place_prices_ignores_a_table(predictor: Predictor) -> None:
+    before = predictor.estimate([HOME])
+    predictor.use_place_prices(make_place_prices(NOW, whitefield=2.0))
+    assert predictor.estimate([HOME]) == before and predictor.place_prices_as_of is None
+    assert "place_prices" not in predictor.bundle.manifest.model_dump_json()
+
+
+def test_a_bundle_whose_table_is_missing_or_of_another_day_is_refused(tmp_path: Path) -> None:
+    folder = make_bundle(tmp_path / "BO1", "BO1", place_prices=make_place_prices(THEN))
+    with pytest.raises(BundleRefused, match=r"place_prices.json is of 2026-01-01, not of 2026-01-02"):
+        Predictor(reopened(folder, place_prices_as_of="2026-01-02"))
+    bare = make_bundle(tmp_path / "BO2", "BO2")
+    with pytest.raises(BundleRefused, match=r"does not list place_prices.json"):
+        Predictor(reopened(bare, place_prices_as_of="2026-01-02"))

@@ -1,15 +1,24 @@
 """The gate before traffic."""
 
 import json
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from homeprices.data.preparation import BY_TIME, SALT, Holdout
 from homeprices.errors import PublicationRefused
-from homeprices.training.challenger import bootstrap_difference, compare_with_champion
-from tests.support.bundles import make_bundle, make_draft, price
+from homeprices.training.challenger import (
+    LEAST_UNSEEN,
+    bootstrap_difference,
+    compare_with_champion,
+    has_same_predictions,
+)
+from tests.support.bundles import LOCATION_LEVELS, make_bundle, make_draft, make_place_prices, price
+
+KEYS = [name.lower() for name in LOCATION_LEVELS]
 
 
 @pytest.fixture
@@ -35,7 +44,7 @@ def rows() -> pd.DataFrame:
 def judged(tmp_path: Path, rows: pd.DataFrame, candidate: float, production: float) -> str | None:
     draft = make_draft(tmp_path / "draft", factor=candidate)
     return compare_with_champion(
-        draft, make_bundle(tmp_path / "BO1", "BO1", factor=production), rows
+        draft, make_bundle(tmp_path / "BO1", "BO1", factor=production), Holdout(rows)
     ).rejection_reason()
 
 
@@ -65,7 +74,7 @@ def test_production_that_knows_another_hold_out_is_never_scored(tmp_path: Path, 
     manifest["dataset"]["holdout"] = "another"
     (production / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(PublicationRefused, match="trained with the hold-out 'another'"):
-        compare_with_champion(make_draft(tmp_path / "draft"), production, rows)
+        compare_with_champion(make_draft(tmp_path / "draft"), production, Holdout(rows))
 
 
 def test_the_pairs_make_small_differences_visible() -> None:
@@ -86,3 +95,47 @@ def test_between_two_models_that_are_the_same_one_of_forty_is_called_clearly_wor
         mine, theirs = (common + rng.exponential(0.05, 300) for _ in range(2))
         worse += bootstrap_difference(mine, theirs, draws=150)[0] > 0
     assert worse <= 8
+
+
+CUT = date(2026, 1, 1)
+
+
+def dated(rows: pd.DataFrame, level: float) -> Holdout:
+    """The hold-out, listed when all levels are `level` times those of its first day."""
+    listed = rows.assign(listed_on=["2026-02-01" if n % 4 else "2026-03-01" for n in range(len(rows))])
+    return Holdout(listed.assign(price=rows["price"] * level, time_factor=level), make_place_prices(CUT))
+
+
+def with_rule(folder: Path, rule: str) -> Path:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["dataset"]["holdout"] = rule
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+def test_models_of_different_bases_are_compared_at_the_days_of_the_listings(tmp_path: Path, rows: pd.DataFrame) -> None:
+    """Production learned prices a fifth lower, at the levels of then, which its place prices make up for."""
+    then = make_place_prices(date(2025, 7, 1), city=0.8, region=0.8, **dict.fromkeys(KEYS, 0.8))
+    new = make_bundle(tmp_path / "CO1", "CO1", place_prices=make_place_prices(CUT))
+    old = with_rule(make_bundle(tmp_path / "BO1", "BO1", factor=0.8, place_prices=then), f"{BY_TIME}2025-07-01")
+    found = compare_with_champion(new, old, dated(rows, 1.3))
+    assert found.same and found.form.candidate == pytest.approx(found.form.production, rel=1e-3)
+    assert found.form.candidate < 0.1
+    assert has_same_predictions(new, old, dated(rows, 1.3))
+    plain = with_rule(make_bundle(tmp_path / "BO2", "BO2"), f"{BY_TIME}2025-07-01")
+    behind = compare_with_champion(new, plain, dated(rows, 1.3))
+    assert behind.form.production > 0.2 > behind.form.candidate and not behind.form.clearly_worse
+
+
+def test_production_with_a_later_hold_out_is_compared_on_the_homes_that_it_has_not_learned(
+    tmp_path: Path, rows: pd.DataFrame
+) -> None:
+    candidate, production = make_draft(tmp_path / "draft", factor=1.1), make_bundle(tmp_path / "BO1", "BO1")
+    found = compare_with_champion(candidate, with_rule(production, f"{BY_TIME}2026-02-15"), dated(rows, 1.0))
+    assert found.form.homes == len(rows) // 4
+    with pytest.raises(PublicationRefused, match="0 of 400 are in both, at least 50 are needed"):
+        compare_with_champion(candidate, with_rule(production, f"{BY_TIME}2026-04-01"), dated(rows, 1.0))
+    hashed = compare_with_champion(candidate, with_rule(production, SALT), dated(rows, 1.0))
+    assert LEAST_UNSEEN <= hashed.form.homes < len(rows) // 4
+    with pytest.raises(PublicationRefused, match="Publish a first model again"):
+        compare_with_champion(candidate, with_rule(production, f"{BY_TIME}2026-01-01"), Holdout(rows))

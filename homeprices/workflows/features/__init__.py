@@ -1,0 +1,1 @@
+"""Features of dated listings: whether models use place prices, and the table of each day."""
