@@ -42,16 +42,16 @@ class Rights:
 
 
 _KEPT = ("data/raw/", "claims/", "control/", "reports/", "notices/", "airflow-logs/")
-_MOVED = ("staging/", "models/", "archive/", "batch/")
+_MOVED = ("staging/", "models/", "archive/", "batch/", "features/")
 HOLDS = ("control/hold.json", "control/shadow-hold.json")
 _OBSERVED = ("models/", "archive/", "control/", "data/raw/", "reports/")
 
 RIGHTS: Mapping[str, Rights] = {
-    # Both inference services: read bundles and the ring of API keys; see which versions are claimed, because others are
-    # copies made by hand.
+    # Both inference services: read bundles, place prices and the ring of API keys; see which versions are claimed,
+    # because others are copies made by hand.
     "inference": Rights(
-        (Grant("ReadBundles", (READ,), ("models/",)), Grant("ReadKeys", (READ,), (KEY_RING,))),
-        ("models/", "claims/", KEY_RING),
+        (Grant("ReadBundles", (READ,), ("models/", "features/")), Grant("ReadKeys", (READ,), (KEY_RING,))),
+        ("models/", "features/", "claims/", KEY_RING),
     ),
     # Router agent: read the control record, set a failing candidate's share to zero, read the ring of API keys, and
     # write counts of traffic and of the keys' use.

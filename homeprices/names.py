@@ -32,6 +32,7 @@ TRAINING_DAG: Final = "bangalore_home_prices_pipeline"
 EVALUATION_DAG: Final = "evaluate_ab_dag"
 DRIFT_DAG: Final = "drift_monitoring_dag"
 BATCH_DAG: Final = "batch_scoring_dag"
+PLACE_PRICES_DAG: Final = "place_prices_dag"
 
 AIRFLOW_SERVICE_USER: Final = "homeprices-service"
 """Airflow's user for services: it reads, and starts runs. A run that it starts may name the person who asked for it."""

@@ -128,10 +128,12 @@ def pull_images(names: StackNames) -> Document:
 def whole_host(names: StackNames) -> Document:
     """Host: everything that the compose files do with the bucket, because the containers share the host's role."""
     prefixes = ["data/raw/", "claims/", "control/", "reports/", "notices/", "traffic/", "airflow-logs/", "staging/",
-                "models/", "archive/", "batch/", "mlflow/", "keys/"]  # fmt: skip
+                "models/", "archive/", "batch/", "features/", "mlflow/", "keys/"]  # fmt: skip
     return document(
         _objects(names, "ReadAndWrite", [READ, WRITE, MULTIPART], prefixes),
-        _objects(names, "Replace", [DELETE], ["staging/", "models/", "archive/", "batch/", "mlflow/", *HOLDS]),
+        _objects(
+            names, "Replace", [DELETE], ["staging/", "models/", "archive/", "batch/", "features/", "mlflow/", *HOLDS]
+        ),
         _objects(names, "ReadBatchSources", [READ], ["data/batch/"]),
         _objects(names, "Releases", [READ], ["deploy/"]),
         _listing(names, [*prefixes, "data/batch/"]),

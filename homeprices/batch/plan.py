@@ -14,8 +14,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from homeprices.adapters.object_store import Entry, RangedBucket
 from homeprices.batch.object_file import parquet_groups
@@ -54,7 +62,10 @@ class Slice(_Frozen):
 
 
 class Plan(_Frozen):
-    """A job: the bundle that scores, the slices of every partition, and the files that are not scored."""
+    """A job: the bundle that scores, the slices of every partition, and the files that are not scored.
+
+    `place_prices` is the version of the table at whose levels a bundle with place prices scores; not written without.
+    """
 
     job: str
     source: str
@@ -62,6 +73,12 @@ class Plan(_Frozen):
     created_at: datetime
     partitions: tuple[tuple[Slice, ...], ...] = Field(min_length=1)
     skipped: tuple[Skipped, ...] = ()
+    place_prices: int | None = Field(default=None, ge=1)
+
+    @model_serializer(mode="wrap")
+    def _without_place_prices(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = write(self)
+        return {name: value for name, value in written.items() if value is not None or name != "place_prices"}
 
     @property
     def folder(self) -> str:
@@ -85,8 +102,10 @@ def folder_of(job: str) -> str:
     return f"{ROOT}{job}/"
 
 
-def make_plan(bucket: RangedBucket, job: str, source: str, version: str, at: datetime) -> Plan:
-    """Plan a job, or return its existing plan.
+def make_plan(
+    bucket: RangedBucket, job: str, source: str, version: str, at: datetime, place_prices: int | None = None
+) -> Plan:
+    """Plan a job, or return its existing plan, with the place prices that it has.
 
     Raises InvalidInput when nothing under `source` can be scored, Conflict when the job is about something else.
     """
@@ -98,7 +117,13 @@ def make_plan(bucket: RangedBucket, job: str, source: str, version: str, at: dat
     except NotFound:
         slices, skipped = _planned(bucket, source)
         plan = Plan(
-            job=job, source=source, version=version, created_at=at, partitions=_grouped(slices), skipped=skipped
+            job=job,
+            source=source,
+            version=version,
+            created_at=at,
+            partitions=_grouped(slices),
+            skipped=skipped,
+            place_prices=place_prices,
         )
         try:
             bucket.put(key, plan.model_dump_json(indent=1).encode(), if_absent=True)

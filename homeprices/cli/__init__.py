@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from homeprices.cli import candidate, data, drift, experiment, keys, models, operations, release, stack_status, training
+from homeprices.cli import (
+    candidate,
+    data,
+    drift,
+    experiment,
+    keys,
+    models,
+    operations,
+    point_in_time,
+    release,
+    stack_status,
+    training,
+)
 from homeprices.cli.command_group import CommandGroup, example
 
 if TYPE_CHECKING:
@@ -33,7 +45,14 @@ def homeprices() -> None:
 
 
 for command in (
-    *(models.compare, models.runs, operations.airflow, operations.database, stack_status.status),
+    *(
+        models.compare,
+        models.runs,
+        operations.airflow,
+        operations.database,
+        stack_status.status,
+        point_in_time.features,
+    ),
     *(module.group for module in (candidate, data, drift, experiment, keys, release, training)),
 ):
     homeprices.add_command(command)

@@ -85,14 +85,19 @@ def announcer(resources: Resources) -> Announce:
     "--rows", type=click.IntRange(1, MAX_ROWS), help="Number of listings (default: as many as the real ones)."
 )
 @click.option("--seed", type=int, help="The same seed gives the same listings.")
+@click.option("--prices", type=click.Choice(["steady", "moving"]), help="Give the listings dates, of three years.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="CSV file to write.")
-def synthesize(rows: int | None, seed: int | None, out: Path) -> None:
-    """Write synthetic listings as a CSV file."""
+def synthesize(rows: int | None, seed: int | None, prices: str | None, out: Path) -> None:
+    """Write synthetic listings as a CSV file, with prices that stay or move over time if they have dates."""
+    from homeprices.data.moving_prices import with_dates
     from homeprices.data.schema import to_csv
     from homeprices.data.synthetic import DEFAULT_ROWS, DEFAULT_SEED, make_listings
 
     rows = DEFAULT_ROWS if rows is None else rows
     seed = DEFAULT_SEED if seed is None else seed
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_bytes(to_csv(make_listings(rows, seed)))
+    listings = make_listings(rows, seed)
+    if prices is not None:
+        listings = with_dates(listings, seed, moving=prices == "moving")
+    out.write_bytes(to_csv(listings))
     click.echo(f"{out}: {rows:,} synthetic listings from seed {seed}")

@@ -10,12 +10,18 @@ import click
 from click.shell_completion import CompletionItem
 
 from homeprices.cli.command_group import CommandGroup, Refusal, example
-from homeprices.names import BATCH_DAG, DRIFT_DAG, EVALUATION_DAG, TRAINING_DAG
+from homeprices.names import BATCH_DAG, DRIFT_DAG, EVALUATION_DAG, PLACE_PRICES_DAG, TRAINING_DAG
 
 if TYPE_CHECKING:
     from homeprices.settings import Settings
 
-DAGS = {"training": TRAINING_DAG, "evaluation": EVALUATION_DAG, "drift": DRIFT_DAG, "batch": BATCH_DAG}
+DAGS = {
+    "training": TRAINING_DAG,
+    "evaluation": EVALUATION_DAG,
+    "drift": DRIFT_DAG,
+    "batch": BATCH_DAG,
+    "place-prices": PLACE_PRICES_DAG,
+}
 
 
 def _complete_dag(_context: click.Context, _parameter: click.Parameter, start: str) -> list[CompletionItem]:
@@ -49,7 +55,7 @@ class RunParameter(click.ParamType[tuple[str, Any]]):
     "--param", "params", type=RunParameter(), multiple=True, help="Parameter of the run, as in Airflow's form."
 )
 def trigger(dag: str, params: tuple[tuple[str, Any], ...]) -> None:
-    """Start a run of DAG (training, evaluation, drift, batch, or a DAG id) and print its address."""
+    """Start a run of DAG (training, evaluation, drift, batch, place-prices, or a DAG id) and print its address."""
     from homeprices.adapters.airflow_client import AirflowClient
     from homeprices.settings import load_settings
 

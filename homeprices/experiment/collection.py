@@ -16,11 +16,9 @@ from homeprices.experiment import exposures
 from homeprices.experiment.aggregation import ExperimentRows, RescoredPrice, aggregate
 from homeprices.experiment.evidence import Evidence, RampProgress
 from homeprices.names import BUNDLE_KIND
-from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.home import Home
-from homeprices.pricing.predictor import Estimate, Predictor, PriceModel
-from homeprices.registry import bundle_reader
-from homeprices.registry.production_models import open_production
+from homeprices.pricing.predictor import Estimate, PriceModel
+from homeprices.registry.production_models import open_model, open_production
 from homeprices.registry.versions import kind_of
 
 if TYPE_CHECKING:
@@ -192,7 +190,7 @@ class Rescorer:
     def _open(self, version: str, folder: Path) -> PriceModel:
         if kind_of(version) == BUNDLE_KIND["production"]:
             return open_production(self._bucket, version, folder)
-        return Predictor(Bundle.open(bundle_reader.fetch(self._bucket, version, folder)))
+        return open_model(self._bucket, version, folder)
 
 
 def logged_home(inputs: dict[str, Any]) -> Home | None:

@@ -91,6 +91,11 @@ def digest(path: Path) -> FileDigest:
     return FileDigest(sha256=sha.hexdigest(), size=path.stat().st_size)
 
 
+def digest_of(body: bytes) -> FileDigest:
+    """The SHA-256 and size of the content of a file."""
+    return FileDigest(sha256=hashlib.sha256(body).hexdigest(), size=len(body))
+
+
 def _open(folder: Path, manifest: Draft) -> Bundle:
     unlisted = [name for name in NEEDED_FILES if name not in manifest.files]
     if unlisted:

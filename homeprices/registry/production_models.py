@@ -18,6 +18,7 @@ from homeprices.pricing.features import key_of
 from homeprices.pricing.home import Home
 from homeprices.pricing.predictor import Estimate, Predictor
 from homeprices.registry import bundle_reader, regional_record
+from homeprices.registry.live_place_prices import LivePlacePrices
 from homeprices.registry.regional_record import RegionalRecord
 
 RECORD_COPY = "regions.json"
@@ -71,10 +72,21 @@ def open_production(bucket: Bucket, version: str, folder: Path) -> ProductionMod
     A regional bundle that is refused is left out, as in the services. Raises BundleRefused, ObjectNotFound,
     StorageUnavailable, and HomePricesError for a damaged regional record.
     """
-    general = Predictor(Bundle.open(bundle_reader.fetch(bucket, version, folder)))
+    general = open_model(bucket, version, folder)
     regional = RegionalModels(bucket, folder)
     regional.poll()
+    LivePlacePrices(bucket, folder).follow(regional.by_place.values())
     return ProductionModels(general, regional.by_place)
+
+
+def open_model(bucket: Bucket, version: str, folder: Path) -> Predictor:
+    """Return one model at the present place prices, from a copy under `folder`, as a service prices with it.
+
+    Raises BundleRefused, ObjectNotFound, StorageUnavailable.
+    """
+    model = Predictor(Bundle.open(bundle_reader.fetch(bucket, version, folder)))
+    LivePlacePrices(bucket, folder).follow([model])
+    return model
 
 
 class RegionalModels:

@@ -109,6 +109,13 @@ def alerts_told(alerts: Result) -> str:
     return " ".join([*turns, str(alerts["reason"])])
 
 
+def place_prices_stored(stored: Result) -> str:
+    """Return which table of place prices there is, or why there is none."""
+    if stored["version"] is None:
+        return f"no place prices: {stored['reason']}"
+    return f"the place prices of {stored['as_of']} are {stored['version']}: {stored['reason']}"
+
+
 def job_planned(partitions: Sequence[int]) -> str:
     """Return the number of partitions."""
     return f"{len(partitions):,} partitions"

@@ -20,7 +20,7 @@ from homeprices.names import BUNDLE_KIND
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.manifest import MANIFEST_FILE
 from homeprices.pricing.predictor import Predictor
-from homeprices.registry import bundle_reader
+from homeprices.registry import bundle_reader, place_price_tables
 
 PRODUCTION = "production"
 
@@ -58,7 +58,7 @@ class BatchRun:
             raise InvalidInput({"bundle": f"{bundle!r} is not published; name one such as BO3, or {PRODUCTION}"})
         if bundle == PRODUCTION:
             version = self._planned_version() or version
-        plan = make_plan(self._bucket, self._job, source, version, at)
+        plan = make_plan(self._bucket, self._job, source, version, at, self._newest_place_prices(version))
         for one in plan.skipped:
             say = (
                 log.warning if one.reason == "not_read" else log.info
@@ -73,13 +73,28 @@ class BatchRun:
         except NotFound:
             return None
 
+    def _newest_place_prices(self, version: str) -> int | None:
+        """Return the version of the place prices for a bundle that uses them: every partition has the same levels."""
+        if bundle_reader.read_manifest(self._bucket, version).place_prices_as_of is None:
+            return None
+        found = place_price_tables.newest(self._bucket)
+        return found[0].version if found else None
+
+    def _open(self, plan: Plan, folder: Path) -> Predictor:
+        """Return the model of a plan, at the levels of its place prices."""
+        predictor = Predictor(Bundle.open(bundle_reader.fetch(self._bucket, plan.version, folder)))
+        if plan.place_prices is not None:
+            predictor.use_place_prices(
+                place_price_tables.verified(*place_price_tables.read(self._bucket, plan.place_prices))
+            )
+        return predictor
+
     def score(self, number: int) -> dict[str, Any]:
         """Score one partition unless it is done; return its files and row counts."""
         plan = read_plan(self._bucket, self._job)
         if (earlier := done(self._bucket, plan, number)) is None:
             with tempfile.TemporaryDirectory(prefix="bundle-") as folder:
-                folder_path = bundle_reader.fetch(self._bucket, plan.version, Path(folder))
-                earlier = score_partition(self._bucket, Predictor(Bundle.open(folder_path)), plan, number)
+                earlier = score_partition(self._bucket, self._open(plan, Path(folder)), plan, number)
         files = sorted({piece.key for piece in plan.partitions[number]})
         return {"partition": number, "files": files, "estimated": earlier.estimated, "refused": earlier.refused}
 

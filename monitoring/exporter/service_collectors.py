@@ -12,7 +12,7 @@ import httpx
 
 from homeprices.adapters.certificates import certificates
 from homeprices.errors import NotFound, TrackingUnavailable, Unavailable
-from homeprices.names import BATCH_DAG, DRIFT_DAG, EVALUATION_DAG, TRAINING_DAG
+from homeprices.names import BATCH_DAG, DRIFT_DAG, EVALUATION_DAG, PLACE_PRICES_DAG, TRAINING_DAG
 from homeprices.workflows.heartbeat import Process
 from monitoring.exporter.metric_table import Sample
 
@@ -21,6 +21,7 @@ DAGS: Mapping[str, Process | None] = {
     EVALUATION_DAG: "evaluation",
     DRIFT_DAG: "drift",
     BATCH_DAG: None,
+    PLACE_PRICES_DAG: None,
 }
 WAITING_STATES = ("queued", "running")
 TIMEOUT_SECONDS = 3.0

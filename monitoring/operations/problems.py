@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from homeprices.names import BATCH_DAG, DRIFT_DAG, EVALUATION_DAG, TRAINING_DAG
+from homeprices.names import BATCH_DAG, DRIFT_DAG, EVALUATION_DAG, PLACE_PRICES_DAG, TRAINING_DAG
 from monitoring.operations.parts import UNAVAILABLE, Data
 
 Severity = Literal["error", "warning", "note"]
@@ -32,6 +32,7 @@ MEANS = {
     DRIFT_DAG: "drift is not checked",
     TRAINING_DAG: "no candidate is trained",
     BATCH_DAG: "no batch is scored",
+    PLACE_PRICES_DAG: "place prices stay those of the last day",
 }
 SPOOL_RECORDS = 1_000
 LEAST_FREE = 0.1

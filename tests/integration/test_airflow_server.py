@@ -25,7 +25,14 @@ from homeprices.adapters.airflow_client import AirflowClient
 from homeprices.adapters.object_store import MemoryBucket
 from homeprices.cli import homeprices
 from homeprices.errors import InvalidInput, NotFound
-from homeprices.names import BATCH_DAG, CANDIDATE_WANTED_ASSET, DRIFT_DAG, EVALUATION_DAG, TRAINING_DAG
+from homeprices.names import (
+    BATCH_DAG,
+    CANDIDATE_WANTED_ASSET,
+    DRIFT_DAG,
+    EVALUATION_DAG,
+    PLACE_PRICES_DAG,
+    TRAINING_DAG,
+)
 from homeprices.release import control_record
 from homeprices.resources import Resources
 from homeprices.settings import Settings, load_settings
@@ -163,7 +170,7 @@ def triggered(page: Page, settings: Settings, dag: str, choice: dict[str, str], 
 
 
 @CHROMIUM.mark
-@pytest.mark.parametrize("dag", [TRAINING_DAG, EVALUATION_DAG, DRIFT_DAG, BATCH_DAG])
+@pytest.mark.parametrize("dag", [TRAINING_DAG, EVALUATION_DAG, DRIFT_DAG, BATCH_DAG, PLACE_PRICES_DAG])
 def test_the_form_of_a_dag_can_be_sent_as_it_is(page: Page, settings: Settings, dag: str) -> None:
     conf = triggered(page, settings, dag, {}, {})
     optional = ("version", "reason", "order", "job", "dataset", "preset", "seed", "estimators", "first_model")
@@ -264,7 +271,7 @@ def paused(settings: Settings) -> dict[str, float]:
 
 def test_a_paused_dag_is_named_with_what_stands_still_until_it_is_unpaused(trial: Resources, command: Command) -> None:
     command("dags", "delete", BATCH_DAG, "--yes")  # Airflow does not know it: neither paused nor unpaused
-    known = {TRAINING_DAG: 0.0, EVALUATION_DAG: 0.0, DRIFT_DAG: 0.0}
+    known = {TRAINING_DAG: 0.0, EVALUATION_DAG: 0.0, DRIFT_DAG: 0.0, PLACE_PRICES_DAG: 0.0}
     assert paused_lines(trial.settings) == []
     assert paused(trial.settings) == known
     command("dags", "pause", EVALUATION_DAG, "--yes")

@@ -35,6 +35,7 @@ from homeprices.pricing.inputs import LOCATION
 from homeprices.pricing.manifest import MANIFEST_FILE
 from homeprices.pricing.predictor import Predictor, PriceModel
 from homeprices.registry import bundle_reader, versions
+from homeprices.registry.live_place_prices import LivePlacePrices
 from homeprices.registry.production_models import open_production
 from homeprices.release import holds, phases
 from homeprices.release.experiment_record import in_places
@@ -122,6 +123,7 @@ def compare_in_shadow(
         first = open_production(resources.bucket, production, Path(temporary))
         folder = folder or bundle_reader.fetch_staged(resources.bucket, run_id, Path(temporary))
         second = Predictor(Bundle.open(folder) if (folder / MANIFEST_FILE).exists() else Bundle.open_draft(folder))
+        LivePlacePrices(resources.bucket, Path(temporary)).follow([second])
         found = compare_logged(first, second, asked, rule)
         prices = paired_prices(first, second, told)
     objection = rule.objection(found)

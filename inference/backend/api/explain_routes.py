@@ -96,11 +96,12 @@ def explanation_of(model: Predictor, home: Home) -> dict[str, Any]:
         "other_reasons": round(sum(added for _, added in reasons[MOST_REASONS:]), PRICE_DIGITS),
         RATE: {
             "home": round(rate_of(found.price, area)),
-            "place": round(local.rupees_per_sqft) if local else None,
-            "city": round(market.city.rupees_per_sqft) if market else None,
+            "place": round(local.rupees_per_sqft * model.price_change(home.place)) if local else None,
+            "city": round(market.city.rupees_per_sqft * model.price_change(EVERYWHERE)) if market else None,
         },
         "comparables": [
-            _comparable(one) for one in (market.comparables(home, place, MOST_COMPARABLES) if market else ())
+            _comparable(one, model.price_change(one.place))
+            for one in (market.comparables(home, place, MOST_COMPARABLES) if market else ())
         ],
     }
     return answer if market else {**answer, "notice": NO_MARKET}
@@ -109,7 +110,7 @@ def explanation_of(model: Predictor, home: Home) -> dict[str, Any]:
 def _accuracy(model: Predictor, home: Home, place: str | None, estimate: float) -> dict[str, Any] | None:
     """Return how close estimates of such homes came to the prices; None for an unusual home or if not measured."""
     market = model.market
-    segment = market.accuracy_of(home, place, estimate) if market else None
+    segment = market.accuracy_of(home, place, estimate / model.price_change(home.place)) if market else None
     if market is None or market.accuracy is None or segment is None or model.unusual_inputs(home):
         return None
     low, high = market.accuracy.price_range(segment.band) if segment.band else (None, None)
@@ -136,12 +137,13 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def _comparable(one: Comparable) -> dict[str, Any]:
+def _comparable(one: Comparable, change: float) -> dict[str, Any]:
+    """Return a listing as it is shown; `change` is that of the price level of its place since the training."""
     return {
         "place": one.place,
         SHOWN[1]: int(one.second) if SECOND in WHOLE_NUMBERS else one.second,
         SHOWN[0]: round(one.area, PRICE_DIGITS),
-        RATE: round(one.rupees_per_sqft),
+        RATE: round(one.rupees_per_sqft * change),
         "alike": round(one.alike, ALIKE_DIGITS),
     }
 

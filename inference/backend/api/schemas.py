@@ -158,7 +158,11 @@ def _batch_error() -> Schema:
 
 _HEALTH_OF_VISITORS = ("time", "version")
 _HEALTH_OF_INSIDERS = ("state", "instance", "variant", "model_version", "regional_versions", "workers",
-                       "refused_version", "refused_for", "database", "spool_records", *health_schemas())  # fmt: skip
+                       "refused_version", "refused_for", "database", "spool_records", "place_prices",
+                       *health_schemas())  # fmt: skip
+
+
+_TABLE: Schema = {"type": ["string", "null"], "pattern": "^V[1-9][0-9]*$"}
 
 
 def _health() -> Schema:
@@ -195,6 +199,12 @@ def _health() -> Schema:
         refused_for={"enum": [*get_args(BundleFault), None], "description": "why that version was rejected"},
         database={"type": "string", "enum": ["up", "down", "unknown"]},
         spool_records={"type": "integer", "minimum": 0, "description": "records that are not in PostgreSQL yet"},
+        place_prices=_object(
+            "The place prices of this worker. Only where its model uses them.",
+            version={**_TABLE, "description": "null: none yet, so the levels are those of the training"},
+            as_of={"type": "string", "format": "date", "description": "the day of the levels"},
+            refused={**_TABLE, "description": "the newest version, if it was refused"},
+        ),
         **health_schemas(),
     )
 

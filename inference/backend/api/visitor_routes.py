@@ -18,6 +18,7 @@ from inference.backend.api import openapi, openapi_page
 from inference.backend.api.original_clients import health_members, health_status
 from inference.backend.runtime.app_state import app_state
 from inference.backend.runtime.http import JSON_TYPE, read_fields
+from inference.backend.runtime.live_model import LiveModel
 from inference.backend.runtime.prediction_service import PredictionRequest, shown_refusal, shown_to
 from inference.backend.runtime.request_context import Caller
 from inference.backend.runtime.worker_status import same_regional_versions, same_version
@@ -103,7 +104,20 @@ def health() -> dict[str, Any]:
         "refused_for": state.live.fault,
         "database": state.log.database,
         "spool_records": state.log.spool.records,
+        **_place_prices(state.live),
     }
+
+
+def _place_prices(live: LiveModel) -> dict[str, Any]:
+    """The place prices of this worker, if its model uses them; `as_of` is the day of its levels."""
+    try:
+        as_of = live.current().place_prices_as_of
+    except NoModel:
+        return {}
+    if as_of is None:
+        return {}
+    prices = {"version": live.place_prices.version, "as_of": as_of.isoformat(), "refused": live.place_prices.refused}
+    return {"place_prices": prices}
 
 
 @blueprint.get("/api/ready")

@@ -23,6 +23,7 @@ from homeprices.names import BUNDLE_KIND, Variant
 from homeprices.pricing.bundle import Bundle
 from homeprices.pricing.predictor import Predictor
 from homeprices.registry import bundle_reader
+from homeprices.registry.live_place_prices import LivePlacePrices
 from homeprices.registry.production_models import ProductionModels, RegionalModels
 from inference.backend.runtime.process import release_free_memory
 
@@ -44,10 +45,7 @@ Outcome = Literal["unchanged", "reloaded", "rejected", "not_published", "unavail
 
 @dataclass(frozen=True)
 class PollResult:
-    """The result of a poll. `model` is served from now on; `refused` is the rejected version, `fault` the reason.
-
-    `regional` are the regional versions that are served beside it.
-    """
+    """The result of a poll: the `model` that is served, the `regional` versions beside it, what was refused and why."""
 
     outcome: Outcome
     model: Predictor | None
@@ -86,8 +84,9 @@ class LiveModel:
         self._clock = clock
         self._model: Predictor | None = None
         self._regional: RegionalModels | None = None
+        self.place_prices = LivePlacePrices(bucket, cache, clock)
         if variant == "production":
-            self._regional = RegionalModels(bucket, cache, lambda model: require_speed(model, self._model), clock)
+            self._regional = RegionalModels(bucket, cache, self._admit, clock)
         self._state: State = "starting"
         self._rejection: _Rejection | None = None
         self._outcome: Outcome | None = None
@@ -154,6 +153,8 @@ class LiveModel:
             outcome = self._load_newest()
             if self._regional:
                 self._follow_regions(self._regional)
+            if self._model:
+                self.place_prices.follow([self._model, *self.models().by_place.values()])
         except (Unavailable, OSError) as error:
             outcome = "unavailable"
             if self._outcome != outcome:
@@ -236,8 +237,13 @@ class LiveModel:
 
     def _load(self, version: str) -> Predictor:
         model = Predictor(Bundle.open(bundle_reader.fetch(self._bucket, version, self._cache)))
-        require_speed(model, self._model)
+        self._admit(model)
         return model
+
+    def _admit(self, model: Predictor) -> None:
+        """Raise BundleRefused for a slow model; let it price at the present levels before it serves."""
+        require_speed(model, self._model)
+        self.place_prices.follow([model], poll=self._state != "stale")
 
     def _swap(self, model: Predictor) -> None:
         with self._swapping:
@@ -257,6 +263,8 @@ class LiveModel:
             except HomePricesError as error:
                 log.error("cached_model_rejected", folder=folder.name, reason=str(error))
                 continue
+            self.place_prices.take_from_cache()
+            self.place_prices.follow([model], poll=False)
             with self._swapping:
                 if self._model is None and self._state == "starting":
                     self._model, self._state = model, "stale"

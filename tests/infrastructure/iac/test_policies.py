@@ -40,7 +40,11 @@ def expected(objects: dict[str, str], listed: str) -> set[tuple[str, str, str]]:
 @pytest.mark.parametrize(
     ("document", "objects", "listed"),
     [
-        (policies.inference(PLACE), {"models/*": "r", "keys/ring.json*": "r"}, "models/ claims/ keys/ring.json"),
+        (
+            policies.inference(PLACE),
+            {**dict.fromkeys(("models/*", "features/*", "keys/ring.json*"), "r")},
+            "models/ features/ claims/ keys/ring.json",
+        ),
         (
             policies.router(PLACE),
             {"control/experiment.json*": "rw", "keys/ring.json*": "r", "traffic/*": "w", "keys/usage/*": "w"},
@@ -65,11 +69,11 @@ def expected(objects: dict[str, str], listed: str) -> set[tuple[str, str, str]]:
                 ),
                 "traffic/*": "r",
                 "data/batch/*": "r",
-                **dict.fromkeys(("staging/*", "models/*", "archive/*", "batch/*"), "rwmd"),
+                **dict.fromkeys(("staging/*", "models/*", "archive/*", "batch/*", "features/*"), "rwmd"),
                 **dict.fromkeys(("control/hold.json*", "control/shadow-hold.json*"), "d"),
             },
-            "data/raw/ claims/ control/ reports/ notices/ airflow-logs/ staging/ models/ archive/ batch/ traffic/ "
-            "data/batch/",
+            "data/raw/ claims/ control/ reports/ notices/ airflow-logs/ staging/ models/ archive/ batch/ "
+            "features/ traffic/ data/batch/",
         ),
     ],
     ids=["inference", "router", "key_administrator", "mlflow", "exporter", "airflow_control", "airflow_work"],

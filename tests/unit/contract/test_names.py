@@ -15,6 +15,7 @@ DAGS = {
     "batch_scoring_dag.py": "batch_scoring_dag",
     "drift_monitoring_dag.py": "drift_monitoring_dag",
     "evaluate_ab_dag.py": "evaluate_ab_dag",
+    "place_prices_dag.py": "place_prices_dag",
 }
 MAKE_VARIABLES = [
     ("split", "CANDIDATE=37", "share 37"),
