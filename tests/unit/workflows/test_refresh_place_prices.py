@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -13,13 +14,14 @@ from homeprices.adapters.object_store import MemoryBucket
 from homeprices.cli import main
 from homeprices.data.listing_dates import LISTED_ON
 from homeprices.data.moving_prices import LAST_DAY, with_dates
-from homeprices.data.preparation import BY_TIME, SALT
+from homeprices.data.preparation import BY_TIME, SALT, PreparedDataset
 from homeprices.data.schema import to_csv
 from homeprices.data.synthetic import make_listings
 from homeprices.pricing.market import PlacePrices
 from homeprices.registry import datasets, place_price_tables
 from homeprices.resources import Resources
 from homeprices.settings import Settings
+from homeprices.training.comparison import time_adjustment
 from homeprices.workflows import run_notes
 from homeprices.workflows.features.prepare_listings import prepare_listings
 from homeprices.workflows.features.refresh_place_prices import refresh
@@ -138,3 +140,17 @@ def test_a_training_divides_dated_listings_by_time_and_rejects_rows_after_the_im
     store(bucket, make_listings(600, 2))
     undated = prepare_listings(bucket, datasets.find(bucket, None).model_dump(mode="json"), 7)
     assert undated.rule == SALT and "place_prices" not in undated.quality
+
+
+@pytest.mark.parametrize("used", [True, False])
+def test_a_training_stores_the_table_of_the_day_if_its_models_use_one(
+    bucket: MemoryBucket, used: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def decide(prepared: PreparedDataset, seed: int) -> PreparedDataset:
+        return replace(prepared, quality=prepared.quality | {time_adjustment.QUALITY: {}}, time_adjusted=used)
+
+    monkeypatch.setattr(time_adjustment, "decide", decide)
+    prepare_listings(bucket, datasets.find(bucket, None).model_dump(mode="json"), 7, TODAY)
+    assert place_price_tables.versions(bucket) == ([1] if used else [])
+    if used:
+        assert table(bucket).as_of == TODAY
