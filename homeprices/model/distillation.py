@@ -1,12 +1,12 @@
-"""Distillation: an accurate, slow teacher and a fast, monotone student that is fitted on the teacher's estimates.
+"""Distillation: accurate, slow teachers and a fast, monotone student that is fitted on their estimates.
 
-The teacher averages extremely randomised trees and boosting on the absolute error, `preset.teachers` pairs for the four
-fields of the form and as many for all inputs. It is the most accurate ensemble, but neither monotone in the area nor
-fast, so it is never published. Its estimates for listed kinds of homes are stored as isotonic curves of the price over
-the area (`isotonic_curves`). A monotone boosting, the student, learns the rest: all other homes, and homes described by
-more than the form.
+The teacher of the form's four fields is a Gaussian process (`teachers.gaussian_process`). That of all inputs averages
+extremely randomised trees and boosting on the absolute error, `preset.teachers` pairs. They are the most accurate
+estimators, but neither monotone in the area nor fast, so they are never published. Estimates for listed kinds of homes
+are stored as isotonic curves of the price over the area (`isotonic_curves`). A monotone boosting, the student, learns
+the rest: all other homes, and homes described by more than the form.
 
-The student is fitted on the teacher's estimates instead of prices, also for homes at other areas and with some optional
+The student is fitted on the teachers' estimates instead of prices, also for homes at other areas and with some optional
 inputs missing. These targets have no noise, and their number is not limited.
 """
 
@@ -26,8 +26,9 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from homeprices.model.feature_columns import Matrix, rounded_log
 from homeprices.model.feature_matrix import FeatureEncoder, FeatureTransformer, Prices, form_only
-from homeprices.model.isotonic_curves import FIT_FOR_CURVES, IsotonicCurves, fit_curves
+from homeprices.model.isotonic_curves import FIT_FOR_CURVES, IsotonicCurves, PredictLogPrice, fit_curves
 from homeprices.model.presets import Preset, TeacherSettings
+from homeprices.model.teachers.gaussian_process import fit_process
 from homeprices.pricing.inputs import AREA, OPTIONAL
 
 MASKED_SHARE = 0.5
@@ -50,8 +51,8 @@ def distill(
 ) -> tuple[Any, IsotonicCurves | None]:
     """Return (student on all features, isotonic curves on the form's inputs if they fit), fitted on training rows.
 
-    `matrix` holds the cross-fitted features of `inputs`. The teacher is fitted on it, so that it weighs encodings by
-    their accuracy on unseen rows. Predictions, and the student, use the encodings of all rows. Cross-fitted encodings
+    `matrix` holds the cross-fitted features of `inputs`. Trees are fitted on it, so that they weigh encodings by their
+    accuracy on unseen rows. Predictions, and the student, use the encodings of all rows. Cross-fitted encodings
     depend on the split into folds, so `preset.teachers` teachers use one split each and share the forest's trees among
     them. Their predictions are averaged.
     """
@@ -62,18 +63,27 @@ def distill(
     matrices = [matrix, *others]
     once = rounded_log(prices)
     twice = np.tile(once, 2)
-    of_form = [(one[:, form], once) for one in matrices]
     of_all = [(np.vstack([one, _mask(one, missing, ~form, rng)]), twice) for one in matrices]
+    of_form = [] if FIT_FOR_CURVES else [(one[:, form], once) for one in matrices]
     shared = replace(preset, trees=math.ceil(preset.trees / preset.teachers))
-    teachers = Parallel()(delayed(fit_teacher)(*task, settings, shared, seed) for task in [*of_form, *of_all])
-    teacher_of_form, teacher_of_all = mean_of(teachers[: len(of_form)]), mean_of(teachers[len(of_form) :])
+    trees = Parallel()(delayed(fit_teacher)(*task, settings, shared, seed) for task in [*of_all, *of_form])
+    teacher_of_all, by_form = mean_of(trees[: len(of_all)]), price_by_form(design, trees[len(of_all) :], inputs, once)
     # The student and the curves are fitted on the same teachers, independently of each other.
-    fitted = [delayed(_fit_student)(design, inputs, teacher_of_form, teacher_of_all, preset, seed)]
+    fitted = [delayed(_fit_student)(design, inputs, by_form, teacher_of_all, preset, seed)]
     if FIT_FOR_CURVES:
-        of_kind = lambda homes: teacher_of_form.predict(design.transform(homes)[:, form])  # noqa: E731
-        fitted.append(delayed(fit_curves)(of_kind, inputs, preset.knots))
+        fitted.append(delayed(fit_curves)(by_form, inputs, preset.knots))
     student, *curves = Parallel()(fitted)
     return student, curves[0] if curves else None
+
+
+def price_by_form(
+    design: FeatureTransformer, trees: Sequence[Teacher], inputs: pd.DataFrame, log_prices: Prices
+) -> PredictLogPrice:
+    """Return the teacher of the form's fields: the mean of trees, or a Gaussian process of the homes without any."""
+    if not trees:
+        return fit_process(inputs, log_prices).predict
+    mean, form = mean_of(trees), form_columns(design)
+    return lambda homes: mean.predict(design.transform(homes)[:, form])
 
 
 def _missing_row(design: FeatureTransformer, inputs: pd.DataFrame) -> Matrix:
@@ -89,14 +99,20 @@ def _mask(matrix: Matrix, missing: Matrix, optional: npt.NDArray[np.bool_], rng:
 
 
 def _fit_student(
-    design: FeatureTransformer, inputs: pd.DataFrame, of_form: Teacher, of_all: Teacher, preset: Preset, seed: int
+    design: FeatureTransformer,
+    inputs: pd.DataFrame,
+    by_form: PredictLogPrice,
+    of_all: Teacher,
+    preset: Preset,
+    seed: int,
 ) -> HistGradientBoostingRegressor:
     rng = np.random.default_rng(seed)
     form, missing = form_columns(design), _missing_row(design, inputs)
-    full = [_at_other_areas(design, inputs, rng, own=n == 0) for n in range(preset.copies)]
+    homes = [_at_other_areas(inputs, rng, own=n == 0) for n in range(preset.copies)]
+    full = [design.transform(copy) for copy in homes]
     described = [full[0], *(_mask(copy, missing, ~form, rng) if n % 2 else copy for n, copy in enumerate(full[1:]))]
     blank = [np.where(form[None, :], copy, missing[None, :]) for copy in full[:2]]
-    answers = [*(of_all.predict(copy) for copy in described), *(of_form.predict(copy[:, form]) for copy in blank)]
+    answers = [*(of_all.predict(copy) for copy in described), *(by_form(copy) for copy in homes[:2])]
     weights = np.ones((len(answers), len(inputs)))
     weights[[0, len(described)]] = OWN_AREA_WEIGHT
     student = HistGradientBoostingRegressor(
@@ -121,9 +137,9 @@ def area_directions(design: FeatureTransformer) -> list[int]:
     return [int(AREA in column.inputs()) for column in design.columns for _ in column.names()]
 
 
-def _at_other_areas(design: FeatureTransformer, inputs: pd.DataFrame, rng: np.random.Generator, *, own: bool) -> Matrix:
+def _at_other_areas(inputs: pd.DataFrame, rng: np.random.Generator, *, own: bool) -> pd.DataFrame:
     factor = np.ones(len(inputs)) if own else np.exp(rng.normal(0, OTHER_AREAS, len(inputs)))
-    return design.transform(inputs.assign(**{AREA: (inputs[AREA] * factor).astype(np.float32)}))
+    return inputs.assign(**{AREA: (inputs[AREA] * factor).astype(np.float32)})
 
 
 @dataclass(frozen=True)

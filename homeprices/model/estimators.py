@@ -117,7 +117,7 @@ _TABLE = (
     EstimatorSpec("voting", "Mean of boosting, extra trees and ridge", TARGET_ENCODED_FILLED, _voting, monotone=False),
     EstimatorSpec("stacking", "The same three, stacked", TARGET_ENCODED_FILLED, _stacking, monotone=False),
     EstimatorSpec(
-        "distilled", "Extra trees and boosting, distilled into a monotone student", TARGET_ENCODED_FILLED, None
+        "distilled", "Gaussian process and trees, distilled into a monotone student", TARGET_ENCODED_FILLED, None
     ),
 )
 

@@ -30,7 +30,7 @@ class Preset:
     trials: int
 
 
-QUICK = Preset("quick", folds=2, repeats=2, trees=40, rounds=120, teachers=1, knots=48, copies=3, trials=0)
+QUICK = Preset("quick", folds=2, repeats=2, trees=40, rounds=120, teachers=1, knots=96, copies=3, trials=0)
 FULL = Preset("full", folds=5, repeats=2, trees=100, rounds=250, teachers=2, knots=192, copies=4, trials=0)
 SEARCH = replace(FULL, name="search", folds=3, trials=8)
 _PRESETS = {one.name: one for one in (QUICK, FULL, SEARCH)}

@@ -1,0 +1,1 @@
+"""Teachers of the distilled model that need no feature matrix."""
