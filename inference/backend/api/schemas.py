@@ -162,19 +162,12 @@ _HEALTH_OF_INSIDERS = ("state", "instance", "variant", "model_version", "regiona
                        *health_schemas())  # fmt: skip
 
 
-_TABLE: Schema = {"type": ["string", "null"], "pattern": "^V[1-9][0-9]*$"}
-
-
 def _health() -> Schema:
     version = {"type": ["string", "null"], "pattern": VERSION["pattern"]}
-    served = {"type": "array", "items": VERSION}
-    worker = _object(
-        "A worker process.",
-        ("regional_versions",),
-        pid={"type": "integer"},
-        model_version=version,
-        regional_versions=served,
-    )
+    some = {"type": "array", "items": VERSION}
+    table: Schema = {"type": ["string", "null"], "pattern": "^V[1-9][0-9]*$"}
+    of_worker = {"pid": {"type": "integer"}, "model_version": version, "regional_versions": some}
+    worker = _object("A worker process.", ("regional_versions",), **of_worker)
     return _object(
         "State of this instance; any response means that it is alive. Visitors see status, time and API version.",
         _HEALTH_OF_VISITORS + _HEALTH_OF_INSIDERS,
@@ -190,7 +183,7 @@ def _health() -> Schema:
         variant=VARIANT,
         model_version={**version, "description": "of every worker; null when they differ or serve nothing"},
         regional_versions={
-            **served,
+            **some,
             "type": ["array", "null"],
             "description": "in some places; null when workers differ",
         },
@@ -201,9 +194,9 @@ def _health() -> Schema:
         spool_records={"type": "integer", "minimum": 0, "description": "records that are not in PostgreSQL yet"},
         place_prices=_object(
             "The place prices of this worker. Only where its model uses them.",
-            version={**_TABLE, "description": "null: none yet, so the levels are those of the training"},
+            version={**table, "description": "null: none yet, so the levels are those of the training"},
             as_of={"type": "string", "format": "date", "description": "the day of the levels"},
-            refused={**_TABLE, "description": "the newest version, if it was refused"},
+            refused={**table, "description": "the newest version, if it was refused"},
         ),
         **health_schemas(),
     )
@@ -277,6 +270,7 @@ def _drift() -> Schema:
 
 
 def _problem() -> Schema:
+    fields = {"type": "object", "description": "for status 422: the error of each field"}
     return {
         "type": "object",
         "description": "An error (RFC 9457). `error` is the same line as `detail`.",
@@ -287,11 +281,7 @@ def _problem() -> Schema:
             "detail": {"type": "string"},
             "error": {"type": "string"},
             "request_id": {"type": ["string", "null"]},
-            "fields": {
-                "type": "object",
-                "description": "for status 422: the error of each field",
-                "additionalProperties": {"type": "string"},
-            },
+            "fields": {**fields, "additionalProperties": {"type": "string"}},
         },
         "required": ["type", "title", "status", "detail", "error", "request_id"],
     }
