@@ -29,6 +29,7 @@ MAX_RUNS = 1_000
 @click.pass_context
 def compare(context: click.Context, first: str, second: str, on: Path | None, as_json: bool, page: Path | None) -> None:
     """Compare the bundles FIRST and SECOND on the same homes, which neither was trained on, over all and by segment."""
+    from homeprices.data.preparation import Holdout
     from homeprices.pricing.bundle import Bundle
     from homeprices.pricing.predictor import Predictor
     from homeprices.registry import bundle_reader, datasets
@@ -43,13 +44,12 @@ def compare(context: click.Context, first: str, second: str, on: Path | None, as
         one, two = (
             Predictor(Bundle.open(bundle_reader.fetch(bucket, version, Path(temporary)))) for version in (first, second)
         )
-        sides = {reference.version: datasets.split(bucket, reference) for reference in references}
-        newest = max(sides)
-        rows, described = sides[newest][1], f"the hold-out of train_V{newest}"
+        sides = [datasets.prepared(bucket, reference) for reference in references]
+        newest = max(range(len(sides)), key=lambda number: references[number].version)
+        homes, described = sides[newest].listed_holdout, f"the hold-out of train_V{references[newest].version}"
         if on is not None:
-            rows, described = accept_file(on, "--on").cleaned.rows, f"the listings of {on.name}"
-        trained_on = [sides[reference.version][0] for reference in references]
-        found = bundles.compare(one, two, rows, on=described, trained_on=trained_on)
+            homes, described = Holdout(accept_file(on, "--on").cleaned.rows), f"the listings of {on.name}"
+        found = bundles.compare(one, two, homes, on=described, trained_on=[side.training for side in sides])
     if page:
         page.write_text(report.as_page(found))
     click.echo(json.dumps(found.model_dump(mode="json"), allow_nan=False) if as_json else report.as_text(found))

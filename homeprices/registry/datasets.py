@@ -137,7 +137,7 @@ def _origin(bucket: Bucket, name: str) -> dict[str, Any]:
 
 
 def prepared(bucket: Bucket, reference: DatasetReference) -> PreparedDataset:
-    """Return the rows of a bundle's dataset, divided as for that bundle. Raises as `read` does.
+    """Return the rows of a bundle's dataset at their listed prices, divided as for that bundle. Raises as `read` does.
 
     Raises InvalidInput for a hold-out by time that is not the dataset's own.
     """
@@ -152,12 +152,6 @@ def prepared(bucket: Bucket, reference: DatasetReference) -> PreparedDataset:
     if rule.startswith(preparation.BY_TIME):
         raise InvalidInput({"dataset.holdout": f"is {rule!r}; that of train_V{reference.version} is {made.rule!r}"})
     return preparation.PreparedDataset(cleaned.rows, preparation.unseen_by(cleaned.rows, rule), made.quality, rule)
-
-
-def split(bucket: Bucket, reference: DatasetReference) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the clean (training, hold-out) rows of a bundle's dataset. Raises as `prepared` does."""
-    found = prepared(bucket, reference)
-    return found.training, found.holdout
 
 
 def clean(bucket: Bucket, dataset: Dataset) -> Cleaned:

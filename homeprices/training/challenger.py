@@ -91,7 +91,7 @@ def compare_with_champion(candidate: Path, production: Path, holdout: Holdout) -
     """
     one, other = _open(candidate), _open(production)
     rows = _unseen(holdout.rows, other)
-    changes = [_changes(model, Holdout(rows, holdout.base)) for model in (one, other)]
+    changes = [level_changes(model, Holdout(rows, holdout.base)) for model in (one, other)]
     form, full = (to_priced_homes(rows, form=form) for form in (True, False))
     answers = [
         tuple(_scaled(model.estimate(homes), change) for model, change in zip((one, other), changes, strict=True))
@@ -111,7 +111,7 @@ def has_same_predictions(candidate: Path, other: Path, holdout: Holdout) -> bool
     Raises BundleRefused when one of them cannot be loaded.
     """
     one, two = _open(candidate), _open(other)
-    first, second = (_changes(model, holdout) for model in (one, two))
+    first, second = (level_changes(model, holdout) for model in (one, two))
     described = [to_priced_homes(holdout.rows, form=form)[0] for form in (True, False)]
     return all(_agree(_scaled(one.estimate(homes), first), _scaled(two.estimate(homes), second)) for homes in described)
 
@@ -136,8 +136,8 @@ def _unseen(rows: pd.DataFrame, production: Predictor) -> pd.DataFrame:
     return unseen
 
 
-def _changes(model: Predictor, holdout: Holdout) -> Prices | None:
-    """The price level of each priceable row at its day as a multiple of the model's level; None for no change."""
+def level_changes(model: Predictor, holdout: Holdout) -> Prices | None:
+    """Return the price level of each priceable row at its day as a multiple of the model's; None for no change."""
     if model.base_place_prices is None or holdout.base is None:
         return None
     rows = priceable(holdout.rows)

@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from homeprices.data.preparation import home_keys, priceable, to_homes
+from homeprices.data.preparation import Holdout, home_keys, priceable, to_homes
 from homeprices.errors import InvalidInput
 from homeprices.model.feature_matrix import Prices
 from homeprices.pricing.home import Home
 from homeprices.pricing.predictor import Predictor
-from homeprices.training.challenger import bootstrap_difference
+from homeprices.training.challenger import bootstrap_difference, level_changes
 from homeprices.training.regression_metrics import Inside, segments
 from homeprices.words import ITEMS
 
@@ -95,15 +95,16 @@ APART = 0.20
 
 
 def compare(
-    first: Predictor, second: Predictor, rows: pd.DataFrame, *, on: str, trained_on: Sequence[pd.DataFrame]
+    first: Predictor, second: Predictor, homes: Holdout, *, on: str, trained_on: Sequence[pd.DataFrame]
 ) -> BundleComparison:
     """Compare two models on clean rows with prices, without the rows whose homes are among `trained_on`.
 
-    `trained_on` are the rows that the first, then the second model was fitted on; `on` says for people what the rows
-    are. Raises InvalidInput when fewer than ten homes are left.
+    A model with place prices prices each home at the level of its place on the day of the listing, or at the levels of
+    its training where that is not known. `trained_on` are the rows that the first, then the second model was fitted on;
+    `on` says for people what the rows are. Raises InvalidInput when fewer than ten homes are left.
     """
     seen = {home for training in trained_on for home in home_keys(training)}
-    rows = priceable(rows)
+    rows = priceable(homes.rows)
     unseen = rows[~_is_in(rows, seen)]
     if len(unseen) < LEAST_HOMES:
         problem = f"{len(unseen)} {ITEMS} are in the training rows of neither bundle; at least {LEAST_HOMES} are needed"
@@ -115,7 +116,7 @@ def compare(
         on=on,
         homes=len(unseen),
         known=len(rows) - len(unseen),
-        results=[_of_inputs(inputs, first, second, unseen, groups) for inputs in ("form", "all")],
+        results=[_of_inputs(inputs, first, second, Holdout(unseen, homes.base), groups) for inputs in ("form", "all")],
     )
 
 
@@ -127,12 +128,12 @@ def _of_inputs(
     inputs: Described,
     first: Predictor,
     second: Predictor,
-    rows: pd.DataFrame,
+    unseen: Holdout,
     groups: dict[str, dict[str, Inside]],
 ) -> OfInputs:
-    prices = rows["price"].to_numpy(np.float64)
-    homes = to_homes(rows, form=inputs == "form")
-    one, two = _estimates(first, homes), _estimates(second, homes)
+    prices = unseen.rows["price"].to_numpy(np.float64)
+    homes = to_homes(unseen.rows, form=inputs == "form")
+    one, two = (_estimates(model, homes, level_changes(model, unseen)) for model in (first, second))
     errors = [np.abs(estimates[:, 0] / prices - 1) for estimates in (one, two)]
     covered = [float(np.mean((each[:, 1] <= prices) & (prices <= each[:, 2]))) for each in (one, two)]
     return OfInputs(
@@ -161,7 +162,8 @@ def _paired(first: Prices, second: Prices) -> Paired:
     )
 
 
-def _estimates(predictor: Predictor, homes: list[Home]) -> Prices:
-    """Price, low and high of each home, [N, 3], lakh rupees."""
+def _estimates(predictor: Predictor, homes: list[Home], changes: Prices | None) -> Prices:
+    """Price, low and high of each home, [N, 3], lakh rupees, times the change of its level."""
     parts = (predictor.estimate(homes[start : start + HOMES_A_CALL]) for start in range(0, len(homes), HOMES_A_CALL))
-    return np.array([(each.price, each.low, each.high) for part in parts for each in part], dtype=np.float64)
+    found = np.array([(each.price, each.low, each.high) for part in parts for each in part], dtype=np.float64)
+    return found if changes is None else found * changes[:, None]

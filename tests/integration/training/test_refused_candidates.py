@@ -144,7 +144,7 @@ def test_a_candidate_that_disagrees_on_what_visitors_asked_is_stopped_before_any
     few = through_json(second.shadow_candidate(draft))
     assert (few["production"], few["stopped"]) == ("BO1", None) and "Visitors asked for 0 homes" in few["sentence"]
 
-    holdout = datasets.split(bucket, bundle_reader.read_manifest(bucket, "BO1").dataset)[1]
+    holdout = datasets.prepared(bucket, bundle_reader.read_manifest(bucket, "BO1").dataset).holdout
     asked = [home.model_dump(exclude_none=True) for home in to_homes(holdout, form=True)][:250]
     odd = {"total_sqft": 99_999, "location": "<script>alert(1)</script>", "bhk": 1, "bath": 1}
     visitors.ask(asked[:40], price=80.0)
