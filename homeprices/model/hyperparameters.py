@@ -1,4 +1,4 @@
-"""Hyperparameter search for the teacher: scikit-learn's randomised search, within the rows of one fit.
+"""Hyperparameter search for the teacher of all inputs: scikit-learn's randomised search, within the rows of one fit.
 
 The search is part of fitting, so each fold of a cross-validation searches for itself, and the hold-out is never used.
 It runs on joblib: on as many cores as `joblib.parallel_config` allows, or on other machines with a distributed back end
@@ -16,9 +16,9 @@ import pandas as pd
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.model_selection import KFold, RandomizedSearchCV
 
-from homeprices.model.distillation import Teacher, fit_teacher, form_columns
+from homeprices.model.distillation import Teacher, fit_teacher
 from homeprices.model.feature_columns import rounded_log
-from homeprices.model.feature_matrix import FeatureEncoder, Prices, form_only
+from homeprices.model.feature_matrix import FeatureEncoder, Prices
 from homeprices.model.presets import Preset, TeacherSettings
 
 FOLDS = 2
@@ -33,8 +33,8 @@ SPACE: dict[str, list[Any]] = {
 }
 
 
-class FormTeacher(RegressorMixin, BaseEstimator):  # type: ignore[misc]
-    """A teacher on the form's fields as a scikit-learn regressor: model inputs in, log prices out.
+class TeacherOfAll(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """The teacher of all inputs as a scikit-learn regressor: model inputs in, log prices out.
 
     `fit` also fits the encoding, so that a search learns nothing from the rows that it is scored on.
     """
@@ -63,18 +63,15 @@ class FormTeacher(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         """The settings of this regressor."""
         return TeacherSettings(**{name: getattr(self, name) for name in SPACE})
 
-    def fit(self, inputs: pd.DataFrame, log_prices: Prices) -> FormTeacher:
+    def fit(self, inputs: pd.DataFrame, log_prices: Prices) -> TeacherOfAll:
         """Fit model inputs with their log prices."""
         self.design_, matrix = self.encoding.fit_transform(inputs, np.exp(log_prices), self.seed)
-        self.columns_ = form_columns(self.design_)
-        self.teacher_: Teacher = fit_teacher(
-            matrix[:, self.columns_], log_prices, self.settings(), self.preset, self.seed
-        )
+        self.teacher_: Teacher = fit_teacher(matrix, log_prices, self.settings(), self.preset, self.seed)
         return self
 
     def predict(self, inputs: pd.DataFrame) -> Prices:
-        """Log prices from the form's fields."""
-        return self.teacher_.predict(self.design_.transform(form_only(inputs))[:, self.columns_])
+        """Log prices from all inputs."""
+        return self.teacher_.predict(self.design_.transform(inputs))
 
 
 def search_hyperparameters(
@@ -88,7 +85,7 @@ def search_hyperparameters(
         return TeacherSettings()
     smaller = replace(preset, trees=max(1, preset.trees // 2), rounds=max(1, preset.rounds // 2))
     searched = RandomizedSearchCV(
-        FormTeacher(encoding, smaller, seed),
+        TeacherOfAll(encoding, smaller, seed),
         SPACE,
         n_iter=preset.trials,
         scoring=_score,
@@ -97,10 +94,10 @@ def search_hyperparameters(
         refit=False,
         error_score="raise",
     ).fit(inputs, rounded_log(prices))
-    default = FormTeacher(encoding, smaller, seed).settings()
+    default = TeacherOfAll(encoding, smaller, seed).settings()
     return replace(default, **searched.best_params_)
 
 
-def _score(teacher: FormTeacher, inputs: pd.DataFrame, log_prices: npt.NDArray[np.float64]) -> float:
+def _score(teacher: TeacherOfAll, inputs: pd.DataFrame, log_prices: npt.NDArray[np.float64]) -> float:
     """Larger is better: the negative median absolute percentage error."""
     return -float(np.median(np.abs(np.exp(teacher.predict(inputs) - log_prices) - 1)))

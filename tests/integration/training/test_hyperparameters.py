@@ -12,7 +12,7 @@ from homeprices.model.estimators import estimator
 from homeprices.model.feature_matrix import learn_locations, model_inputs
 from homeprices.model.features_by_estimator import TARGET_ENCODED_FILLED
 from homeprices.model.fitting import fit
-from homeprices.model.hyperparameters import FOLDS, SPACE, FormTeacher, search_hyperparameters
+from homeprices.model.hyperparameters import FOLDS, SPACE, TeacherOfAll, search_hyperparameters
 from homeprices.model.presets import TeacherSettings
 from homeprices.training.cross_validation import cross_validate
 from tests.integration.training.conftest import SEED, TINY
@@ -34,7 +34,13 @@ def test_without_trials_the_settings_are_the_default_ones(rows: pd.DataFrame) ->
 
 def test_the_defaults_stand_in_the_space_first_and_are_the_same_everywhere() -> None:
     assert TeacherSettings(**{name: values[0] for name, values in SPACE.items()}) == TeacherSettings()
-    assert FormTeacher(TARGET_ENCODED_FILLED, TINY, SEED).settings() == TeacherSettings()
+    assert TeacherOfAll(TARGET_ENCODED_FILLED, TINY, SEED).settings() == TeacherSettings()
+
+
+def test_what_a_search_scores_knows_all_inputs(rows: pd.DataFrame) -> None:
+    inputs, prices = inputs_of(rows.head(400)), rows.head(400)["price"].to_numpy()
+    teacher = TeacherOfAll(TARGET_ENCODED_FILLED, TINY, SEED).fit(inputs, np.log(prices))
+    assert not np.allclose(teacher.predict(inputs), teacher.predict(inputs.assign(society="", area_type="")))
 
 
 def test_a_search_finds_settings_of_the_space_and_the_same_on_any_number_of_cores(rows: pd.DataFrame) -> None:
