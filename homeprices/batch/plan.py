@@ -14,21 +14,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    ValidationError,
-    model_serializer,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from homeprices.adapters.object_store import Entry, RangedBucket
 from homeprices.batch.object_file import parquet_groups
 from homeprices.batch.source_files import Format, Skipped, SourceFiles, format_of, in_words
 from homeprices.errors import Conflict, HomePricesError, InvalidInput, NotFound, ObjectNotFound, PreconditionFailed
+from homeprices.pricing.manifest import is_none
 
 ROOT = "batch/"
 TARGET_ROWS = 500_000
@@ -73,12 +66,7 @@ class Plan(_Frozen):
     created_at: datetime
     partitions: tuple[tuple[Slice, ...], ...] = Field(min_length=1)
     skipped: tuple[Skipped, ...] = ()
-    place_prices: int | None = Field(default=None, ge=1)
-
-    @model_serializer(mode="wrap")
-    def _without_place_prices(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        written: dict[str, Any] = write(self)
-        return {name: value for name, value in written.items() if value is not None or name != "place_prices"}
+    place_prices: int | None = Field(default=None, ge=1, exclude_if=is_none)
 
     @property
     def folder(self) -> str:

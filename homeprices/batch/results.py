@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 from collections import Counter
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from homeprices.adapters.object_store import Bucket
 from homeprices.batch.feature_reader import Refused
+from homeprices.pricing.bundle import digest_of
 from homeprices.pricing.manifest import MANIFEST_FILE, FileDigest
 
 PART_ROWS = 1_000_000
@@ -116,4 +116,4 @@ class PartitionWriter:
         name = f"{kind}-{sum(held.startswith(kind) for held in self._files):05d}.{suffix}"
         body = bytes(content)
         self._bucket.put(self._folder + name, body)
-        self._files[name] = FileDigest(sha256=hashlib.sha256(body).hexdigest(), size=len(body))
+        self._files[name] = digest_of(body)

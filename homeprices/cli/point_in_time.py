@@ -33,6 +33,7 @@ def features(
 ) -> None:
     """Print or write the price level of each place that was known on a day."""
     from homeprices.data.place_prices import as_frame
+    from homeprices.files import write_atomic
     from homeprices.workflows.features import refresh_place_prices
 
     if listings is not None and dataset is not None:
@@ -48,5 +49,5 @@ def features(
     if out is None:
         click.echo(as_frame(table).to_csv(index=False), nl=False)
         return
-    out.write_text(table.model_dump_json() if out.suffix == ".json" else as_frame(table).to_csv(index=False))
+    write_atomic(out, table.model_dump_json() if out.suffix == ".json" else as_frame(table).to_csv(index=False))
     click.echo(f"{out}: {len(table.places):,} places as of {day}, of {source}")

@@ -133,7 +133,9 @@ class PreparedDataset:
         stored = table.schema.metadata
         base = PlacePrices.model_validate_json(stored[_BASE]) if _BASE in stored else None
         adjusted = stored.get(_ADJUSTED) == b"True"
-        return cls(rows, held_out, json.loads(stored[_QUALITY]), stored[_RULE].decode(), base, adjusted)
+        return cls(
+            rows, held_out, json.loads(stored[_QUALITY]), stored.get(_RULE, SALT.encode()).decode(), base, adjusted
+        )
 
 
 def prepare(cleaned: Cleaned) -> PreparedDataset:

@@ -71,7 +71,7 @@ def read_file(body: bytes) -> Listings:
 
 def used_columns(header: Sequence[str]) -> tuple[str, ...]:
     """The columns of a header that `listings_of` needs: COLUMNS, `listed_on` if it is there, and columns of units."""
-    return (*COLUMNS, *([LISTED_ON] if LISTED_ON in header else []), *unit_columns(header).values())
+    return (*raw_columns(header), *unit_columns(header).values())
 
 
 def listings_of(header: Sequence[str], lines: Sequence[int], columns: Mapping[str, list[str]]) -> Listings:

@@ -7,16 +7,9 @@ A change that an older reader must not ignore raises `schema_version`.
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from homeprices.foreign_text import printable
 from homeprices.names import BUNDLE_KIND, REGIONAL_KIND, BundleKind
@@ -51,7 +44,9 @@ class FileDigest(_Frozen):
     size: int = Field(ge=0)
 
 
-_ORIGIN = frozenset({"source", "imported_at"})
+def is_none(value: object) -> bool:
+    """Whether a member is left out of the file: a copy of an earlier bundle's manifest has the members of that one."""
+    return value is None
 
 
 class DatasetReference(_Frozen):
@@ -67,14 +62,8 @@ class DatasetReference(_Frozen):
     rows: int = Field(ge=0)
     rows_used: int = Field(ge=0)
     holdout: str | None = None
-    source: str | None = Field(default=None, max_length=100)
-    imported_at: datetime | None = None
-
-    @model_serializer(mode="wrap")
-    def _without_unknown(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out an unknown origin: a copy of an earlier bundle's manifest has the members of that bundle."""
-        written: dict[str, Any] = write(self)
-        return {name: value for name, value in written.items() if value is not None or name not in _ORIGIN}
+    source: str | None = Field(default=None, max_length=100, exclude_if=is_none)
+    imported_at: datetime | None = Field(default=None, exclude_if=is_none)
 
     def described(self) -> str | None:
         """Return what the listings are and when they were imported, for people; None if that is not known."""
@@ -109,14 +98,7 @@ class Draft(_Frozen):
     metrics: dict[str, float]
     golden: tuple[Golden, ...] = Field(min_length=1)
     files: dict[FileName, FileDigest] = Field(min_length=1)
-    place_prices_as_of: date | None = None
-
-    @model_serializer(mode="wrap")
-    def _without_day(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        written: dict[str, Any] = write(self)
-        if written.get("place_prices_as_of", "") is None:
-            del written["place_prices_as_of"]
-        return written
+    place_prices_as_of: date | None = Field(default=None, exclude_if=is_none)
 
     def publish(self, *, version: str, promoted_from: str | None, published_by: str) -> Manifest:
         """The manifest of this bundle under a version (`BO3`, `CO7`). A promotion calls it on a manifest."""

@@ -1,7 +1,9 @@
+import io
 from dataclasses import replace
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from homeprices.data.cleaning import Cleaned, clean
@@ -75,6 +77,15 @@ def test_a_prepared_dataset_is_the_same_after_a_round_trip_through_parquet() -> 
     for part, expected in zip((stored.training, stored.holdout), split(cleaned.rows), strict=True):
         pd.testing.assert_frame_equal(part, expected, check_exact=True)
     assert stored.quality == cleaned.quality()
+
+
+def test_a_dataset_that_an_earlier_release_has_prepared_is_divided_by_the_hash() -> None:
+    prepared = prepare(clean(make_listings(500, seed=1)))
+    table = pq.read_table(io.BytesIO(prepared.to_parquet()))
+    metadata = {key: value for key, value in table.schema.metadata.items() if key != b"holdout"}
+    body = io.BytesIO()
+    pq.write_table(table.replace_schema_metadata(metadata), body)
+    assert PreparedDataset.from_parquet(body.getvalue()).rule == SALT
 
 
 def test_its_reference_counts_raw_and_used_rows_and_names_the_hold_out() -> None:
