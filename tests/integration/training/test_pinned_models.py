@@ -1,7 +1,8 @@
 """A trained bundle is what it was at the revision that `tests/pinned` tells of: the graph to the byte, files, members.
 
 The digests are those of x86-64. Threads change no bit. The linear models are fitted by BLAS, whose sums do depend on
-the kind of core, so the kernels of one kind are asked for. NumPy's logarithm differs in the last bit between processors
+the kind of core, so the kernels of one kind are asked for. The distilled model does not depend on it: its teacher uses
+BLAS, too, and rounds. NumPy's logarithm differs in the last bit between processors
 with and without AVX-512, so training rounds it (`rounded_log`). On other processors than x86-64, prices and files are
 compared all the same.
 """
@@ -36,9 +37,12 @@ def estimator(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def draft(estimator: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A draft bundle from a process in which BLAS uses the kernels of one kind of core."""
-    folder = tmp_path_factory.mktemp("pinned") / "draft"
+    return trained(estimator, tmp_path_factory.mktemp("pinned") / "draft", core="Haswell")
+
+
+def trained(estimator: str, folder: Path, core: str) -> Path:
     command = [sys.executable, "-W", "ignore", "-m", "tests.support.models", estimator, str(folder)]
-    environment = {**clean_environment(), "OPENBLAS_CORETYPE": "Haswell"}
+    environment = {**clean_environment(), "OPENBLAS_CORETYPE": core}
     subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=600)
     return folder
 
@@ -51,6 +55,13 @@ def document(file: Path) -> dict[str, Any]:
 def test_the_graph_is_the_same_to_the_byte(draft: Path, estimator: str) -> None:
     if platform.machine() == "x86_64":
         assert hashlib.sha256((draft / "model.onnx").read_bytes()).hexdigest() in MODELS[estimator]["sha256"]
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the kernels are those of x86-64")
+@pytest.mark.parametrize("core", ["Prescott", "Zen"])
+def test_the_distilled_model_is_the_same_whatever_kernels_blas_uses(core: str, tmp_path: Path) -> None:
+    graph = (trained("distilled", tmp_path / "draft", core) / "model.onnx").read_bytes()
+    assert hashlib.sha256(graph).hexdigest() in MODELS["distilled"]["sha256"]
 
 
 def test_its_golden_homes_have_the_same_prices_and_intervals(draft: Path, estimator: str) -> None:

@@ -10,7 +10,20 @@ import pandas as pd
 import pytest
 
 from homeprices.model.teachers import gaussian_process
-from homeprices.model.teachers.gaussian_process import JITTER, LEVEL, NAME, NOISE, SIZE, fit_process
+from homeprices.model.teachers.gaussian_process import (
+    ALIKE,
+    ALIKE_SCALE,
+    JITTER,
+    LEVEL,
+    NAME,
+    NOISE,
+    PLACE,
+    PLACE_SIZE,
+    PLACE_SIZE_SCALE,
+    SIZE,
+    SIZE_SCALE,
+    fit_process,
+)
 from homeprices.pricing.inputs import COUNTS
 
 PLACES = ("JP Nagar", "JP Nagar Phase 2", "Whitefield", "Hebbal", "other")
@@ -31,6 +44,14 @@ def prices_of(inputs: pd.DataFrame, seed: int = 4) -> npt.NDArray[np.float64]:
     return np.asarray(np.log(inputs["total_sqft"].to_numpy(np.float64)) + level.to_numpy() + errors)
 
 
+def squared_exponential(left: pd.DataFrame, right: pd.DataFrame, area: float, counts: float) -> npt.NDArray[np.float64]:
+    exponent = np.zeros((len(left), len(right)))
+    for name, scale in (("total_sqft", area), *((name, counts) for name in COUNTS)):
+        logs = [np.log(inputs[name].to_numpy(np.float64)) for inputs in (left, right)]
+        exponent += ((logs[0][:, None] - logs[1][None, :]) / scale) ** 2
+    return np.asarray(np.exp(-exponent / 2))
+
+
 def test_its_predictions_are_those_of_the_whole_covariance_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gaussian_process, "REWEIGHTINGS", 0)
     monkeypatch.setattr(gaussian_process, "SIZE_POINTS", 10_000)  # every size, so that nothing is approximated
@@ -40,13 +61,14 @@ def test_its_predictions_are_those_of_the_whole_covariance_matrix(monkeypatch: p
     components = gaussian_process._name_components(known["location"].to_numpy())
 
     def covariance(left: pd.DataFrame, right: pd.DataFrame) -> npt.NDArray[np.float64]:
-        sizes = [gaussian_process._sizes(inputs) for inputs in (left, right)]
+        of_size, of_place_size, of_alike = (
+            squared_exponential(left, right, *scales) for scales in (SIZE_SCALE, PLACE_SIZE_SCALE, ALIKE_SCALE)
+        )
         words = [np.array([components.get(name, components["other"]) for name in inputs["location"]])
                  for inputs in (left, right)]  # fmt: skip
         same = left["location"].to_numpy()[:, None] == right["location"].to_numpy()[None, :]
-        smooth = gaussian_process._kernel(sizes[0], sizes[1], gaussian_process.SIZE_SCALE)
-        city = LEVEL + SIZE * smooth + NAME * words[0] @ words[1].T
-        return np.asarray(city + same * gaussian_process._of_place(sizes[0], sizes[1]))
+        city = LEVEL + SIZE * of_size + NAME * words[0] @ words[1].T
+        return np.asarray(city + same * (PLACE + PLACE_SIZE * of_place_size + ALIKE * of_alike))
 
     noisy = covariance(known, known) + NOISE * np.eye(len(known))
     weights = np.linalg.solve(noisy, log_prices - log_prices.mean())
@@ -109,6 +131,9 @@ def test_a_large_place_is_represented_by_an_even_selection(monkeypatch: pytest.M
     selected = fit_process(known, prices_of(known))
     assert {len(weights) for _, weights in selected.places.values()} == {100}
     assert np.abs(selected.predict(asked) - whole).mean() < 0.05
+    order = np.random.default_rng(5).permutation(len(known))
+    again = fit_process(known.iloc[order], prices_of(known)[order])
+    np.testing.assert_array_equal(again.predict(asked), selected.predict(asked))
 
 
 @pytest.mark.parametrize("number", [1, 2, 5])
